@@ -1,0 +1,89 @@
+"""The kinds of values a catalog is made of, each with its own check and its own plain words."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, Strict
+
+from flowhub_jobs import names
+from flowhub_jobs.records import HubFormat, Offload
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_HEX = re.compile(r"[0-9a-f]*")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_API_VERSION = re.compile(r"v1(\.[0-9]+)*")
+_LARGEST = 2**63 - 1  # what a database column holds
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("must be of a-z, 0-9, dot, underscore and hyphen, and begin with a letter or digit")
+    return text
+
+
+def _hex(digits: int) -> AfterValidator:
+    def check(text: str) -> str:
+        text = text.lower()
+        if len(text) != digits or not _HEX.fullmatch(text):
+            raise ValueError(f"is not {digits} hex digits")
+        return text
+
+    return AfterValidator(check)
+
+
+def _printable(text: str) -> str:
+    # These texts are shown on terminals: an escape sequence in one could rewrite what the person sees,
+    # and a lone surrogate cannot be printed at all.
+    if found := _UNPRINTABLE.search(text):
+        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which no text needs")
+    return text
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+def _web_page(text: str) -> str:
+    # A page links to it; `javascript:` must not get that far.
+    if not text.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+def _filename(name: str) -> str:
+    if problem := names.name_problem(name):
+        raise ValueError(problem)
+    return name
+
+
+def _path(path: str) -> str:
+    if problem := names.path_problem(path):
+        raise ValueError(problem)
+    return path
+
+
+def _api_version(text: str) -> str:
+    if not _API_VERSION.fullmatch(text):
+        raise ValueError(f"is {text[:40]!r}; this flowhub reads version v1")
+    return text
+
+
+Id = Annotated[str, AfterValidator(_id)]
+Text = Annotated[str, AfterValidator(_printable)]
+Title = Annotated[str, AfterValidator(_printable), AfterValidator(_filled)]
+Sha256 = Annotated[str, _hex(64)]
+GitSha1 = Annotated[str, _hex(40)]
+FileBytes = Annotated[int, Field(ge=0, le=_LARGEST)]  # a file of 0 bytes is real inside a folder (`__init__.py`)
+Whole = Annotated[int, Field(gt=0, le=_LARGEST)]
+ModelBytes = Whole  # but no model is empty, and unknown is absent, not 0
+Gigabytes = Annotated[float, Field(gt=0)]
+# Strict mode would refuse a JSON list for a tuple and a JSON string for an enum.
+Words = Annotated[tuple[Text, ...], Strict(False)]
+Format = Annotated[HubFormat, Strict(False)]
+OffloadWord = Annotated[Offload, Strict(False)]
+FileName = Annotated[str, AfterValidator(_filename)]
+FilePath = Annotated[str, AfterValidator(_path)]
+WebPage = Annotated[Text, AfterValidator(_web_page)]
+ApiVersion = Annotated[str, AfterValidator(_api_version)]

@@ -1,0 +1,196 @@
+"""A catalog at a URL: asked on every load, and the last good copy where the source fails.
+
+It is asked each time because a conditional GET is one small round trip, and every rule that skips it would
+one day install an old digest. With a good copy at hand the wait for a connection is short: the copy will do.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flowhub_jobs import addresses
+from flowhub_jobs.catalog.load import MAX_BYTES, Fetch, Loaded
+from flowhub_jobs.catalog.schema import HubCatalog, parse_catalog
+from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
+
+CONNECT_S = 10.0
+CONNECT_WITH_COPY_S = 3.0
+READ_S = 20.0
+TOTAL_S = 120.0  # a source that trickles is as good as down
+MAX_REDIRECTS = 5
+
+
+class _Copy(NamedTuple):
+    """The last good copy: the catalog in it, and what its source said of it (`etag`, `last_modified`, `checked_at`)."""
+
+    catalog: HubCatalog
+    facts: dict[str, str]
+
+
+def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
+    """Return the catalog at `url`, or its last good copy with a warning; the errors as `load_catalog` says."""
+    addresses.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
+    where = f"catalog {addresses.public_url(url)}"
+    body_path = cache_dir / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+    copy = _kept_copy(body_path, where)
+    try:
+        return _asked(url, where, body_path, copy, fetch or _http_fetch(copy))
+    except (CatalogUnreachable, CatalogSourceMalformed) as fault:
+        if copy is None:
+            raise
+        age = _age(copy.facts.get("checked_at", ""), datetime.now(UTC))
+        return Loaded(copy.catalog, where, f"{fault.message.removesuffix('.')}. The last good copy is used, {age}.")
+
+
+def _asked(url: str, where: str, body_path: Path, copy: _Copy | None, fetch: Fetch) -> Loaded:
+    status, headers, body = _answer(url, where, fetch, _conditions(copy))
+    if status == 304 and copy is not None:
+        _keep_facts(body_path, copy.facts)
+        return Loaded(copy.catalog, where)
+    if status != 200:
+        raise CatalogUnreachable(f"{where}: cannot be had: its host answered {status}.")
+    catalog = parse_catalog(body, where=where, error=CatalogSourceMalformed)
+    return Loaded(catalog, where, _keep(body_path, body, headers))
+
+
+def _answer(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    try:
+        return fetch(url, conditions)
+    except FlowhubError as fault:
+        raise CatalogUnreachable(f"{where}: cannot be had: {fault.message}") from fault
+
+
+def _conditions(copy: _Copy | None) -> dict[str, str]:
+    facts = copy.facts if copy else {}
+    asked = {"If-None-Match": facts.get("etag"), "If-Modified-Since": facts.get("last_modified")}
+    return {name: value for name, value in asked.items() if value}
+
+
+# The copy -----------------------------------------------------------------------------------------------------------
+
+
+def _kept_copy(body_path: Path, where: str) -> _Copy | None:
+    """Return the copy, or None where there is none that this version can read."""
+    try:
+        body = body_path.read_bytes()
+        catalog = parse_catalog(body, where=where, error=CatalogSourceMalformed)
+    except (OSError, CatalogSourceMalformed):
+        return None
+    return _Copy(catalog, _facts_of(body_path, body))
+
+
+def _facts_of(body_path: Path, body: bytes) -> dict[str, str]:
+    """Return what is known of the copy; nothing where the two files are not of one write."""
+    try:
+        facts = json.loads(_facts_path(body_path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(facts, dict) or facts.get("sha256") != hashlib.sha256(body).hexdigest():
+        # A crash between the two writes: validators of another body would pin this one for ever, by a 304.
+        return {}
+    return {name: value for name, value in facts.items() if isinstance(value, str)}
+
+
+def _facts_path(body_path: Path) -> Path:
+    return body_path.with_suffix(".facts.json")
+
+
+def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
+    """Keep a good copy; return a warning where that failed: the catalog itself is good."""
+    facts = {
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "etag": headers.get("etag", ""),
+        "last_modified": headers.get("last-modified", ""),
+    }
+    try:
+        body_path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(body_path, body)
+    except OSError as fault:
+        return f"No copy of the catalog could be kept in {body_path.parent}: {fault.strerror}."
+    _keep_facts(body_path, facts)
+    return None
+
+
+def _keep_facts(body_path: Path, facts: dict[str, str]) -> None:
+    known = {**facts, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        _write_whole(_facts_path(body_path), json.dumps(known).encode())
+    except OSError:
+        return  # without them the next load asks for the whole catalog, and no more
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write by a rename, so that a reader sees the old file or the new one. Two writers do not share a scratch file."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as scratch:
+            scratch.write(content)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _age(checked_at: str, now: datetime) -> str:
+    """Return e.g. "3 hours old"."""
+    try:
+        minutes = max(0, int((now - datetime.fromisoformat(checked_at)).total_seconds() // 60))
+    except (ValueError, TypeError):
+        return "of unknown age"
+    for size, word in ((1440, "day"), (60, "hour"), (1, "minute")):
+        if minutes >= size:
+            return f"{minutes // size} {word}{'s' if minutes >= 2 * size else ''} old"
+    return "less than a minute old"
+
+
+# The wire -----------------------------------------------------------------------------------------------------------
+
+
+def _http_fetch(copy: _Copy | None) -> Fetch:
+    connect_s = CONNECT_WITH_COPY_S if copy else CONNECT_S
+
+    def fetch(url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        import httpx
+
+        timeout = httpx.Timeout(READ_S, connect=connect_s)
+        try:
+            with httpx.Client(timeout=timeout, headers={"User-Agent": "flowhub", **headers}) as client:
+                return _get(client, url, time.monotonic() + TOTAL_S)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:  # OSError: the file in SSL_CERT_FILE
+            raise CatalogUnreachable(addresses.scrub(str(fault)) or type(fault).__name__) from fault
+
+    return fetch
+
+
+def _get(client: Any, url: str, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    for _ in range(MAX_REDIRECTS + 1):
+        with client.stream("GET", url) as response:
+            if not response.has_redirect_location:
+                return response.status_code, dict(response.headers), _body(response, deadline)
+            target = str(response.url.join(response.headers["location"]))
+        check_redirect(url, target)
+        url = target
+    raise CatalogUnreachable(f"more than {MAX_REDIRECTS} redirects.")
+
+
+def check_redirect(source: str, target: str) -> None:
+    """Refuse an unsafe redirect (RedirectRefused). FLOWHUB_CATALOG may be plain http: on that host it may stay so."""
+    same_host = addresses.host_of(source) == addresses.host_of(target)
+    was_http = source.lower().startswith("http://")
+    addresses.check_redirect(source, target, pinned=was_http and same_host)
+
+
+def _body(response: Any, deadline: float) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise CatalogUnreachable(f"it is larger than {MAX_BYTES // 1_000_000} MB.")
+        if time.monotonic() > deadline:
+            raise CatalogUnreachable(f"it took longer than {TOTAL_S:.0f} s.")
+    return bytes(body)

@@ -1,0 +1,212 @@
+"""The catalog's wire shape, read strictly: absent is unknown, nothing is guessed, a fault refuses the whole catalog."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from flowhub_jobs import addresses, names
+from flowhub_jobs.catalog.complaint import complaint, describe
+from flowhub_jobs.catalog.document import NotJson, read_json
+from flowhub_jobs.catalog.fields import (
+    ApiVersion,
+    FileBytes,
+    FileName,
+    FilePath,
+    Format,
+    Gigabytes,
+    GitSha1,
+    Id,
+    ModelBytes,
+    OffloadWord,
+    Sha256,
+    Text,
+    Title,
+    WebPage,
+    Whole,
+    Words,
+)
+from flowhub_jobs.errors import AddressRefused, FlowhubError
+from flowhub_jobs.records import Artifact, ArtifactFile
+
+
+class _Wire(BaseModel):
+    """camelCase outside, frozen inside; unknown fields are ignored, as the contract says."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", strict=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+
+class Hardware(_Wire):
+    """What the model asks of a machine: RAM in GiB, disk in GB."""
+
+    min_ram_gb: Gigabytes | None = None
+    recommended_ram_gb: Gigabytes | None = None
+    disk_gb: Gigabytes | None = None
+    platforms: Words = ()
+
+
+class HubVersion(_Wire):
+    """One release of the model; `released_at` as the catalog writes it."""
+
+    version: Text | None = None
+    released_at: Text | None = None
+    notes: Text | None = None
+
+
+class DownloadFile(_Wire):
+    """One file of a folder artifact; `path` is inside the folder."""
+
+    path: FilePath
+    url: str
+    size_bytes: FileBytes | None = None
+    sha256: Sha256 | None = None
+    git_sha1: GitSha1 | None = None
+
+    @model_validator(mode="after")
+    def _safe_address(self) -> Self:
+        _check_address(self.url, self.sha256)
+        return self
+
+
+class DownloadOption(_Wire):
+    """One download variant of a model: one file (`url`), or a folder of files (`files`)."""
+
+    id: Id
+    format: Format
+    quantization: Text | None = None
+    offload: OffloadWord | None = None
+    filename: FileName | None = None
+    url: str | None = None
+    size_bytes: ModelBytes | None = None
+    sha256: Sha256 | None = None
+    git_sha1: GitSha1 | None = None
+    files: Annotated[tuple[DownloadFile, ...], Strict(False)] | None = None
+    # `download(option, dest)` gets the option alone, and must know whose it is.
+    _model_id: str | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.url is None) == (self.files is None):
+            raise complaint("must have either `url` or `files`" + (", not both" if self.url else ""), field=None)
+        if self.url is not None:
+            _check_address(self.url, self.sha256)
+            self._check_derived_filename(self.url)
+        if self.files is not None:
+            _check_folder(self.files)
+        return self
+
+    def _check_derived_filename(self, url: str) -> None:
+        if self.filename is None and (problem := names.name_problem(names.filename_from_url(url))):
+            raise complaint(f"ends in no usable file name (it {problem}); add a `filename`", field="url")
+
+    @property
+    def model_id(self) -> str | None:
+        """Return the id of the model that this option belongs to, or None if it was made by hand."""
+        return self._model_id
+
+    @property
+    def size_bytes_total(self) -> int | None:
+        """Return what the option takes on the disk, or None where the catalog does not know."""
+        return artifact(None, self).size
+
+
+class HubModel(_Wire):
+    """One model and its download variants; the first is the default."""
+
+    id: Id
+    name: Title
+    publisher: Text | None = None
+    family: Text | None = None
+    description: Text | None = None
+    tags: Words = ()
+    license: Text | None = None
+    parameters: Text | None = None
+    context_length: Whole | None = None
+    homepage: WebPage | None = None
+    hardware: Hardware | None = None
+    versions: Annotated[tuple[HubVersion, ...], Strict(False)] = ()
+    downloads: Annotated[tuple[DownloadOption, ...], Strict(False)]
+
+    @model_validator(mode="after")
+    def _own_options(self) -> Self:
+        if not self.downloads:
+            raise complaint("is empty: a model has one option at least", field="downloads")
+        _refuse_twins([option.id for option in self.downloads], "downloads")
+        for option in self.downloads:
+            option._model_id = self.id
+            if option.files is not None and (problem := names.name_problem(f"{self.id}-{option.id}")):
+                raise complaint(f"option {option.id!r} gives no usable folder name: {problem}", field="downloads")
+        return self
+
+
+class HubCatalog(_Wire):
+    """All models that a catalog offers, in its own order."""
+
+    api_version: ApiVersion
+    models: Annotated[tuple[HubModel, ...], Strict(False)]
+
+    @model_validator(mode="after")
+    def _different_ids(self) -> Self:
+        _refuse_twins([model.id for model in self.models], "models")
+        return self
+
+
+def _check_address(url: str, sha256: str | None) -> None:
+    try:
+        addresses.check_address(url, pinned=sha256 is not None)
+    except AddressRefused as refused:
+        why = refused.message.removesuffix(".")
+        raise complaint(why[:1].lower() + why[1:], field="url") from refused
+
+
+def _check_folder(files: tuple[DownloadFile, ...]) -> None:
+    if not files:
+        raise complaint("is empty: list the files of the folder", field="files")
+    keys = [names.same_name_key(file.path) for file in files]
+    _refuse_twins(keys, "files")
+    folders = {key[:at] for key in keys for at, char in enumerate(key) if char == "/"}
+    if both := sorted(folders & set(keys)):
+        raise complaint(f"has {both[0]!r} both as a file and as a folder", field="files")
+
+
+def _refuse_twins(keys: list[str], field: str) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise complaint(f"has {key!r} twice" + (" (case does not count)" if field == "files" else ""), field=field)
+        seen.add(key)
+
+
+def artifact(model: HubModel | None, option: DownloadOption) -> Artifact:
+    """Return what `option` installs. Without `model`, the option's own knowledge of its model is used."""
+    owner = model.id if model else option.model_id
+    ref = f"{owner}@{option.id}" if owner else option.id
+    if option.files is not None:
+        files = tuple(ArtifactFile(f.path, f.url, f.size_bytes, f.sha256, f.git_sha1) for f in option.files)
+        name = f"{owner}-{option.id}" if owner else option.id
+        return Artifact(ref, owner, option.id, option.format, name, True, files)
+    assert option.url is not None, "the schema demands url or files"
+    name = option.filename or names.filename_from_url(option.url)
+    file = ArtifactFile(name, option.url, option.size_bytes, option.sha256, option.git_sha1)
+    return Artifact(ref, owner, option.id, option.format, name, False, (file,))
+
+
+def parse_catalog(raw: bytes, *, where: str, error: type[FlowhubError]) -> HubCatalog:
+    """Return the catalog that `raw` holds, or raise one `error` that names `where`, the entry, the field and why."""
+    try:
+        document = read_json(raw)
+    except NotJson as fault:
+        raise error(f"{where}: {fault}") from fault
+    try:
+        return HubCatalog.model_validate(document)
+    except ValidationError as fault:
+        raise error(f"{where}: {describe(fault, document)}") from fault

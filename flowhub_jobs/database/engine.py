@@ -1,0 +1,135 @@
+"""The engine, with the pragmas that durability needs, and the schema brought up to date on first use."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable
+
+# The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command.
+HEAD = "0001"
+
+BUSY_TIMEOUT_S = 30
+_MIGRATION_PLACES = (
+    Path(__file__).parents[1] / "_shipped" / "migrations",  # in the wheel
+    Path(__file__).parents[2] / "migrations",  # in a checkout
+)
+
+
+def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
+    """Return an engine on a database whose schema is this version's; make or migrate it where need be.
+
+    Raises DatabaseNewer for the schema of a later flowhub, DatabaseUnusable for a file that is no database.
+    """
+    engine = sa.create_engine(url, **_options(url))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _set_pragmas)
+        sa.event.listen(engine, "begin", _begin)
+    try:
+        with translated(url):
+            if _revision(engine) != HEAD:
+                _migrate(engine, lock_folder)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _options(url: str) -> dict[str, Any]:
+    if not url.startswith("sqlite"):
+        return {"pool_pre_ping": True}
+    # One connection a thread in use at once: claims, heartbeats and progress come from several.
+    return {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 24}
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we begin ourselves, in _begin
+    # WAL: readers never wait for the writer. FULL: a committed state survives power loss; NORMAL does not promise it.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later fails at once with "database is locked" in WAL mode if another
+    # wrote in between, whatever the timeout; one that says that it will write waits for its turn.
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection inside a transaction that writes; commit at the end, roll back on any error."""
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection inside a transaction that sees one state of the database."""
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn a driver's error into ours, at the one border."""
+    where = url.removeprefix("sqlite:///")
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if "readonly" in str(error) or "unable to open" in str(error):
+            raise HomeUnusable(f"The database {where} cannot be opened for writing: {error.orig}.") from error
+        raise DatabaseUnusable(f"The database {where} does not answer: {error.orig}.") from error
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseUnusable(f"{where} is not a database of flowhub's: {cause}.") from error
+
+
+def _revision(engine: sa.Engine) -> str | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _migrate(engine: sa.Engine, lock_folder: Path) -> None:
+    """Run the migrations, one process at a time: Alembic itself does not guard against two at once."""
+    lock = os.open(lock_folder / "migrate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _revision(engine) != HEAD:  # another process may have done it while we waited
+            _upgrade(engine)
+    finally:
+        os.close(lock)
+
+
+def _upgrade(engine: sa.Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = _revision(engine)
+    if current is not None and current not in known:
+        raise DatabaseNewer(
+            f"The database was written by a newer flowhub (schema {current}; this one knows up to {HEAD})."
+        )
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the migrations: inside the wheel, or at the top of the checkout."""
+    for place in _MIGRATION_PLACES:
+        if (place / "env.py").is_file():
+            return place
+    raise DatabaseUnusable("flowhub's migrations are missing from this installation.", hint="Install flowhub again.")

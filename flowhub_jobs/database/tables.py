@@ -1,0 +1,208 @@
+"""Every table (DESIGN.md, section 5).
+
+Times are whole microseconds since 1970, UTC: one type for SQLite and PostgreSQL, and comparable in SQL.
+A lease's end is on the machine's awake clock instead, which nobody can set.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+LIVE = "state IN ('queued', 'running', 'paused')"
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("model", Text),
+    Column("option", Text),
+    Column("format", String(16)),
+    Column("artifact_key", String(16), nullable=False),  # records.Artifact.key
+    Column("artifact", JSON, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
+    Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
+    Column("state", String(16), nullable=False),
+    Column("stage", String(16)),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("group", Text),
+    Column("forced", Boolean, nullable=False, server_default=text("false")),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # What is known of its progress, for the screens; the journal beside the partial is the truth.
+    Column("bytes_total", BigInteger),
+    Column("bytes_done", BigInteger, nullable=False, server_default="0"),
+    Column("bytes_fetched", BigInteger, nullable=False, server_default="0"),
+    Column("rate_bps", BigInteger),
+    Column("sha256_state", String(16), nullable=False, server_default="pending"),
+    # Why it waits, and until when.
+    Column("not_before", BigInteger),
+    Column("wait_reason", String(16)),
+    Column("wait_text", Text),
+    Column("faults", Integer, nullable=False, server_default="0"),  # in a row, without a new byte
+    Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
+    Column("furthest", Integer, nullable=False, server_default="0"),  # the last stage it ever reached, from 1
+    Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last claim
+    # What the person wants of a running job; its owner obeys.
+    Column("wish", String(16)),  # cancel, purge, pause
+    # The lease: who may write, and until when.
+    Column("lease_token", String(32)),
+    Column("lease_worker", String(64)),
+    Column("lease_boot", String(64)),
+    Column("lease_until", Float),  # seconds of system.awake_clock under lease_boot
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("error", JSON),
+    sqlite_autoincrement=True,  # an id is never reused
+)
+Index(
+    "uq_jobs_live",
+    jobs.c.node,
+    jobs.c.artifact_key,
+    unique=True,
+    sqlite_where=text(LIVE),
+    postgresql_where=text(LIVE),
+)
+Index(
+    "ix_jobs_claim",
+    jobs.c.node,
+    jobs.c.priority.desc(),
+    jobs.c.id,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+Index(
+    "ix_jobs_live",
+    jobs.c.node,
+    jobs.c.state,
+    sqlite_where=text(LIVE),
+    postgresql_where=text(LIVE),
+)
+Index("ix_jobs_artifact", jobs.c.node, jobs.c.artifact_key, jobs.c.id)
+Index("ix_jobs_finished", jobs.c.state, jobs.c.id)
+
+job_files = Table(
+    "job_files",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # its place in the artifact
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger),
+    Column("bytes_done", BigInteger, nullable=False, server_default="0"),
+    Column("sha256", String(64)),  # expected: the catalog's, or what the Hub says of itself
+    Column("validator", Text),  # what a resume of it is bound to
+    Column("sha256_state", String(16), nullable=False, server_default="pending"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("token", String(32), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("outcome", String(16)),  # completed, failed, waits, handed_back, paused, cancelled, rescued
+    sqlite_autoincrement=True,
+)
+Index("ix_attempts_job", attempts.c.job_id)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE")),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_events_job", events.c.job_id, events.c.id)
+Index("ix_events_at", events.c.at)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("name", Text, nullable=False),  # in the store
+    Column("name_key", Text, nullable=False),  # equal for names that differ only in case
+    Column("artifact_key", String(16), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("model", Text),
+    Column("option", Text),
+    Column("format", String(16)),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64)),  # of a single file
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),
+    Column("installed_at", BigInteger, nullable=False),
+    Column("verified_at", BigInteger, nullable=False),
+    UniqueConstraint("node", "name_key"),
+    sqlite_autoincrement=True,
+)
+Index("ix_artifacts_key", artifacts.c.node, artifacts.c.artifact_key)
+
+artifact_files = Table(
+    "artifact_files",
+    metadata,
+    Column("artifact_id", Integer, ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", Text, primary_key=True),  # inside the folder; a single file's is its name
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),  # as it was installed: another one means changed by hand
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("hostname", Text, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("store_id", String(32)),  # as it stands in the store itself: another one is another disk, none is offline
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", String(64), primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+controls = Table(
+    "controls",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("value", JSON),
+    Column("until", BigInteger),
+    Column("set_at", BigInteger, nullable=False),
+)

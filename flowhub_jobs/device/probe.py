@@ -1,0 +1,148 @@
+"""What this machine is. A figure that cannot be read is None, never 0."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.device.cgroup import CGROUP_ROOT, MEMBERSHIP, memory_limit
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+_PLATFORMS = {"darwin": "macos", "win32": "windows"}  # WSL is Linux
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that this process may use, and whose word that is: the "system" or its "cgroup", where that is less."""
+
+    total_bytes: int | None
+    available_bytes: int | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """This machine, and the disk that holds the store.
+
+    `platform` is linux, macos or windows; `architecture` x86_64, arm64 or as the system says. `cores` are real ones
+    where they can be told from threads. `disk_free_bytes` is what a user without privileges may still write.
+    """
+
+    hostname: str | None
+    platform: str
+    architecture: str | None
+    cpu: str | None
+    cores: int | None
+    ram_total_bytes: int | None
+    ram_available_bytes: int | None
+    ram_source: str | None
+    disk_total_bytes: int | None
+    disk_free_bytes: int | None
+    unified_memory: bool
+
+    @property
+    def apple_silicon(self) -> bool:
+        return self.platform == "macos" and self.architecture == "arm64"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def probe(store: Path | None = None) -> Device:
+    """Return what this machine is; `store` names the disk to measure, and need not exist yet."""
+    system, architecture = read_platform(), read_architecture()
+    memory = read_memory()
+    disk_total, disk_free = read_disk(store) if store else (None, None)
+    return Device(
+        hostname=platform.node() or None,
+        platform=system,
+        architecture=architecture,
+        cpu=read_cpu(),
+        cores=read_cores(),
+        ram_total_bytes=memory.total_bytes,
+        ram_available_bytes=memory.available_bytes,
+        ram_source=memory.source,
+        disk_total_bytes=disk_total,
+        disk_free_bytes=disk_free,
+        unified_memory=system == "macos" and architecture == "arm64",
+    )
+
+
+def read_platform() -> str:
+    return _PLATFORMS.get(sys.platform, sys.platform)
+
+
+def read_architecture() -> str | None:
+    machine = platform.machine().lower()
+    return _ARCHITECTURES.get(machine, machine) or None
+
+
+def read_memory(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) -> Memory:
+    """Return the memory that this process may use: a container's limit where it is lower than the machine's."""
+    total, available = _system_memory()
+    limit = memory_limit(cgroup_root, membership)
+    if limit is None or (total is not None and limit.limit_bytes >= total):
+        return Memory(total, available, "system" if total else None)
+    known = [figure for figure in (available, limit.available_bytes) if figure is not None]
+    return Memory(limit.limit_bytes, min(known, default=None), "cgroup")
+
+
+def read_disk(path: Path) -> tuple[int | None, int | None]:
+    """Return the size and the free bytes of the file system that holds `path`, or will hold it once it is made."""
+    start = path.absolute()
+    for folder in (start, *start.parents):
+        try:
+            disk = shutil.disk_usage(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            break
+        # Some network disks say 0 of 0, which is no answer; 0 free of something is one.
+        return (disk.total, disk.free) if disk.total else (None, None)
+    return None, None
+
+
+def read_cores() -> int | None:
+    import psutil
+
+    try:
+        return psutil.cpu_count(logical=False) or os.cpu_count()
+    except (psutil.Error, OSError):
+        return os.cpu_count()
+
+
+def read_cpu(cpu_info: Path = CPU_INFO) -> str | None:
+    """Return the processor's name, or None where the system does not say it: Linux on ARM."""
+    if sys.platform == "darwin":
+        return _macos_cpu()
+    try:
+        lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    names = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name")
+    return next(names, None) or None
+
+
+def _macos_cpu() -> str | None:
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=2)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _system_memory() -> tuple[int | None, int | None]:
+    import psutil
+
+    try:
+        memory = psutil.virtual_memory()
+    except (psutil.Error, OSError, ValueError, RuntimeError):  # /proc hidden, or not as psutil expects it
+        return None, None
+    return (memory.total, memory.available) if memory.total else (None, None)

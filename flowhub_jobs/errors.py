@@ -1,0 +1,330 @@
+"""One tree of errors. A leaf has a code, an exit status, and knows whether trying again can help.
+
+Raise, never return. A foreign error becomes one of these at its room's border.
+`ERRORS` at the end is the table that `flowhub help errors` prints.
+"""
+
+from typing import Any, ClassVar
+
+
+class FlowhubError(Exception):
+    """What happened and why is the message; what to do next is the hint."""
+
+    code: ClassVar[str] = "failed"
+    exit_status: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the contract's error object: exactly these four keys."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": self.retryable}
+
+
+# 1: failed ---------------------------------------------------------------------------------------------------------
+
+
+class CatalogMalformed(FlowhubError):
+    code = "catalog_malformed"
+    default_hint = "Correct the entry, or point FLOWHUB_CATALOG at another catalog."
+
+
+class CatalogUnreadable(FlowhubError):
+    code = "catalog_unreadable"
+    default_hint = "Check FLOWHUB_CATALOG; unset it to use the catalog that flowhub ships."
+
+
+class DatabaseNewer(FlowhubError):
+    code = "database_newer"
+    default_hint = "Install the newer flowhub that wrote it, or set FLOWHUB_HOME to another folder."
+
+
+class DatabaseUnusable(FlowhubError):
+    code = "database_unusable"
+    default_hint = "Move the file away and start again: models that are in the store stay there."
+
+
+class HomeUnusable(FlowhubError):
+    code = "home_unusable"
+    default_hint = "Set FLOWHUB_HOME to a folder on a local disk that you may write to."
+
+
+class StoreUnusable(FlowhubError):
+    code = "store_unusable"
+    default_hint = "Set FLOWHUB_STORE to a folder that you may write to."
+
+
+class SettingInvalid(FlowhubError):
+    code = "setting_invalid"
+
+
+class WrongState(FlowhubError):
+    """The job's state does not allow what was asked."""
+
+    code = "wrong_state"
+
+
+class NameTaken(FlowhubError):
+    code = "name_taken"
+    default_hint = "Move or remove it, then `flowhub retry` the job."
+
+
+class WorkerLost(FlowhubError):
+    code = "worker_lost"
+    default_hint = "Look at the worker's log and the machine's memory, then `flowhub retry` the job."
+
+
+class StoreOffline(FlowhubError):
+    code = "store_offline"
+    retryable = True
+    default_hint = "Mount the store's disk; the job goes on by itself."
+
+
+class StorageFailed(FlowhubError):
+    """EIO, EROFS and their like, from the disk that holds the store."""
+
+    code = "storage_failed"
+    retryable = True
+    default_hint = "Look at the disk and the system's log; what was kept goes on with `flowhub retry`."
+
+
+class InternalError(FlowhubError):
+    code = "internal"
+    default_hint = "This is a bug of flowhub's. Please report it with the worker's log."
+
+
+# 2: usage ----------------------------------------------------------------------------------------------------------
+
+
+class UsageInvalid(FlowhubError):
+    code = "usage"
+    exit_status = 2
+
+
+class AddressRefused(FlowhubError):
+    code = "address_refused"
+    exit_status = 2
+    default_hint = "Use https, or http to this machine; http elsewhere needs a pinned sha256."
+
+
+# 3: no such thing --------------------------------------------------------------------------------------------------
+
+
+class NotFound(FlowhubError):
+    code = "not_found"
+    exit_status = 3
+
+
+# 4: sign-in or licence ---------------------------------------------------------------------------------------------
+
+
+class TokenMissing(FlowhubError):
+    code = "token_missing"
+    exit_status = 4
+    default_hint = "Set HF_TOKEN to a token of an account that may read this model, then `flowhub retry` the job."
+
+
+class TokenRefused(FlowhubError):
+    code = "token_refused"
+    exit_status = 4
+    default_hint = "Make a new token at the Hub, set HF_TOKEN, restart the worker, then `flowhub retry` the job."
+
+
+class Gated(FlowhubError):
+    code = "gated"
+    exit_status = 4
+    default_hint = "Accept the model's terms on its page at the Hub, then `flowhub retry` the job."
+
+
+# 5: network or source ----------------------------------------------------------------------------------------------
+
+
+class SourceError(FlowhubError):
+    """Whatever the network or the origin did wrong."""
+
+    code = "source"
+    exit_status = 5
+    retryable = True
+    default_hint = "It is tried again by itself; `flowhub status` shows when."
+
+
+class CatalogUnreachable(SourceError):
+    code = "catalog_unreachable"
+    default_hint = "Check the network and FLOWHUB_CATALOG; unset it to use the catalog that flowhub ships."
+
+
+class CatalogSourceMalformed(SourceError):
+    """The same fault as CatalogMalformed, but the catalog came from a URL: its exit status is the source's."""
+
+    code = "catalog_source_malformed"
+    retryable = False
+    default_hint = "Tell whoever keeps that catalog, or point FLOWHUB_CATALOG at another."
+
+
+class NetworkDown(SourceError):
+    """No name resolved or no host reached: refused, unreachable, DNS."""
+
+    code = "network"
+
+
+class ConnectionLost(SourceError):
+    """The connection ended before the answer did."""
+
+    code = "connection_lost"
+
+
+class HeadersTimeout(SourceError):
+    code = "headers_timeout"
+
+
+class Stalled(SourceError):
+    """No byte came for the set time."""
+
+    code = "stalled"
+
+
+class TooSlow(SourceError):
+    """Bytes came, but fewer than the set floor."""
+
+    code = "too_slow"
+
+
+class ServerBusy(SourceError):
+    """408, 425, 429 or 5xx. `wait_s` is what the server asked for, where it did."""
+
+    code = "server_busy"
+
+    def __init__(self, message: str, *, wait_s: float | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
+
+
+class WrongRange(SourceError):
+    """The answer is not the range that was asked."""
+
+    code = "wrong_range"
+
+
+class AddressExpired(SourceError):
+    """A CDN no longer honours its signed URL: the Hub is asked again, at no cost."""
+
+    code = "address_expired"
+
+
+class SourceChanged(SourceError):
+    """The file behind the URL is another one than the partial was begun with."""
+
+    code = "source_changed"
+
+
+class SourceMissing(SourceError):
+    code = "source_missing"
+    retryable = False
+    default_hint = "The file is gone or has moved; `flowhub show` lists the model's other variants."
+
+
+class SourceRefused(SourceError):
+    """A status that will not change by asking again."""
+
+    code = "source_refused"
+    retryable = False
+    default_hint = "Open the address in a browser to see what its host wants."
+
+
+class RedirectRefused(SourceError):
+    code = "redirect_refused"
+    retryable = False
+    default_hint = "Tell whoever keeps that address: the redirect is unsafe or endless."
+
+
+class TlsUntrusted(SourceError):
+    code = "tls_untrusted"
+    retryable = False
+    default_hint = "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM)."
+
+
+class WaitTooLong(SourceError):
+    code = "wait_too_long"
+    retryable = False
+    default_hint = "`flowhub retry` the job after that time."
+
+
+class WrongContent(SourceError):
+    """The first bytes are not of the format that was promised: a log-in page, an error page."""
+
+    code = "wrong_content"
+    retryable = False
+    default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
+
+
+# 6 to 9: disk, fit, digest, busy -----------------------------------------------------------------------------------
+
+
+class DiskFull(FlowhubError):
+    code = "disk_full"
+    exit_status = 6
+    retryable = True
+    default_hint = "Free some space; the job goes on by itself."
+
+
+class DoesNotFit(FlowhubError):
+    code = "does_not_fit"
+    exit_status = 7
+    default_hint = "`flowhub show` lists smaller variants."
+
+
+class DigestMismatch(FlowhubError):
+    code = "digest_mismatch"
+    exit_status = 8
+
+
+class SizeMismatch(FlowhubError):
+    code = "size_mismatch"
+    exit_status = 8
+    default_hint = "The catalog's entry is out of date: update the catalog, then enqueue again."
+
+
+class Busy(FlowhubError):
+    code = "busy"
+    exit_status = 9
+    retryable = True
+    default_hint = "Cancel that job first, or wait for it."
+
+
+# The rest ----------------------------------------------------------------------------------------------------------
+
+
+class SomeFailed(FlowhubError):
+    code = "some_failed"
+    exit_status = 10
+    default_hint = "`flowhub status --state failed` lists them with their reasons."
+
+
+class TimedOut(FlowhubError):
+    code = "timeout"
+    exit_status = 124
+    retryable = True
+    default_hint = "The jobs go on; `flowhub wait` again, or see `flowhub status`."
+
+
+class Interrupted(FlowhubError):
+    code = "interrupted"
+    exit_status = 130
+    retryable = True
+
+
+class Terminated(FlowhubError):
+    code = "terminated"
+    exit_status = 143
+    retryable = True
+
+
+def _leaves(kind: type[FlowhubError]) -> list[type[FlowhubError]]:
+    return [kind, *(leaf for child in kind.__subclasses__() for leaf in _leaves(child))]
+
+
+ERRORS: dict[str, type[FlowhubError]] = {kind.code: kind for kind in _leaves(FlowhubError)}

@@ -1,0 +1,308 @@
+"""What a worker writes: claim, renew, progress, the ends of an attempt, and the rescue of jobs without a living owner.
+
+Every write of a run names its lease's token. No row changed means that the lease is gone: LeaseLost, and the run
+stops and renames nothing.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import attempts, job_files, jobs, workers
+from flowhub_jobs.errors import FlowhubError, InternalError, WorkerLost
+from flowhub_jobs.jobs.ledger import CALM, note
+from flowhub_jobs.jobs.states import STAGE_NUMBER, rescued_state
+from flowhub_jobs.records import Artifact, DigestState, Stage, State
+from flowhub_jobs.system import Clock, boot_id
+
+LEASE_S = 30.0
+
+
+class LeaseLost(InternalError):
+    """Another worker owns the job now. Not a fault of the job's: the run stops without a word."""
+
+    code = "lease_lost"
+
+    def __init__(self, job: int) -> None:
+        super().__init__(f"The lease of job {job} is gone: another worker has it now.")
+
+
+class Lease:
+    """The right to run one job. `deadline` is on the awake clock; past it the runner writes nothing."""
+
+    def __init__(self, job: int, attempt: int, token: str, deadline: float, awake: Callable[[], float]) -> None:
+        self.job, self.attempt, self.token = job, attempt, token
+        self._deadline, self._awake, self._lock = deadline, awake, threading.Lock()
+
+    def extend(self, deadline: float) -> None:
+        with self._lock:
+            self._deadline = max(self._deadline, deadline)
+
+    def revoke(self) -> None:
+        """Take the right away for good, as when a renewal found another owner."""
+        with self._lock:
+            self._deadline = float("-inf")
+
+    @property
+    def held(self) -> bool:
+        return self._awake() < self._deadline
+
+    def check(self) -> None:
+        """Raise LeaseLost past the deadline: to be asked before every write that outlives this process."""
+        if not self.held:
+            raise LeaseLost(self.job)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that is ours to run, with what an attempt has to know of its past."""
+
+    lease: Lease
+    artifact: Artifact
+    forced: bool
+    fetched: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileProgress:
+    number: int
+    bytes: int | None
+    done: int
+    sha256: str | None
+    validator: str | None
+    sha256_state: DigestState
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the screens see of a running job. Bytes, and bytes a second."""
+
+    stage: Stage
+    total: int | None
+    done: int
+    fetched: int
+    rate_bps: int | None
+    sha256_state: DigestState
+    files: tuple[FileProgress, ...] = ()
+
+
+class Leases:
+    """The owner's pen: one a worker process."""
+
+    def __init__(self, engine: sa.Engine, node: str, worker: str, clock: Clock) -> None:
+        self._engine, self._node, self._worker, self._clock = engine, node, worker, clock
+
+    # Claim and renew -----------------------------------------------------------------------------------------------
+
+    def claim(self) -> Claimed | None:
+        """Take the best queued row that may start now, by one conditional UPDATE; None if there is none."""
+        now, token = self._clock.now_us(), secrets.token_hex(8)
+        until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
+        best = sa.select(jobs.c.id).where(*self._may_start(now)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+        take = (
+            sa.update(jobs)
+            .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)
+            .values(
+                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None, "progressed": False}),
+                attempt=jobs.c.attempt + 1,
+                started_at=sa.func.coalesce(jobs.c.started_at, now),
+                lease_token=token,
+                lease_worker=self._worker,
+                lease_boot=boot_id(),
+                lease_until=until,
+            )
+            .returning(jobs)
+        )
+        with writing(self._engine) as tx:
+            row = tx.execute(take).mappings().first()
+            if row is None:
+                return None
+            tx.execute(
+                attempts.insert().values(
+                    job_id=row["id"], attempt=row["attempt"], worker=self._worker, token=token, started_at=now
+                )
+            )
+            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
+        lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
+        return Claimed(lease, Artifact.from_dict(row["artifact"]), row["forced"], row["bytes_fetched"], row["faults"])
+
+    def due(self) -> int:
+        """Return how many queued rows of this node may start now."""
+        with reading(self._engine) as tx:
+            count = sa.select(sa.func.count()).select_from(jobs).where(*self._may_start(self._clock.now_us()))
+            return int(tx.execute(count).scalar_one())
+
+    def _may_start(self, now: int) -> tuple[sa.ColumnElement[bool], ...]:
+        due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due
+
+    def renew(self, leases: Mapping[int, Lease]) -> None:
+        """Renew all leases of this worker at once; a lease whose row is no longer ours is revoked."""
+        until = self._clock.awake() + LEASE_S
+        mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
+        with writing(self._engine) as tx:
+            rows = tx.execute(
+                sa.update(jobs)
+                .where(mine, jobs.c.lease_token.in_([lease.token for lease in leases.values()]))
+                .values(lease_until=until)
+                .returning(jobs.c.id)
+            ).scalars()
+            renewed = set(rows)
+            self._seen(tx)
+        for job, lease in leases.items():
+            lease.extend(until) if job in renewed else lease.revoke()
+
+    def _seen(self, tx: sa.Connection) -> None:
+        tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=self._clock.now_us()))
+
+    def wishes(self) -> dict[str, str | None]:
+        """Return the wish of every job that this worker runs, by token: what is not there is no longer ours."""
+        mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
+        with reading(self._engine) as tx:
+            rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.wish).where(mine))
+            return {row.lease_token: row.wish for row in rows}
+
+    # Progress and the ends of an attempt ---------------------------------------------------------------------------
+
+    def progress(self, lease: Lease, seen: Progress) -> None:
+        """Write what the screens show. What a rescue forgives by: new bytes, or a stage never reached before."""
+        number = STAGE_NUMBER[seen.stage]
+        further = sa.or_(jobs.c.bytes_fetched < seen.fetched, jobs.c.furthest < number)
+        with writing(self._engine) as tx:
+            self._write(
+                tx,
+                lease,
+                stage=seen.stage,
+                bytes_total=seen.total,
+                bytes_done=seen.done,
+                bytes_fetched=seen.fetched,
+                rate_bps=seen.rate_bps,
+                sha256_state=seen.sha256_state,
+                progressed=sa.or_(jobs.c.progressed, further),
+                furthest=sa.case((jobs.c.furthest < number, number), else_=jobs.c.furthest),
+            )
+            for file in seen.files:
+                self._write_file(tx, lease.job, file)
+
+    def _write_file(self, tx: sa.Connection, job: int, file: FileProgress) -> None:
+        where = sa.and_(job_files.c.job_id == job, job_files.c.number == file.number)
+        values = {"bytes": file.bytes, "bytes_done": file.done, "validator": file.validator}
+        values |= {"sha256": file.sha256, "sha256_state": file.sha256_state}
+        tx.execute(sa.update(job_files).where(where).values(**values))
+
+    def complete(self, tx: sa.Connection, lease: Lease, target: str, text: str) -> None:
+        """End the job well, inside the transaction that also writes the library's index."""
+        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
+        self._end(tx, lease, changes, "completed", text)
+
+    def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> None:
+        changes = CALM | {"state": State.FAILED, "error": error.as_dict()}
+        if mismatch:
+            changes["sha256_state"] = DigestState.MISMATCH
+        with writing(self._engine) as tx:
+            self._end(tx, lease, changes, "failed", error.message)
+
+    def wait(self, lease: Lease, until: int, reason: str, text: str, *, faults: int, cost: bool) -> None:
+        """Queue the job again for a later time; `cost` says whether the attempt counts."""
+        changes = CALM | {"state": State.QUEUED, "not_before": until, "wait_reason": reason, "wait_text": text}
+        changes |= {"faults": faults} if cost else {"faults": faults, "attempt": jobs.c.attempt - 1}
+        with writing(self._engine) as tx:
+            self._end(tx, lease, changes, "waits", text)
+
+    def hand_back(self, lease: Lease) -> None:
+        """Give the job back as it was before the claim: a graceful stop costs no attempt. A wish is obeyed."""
+        with writing(self._engine) as tx:
+            wish = tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
+            changes = CALM | {"state": rescued_state(wish, 0, progressed=True), "attempt": jobs.c.attempt - 1}
+            self._end(tx, lease, changes, "handed_back", "The worker stopped; the job was handed back.")
+
+    def obey(self, lease: Lease, wish: str) -> None:
+        state = rescued_state(wish, 0, progressed=True)
+        with writing(self._engine) as tx:
+            changes = CALM | {"state": state}
+            self._end(tx, lease, changes, str(state), f"{state.capitalize()} by request.")
+
+    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
+        now = self._clock.now_us()
+        final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
+        self._write(tx, lease, **(changes | FREE | {"finished_at": now if final else None}))
+        tx.execute(sa.update(attempts).where(attempts.c.token == lease.token).values(finished_at=now, outcome=outcome))
+        note(tx, lease.job, now, outcome, text)
+
+    def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
+        lease.check()
+        mine = sa.and_(jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
+        if tx.execute(sa.update(jobs).where(mine).values(**values)).rowcount != 1:
+            lease.revoke()
+            raise LeaseLost(lease.job)
+
+    def say(self, lease: Lease, kind: str, text: str) -> None:
+        """Write an event of the run: what healed by itself, for `status JOB` and the morning."""
+        with writing(self._engine) as tx:
+            note(tx, lease.job, self._clock.now_us(), kind, text)
+
+    # This worker among the others ----------------------------------------------------------------------------------
+
+    def register(self, pid: int, slots: int) -> None:
+        now = self._clock.now_us()
+        with writing(self._engine) as tx:
+            tx.execute(
+                workers.insert().values(
+                    worker=self._worker, node=self._node, pid=pid, slots=slots, started_at=now, seen_at=now
+                )
+            )
+
+    def unregister(self) -> None:
+        with writing(self._engine) as tx:
+            tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
+
+
+FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
+
+
+def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> list[int]:
+    """Take back every running job of the node whose owner is gone; return their numbers.
+
+    `is_dead(worker)` is True where the worker's lock is free. Else the lease decides: ended, or of another boot.
+    """
+    columns = (jobs.c.id, jobs.c.lease_token, jobs.c.lease_worker, jobs.c.lease_boot, jobs.c.lease_until)
+    running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
+    with reading(engine) as tx:
+        rows = tx.execute(running).all()
+    taken = []
+    for job, token, worker, boot, until in rows:
+        orphan = is_dead(worker) or boot != boot_id() or until < clock.awake()
+        if orphan and _take_back(engine, clock, job, token):
+            taken.append(job)
+    return taken
+
+
+def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str) -> bool:
+    now = clock.now_us()
+    with writing(engine) as tx:
+        # The lease is read again under the write lock: its owner may have renewed it meanwhile.
+        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.state == State.RUNNING)
+        row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
+        if row is None:
+            return False
+        rescues = 0 if row.progressed else row.rescues + 1
+        state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
+        changes = CALM | FREE | {"state": state, "rescues": rescues, "attempt": jobs.c.attempt - 1}
+        if state is State.FAILED:
+            changes |= {"error": _lost(rescues).as_dict(), "attempt": jobs.c.attempt}
+        if state in (State.FAILED, State.CANCELLED):
+            changes["finished_at"] = now
+        tx.execute(sa.update(jobs).where(held).values(**changes))
+        tx.execute(sa.update(attempts).where(attempts.c.token == token).values(finished_at=now, outcome="rescued"))
+        note(tx, job, now, "rescued", "Its worker was gone; the job was taken back.")
+    return True
+
+
+def _lost(rescues: int) -> WorkerLost:
+    return WorkerLost(f"The worker died {rescues} times in a row while it ran this job, without any progress between.")

@@ -1,0 +1,234 @@
+"""Frozen values that travel between rooms, and the words they are made of (DESIGN.md, section 4)."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class HubFormat(StrEnum):
+    GGUF = "gguf"
+    MLX = "mlx"
+    SAFETENSORS = "safetensors"
+
+
+class Offload(StrEnum):
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Stage(StrEnum):
+    RESOLVE = "resolve"
+    DOWNLOAD = "download"
+    VERIFY = "verify"
+    INSTALL = "install"
+
+
+class Reason(StrEnum):
+    """Why a queued job may not start, in the order in which they are shown where several hold."""
+
+    AT = "at"
+    WINDOW = "window"
+    AFTER = "after"
+    STORE_OFFLINE = "store_offline"
+    DISK = "disk"
+    NETWORK = "network"
+    HOST_WAIT = "host_wait"
+    BACKOFF = "backoff"
+    SLOTS = "slots"
+
+
+class DigestState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    VERIFIED = "verified"
+    UNPINNED = "unpinned"
+    MISMATCH = "mismatch"
+
+
+class Fit(StrEnum):
+    FITS = "fits"
+    TIGHT = "tight"
+    TOO_BIG = "too big"
+    WRONG_PLATFORM = "wrong platform"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """One file to fetch. `size` in bytes; `sha256` and `git_sha1` are lower-case hex; None is unknown."""
+
+    path: str
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    git_sha1: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Return what binds bytes to this file before its origin was asked: the digest, else the address."""
+        return f"sha256:{self.sha256}" if self.sha256 else f"{self.url}#{self.git_sha1 or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What an option installs: one file, or a folder of files.
+
+    `name` is the bare name it wants in the store: the filename, or `<model>-<option>` for a folder.
+    """
+
+    ref: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    name: str
+    folder: bool
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def size(self) -> int | None:
+        """Return the sum of the sizes in bytes, or None where one is unknown."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def key(self) -> str:
+        """Return 16 hex digits that stay the same while the artifact asks for the same bytes."""
+        parts = [self.model, self.option, self.folder, [(file.path, file.identity) for file in self.files]]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def second_name(self) -> str:
+        """Return the name of the second artifact that wants the same name (CONTRACT, Store)."""
+        return f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Artifact":
+        files = tuple(ArtifactFile(**file) for file in data["files"])
+        kind = HubFormat(data["format"]) if data["format"] else None
+        return cls(**{**data, "files": files, "format": kind})
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """What a finished file is: its path inside the artifact, its bytes, and the sha256 computed on the way."""
+
+    path: str
+    bytes: int
+    sha256: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """One file of a job, for the screens. `sha256` is the expected one."""
+
+    path: str
+    bytes: int | None
+    bytes_done: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the contract's `flowhub/jobs/1`, in its order. Bytes, seconds, bytes a second; times are UTC."""
+
+    id: int
+    ref: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    node: str
+    state: State
+    stage: Stage | None
+    reason: Reason | None
+    priority: int
+    group: str | None
+    attempt: int
+    bytes_total: int | None
+    bytes_done: int
+    bytes_fetched: int
+    rate_bps: int | None
+    eta_s: int | None
+    not_before: datetime | None
+    sha256_state: DigestState
+    target: str
+    files: tuple[JobFile, ...]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+
+    @property
+    def live(self) -> bool:
+        return self.state in (State.QUEUED, State.RUNNING, State.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job, in words."""
+
+    at: datetime
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLlm:
+    """One model that lies in the store, put there by us or by hand: a file or a folder. `bytes` is its size."""
+
+    name: str
+    path: Path
+    bytes: int
+    format: HubFormat | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A row of the contract's `flowhub/installed/1`. `sha256` is None for a folder, times are None if put by hand."""
+
+    name: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    path: Path
+    bytes: int
+    sha256: str | None
+    installed_at: datetime | None
+    verified_at: datetime | None
+    in_catalog: bool
+
+
+def moment(micros: int | None) -> datetime | None:
+    """Return the time that a table holds, as UTC."""
+    return (
+        None
+        if micros is None
+        else datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    )
+
+
+def micros(time: datetime) -> int:
+    """Return a time as the tables hold it: whole microseconds since 1970, UTC."""
+    return int(time.timestamp()) * 1_000_000 + time.microsecond
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a UTC time as the contract writes it: `2026-11-22T23:00:00.123456Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,151 @@
+"""Where things lie and how long things wait: flag over environment over `config.toml` over default."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.errors import SettingInvalid
+
+HUB = "https://huggingface.co"
+_NOT_FROM_FILE = {"home", "hf_token", "hf_endpoint"}  # of the environment alone, as elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting. Times are seconds, sizes bytes, rates bytes a second."""
+
+    home: Path
+    store: Path
+    database_url: str
+    catalog: str | None = None
+    node: str | None = None
+
+    jobs: int = 3
+    limit_rate: int | None = None
+    disk_reserve: int = 1_000_000_000
+
+    connect_timeout_s: float = 10.0
+    headers_timeout_s: float = 30.0
+    stall_timeout_s: float = 20.0
+    slow_bps: int = 1024
+    slow_window_s: float = 30.0
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 300.0
+    faults_max: int = 10
+    retry_after_max_s: float = 3600.0
+    connections_per_host: int = 16
+
+    hf_token: str | None = field(default=None, repr=False)
+    hf_endpoint: str = HUB
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def queue_path(self) -> Path:
+        return self.home / "queue.db"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the workers' lock files."""
+        return self.home / "workers"
+
+    @property
+    def config_path(self) -> Path:
+        return self.home / "config.toml"
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Return the settings in force; a flag that is None was not given.
+
+    Raises SettingInvalid, which names the setting and where it stands.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio").expanduser().absolute()
+    # A relative store in the file means beside the file; from the environment, where the person stands.
+    given = _from_file(home / "config.toml") | _from_environment(env)
+    given |= {name: value for name, value in flags.items() if value is not None and name != "home"}
+    store = Path(given.pop("store", None) or home / "llms").expanduser().absolute()
+    url = given.pop("database_url", None) or f"sqlite:///{home / 'flowhub.db'}"
+    settings = Settings(home=home, store=store, database_url=url, **given)
+    return replace(
+        settings,
+        hf_token=env.get("HF_TOKEN") or None,
+        hf_endpoint=(env.get("HF_ENDPOINT") or HUB).rstrip("/"),
+    )
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    found = {}
+    for setting in fields(Settings):
+        text = env.get(f"FLOWHUB_{setting.name.upper()}")
+        if text and setting.name not in _NOT_FROM_FILE and setting.name != "tokens":
+            found[setting.name] = _converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
+    return found
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingInvalid(f"{path} cannot be read: {error}", hint="Correct the file, or remove it.") from error
+    known = {setting.name: setting.type for setting in fields(Settings) if setting.name not in _NOT_FROM_FILE}
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
+        found[name] = _tokens(value, path) if name == "tokens" else _converted(name, known[name], value, str(path))
+    if "store" in found:
+        found["store"] = str(path.parent / Path(found["store"]).expanduser())
+    return found
+
+
+def _names(known: Mapping[str, Any]) -> str:
+    return f"Known are: {', '.join(sorted(known))}."
+
+
+def _tokens(value: Any, path: Path) -> dict[str, str]:
+    if isinstance(value, dict) and all(isinstance(token, str) for token in value.values()):
+        return {str(origin): token for origin, token in value.items()}
+    raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
+
+
+def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
+    """Return `value` as the setting's own type; `kind` is the annotation of its field."""
+    try:
+        if kind is int or (kind == int | None):
+            return _whole(name, value)
+        if kind is float:
+            return _seconds(value)
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+    except (ValueError, TypeError) as error:
+        raise SettingInvalid(
+            f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."
+        ) from None
+    return value
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if name == "limit_rate":
+        from flowhub_jobs.words import parse_rate
+
+        return parse_rate(str(value))
+    number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
+    least = 1 if name in ("jobs", "connections_per_host", "faults_max") else 0
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise ValueError(f"is not a whole number from {least} up")
+    return number
+
+
+def _seconds(value: Any) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("is not a number of seconds") from None
+    if not 0 < number < 1e7:
+        raise ValueError("is not a number of seconds above 0")
+    return number

@@ -1,0 +1,39 @@
+"""A file that lies where ours would go and is not ours: of the right digest it is taken as it is, else it stays."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.store.install import Placed
+
+READ = 1 << 20
+
+
+def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) -> Placed | None:
+    """Return the artifact as it lies at `there`; None unless each file has its pinned digest, and no other is there."""
+    if artifact.folder != there.is_dir() or there.is_symlink():
+        return None
+    if artifact.folder and {str(p.relative_to(there)) for p in there.rglob("*") if not p.is_dir()} != {
+        file.path for file in artifact.files
+    }:
+        return None
+    found = []
+    for file in artifact.files:
+        digest = _digest(there / file.path if artifact.folder else there, file, may_go_on)
+        if digest is None:
+            return None
+        found.append(digest)
+    return Placed(there.name, there, tuple(found))
+
+
+def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
+    size = path.stat().st_size
+    if file.sha256 is None or path.is_symlink() or (file.size is not None and file.size != size):
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(READ):
+            may_go_on()
+            digest.update(chunk)
+    return FileDigest(file.path, size, file.sha256, pinned=True) if digest.hexdigest() == file.sha256 else None

@@ -1,0 +1,117 @@
+"""Gives verified bytes their name, in the order that survives a crash at any line.
+
+    digest (done) ─► files synced (done) ─► the intent into the journal ─► rename ─► sync of the folder ─► the index
+
+The intent names the inode: after a crash it tells whether the rename has happened.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.records import Artifact, FileDigest
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.system import rename_new, swap, sync_path
+
+Owner = Callable[[str], str | None]  # from a name in the store to the `<model>@<option>` that we installed there
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An artifact that lies under its name: what the library writes down."""
+
+    name: str
+    path: Path
+    files: tuple[FileDigest, ...]
+
+
+def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
+    """Return the name that the artifact gets: its own, or the second one where another artifact of ours has it.
+
+    Raises NameTaken where what has the name is not ours: that is never replaced.
+    """
+    for name in (artifact.name, artifact.second_name()):
+        there = store.taken(name)
+        if there is None:
+            return name
+        whose = owner(there.name)
+        if whose is None:
+            raise NameTaken(f"{there} is there already and is not flowhub's; it is never replaced.")
+        if whose == artifact.ref:
+            return there.name
+    raise NameTaken(f"Both {artifact.name} and {artifact.second_name()} are names of other models in the store.")
+
+
+def intent(name: str, staged: Path, files: Sequence[FileDigest]) -> dict[str, Any]:
+    """Return what the journal is told before the rename."""
+    there = staged.stat()
+    described = [[file.path, file.bytes, file.sha256, file.pinned] for file in files]
+    return {"name": name, "inode": [there.st_dev, there.st_ino], "files": described}
+
+
+def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None:
+    """Return what a crashed run had placed: the name bears the very inode of the intent."""
+    if intent is None:
+        return None
+    path = store.path_of(intent["name"])
+    try:
+        there = path.lstat()
+    except OSError:
+        return None
+    if [there.st_dev, there.st_ino] != intent["inode"]:
+        return None
+    return Placed(intent["name"], path, tuple(FileDigest(*file) for file in intent["files"]))
+
+
+def stage(artifact: Artifact, partial: Path, parts: Sequence[Path]) -> Path:
+    """Return the one thing to rename: the file, or a folder with the artifact's files and nothing else."""
+    if not artifact.folder:
+        return parts[0]
+    staged = partial / "files"
+    wanted = {staged / file.path for file in artifact.files}
+    for file, part in zip(artifact.files, parts, strict=True):
+        if part != staged / file.path:  # it was begun anew, and lies in a folder of its own
+            (staged / file.path).parent.mkdir(parents=True, exist_ok=True)
+            part.replace(staged / file.path)
+    for stray in [path for path in staged.rglob("*") if not path.is_dir() and path not in wanted]:
+        stray.unlink()
+    for place, folders, files in os.walk(staged, topdown=False):
+        if not folders and not files and Path(place) != staged:
+            Path(place).rmdir()
+        else:
+            sync_path(Path(place))
+    return staged
+
+
+def place(staged: Path, name: str, store: Store, *, ours: bool, may_write: Callable[[], None]) -> Path:
+    """Rename what is staged to its name, and put the rename on the disk. Raises NameTaken if the name is taken by now.
+
+    `ours`: what bears the name was installed for the same artifact; it gives way in the same step.
+    """
+    target = store.path_of(name)
+    may_write()
+    if ours and (target.exists() or target.is_symlink()):
+        _take_over(staged, target)
+    else:
+        try:
+            rename_new(staged, target)
+        except FileExistsError as error:
+            raise NameTaken(f"{target} has come to be there meanwhile, and is not flowhub's.") from error
+    sync_path(store.root)
+    return target
+
+
+def _take_over(staged: Path, target: Path) -> None:
+    if staged.is_dir() or target.is_dir():
+        swap(staged, target)  # the old one lies in the partial now, and goes with it
+    else:
+        staged.replace(target)
+
+
+def clean_up(partial: Path) -> None:
+    """Remove a partial whose work is done."""
+    shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""Where things lie in the store, and that no name from outside leaves it.
+
+<store>/<name>               a model: a file, or a folder
+<store>/.partial/<…>/        what is on its way (transfer/partial.py)
+<store>/.store-id            the store's identity: an unmounted one does not have it
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
+from flowhub_jobs.names import name_problem, same_name_key
+from flowhub_jobs.records import Artifact, HubFormat, LocalLlm
+
+PARTIAL = ".partial"
+STORE_ID = ".store-id"
+
+
+class Store:
+    """The folder of models. Nothing is made before `open`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open(self, known_id: str | None, *, own: bool) -> str:
+        """Make the store ready and return its identity.
+
+        `own`: it lies in flowhub's own home, so that it cannot be an unmounted disk. Raises StoreOffline where the
+        identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
+        """
+        found = self.identity()
+        if known_id is not None and found is None and not own and self._is_bare():
+            raise StoreOffline(
+                f"The store {self.root} is not there: it is empty, and it was not when it was last used."
+            )
+        try:
+            (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
+            if found is None:
+                found = secrets.token_hex(8)
+                (self.root / STORE_ID).write_text(found + "\n", encoding="ascii")
+        except OSError as error:
+            raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
+        return found
+
+    def identity(self) -> str | None:
+        try:
+            return (self.root / STORE_ID).read_text(encoding="ascii").strip() or None
+        except (OSError, ValueError):
+            return None
+
+    def _is_bare(self) -> bool:
+        return not self.root.is_dir() or next(self.root.iterdir(), None) is None
+
+    def path_of(self, name: str) -> Path:
+        """Return the path of a bare name. Raises UsageInvalid for anything that is more, or less."""
+        problem = name_problem(name)
+        if problem is not None:
+            raise UsageInvalid(f"{name!r} is no name of a model: it {problem}.", hint="`flowhub list` shows the names.")
+        return self.root / name
+
+    def partial_of(self, artifact: Artifact, node: str) -> Path:
+        """Return the folder where this node fetches the artifact: the same for every attempt at the same bytes."""
+        readable = artifact.name.encode()[:120].decode(errors="ignore")
+        return self.root / PARTIAL / f"{readable}.{artifact.key}.{node}"
+
+    def taken(self, name: str) -> Path | None:
+        """Return what has this name, or one that differs only in case; None if it is free."""
+        exact = self.root / name
+        if exact.exists() or exact.is_symlink():
+            return exact
+        key = same_name_key(name)
+        return next((entry for entry in self._entries() if same_name_key(entry.name) == key), None)
+
+    def _entries(self) -> Iterator[Path]:
+        try:
+            yield from sorted(entry for entry in self.root.iterdir() if not entry.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+    def models(self) -> list[LocalLlm]:
+        """Return what lies in the store, by name: files and folders, put there by us or by hand."""
+        return [found for entry in self._entries() if (found := _local(entry)) is not None]
+
+    def remove(self, name: str) -> int:
+        """Remove a model, a folder whole; return the bytes that it had. Raises NotFound, UsageInvalid."""
+        path = self.path_of(name)
+        model = _local(path)
+        if model is None:
+            raise NotFound(f"There is no model {name!r} in the store.", hint="`flowhub list` shows the names.")
+        if path.is_dir() and not path.is_symlink():
+            # Out of sight first: a removal that is cut short leaves no half model under the name.
+            aside = self.root / PARTIAL / f"removed-{secrets.token_hex(4)}"
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+            shutil.rmtree(aside)
+        else:
+            path.unlink()
+        return model.bytes
+
+
+def _local(entry: Path) -> LocalLlm | None:
+    try:
+        if entry.is_dir():
+            files = [file.stat() for file in entry.rglob("*") if file.is_file()]
+            modified = max((file.st_mtime for file in files), default=entry.stat().st_mtime)
+            size = sum(file.st_size for file in files)
+        elif entry.is_file():
+            size, modified = entry.stat().st_size, entry.stat().st_mtime
+        else:
+            return None
+    except OSError:
+        return None  # it went away meanwhile, or may not be read
+    return LocalLlm(entry.name, entry, size, format_of(entry), datetime.fromtimestamp(modified, UTC))
+
+
+def format_of(path: Path) -> HubFormat | None:
+    """Return the format that a suffix names. A folder is what its weights are; MLX cannot be told from its suffix."""
+    suffixes = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
+    if path.is_dir():
+        kinds = {suffixes.get(file.suffix.lower()) for file in path.rglob("*")} - {None}
+        return kinds.pop() if len(kinds) == 1 else None
+    return suffixes.get(path.suffix.lower())

@@ -1,0 +1,141 @@
+"""The library: the index of what is installed, held against what lies in the store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import artifact_files, artifacts, nodes
+from flowhub_jobs.names import same_name_key
+from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, moment
+from flowhub_jobs.store.install import Placed
+from flowhub_jobs.store.layout import Store
+
+InCatalog = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """That an artifact is here and unchanged, and which job installed it (None: unknown)."""
+
+    name: str
+    job: int | None
+
+
+class Library:
+    def __init__(self, engine: sa.Engine, node: str, store: Store) -> None:
+        self._engine, self._node, self._store = engine, node, store
+
+    # Write ---------------------------------------------------------------------------------------------------------
+
+    def index(self, tx: sa.Connection, artifact: Artifact, placed: Placed, job: int, now: int) -> None:
+        """Write down what was placed, in the transaction that ends its job."""
+        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(placed.name))
+        tx.execute(sa.delete(artifacts).where(mine))
+        values = {
+            "node": self._node,
+            "name": placed.name,
+            "name_key": same_name_key(placed.name),
+            "artifact_key": artifact.key,
+            "ref": artifact.ref,
+            "model": artifact.model,
+            "option": artifact.option,
+            "format": artifact.format,
+            "bytes": sum(file.bytes for file in placed.files),
+            "sha256": None if artifact.folder else placed.files[0].sha256,
+            "job_id": job,
+            "installed_at": now,
+            "verified_at": now,
+        }
+        number = tx.execute(artifacts.insert().values(values).returning(artifacts.c.id)).scalar_one()
+        rows = [
+            {
+                "artifact_id": number,
+                "path": file.path if artifact.folder else placed.name,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "mtime_ns": (placed.path / file.path if artifact.folder else placed.path).stat().st_mtime_ns,
+            }
+            for file in placed.files
+        ]
+        tx.execute(artifact_files.insert(), rows)
+
+    def forget(self, name: str) -> None:
+        with writing(self._engine) as tx:
+            mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+            tx.execute(sa.delete(artifacts).where(mine))
+
+    # Read ----------------------------------------------------------------------------------------------------------
+
+    def owner(self, name: str) -> str | None:
+        """Return the reference of the artifact that we installed under this name; None if it is not ours."""
+        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+        with reading(self._engine) as tx:
+            return tx.execute(sa.select(artifacts.c.ref).where(mine)).scalar()
+
+    def unchanged(self, keys: list[str]) -> dict[str, Installed]:
+        """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
+        found = {}
+        with reading(self._engine) as tx:
+            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
+            rows = tx.execute(mine.order_by(artifacts.c.id)).mappings().all()
+            wanted = set(keys)
+            for row in rows:
+                if row["artifact_key"] in wanted and self._is_unchanged(tx, row):
+                    found[row["artifact_key"]] = Installed(row["name"], row["job_id"])
+        return found
+
+    def _is_unchanged(self, tx: sa.Connection, row: Any) -> bool:
+        files = tx.execute(sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])).mappings()
+        path = self._store.root / row["name"]
+        folder = path.is_dir()
+        for file in files:
+            try:
+                there = (path / file["path"] if folder else path).stat()
+            except OSError:
+                return False
+            if (there.st_size, there.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
+                return False
+        return True
+
+    def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
+        """Return what lies in the store, by name, joined to what we know of it."""
+        with reading(self._engine) as tx:
+            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
+            known = {row["name_key"]: row for row in tx.execute(mine).mappings()}
+        found = []
+        for local in self._store.models():
+            row = known.get(same_name_key(local.name))
+            model, option = (row["model"], row["option"]) if row else (None, None)
+            kind = HubFormat(row["format"]) if row and row["format"] else local.format
+            found.append(
+                InstalledModel(
+                    name=local.name,
+                    model=model,
+                    option=option,
+                    format=kind,
+                    path=local.path,
+                    bytes=local.bytes,
+                    sha256=row["sha256"] if row else None,
+                    installed_at=moment(row["installed_at"]) if row else None,
+                    verified_at=moment(row["verified_at"]) if row else None,
+                    in_catalog=bool(model and option and in_catalog(model, option)),
+                )
+            )
+        return found
+
+    # The store's identity ------------------------------------------------------------------------------------------
+
+    def known_store(self) -> str | None:
+        """Return the identity that this node's store had when it was last used; None if it is another folder now."""
+        mine = sa.and_(nodes.c.node == self._node, nodes.c.store == str(self._store.root))
+        with reading(self._engine) as tx:
+            return tx.execute(sa.select(nodes.c.store_id).where(mine)).scalar()
+
+    def remember_store(self, identity: str, hostname: str, now: int) -> None:
+        values = {"hostname": hostname, "store": str(self._store.root), "store_id": identity, "seen_at": now}
+        with writing(self._engine) as tx:
+            if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
+                tx.execute(nodes.insert().values(node=self._node, **values))

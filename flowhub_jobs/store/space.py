@@ -1,0 +1,35 @@
+"""Whether there is room: all that is queued against what is free, less a reserve."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.errors import DiskFull
+from flowhub_jobs.words import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A file system's bytes: free for us, and kept back so that the machine can breathe."""
+
+    free: int
+    reserve: int
+
+
+def room_at(path: Path, reserve: int) -> Room:
+    """Return the room at `path`, or at its nearest parent that exists. A small disk keeps a twentieth back, no more."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    return Room(usage.free, min(reserve, usage.total // 20))
+
+
+def check_room(room: Room, need: int, others: int, where: Path) -> None:
+    """Raise DiskFull unless `need` bytes fit beside the `others` that queued jobs need. Kept bytes need no more."""
+    if need and need + others > room.free - room.reserve:
+        besides = f", and other jobs {format_bytes(others)}" if others else ""
+        raise DiskFull(
+            f"The disk that holds {where} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} "
+            f"are kept back; this job still needs {format_bytes(need)}{besides}."
+        )

@@ -1,0 +1,156 @@
+"""What differs between Linux and macOS, in one place: clocks, syncing, renaming without replacing, locks.
+
+Each function has both forms; a test runs the one that the machine can and checks the other by its calls.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+MACOS = sys.platform == "darwin"
+
+_AT_FDCWD = -100  # linux/fcntl.h
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
+_RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
+
+
+def awake_clock() -> float:
+    """Return seconds on a clock that nobody sets and that runs through the machine's sleep.
+
+    On Linux CLOCK_MONOTONIC stands still while suspended, CLOCK_BOOTTIME does not; on macOS CLOCK_MONOTONIC runs on.
+    """
+    return time.clock_gettime(time.CLOCK_MONOTONIC if MACOS else time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from: the calendar's microseconds since 1970 UTC, and `awake_clock`. Tests turn their own."""
+
+    now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    awake: Callable[[], float] = awake_clock
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return a name of this boot: times of `awake_clock` mean nothing under another."""
+    if MACOS:
+        answer = subprocess.run(["sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() or "unknown"
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "unknown"
+
+
+def sync_data(fd: int) -> None:
+    """Put what was written to `fd` on the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
+    if MACOS:
+        full = getattr(fcntl, "F_FULLFSYNC", 51)
+        try:
+            fcntl.fcntl(fd, full)
+        except OSError:  # a network disk does not know F_FULLFSYNC
+            os.fsync(fd)
+    else:
+        os.fdatasync(fd)
+
+
+def sync_path(path: Path) -> None:
+    """Put a file, or a folder's entries, on the medium."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if MACOS:
+            sync_data(fd)
+        else:
+            os.fsync(fd)
+    except OSError as error:
+        # Some network disks refuse to sync a folder; their server orders renames itself.
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _rename_flags(source: Path, target: Path, *, linux: int, macos: int) -> bool:
+    """Rename with flags; return False where the kernel or the file system has no such call."""
+    src, dst = os.fsencode(source), os.fsencode(target)
+    try:
+        call = _libc().renamex_np if MACOS else _libc().renameat2
+    except AttributeError:
+        return False
+    result = call(src, dst, macos) if MACOS else call(_AT_FDCWD, src, _AT_FDCWD, dst, linux)
+    if result == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Give `source` the name `target`; raise FileExistsError, and change nothing, if that name is taken."""
+    if _rename_flags(source, target, linux=_RENAME_NOREPLACE, macos=_RENAME_EXCL):
+        return
+    if source.is_dir():
+        # rename(2) replaces an empty folder only, and mkdir is the one atomic way to claim a folder's name.
+        target.mkdir()
+        source.rename(target)
+    else:
+        os.link(source, target)
+        source.unlink()
+
+
+def swap(one: Path, other: Path) -> None:
+    """Exchange two names in one step where the system can; else by way of a third name beside `one`."""
+    if _rename_flags(one, other, linux=_RENAME_EXCHANGE, macos=_RENAME_SWAP):
+        return
+    aside = one.with_name(one.name + ".swap")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
+
+
+class LockFile:
+    """A file locked for as long as this process lives: the proof of life of its owner. The kernel lets go, not we."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def release(self) -> None:
+        """Remove the file, then the lock, so that nobody finds an unlocked file of a worker that left well."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        os.close(self._fd)
+
+
+def lock_is_free(path: Path) -> bool | None:
+    """Return True if the lock's owner is gone, False if it lives, None if there is no such file: nothing is known."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True

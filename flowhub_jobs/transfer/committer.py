@@ -1,0 +1,132 @@
+"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, twice a second or each 32 MiB.
+
+What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait.
+"""
+
+import copy
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from flowhub_jobs.transfer.board import Board, FileState
+from flowhub_jobs.transfer.journal import Journal, Record, file_entry
+from flowhub_jobs.transfer.partial import PartFile, disk_errors
+from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.terms import Control
+
+PERIOD_S = 0.5
+GROUP = 32 * MIB
+UNSYNCED_MAX = 64 * MIB
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What one commit is about: the state of the board at one instant. `whole`: the journal is written anew."""
+
+    parts: list[PartFile]
+    entry: dict[str, Any]
+    whole: Record | None
+    unsynced: int
+    kept: list[tuple[FileState, PartFile | None, int]]
+    fetched: int
+
+
+class Committer(threading.Thread):
+    def __init__(self, board: Board, journal: Journal, tag: str, control: Control) -> None:
+        super().__init__(name="committer", daemon=True)
+        self._board, self._journal, self._tag, self._control = board, journal, tag, control
+        self._begun = {state.file.path: _begun(state) for state in board.files}
+        self._turn = threading.Lock()
+
+    def run(self) -> None:
+        board = self._board
+        try:
+            while True:
+                with board.changed:
+                    board.changed.wait_for(lambda: board.over or board.unsynced >= GROUP, PERIOD_S)
+                    if board.over:
+                        return
+                self.commit()
+        except Exception as error:
+            board.end(error)
+
+    def admit(self, count: int) -> None:
+        """Wait until `count` more bytes may be written before the next commit."""
+        board = self._board
+        with board.changed:
+            while board.unsynced and board.unsynced + count > UNSYNCED_MAX and not board.over:
+                board.changed.wait()
+
+    def commit(self) -> None:
+        """Put all that has come on the disk, then say so in the journal."""
+        with self._turn:
+            snapshot = self._snapshot()
+            if snapshot is None:
+                return
+            for part in snapshot.parts:
+                part.sync()
+            self._control.check_owner()
+            with disk_errors(self._board.folder):
+                if snapshot.whole is not None:
+                    self._journal.rewrite(snapshot.whole)
+                else:
+                    self._journal.commit(snapshot.entry)
+            self._settle(snapshot)
+
+    def commit_clean(self) -> None:
+        """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""
+        self.commit()
+        self._control.check_owner()
+        if not any(state.checks for state in self._board.files):
+            with disk_errors(self._board.folder):
+                self._journal.commit({"clean": True})
+
+    def _snapshot(self) -> Snapshot | None:
+        board = self._board
+        with board.changed:
+            dirty = [state for state in board.files if state.dirty]
+            if not dirty:
+                return None
+            snapshot = Snapshot(
+                parts=[state.part for state in dirty if state.part is not None],
+                entry=self._entry(dirty),
+                whole=self._whole() if self._journal.is_long else None,
+                unsynced=board.unsynced,
+                kept=[(state, state.part, state.record.kept.total) for state in dirty],
+                fetched=board.fetched,
+            )
+            for state in dirty:
+                state.dirty, state.new_states = False, {}
+                self._begun[state.file.path] = _begun(state)
+            return snapshot
+
+    def _entry(self, dirty: list[FileState]) -> dict[str, Any]:
+        new = {state.file.path for state in dirty if self._begun.get(state.file.path) != _begun(state)}
+        begin = {state.file.path: state.record.begin() for state in dirty if state.file.path in new}
+        files = {
+            state.file.path: file_entry(
+                state.record, dict(state.record.states if state.file.path in new else state.new_states)
+            )
+            for state in dirty
+        }
+        return {"fetched": self._board.fetched, "begin": begin, "files": files}
+
+    def _whole(self) -> Record:
+        # A copy: the board goes on while it is written, and what is written must be what was synced.
+        files = {state.file.path: copy.deepcopy(state.record) for state in self._board.files}
+        return Record(files=files, fetched=self._board.fetched, tag=self._tag)
+
+    def _settle(self, snapshot: Snapshot) -> None:
+        board = self._board
+        with board.changed:
+            board.unsynced -= snapshot.unsynced
+            board.fetched_committed = snapshot.fetched
+            for state, part, kept in snapshot.kept:
+                if state.part is part:
+                    state.committed = kept
+            board.changed.notify_all()
+
+
+def _begun(state: FileState) -> str:
+    """Return what makes a new `begin` necessary: another part, something learned of it, a digest begun anew."""
+    return f"{state.record.begin()}{state.epoch}"

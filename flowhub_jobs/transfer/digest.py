@@ -1,0 +1,93 @@
+"""SHA-256 that can be stopped, saved and gone on with, by way of libcrypto's own struct.
+
+hashlib cannot save a running digest. libcrypto's SHA256_CTX is a plain struct of 112 bytes that can, through ctypes and
+at hashlib's speed. The low-level API is deprecated and may be missing (a statically linked Python): it tests itself
+once, and where it fails `Sha256` runs on hashlib, and `save` returns None: then a resume reads the prefix again.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib
+
+_STATE_BYTES = 112  # SHA256_CTX: h[8], Nl, Nh, data[16], num, md_len; all 32 bits
+_Context = ctypes.c_uint8 * _STATE_BYTES
+
+
+class Sha256:
+    """A running SHA-256 over bytes given in order."""
+
+    def __init__(self, saved: str | None = None) -> None:
+        """Begin anew, or go on from what `save` returned (hex)."""
+        self._library = _library()
+        self._plain = hashlib.sha256() if self._library is None else None
+        self._context = _Context()
+        if self._library is None:
+            if saved is not None:
+                raise ValueError("a saved digest needs libcrypto")
+        elif saved is None:
+            self._library.SHA256_Init(self._context)
+        else:
+            self._context = _Context.from_buffer_copy(bytes.fromhex(saved))
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        if self._library is None:
+            assert self._plain is not None
+            self._plain.update(data)
+            return
+        size = len(data)
+        if size == 0:
+            return
+        # ctypes takes `bytes` as they are; a writable buffer is lent without a copy. The call runs without the GIL.
+        lent = data if isinstance(data, bytes) else (ctypes.c_char * size).from_buffer(data)
+        self._library.SHA256_Update(self._context, lent, size)
+
+    def save(self) -> str | None:
+        """Return the state in hex, to go on from in another process; None where that cannot be had."""
+        return None if self._library is None else bytes(self._context).hex()
+
+    def hexdigest(self) -> str:
+        """Return the digest of what came so far; more may follow."""
+        if self._library is None:
+            assert self._plain is not None
+            return self._plain.hexdigest()
+        # Final writes its padding into the struct, so it gets a copy.
+        last = _Context.from_buffer_copy(bytes(self._context))
+        answer = ctypes.create_string_buffer(32)
+        self._library.SHA256_Final(answer, last)
+        return answer.raw.hex()
+
+
+def can_save() -> bool:
+    return _library() is not None
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        # Looking names up in the _hashlib extension finds them in the very libcrypto that it is linked to.
+        library = ctypes.CDLL(importlib.import_module("_hashlib").__file__)
+        library.SHA256_Init.argtypes = [ctypes.c_void_p]
+        library.SHA256_Update.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+        library.SHA256_Final.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+        return library if _proves_itself(library) else None
+    except (ImportError, OSError, AttributeError, TypeError):
+        return None
+
+
+def _proves_itself(library: ctypes.CDLL) -> bool:
+    """Return whether a digest saved in mid-block and gone on with in other memory comes out as hashlib's."""
+    text = bytes(range(251)) * 3
+    first, second = _Context(), _Context()
+    library.SHA256_Init(first)
+    library.SHA256_Update(first, text[:333], 333)
+    ctypes.memmove(second, first, _STATE_BYTES)
+    library.SHA256_Update(second, text[333:], len(text) - 333)
+    answer = ctypes.create_string_buffer(32)
+    library.SHA256_Final(answer, second)
+    return answer.raw == hashlib.sha256(text).digest()
+
+
+def git_sha1(size: int) -> "hashlib._Hash":
+    """Return a running git blob id of a file of `size` bytes: what the Hub publishes for small files."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

@@ -1,0 +1,244 @@
+"""The story of one transfer: open the partial, fetch what is missing with as many connections as help, verify, done.
+
+    fetch ─► open the partial and its journal ─► check the kept pieces, if the last run crashed
+          ─► fetchers (crew) ask ranges, write them, tell the board
+             beside them: the hasher follows, the committer syncs and journals, this thread watches and tunes
+          ─► every file verified: the last commit, and the digests are returned
+
+Raises Stopped (asked to stop: all is kept), Postponed (a wait too long to sit out here), or the error that ends it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage
+from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.board import Board, FileState
+from flowhub_jobs.transfer.committer import Committer
+from flowhub_jobs.transfer.connection import Web, check_source
+from flowhub_jobs.transfer.crew import Crew
+from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.partial import disk_errors, sync_tree
+from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
+from flowhub_jobs.transfer.terms import Control, Terms
+from flowhub_jobs.transfer.tuning import Tuning, tune
+
+TICK_S = 0.1
+WATCH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all transfers of a process share: what is known of the hosts, and the speed limit."""
+
+    hosts: Hosts
+    bucket: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier attempts left: bytes over the wire, faults in a row. `tag` names the job whose bytes they are."""
+
+    tag: str = ""
+    fetched: int = 0
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    number: int
+    size: int | None
+    kept: int
+    expected: str | None
+    identity: str | None
+    state: DigestState
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a transfer stands: `kept` is what the journal has, `fetched` what came by wire, `rate` is bytes a second."""
+
+    stage: Stage
+    total: int | None
+    kept: int
+    fetched: int
+    rate: int
+    connections: int
+    files: tuple[FileSeen, ...]
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A transfer that ended well: every file verified, on the disk, still under its partial's name."""
+
+    files: tuple[FileDigest, ...]
+    parts: tuple[Path, ...]
+    bytes_fetched: int
+
+
+class Postponed(Exception):
+    """The next try is too far off to hold a slot for it: go on after `seconds`. `error` is the fault behind it."""
+
+    def __init__(self, seconds: float, error: FlowhubError, *, faults: int, host: bool) -> None:
+        super().__init__(error.message)
+        self.seconds, self.error, self.faults, self.host = seconds, error, faults, host
+
+
+def fetch(
+    artifact: Artifact,
+    folder: Path,
+    *,
+    terms: Terms,
+    shared: Shared,
+    control: Control,
+    past: Past,
+    watch: Callable[[Seen], None],
+) -> Fetched:
+    """Fetch and verify all files of `artifact` into the partial `folder`, going on with what is there."""
+    for file in artifact.files:
+        check_source(file.url, terms, pinned=file.sha256 is not None)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    board = Board(artifact, folder)
+    log = reopen(board, past.tag, past.fetched)
+    board.faults = past.faults
+    try:
+        return _Transfer(board, log, terms, shared, control, past, watch).run()
+    finally:
+        log.close()
+
+
+class _Transfer:
+    """One run of `fetch`, with its threads."""
+
+    def __init__(
+        self,
+        board: Board,
+        log: journal.Journal,
+        terms: Terms,
+        shared: Shared,
+        control: Control,
+        past: Past,
+        watch: Callable[[Seen], None],
+    ) -> None:
+        self._board, self._control, self._watch = board, control, watch
+        self._web = Web(terms)
+        self._committer = Committer(board, log, past.tag, control)
+        self._hasher = Hasher(board)
+        self._crew = Crew(board, self._web, self._committer, shared.hosts, shared.bucket, control, terms)
+        self._cap = terms.connections_per_host
+        self._tuning = Tuning()
+        self._arrived = board.fetched
+        self._watched_at = 0.0
+
+    def run(self) -> Fetched:
+        board = self._board
+        self._control.on_stop(lambda: board.end())
+        self._committer.start()
+        self._hasher.start()
+        try:
+            while not board.done and not board.over:
+                self._crew.hire(self._tuning.count)
+                self._tick()
+                self._postpone_if_idle()
+            return self._finish()
+        finally:
+            self._stand_down()
+
+    def _tick(self) -> None:
+        board = self._board
+        with board.changed:
+            board.changed.wait_for(lambda: board.over or board.done, TICK_S)
+            self._tuning = tune(self._tuning, time.monotonic(), board.fetched, self._crew.cap(self._cap))
+            board.connections = self._tuning.count
+        self._look()
+
+    def _look(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if now - self._watched_at < WATCH_S and not last:
+            return
+        board = self._board
+        with board.changed:
+            if self._watched_at:
+                latest = (board.fetched - self._arrived) / max(now - self._watched_at, 1e-3)
+                board.rate = latest if not board.rate else 0.7 * board.rate + 0.3 * latest
+            self._arrived, self._watched_at = board.fetched, now
+            seen = _seen(board)
+            board.notes.clear()
+        self._watch(seen)
+
+    def _postpone_if_idle(self) -> None:
+        """Give the slot away if everyone waits, and long. A connection that drops ends nothing while others move."""
+        wait = self._crew.idle_for()
+        if wait is not None and wait.seconds > WAIT_INSIDE_S:
+            raise Postponed(wait.seconds, wait.error, faults=self._board.faults, host=wait.host)
+
+    def _finish(self) -> Fetched:
+        board = self._board
+        if board.error is not None:
+            raise board.error
+        self._control.check()
+        assert board.done
+        self._committer.commit()
+        self._look(last=True)
+        parts = tuple(state.part.path for state in board.files if state.part)
+        digests = tuple(state.verified for state in board.files if state.verified)
+        with disk_errors(board.folder):
+            sync_tree(board.folder)
+        return Fetched(digests, parts, board.fetched)
+
+    def _stand_down(self) -> None:
+        """End all threads, then write the last words, if the partial is still ours."""
+        board = self._board
+        board.end()
+        self._web.cut()
+        quiet = self._crew.leave()
+        self._hasher.join()
+        self._committer.join()
+        try:
+            if self._control.stopped and not isinstance(board.error, FlowhubError):
+                self._committer.commit_clean()
+            else:
+                self._committer.commit()
+            self._look(last=True)
+        except Exception as error:
+            # What cannot be written now is fetched again; the run has its own error to tell.
+            board.error = board.error or error
+        finally:
+            self._web.close()
+            if quiet:
+                for part in [*board.retired, *(state.part for state in board.files if state.part)]:
+                    part.close()
+
+
+def _seen(board: Board) -> Seen:
+    files = tuple(_file_seen(state) for state in board.files)
+    sizes = [state.size for state in board.files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    bound = any(state.bound for state in board.files)
+    whole = all(state.kept_whole for state in board.files)
+    stage = Stage.VERIFY if whole else Stage.DOWNLOAD if bound else Stage.RESOLVE
+    return Seen(
+        stage=stage,
+        total=total,
+        kept=sum(file.kept for file in files),
+        fetched=board.fetched_committed,
+        rate=int(board.rate),
+        connections=board.active,
+        files=files,
+        notes=tuple(board.notes),
+    )
+
+
+def _file_seen(state: FileState) -> FileSeen:
+    digest = DigestState.RUNNING if state.record.frontier else DigestState.PENDING
+    if state.verified:
+        digest = DigestState.VERIFIED if state.verified.pinned else DigestState.UNPINNED
+    return FileSeen(state.number, state.size, state.committed, state.expected, state.record.identity, digest)

@@ -1,0 +1,216 @@
+"""The digest beside the transfer: one thread that follows each file's frontier, so that a file is verified when its
+last byte arrives.
+
+Bytes come handed from the network where they are next in line, else from the disk, where they were just written.
+At each piece's end the state is kept. After a crash the pieces before the frontier are read once, each from its state
+to the next: one that does not match what came is given up, fetched again, and checked again; the name waits for it.
+"""
+
+import threading
+
+from flowhub_jobs.errors import DigestMismatch, FlowhubError
+from flowhub_jobs.records import FileDigest
+from flowhub_jobs.transfer.board import Board, Check, FileState
+from flowhub_jobs.transfer.digest import Sha256, git_sha1
+from flowhub_jobs.transfer.partial import PartFile
+from flowhub_jobs.transfer.plan import MIB
+
+READ = MIB
+
+
+class Hasher(threading.Thread):
+    def __init__(self, board: Board) -> None:
+        super().__init__(name="hasher", daemon=True)
+        self._board = board
+        self._buffer = bytearray(READ)
+
+    def run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except Exception as error:
+            self._board.end(error)
+
+    def _step(self) -> bool:
+        """Hash one stretch of one file; False when the transfer is over."""
+        board = self._board
+        with board.changed:
+            while not (work := self._work()):
+                if board.over:
+                    return False
+                board.changed.wait()
+        state, check = work
+        if check is not None:
+            self._check(state, check)
+        elif state.record.frontier == state.size:
+            self._finish(state)
+        else:
+            self._advance(state)
+        return True
+
+    def _work(self) -> tuple[FileState, Check | None] | None:
+        """Return what to do next: new bytes first, then the pieces of a crashed run, then a file's end."""
+        waiting: tuple[FileState, Check | None] | None = None
+        for state in self._board.files:
+            if state.verified or state.part is None:
+                continue
+            if state.record.frontier < state.record.kept.reach(state.record.frontier):
+                return state, None
+            for check in state.checks:
+                if waiting is None and state.record.kept.reach(check.start) >= check.end:
+                    waiting = state, check
+            if waiting is None and not state.checks and state.kept_whole and not self._board.over:
+                waiting = state, None
+        return waiting
+
+    def _advance(self, state: FileState) -> None:
+        board, part, digest = self._board, state.part, state.digest
+        with board.changed:
+            if part is None or state.part is not part:
+                return
+            begin = state.record.frontier
+            end = min(state.record.kept.reach(begin), self._piece_end(state, begin), begin + READ)
+            handed = self._handed(state, begin)
+        if handed is not None:
+            self._feed(state, digest, begin, handed)
+        else:
+            view = memoryview(self._buffer)[: end - begin]
+            _read_full(part, view, begin)
+            digest.update(view)
+            self._reached(state, digest, end)
+
+    def _handed(self, state: FileState, begin: int) -> bytes | None:
+        """Return the bytes at the frontier, if they wait in memory. Those that were passed by are let go."""
+        while state.handed:
+            start, data = state.handed[0]
+            if start > begin:
+                return None
+            state.handed.popleft()
+            self._board.handed -= len(data)
+            if start == begin:
+                return data
+        return None
+
+    def _feed(self, state: FileState, digest: Sha256, begin: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            length = min(len(view), self._piece_end(state, begin) - begin)
+            digest.update(data if length == len(data) else bytes(view[:length]))
+            begin += length
+            view = view[length:]
+            self._reached(state, digest, begin)
+
+    @staticmethod
+    def _piece_end(state: FileState, at: int) -> int:
+        piece = state.record.piece
+        return (at // piece + 1) * piece
+
+    def _reached(self, state: FileState, digest: Sha256, frontier: int) -> None:
+        saved = digest.save()
+        with self._board.changed:
+            if state.digest is not digest:
+                return  # begun anew meanwhile
+            record = state.record
+            record.frontier, record.frontier_state = frontier, saved
+            if saved is not None and frontier % record.piece == 0:
+                record.states[frontier // record.piece] = saved
+                state.new_states[frontier // record.piece] = saved
+            state.dirty = True
+
+    # Pieces of a crashed run ---------------------------------------------------------------------------------------
+
+    def _check(self, state: FileState, check: Check) -> None:
+        part = state.part
+        assert part is not None
+        found = self._hash_stretch(part, check)
+        with self._board.changed:
+            if state.part is not part or check not in state.checks:
+                return
+            if found == check.after:
+                state.checks.remove(check)
+            elif check.tries:
+                # Twice not what came at first: then what came at first was wrong, and the chain of states with it.
+                self._board.rehash(state)
+            else:
+                self._give_up_piece(state, check)
+            self._board.changed.notify_all()
+
+    def _hash_stretch(self, part: PartFile, check: Check) -> str | None:
+        digest, at = Sha256(check.before), check.start
+        while at < check.end:
+            view = memoryview(self._buffer)[: min(READ, check.end - at)]
+            _read_full(part, view, at)
+            digest.update(view)
+            at += len(view)
+        return digest.save()
+
+    def _give_up_piece(self, state: FileState, check: Check) -> None:
+        check.tries += 1
+        state.record.kept.remove(check.start, check.end)
+        state.best = min(state.best, state.record.kept.total)
+        state.dirty = True
+        text = (
+            f"{state.file.path}: bytes {check.start}-{check.end - 1} changed on the disk; that piece is fetched again."
+        )
+        self._board.notes.append(("healed", text))
+
+    # The end of a file ---------------------------------------------------------------------------------------------
+
+    def _finish(self, state: FileState) -> None:
+        part = state.part
+        assert part is not None
+        size = state.record.frontier
+        digest = state.digest.hexdigest()
+        git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
+        wrong = _contradiction(state, digest, git)
+        with self._board.changed:
+            if state.part is not part:
+                return
+            if wrong is None:
+                pinned = state.expected is not None or git is not None
+                state.verified = FileDigest(state.file.path, size, digest, pinned)
+            else:
+                self._mismatch(state, wrong)
+            self._board.changed.notify_all()
+
+    def _git_digest(self, part: PartFile, size: int) -> str:
+        digest, at = git_sha1(size), 0
+        while at < size:
+            view = memoryview(self._buffer)[: min(READ, size - at)]
+            _read_full(part, view, at)
+            digest.update(view)
+            at += len(view)
+        return digest.hexdigest()
+
+    def _mismatch(self, state: FileState, wrong: FlowhubError) -> None:
+        """The bytes came wrong: once more from the start, over new connections; the second time it is an error."""
+        state.mismatches += 1
+        self._board.restart(state)
+        if state.mismatches > 1:
+            self._board.end(wrong)
+        else:
+            self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))
+
+
+def _contradiction(state: FileState, digest: str, git: str | None) -> FlowhubError | None:
+    expected, came, kind = state.expected, digest, "sha256"
+    if expected is None:
+        expected, came, kind = (state.git_sha1, git or "", "git sha1") if git else (None, "", "")
+    if expected is None or came == expected:
+        return None
+    whose = "the catalog pins" if state.file.sha256 or state.file.git_sha1 else "the Hub says"
+    return DigestMismatch(
+        f"{state.file.path} is not what it should be: {whose} {kind} {expected}, what came has {came}.",
+        hint="Nothing was installed. `flowhub retry` fetches it again; if it differs again, the digest is out of date.",
+    )
+
+
+def _read_full(part: PartFile, view: memoryview, offset: int) -> None:
+    at = 0
+    while at < len(view):
+        count = part.read(view[at:], offset + at)
+        if not count:
+            # Shorter than the journal says: zeros hash to something else, and the piece is fetched again.
+            view[at:] = bytes(len(view) - at)
+            return
+        at += count

@@ -1,0 +1,123 @@
+"""What an answer's headers say. Pure: status and headers in, values or an error out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.transfer.plan import Range
+
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"bytes\s+\*/(\d{1,19})", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r";\s*r=(\d+)\s*;\s*t=(\d+)")
+_HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+
+Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: a 200."""
+
+    start: int
+    end: int | None
+    total: int | None
+    whole: bool
+    etag: str | None  # strong only
+
+
+@dataclass(frozen=True, slots=True)
+class HubWord:
+    """What the Hub's resolve answer says of a file (header names: huggingface_hub, `file_download`)."""
+
+    commit: str | None = None
+    sha256: str | None = None
+    git_sha1: str | None = None
+    size: int | None = None
+
+
+def read_answer(status: int, headers: Headers, asked: Range, host: str) -> Answer:
+    """Return what the body of a 200 or 206 is; raise WrongRange unless it is the whole or begins where we asked.
+
+    A server may send less than was asked (RFC 9110, section 15.3.7), never other bytes or more.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise WrongRange(f"{host} answered in {encoding} though plain bytes were asked for.")
+    length = _number(headers.get("content-length"))
+    if status == 200:
+        return Answer(0, length, length, whole=True, etag=strong_etag(headers))
+    if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
+        raise WrongRange(f"{host} answered one range with a multipart body.")
+    start, end, total = _content_range(headers.get("content-range"), host)
+    if start != asked[0] or not start < end <= asked[1]:
+        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent {start}-{end - 1}.")
+    if length is not None and length != end - start:
+        raise WrongRange(f"{host} announced bytes {start}-{end - 1} in a body of {length} bytes.")
+    return Answer(start, end, total, whole=False, etag=strong_etag(headers))
+
+
+def _content_range(text: str | None, host: str) -> tuple[int, int, int | None]:
+    found = _CONTENT_RANGE.fullmatch((text or "").strip())
+    if not found:
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {text or 'none'}).")
+    start, last, total = int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])
+    if last < start or (total is not None and last >= total):
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {text}).")
+    return start, last + 1, total
+
+
+def unsatisfied_total(headers: Headers) -> int | None:
+    """Return the size of the file that a 416 tells, or None."""
+    found = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip())
+    return int(found[1]) if found else None
+
+
+def strong_etag(headers: Headers) -> str | None:
+    """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5)."""
+    tag = headers.get("etag", "").strip()
+    return tag if len(tag) > 2 and tag[0] == '"' and tag[-1] == '"' else None
+
+
+def hub_word(headers: Headers) -> HubWord | None:
+    """Return what the Hub says of the file, or None if the answer is not the Hub's."""
+    commit = headers.get("x-repo-commit")
+    linked = headers.get("x-linked-etag")
+    if commit is None and linked is None:
+        return None
+    tag = (linked or headers.get("etag", "")).strip().removeprefix("W/").strip('"').lower()
+    return HubWord(
+        commit=commit,
+        sha256=tag if _HEX64.fullmatch(tag) else None,
+        git_sha1=tag if _HEX40.fullmatch(tag) else None,
+        size=_number(headers.get("x-linked-size")),
+    )
+
+
+def asked_wait(headers: Headers, now: datetime) -> float | None:
+    """Return the seconds that the host asks to be left alone, or None.
+
+    Retry-After in both its forms (RFC 9110, section 10.2.3), else the Hub's `RateLimit: "…";r=0;t=55`.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return float(text[:12])
+    if text:
+        return _seconds_until(text, now)
+    found = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    return float(found[2][:12]) if found and int(found[1]) == 0 else None
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    aware = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdigit() and len(text) < 20 else None

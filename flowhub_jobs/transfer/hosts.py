@@ -1,0 +1,61 @@
+"""What all jobs of a process know of each host: how many connections it takes, and until when it wants peace."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LOWERED_S = 3600.0  # a host that refused a connection is asked with fewer for an hour
+
+
+@dataclass(slots=True)
+class _Host:
+    open: int = 0
+    cap: int = 0
+    capped_until: float = 0.0
+    quiet_until: float = 0.0
+
+
+class Hosts:
+    """Connections and waits by origin. Thread-safe."""
+
+    def __init__(self, cap: int = 16, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cap, self._clock, self._lock = cap, clock, threading.Lock()
+        self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
+
+    def enter(self, origin: str) -> bool:
+        """Take a place for one more connection; False if the host has as many as it takes."""
+        with self._lock:
+            host = self._hosts[origin]
+            if host.open >= self._cap_of(host):
+                return False
+            host.open += 1
+            return True
+
+    def leave(self, origin: str) -> None:
+        with self._lock:
+            self._hosts[origin].open -= 1
+
+    def lower(self, origin: str) -> bool:
+        """Note that the newest connection was refused; True if there were others, so that it costs nobody anything."""
+        with self._lock:
+            host = self._hosts[origin]
+            if host.open <= 1:
+                return False
+            host.cap, host.capped_until = host.open - 1, self._clock() + LOWERED_S
+            return True
+
+    def be_quiet(self, origin: str, seconds: float) -> None:
+        """The host asked to be left alone: all jobs wait for it."""
+        with self._lock:
+            host = self._hosts[origin]
+            host.quiet_until = max(host.quiet_until, self._clock() + seconds)
+
+    def quiet_for(self, origin: str) -> float:
+        """Return the seconds for which the host still wants peace; 0.0 if it may be asked."""
+        with self._lock:
+            return max(0.0, self._hosts[origin].quiet_until - self._clock())
+
+    def _cap_of(self, host: _Host) -> int:
+        return host.cap if self._clock() < host.capped_until else self._cap

@@ -1,0 +1,41 @@
+"""A speed limit: one token bucket for everything that a worker fetches, changeable while it runs."""
+
+import threading
+import time
+from collections.abc import Callable
+
+BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
+
+
+class Bucket:
+    """Bytes come in at the rate and go out as they are taken; `take` waits while there are none."""
+
+    def __init__(self, rate_bps: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._changed = clock, threading.Condition()
+        self._rate = rate_bps
+        self._level, self._at = 0.0, clock()
+
+    def set_rate(self, rate_bps: int | None) -> None:
+        """Change the limit, in bytes a second; None is no limit. Who waits, waits by the new one."""
+        with self._changed:
+            self._fill()
+            self._rate = rate_bps
+            self._level = min(self._level, 0.0)
+            self._changed.notify_all()
+
+    def take(self, count: int, stopped: Callable[[], bool]) -> None:
+        """Wait until `count` bytes may pass, or `stopped()`. A debt is allowed: bytes that have come are paid after."""
+        if self._rate is None:
+            return
+        with self._changed:
+            self._fill()
+            self._level -= count
+            while self._rate is not None and self._level < 0 and not stopped():
+                self._changed.wait(min(-self._level / self._rate, 0.2))
+                self._fill()
+
+    def _fill(self) -> None:
+        now = self._clock()
+        if self._rate is not None:
+            self._level = min(self._level + (now - self._at) * self._rate, self._rate * BURST_S)
+        self._at = now

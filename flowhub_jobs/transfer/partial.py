@@ -1,0 +1,94 @@
+"""The partial: a folder that holds the journal and the bytes so far, and the errors of its disk made ours.
+
+<store>/.partial/<name>.<key>.<node>/
+    journal         what of the rest is on the disk
+    files/…         the artifact's files, at their own paths
+    files.1/…       those that were begun anew: starting over makes a new file, never truncates the old one
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
+from flowhub_jobs.system import sync_data, sync_path
+
+FILES = "files"
+_OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def part_path(path: str, generation: int) -> str:
+    """Return where the bytes of `path` lie inside the partial, for the n-th time that it was begun (from 0)."""
+    return f"{FILES}.{generation}/{path}" if generation else f"{FILES}/{path}"
+
+
+def generation_of(part: str) -> int:
+    folder = part.split("/", 1)[0]
+    return int(folder.partition(".")[2] or 0)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of the disk into ours, at the one border."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"The disk that holds {path} is full.") from error
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE):
+            raise StoreOffline(f"{path} is gone: the store's disk is not there ({error.strerror}).") from error
+        raise StorageFailed(f"The disk refused {path}: {error.strerror or error}.") from error
+
+
+class PartFile:
+    """One file of a partial, open. Its descriptor lives until `close`, whatever name the file has by then."""
+
+    def __init__(self, folder: Path, part: str, *, new: bool) -> None:
+        self.path = folder / part
+        with disk_errors(self.path):
+            if new:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # What lies there is nobody's any more; a late writer of it keeps its own file, without a name.
+                with contextlib.suppress(FileNotFoundError):
+                    self.path.unlink()
+                self._fd = os.open(self.path, _OPEN | os.O_CREAT | os.O_EXCL, 0o644)
+            else:
+                self._fd = os.open(self.path, _OPEN)
+
+    @property
+    def size(self) -> int:
+        """The bytes that the file has on the disk, holes included."""
+        return os.fstat(self._fd).st_size
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of `data` at `offset`."""
+        with disk_errors(self.path):
+            written = os.pwrite(self._fd, data, offset)
+            while written < len(data):  # a disk that fills up writes less
+                written += os.pwrite(self._fd, memoryview(data)[written:], offset + written)
+
+    def read(self, buffer: memoryview, offset: int) -> int:
+        """Fill `buffer` from `offset`; return how much there was."""
+        with disk_errors(self.path):
+            return os.preadv(self._fd, [buffer], offset)
+
+    def truncate(self, size: int) -> None:
+        with disk_errors(self.path):
+            os.ftruncate(self._fd, size)
+
+    def sync(self) -> None:
+        with disk_errors(self.path):
+            sync_data(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def sync_tree(folder: Path) -> None:
+    """Put the entries of a folder and of every folder below it on the disk, the deepest first."""
+    with disk_errors(folder):
+        for place, _folders, _files in os.walk(folder, topdown=False):
+            sync_path(Path(place))

@@ -1,0 +1,104 @@
+"""Ranges and pieces: what is kept, what is missing, what to ask next. Pure; ranges are half-open, in bytes."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+MIB = 1 << 20
+PIECE_MIN, PIECE_MAX, PIECES_AIM = MIB, 64 * MIB, 8192
+ASK_MIN, ASK_MAX, ASK_S = MIB, 256 * MIB, 4.0
+
+Range = tuple[int, int]
+
+
+class Ranges:
+    """A set of bytes, as sorted ranges that neither touch nor overlap."""
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._ranges: list[Range] = []
+        for start, end in ranges:
+            self.add(start, end)
+
+    def add(self, start: int, end: int) -> None:
+        if start >= end:
+            return
+        # The first range that ends at or after our start may merge with us, and all that begin before our end.
+        first = bisect_left(self._ranges, start, key=lambda known: known[1])
+        last = first
+        while last < len(self._ranges) and self._ranges[last][0] <= end:
+            start, end = min(start, self._ranges[last][0]), max(end, self._ranges[last][1])
+            last += 1
+        self._ranges[first:last] = [(start, end)]
+
+    def remove(self, start: int, end: int) -> None:
+        if start >= end:
+            return
+        left = [(low, min(high, start)) for low, high in self._ranges if low < start]
+        right = [(max(low, end), high) for low, high in self._ranges if high > end]
+        self._ranges = left + right
+
+    def gaps(self, start: int, end: int) -> Iterator[Range]:
+        """Yield what is missing between `start` and `end`, from the front."""
+        for low, high in self._ranges:
+            if low >= end:
+                break
+            if low > start:
+                yield start, low
+            start = max(start, high)
+        if start < end:
+            yield start, end
+
+    def reach(self, start: int) -> int:
+        """Return the end of the unbroken run of bytes from `start` on; `start` itself if that byte is missing."""
+        for low, high in self._ranges:
+            if low <= start < high:
+                return high
+        return start
+
+    @property
+    def total(self) -> int:
+        return sum(end - start for start, end in self._ranges)
+
+    def copy(self) -> "Ranges":
+        twin = Ranges()
+        twin._ranges = list(self._ranges)
+        return twin
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ranges) and self._ranges == other._ranges
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Ranges({self._ranges})"
+
+
+def piece_size(size: int | None) -> int:
+    """Return the bytes of a piece of a file: a power of two, at most 8,192 pieces a file while they fit 64 MiB."""
+    piece = PIECE_MIN
+    while size is not None and piece < PIECE_MAX and size > piece * PIECES_AIM:
+        piece *= 2
+    return piece
+
+
+def next_range(kept: Ranges, taken: Ranges, size: int, *, connections: int, rate: float) -> Range | None:
+    """Return the range to ask next: the front of the first gap, or None if all is kept or on its way.
+
+    `rate` is one connection's bytes a second. A range is about four seconds of it, so that requests cost little and
+    what is out of order stays near; towards the end each takes a share of the rest, so that all end together.
+    """
+    busy = kept.copy()
+    for start, end in taken:
+        busy.add(start, end)
+    gap = next(busy.gaps(0, size), None)
+    if gap is None:
+        return None
+    rest = sum(end - start for start, end in busy.gaps(0, size))
+    share = rest // (2 * connections) if connections > 1 else rest
+    length = max(ASK_MIN, min(ASK_MAX, max(int(rate * ASK_S), 16 * MIB), share))
+    return gap[0], min(gap[1], gap[0] + length)

@@ -1,0 +1,64 @@
+"""What to do after a fault: again now, wait, or give up. Pure; randomness comes in as an argument."""
+
+from dataclasses import dataclass
+
+from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, WaitTooLong
+
+WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is waited, and how often; the contract's defaults."""
+
+    base_s: float = 1.0
+    cap_s: float = 300.0
+    faults_max: int = 10
+    server_wait_max_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """At once, at no cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`asked`: the host named the time, so every job waits for it."""
+
+    seconds: float
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    error: FlowhubError
+
+
+Decision = Again | Wait | GiveUp
+
+
+def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience) -> Decision:
+    """Return what follows a fault. `faults` in a row without a new byte, this one counted; `jitter` is in [0, 1)."""
+    if isinstance(error, AddressExpired | SourceChanged):
+        return Again()
+    if not error.retryable:
+        return GiveUp(error)
+    asked = error.wait_s if isinstance(error, ServerBusy) else None
+    if asked is not None and asked > patience.server_wait_max_s:
+        hours = f"{asked / 3600:.1f} hours"
+        return GiveUp(WaitTooLong(f"{error.message} It asks to wait {hours}, which is too long to sit out."))
+    if faults >= patience.faults_max:
+        return GiveUp(error)
+    if asked is not None:  # the server knows when its limit resets
+        return Wait(asked, asked=True)
+    return Wait(retry_delay(faults, jitter, patience))
+
+
+def retry_delay(faults: int, jitter: float, patience: Patience) -> float:
+    """Return the seconds to wait before the next try; `faults` counts from 1.
+
+    Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    # Clamp the exponent: a float overflows long after the cap has stopped to matter.
+    return jitter * min(patience.cap_s, patience.base_s * 2.0 ** min(faults - 1, 16))

@@ -1,0 +1,57 @@
+"""Figures as people read and type them. Pure. Decimal units, as disks and networks are sold."""
+
+import re
+from decimal import Decimal
+
+from flowhub_jobs.errors import UsageInvalid
+
+_UNITS = ("KB", "MB", "GB", "TB", "PB")
+_FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMG]?)", re.IGNORECASE)
+_MAX_RATE = 10**12  # a terabyte a second
+
+
+def format_bytes(count: float) -> str:
+    """Return "937 B", "4.7 GB": one digit behind the point."""
+    if round(count) < 1000:
+        return f"{round(count)} B"
+    amounts = [(count / 1000**power, unit) for power, unit in enumerate(_UNITS, start=1)]
+    # Compared as it is shown: 999,950 bytes are 1.0 MB, not 1000.0 KB.
+    amount, unit = next((pair for pair in amounts if round(pair[0], 1) < 1000), amounts[-1])
+    return f"{amount:.1f} {unit}"
+
+
+def format_rate(bytes_per_second: float) -> str:
+    """Return "22.9 MB/s"."""
+    return f"{format_bytes(bytes_per_second)}/s"
+
+
+def format_duration(seconds: float) -> str:
+    """Return the two largest units: "45 s", "2 min 21 s", "3 h 5 min", "2 d 4 h"."""
+    total = max(0, round(seconds))
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return _two(total, 60, "min", 1, "s")
+    if total < 86400:
+        return _two(total, 3600, "h", 60, "min")
+    return _two(total, 86400, "d", 3600, "h")
+
+
+def parse_rate(text: str) -> int | None:
+    """Return bytes a second, or None for "off". It takes "500K", "5M", "1.5G", "123"; the rest is UsageInvalid."""
+    if text.strip().lower() == "off":
+        return None
+    found = _RATE.fullmatch(text.strip())
+    rate = int(Decimal(found[1]) * _FACTORS[found[2].upper()]) if found else 0
+    if not 0 < rate <= _MAX_RATE:
+        raise UsageInvalid(
+            f"The rate {text[:40]!r} is not understood.",
+            hint="Write bytes a second (500K, 5M, 123456), or off. To stop, use `flowhub pause`.",
+        )
+    return rate
+
+
+def _two(total: int, size: int, name: str, small_size: int, small_name: str) -> str:
+    large, small = total // size, total % size // small_size
+    return f"{large} {name} {small} {small_name}" if small else f"{large} {name}"

@@ -1,0 +1,28 @@
+"""Alembic's entry: brings a database to the tables of flowhub_jobs.database.tables.
+
+flowhub runs it by itself (database/engine.py) with a connection of its own. For `alembic revision --autogenerate`
+and `alembic check`, name a database: `alembic -x url=sqlite:////tmp/x.db check`.
+"""
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from flowhub_jobs.database.tables import metadata
+
+
+def run(connection: Connection) -> None:
+    # SQLite can alter almost nothing in place: batch mode copies the table.
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    url = context.get_x_argument(as_dictionary=True).get("url", "sqlite://")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        run(connection)
+    engine.dispose()

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""A Hub-shaped origin on loopback, as a library and as a command; it needs nothing but Python.
+
+Two ports, as with the real Hub: the hub itself answers resolve URLs, and large files lie on a CDN behind a signed
+address that expires. `hub_origin.py --root DIR --map map.json --rate 8M` prints one JSON line with both addresses and
+serves until SIGTERM or until its stdin is closed (so hold a pipe open), then prints one JSON line of what it sent.
+`map.json` is a list of {"repo", "revision", "path", "file", "sha256"?, "lfs"?}; `file` is relative to --root.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, quote, unquote, urlencode
+
+from hub_shelf import Doors, HubFile, Key, Refusal, Shelf, cdn_path, commit_of
+from origin_answer import Answer, Request, content_answer, text_answer
+from origin_core import OriginServer
+from origin_flow import Bucket
+
+RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+SMALL = re.compile(r"/api/resolve-cache/models/(?P<repo>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)")
+
+
+class Front(OriginServer):
+    """The hub's own port: it says what a file is and where its bytes are, and serves the small ones."""
+
+    hub: "HubOrigin"
+
+    def answer(self, request: Request) -> Answer:
+        for shape, answer in ((RESOLVE, self._resolve), (SMALL, self._small)):
+            if match := shape.fullmatch(request.path):
+                return self._found(request, answer, *(unquote(part) for part in match.groups()))
+        return text_answer(404, "Not Found")
+
+    def _found(self, request: Request, answer: Any, repo: str, revision: str, path: str) -> Answer:
+        shelf = self.hub.shelf
+        refusal = self.hub.doors.refusal(repo, shelf.has_repo(repo), request.headers.get("authorization"))
+        found = refusal or shelf.find(repo, revision, path)
+        if isinstance(found, Refusal):
+            return found.answer()
+        made: Answer = answer(request, found, repo, shelf.branch(repo, revision), path)
+        return made.with_headers(X_Repo_Commit=commit_of(repo, shelf.branch(repo, revision) or revision))
+
+    def _resolve(self, request: Request, file: HubFile, repo: str, revision: str, path: str) -> Answer:
+        if not file.lfs:
+            target = f"/api/resolve-cache/models/{repo}/{commit_of(repo, revision)}/{quote(path)}"
+            moved = text_answer(307, f"Temporary Redirect. Redirecting to {target}", Location=target)
+            return moved.with_headers(ETag=f'"{file.oid}"', Accept_Ranges="bytes")
+        target = self.hub.cdn.signed(cdn_path(repo, file))
+        moved = text_answer(302, f"Found. Redirecting to {target}", Location=target)
+        linked = f'"{file.digest}"'
+        return moved.with_headers(X_Linked_ETag=linked, X_Linked_Size=str(file.content.size), Accept_Ranges="bytes")
+
+    def _small(self, request: Request, file: HubFile, repo: str, revision: str, path: str) -> Answer:
+        return content_answer(request, file.content, f'"{file.oid}"', {"Content-Type": "text/plain"})
+
+
+class Cdn(OriginServer):
+    """The port of the large files: whoever holds a fresh signature gets them, nobody is asked for a name."""
+
+    hub: "HubOrigin"
+    _secret = secrets.token_bytes(16)
+
+    def signed(self, path: str) -> str:
+        """Return an address of this path that is honoured for the hub's `expires_s`."""
+        expires = str(int(time.time() + self.hub.expires_s))
+        query = {"Expires": expires, "Signature": self._signature(path, expires), "Key-Pair-Id": "K0"}
+        return f"{self.address}{path}?{urlencode(query)}"
+
+    def forget_signatures(self) -> None:
+        self._secret = secrets.token_bytes(16)
+
+    def answer(self, request: Request) -> Answer:
+        if not self._honoured(request):
+            return text_answer(403, "<Error><Code>AccessDenied</Code></Error>", "application/xml")
+        shelf = self.hub.shelf.files.items()
+        file = next((file for (repo, _, _), file in shelf if file.lfs and cdn_path(repo, file) == request.path), None)
+        if file is None:
+            return text_answer(404, "<Error><Code>NoSuchKey</Code></Error>", "application/xml")
+        # Opaque, as a store's own tag is: it says nothing of the sha256.
+        return content_answer(request, file.content, f'"{hashlib.md5(file.digest.encode()).hexdigest()}"', {})
+
+    def _honoured(self, request: Request) -> bool:
+        asked = {name: values[0] for name, values in parse_qs(request.query).items()}
+        expires = asked.get("Expires", "0")
+        right = hmac.compare_digest(asked.get("Signature", ""), self._signature(request.path, expires))
+        return right and time.time() < int(expires)
+
+    def _signature(self, path: str, expires: str) -> str:
+        return hmac.new(self._secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+class HubOrigin:
+    """Both ports, one limit over both. `front` and `cdn` are OriginServers with counts of their own.
+
+    `expires_s` is how long a signed address is honoured; `expire_links` ends all of them at once.
+    """
+
+    front_class: type[Front] = Front
+    cdn_class: type[Cdn] = Cdn
+
+    def __init__(
+        self,
+        files: Mapping[Key, HubFile],
+        *,
+        rate_bps: float | None = None,
+        expires_s: float = 3600,
+        gated: Collection[str] = (),
+        unaccepted: Collection[str] = (),
+        private: Collection[str] = (),
+        token: str | None = None,
+    ) -> None:
+        self.shelf = Shelf(files)
+        self.doors = Doors(token, set(gated), set(unaccepted), set(private))
+        self.expires_s = expires_s
+        self.total = Bucket(rate_bps)
+        self.front = self.front_class(total=self.total)
+        self.cdn = self.cdn_class(total=self.total)
+        self.front.hub = self.cdn.hub = self
+
+    @property
+    def endpoint(self) -> str:
+        """Return what belongs into HF_ENDPOINT."""
+        return self.front.address
+
+    def url(self, repo: str, path: str, revision: str = "main") -> str:
+        return f"{self.endpoint}/{repo}/resolve/{quote(revision, safe='')}/{quote(path)}"
+
+    def sent(self, repo: str | None = None, path: str | None = None) -> int:
+        """Return body bytes sent of one file (all revisions), of one repo, or of everything, redirects included."""
+        if repo is None:
+            return self.front.sent() + self.cdn.sent()
+        places = {place for key, file in self.shelf.files.items() for place in self._places(key, file, repo, path)}
+        return sum(server.sent(place) for server, place in places)
+
+    def _places(self, key: Key, file: HubFile, repo: str, path: str | None) -> Iterator[tuple[OriginServer, str]]:
+        if key[0] != repo or path not in (None, key[2]):
+            return
+        if file.lfs:
+            yield self.cdn, cdn_path(repo, file)
+        else:
+            yield self.front, f"/api/resolve-cache/models/{repo}/{commit_of(repo, key[1])}/{quote(key[2])}"
+
+    @property
+    def leaked_tokens(self) -> list[str]:
+        """Return every Authorization header that reached the CDN, where none should."""
+        seen = (request.headers.get("authorization") for request in self.cdn.requests())
+        return [value for value in seen if value is not None]
+
+    def limit(self, *, total_bps: float | None = None) -> None:
+        self.total.set_rate(total_bps)
+
+    def expire_links(self) -> None:
+        """Let no signed address given out until now be honoured any more."""
+        self.cdn.forget_signatures()
+
+    def close(self) -> None:
+        self.front.close()
+        self.cdn.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+# The command --------------------------------------------------------------------------------------------------------
+
+
+def read_map(root: Path, rows: list[dict[str, Any]]) -> dict[Key, HubFile]:
+    """Return the files of a map; one with a `sha256` is an LFS file unless it says otherwise."""
+    return {
+        (row["repo"], row["revision"], row["path"]): HubFile(
+            root / row["file"], row.get("sha256"), row.get("lfs", "sha256" in row)
+        )
+        for row in rows
+    }
+
+
+def rate(text: str) -> float | None:
+    """Return bytes a second of "500K", "8M", "1G" (decimal) or a plain number; "off" is None."""
+    if text == "off":
+        return None
+    unit = {"K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:].upper())
+    return float(text[:-1]) * unit if unit else float(text)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve local files as the Hub would, on two ports of 127.0.0.1.")
+    parser.add_argument("--root", type=Path, required=True, help="the folder that `file` in the map is relative to")
+    parser.add_argument("--map", type=Path, required=True, help="a JSON list of repo, revision, path, file, sha256")
+    parser.add_argument("--rate", type=rate, default=None, help="bytes a second over all connections: 500K, 8M, off")
+    parser.add_argument("--expires", type=float, default=3600, help="seconds for which a CDN address is honoured")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = parse_arguments()
+    files = read_map(given.root, json.loads(given.map.read_text()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with HubOrigin(files, rate_bps=given.rate, expires_s=given.expires) as hub:
+        print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                sys.stdin.read()
+        finally:
+            print(json.dumps({"bytes_sent": hub.sent(), "leaked_tokens": len(hub.leaked_tokens)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

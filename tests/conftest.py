@@ -1,0 +1,43 @@
+"""Fixtures that all tests share, and where `support` and the origins of `scripts/` are found."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+for folder in (TESTS, TESTS.parent / "scripts"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from support.hub import Hub  # noqa: E402
+from support.origin import Origin  # noqa: E402
+
+OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A real HTTP origin, empty."""
+    with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A Hub-shaped origin, empty; `hub.endpoint` belongs into HF_ENDPOINT."""
+    with Hub({}) as hub:
+        yield hub
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh home in FLOWHUB_HOME; whatever else of the environment would reach flowhub is cleared."""
+    for name in os.environ:
+        if name.startswith(OURS) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("FLOWHUB_HOME", str(home))
+    return home

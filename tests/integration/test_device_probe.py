@@ -1,0 +1,144 @@
+"""The machine is read as it is: the real one, and folders laid out as the kernel lays out its control groups."""
+
+import json
+import sys
+
+import psutil
+import pytest
+
+from flowhub_jobs.device.cgroup import MemoryLimit, memory_limit
+from flowhub_jobs.device.probe import probe, read_cpu, read_disk, read_memory
+
+GIB = 2**30
+
+
+def write(folder, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(f"{text}\n")
+
+
+@pytest.fixture
+def membership(tmp_path):
+    """Return a way to say in which groups this process is."""
+    path = tmp_path / "self-cgroup"
+
+    def say(text):
+        path.write_text(text)
+        return path
+
+    return say
+
+
+def test_this_machine_is_read_and_fits_into_json(tmp_path):
+    device = probe(tmp_path)
+    assert device.platform == {"linux": "linux", "darwin": "macos"}[sys.platform]
+    assert 0 < device.ram_total_bytes <= psutil.virtual_memory().total
+    assert 0 < device.ram_available_bytes <= device.ram_total_bytes
+    assert device.ram_source in {"system", "cgroup"}
+    assert 0 < device.disk_free_bytes <= device.disk_total_bytes
+    assert device.cores >= 1
+    assert device.unified_memory == device.apple_silicon
+    assert json.loads(json.dumps(device.as_dict()))["ram_total_bytes"] == device.ram_total_bytes
+
+
+def test_without_a_store_no_disk_is_measured():
+    device = probe()
+    assert (device.disk_total_bytes, device.disk_free_bytes) == (None, None)
+
+
+def test_a_store_that_is_not_there_yet_is_measured_where_it_will_be(tmp_path):
+    assert read_disk(tmp_path / "not" / "there" / "yet")[0] == read_disk(tmp_path)[0]
+
+
+def test_a_store_below_a_file_or_a_dangling_link_is_measured_too(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert read_disk(tmp_path / "file" / "store")[0] == read_disk(tmp_path)[0]
+    assert read_disk(tmp_path / "link" / "store")[0] == read_disk(tmp_path)[0]
+
+
+def test_a_path_that_no_disk_can_hold_is_unknown(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert read_disk(tmp_path / "loop") == (None, None)
+
+
+def test_version_2_leaves_the_limit_less_what_is_used_and_cannot_be_given_back(tmp_path, membership):
+    write(
+        tmp_path / "cg" / "app",
+        memory__max=4 * GIB,
+        memory__current=3 * GIB,
+        memory__stat=f"anon {GIB}\ninactive_file {2 * GIB}\nactive_file 5",
+    )
+    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(4 * GIB, 3 * GIB)
+
+
+def test_version_1_is_read_from_its_own_files(tmp_path, membership):
+    write(
+        tmp_path / "cg" / "memory" / "docker" / "abc",
+        memory__limit_in_bytes=2 * GIB,
+        memory__usage_in_bytes=GIB,
+        memory__stat="inactive_file 7\ntotal_inactive_file 4096",
+    )
+    groups = membership("5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n0::/\n")
+    assert memory_limit(tmp_path / "cg", groups) == MemoryLimit(2 * GIB, GIB + 4096)
+
+
+def test_a_limit_of_a_group_above_binds_too(tmp_path, membership):
+    write(tmp_path / "cg" / "slice" / "app", memory__max=8 * GIB, memory__current=GIB)
+    write(tmp_path / "cg" / "slice", memory__max=2 * GIB, memory__current=GIB)
+    assert memory_limit(tmp_path / "cg", membership("0::/slice/app\n")) == MemoryLimit(2 * GIB, GIB)
+
+
+@pytest.mark.parametrize("path", ["/docker/not-seen-from-inside", "/../../outside"])
+def test_a_container_that_sees_its_group_as_the_root_is_limited_by_it(tmp_path, membership, path):
+    write(tmp_path / "cg", memory__max=GIB, memory__current=4096)
+    write(tmp_path, memory__max=5)
+    assert memory_limit(tmp_path / "cg", membership(f"0::{path}\n")) == MemoryLimit(GIB, GIB - 4096)
+
+
+def test_a_limit_whose_use_cannot_be_read_leaves_an_unknown_rest(tmp_path, membership):
+    write(tmp_path / "cg" / "app", memory__max=GIB)
+    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(GIB, None)
+
+
+def test_more_used_than_allowed_leaves_nothing_and_not_less(tmp_path, membership):
+    write(tmp_path / "cg" / "app", memory__max=GIB, memory__current=GIB + 1)
+    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(GIB, 0)
+
+
+@pytest.mark.parametrize("text", ["", "0::/app\n", "nonsense\n", "::\n0::\n"])
+def test_no_limit_and_nonsense_limit_nothing(tmp_path, membership, text):
+    write(tmp_path / "cg" / "app", memory__max="max", memory__current=GIB)
+    assert memory_limit(tmp_path / "cg", membership(text)) is None
+
+
+def test_a_system_without_control_groups_has_no_limit(tmp_path):
+    assert memory_limit(tmp_path / "none", tmp_path / "none") is None
+
+
+def test_memory_is_the_containers_where_that_is_less(tmp_path, membership):
+    write(tmp_path / "cg" / "app", memory__max=64 * 2**20, memory__current=2**20)
+    memory = read_memory(tmp_path / "cg", membership("0::/app\n"))
+    assert (memory.total_bytes, memory.available_bytes, memory.source) == (64 * 2**20, 63 * 2**20, "cgroup")
+
+
+def test_memory_is_the_systems_where_the_limit_is_larger_than_any_memory(tmp_path, membership):
+    write(tmp_path / "cg" / "memory", memory__limit_in_bytes=9223372036854771712, memory__usage_in_bytes=4096)
+    memory = read_memory(tmp_path / "cg", membership("4:memory:/\n"))
+    assert (memory.total_bytes, memory.source) == (psutil.virtual_memory().total, "system")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc/cpuinfo")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: AMD EPYC 7B13\n\nmodel name\t: other\n", "AMD EPYC 7B13"),
+        ("processor\t: 0\nCPU part\t: 0xd0c\n", None),
+        ("model name\t:\n", None),
+    ],
+)
+def test_the_processors_name_is_said_where_the_system_knows_it(tmp_path, text, name):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert read_cpu(tmp_path / "cpuinfo") == name
+    assert read_cpu(tmp_path / "none") is None

@@ -1,0 +1,109 @@
+"""Faults of the answer: its status, its headers, its content."""
+
+import gzip
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from origin_answer import Answer, Frame, Step, text_answer
+from origin_content import Bytes, Piece
+
+from support.fault import Fault
+
+
+@dataclass(frozen=True)
+class Status(Fault):
+    code: int = 503
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def change(self, answer: Answer) -> Answer:
+        made = Answer(self.code).with_body(Bytes(self.body))
+        return replace(made, headers={**made.headers, **self.headers})
+
+
+@dataclass(frozen=True)
+class Redirect(Fault):
+    code: int = 302
+    location: str = "/"
+
+    def change(self, answer: Answer) -> Answer:
+        return text_answer(self.code, "", Location=self.location)
+
+
+@dataclass(frozen=True)
+class LoginPage(Fault):
+    """200 and a page for people, as a captive portal or an expired session gives."""
+
+    def change(self, answer: Answer) -> Answer:
+        return text_answer(200, "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n", "text/html; charset=utf-8")
+
+
+@dataclass(frozen=True)
+class NoLength(Fault):
+    """No Content-Length: chunked, or (`chunked=False`) ended by closing the connection."""
+
+    chunked: bool = True
+
+    def change(self, answer: Answer) -> Answer:
+        bare = answer.with_headers(Content_Length=None)
+        if self.chunked:
+            return bare.with_headers(Transfer_Encoding="chunked")
+        return replace(bare, keep_alive=False)
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        return _chunked(steps) if self.chunked else steps
+
+
+@dataclass(frozen=True)
+class LyingLength(Fault):
+    """Content-Length is off by `by`; the connection is closed after what there really is."""
+
+    by: int = 1
+
+    def change(self, answer: Answer) -> Answer:
+        length = answer.end - answer.start + self.by
+        return replace(answer, keep_alive=False).with_headers(Content_Length=str(length))
+
+
+@dataclass(frozen=True)
+class Gzip(Fault):
+    """The body is compressed, and said to be, though nobody asked for it."""
+
+    def change(self, answer: Answer) -> Answer:
+        packed = gzip.compress(answer.content.read(answer.start, answer.end), compresslevel=1)
+        return answer.with_body(Bytes(packed)).with_headers(Content_Encoding="gzip")
+
+
+@dataclass(frozen=True)
+class WeakEtag(Fault):
+    def change(self, answer: Answer) -> Answer:
+        return answer.with_headers(ETag=f"W/{answer.headers['ETag']}") if "ETag" in answer.headers else answer
+
+
+@dataclass(frozen=True)
+class NoEtag(Fault):
+    def change(self, answer: Answer) -> Answer:
+        return answer.with_headers(ETag=None)
+
+
+@dataclass(frozen=True)
+class ChangeEtag(Fault):
+    """Another validator for the same bytes, as servers behind one balancer give."""
+
+    etag: str = '"another"'
+
+    def change(self, answer: Answer) -> Answer:
+        return answer.with_headers(ETag=self.etag)
+
+
+def _chunked(steps: Iterator[Step]) -> Iterator[Step]:
+    """Yield the steps in chunked coding (RFC 9112 §7.1); an answer without a body is left as it is."""
+    begun = False
+    for step in steps:
+        if isinstance(step, Piece):
+            yield from (Frame(b"%x\r\n" % len(step)), step, Frame(b"\r\n"))
+            begun = True
+        else:
+            yield step
+    if begun:
+        yield Frame(b"0\r\n\r\n")

@@ -1,0 +1,46 @@
+"""A plain client for tests of the origins: what http.client says, and nothing clever."""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+Got = tuple[http.client.HTTPResponse, bytes]
+
+
+@contextmanager
+def connected(url: str, tls: ssl.SSLContext | None = None) -> Iterator[http.client.HTTPConnection]:
+    host = urlsplit(url).netloc
+    plain = http.client.HTTPConnection(host, timeout=30)
+    with closing(http.client.HTTPSConnection(host, timeout=30, context=tls) if tls else plain) as connection:
+        yield connection
+
+
+def ask(url: str, method: str = "GET", **headers: str) -> Got:
+    """Return the response and its body, over a connection of its own; `_` in a header's name stands for `-`."""
+    with connected(url) as connection:
+        return ask_over(connection, url, method, **headers)
+
+
+def ask_over(connection: http.client.HTTPConnection, url: str, method: str = "GET", **headers: str) -> Got:
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def received_before(url: str, error: type[BaseException]) -> bytes:
+    """Return the body bytes that came before the connection ended with this error."""
+    came = b""
+    with connected(url) as connection:
+        connection.request("GET", urlsplit(url).path)
+        response = connection.getresponse()
+        with pytest.raises(error):  # noqa: PT012, the bytes before the error are the point
+            while piece := response.read1(65536):
+                came += piece
+            raise http.client.IncompleteRead(came)
+    return came

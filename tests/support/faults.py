@@ -1,0 +1,152 @@
+"""All named faults in one place, and a server that commits them. What a fault is, and when it strikes: `fault.py`."""
+
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+
+from origin_answer import Request, Span, Step, steps_of
+from origin_core import OriginServer
+from origin_flow import Bucket
+
+from support.answer_faults import (
+    ChangeEtag,
+    Gzip,
+    LoginPage,
+    LyingLength,
+    NoEtag,
+    NoLength,
+    Redirect,
+    Status,
+    WeakEtag,
+)
+from support.fault import Fault
+from support.line_faults import (
+    CloseBeforeHeaders,
+    EarlyClose,
+    FlipByte,
+    Hold,
+    NoHeaders,
+    Reset,
+    Stall,
+    StallAfterHeaders,
+    Trickle,
+)
+from support.range_faults import (
+    CappedRange,
+    IgnoreRange,
+    LongRange,
+    Multipart,
+    NoContentRange,
+    ShiftedRange,
+    ShortRange,
+    WrongTotal,
+)
+
+__all__ = [
+    "ALL_FAULTS",
+    "CappedRange",
+    "ChangeEtag",
+    "CloseBeforeHeaders",
+    "EarlyClose",
+    "Fault",
+    "FaultyServer",
+    "FlipByte",
+    "Gzip",
+    "Hold",
+    "IgnoreRange",
+    "LoginPage",
+    "LongRange",
+    "LyingLength",
+    "Multipart",
+    "NoContentRange",
+    "NoEtag",
+    "NoHeaders",
+    "NoLength",
+    "Redirect",
+    "Reset",
+    "ShiftedRange",
+    "ShortRange",
+    "Stall",
+    "StallAfterHeaders",
+    "Status",
+    "Trickle",
+    "WeakEtag",
+    "WrongTotal",
+]
+
+ALL_FAULTS: tuple[type[Fault], ...] = (
+    Reset,
+    EarlyClose,
+    CloseBeforeHeaders,
+    NoHeaders,
+    Stall,
+    StallAfterHeaders,
+    Hold,
+    Trickle,
+    IgnoreRange,
+    ShiftedRange,
+    LongRange,
+    ShortRange,
+    CappedRange,
+    WrongTotal,
+    NoContentRange,
+    Multipart,
+    Status,
+    Redirect,
+    LoginPage,
+    NoLength,
+    LyingLength,
+    Gzip,
+    FlipByte,
+    WeakEtag,
+    NoEtag,
+    ChangeEtag,
+)
+
+
+class Plan:
+    """The faults of one path, and how many requests each has seen that it is for."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = faults
+        self._seen = [0] * len(faults)
+        self._lock = threading.Lock()
+
+    def due(self, method: str, span: Span) -> list[Fault]:
+        """Return the faults that strike this request, in order, and count it."""
+        due = []
+        with self._lock:
+            for number, fault in enumerate(self._faults):
+                if method in fault.methods and fault.where(span):
+                    self._seen[number] += 1
+                    if fault.applies(self._seen[number], span):
+                        due.append(fault)
+        return due
+
+
+class FaultyServer(OriginServer):
+    """A server whose answers go wrong by plan: one for a path, else the one for all paths (None)."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, total: Bucket | None = None) -> None:
+        self.plans: dict[str | None, Plan] = {}
+        super().__init__(tls=tls, total=total)
+
+    def break_with(self, *faults: Fault, path: str | None = None) -> None:
+        """Let these faults strike from now on, in place of those planned before; none is to heal it."""
+        self.plans[path] = Plan(faults)
+
+    def respond(self, request: Request) -> Iterator[Step]:
+        answer = self.answer(request)
+        plan = self.plans.get(request.path) or self.plans.get(None) or Plan(())
+        due = plan.due(request.method, (answer.start, answer.end))
+        asked = request
+        for fault in due:
+            asked = fault.ask(asked)
+        if asked is not request:
+            answer = self.answer(asked)
+        for fault in due:
+            answer = fault.change(answer)
+        steps = steps_of(answer, request.method)
+        for fault in due:
+            steps = fault.flow(steps, answer)
+        return steps

@@ -1,0 +1,94 @@
+"""A real HTTP origin on loopback for tests: correct by itself, wrong where a test says so, and it counts every byte."""
+
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from origin_answer import Answer, Request, content_answer, text_answer
+from origin_content import Content, Pattern, content_of
+
+from support.faults import Fault, FaultyServer
+
+__all__ = ["Origin", "Pattern", "Request"]
+
+CERTIFICATE = """
+[req]
+prompt = no
+distinguished_name = name
+x509_extensions = about
+[name]
+CN = localhost
+[about]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,digitalSignature,keyCertSign
+subjectKeyIdentifier = hash
+subjectAltName = DNS:localhost,IP:127.0.0.1
+"""
+
+
+class Origin(FaultyServer):
+    """Serves what `serve` was given. With `tls=True` it is https, and `ca_file` is what a client has to trust."""
+
+    def __init__(self, *, tls: bool = False) -> None:
+        self._served: dict[str, tuple[Content, str | None, Mapping[str, str]]] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="origin-") if tls else None
+        super().__init__(tls=_self_signed(Path(self._folder.name)) if self._folder else None)
+
+    @property
+    def ca_file(self) -> Path:
+        assert self._folder is not None, "only an Origin(tls=True) has a certificate"
+        return Path(self._folder.name) / "ca.pem"
+
+    def serve(
+        self,
+        path: str,
+        content: bytes | Path | Content,
+        *,
+        etag: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> str:
+        """Put content under a path, in place of what was there, and return its URL.
+
+        `etag` is with its quotes; None is a strong one made from the content. The faults' counting starts anew.
+        """
+        path = "/" + path.lstrip("/")
+        content = content_of(content)
+        self._served[path] = (content, etag, dict(headers or {}))
+        self.break_with(*faults, path=path)
+        return self.url(path)
+
+    def remove(self, path: str) -> None:
+        """Answer 404 for this path from now on."""
+        self._served.pop("/" + path.lstrip("/"), None)
+
+    def url(self, path: str) -> str:
+        return f"{self.address}/{path.lstrip('/')}"
+
+    def answer(self, request: Request) -> Answer:
+        if request.path not in self._served:
+            return text_answer(404, "Not Found")
+        content, etag, headers = self._served[request.path]
+        return content_answer(request, content, etag or content.etag, headers)
+
+    def close(self) -> None:
+        super().close()
+        if self._folder:
+            self._folder.cleanup()
+
+
+def _self_signed(folder: Path) -> ssl.SSLContext:
+    """Return a server's context with a fresh certificate for localhost and 127.0.0.1, kept in `folder`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no `openssl` command to make a certificate with")
+    settings, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
+    settings.write_text(CERTIFICATE)
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(settings)]
+    subprocess.run([*new, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context

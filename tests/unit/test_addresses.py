@@ -1,0 +1,352 @@
+"""Addresses: which may be asked, where a redirect may lead, and what of one may be shown."""
+
+import string
+
+import httpx
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from flowhub_jobs.addresses import (
+    at_endpoint,
+    check_address,
+    check_redirect,
+    host_of,
+    is_loopback,
+    origin,
+    public_url,
+    scrub,
+)
+from flowhub_jobs.errors import AddressRefused, RedirectRefused
+
+LOOPBACK_HOSTS = ["127.0.0.1", "127.255.0.9", "localhost", "LocalHost", "[::1]", "[0:0:0:0:0:0:0:1]"]
+NOT_LOOPBACK_HOSTS = [
+    "127.0.0.1.evil.com",
+    "localhost.evil.com",
+    "[::ffff:127.0.0.1]",
+    "[::]",
+    "0.0.0.0",
+    "128.0.0.1",
+    "hub.example",
+    "localhost.",
+]
+ODD_HOSTS = [
+    "127.1",
+    "127.0.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "127.0.0.1.",
+    "256.0.0.1",
+    "evil.1",
+    "\uff11\uff12\uff17.0.0.1",
+    "127\u30020\u30020\u30021",
+    "huggingface\u3002co",
+    "\uff48\uff55\uff47\uff47\uff49\uff4e\uff47\uff46\uff41\uff43\uff45.co",
+    "fa\N{LATIN SMALL LETTER SHARP S}.example",
+    "[127.0.0.1]",
+    "[::1%25lo]",
+    "[::1",
+    "::1",
+    "a..b",
+    ".",
+    "a b",
+    "%65vil.example",
+    "a,b",
+    "a" * 64,
+    "a." * 130 + "b",
+]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hub.example/m.gguf", "HTTPS://Hub.Example:8443/a?b#c", "https://[2001:db8::1]/x"]
+)
+@pytest.mark.parametrize("pinned", [True, False])
+def test_https_is_taken_pinned_or_not(url, pinned):
+    check_address(url, pinned=pinned)
+
+
+@pytest.mark.parametrize("host", LOOPBACK_HOSTS)
+@pytest.mark.parametrize("port", ["", ":8080"])
+def test_http_to_this_machine_needs_no_pin(host, port):
+    assert is_loopback(host)
+    check_address(f"http://{host}{port}/m.gguf", pinned=False)
+
+
+@pytest.mark.parametrize("host", NOT_LOOPBACK_HOSTS)
+def test_http_to_another_machine_needs_a_pin(host):
+    assert not is_loopback(host)
+    check_address(f"http://{host}/m.gguf", pinned=True)
+    with pytest.raises(AddressRefused, match="needs a pinned sha256"):
+        check_address(f"http://{host}/m.gguf", pinned=False)
+
+
+@pytest.mark.parametrize("host", ODD_HOSTS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_that_clients_read_differently_is_refused_with_a_pin_too(scheme, host):
+    assert not is_loopback(host) or host == "::1"  # which is right for a host, and wrong in an address
+    with pytest.raises(AddressRefused):
+        check_address(f"{scheme}://{host}/m.gguf", pinned=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "not of the form"),
+        ("/m.gguf", "not of the form"),
+        ("//hub.example/m.gguf", "not of the form"),
+        ("hub.example/m.gguf", "not of the form"),
+        ("https:/hub.example", "not of the form"),
+        ("file:///etc/passwd", "scheme is file"),
+        ("ftp://hub.example/m.gguf", "scheme is ftp"),
+        ("data:text/plain,x", "not of the form"),
+        ("https://", "names no host"),
+        ("https:///m.gguf", "names no host"),
+        ("https://:443/m.gguf", "names no host"),
+        ("https://hub.example:0/", "port"),
+        ("https://hub.example:65536/", "port"),
+        ("https://hub.example:http/", "port"),
+        ("https://hub.example:-1/", "port"),
+        ("https://hub.example:\uff11/", "port"),
+        ("https://hub.example/a b", "a space"),
+        ("https://hub.example/a\n", "a space"),
+        ("https://hub.example\\@evil.com/", "backslash"),
+        ("https://hub.example/\u202egguf", "invisible"),
+        ("https://hub.example/\x00", "invisible"),
+        ("https://me:secret@hub.example/m.gguf", "a user or a password"),
+        ("http://127.0.0.1@evil.com/", "a user or a password"),
+        ("http://127.0.0.1:80@evil.com/", "a user or a password"),
+        ("https://@hub.example/", "a user or a password"),
+    ],
+)
+def test_what_is_no_plain_address_is_refused_and_says_why(url, why):
+    with pytest.raises(AddressRefused, match=why):
+        check_address(url, pinned=True)
+
+
+def test_a_refused_password_is_not_repeated_and_the_hint_says_where_a_token_belongs():
+    with pytest.raises(AddressRefused) as caught:
+        check_address("https://me:s3cr3t@hub.example/m.gguf?sig=s3cr3t", pinned=True)
+    assert "s3cr3t" not in str(caught.value)
+    assert "config.toml" in str(caught.value.hint)
+
+
+def test_an_endless_address_makes_a_short_message():
+    with pytest.raises(AddressRefused) as caught:
+        check_address("ftp://hub.example/" + "x" * 100_000, pinned=True)
+    assert len(caught.value.message) < 400
+
+
+@given(st.text() | st.text(alphabet=":/@[]?#.%\\0123456789abchtps\u00df\u3002"))
+@example("http://[")
+@example("https://[::1]x/")
+def test_any_text_is_taken_or_refused_by_name_and_can_be_shown(text):
+    for url in (text, f"https://{text}", f"http://127.0.0.1{text}"):
+        public_url(url)
+        scrub(url)
+        host_of(url)
+        at_endpoint(url, "https://mirror.example")
+        try:
+            check_address(url, pinned=True)
+        except AddressRefused:
+            continue
+        origin(url)
+
+
+@given(st.text(alphabet=":/@[]?#.%\\-_0123456789abcxhtps\u00e9\u00df\u3002\uff41", max_size=30))
+@example("b\u00fccher.example")
+@example("127.0.0.1")
+@example("[::FFFF:7f00:1]:80")
+def test_the_client_asks_the_host_that_was_checked(text):
+    url = f"http://{text}"
+    try:
+        checked = origin(url)
+        asked = httpx.URL(url)
+    except (AddressRefused, httpx.InvalidURL):
+        return
+    host = asked.raw_host.decode()
+    assert checked == f"http://{f'[{host}]' if ':' in host else host}:{asked.port or 80}" or "[" in checked
+    assert asked.userinfo == b""
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("https://hub.example/a", "https://cdn.example/b?sig=1"),
+        ("http://127.0.0.1:1/a", "http://localhost:2/b"),
+        ("http://127.0.0.1:1/a", "https://cdn.example/b"),
+    ],
+)
+def test_a_redirect_that_is_as_safe_as_its_source_is_followed_without_a_pin(source, target):
+    check_redirect(source, target, pinned=False)
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1/b", "http://localhost/b", "http://cdn.example/b"])
+def test_a_redirect_from_https_down_to_http_needs_a_pin(target):
+    check_redirect("https://hub.example/a", target, pinned=True)
+    with pytest.raises(RedirectRefused):
+        check_redirect("https://hub.example/a", target, pinned=False)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "https://me:pw@cdn.example/", "/b", "", "http://0x7f.1/"])
+def test_a_redirect_to_what_may_not_be_asked_is_refused_with_a_pin_too(target):
+    with pytest.raises(RedirectRefused):
+        check_redirect("https://hub.example/a", target, pinned=True)
+
+
+def test_a_refused_redirect_shows_both_ends_without_their_signatures():
+    with pytest.raises(RedirectRefused) as caught:
+        check_redirect("https://hub.example/a?t=SECRET", "http://cdn.example/b?sig=SECRET", pinned=False)
+    assert "https://hub.example/a" in caught.value.message
+    assert "http://cdn.example/b" in caught.value.message
+    assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://HuggingFace.co", "https://huggingface.co:443"),
+        ("HTTP://h/x", "http://h:80"),
+        ("https://h:/x", "https://h:443"),
+        ("https://h:0443/x", "https://h:443"),
+        ("http://[0:0::1]:80/", "http://[::1]:80"),
+        ("https://[2001:DB8::1]/", "https://[2001:db8::1]:443"),
+        ("https://B\N{LATIN CAPITAL LETTER U WITH DIAERESIS}CHER.example/", "https://xn--bcher-kva.example:443"),
+        ("https://xn--bcher-kva.example/", "https://xn--bcher-kva.example:443"),
+    ],
+)
+def test_an_origin_is_written_in_one_way(url, expected):
+    assert origin(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://huggingface.co/",
+        "https://huggingface.co:8443/",
+        "https://huggingface.co.evil.com/",
+        "https://cdn.huggingface.co/",
+        "https://huggingface.co./",
+    ],
+)
+def test_another_scheme_port_or_host_is_another_origin(url):
+    assert origin(url) != origin("https://huggingface.co/")
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "asked"),
+    [
+        (
+            "https://huggingface.co/o/r/resolve/main/f?x=1#y",
+            "http://127.0.0.1:9",
+            "http://127.0.0.1:9/o/r/resolve/main/f?x=1#y",
+        ),
+        ("https://HUGGINGFACE.co:443/o/r", "https://m.example/hf/", "https://m.example/hf/o/r"),
+        ("https://huggingface.co", "https://m.example/", "https://m.example"),
+        ("https://huggingface.co?x", "https://m.example", "https://m.example?x"),
+        ("https://huggingface.co/o/%2e%2E", "https://huggingface.co", "https://huggingface.co/o/%2e%2E"),
+        ("http://huggingface.co/o/r", "https://m.example", "http://huggingface.co/o/r"),
+        ("https://huggingface.co:8443/o", "https://m.example", "https://huggingface.co:8443/o"),
+        ("https://huggingface.co.evil.com/o", "https://m.example", "https://huggingface.co.evil.com/o"),
+        ("https://huggingface.co@evil.com/o", "https://m.example", "https://huggingface.co@evil.com/o"),
+        (
+            "https://other.example/https://huggingface.co/o",
+            "https://m.example",
+            "https://other.example/https://huggingface.co/o",
+        ),
+        ("no address", "https://m.example", "no address"),
+    ],
+)
+def test_only_the_hub_itself_is_asked_at_the_endpoint(url, endpoint, asked):
+    assert at_endpoint(url, endpoint) == asked
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://Hub.example:443/x", "hub.example"),
+        ("http://127.0.0.1:8080/x", "127.0.0.1:8080"),
+        ("http://[::1]:80/x", "[::1]"),
+        ("https://me:pw@h/x?y", "https://h/x"),
+    ],
+)
+def test_a_host_is_named_with_its_port_where_that_is_unusual(url, host):
+    assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/a/b.gguf?sig=S#f", "https://h/a/b.gguf"),
+        ("https://me:pw@h:8/a", "https://h:8/a"),
+        ("https://me:p@w/pw@h/a", "https://h/a"),
+        ("https://me:pw?pw@h/a", "https://me:\u2026"),
+        ("https://h:port/a", "https://h:\u2026"),
+        ("//me:pw@h/a", "//h/a"),
+        ("https:/me:pw@h/a", "https:/h/a"),
+        ("https:\\\\me:pw@h\\a", "https:\\\\h\\a"),
+        ("https://h/@scope/x@main", "https://h/@scope/x@main"),
+        ("https://h/hf_abcdefghij/x", "https://h/hf_\u2026/x"),
+        ("https://h/a\x1b[2J\u202e", "https://h/a\\u{001B}[2J\\u{202E}"),
+        ("hf:owner/repo@main", "hf:owner/repo@main"),
+        ("", ""),
+    ],
+)
+def test_what_is_shown_of_an_address_holds_no_secret(url, shown):
+    assert public_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Error for url 'https://h/a?sig=S'\nFor more", "Error for url 'https://h/a?\u2026'\nFor more"),
+        ("(see https://me:pw@h/a).", "(see https://h/a)."),
+        ("at https://h/a#access_token=S, again", "at https://h/a?\u2026, again"),
+        ("Max retries exceeded with url: /a?X-Amz-Signature=S (x)", "Max retries exceeded with url: /a?\u2026 (x)"),
+        ("Authorization: Bearer S\r\nAccept: */*", "Authorization: \u2026\r\nAccept: */*"),
+        ("authorization = Basic S S S", "authorization = \u2026"),
+        ("{'authorization': 'Basic S', 'accept': '*'}", "{'authorization': \u2026"),
+        ("[(b'Authorization', b'Basic S')]", "[(b'Authorization', \u2026"),
+        ("sent bearer  S twice", "sent bearer \u2026 twice"),
+        ("token hf_S-x is bad", "token hf_\u2026 is bad"),
+        ("Was it here? a=b", "Was it here? a=b"),
+        ("my_hf_model.gguf is 5 GB", "my_hf_model.gguf is 5 GB"),
+    ],
+)
+def test_a_foreign_text_keeps_its_sense_and_loses_its_secrets(text, left):
+    assert scrub(text) == left
+
+
+TOKENS = st.text(alphabet=string.ascii_letters + string.digits, min_size=20, max_size=40)
+NOISE = st.text(max_size=20)
+
+
+@given(token=TOKENS, before=NOISE, after=NOISE)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "hf_{}",
+        "Bearer {}",
+        "Authorization: {}",
+        "Authorization: Token {}",
+        '{{"authorization": "{}"}}',
+        "https://h/x?sig={}&a=b",
+        "https://h/x?a='{}",
+        "https://h/x#t={}",
+        "https://me:{}@h/x",
+        "https://{}@h/x",
+        "/x?sig={}",
+    ],
+)
+def test_a_token_never_survives(form, token, before, after):
+    assume(token not in before + after)
+    text = f"{before} {form.format(token)} {after}"
+    assert token not in scrub(text)
+    assert scrub(scrub(text)) == scrub(text)
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/", min_size=20, max_size=40))
+def test_a_password_or_query_of_any_characters_never_survives_showing(secret):
+    assert secret not in public_url(f"https://me:x{secret}@h/x")
+    assert secret not in public_url(f"https://h/x?sig={secret}#{secret}")

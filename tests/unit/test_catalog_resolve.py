@@ -1,0 +1,164 @@
+"""A reference becomes a model and an option, or the artifact of an address; what is unknown comes with the nearest."""
+
+import json
+from typing import Any
+
+import pytest
+
+from flowhub_jobs.catalog.nearest import nearest
+from flowhub_jobs.catalog.resolve import (
+    ModelRef,
+    artifact_for,
+    artifact_for_url,
+    find_model,
+    is_address,
+    parse_reference,
+    resolve_option,
+)
+from flowhub_jobs.catalog.schema import HubCatalog, parse_catalog
+from flowhub_jobs.errors import AddressRefused, CatalogMalformed, NotFound, UsageInvalid
+from flowhub_jobs.records import HubFormat
+
+
+def entry(model: str, name: str, *options: str) -> dict[str, Any]:
+    downloads = [{"id": o, "format": "gguf", "url": f"https://h.example/{model}-{o}.gguf"} for o in options]
+    return {"id": model, "name": name, "downloads": downloads}
+
+
+@pytest.fixture
+def catalog() -> HubCatalog:
+    models = [
+        entry("qwen3-8b", "Qwen3 8B", "q4_k_m", "q8_0"),
+        entry("qwen3-14b", "Qwen3 14B", "q4_k_m"),
+        entry("all-minilm-l6-v2", "all-MiniLM-L6-v2", "safetensors"),
+        entry("llama-3-2-1b-instruct", "Llama 3.2 1B Instruct", "q4_k_m"),
+    ]
+    raw = json.dumps({"apiVersion": "v1", "models": models}).encode()
+    return parse_catalog(raw, where="test", error=CatalogMalformed)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("qwen3-8b", ModelRef("qwen3-8b", None)),
+        ("qwen3-8b@q4_k_m", ModelRef("qwen3-8b", "q4_k_m")),
+        ("qwen3-8b:q4_k_m", ModelRef("qwen3-8b", "q4_k_m")),
+        (" Qwen3-8B:Q4_K_M ", ModelRef("qwen3-8b", "q4_k_m")),
+    ],
+)
+def test_a_reference_is_a_model_and_maybe_an_option(text: str, expected: ModelRef) -> None:
+    assert parse_reference(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", " ", "@q4", "qwen3-8b@", "a@b@c", "a b", "../x", "/x", "a/b", "-x", "x@../y"])
+def test_what_is_no_reference_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageInvalid):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ftp://h/x.gguf", "file:///etc/passwd", "file:/etc/passwd", "file:x", "s3://b/x", "FTP:\\\\h", "data:x"]
+)
+def test_other_schemes_are_refused(text: str) -> None:
+    with pytest.raises(AddressRefused):
+        is_address(text)
+    with pytest.raises(AddressRefused):
+        parse_reference(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf:owner/repo",
+        "hf:owner/repo@main:Q4_K_M",
+        "hf.co/owner/repo",
+        "https://hf.co/owner/repo",
+        "https://huggingface.co/owner/repo/tree/main",
+        "https://huggingface.co/owner/repo/blob/main/x.gguf",
+    ],
+)
+def test_references_to_a_hub_are_not_taken_yet(text: str) -> None:
+    with pytest.raises(UsageInvalid, match="does not take `hf:` references"):
+        is_address(text)
+
+
+def test_the_url_of_a_hubs_file_is_an_address() -> None:
+    assert is_address("https://huggingface.co/o/r/resolve/main/x.gguf")
+    assert is_address("http://127.0.0.1:8000/x.gguf")
+    assert not is_address("qwen3-8b:q4_k_m")
+
+
+def test_the_named_option_is_taken_else_the_first(catalog: HubCatalog) -> None:
+    model = find_model(catalog, "qwen3-8b")
+    assert resolve_option(model).id == "q4_k_m"
+    assert resolve_option(model, "q8_0").id == "q8_0"
+    assert artifact_for(catalog, "qwen3-8b").ref == "qwen3-8b@q4_k_m"
+    assert artifact_for(catalog, "qwen3-8b:q8_0").name == "qwen3-8b-q8_0.gguf"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("qwen3-8", "qwen3-8b"),
+        ("qwen", "qwen3-14b"),
+        ("minilm", "all-minilm-l6-v2"),
+        ("llama3.2-1b-instruct", "llama-3-2-1b-instruct"),
+    ],
+)
+def test_an_unknown_model_comes_with_the_nearest(catalog: HubCatalog, wrong: str, meant: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        find_model(catalog, wrong)
+    assert wrong in caught.value.message
+    assert meant in (caught.value.hint or "")
+
+
+def test_an_unknown_model_like_no_other_still_has_a_hint(catalog: HubCatalog) -> None:
+    with pytest.raises(NotFound) as caught:
+        artifact_for(catalog, "zzzzzzzz")
+    assert caught.value.hint
+
+
+def test_an_unknown_option_comes_with_all_options(catalog: HubCatalog) -> None:
+    with pytest.raises(NotFound) as caught:
+        artifact_for(catalog, "qwen3-8b@q4_k_s")
+    assert caught.value.hint == "Its options: q4_k_m, q8_0. Did you mean q4_k_m?"
+
+
+def test_the_nearest_are_few_and_each_comes_once() -> None:
+    names = {f"qwen-{n}": f"Qwen {n}" for n in range(40)}
+    found = nearest("qwen-1", names)
+    assert found[0] == "qwen-1"
+    assert len(found) == len(set(found)) == 5
+
+
+def test_an_address_becomes_an_artifact_of_one_file() -> None:
+    url = "https://h.example/a/My%20Model.GGUF?download=true"
+    made = artifact_for_url(url, "AB" * 32)
+    assert (made.model, made.option, made.folder, made.format) == (None, None, False, HubFormat.GGUF)
+    assert (made.name, made.ref) == ("My Model.GGUF", "https://h.example/a/My%20Model.GGUF")
+    assert (made.files[0].url, made.files[0].sha256, made.files[0].size) == (url, "ab" * 32, None)
+
+
+def test_the_format_of_an_address_is_unknown_without_a_known_suffix() -> None:
+    assert artifact_for_url("https://h.example/weights.bin", None).format is None
+    assert artifact_for_url("https://h.example/gguf", None).format is None
+    assert artifact_for_url("https://h.example/x.safetensors", None).format is HubFormat.SAFETENSORS
+
+
+def test_plain_http_to_elsewhere_needs_a_digest() -> None:
+    with pytest.raises(AddressRefused):
+        artifact_for_url("http://h.example/x.gguf", None)
+    assert artifact_for_url("http://h.example/x.gguf", "ab" * 32).name == "x.gguf"
+    assert artifact_for_url("http://127.0.0.1:1/x.gguf", None).name == "x.gguf"
+
+
+@pytest.mark.parametrize("url", ["https://h.example/", "https://h.example/%2e%2e", "https://h.example/a%2Fb"])
+def test_an_address_that_ends_in_no_file_name_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageInvalid, match="no usable file name"):
+        artifact_for_url(url, None)
+
+
+@pytest.mark.parametrize("digest", ["", "abc", "g" * 64])
+def test_a_digest_that_is_none_is_a_usage_error(digest: str) -> None:
+    with pytest.raises(UsageInvalid, match="not 64 hex digits"):
+        artifact_for_url("https://h.example/x.gguf", digest)

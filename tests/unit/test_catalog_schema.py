@@ -1,0 +1,231 @@
+"""A catalog is read strictly, and what is wrong with it is said in plain words, with the entry and the field."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flowhub_jobs.catalog.schema import DownloadOption, HubCatalog, artifact, parse_catalog
+from flowhub_jobs.errors import CatalogMalformed
+from flowhub_jobs.records import ArtifactFile, HubFormat
+
+Edit = Callable[[dict[str, Any]], None]
+
+GOOD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "models": [
+        {
+            "id": "foo",
+            "name": "Foo",
+            "downloads": [
+                {"id": "q4", "format": "gguf", "url": "https://h.example/a/x%20y.gguf", "sizeBytes": 5},
+                {
+                    "id": "mlx-4bit",
+                    "format": "mlx",
+                    "files": [
+                        {"path": "a/b.json", "url": "https://h.example/b", "sizeBytes": 7, "gitSha1": "AB" * 20},
+                        {"path": "c", "url": "https://h.example/c", "sizeBytes": 0},
+                    ],
+                },
+            ],
+        }
+    ],
+}
+
+
+def parse(raw: bytes) -> HubCatalog:
+    return parse_catalog(raw, where="catalog file /x.json", error=CatalogMalformed)
+
+
+def edited(edit: Edit) -> bytes:
+    document = copy.deepcopy(GOOD)
+    edit(document)
+    return json.dumps(document).encode()
+
+
+def complaint(raw: bytes) -> str:
+    with pytest.raises(CatalogMalformed) as caught:
+        parse(raw)
+    message = caught.value.message
+    assert "\n" not in message
+    assert message.startswith("catalog file /x.json: ")
+    return message.removeprefix("catalog file /x.json: ")
+
+
+def top(**change: Any) -> Edit:
+    return lambda document: document.update(change)
+
+
+def model(**change: Any) -> Edit:
+    return lambda document: document["models"][0].update(change)
+
+
+def option(**change: Any) -> Edit:
+    return lambda document: document["models"][0]["downloads"][0].update(change)
+
+
+def file(**change: Any) -> Edit:
+    return lambda document: document["models"][0]["downloads"][1]["files"][0].update(change)
+
+
+def without(name: str, *way: Any) -> Edit:
+    def edit(document: Any) -> None:
+        for step in way:
+            document = document[step]
+        del document[name]
+
+    return edit
+
+
+FIELDS = [
+    (top(apiVersion="v2"), "field \"apiVersion\": is 'v2'; this flowhub reads version v1"),
+    (top(apiVersion="v10"), "field \"apiVersion\": is 'v10'"),
+    (top(apiVersion=1), 'field "apiVersion": must be a text'),
+    (top(models={}), 'field "models": must be a list'),
+    (top(models=["x"]), "model number 1: must be an object"),
+    (without("models"), 'field "models": is missing'),
+    (without("id", "models", 0), 'model number 1, field "id": is missing'),
+    (without("name", "models", 0), 'model "foo", field "name": is missing'),
+    (without("downloads", "models", 0), 'model "foo", field "downloads": is missing'),
+    (model(id="Foo Bar"), 'model "Foo Bar", field "id": must be of a-z'),
+    (model(id="\x1b[31mfoo"), 'model "\\x1b[31mfoo", field "id"'),
+    (model(id="../foo"), 'field "id"'),
+    (model(name=" "), 'model "foo", field "name": is empty'),
+    (model(name="\ud800"), 'model "foo", field "name": holds the character U+D800'),
+    (model(description="a \x1b[2J b"), 'field "description": holds the character U+001B'),
+    (model(downloads=[]), 'field "downloads": is empty'),
+    (model(tags="chat"), 'field "tags": must be a list'),
+    (model(tags=["chat", 1]), 'field "tags[1]": must be a text'),
+    (model(contextLength="8192"), 'field "contextLength": must be a whole number'),
+    (model(contextLength=0), 'field "contextLength": must be more than 0'),
+    (model(homepage="javascript:alert(1)"), 'field "homepage": must begin with https://'),
+    (model(hardware={"minRamGb": "8"}), 'field "hardware.minRamGb": must be a number'),
+    (model(hardware={"diskGb": 0}), 'field "hardware.diskGb": must be more than 0; leave it out'),
+    (option(id="Q4"), 'option "Q4", field "id": must be of a-z'),
+    (option(format="onnx"), 'option "q4", field "format": must be one of'),
+    (option(offload="most"), 'option "q4", field "offload": must be one of'),
+    (option(sizeBytes="123"), 'model "foo", option "q4", field "sizeBytes": must be a whole number'),
+    (option(sizeBytes=123.0), 'field "sizeBytes": must be a whole number'),
+    (option(sizeBytes=True), 'field "sizeBytes": must be a whole number'),
+    (option(sizeBytes=0), 'field "sizeBytes": must be more than 0; leave it out if it is unknown'),
+    (option(sizeBytes=-1), 'field "sizeBytes": must be more than 0'),
+    (option(sizeBytes=10**30), 'field "sizeBytes": is too large'),
+    (option(sha256="q" * 64), 'model "foo", option "q4", field "sha256": is not 64 hex digits'),
+    (option(sha256="ab" * 16), 'field "sha256": is not 64 hex digits'),
+    (option(sha256=""), 'field "sha256": is not 64 hex digits'),
+    (option(gitSha1="ab"), 'field "gitSha1": is not 40 hex digits'),
+    (option(filename=""), 'field "filename": is empty'),
+    (option(filename="../x.gguf"), 'field "filename": contains'),
+    (option(filename="nul.gguf"), 'field "filename": is a Windows device name'),
+    (option(url="https://h.example/"), 'field "url": ends in no usable file name (it is empty)'),
+    (option(url="https://h.example/%2e%2e%2fx"), 'field "url": ends in no usable file name'),
+    (option(url="file:///etc/passwd"), 'field "url": '),
+    (option(url="http://h.example/x.gguf"), 'option "q4", field "url": '),
+    (option(files=[]), 'option "q4": must have either `url` or `files`, not both'),
+    (without("url", "models", 0, "downloads", 0), 'option "q4": must have either `url` or `files`'),
+    (without("format", "models", 0, "downloads", 0), 'option "q4", field "format": is missing'),
+    (file(path="../../x"), 'option "mlx-4bit", file "../../x", field "path": climbs out'),
+    (file(path="/etc/x"), 'field "path": is absolute'),
+    (file(path="C"), "field \"files\": has 'c' twice (case does not count)"),
+    (file(path="c/d"), "field \"files\": has 'c' both as a file and as a folder"),
+    (file(url="http://h.example/b"), 'file "a/b.json", field "url": '),
+    (file(sizeBytes=-1), 'file "a/b.json", field "sizeBytes": must not be negative'),
+    (without("url", "models", 0, "downloads", 1, "files", 0), 'file "a/b.json", field "url": is missing'),
+    (lambda d: d["models"].append(d["models"][0]), "field \"models\": has 'foo' twice"),
+    (lambda d: d["models"][0]["downloads"].append(d["models"][0]["downloads"][0]), "has 'q4' twice"),
+    (lambda d: d["models"][0]["downloads"][1].update(files=[]), 'option "mlx-4bit", field "files": is empty'),
+    (lambda d: d["models"][0]["downloads"][1].update(id="mlx."), "gives no usable folder name: ends with a dot"),
+]
+
+
+@pytest.mark.parametrize(("edit", "words"), FIELDS, ids=[words for _, words in FIELDS])
+def test_a_fault_is_named_by_entry_and_field(edit: Edit, words: str) -> None:
+    assert words in complaint(edited(edit))
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"<!DOCTYPE html><html>", "is a web page (HTML or XML)"),
+        (b"[]", "must be a JSON object"),
+        (b"null", "must be a JSON object"),
+        (b'{"a":', "is not JSON: Expecting value, line 1, column 6"),
+        (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
+        (b'{"a": "\xff"}', "is not UTF-8 text (byte 7"),
+        (b"[" * 100_000, "nests lists or objects too deeply"),
+        (b'{"a":' * 100_000, "nests lists or objects too deeply"),
+        (b'{"a": NaN}', "holds NaN, which is not JSON"),
+        (b'{"a": -Infinity}', "holds -Infinity, which is not JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "holds a number too long to be read"),
+    ],
+)
+def test_bytes_that_are_no_catalog_are_named_for_what_they_are(raw: bytes, words: str) -> None:
+    assert words in complaint(raw)
+
+
+def test_a_number_too_large_for_a_float_is_refused() -> None:
+    raw = edited(model(hardware={"minRamGb": 1.5})).replace(b"1.5", b"1e999")
+    assert complaint(raw) == 'model "foo", field "hardware.minRamGb": must be a finite number'
+
+
+def test_the_count_of_further_faults_is_said() -> None:
+    assert complaint(b"{}") == 'field "apiVersion": is missing (and 1 more)'
+
+
+def test_a_model_without_options_of_many_lists_nested_deep_is_only_one_complaint() -> None:
+    junk = b"[" * 900 + b"]" * 900
+    assert "must be an object" in complaint(b'{"apiVersion": "v1", "models": ' + junk + b"}")
+
+
+def test_unknown_fields_a_minor_version_and_null_for_absent_are_accepted() -> None:
+    def newer(document: dict[str, Any]) -> None:
+        document.update(apiVersion="v1.7", signature={"deep": [1, {"x": None}]})
+        document["models"][0].update(rating=5, tags=None, hardware=None, versions=[{"version": "1.0.0", "x": 1}])
+        document["models"][0]["downloads"][0].update(filename=None, sha256=None)
+
+    model = parse(edited(newer)).models[0]
+    assert model.tags == ()
+    assert model.hardware is None
+    assert model.versions[0].version == "1.0.0"
+
+
+def test_a_single_file_becomes_an_artifact_named_by_the_decoded_end_of_its_address() -> None:
+    model = parse(json.dumps(GOOD).encode()).models[0]
+    made = artifact(model, model.downloads[0])
+    assert (made.ref, made.name, made.folder, made.format) == ("foo@q4", "x y.gguf", False, HubFormat.GGUF)
+    assert made.files == (ArtifactFile("x y.gguf", "https://h.example/a/x%20y.gguf", 5),)
+
+
+def test_files_become_a_folder_named_by_model_and_option() -> None:
+    model = parse(json.dumps(GOOD).encode()).models[0]
+    made = artifact(model, model.downloads[1])
+    assert (made.ref, made.name, made.folder) == ("foo@mlx-4bit", "foo-mlx-4bit", True)
+    assert made.files[0] == ArtifactFile("a/b.json", "https://h.example/b", 7, None, "ab" * 20)
+
+
+def test_an_option_taken_alone_still_knows_its_model() -> None:
+    option = parse(json.dumps(GOOD).encode()).models[0].downloads[1]
+    assert option.model_id == "foo"
+    assert artifact(None, option).name == "foo-mlx-4bit"
+
+
+def test_an_option_made_by_hand_has_no_model() -> None:
+    option = DownloadOption(id="q4", format=HubFormat.GGUF, url="https://h.example/x.gguf")
+    assert option.model_id is None
+    assert artifact(None, option).ref == "q4"
+
+
+def test_the_total_size_is_unknown_where_one_file_has_none() -> None:
+    first, folder = parse(json.dumps(GOOD).encode()).models[0].downloads
+    assert (first.size_bytes_total, folder.size_bytes_total) == (5, 7)
+    unknown = parse(edited(without("sizeBytes", "models", 0, "downloads", 1, "files", 0)))
+    assert unknown.models[0].downloads[1].size_bytes_total is None
+
+
+def test_digests_are_lower_cased_and_plain_http_is_taken_with_one() -> None:
+    made = parse(edited(option(url="http://h.example/x.gguf", sha256="AB" * 32))).models[0].downloads[0]
+    assert made.sha256 == "ab" * 32

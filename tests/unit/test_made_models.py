@@ -1,0 +1,29 @@
+"""The small model files and catalogs that tests are made of are well formed."""
+
+import hashlib
+import json
+
+from support.models import folder_model, gguf, gguf_pattern, mlx_folder, one_file_model, safetensors, write_catalog
+
+
+def test_a_made_gguf_begins_as_a_gguf_does():
+    file = gguf(10_000, seed=2)
+    assert (len(file), file[:8]) == (10_000, b"GGUF\x03\0\0\0")
+    assert gguf_pattern(10_000, seed=2).read() == file != gguf(10_000, seed=3)
+
+
+def test_a_made_safetensors_names_one_tensor_that_spans_the_rest():
+    file = safetensors(10_000)
+    length = int.from_bytes(file[:8], "little")
+    assert json.loads(file[8 : 8 + length])["weight"]["data_offsets"] == [0, 10_000 - 8 - length]
+
+
+def test_a_made_catalog_has_the_contracts_shape(tmp_path):
+    one = one_file_model("tiny", "http://127.0.0.1/m.gguf", gguf())
+    many = folder_model("tiny", {path: (f"http://127.0.0.1/{path}", data) for path, data in mlx_folder().items()})
+    written = json.loads(write_catalog(tmp_path / "c.json", one, many).read_text())
+    (model,) = written["models"]
+    assert (written["apiVersion"], model["id"]) == ("v1", "tiny")
+    assert [option["id"] for option in model["downloads"]] == ["q4", "mlx-4bit"]
+    assert model["downloads"][0]["sha256"] == hashlib.sha256(gguf()).hexdigest()
+    assert [file["path"] for file in model["downloads"][1]["files"]] == sorted(mlx_folder())
