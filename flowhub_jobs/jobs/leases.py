@@ -6,7 +6,7 @@ stops and renames nothing.
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from flowhub_jobs.database.tables import attempts, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, InternalError, WorkerLost
 from flowhub_jobs.jobs.ledger import CALM, note
 from flowhub_jobs.jobs.states import STAGE_NUMBER, rescued_state
-from flowhub_jobs.records import Artifact, DigestState, Stage, State
+from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage, State
 from flowhub_jobs.system import Clock, boot_id
 
 LEASE_S = 30.0
@@ -196,9 +196,18 @@ class Leases:
         values |= {"sha256": file.sha256, "sha256_state": file.sha256_state}
         tx.execute(sa.update(job_files).where(where).values(**values))
 
-    def complete(self, tx: sa.Connection, lease: Lease, target: str, text: str) -> None:
+    def complete(self, tx: sa.Connection, lease: Lease, target: str, files: Sequence[FileDigest], text: str) -> None:
         """End the job well, inside the transaction that also writes the library's index."""
+        total = sum(file.bytes for file in files)
+        pinned = all(file.pinned for file in files)
         changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
+        changes |= {"bytes_total": total, "bytes_done": total}
+        changes["sha256_state"] = DigestState.VERIFIED if pinned else DigestState.UNPINNED
+        for number, file in enumerate(files):
+            where = sa.and_(job_files.c.job_id == lease.job, job_files.c.number == number)
+            state = DigestState.VERIFIED if file.pinned else DigestState.UNPINNED
+            values = {"bytes": file.bytes, "bytes_done": file.bytes, "sha256_state": state}
+            tx.execute(sa.update(job_files).where(where).values(**values))
         self._end(tx, lease, changes, "completed", text)
 
     def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> None:
@@ -226,6 +235,8 @@ class Leases:
         state = rescued_state(wish, 0, progressed=True)
         with writing(self._engine) as tx:
             changes = CALM | {"state": state}
+            if wish == "purge":
+                changes["bytes_done"] = 0
             self._end(tx, lease, changes, str(state), f"{state.capitalize()} by request.")
 
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:

@@ -13,6 +13,8 @@ from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, Re
 from flowhub_jobs.system import Clock
 
 RECENT = 20
+# A worker that drains does not wait for these: they may hold for hours, and the person knows.
+HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 
 
 class Reports:
@@ -72,16 +74,34 @@ class Reports:
         with reading(self._engine) as tx:
             return tx.execute(sa.select(jobs.c.wait_text).where(jobs.c.id == job)).scalar()
 
-    def bytes_still_needed(self, but: int | None = None) -> int:
-        """Return the bytes that all live jobs of the node, except `but`, have yet to put on the disk."""
-        need = jobs.c.bytes_total - jobs.c.bytes_done
-        where = [jobs.c.node == self._node, jobs.c.state.in_((State.QUEUED, State.RUNNING))]
-        if but is not None:
-            where.append(jobs.c.id != but)
+    def still_to_do(self) -> bool:
+        """Return whether a worker that drains has to stay: something runs, or is queued and not held for long."""
+        mine = jobs.c.node == self._node
+        held = sa.and_(jobs.c.wait_reason.in_(HELD), jobs.c.not_before > self._clock.now_us())
+        queued = sa.and_(jobs.c.state == State.QUEUED, sa.or_(jobs.c.wait_reason.is_(None), sa.not_(held)))
         with reading(self._engine) as tx:
-            return int(
-                tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*where, need > 0)).scalar_one()
-            )
+            waits = sa.select(jobs.c.id).where(mine, sa.or_(jobs.c.state == State.RUNNING, queued)).limit(1)
+            return tx.execute(waits).first() is not None
+
+    def ended_badly(self, since: int) -> bool:
+        """Return whether a job of the node has ended since then otherwise than completed."""
+        bad = (jobs.c.node == self._node, jobs.c.finished_at >= since, jobs.c.state != State.COMPLETED)
+        with reading(self._engine) as tx:
+            return tx.execute(sa.select(jobs.c.id).where(*bad).limit(1)).first() is not None
+
+    def bytes_being_fetched(self, but: int) -> int:
+        """Return the bytes that the node's running jobs, except `but`, have yet to put on the disk."""
+        return self._bytes_to_come(jobs.c.state == State.RUNNING, jobs.c.id != but)
+
+    def bytes_still_needed(self) -> int:
+        """Return the bytes that all queued and running jobs of the node have yet to put on the disk."""
+        return self._bytes_to_come(jobs.c.state.in_((State.QUEUED, State.RUNNING)))
+
+    def _bytes_to_come(self, *where: sa.ColumnElement[bool]) -> int:
+        need = jobs.c.bytes_total - jobs.c.bytes_done
+        total = sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(jobs.c.node == self._node, need > 0, *where)
+        with reading(self._engine) as tx:
+            return int(tx.execute(total).scalar_one())
 
     def working_on(self, targets: Iterable[str]) -> int | None:
         """Return a running job that writes one of these paths, or None."""

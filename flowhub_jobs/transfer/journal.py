@@ -142,6 +142,16 @@ class Journal:
             self._fd = -1
 
 
+def append(folder: Path, entry: dict[str, Any]) -> None:
+    """Append one entry to a journal that no transfer has open, and put it on the disk."""
+    fd = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        _write(fd, entry)
+        sync_data(fd)
+    finally:
+        os.close(fd)
+
+
 def _snapshot(record: Record) -> dict[str, Any]:
     return {
         "version": VERSION,

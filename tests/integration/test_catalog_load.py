@@ -9,8 +9,8 @@ import pytest
 from support.answer_faults import Redirect, Status
 from support.origin import Origin
 
-from flowhub_jobs.catalog.load import Loaded, load_catalog
-from flowhub_jobs.catalog.remote import check_redirect
+from flowhub_jobs.catalogs.load import Loaded, load_catalog
+from flowhub_jobs.catalogs.remote import check_redirect
 from flowhub_jobs.errors import (
     AddressRefused,
     CatalogMalformed,

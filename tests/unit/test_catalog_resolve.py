@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.catalog.nearest import nearest
-from flowhub_jobs.catalog.resolve import (
+from flowhub_jobs.catalogs.nearest import nearest
+from flowhub_jobs.catalogs.resolve import (
     ModelRef,
     artifact_for,
     artifact_for_url,
@@ -15,7 +15,7 @@ from flowhub_jobs.catalog.resolve import (
     parse_reference,
     resolve_option,
 )
-from flowhub_jobs.catalog.schema import HubCatalog, parse_catalog
+from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, NotFound, UsageInvalid
 from flowhub_jobs.records import HubFormat
 

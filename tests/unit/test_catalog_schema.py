@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.catalog.schema import DownloadOption, HubCatalog, artifact, parse_catalog
+from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, artifact, parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
 from flowhub_jobs.records import ArtifactFile, HubFormat
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.catalog.resolve import artifact_for
-from flowhub_jobs.catalog.schema import HubCatalog, parse_catalog
+from flowhub_jobs.catalogs.resolve import artifact_for
+from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
 from flowhub_jobs.records import HubFormat
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs import addresses
-from flowhub_jobs.catalog.resolve import is_other_scheme
+from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, CatalogUnreadable
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalog.schema import HubCatalog
+    from flowhub_jobs.catalogs.schema import HubCatalog
 
 MAX_BYTES = 300_000_000
 
@@ -36,7 +36,7 @@ def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: F
     if source is None:
         return _from_file(shipped, f"the shipped catalog {shipped}")
     if source.lower().startswith(("https://", "http://")):
-        from flowhub_jobs.catalog.remote import load_remote
+        from flowhub_jobs.catalogs.remote import load_remote
 
         return load_remote(source, cache_dir, fetch)
     if is_other_scheme(source):
@@ -48,7 +48,7 @@ def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: F
 
 
 def _from_file(path: Path, where: str) -> Loaded:
-    from flowhub_jobs.catalog.schema import parse_catalog
+    from flowhub_jobs.catalogs.schema import parse_catalog
 
     return Loaded(parse_catalog(_read(path, where), where=where, error=CatalogMalformed), where)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowhub_jobs import addresses, names
-from flowhub_jobs.catalog.nearest import nearest
+from flowhub_jobs.catalogs.nearest import nearest
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
 
 if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
-    from flowhub_jobs.catalog.schema import DownloadOption, HubCatalog, HubModel
+    from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # Typed with a single slash or none, these are still addresses, not models (`file:/etc/passwd`, `data:…`).
@@ -100,7 +100,7 @@ def resolve_option(model: "HubModel", option_id: str | None = None) -> "Download
 
 def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
     """Return what a reference into the catalog asks for; the errors of the three functions above."""
-    from flowhub_jobs.catalog.schema import artifact
+    from flowhub_jobs.catalogs.schema import artifact
 
     wanted = parse_reference(text)
     model = find_model(catalog, wanted.model)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowhub_jobs import addresses
-from flowhub_jobs.catalog.load import MAX_BYTES, Fetch, Loaded
-from flowhub_jobs.catalog.schema import HubCatalog, parse_catalog
+from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
+from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 
 CONNECT_S = 10.0

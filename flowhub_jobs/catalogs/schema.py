@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from flowhub_jobs import addresses, names
-from flowhub_jobs.catalog.complaint import complaint, describe
-from flowhub_jobs.catalog.document import NotJson, read_json
-from flowhub_jobs.catalog.fields import (
+from flowhub_jobs.catalogs.complaint import complaint, describe
+from flowhub_jobs.catalogs.document import NotJson, read_json
+from flowhub_jobs.catalogs.fields import (
     ApiVersion,
     FileBytes,
     FileName,

@@ -1,0 +1,107 @@
+"""The home opened: its folder made, the node named, the database brought up to date, the rooms handed their keys."""
+
+import os
+import platform
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import open_database
+from flowhub_jobs.errors import HomeUnusable, SettingInvalid
+from flowhub_jobs.jobs.leases import rescue
+from flowhub_jobs.jobs.ledger import Ledger
+from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library import Library
+from flowhub_jobs.system import Clock, lock_is_free
+
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What every command and every worker of one home works with."""
+
+    settings: Settings
+    node: str
+    engine: sa.Engine
+    store: Store
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.engine, self.node, self.clock)
+
+    @property
+    def reports(self) -> Reports:
+        return Reports(self.engine, self.node, self.clock)
+
+    @property
+    def library(self) -> Library:
+        return Library(self.engine, self.node, self.store)
+
+    def open_store(self) -> None:
+        """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
+        library, own = self.library, self.store.root.is_relative_to(self.settings.home)
+        identity = self.store.open(library.known_store(), own=own)
+        library.remember_store(identity, platform.node(), self.clock.now_us())
+
+    def is_dead(self, worker: str) -> bool | None:
+        """Return whether a worker of this machine is gone: True, False, or None if nothing is known of it."""
+        return lock_is_free(self.settings.locks / f"{worker}.lock")
+
+    def take_back_orphans(self) -> list[int]:
+        """Queue again the jobs whose worker is gone; return their numbers."""
+        return rescue(self.engine, self.node, self.clock, self.is_dead)
+
+    def living_workers(self) -> int:
+        return sum(self.is_dead(worker) is False for worker in self.reports.workers())
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Home]:
+    """Open the home of these settings, and close it at the end."""
+    make_folders(settings)
+    node = settings.node or _node_of(settings.home)
+    if not _NODE.fullmatch(node):
+        raise SettingInvalid(
+            f"{node!r} is no name for a node.", hint="Use letters, digits, dots and hyphens, at most 64."
+        )
+    engine = open_database(settings.database_url, lock_folder=settings.home)
+    try:
+        yield Home(settings, node, engine, Store(settings.store))
+    finally:
+        engine.dispose()
+
+
+def make_folders(settings: Settings) -> None:
+    try:
+        settings.locks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeUnusable(f"{settings.home} cannot be flowhub's home: {error.strerror or error}.") from error
+    if not os.access(settings.home, os.W_OK | os.X_OK):
+        raise HomeUnusable(f"{settings.home} cannot be flowhub's home: it may not be written to.")
+
+
+def _node_of(home: Path) -> str:
+    """Return the node's name, made once: two processes that start at once agree on one."""
+    path = home / "node"
+    try:
+        if not path.exists():
+            mine = home / f"node.{secrets.token_hex(4)}"
+            mine.write_text(f"n-{secrets.token_hex(4)}\n", encoding="ascii")
+            try:
+                os.link(mine, path)
+            except FileExistsError:
+                pass
+            finally:
+                mine.unlink()
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise HomeUnusable(f"The node's name in {path} cannot be read: {error}.") from error

@@ -1,0 +1,56 @@
+"""`flowhub worker`: the floor, its threads, and Huey's consumer in the main thread, until it is told to stop."""
+
+import logging
+import os
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.worker.bells import Bells
+from flowhub_jobs.worker.consumer import Consumer
+from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.heartbeat import Heartbeat
+from flowhub_jobs.worker.maintenance import Maintenance
+from flowhub_jobs.worker.pipeline import run_job
+
+log = logging.getLogger("flowhub.worker")
+
+EXIT_SOME_FAILED = 10
+
+
+def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | None = None) -> int:
+    """Work until a signal, until `until_us` (microseconds since 1970), or, draining, until nothing is left.
+
+    Returns the exit status: 0, or 10 where a drained job did not end completed.
+    """
+    started = home.clock.now_us()
+    floor = Floor(home, slots)
+    bells = Bells(home.settings.queue_path, lambda: answer(floor))
+    consumer = Consumer(bells.huey, slots, floor.stop)
+
+    def may_go_home() -> bool:
+        late = until_us is not None and home.clock.now_us() >= until_us
+        return late or (drain and not floor.runs() and not home.reports.still_to_do())
+
+    heartbeat = Heartbeat(floor)
+    maintenance = Maintenance(floor, bells, may_go_home, consumer.stop_flag.set)
+    try:
+        floor.leases.register(os.getpid(), slots)
+        maintenance.look_after()  # rescues first, then works
+        heartbeat.start()
+        maintenance.start()
+        log.info("Worker %s runs %d jobs at a time.", floor.worker, slots)
+        consumer.run()
+        consumer.stop()
+    finally:
+        heartbeat.stop()
+        floor.close()
+        bells.close()
+    return EXIT_SOME_FAILED if drain and home.reports.ended_badly(since=started) else 0
+
+
+def answer(floor: Floor) -> None:
+    """Answer a bell: run the best job that may start, then the next, until there is none."""
+    while not floor.stopping.is_set():
+        claimed = floor.leases.claim()
+        if claimed is None:
+            return
+        run_job(floor, claimed)

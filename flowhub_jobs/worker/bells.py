@@ -1,0 +1,107 @@
+"""The queue of bells: Huey's storage in `queue.db`. A bell says "look at the table", nothing else.
+
+The table knows, the queue rings: Huey deletes a message as it hands it out, so nothing of a job may live in one. Bells
+that come twice, late, or not at all do no harm; the maintenance thread rings for whatever is due.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from huey import SqliteHuey
+from huey.registry import Message
+from huey.serializer import Serializer
+
+log = logging.getLogger("flowhub.queue")
+
+BUSY_TIMEOUT_S = 30
+_DAMAGED = (sqlite3.DatabaseError,)
+
+
+class JsonBells(Serializer):  # type: ignore[misc]  # huey has no types
+    """Messages as JSON. Huey's own serializer is pickle: who can write the queue could run code in the worker."""
+
+    def _serialize(self, data: Message) -> bytes:
+        return json.dumps({"id": data.id, "task": data.name}).encode()
+
+    def _deserialize(self, data: bytes) -> Message:
+        said = json.loads(bytes(data))
+        return Message(id=str(said["id"]), name=str(said["task"]), retries=0, retry_delay=0, args=(), kwargs={})
+
+
+class Bells:
+    """`queue.db`, opened; and opened anew when the file is another one, or damaged."""
+
+    def __init__(self, path: Path, answer: Callable[[], None] = lambda: None) -> None:
+        """`answer` is called in the consumer for each bell."""
+        self._path = path
+        self.huey = self._open(answer)
+        self._identity = self._file()
+
+    def _open(self, answer: Callable[[], None]) -> SqliteHuey:
+        try:
+            huey = self._make()
+        except _DAMAGED as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._put_aside(error)
+            huey = self._make()
+
+        def bell() -> None:
+            answer()
+
+        self._task = huey.task(name="bell")(bell)
+        return huey
+
+    def _make(self) -> SqliteHuey:
+        return SqliteHuey(
+            "flowhub", filename=str(self._path), results=False, serializer=JsonBells(), timeout=BUSY_TIMEOUT_S
+        )
+
+    def ring(self, times: int = 1) -> None:
+        """Ring. A bell that cannot be rung is no loss: the maintenance thread of a worker rings by itself."""
+        with suppress(sqlite3.Error):
+            for _ in range(times):
+                self._task()
+
+    def waiting(self) -> int:
+        """Return how many bells nobody has heard yet."""
+        return int(self.huey.storage.queue_size())
+
+    def mend(self) -> bool:
+        """Open the file anew if it was replaced, removed or damaged; return whether that was so."""
+        try:
+            if self._file() == self._identity:
+                self.waiting()
+                return False
+        except sqlite3.OperationalError:
+            return False  # locked by somebody: not damaged
+        except _DAMAGED as error:
+            self._put_aside(error)
+        storage: Any = self.huey.storage
+        storage.close()
+        storage.initialize_schema()
+        self._identity = self._file()
+        log.warning("The queue %s was replaced or damaged; it is open anew.", self._path)
+        return True
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            return None
+        return there.st_dev, there.st_ino
+
+    def _put_aside(self, error: Exception) -> None:
+        log.warning("The queue %s is damaged (%s); it is put aside.", self._path, error)
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self._path}{suffix}").replace(f"{self._path}.damaged{suffix}")
+
+    def close(self) -> None:
+        self.huey.storage.close()

@@ -1,0 +1,75 @@
+"""The shop floor: what the threads of one worker process share, and the jobs that it runs."""
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.leases import Claimed, Lease, Leases
+from flowhub_jobs.system import LockFile
+from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.terms import Control
+
+STOP = "stop"  # the word of a graceful stop; the others are the person's wishes
+LOST = "lost"
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt on the floor. `control` stops it: by its word, or by the end of its lease."""
+
+    claimed: Claimed
+    control: Control = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.control = Control(self.lease.check)
+
+    @property
+    def lease(self) -> Lease:
+        return self.claimed.lease
+
+
+class Floor:
+    def __init__(self, home: Home, slots: int) -> None:
+        self.home, self.slots = home, slots
+        self.worker = f"{home.node}-{secrets.token_hex(4)}"
+        self.leases = Leases(home.engine, home.node, self.worker, home.clock)
+        self.shared = Shared(Hosts(home.settings.connections_per_host), Bucket(home.settings.limit_rate))
+        self.stopping = threading.Event()
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+        # Held as long as this process lives: it tells the others at once that we are gone.
+        self._alive = LockFile(home.settings.locks / f"{self.worker}.lock")
+
+    def begin(self, claimed: Claimed) -> Run:
+        run = Run(claimed)
+        with self._lock:
+            self._runs[claimed.lease.token] = run
+        if self.stopping.is_set():
+            run.control.stop(STOP)
+        return run
+
+    def end(self, run: Run) -> None:
+        with self._lock:
+            self._runs.pop(run.lease.token, None)
+
+    def runs(self) -> dict[str, Run]:
+        """Return the attempts that run now, by their lease's token."""
+        with self._lock:
+            return dict(self._runs)
+
+    @property
+    def idle(self) -> int:
+        return self.slots - len(self.runs())
+
+    def stop(self) -> None:
+        """Begin nothing more, and have every run hand its job back."""
+        self.stopping.set()
+        for run in self.runs().values():
+            run.control.stop(STOP)
+
+    def close(self) -> None:
+        self.leases.unregister()
+        self._alive.release()

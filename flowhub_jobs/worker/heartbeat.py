@@ -1,0 +1,53 @@
+"""Keeps the leases of this worker, and brings the person's wishes to the runs."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.worker.floor import LOST, Floor
+
+log = logging.getLogger("flowhub.heartbeat")
+
+LOOK_S = 0.25  # a wish is obeyed within a second
+RENEW_S = LEASE_S / 3
+
+
+class Heartbeat(threading.Thread):
+    """One thread for all runs. It goes on through a graceful stop, until every job was handed back."""
+
+    def __init__(self, floor: Floor) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._floor, self._over = floor, threading.Event()
+        self._renewed_at = 0.0
+
+    def run(self) -> None:
+        while not self._over.wait(LOOK_S):
+            try:
+                self._beat()
+            except SQLAlchemyError as error:
+                # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.
+                log.warning("The heartbeat could not be written: %s", error)
+
+    def _beat(self) -> None:
+        floor, now = self._floor, self._floor.home.clock.awake()
+        if now - self._renewed_at >= RENEW_S:
+            floor.leases.renew({run.lease.job: run.lease for run in floor.runs().values()})
+            self._renewed_at = now
+        runs = floor.runs()
+        if not runs:
+            return
+        wishes = floor.leases.wishes()
+        for token, run in runs.items():
+            if token in wishes:
+                wish = wishes[token]
+                if wish is not None:
+                    run.control.stop(wish)
+            elif token in floor.runs():  # it did not just end by itself
+                run.lease.revoke()
+                run.control.stop(LOST)
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()

@@ -1,0 +1,148 @@
+"""One attempt at one job, from top to bottom.
+
+    claimed ─► is it here already? (a crash after the rename, or a file put there by hand)
+            ─► is there room? ─► fetch and verify ─► name it ─► write it down and complete the job, in one transaction
+
+Every way out of `run_job` leaves the row with a state that says why, unless the lease is gone: then nothing is written.
+"""
+
+import logging
+
+from flowhub_jobs.addresses import scrub
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.errors import DigestMismatch, DiskFull, FlowhubError, InternalError, NameTaken, StoreOffline
+from flowhub_jobs.jobs.leases import Claimed, LeaseLost
+from flowhub_jobs.records import Artifact, Reason, Stage
+from flowhub_jobs.store.adopt import adoptable
+from flowhub_jobs.store.install import Placed, already_placed, choose_name, clean_up, intent, place, stage
+from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.fetch import Fetched, Past, Postponed, fetch
+from flowhub_jobs.transfer.terms import Stopped
+from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
+from flowhub_jobs.worker.screen import Screen
+from flowhub_jobs.worker.terms import transfer_terms
+
+log = logging.getLogger("flowhub.job")
+
+LOOK_AGAIN_S = 15  # for room on the disk, or for the store
+
+
+def run_job(floor: Floor, claimed: Claimed) -> None:
+    """Run one attempt, and write its end."""
+    run = floor.begin(claimed)
+    job = claimed.lease.job
+    try:
+        _attempt(floor, run)
+        log.info("Job %d is completed: %s", job, claimed.artifact.ref)
+    except Stopped as word:
+        _obey(floor, run, word.why)
+    except LeaseLost as error:
+        log.warning("%s", error.message)
+    except Exception as error:
+        try:
+            _end_badly(floor, run, error)
+        except LeaseLost as lost:
+            log.warning("%s", lost.message)
+    finally:
+        floor.end(run)
+
+
+def _attempt(floor: Floor, run: Run) -> None:
+    home, artifact = floor.home, run.claimed.artifact
+    screen = Screen(floor.leases, run.lease, run.claimed.fetched)
+    home.open_store()
+    partial = home.store.partial_of(artifact, home.node)
+    placed = already_placed(journal.load(partial).install, home.store) or _adopt(floor, run)
+    if placed is None:
+        _check_room(floor, run)
+        past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
+        terms = transfer_terms(home.settings)
+        fetched = fetch(
+            artifact, partial, terms=terms, shared=floor.shared, control=run.control, past=past, watch=screen.show
+        )
+        screen.stage(Stage.INSTALL)
+        placed = _install(floor, run, fetched)
+    _complete(floor, run, placed)
+    clean_up(partial)
+
+
+def _adopt(floor: Floor, run: Run) -> Placed | None:
+    """Return what lies where the artifact would go, if it is the artifact. Raises NameTaken if it is something else."""
+    home, artifact = floor.home, run.claimed.artifact
+    there = home.store.taken(artifact.name)
+    if there is None or home.library.owner(there.name) is not None:
+        return None
+    found = adoptable(artifact, there, run.control.check)
+    if found is None:
+        raise NameTaken(
+            f"{there} is there already, and is not what {artifact.ref} would install; it is never replaced."
+        )
+    return found
+
+
+def _check_room(floor: Floor, run: Run) -> None:
+    home, artifact = floor.home, run.claimed.artifact
+    known = journal.load(home.store.partial_of(artifact, home.node)).files
+    need = sum(max(0, (file.size or 0) - _kept(known, file.path)) for file in artifact.files)
+    room = room_at(home.store.root, home.settings.disk_reserve)
+    check_room(room, need, home.reports.bytes_being_fetched(but=run.lease.job), home.store.root)
+
+
+def _kept(known: dict[str, journal.FileRecord], path: str) -> int:
+    return known[path].kept.total if path in known else 0
+
+
+def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
+    home, artifact = floor.home, run.claimed.artifact
+    partial = home.store.partial_of(artifact, home.node)
+    owner = home.library.owner
+    name = choose_name(artifact, home.store, owner)
+    staged = stage(artifact, partial, fetched.parts)
+    run.control.check()
+    journal.append(partial, {"install": intent(name, staged, fetched.files)})
+    path = place(staged, name, home.store, ours=owner(name) == artifact.ref, may_write=run.lease.check)
+    return Placed(name, path, fetched.files)
+
+
+def _complete(floor: Floor, run: Run, placed: Placed) -> None:
+    home, artifact = floor.home, run.claimed.artifact
+    with writing(home.engine) as tx:
+        home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
+        floor.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
+
+
+def _completed_text(artifact: Artifact, placed: Placed) -> str:
+    checked = "verified" if all(file.pinned for file in placed.files) else "fetched whole (no digest was published)"
+    return f"{artifact.ref} is installed as {placed.name}, {checked}."
+
+
+def _obey(floor: Floor, run: Run, word: str) -> None:
+    if word == LOST:
+        return
+    if word == STOP:
+        floor.leases.hand_back(run.lease)
+        return
+    if word == "purge":
+        clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
+    floor.leases.obey(run.lease, word)
+
+
+def _end_badly(floor: Floor, run: Run, error: Exception) -> None:
+    """Park, postpone or fail: whatever went wrong, the row says so."""
+    now, job = floor.home.clock.now_us(), run.lease.job
+    if isinstance(error, Postponed):
+        reason = Reason.HOST_WAIT if error.host else Reason.BACKOFF
+        until = now + int(error.seconds * 1e6)
+        floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
+    elif isinstance(error, DiskFull | StoreOffline):
+        reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
+        until = now + LOOK_AGAIN_S * 1_000_000
+        floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
+    elif isinstance(error, FlowhubError):
+        log.warning("Job %d failed: %s", job, error.message)
+        floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+    else:
+        log.exception("Job %d met a fault of flowhub's own", job)
+        text = f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}"
+        floor.leases.fail(run.lease, InternalError(text))
