@@ -1,0 +1,41 @@
+"""flowhub fetches model files to this machine, unattended: a durable queue, exact resume, every byte verified.
+
+The names below are the Python API (README, "From Python"); a test pins them. They load on first use, so that
+`flowhub --help` pays for none of them.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "catalog": "hub.public",
+    "find": "hub.public",
+    "resolve_option": "hub.public",
+    "download": "hub.public",
+    "list_local_llms": "hub.public",
+    "delete_local_llm": "hub.public",
+    "HubCatalog": "catalogs.schema",
+    "HubModel": "catalogs.schema",
+    "HubVersion": "catalogs.schema",
+    "DownloadOption": "catalogs.schema",
+    "Hardware": "catalogs.schema",
+    "InstalledModel": "records",
+    "LocalLlm": "records",
+    "HubFormat": "records",
+    "Offload": "records",
+    "FlowhubError": "errors",
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # a test holds it against _PUBLIC
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -62,6 +62,13 @@ class SettingInvalid(FlowhubError):
     code = "setting_invalid"
 
 
+class JobCancelled(FlowhubError):
+    """What `--wait` says of a job that somebody cancelled."""
+
+    code = "cancelled"
+    default_hint = "`flowhub retry` queues it again."
+
+
 class WrongState(FlowhubError):
     """The job's state does not allow what was asked."""
 

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import open_database
 from flowhub_jobs.errors import HomeUnusable, SettingInvalid
-from flowhub_jobs.jobs.leases import rescue
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.settings import Settings
@@ -58,6 +57,8 @@ class Home:
 
     def take_back_orphans(self) -> list[int]:
         """Queue again the jobs whose worker is gone; return their numbers."""
+        from flowhub_jobs.jobs.leases import rescue  # screens do without
+
         return rescue(self.engine, self.node, self.clock, self.is_dead)
 
     def living_workers(self) -> int:

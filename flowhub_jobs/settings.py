@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.errors import SettingInvalid
+from flowhub_jobs.errors import SettingInvalid, UsageInvalid
 
 HUB = "https://huggingface.co"
 _NOT_FROM_FILE = {"home", "hf_token", "hf_endpoint"}  # of the environment alone, as elsewhere
@@ -62,11 +62,11 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     Raises SettingInvalid, which names the setting and where it stands.
     """
     env = os.environ if environ is None else environ
-    home = Path(flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio").expanduser().absolute()
+    home = _place("home", flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio")
     # A relative store in the file means beside the file; from the environment, where the person stands.
     given = _from_file(home / "config.toml") | _from_environment(env)
     given |= {name: value for name, value in flags.items() if value is not None and name != "home"}
-    store = Path(given.pop("store", None) or home / "llms").expanduser().absolute()
+    store = _place("store", given.pop("store", None) or home / "llms")
     url = given.pop("database_url", None) or f"sqlite:///{home / 'flowhub.db'}"
     settings = Settings(home=home, store=store, database_url=url, **given)
     return replace(
@@ -99,8 +99,20 @@ def _from_file(path: Path) -> dict[str, Any]:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
         found[name] = _tokens(value, path) if name == "tokens" else _converted(name, known[name], value, str(path))
     if "store" in found:
-        found["store"] = str(path.parent / Path(found["store"]).expanduser())
+        found["store"] = path.parent / _expanded("store", found["store"])
     return found
+
+
+def _place(name: str, path: str | Path) -> Path:
+    return _expanded(name, path).absolute()
+
+
+def _expanded(name: str, path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        hint = f"Write the whole path in FLOWHUB_{name.upper()}."
+        raise SettingInvalid(f"The {name} {str(path)!r} begins with a user who has no home here.", hint=hint) from None
 
 
 def _names(known: Mapping[str, Any]) -> str:
@@ -121,7 +133,7 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
         if kind is float:
             return _seconds(value)
         if not isinstance(value, str):
-            raise ValueError("must be text")
+            raise ValueError("is not text")
     except (ValueError, TypeError) as error:
         raise SettingInvalid(
             f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."
@@ -131,21 +143,28 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
 
 def _whole(name: str, value: Any) -> int | None:
     if name == "limit_rate":
-        from flowhub_jobs.words import parse_rate
-
-        return parse_rate(str(value))
-    number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
+        return _rate(value)
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     least = 1 if name in ("jobs", "connections_per_host", "faults_max") else 0
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise ValueError(f"is not a whole number from {least} up")
     return number
 
 
+def _rate(value: Any) -> int | None:
+    from flowhub_jobs.words import parse_rate
+
+    try:
+        return parse_rate(str(value))
+    except UsageInvalid:
+        raise ValueError("is not a rate (500K, 5M, 123456 or off)") from None
+
+
 def _seconds(value: Any) -> float:
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError("is not a number of seconds") from None
-    if not 0 < number < 1e7:
+    if isinstance(value, bool) or not 0 < number < 1e7:
         raise ValueError("is not a number of seconds above 0")
     return number

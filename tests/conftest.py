@@ -13,6 +13,7 @@ for folder in (TESTS, TESTS.parent / "scripts"):
         sys.path.insert(0, str(folder))
 
 from support.hub import Hub  # noqa: E402
+from support.needs import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.origin import Origin  # noqa: E402
 
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")

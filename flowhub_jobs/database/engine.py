@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable
+from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable, SettingInvalid
 
 # The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command.
 HEAD = "0001"
@@ -25,9 +25,10 @@ _MIGRATION_PLACES = (
 def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
     """Return an engine on a database whose schema is this version's; make or migrate it where need be.
 
-    Raises DatabaseNewer for the schema of a later flowhub, DatabaseUnusable for a file that is no database.
+    Raises DatabaseNewer for the schema of a later flowhub, DatabaseUnusable for a file that is no database,
+    SettingInvalid for a URL that names none.
     """
-    engine = sa.create_engine(url, **_options(url))
+    engine = _engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
@@ -39,6 +40,17 @@ def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        return sa.create_engine(url, **_options(url))
+    except (sa.exc.ArgumentError, ValueError, ImportError) as error:
+        why = "it is malformed" if isinstance(error, ValueError) else error  # a ValueError repeats a part of the URL
+        raise SettingInvalid(
+            f"FLOWHUB_DATABASE_URL names no database that flowhub can open: {why}.",
+            hint="Write sqlite:////path/to/flowhub.db or postgresql+psycopg://…, or leave it out.",
+        ) from None  # the cause may hold the URL, and a password in it
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -79,7 +91,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """Turn a driver's error into ours, at the one border."""
-    where = url.removeprefix("sqlite:///")
+    where = sa.make_url(url).render_as_string(hide_password=True).removeprefix("sqlite:///")
     try:
         yield
     except sa.exc.OperationalError as error:
@@ -92,10 +104,14 @@ def translated(url: str) -> Iterator[None]:
 
 
 def _revision(engine: sa.Engine) -> str | None:
-    with engine.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
+    try:
+        with engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
+        # Cheaper than to ask first whether the table is there: this is on the way of every command.
+        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
             return None
-        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        raise
 
 
 def _migrate(engine: sa.Engine, lock_folder: Path) -> None:

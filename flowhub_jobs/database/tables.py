@@ -83,7 +83,6 @@ Index(
     jobs.c.artifact_key,
     unique=True,
     sqlite_where=text(LIVE),
-    postgresql_where=text(LIVE),
 )
 Index(
     "ix_jobs_claim",
@@ -91,14 +90,12 @@ Index(
     jobs.c.priority.desc(),
     jobs.c.id,
     sqlite_where=text("state = 'queued'"),
-    postgresql_where=text("state = 'queued'"),
 )
 Index(
     "ix_jobs_live",
     jobs.c.node,
     jobs.c.state,
     sqlite_where=text(LIVE),
-    postgresql_where=text(LIVE),
 )
 Index("ix_jobs_artifact", jobs.c.node, jobs.c.artifact_key, jobs.c.id)
 Index("ix_jobs_finished", jobs.c.state, jobs.c.id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -10,8 +10,10 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, nodes
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, moment
-from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import Store
+
+if TYPE_CHECKING:
+    from flowhub_jobs.store.install import Placed
 
 InCatalog = Callable[[str, str], bool]
 
@@ -30,7 +32,7 @@ class Library:
 
     # Write ---------------------------------------------------------------------------------------------------------
 
-    def index(self, tx: sa.Connection, artifact: Artifact, placed: Placed, job: int, now: int) -> None:
+    def index(self, tx: sa.Connection, artifact: Artifact, placed: "Placed", job: int, now: int) -> None:
         """Write down what was placed, in the transaction that ends its job."""
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(placed.name))
         tx.execute(sa.delete(artifacts).where(mine))
@@ -74,6 +76,12 @@ class Library:
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             return tx.execute(sa.select(artifacts.c.ref).where(mine)).scalar()
+
+    def owners(self) -> dict[str, str]:
+        """Return the reference of every artifact that we installed, by its name's key."""
+        with reading(self._engine) as tx:
+            rows = tx.execute(sa.select(artifacts.c.name_key, artifacts.c.ref).where(artifacts.c.node == self._node))
+            return {row.name_key: row.ref for row in rows}
 
     def unchanged(self, keys: list[str]) -> dict[str, Installed]:
         """Return which of these artifacts are installed as they were: every file of the same size and mtime."""

@@ -1,4 +1,4 @@
-"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, twice a second or each 32 MiB.
+"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, four times a second.
 
 What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait.
 """
@@ -14,7 +14,7 @@ from flowhub_jobs.transfer.partial import PartFile, disk_errors
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.terms import Control
 
-PERIOD_S = 0.5
+PERIOD_S = 0.25
 GROUP = 32 * MIB
 UNSYNCED_MAX = 64 * MIB
 

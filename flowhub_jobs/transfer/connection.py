@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from flowhub_jobs.addresses import at_endpoint, check_address, check_redirect, host_of, origin, scrub
+from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, scrub
 from flowhub_jobs.errors import (
     ConnectionLost,
     FlowhubError,
@@ -120,17 +120,6 @@ class Web:
 
     def close(self) -> None:
         self._client.close()
-
-
-def origin_asked(url: str, terms: Terms) -> str:
-    """Return the origin at which a file's address is asked."""
-    return origin(at_endpoint(url, terms.hub_endpoint))
-
-
-def check_source(url: str, terms: Terms, *, pinned: bool) -> None:
-    """Raise AddressRefused where a file may not be asked: by its own address, and where HF_ENDPOINT sends it."""
-    check_address(url, pinned=pinned)
-    check_address(at_endpoint(url, terms.hub_endpoint), pinned=pinned)
 
 
 @functools.cache

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, TooSlow, WrongRange
+from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.board import WHOLE, Board, Task
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.connection import Reply, Web, origin_asked
+from flowhub_jobs.transfer.connection import Reply, Web
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
 from flowhub_jobs.transfer.headers import read_answer
 from flowhub_jobs.transfer.hosts import Hosts
@@ -140,10 +141,12 @@ class Crew:
         return max(0.0, fetcher.wakes_at - time.monotonic())
 
     def _origins_wanted(self) -> set[str]:
-        return {origin_asked(state.file.url, self._terms) for state in self.board.files if not state.kept_whole}
+        return {
+            origin_asked(state.file.url, self._terms.hub_endpoint) for state in self.board.files if not state.kept_whole
+        }
 
     def _origin(self, task: Task) -> str:
-        return origin_asked(task.state.file.url, self._terms)
+        return origin_asked(task.state.file.url, self._terms.hub_endpoint)
 
     def leave_task(self, task: Task) -> None:
         self._hosts.leave(self._origin(task))

@@ -16,9 +16,10 @@ from pathlib import Path
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage
 from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.asked import check_source
 from flowhub_jobs.transfer.board import Board, FileState
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.connection import Web, check_source
+from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.crew import Crew
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.hosts import Hosts
@@ -103,7 +104,7 @@ def fetch(
 ) -> Fetched:
     """Fetch and verify all files of `artifact` into the partial `folder`, going on with what is there."""
     for file in artifact.files:
-        check_source(file.url, terms, pinned=file.sha256 is not None)
+        check_source(file.url, terms.hub_endpoint, pinned=file.sha256 is not None)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     board = Board(artifact, folder)

@@ -68,7 +68,6 @@ def upgrade() -> None:
             ["node", sa.literal_column("priority DESC"), "id"],
             unique=False,
             sqlite_where=sa.text("state = 'queued'"),
-            postgresql_where=sa.text("state = 'queued'"),
         )
         batch_op.create_index("ix_jobs_finished", ["state", "id"], unique=False)
         batch_op.create_index(
@@ -76,14 +75,12 @@ def upgrade() -> None:
             ["node", "state"],
             unique=False,
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
-            postgresql_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
         batch_op.create_index(
             "uq_jobs_live",
             ["node", "artifact_key"],
             unique=True,
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
-            postgresql_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
 
     op.create_table(
@@ -212,16 +209,14 @@ def downgrade() -> None:
         batch_op.drop_index(
             "uq_jobs_live",
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
-            postgresql_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
         batch_op.drop_index(
             "ix_jobs_live",
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
-            postgresql_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
         batch_op.drop_index("ix_jobs_finished")
         batch_op.drop_index(
-            "ix_jobs_claim", sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")
+            "ix_jobs_claim", sqlite_where=sa.text("state = 'queued'")
         )
         batch_op.drop_index("ix_jobs_artifact")
 

@@ -1,0 +1,57 @@
+"""All verbs under one name. Typer needs them defined; each imports what it needs when it is called."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import verbs_catalog, verbs_help, verbs_queue, verbs_steer, verbs_store, verbs_worker
+
+app = typer.Typer(
+    name="flowhub",
+    help="Fetches model files (GGUF, MLX, safetensors) unattended: queued, resumed, verified, listed.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from flowhub_jobs import __version__
+
+        typer.echo(f"flowhub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        verbs_queue.glance()
+
+
+for verb in (
+    verbs_queue.enqueue,
+    verbs_queue.status,
+    verbs_queue.wait,
+    verbs_steer.cancel,
+    verbs_steer.pause,
+    verbs_steer.resume,
+    verbs_steer.retry,
+    verbs_worker.worker,
+    verbs_store.list_models,
+    verbs_catalog.show,
+    verbs_store.path,
+    verbs_store.rm,
+    verbs_catalog.device,
+    verbs_help.help_page,
+):
+    name = {"list_models": "list", "help_page": "help"}.get(verb.__name__, verb.__name__)
+    app.command(name)(verb)

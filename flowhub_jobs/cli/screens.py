@@ -1,0 +1,185 @@
+"""What `status` and the bare `flowhub` show: the queue as a table, one job in full, one screen of it all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.cli.why import why_not_moving
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.wire import events_object, job_object, jobs_page
+from flowhub_jobs.records import Job, State, micros
+from flowhub_jobs.times import clock_time, parse_since
+from flowhub_jobs.words import format_bytes, format_duration, format_rate
+
+_COLOURS = {State.RUNNING: "36", State.COMPLETED: "32", State.FAILED: "31", State.PAUSED: "33"}
+EVENTS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which jobs `status` is about."""
+
+    numbers: list[int]
+    every: bool
+    state: State | None
+    since_us: int | None
+
+    def read(self, desk: Desk) -> list[Job]:
+        reports = desk.home.reports
+        if self.numbers:
+            return reports.jobs(self.numbers)
+        if self.every or self.state is not None or self.since_us is not None:
+            return reports.all(state=self.state, since=self.since_us)
+        return reports.overview()
+
+
+def state_named(text: str | None) -> State | None:
+    if text is None:
+        return None
+    try:
+        return State(text.lower())
+    except ValueError:
+        raise UsageInvalid(f"{text!r} is not a state.", hint=f"States are: {', '.join(State)}.") from None
+
+
+def since(text: str | None) -> int | None:
+    return micros(parse_since(text, datetime.now().astimezone())) if text else None
+
+
+def print_json(desk: Desk, choice: Choice) -> None:
+    page = jobs_page(choice.read(desk))
+    if len(choice.numbers) == 1:  # one job: everything
+        page["jobs"][0]["events"] = events_object(desk.home.reports.events(choice.numbers[0]))
+    say.result_json(page)
+
+
+def print_plain(desk: Desk, choice: Choice) -> None:
+    jobs = choice.read(desk)
+    if len(choice.numbers) == 1:
+        print_job(desk, jobs[0])
+    elif jobs:
+        print_table(jobs)
+        tell_worker(desk, jobs)
+    else:
+        say.hint("No jobs. `flowhub enqueue MODEL` queues one.")
+
+
+def print_table(jobs: Sequence[Job]) -> None:
+    now = datetime.now(UTC)
+    rows = [(str(job.id), job.ref, job.state, progress(job), how_it_is(job, now)) for job in jobs]
+    lines = say.table(("JOB", "MODEL", "STATE", "DONE", ""), rows, right=(0, 3), give=_gives(rows)).split("\n")
+    say.result(lines[0])
+    for job, line in zip(jobs, lines[1:], strict=True):
+        say.result(say.paint(line, _COLOURS[job.state]) if job.state in _COLOURS else line)
+
+
+def _gives(rows: Sequence[Sequence[str]]) -> int:
+    """Return the column that gives way on a narrow screen: an error's words before a model's name."""
+    return 4 if max(len(row[4]) for row in rows) > 30 else 1
+
+
+def progress(job: Job) -> str:
+    if job.bytes_total is None:
+        return format_bytes(job.bytes_done) if job.bytes_done else "-"
+    if not job.bytes_total:
+        return "100 %"
+    return f"{100 * job.bytes_done // job.bytes_total} %"
+
+
+def how_it_is(job: Job, now: datetime) -> str:
+    """Return a few words: speed and time left, what it waits for, or why it failed."""
+    if job.state is State.RUNNING:
+        speed = [format_rate(job.rate_bps)] if job.rate_bps else []
+        left = [f"{format_duration(job.eta_s)} left"] if job.eta_s else []
+        return ", ".join(([str(job.stage)] if job.stage != "download" else []) + speed + left)
+    if job.state is State.QUEUED and job.reason is not None:
+        return f"waits: {job.reason}" + (f" until {clock_time(job.not_before, now)}" if job.not_before else "")
+    if job.state is State.FAILED and job.error:
+        return f"{job.error['code']}"
+    if job.state is State.COMPLETED and job.bytes_total is not None:
+        return format_bytes(job.bytes_total)
+    return ""
+
+
+def print_job(desk: Desk, job: Job) -> None:
+    """Print everything of one job, and first why it does not move."""
+    now = datetime.now(UTC)
+    say.result(f"Job {job.id}: {job.ref} is {job.state}" + (f" ({job.stage})" if job.stage else "") + ".")
+    for line in why_not_moving(desk, job, now):
+        say.result(f"  {line}")
+    say.result("")
+    for name, value in _facts(job):
+        say.result(f"  {name:<10} {value}")
+    if len(job.files) > 1:
+        _print_files(job)
+    events = desk.home.reports.events(job.id)
+    say.result("\n  What happened:")
+    for event in events[-EVENTS_SHOWN:]:
+        say.result(f"    {event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}")
+
+
+def _facts(job: Job) -> list[tuple[str, str]]:
+    total = format_bytes(job.bytes_total) if job.bytes_total is not None else "unknown"
+    facts = [
+        (
+            "bytes",
+            f"{format_bytes(job.bytes_done)} of {total} ({progress(job)}); {format_bytes(job.bytes_fetched)} fetched",
+        ),
+        ("digest", str(job.sha256_state)),
+        ("target", job.target),
+        ("attempt", str(job.attempt)),
+        ("priority", str(job.priority) + (f", group {job.group}" if job.group else "")),
+        ("queued", _local(job.created_at)),
+    ]
+    if job.started_at:
+        facts.append(("started", _local(job.started_at)))
+    if job.finished_at:
+        facts.append(("ended", _local(job.finished_at)))
+    return facts
+
+
+def _print_files(job: Job) -> None:
+    say.result("\n  Files:")
+    for file in job.files:
+        size = format_bytes(file.bytes) if file.bytes is not None else "unknown"
+        say.result(f"    {size:>9}  {file.path}" + (" (here)" if file.bytes == file.bytes_done else ""))
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
+    if any(job.live for job in jobs) and not desk.home.living_workers():
+        say.hint("No worker is running; start one with `flowhub worker`.")
+
+
+def print_glance(desk: Desk) -> None:
+    """Print the bare `flowhub`: workers, what runs and waits, what is installed, what next."""
+    jobs = desk.home.reports.overview()
+    live = [job for job in jobs if job.live]
+    models = desk.home.store.models()
+    workers = desk.home.living_workers()
+    state = f"{workers} running" if workers else "none running (`flowhub worker` starts one)"
+    say.result(f"Workers:   {state}")
+    failed = sum(job.state is State.FAILED for job in jobs)
+    say.result(f"Queue:     {_count(live)}" + (f"; {failed} failed lately" if failed else ""))
+    size = format_bytes(sum(model.bytes for model in models))
+    say.result(f"Installed: {len(models)} models, {size}, in {desk.home.store.root}")
+    if live:
+        say.result("")
+        print_table(live[:15])
+        if len(live) > 15:
+            say.result(f"… and {len(live) - 15} more: `flowhub status`")
+    else:
+        say.hint("\n`flowhub enqueue MODEL` queues a model; `flowhub --help` lists what else there is.")
+
+
+def _count(live: Sequence[Job]) -> str:
+    counts = [(state, sum(job.state is state for job in live)) for state in (State.RUNNING, State.QUEUED, State.PAUSED)]
+    return ", ".join(f"{count} {state}" for state, count in counts if count) or "empty"
+
+
+__all__ = ["Choice", "how_it_is", "job_object", "print_glance", "print_job", "print_json", "print_plain", "progress"]

@@ -1,0 +1,73 @@
+"""A verb's way to the hub: the settings read, the home opened, job numbers read from what was typed."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
+from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.records import State
+
+_NUMBERS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
+RANGE_MAX = 1_000_000
+
+
+@contextmanager
+def desk(node: str | None = None) -> Iterator[Desk]:
+    """Yield the desk of the home in force."""
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.settings import load_settings
+
+    with opened(load_settings(node=node)) as home:
+        yield Desk(home)
+
+
+def warn_of_catalog(found: Desk, *, quiet: bool) -> None:
+    """Tell what the person must know of the catalog, such as that a kept copy was used."""
+    from flowhub_jobs.cli import say
+
+    if found.catalog_warning:
+        say.hint(f"flowhub: {found.catalog_warning}", quiet=quiet)
+
+
+def job_numbers(typed: Sequence[str]) -> list[int]:
+    """Return the numbers of `12 128-130`, each once, in order. Raises UsageInvalid."""
+    numbers: dict[int, None] = {}
+    for text in typed:
+        found = _NUMBERS.fullmatch(text)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= first <= last < first + RANGE_MAX:
+            raise UsageInvalid(f"{text!r} is not a job's number, nor a range of them.", hint="Write 12, or 128-130.")
+        numbers |= dict.fromkeys(range(first, last + 1))
+    return list(numbers)
+
+
+def chosen_jobs(
+    found: Desk, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
+) -> list[int]:
+    """Return the jobs that a verb is about: those typed, else all (of a group) in a state that suits it."""
+    if bool(typed) == (every or group is not None):
+        raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
+    return job_numbers(typed) if typed else found.home.reports.in_state(fit, group)
+
+
+def each(numbers: Sequence[int], act: Callable[[int], State]) -> dict[int, State | FlowhubError]:
+    """Do something to each job; one that refuses does not keep the others from it."""
+    outcomes: dict[int, State | FlowhubError] = {}
+    for number in numbers:
+        try:
+            outcomes[number] = act(number)
+        except FlowhubError as error:
+            outcomes[number] = error
+    return outcomes
+
+
+def raise_for(outcomes: dict[int, State | FlowhubError]) -> None:
+    """Raise the one error there was; of several jobs, SomeFailed."""
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
+    if not errors:
+        return
+    if len(outcomes) == 1:
+        raise errors[0]
+    first = errors[0]
+    raise SomeFailed(f"{len(errors)} of {len(outcomes)} could not be done. The first: {first.message}", hint=first.hint)

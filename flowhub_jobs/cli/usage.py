@@ -1,0 +1,19 @@
+"""Typer's complaint about what was typed, made ours."""
+
+from typing import cast
+
+import typer
+
+from flowhub_jobs.errors import UsageInvalid
+
+# Typer exports no name for the base of its usage errors.
+USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+def usage_invalid(error: Exception, hint: str | None = None) -> UsageInvalid:
+    """Return the complaint as one sentence, with a hint that names the verb."""
+    format_message = getattr(error, "format_message", None)
+    text = str(format_message() if format_message else error).strip().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "flowhub"
+    return UsageInvalid(f"{text}.", hint=hint or f"`{path} --help` shows how it is called.")

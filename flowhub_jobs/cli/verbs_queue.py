@@ -1,0 +1,112 @@
+"""enqueue, status, wait, and what a bare `flowhub` shows."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, JobArguments
+
+
+def enqueue(
+    refs: Annotated[
+        list[str] | None, typer.Argument(metavar="REF…", help="model, model@option, or the URL of a file.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
+    ] = None,
+    tonight: Annotated[bool, typer.Option("--tonight", help="Not before 23:00.")] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name to steer them by.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of a URL's file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when they have ended.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch them until they have ended; Ctrl-C detaches.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is installed.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Queue the good lines beside bad ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue models. A worker fetches them: `flowhub worker`."""
+    from flowhub_jobs.cli import ordering, waiting
+    from flowhub_jobs.cli.session import desk, warn_of_catalog
+
+    defaults = {
+        "at": at,
+        "tonight": tonight,
+        "priority": priority,
+        "group": group,
+        "sha256": sha256,
+        "force": force,
+    }
+    with desk() as found:
+        order = ordering.read(found, refs or [], file, defaults, keep_going=keep_going)
+        warn_of_catalog(found, quiet=as_json)
+        if dry_run:
+            ordering.tell_plan(found, order, as_json=as_json)
+        else:
+            numbers = ordering.place(found, order)
+            if wait or watch:
+                waiting.until_ended(found, numbers, watch=watch and not as_json)
+            ordering.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
+        ordering.raise_for(order)
+        if (wait or watch) and not dry_run:
+            waiting.raise_for(found, numbers)
+
+
+def status(
+    jobs: JobArguments = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, jobs go on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every job of every age.")] = False,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="S", help="queued, running, paused, completed, failed, cancelled.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="From then on: 12h, 22:00, RFC 3339.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the queue; of one job, everything, and why it does not move."""
+    from flowhub_jobs.cli import screens
+    from flowhub_jobs.cli.session import desk, job_numbers
+    from flowhub_jobs.cli.watch import watch_jobs
+
+    with desk() as found:
+        view = screens.Choice(job_numbers(jobs or []), every, screens.state_named(state), screens.since(since))
+        if watch and not as_json:
+            watch_jobs(found, lambda: view.read(found), until_ended=bool(jobs))
+        elif as_json:
+            screens.print_json(found, view)
+        else:
+            screens.print_plain(found, view)
+
+
+def wait(
+    jobs: JobArguments = None,
+    every: Annotated[bool, typer.Option("--all", help="Every live job.")] = False,
+    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Every live job of this group.")] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Return when the jobs have ended: 0 if all are completed, 124 on --timeout."""
+    from flowhub_jobs.cli import screens, waiting
+    from flowhub_jobs.cli.session import chosen_jobs, desk
+    from flowhub_jobs.jobs.states import LIVE
+    from flowhub_jobs.times import parse_span
+
+    limit = parse_span(timeout) if timeout else None
+    with desk() as found:
+        numbers = chosen_jobs(found, jobs, every, group, LIVE)
+        found.home.reports.jobs(numbers)  # a number that is none is told at once
+        waiting.until_ended(found, numbers, limit_s=limit)
+        view = screens.Choice(numbers, False, None, None)
+        screens.print_json(found, view) if as_json else screens.print_table(view.read(found))
+        waiting.raise_for(found, numbers)
+
+
+def glance() -> None:
+    """Print one screen of what is going on."""
+    from flowhub_jobs.cli import screens
+    from flowhub_jobs.cli.session import desk
+
+    with desk() as found:
+        screens.print_glance(found)

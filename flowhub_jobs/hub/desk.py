@@ -1,0 +1,217 @@
+"""What the command line and the page ask of one opened home: queue, steer, list, remove."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import Busy, NotFound
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.ledger import Enqueued, Request, Terms
+from flowhub_jobs.names import same_name_key
+from flowhub_jobs.records import Artifact, InstalledModel, State
+from flowhub_jobs.store.space import Room, room_at
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.device.fit import Verdict
+    from flowhub_jobs.device.probe import Device
+
+BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An artifact that somebody wants, and on which terms."""
+
+    artifact: Artifact
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would become of one reference: nothing (`installed`, `queued`), or so many bytes to fetch."""
+
+    artifact: Artifact
+    target: Path
+    action: str  # fetch, queued, installed
+    job: int | None
+    kept: int
+    to_fetch: int | None
+
+
+class Desk:
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._loaded: Loaded | None = None
+        self._device: Device | None = None
+
+    @property
+    def loaded(self) -> "Loaded":
+        """The catalog in force, read once."""
+        if self._loaded is None:
+            from flowhub_jobs.hub.shipped import catalog_in_force
+
+            self._loaded = catalog_in_force(self.home.settings)
+        return self._loaded
+
+    @property
+    def catalog_warning(self) -> str | None:
+        """What the person must be told of the catalog, if it was read at all."""
+        return self._loaded.warning if self._loaded else None
+
+    # Queue ---------------------------------------------------------------------------------------------------------
+
+    def artifact(self, ref: str, sha256: str | None = None) -> Artifact:
+        """Return what a reference means. Raises NotFound, UsageInvalid, AddressRefused."""
+        from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_address
+        from flowhub_jobs.transfer.asked import check_source
+
+        artifact = artifact_for_url(ref, sha256) if is_address(ref) else artifact_for(self.loaded.catalog, ref)
+        endpoint = self.home.settings.hf_endpoint
+        for file in artifact.files:
+            check_source(file.url, endpoint, pinned=file.sha256 is not None)
+        return artifact
+
+    def _requests(self, orders: Sequence[Order]) -> list[Request]:
+        """Return the orders with where they go, and whether they are here already."""
+        here = self.home.library.unchanged([order.artifact.key for order in orders])
+        owners = self.home.library.owners()
+        requests = []
+        for order in orders:
+            artifact = order.artifact
+            found = here.get(artifact.key)
+            name = found.name if found else _wanted_name(artifact, owners)
+            target = str(self.home.store.root / name)
+            requests.append(Request(artifact, target, order.terms, found is not None, found.job if found else None))
+        return requests
+
+    def enqueue(self, orders: Sequence[Order]) -> list[Enqueued]:
+        """Queue them all, or none; ring after the commit, never before."""
+        answers = self.home.ledger.enqueue(self._requests(orders))
+        fresh = sum(answer.new for answer in answers)
+        if fresh:
+            self.ring(fresh)
+        return answers
+
+    def ring(self, times: int) -> None:
+        from flowhub_jobs.worker.bells import Bells
+
+        bells = Bells(self.home.settings.queue_path)
+        bells.ring(min(times, BELLS_MAX))
+        bells.close()
+
+    def plan(self, orders: Sequence[Order]) -> list[Plan]:
+        """Return what `enqueue` would do, without doing it."""
+        live = self.home.ledger.live_jobs()
+        return [self._plan(request, live) for request in self._requests(orders)]
+
+    def _plan(self, request: Request, live: dict[str, int]) -> Plan:
+        artifact, target = request.artifact, Path(request.target)
+        if artifact.key in live:
+            return Plan(artifact, target, "queued", live[artifact.key], 0, 0)
+        if request.installed and not request.terms.force:
+            return Plan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0)
+        kept = self._kept(artifact)
+        return Plan(artifact, target, "fetch", None, kept, None if artifact.size is None else artifact.size - kept)
+
+    def _kept(self, artifact: Artifact) -> int:
+        from flowhub_jobs.transfer.journal import load
+
+        record = load(self.home.store.partial_of(artifact, self.home.node))
+        return sum(file.kept.total for file in record.files.values())
+
+    def room(self) -> Room:
+        return room_at(self.home.store.root, self.home.settings.disk_reserve)
+
+    # Steer ---------------------------------------------------------------------------------------------------------
+
+    def cancel(self, job: int, *, purge: bool = False) -> State:
+        """Cancel a job; `purge` drops its partial, too."""
+        ledger = self.home.ledger
+        if purge and self.home.reports.state_of([job]).get(job) is State.FAILED:
+            self._purge(job)  # it has ended, but what was kept waits for `retry`
+            return State.FAILED
+        state = ledger.cancel(job, purge=purge)
+        if purge and state is State.CANCELLED:
+            self._purge(job)
+        return state
+
+    def _purge(self, job: int) -> None:
+        from flowhub_jobs.store.install import clean_up
+
+        clean_up(self.home.store.partial_of(self.home.ledger.artifact(job), self.home.node))
+        self.home.ledger.purged(job)
+
+    def again(self, job: int, verb: str) -> State:
+        """`resume` or `retry` a job, and ring for it."""
+        state = self.home.ledger.resume(job) if verb == "resume" else self.home.ledger.retry(job)
+        self.ring(1)
+        return state
+
+    # The device ----------------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> "Device":
+        """This machine, looked at once."""
+        if self._device is None:
+            from flowhub_jobs.device.probe import probe
+
+            self._device = probe(self.home.store.root)
+        return self._device
+
+    def verdict(self, artifact: Artifact) -> "Verdict":
+        """Return whether an artifact runs on this machine, by its model's hardware figures and its size."""
+        from flowhub_jobs.device.fit import Needs, fit
+
+        model = (
+            next((m for m in self.loaded.catalog.models if m.id == artifact.model), None) if artifact.model else None
+        )
+        hardware = model.hardware if model else None
+        needs = Needs()
+        if hardware is not None:
+            platforms = tuple(hardware.platforms) if hardware.platforms else None
+            needs = Needs(hardware.min_ram_gb, hardware.recommended_ram_gb, hardware.disk_gb, platforms)
+        return fit(needs, artifact.size, artifact.format, self.device, reserve_bytes=self.room().reserve)
+
+    # The library ---------------------------------------------------------------------------------------------------
+
+    def installed(self) -> list[InstalledModel]:
+        from flowhub_jobs.hub.shipped import has_option
+
+        catalog = self.loaded.catalog
+        return self.home.library.models(lambda model, option: has_option(catalog, model, option))
+
+    def find_installed(self, text: str) -> list[str]:
+        """Return the names in the store that a reference or an installed name means. Raises NotFound."""
+        models = self.home.library.models(lambda model, option: False)
+        by_name = [model.name for model in models if model.name == text]
+        wanted, _, option = text.lower().replace(":", "@").partition("@")
+        by_ref = [m.name for m in models if m.model == wanted and option in ("", m.option)]
+        if not (found := by_name or by_ref):
+            raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, [model.name for model in models]))
+        return found
+
+    def remove(self, name: str) -> int:
+        """Remove a model by its bare name; return the bytes it had. Raises Busy while a job works on it."""
+        path = self.home.store.path_of(name)
+        job = self.home.reports.working_on([str(path)])
+        if job is not None:
+            raise Busy(
+                f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
+            )
+        size = self.home.store.remove(name)
+        self.home.library.forget(name)
+        return size
+
+
+def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:
+    whose = owners.get(same_name_key(artifact.name), artifact.ref)
+    return artifact.name if whose == artifact.ref else artifact.second_name()
+
+
+def _nearest_hint(text: str, names: Iterable[str]) -> str:
+    from flowhub_jobs.catalogs.nearest import nearest
+
+    close = nearest(text, list(names))
+    return f"Nearest: {', '.join(close)}." if close else "`flowhub list` shows what is installed."

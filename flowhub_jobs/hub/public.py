@@ -1,0 +1,132 @@
+"""The Python API, with the names of the contract. Settings come from the environment and the home's config.toml."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import Busy, NameTaken
+from flowhub_jobs.hub.shipped import catalog_in_force
+from flowhub_jobs.records import Artifact, LocalLlm
+from flowhub_jobs.settings import load_settings
+from flowhub_jobs.store.layout import Store
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
+    from flowhub_jobs.transfer.fetch import Fetched, Seen
+
+OnProgress = Callable[..., object]
+
+
+def catalog() -> "HubCatalog":
+    """Return the catalog in force. Raises CatalogMalformed, CatalogUnreadable, and from a URL CatalogUnreachable."""
+    return catalog_in_force(load_settings()).catalog
+
+
+def find(model_id: str) -> "HubModel":
+    """Return the model of the catalog in force. Raises NotFound, with the nearest names in its hint."""
+    from flowhub_jobs.catalogs.resolve import find_model
+
+    return find_model(catalog(), model_id)
+
+
+def resolve_option(model: "HubModel", option_id: str | None = None) -> "DownloadOption":
+    """Return the named option of a model, else its first. Raises NotFound."""
+    from flowhub_jobs.catalogs.resolve import resolve_option as resolve
+
+    return resolve(model, option_id)
+
+
+def list_local_llms() -> list[LocalLlm]:
+    """Return what lies in the store, by name: files and folders, put there by us or by hand."""
+    return Store(load_settings().store).models()
+
+
+def delete_local_llm(name: str) -> int:
+    """Remove a model by its bare name, a folder whole; return the bytes it had.
+
+    Raises UsageInvalid for anything but a bare name, NotFound, and Busy while a job works on it.
+    """
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.hub.desk import Desk
+
+    with opened(load_settings()) as home:
+        return Desk(home).remove(name)
+
+
+def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None = None) -> Path:
+    """Fetch, verify and name what an option installs, under `dest_dir`; return its path. No queue, no database.
+
+    `on_progress(stage=…, bytes_done=…, bytes_total=…)` is called about twice a second; bytes_total may be None.
+    A call that was cut short is gone on with by the next one. Raises the errors of flowhub_jobs.errors: NameTaken,
+    Busy (another process fetches the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
+    """
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+
+    artifact = artifact_of(None, option)
+    store = Store(Path(dest_dir).absolute())
+    store.open(None, own=True)
+    there = store.taken(artifact.name)
+    return _as_it_lies(artifact, there) if there is not None else _fetched(artifact, store, on_progress)
+
+
+def _as_it_lies(artifact: Artifact, there: Path) -> Path:
+    from flowhub_jobs.store.adopt import adoptable
+
+    if adoptable(artifact, there, lambda: None) is None:
+        raise NameTaken(f"{there} is there already, and is not what {artifact.ref} is; it is never replaced.")
+    return there
+
+
+def _fetched(artifact: Artifact, store: Store, on_progress: OnProgress | None) -> Path:
+    from flowhub_jobs.store.install import already_placed, clean_up, intent, place, stage
+    from flowhub_jobs.store.space import check_room, room_at
+    from flowhub_jobs.system import LockFile
+    from flowhub_jobs.transfer import journal
+
+    partial = store.partial_of(artifact, "download")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = LockFile(partial / "lock")
+    except OSError as error:
+        raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.") from error
+    try:
+        placed = already_placed(journal.load(partial).install, store)
+        if placed is None:
+            kept = sum(file.kept.total for file in journal.load(partial).files.values())
+            room = room_at(store.root, load_settings().disk_reserve)
+            check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
+            fetched = _patiently(artifact, partial, on_progress)
+            staged = stage(artifact, partial, fetched.parts)
+            journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
+            place(staged, artifact.name, store, ours=False, may_write=lambda: None)
+        clean_up(partial)
+        return store.path_of(artifact.name)
+    finally:
+        lock.release()
+
+
+def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
+    """Fetch, sleeping through the waits for which a worker would give its slot away."""
+    from flowhub_jobs.transfer.fetch import Past, Postponed, Shared, fetch
+    from flowhub_jobs.transfer.hosts import Hosts
+    from flowhub_jobs.transfer.limit import Bucket
+    from flowhub_jobs.transfer.terms import Control
+    from flowhub_jobs.worker.terms import transfer_terms
+
+    settings = load_settings()
+    shared = Shared(Hosts(settings.connections_per_host), Bucket(settings.limit_rate))
+
+    def watch(seen: "Seen") -> None:
+        if on_progress is not None:
+            on_progress(stage=str(seen.stage), bytes_done=seen.kept, bytes_total=seen.total)
+
+    faults = 0
+    while True:
+        past = Past("download", 0, faults)
+        try:
+            terms = transfer_terms(settings)
+            return fetch(artifact, partial, terms=terms, shared=shared, control=Control(), past=past, watch=watch)
+        except Postponed as wait:
+            faults = wait.faults
+            time.sleep(wait.seconds)

@@ -1,0 +1,78 @@
+"""Times as a person types them, and as a screen shows them. Pure: `now` comes in as an argument."""
+
+import re
+from datetime import datetime, timedelta
+
+from flowhub_jobs.errors import UsageInvalid
+
+_SPAN = re.compile(r"\+?(\d{1,9})(s|m|h|d)")
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_HINT = "Write 02:30 (the next one, local), +90s, +3h, or 2026-11-23T02:30:00Z."
+
+
+def parse_time(text: str, now: datetime) -> datetime:
+    """Return the moment that TIME means: `02:30` (the next one, local), `+90s`, `+3h`, or RFC 3339.
+
+    `now` carries the local zone. Raises UsageInvalid.
+    """
+    text = text.strip()
+    if (span := _SPAN.fullmatch(text)) and text.startswith("+"):
+        return now + timedelta(seconds=_seconds(span))
+    if clock := _CLOCK.fullmatch(text):
+        return _next(int(clock[1]), int(clock[2]), now)
+    return _rfc3339(text)
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Return the moment from which on: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339."""
+    text = text.strip()
+    if span := _SPAN.fullmatch(text):
+        return now - timedelta(seconds=_seconds(span))
+    if clock := _CLOCK.fullmatch(text):
+        return _next(int(clock[1]), int(clock[2]), now - timedelta(days=1))
+    return _rfc3339(text)
+
+
+def parse_span(text: str) -> float:
+    """Return the seconds of `90`, `90s`, `15m`, `2h`. Raises UsageInvalid."""
+    if span := _SPAN.fullmatch(text.strip()):
+        return float(_seconds(span))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise UsageInvalid(f"{text!r} is not a length of time.", hint="Write seconds, or 90s, 15m, 2h.")
+    return seconds
+
+
+def _seconds(span: re.Match[str]) -> int:
+    return int(span[1]) * _SECONDS[span[2]]
+
+
+def _next(hour: int, minute: int, now: datetime) -> datetime:
+    """Return the next local hh:mm after `now`, strictly; `astimezone` settles a daylight-saving change."""
+    wall = now.replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
+    if wall.astimezone() <= now:
+        wall += timedelta(days=1)
+    return wall.astimezone()
+
+
+def _rfc3339(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or "T" not in text.upper().replace(" ", "T"):
+        raise UsageInvalid(f"{text!r} is not a time.", hint=_HINT)
+    if moment.tzinfo is None:
+        raise UsageInvalid(f"{text!r} does not say its time zone.", hint="End it with Z, or an offset such as +01:00.")
+    return moment
+
+
+def clock_time(moment: datetime, now: datetime) -> str:
+    """Return a moment as a person reads it, local: `02:30`, or with its date if it is not within a day."""
+    local = moment.astimezone()
+    away = abs((moment - now).total_seconds())
+    return local.strftime("%H:%M:%S" if away < 120 else "%H:%M" if away < 86400 else "%Y-%m-%d %H:%M")

@@ -1,0 +1,127 @@
+"""What is shipped is whole: the wheel carries all that runs, and no file ties the project to one registry's host."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+SOURCES = ("flowhub_jobs", "migrations", "hub_catalog.json", "pyproject.toml", "README.md", "LICENSE")
+# In pieces, so that this file does not hold what it looks for.
+REGISTRY_HOSTS = (
+    ("pypi", "org"),
+    ("pythonhosted", "org"),
+    ("npmjs", "org"),
+    ("npmjs", "com"),
+    ("yarnpkg", "com"),
+    ("anaconda", "org"),
+    ("debian", "org"),
+    ("ubuntu", "com"),
+    ("crates", "io"),
+    ("rubygems", "org"),
+)
+LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "package-lock.json"}
+USE_IT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import flowhub_jobs
+from flowhub_jobs.home import opened
+from flowhub_jobs.settings import load_settings
+with opened(load_settings({}, home=sys.argv[2])) as home:
+    jobs = home.reports.overview()
+print(json.dumps({"from": flowhub_jobs.__file__, "models": len(flowhub_jobs.catalog().models), "jobs": len(jobs)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without a network from a copy of what is needed to build it."""
+    if importlib.util.find_spec("hatchling") is None:
+        pytest.skip("needs hatchling")
+    copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
+    for name in SOURCES:
+        source = TOP / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, copy / name)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    result = subprocess.run(build, cwd=copy, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return next(out.glob("flowhub-*.whl"))
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_carries_every_migration_and_the_catalog(wheel):
+    inside = contents(wheel)
+    assert inside["flowhub_jobs/_shipped/hub_catalog.json"] == (TOP / "hub_catalog.json").read_bytes()
+    migrations = [path for path in (TOP / "migrations").rglob("*") if path.suffix in (".py", ".mako")]
+    assert any(path.parent.name == "versions" for path in migrations)
+    for path in migrations:
+        assert inside[f"flowhub_jobs/_shipped/{path.relative_to(TOP).as_posix()}"] == path.read_bytes()
+
+
+def test_the_wheel_carries_every_module_and_nothing_of_the_tests(wheel):
+    inside = contents(wheel)
+    modules = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs").rglob("*.py")}
+    assert modules <= inside.keys()
+    assert "flowhub_jobs/py.typed" in inside
+    assert not [name for name in inside if not name.startswith(("flowhub_jobs/", "flowhub-"))]
+
+
+def test_the_wheel_brings_the_command_flowhub_under_its_license(wheel):
+    about = {name.partition(".dist-info/")[2]: text for name, text in contents(wheel).items() if ".dist-info/" in name}
+    assert b"flowhub = flowhub_jobs.cli.main:main" in about["entry_points.txt"]
+    assert about["licenses/LICENSE"] == (TOP / "LICENSE").read_bytes()
+
+
+def test_what_the_wheel_installs_works_from_any_folder_without_the_checkout(wheel, tmp_path, home):
+    """Its own catalog and its own migrations are found: nothing else is on the path."""
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    command = [sys.executable, "-c", USE_IT, str(site), str(home)]
+    result = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert Path(said["from"]).is_relative_to(site)
+    assert said["models"] >= 80
+    assert said["jobs"] == 0
+
+
+def test_no_file_names_a_package_registrys_host():
+    hosts = "|".join(rf"\b{re.escape(name)}\.{top}\b" for name, top in REGISTRY_HOSTS)
+    named = [f"{path}: {found[0]}" for path, text in texts() if (found := re.search(hosts, text))]
+    assert named == []
+
+
+def test_there_is_no_lock_file():
+    assert [path for path in tracked() if path.name in LOCK_FILES] == []
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    for path in tracked():
+        yield path.relative_to(TOP), path.read_bytes().decode("utf-8", "replace")
+
+
+def tracked() -> list[Path]:
+    """Return the files that belong to the project: those git knows, and those it would not ignore."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    listed = ["git", "-c", f"safe.directory={TOP}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    result = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip("needs a checkout of git's")
+    return [path for name in result.stdout.split("\0") if name and (path := TOP / name).is_file()]

@@ -1,0 +1,113 @@
+"""The rooms around one real database, without a worker: what a person and two owners do, by hand."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from support.turned_clock import TurnedClock
+
+from flowhub_jobs.database.engine import open_database, reading, writing
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.jobs.leases import Claimed, Leases, rescue
+from flowhub_jobs.jobs.ledger import Ledger, Request, Terms
+from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, HubFormat, State
+
+NODE = "n-test"
+PIN = "ab" * 32
+
+
+def artifact(model: str = "tiny", *, option: str = "q4", size: int | None = 1000, sha256: str | None = PIN) -> Artifact:
+    """Return an artifact of one file, pinned unless said otherwise."""
+    name = f"{model}-{option}.gguf"
+    file = ArtifactFile(name, f"https://h.example/{name}", size, sha256)
+    return Artifact(f"{model}@{option}", model, option, HubFormat.GGUF, name, False, (file,))
+
+
+def folder_artifact(model: str = "tiny", *, sizes: dict[str, int], pins: dict[str, str] | None = None) -> Artifact:
+    """Return a folder artifact of these paths; `pins` are digests by path."""
+    files = tuple(
+        ArtifactFile(path, f"https://h.example/{path}", size, (pins or {}).get(path)) for path, size in sizes.items()
+    )
+    return Artifact(f"{model}@mlx", model, "mlx", HubFormat.MLX, f"{model}-mlx", True, files)
+
+
+def digests(wanted: Artifact) -> tuple[FileDigest, ...]:
+    """Return what a run says of these files when it has fetched them."""
+    return tuple(FileDigest(file.path, file.size or 0, file.sha256 or PIN, bool(file.sha256)) for file in wanted.files)
+
+
+@functools.cache
+def _new_database() -> bytes:
+    """Return a database as its first use makes it: to migrate anew for each test would be most of the tests' time."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_database(f"sqlite:///{folder}/flowhub.db", lock_folder=Path(folder)).dispose()
+        return (Path(folder) / "flowhub.db").read_bytes()
+
+
+class Rooms:
+    """One node's ledger, leases and reports over a real SQLite file, under a turned clock."""
+
+    def __init__(self, folder: Path, node: str = NODE) -> None:
+        self.time = TurnedClock()
+        self.node = node
+        folder.mkdir(exist_ok=True)
+        if not (folder / "flowhub.db").exists():
+            (folder / "flowhub.db").write_bytes(_new_database())
+        self.engine = open_database(f"sqlite:///{folder / 'flowhub.db'}", lock_folder=folder)
+        self.ledger = Ledger(self.engine, node, self.time.clock)
+        self.reports = Reports(self.engine, node, self.time.clock)
+        self.owner = self.worker("w-1")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def worker(self, name: str) -> Leases:
+        return Leases(self.engine, self.node, name, self.time.clock)
+
+    def enqueue(self, *models: str, **terms: Any) -> list[int]:
+        """Queue one artifact a model; return the jobs."""
+        requests = [Request(artifact(model), f"/store/{model}", Terms(**terms)) for model in models]
+        return [answer.job for answer in self.ledger.enqueue(requests)]
+
+    def claim(self) -> Claimed:
+        claimed = self.owner.claim()
+        assert claimed is not None
+        return claimed
+
+    def complete(self, claimed: Claimed) -> None:
+        with writing(self.engine) as tx:
+            self.owner.complete(tx, claimed.lease, "/store/there", digests(claimed.artifact), "It is installed.")
+
+    def rescue(self, *dead: str) -> list[int]:
+        """Take back what has no owner; of the workers only `dead` are known to be gone."""
+        return rescue(self.engine, self.node, self.time.clock, lambda worker: worker in dead)
+
+    def row(self, job: int) -> dict[str, Any]:
+        with reading(self.engine) as tx:
+            return dict(tx.execute(sa.select(jobs).where(jobs.c.id == job)).mappings().one())
+
+    def state(self, job: int) -> State:
+        return State(self.row(job)["state"])
+
+    def set_row(self, job: int, **values: Any) -> None:
+        with writing(self.engine) as tx:
+            tx.execute(sa.update(jobs).where(jobs.c.id == job).values(**values))
+
+    def job_in(self, state: State, model: str = "tiny") -> int:
+        """Queue a job and bring it into this state by the moves that lead there."""
+        [job] = self.enqueue(model)
+        if state is State.PAUSED:
+            self.ledger.pause(job)
+        elif state is State.CANCELLED:
+            self.ledger.cancel(job)
+        elif state is not State.QUEUED:
+            claimed = self.claim()
+            if state is State.COMPLETED:
+                self.complete(claimed)
+            elif state is State.FAILED:
+                self.owner.fail(claimed.lease, SourceMissing("It is gone."))
+        return job

@@ -1,0 +1,60 @@
+"""The first bytes of a file tell whether it is what its name says."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.models import gguf, mlx_folder, safetensors
+
+from flowhub_jobs.errors import WrongContent
+from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+
+PAGE = b"<!DOCTYPE html>\n<html>"
+
+
+def test_real_files_pass():
+    check_first_bytes("m.gguf", gguf()[:GLANCE])
+    check_first_bytes("m.GGUF", b"FUGG" + bytes(12))  # big-endian
+    check_first_bytes("a/m.safetensors", safetensors()[:GLANCE])
+    for path, content in mlx_folder().items():
+        check_first_bytes(path, content[:GLANCE])
+
+
+@pytest.mark.parametrize("path", ["m.gguf", "sub/m.safetensors", "config.json", "M.GGUF"])
+@pytest.mark.parametrize("head", [PAGE, b"  \n<html>"])
+def test_a_web_page_is_refused_for_every_known_format(path, head):
+    with pytest.raises(WrongContent, match="a web page") as caught:
+        check_first_bytes(path, head[:GLANCE])
+    assert caught.value.message.startswith(f"{path} should be {path.lower().rsplit('.', 1)[1]}")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("m.gguf", b""),
+        ("m.gguf", b"GGU"),
+        ("m.gguf", b"GGML" + bytes(12)),
+        ("m.safetensors", b"GGUF" + bytes(12)),
+        ("m.safetensors", bytes(16)),
+        ("m.safetensors", (1).to_bytes(8, "little") + b"{}"),
+        ("m.safetensors", (100_000_001).to_bytes(8, "little") + b'{"a"'),
+        ("m.safetensors", (120).to_bytes(8, "little") + b"["),
+        ("m.safetensors", (120).to_bytes(8, "little")),
+        ("c.json", b"\x00\x01"),
+        ("c.json", b"Not found"),
+    ],
+)
+def test_what_is_not_of_the_format_is_refused_with_what_it_begins_with(path, head):
+    with pytest.raises(WrongContent, match="something else"):
+        check_first_bytes(path, head)
+
+
+@pytest.mark.parametrize("head", [b"", b"  ", b"{}", b"[1]", b'"x"', b"-1", b"null", b"true", b"\xef\xbb\xbf {}"])
+def test_what_can_begin_a_json_text_passes(head):
+    check_first_bytes("c.json", head)
+
+
+@given(st.binary(max_size=GLANCE))
+def test_other_names_promise_nothing(head):
+    for path in ("README.md", "tokenizer.model", "gguf", "merges.txt"):
+        check_first_bytes(path, head)

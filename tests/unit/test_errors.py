@@ -1,0 +1,44 @@
+"""The tree of errors: one code each, one exit status each, a hint where a person can do something."""
+
+import json
+import re
+
+import pytest
+
+from flowhub_jobs.errors import ERRORS, FlowhubError, SourceError, _leaves
+
+# CONTRACT, Commands: the exit codes.
+STATUSES = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 124, 130, 143}
+EACH = pytest.mark.parametrize("kind", ERRORS.values(), ids=list(ERRORS))
+
+
+@EACH
+def test_every_error_has_a_snake_case_code_of_its_own_and_a_status_of_the_contract(kind):
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
+    assert kind.exit_status in STATUSES
+
+
+def test_no_two_errors_share_a_code():
+    codes = [kind.code for kind in _leaves(FlowhubError)]
+    assert len(codes) == len(set(codes))
+
+
+def test_every_status_of_the_contract_has_an_error():
+    assert {kind.exit_status for kind in ERRORS.values()} == STATUSES
+
+
+@EACH
+def test_what_was_raised_is_an_object_of_four_keys_that_json_can_hold(kind):
+    said = json.loads(json.dumps(kind("It broke.", hint="Mend it.").as_dict()))
+    assert said == {"code": kind.code, "message": "It broke.", "hint": "Mend it.", "retryable": kind.retryable}
+
+
+@EACH
+def test_a_hint_is_a_sentence_and_a_given_one_comes_first(kind):
+    hint = kind("It broke.").hint
+    assert hint is None or (hint[0].isupper() or hint[0] == "`") and hint.endswith(".")
+    assert kind("It broke.", hint="Mend it.").hint == "Mend it."
+
+
+def test_whatever_a_source_does_wrong_ends_with_the_sources_status():
+    assert {kind.exit_status for kind in _leaves(SourceError)} == {5}

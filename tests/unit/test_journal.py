@@ -1,0 +1,159 @@
+"""What a journal says was said before the crash: cut or damaged anywhere, it tells a prefix and nothing else."""
+
+import copy
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, file_entry, load
+from flowhub_jobs.transfer.plan import Ranges
+
+STATE = "ab" * 8
+RANGES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=4).map(Ranges)
+STATES = st.dictionaries(st.integers(1, 5), st.just(STATE), max_size=3)
+
+
+@st.composite
+def entries(draw):
+    """Draw one commit, as the committer says it: new files are begun before they are spoken of."""
+    paths = draw(st.lists(st.sampled_from(["a.gguf", "sub/b.json"]), unique=True, min_size=1))
+    begin = {path: FileRecord(f"files/{path}", draw(st.none() | st.integers(0, 99)), None, 10).begin() for path in paths}
+    files = {}
+    for path in paths:
+        record = FileRecord("", kept=draw(RANGES), frontier=draw(st.integers(0, 50)), frontier_state=STATE)
+        files[path] = file_entry(record, draw(STATES))
+    said = {"fetched": draw(st.integers(0, 1000)), "begin": begin, "files": files}
+    return {"clean": True} if draw(st.integers(0, 5)) == 0 else said
+
+
+def written(folder, said):
+    """Write these commits, and return what the journal told after each, from none to all."""
+    log = Journal(folder, Record(tag="job", fetched=7))
+    told = [load(folder)]
+    for entry in said:
+        log.commit(entry)
+        told.append(load(folder))
+    log.close()
+    return told
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(entries(), max_size=5), st.data())
+def test_a_journal_cut_at_any_byte_tells_a_prefix_of_what_was_said(said, data):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        told = written(folder, said)
+        text = (folder / journal.NAME).read_bytes()
+        cut = data.draw(st.integers(0, len(text)))
+        (folder / journal.NAME).write_bytes(text[:cut])
+        whole_lines = text[: cut + 1].count(b"\n")  # a line that lacks but its end is whole, too
+        assert load(folder) == (told[whole_lines - 1] if whole_lines else Record())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(entries(), min_size=1, max_size=4), st.data())
+def test_a_journal_with_one_wrong_byte_tells_no_more_than_a_prefix(said, data):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        told = [Record(), *written(folder, said)]
+        text = bytearray((folder / journal.NAME).read_bytes())
+        text[data.draw(st.integers(0, len(text) - 1))] ^= data.draw(st.integers(1, 255))
+        (folder / journal.NAME).write_bytes(text)
+        assert load(folder) in told
+
+
+def record():
+    known = FileRecord("files/a", 100, "etag:x", 10, Ranges([(0, 40), (60, 70)]), {1: STATE, 4: STATE}, 40, STATE)
+    return Record(files={"a": known}, fetched=123, tag="node/1")
+
+
+def test_what_is_written_is_read(tmp_path):
+    Journal(tmp_path, record()).close()
+    assert load(tmp_path) == record()
+
+
+def test_states_gather_over_commits_and_a_new_beginning_forgets_them(tmp_path):
+    log = Journal(tmp_path, record())
+    known = copy.deepcopy(record().files["a"])
+    log.commit({"files": {"a": file_entry(known, {2: "cd"})}})
+    assert load(tmp_path).files["a"].states == {1: STATE, 4: STATE, 2: "cd"}
+    log.commit({"begin": {"a": known.begin()}, "files": {"a": file_entry(known, {})}})
+    assert load(tmp_path).files["a"].states == {}
+    log.close()
+
+
+def test_clean_holds_only_while_it_is_the_last_word(tmp_path):
+    log = Journal(tmp_path, record())
+    log.commit({"clean": True})
+    assert load(tmp_path).clean
+    log.commit({"fetched": 124})
+    assert not load(tmp_path).clean
+    log.close()
+
+
+def test_opening_a_journal_is_no_longer_clean(tmp_path):
+    """Else a crash of the run that goes on would be taken for the clean end of the one before."""
+    log = Journal(tmp_path, record())
+    log.commit({"clean": True})
+    log.close()
+    Journal(tmp_path, load(tmp_path)).close()
+    assert not load(tmp_path).clean
+
+
+def test_a_late_writers_words_reach_nobody(tmp_path):
+    late = Journal(tmp_path, record())
+    new = Journal(tmp_path, record())
+    late.commit({"fetched": 999})
+    new.commit({"fetched": 200})
+    assert load(tmp_path).fetched == 200
+    late.close()
+    new.close()
+
+
+def test_words_behind_a_torn_line_are_not_believed(tmp_path):
+    log = Journal(tmp_path, record())
+    with (tmp_path / journal.NAME).open("ab") as file:
+        file.write(b'00000000 {"fetched":1}\n')
+    log.commit({"fetched": 999})
+    log.close()
+    assert load(tmp_path).fetched == 123
+
+
+def test_no_journal_and_one_of_another_version_say_nothing(tmp_path):
+    assert load(tmp_path) == Record()
+    Journal(tmp_path, record()).close()
+    journal.append(tmp_path, {"version": journal.VERSION + 1})
+    assert load(tmp_path) == Record()
+
+
+def test_an_intent_to_install_is_told_and_outlives_a_rewriting(tmp_path):
+    Journal(tmp_path, record()).close()
+    journal.append(tmp_path, {"install": {"name": "m.gguf"}})
+    assert load(tmp_path).install == {"name": "m.gguf"}
+    Journal(tmp_path, load(tmp_path)).close()
+    assert load(tmp_path).install == {"name": "m.gguf"}
+
+
+def test_a_journal_that_has_grown_long_says_the_same_when_it_is_written_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
+    log = Journal(tmp_path, record())
+    while not log.is_long:
+        log.commit({"fetched": 500})
+    before, size = load(tmp_path), (tmp_path / journal.NAME).stat().st_size
+    log.rewrite(before)
+    assert not log.is_long
+    assert load(tmp_path) == before
+    assert (tmp_path / journal.NAME).stat().st_size < size
+    log.close()
+
+
+@pytest.mark.parametrize("left", [b"", b"half of something"])
+def test_what_a_crash_left_of_a_rewriting_is_in_nobodys_way(tmp_path, left):
+    Journal(tmp_path, record()).close()
+    (tmp_path / f"{journal.NAME}.new").write_bytes(left)
+    Journal(tmp_path, load(tmp_path)).close()
+    assert load(tmp_path) == record()

@@ -1,0 +1,104 @@
+"""The speed limit lets through its rate times the time, by its own clock, and nothing more."""
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowhub_jobs.transfer.limit import BURST_S, Bucket
+
+
+class Ticking:
+    """A clock that goes on by a step each time it is looked at: whoever waits by it wastes no real time."""
+
+    def __init__(self, step=0.001):
+        self.now, self.step, self.rings = 0.0, step, threading.Event()
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
+def never():
+    return False
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(10_000, 10_000_000), st.lists(st.integers(1, 5_000), min_size=1, max_size=30))
+def test_what_passes_is_the_rate_times_the_time_and_one_burst_at_most(rate, portions):
+    clock = Ticking(step=max(portions) / rate / 4)
+    bucket, passed = Bucket(rate, clock), 0
+    for portion in portions:
+        bucket.take(portion, never)
+        passed += portion
+        assert passed <= rate * (clock.now + BURST_S) + 1
+
+
+def test_over_a_long_time_it_is_the_rate_within_one_in_a_hundred():
+    clock = Ticking(step=0.0001)
+    bucket, passed = Bucket(1_000_000, clock), 0
+    while clock.now < 10:
+        bucket.take(10_000, never)
+        passed += 10_000
+    assert passed == pytest.approx(1_000_000 * clock.now, rel=0.02)
+
+
+def test_time_that_nobody_used_is_not_saved_up():
+    clock = Ticking()
+    bucket = Bucket(1000, clock)
+    clock.now += 3600
+    start = clock.now
+    bucket.take(1100, never)
+    assert clock.now - start >= 1.0
+
+
+def test_without_a_limit_nobody_waits():
+    stuck = Bucket(None, lambda: 0.0)
+    stuck.take(10**12, never)
+
+
+def test_whoever_stops_does_not_wait():
+    Bucket(1, lambda: 0.0).take(10**12, lambda: True)
+
+
+def waiting(bucket, count):
+    """Return a thread that takes `count` bytes; it is waiting by a clock that stands still."""
+    asked = threading.Event()
+
+    def stopped():
+        asked.set()
+        return False
+
+    thread = threading.Thread(target=bucket.take, args=(count, stopped), daemon=True)
+    thread.start()
+    assert asked.wait(30)
+    return thread
+
+
+def test_whoever_waits_goes_on_when_the_limit_is_lifted():
+    bucket = Bucket(1, lambda: 0.0)
+    thread = waiting(bucket, 10**12)
+    bucket.set_rate(None)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_whoever_waits_waits_by_the_new_rate():
+    now = [0.0]
+    bucket = Bucket(1, lambda: now[0])
+    thread = waiting(bucket, 1_000_000)
+    bucket.set_rate(1_000_000)
+    now[0] = 1.0
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_limit_that_is_set_while_it_flows_gives_no_burst():
+    clock = Ticking()
+    bucket = Bucket(None, clock)
+    bucket.take(10**9, never)
+    bucket.set_rate(1000)
+    start = clock.now
+    bucket.take(1000, never)
+    assert clock.now - start >= 1.0 - 0.01

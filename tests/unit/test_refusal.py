@@ -1,0 +1,107 @@
+"""Each status that is no file means one thing, in its own words."""
+
+from datetime import UTC, datetime
+
+import pytest
+from httpx import Headers
+
+from flowhub_jobs.errors import (
+    AddressExpired,
+    Gated,
+    ServerBusy,
+    SourceMissing,
+    SourceRefused,
+    TokenMissing,
+    TokenRefused,
+    WrongRange,
+)
+from flowhub_jobs.transfer.refusal import refusal
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def refused(status, *, fresh=True, home=True, had_token=False, **named):
+    headers = Headers({name.replace("_", "-"): text for name, text in named.items()})
+    return refusal(status, headers, host="hub.example", fresh=fresh, home=home, had_token=had_token, now=NOW)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_busy_host_is_tried_again_when_it_says(status):
+    error = refused(status, retry_after="30", x_error_message="slow down")
+    assert type(error) is ServerBusy
+    assert error.retryable
+    assert error.wait_s == 30
+    assert error.message == f'hub.example answers {status}: "slow down".'
+
+
+def test_a_busy_host_that_names_no_time_has_none():
+    assert refused(503).wait_s is None
+
+
+def test_a_gated_model_says_what_to_accept_and_that_a_token_is_needed():
+    without = refused(401, x_error_code="GatedRepo")
+    with_token = refused(403, x_error_code="GatedRepo", had_token=True)
+    assert type(without) is type(with_token) is Gated
+    assert "accepted its terms" in without.message
+    assert "HF_TOKEN" in without.hint
+    assert "HF_TOKEN" not in with_token.hint
+
+
+def test_a_missing_token_a_wrong_token_and_a_closed_gate_have_words_of_their_own():
+    errors = [refused(401), refused(401, had_token=True), refused(403, x_error_code="GatedRepo")]
+    assert [type(error) for error in errors] == [TokenMissing, TokenRefused, Gated]
+    assert len({error.message for error in errors}) == len({error.hint for error in errors}) == 3
+
+
+def test_a_hub_that_hides_a_repository_says_that_it_may_be_gone():
+    error = refused(401, x_error_code="RepoNotFound")
+    assert type(error) is TokenMissing
+    assert "private or gone" in error.message
+
+
+def test_a_403_of_a_plain_host_is_a_refusal_and_no_sign_in():
+    error = refused(403)
+    assert type(error) is SourceRefused
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [("RepoNotFound", "repository"), ("RevisionNotFound", "revision"), ("EntryNotFound", "file"), ("", "file")],
+)
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_is_missing_is_named(status, code, what):
+    error = refused(status, x_error_code=code)
+    assert type(error) is SourceMissing
+    assert error.message.startswith(f"hub.example has no such {what}")
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_edge_that_forgot_its_address_is_asked_anew(status):
+    assert type(refused(status, home=False, fresh=False)) is AddressExpired
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_edge_that_refuses_a_fresh_address_is_a_fault_that_passes(status):
+    error = refused(status, home=False, fresh=True)
+    assert type(error) is ServerBusy
+    assert "only just made" in error.message
+
+
+def test_a_416_names_the_size_that_the_host_tells():
+    assert type(refused(416)) is WrongRange
+    assert "(100 bytes)" in refused(416, content_range="bytes */100").message
+    assert "(? bytes)" in refused(416).message
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 418, 451, 505])
+def test_any_other_status_is_final(status):
+    error = refused(status)
+    assert type(error) is SourceRefused
+    assert not error.retryable
+    assert str(status) in error.message
+
+
+def test_what_a_host_says_is_cut_short():
+    assert len(refused(503, x_error_message="x" * 5000).message) < 300

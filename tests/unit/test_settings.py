@@ -1,0 +1,160 @@
+"""Settings: a flag over the environment over the file over the default; what is wrong is named, with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from flowhub_jobs.errors import SettingInvalid
+from flowhub_jobs.settings import HUB, Settings, load_settings
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+def load(place: Path, file: str = "", environ: dict[str, str] | None = None, **flags: object) -> Settings:
+    if file:
+        (place / "config.toml").write_text(file)
+    return load_settings({"FLOWHUB_HOME": str(place), **(environ or {})}, **flags)
+
+
+CASES = [
+    # setting, default, (in the file, its value), (in the environment, its value), flag
+    ("jobs", 3, ("4", 4), ("5", 5), 6),
+    ("stall_timeout_s", 20.0, ("1.5", 1.5), ("2", 2.0), 2.5),
+    ("disk_reserve", 1_000_000_000, ("0", 0), ("10", 10), 20),
+    ("limit_rate", None, ('"5M"', 5_000_000), ("500K", 500_000), 7),
+    ("node", None, ('"gpu-01"', "gpu-01"), ("gpu-02", "gpu-02"), "gpu-03"),
+    ("catalog", None, ('"/a.json"', "/a.json"), ("/b.json", "/b.json"), "/c.json"),
+    ("database_url", None, ('"sqlite:////a.db"', "sqlite:////a.db"), ("sqlite:////b.db",) * 2, "sqlite:////c.db"),
+    ("store", None, ('"/a"', Path("/a")), ("/b", Path("/b")), Path("/c")),
+]
+
+
+@pytest.mark.parametrize(("name", "default", "file", "environ", "flag"), CASES, ids=[case[0] for case in CASES])
+def test_a_flag_goes_over_the_environment_over_the_file_over_the_default(place, name, default, file, environ, flag):
+    variable = {f"FLOWHUB_{name.upper()}": environ[0]}
+    if default is not None:
+        assert getattr(load(place), name) == default
+    assert getattr(load(place, f"{name} = {file[0]}"), name) == file[1]
+    assert getattr(load(place, f"{name} = {file[0]}", variable), name) == environ[1]
+    assert getattr(load(place, f"{name} = {file[0]}", variable, **{name: flag}), name) == flag
+
+
+def test_a_flag_that_was_not_given_hides_nothing(place):
+    assert load(place, "jobs = 4", jobs=None).jobs == 4
+
+
+def test_everything_lies_in_the_home_unless_said_otherwise(place):
+    settings = load(place)
+    assert settings.store == place / "llms"
+    assert settings.database_url == f"sqlite:///{place}/flowhub.db"
+    assert settings.queue_path == place / "queue.db"
+    assert load_settings({}).home == Path("~/.flow-studio").expanduser()
+
+
+def test_a_relative_store_lies_beside_the_file_that_names_it(place, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load(place, 'store = "models"').store == place / "models"
+    assert load(place, 'store = "models"', {"FLOWHUB_STORE": "mine"}).store == tmp_path / "mine"
+
+
+def test_an_empty_variable_is_none(place):
+    settings = load(place, "jobs = 4", {"FLOWHUB_JOBS": "", "HF_ENDPOINT": "", "HF_TOKEN": ""})
+    assert (settings.jobs, settings.hf_endpoint, settings.hf_token) == (4, HUB, None)
+
+
+def test_a_rate_can_be_turned_off_over_the_file(place):
+    assert load(place, 'limit_rate = "5M"', {"FLOWHUB_LIMIT_RATE": "off"}).limit_rate is None
+
+
+def test_tokens_of_other_origins_come_from_the_file_and_are_never_shown(place):
+    settings = load(place, '[tokens]\n"https://h.example" = "s3cret"', {"HF_TOKEN": "hf_s3cret"})
+    assert settings.tokens == {"https://h.example": "s3cret"}
+    assert settings.hf_token == "hf_s3cret"
+    assert "s3cret" not in repr(settings)
+
+
+WRONG = [
+    ("jobs", "0"),
+    ("jobs", "-1"),
+    ("jobs", "many"),
+    ("jobs", "1.5"),
+    ("jobs", "²"),
+    ("connections_per_host", "0"),
+    ("faults_max", "0"),
+    ("disk_reserve", "-5"),
+    ("stall_timeout_s", "0"),
+    ("stall_timeout_s", "nan"),
+    ("stall_timeout_s", "inf"),
+    ("stall_timeout_s", "soon"),
+    ("limit_rate", "fast"),
+    ("limit_rate", "0"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), WRONG)
+def test_a_bad_variable_is_named_with_its_setting_and_its_value(place, name, text):
+    with pytest.raises(SettingInvalid) as caught:
+        load(place, "", {f"FLOWHUB_{name.upper()}": text})
+    assert f"FLOWHUB_{name.upper()}" in caught.value.message
+    assert f"{name} is {text!r}" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *((name, f'"{text}"') for name, text in WRONG),
+        ("jobs", "true"),
+        ("jobs", "2.0"),
+        ("jobs", "[1]"),
+        ("stall_timeout_s", "true"),
+        ("stall_timeout_s", "[1]"),
+        ("limit_rate", "true"),
+        ("limit_rate", "-1"),
+        ("node", "3"),
+        ("store", "3"),
+        ("catalog", "false"),
+        ("tokens", '"s3cret"'),
+        ("tokens", "[3]"),
+    ],
+)
+def test_a_bad_value_in_the_file_is_named_with_the_files_path(place, name, text):
+    with pytest.raises(SettingInvalid) as caught:
+        load(place, f"{name} = {text}")
+    assert str(place / "config.toml") in caught.value.message
+    assert name in caught.value.message
+    assert "s3cret" not in caught.value.message
+
+
+def test_a_setting_that_does_not_exist_is_answered_with_those_that_do(place):
+    with pytest.raises(SettingInvalid, match="'job' that flowhub does not know") as caught:
+        load(place, "job = 3")
+    assert "jobs" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["home", "hf_token", "hf_endpoint"])
+def test_what_only_the_environment_may_say_is_refused_in_the_file(place, name):
+    with pytest.raises(SettingInvalid, match=name):
+        load(place, f'{name} = "x"')
+
+
+@pytest.mark.parametrize("content", [b"jobs = ", b"jobs 3", b"\xff\xfe", b"jobs = 1\njobs = 2"])
+def test_a_file_that_is_no_toml_is_one_clear_error(place, content):
+    (place / "config.toml").write_bytes(content)
+    with pytest.raises(SettingInvalid, match=r"config\.toml cannot be read"):
+        load(place)
+
+
+def test_a_home_of_an_unknown_user_is_named(tmp_path):
+    with pytest.raises(SettingInvalid, match="FLOWHUB_HOME|home"):
+        load_settings({"FLOWHUB_HOME": "~nobody-of-this-name/flow"})
+
+
+def test_a_home_that_is_a_file_has_no_settings_yet(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert load_settings({"FLOWHUB_HOME": str(tmp_path / "file")}).jobs == 3
