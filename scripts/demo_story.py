@@ -161,6 +161,9 @@ def half_done(demo: Demo, worker: subprocess.Popen[bytes]) -> bool:
             return False
         if kept(jobs) * 2 >= demo.size:
             return True
+        if waiting := [job["id"] for job in jobs if job["reason"] in ("backoff", "host_wait", "network", "disk")]:
+            demo.flowhub.show("status", str(waiting[0]))
+            raise CommandFailed(f"job {waiting[0]} has to wait; status says above what for")
         say_progress(demo, jobs)
         time.sleep(POLL_S)
     raise NotAsPromised(f"the first worker ended by itself, with {worker.returncode}; see {PLACE / 'worker-1.log'}")

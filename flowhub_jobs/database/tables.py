@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -62,8 +63,9 @@ jobs = Table(
     Column("wait_text", Text),
     Column("faults", Integer, nullable=False, server_default="0"),  # in a row, without a new byte
     Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
-    Column("furthest", Integer, nullable=False, server_default="0"),  # the last stage it ever reached, from 1
-    Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last claim
+    Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished
+    Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
+    Column("intent", JSON),  # what the installation was about to name (store/install.py)
     # What the person wants of a running job; its owner obeys.
     Column("wish", String(16)),  # cancel, purge, pause
     # The lease: who may write, and until when.
@@ -77,6 +79,9 @@ jobs = Table(
     Column("error", JSON),
     sqlite_autoincrement=True,  # an id is never reused
 )
+# With the words written out: where they are bound parameters, SQLite does not see that a partial index fits.
+is_live = jobs.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "running", "paused")])
+
 Index(
     "uq_jobs_live",
     jobs.c.node,

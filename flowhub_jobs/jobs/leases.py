@@ -21,6 +21,7 @@ from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage, State
 from flowhub_jobs.system import Clock, boot_id
 
 LEASE_S = 30.0
+REVOKED = float("-inf")
 
 
 class LeaseLost(InternalError):
@@ -41,12 +42,13 @@ class Lease:
 
     def extend(self, deadline: float) -> None:
         with self._lock:
-            self._deadline = max(self._deadline, deadline)
+            if self._deadline != REVOKED:
+                self._deadline = max(self._deadline, deadline)
 
     def revoke(self) -> None:
         """Take the right away for good, as when a renewal found another owner."""
         with self._lock:
-            self._deadline = float("-inf")
+            self._deadline = REVOKED
 
     @property
     def held(self) -> bool:
@@ -67,6 +69,7 @@ class Claimed:
     forced: bool
     fetched: int
     faults: int
+    intent: dict[str, Any] | None  # what an earlier attempt was about to name
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Leases:
             sa.update(jobs)
             .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)
             .values(
-                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None, "progressed": False}),
+                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
                 attempt=jobs.c.attempt + 1,
                 started_at=sa.func.coalesce(jobs.c.started_at, now),
                 lease_token=token,
@@ -130,7 +133,14 @@ class Leases:
             )
             note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
         lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
-        return Claimed(lease, Artifact.from_dict(row["artifact"]), row["forced"], row["bytes_fetched"], row["faults"])
+        return Claimed(
+            lease,
+            Artifact.from_dict(row["artifact"]),
+            row["forced"],
+            row["bytes_fetched"],
+            row["faults"],
+            row["intent"],
+        )
 
     def due(self) -> int:
         """Return how many queued rows of this node may start now."""
@@ -196,11 +206,16 @@ class Leases:
         values |= {"sha256": file.sha256, "sha256_state": file.sha256_state}
         tx.execute(sa.update(job_files).where(where).values(**values))
 
+    def intend(self, lease: Lease, intent: dict[str, Any]) -> None:
+        """Write down what is about to be named: after a crash it tells whether that happened."""
+        with writing(self._engine) as tx:
+            self._write(tx, lease, intent=intent)
+
     def complete(self, tx: sa.Connection, lease: Lease, target: str, files: Sequence[FileDigest], text: str) -> None:
         """End the job well, inside the transaction that also writes the library's index."""
         total = sum(file.bytes for file in files)
         pinned = all(file.pinned for file in files)
-        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
+        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None, "intent": None}
         changes |= {"bytes_total": total, "bytes_done": total}
         changes["sha256_state"] = DigestState.VERIFIED if pinned else DigestState.UNPINNED
         for number, file in enumerate(files):
@@ -242,7 +257,7 @@ class Leases:
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
-        self._write(tx, lease, **(changes | FREE | {"finished_at": now if final else None}))
+        self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
         tx.execute(sa.update(attempts).where(attempts.c.token == lease.token).values(finished_at=now, outcome=outcome))
         note(tx, lease.job, now, outcome, text)
 
@@ -256,6 +271,7 @@ class Leases:
     def say(self, lease: Lease, kind: str, text: str) -> None:
         """Write an event of the run: what healed by itself, for `status JOB` and the morning."""
         with writing(self._engine) as tx:
+            self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
             note(tx, lease.job, self._clock.now_us(), kind, text)
 
     # This worker among the others ----------------------------------------------------------------------------------
@@ -275,6 +291,8 @@ class Leases:
 
 
 FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
+# What an attempt that did not complete leaves of the digest: the next one tells.
+UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}
 
 
 def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> list[int]:
@@ -289,24 +307,23 @@ def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], 
     taken = []
     for job, token, worker, boot, until in rows:
         orphan = is_dead(worker) or boot != boot_id() or until < clock.awake()
-        if orphan and _take_back(engine, clock, job, token):
+        if orphan and _take_back(engine, clock, job, token, until):
             taken.append(job)
     return taken
 
 
-def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str) -> bool:
+def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: float) -> bool:
     now = clock.now_us()
     with writing(engine) as tx:
-        # The lease is read again under the write lock: its owner may have renewed it meanwhile.
-        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.state == State.RUNNING)
+        # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
+        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.lease_until == until)
         row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
         if row is None:
             return False
         rescues = 0 if row.progressed else row.rescues + 1
         state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
-        changes = CALM | FREE | {"state": state, "rescues": rescues, "attempt": jobs.c.attempt - 1}
-        if state is State.FAILED:
-            changes |= {"error": _lost(rescues).as_dict(), "attempt": jobs.c.attempt}
+        changes = CALM | FREE | UNTOLD | {"state": state, "rescues": rescues, "progressed": False}
+        changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
         if state in (State.FAILED, State.CANCELLED):
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))

@@ -10,9 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import events, job_files, jobs
+from flowhub_jobs.database.tables import events, is_live, job_files, jobs
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, WrongState
-from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.records import Artifact, DigestState, Reason, State
 from flowhub_jobs.system import Clock
 
@@ -91,9 +90,7 @@ class Ledger:
                 tx.execute(sa.update(job_files).where(job_files.c.job_id == job).values(bytes_done=0))
 
     def _live_jobs(self, tx: sa.Connection) -> dict[str, int]:
-        rows = tx.execute(
-            sa.select(jobs.c.artifact_key, jobs.c.id).where(jobs.c.node == self._node, jobs.c.state.in_(LIVE))
-        )
+        rows = tx.execute(sa.select(jobs.c.artifact_key, jobs.c.id).where(jobs.c.node == self._node, is_live))
         return {row.artifact_key: row.id for row in rows}
 
     def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[str, int]:
@@ -203,9 +200,7 @@ class Ledger:
 
     def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:
         mine = sa.select(jobs.c.artifact_key).where(jobs.c.id == job).scalar_subquery()
-        where = sa.and_(
-            jobs.c.node == self._node, jobs.c.artifact_key == mine, jobs.c.state.in_(LIVE), jobs.c.id != job
-        )
+        where = sa.and_(jobs.c.node == self._node, jobs.c.artifact_key == mine, is_live, jobs.c.id != job)
         other = tx.execute(sa.select(jobs.c.id).where(where)).scalar()
         if other is not None:
             raise Busy(

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import events, job_files, jobs, workers
+from flowhub_jobs.database.tables import events, is_live, job_files, jobs, workers
 from flowhub_jobs.jobs.ledger import no_such_job
-from flowhub_jobs.jobs.states import LIVE, waiting_reason
+from flowhub_jobs.jobs.states import waiting_reason
 from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, Reason, Stage, State, moment
 from flowhub_jobs.system import Clock
 
@@ -35,9 +35,9 @@ class Reports:
     def overview(self) -> list[Job]:
         """Return all live jobs and the last 20 that ended, by number."""
         mine = jobs.c.node == self._node
-        ended = sa.select(jobs.c.id).where(mine, jobs.c.state.not_in(LIVE)).order_by(jobs.c.id.desc()).limit(RECENT)
+        ended = sa.select(jobs.c.id).where(mine, sa.not_(is_live)).order_by(jobs.c.id.desc()).limit(RECENT)
         with reading(self._engine) as tx:
-            live = self._load(tx, sa.and_(mine, jobs.c.state.in_(LIVE)))
+            live = self._load(tx, sa.and_(mine, is_live))
             return sorted([*live, *self._load(tx, jobs.c.id.in_(ended))], key=lambda job: job.id)
 
     def all(self, *, state: State | None = None, since: int | None = None, live: bool = False) -> list[Job]:
@@ -46,7 +46,7 @@ class Reports:
         if state is not None:
             where.append(jobs.c.state == state)
         if live:
-            where.append(jobs.c.state.in_(LIVE))
+            where.append(is_live)
         if since is not None:
             where.append(sa.or_(jobs.c.created_at >= since, jobs.c.finished_at >= since))
         with reading(self._engine) as tx:
@@ -80,8 +80,8 @@ class Reports:
         held = sa.and_(jobs.c.wait_reason.in_(HELD), jobs.c.not_before > self._clock.now_us())
         queued = sa.and_(jobs.c.state == State.QUEUED, sa.or_(jobs.c.wait_reason.is_(None), sa.not_(held)))
         with reading(self._engine) as tx:
-            waits = sa.select(jobs.c.id).where(mine, sa.or_(jobs.c.state == State.RUNNING, queued)).limit(1)
-            return tx.execute(waits).first() is not None
+            stays = sa.or_(jobs.c.state == State.RUNNING, queued)
+            return tx.execute(sa.select(jobs.c.id).where(mine, is_live, stays).limit(1)).first() is not None
 
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""
@@ -99,9 +99,9 @@ class Reports:
 
     def _bytes_to_come(self, *where: sa.ColumnElement[bool]) -> int:
         need = jobs.c.bytes_total - jobs.c.bytes_done
-        total = sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(jobs.c.node == self._node, need > 0, *where)
+        mine = (jobs.c.node == self._node, is_live, need > 0)
         with reading(self._engine) as tx:
-            return int(tx.execute(total).scalar_one())
+            return int(tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*mine, *where)).scalar_one())
 
     def working_on(self, targets: Iterable[str]) -> int | None:
         """Return a running job that writes one of these paths, or None."""

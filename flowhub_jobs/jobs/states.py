@@ -27,7 +27,8 @@ MOVES: dict[tuple[State, State], str] = {
     (State.CANCELLED, State.QUEUED): "person",
 }
 
-STAGE_NUMBER = {stage: number for number, stage in enumerate(Stage, start=1)}
+# How many stages are finished when a run reaches this one.
+STAGE_NUMBER = {stage: number for number, stage in enumerate(Stage)}
 RESCUES_MAX = 10
 
 

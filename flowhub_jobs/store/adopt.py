@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.store.install import Placed
+from flowhub_jobs.store.layout import files_in
 
 READ = 1 << 20
 
@@ -14,9 +15,8 @@ def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) ->
     """Return the artifact as it lies at `there`; None unless each file has its pinned digest, and no other is there."""
     if artifact.folder != there.is_dir() or there.is_symlink():
         return None
-    if artifact.folder and {str(p.relative_to(there)) for p in there.rglob("*") if not p.is_dir()} != {
-        file.path for file in artifact.files
-    }:
+    wanted = {file.path for file in artifact.files}
+    if artifact.folder and {str(path.relative_to(there)) for path in files_in(there)} != wanted:
         return None
     found = []
     for file in artifact.files:

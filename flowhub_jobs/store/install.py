@@ -1,8 +1,9 @@
 """Gives verified bytes their name, in the order that survives a crash at any line.
 
-    digest (done) ─► files synced (done) ─► the intent into the journal ─► rename ─► sync of the folder ─► the index
+    digest (done) ─► files synced (done) ─► the intent written down ─► rename ─► sync of the folder ─► the index
 
-The intent names the inode: after a crash it tells whether the rename has happened.
+The intent names the inode: after a crash it tells whether the rename has happened. A worker keeps it in the job's row,
+`download()`, which has no database, in the journal.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Any
 
 from flowhub_jobs.errors import NameTaken
 from flowhub_jobs.records import Artifact, FileDigest
-from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.system import rename_new, swap, sync_path
 
 Owner = Callable[[str], str | None]  # from a name in the store to the `<model>@<option>` that we installed there
@@ -47,7 +48,7 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
 
 
 def intent(name: str, staged: Path, files: Sequence[FileDigest]) -> dict[str, Any]:
-    """Return what the journal is told before the rename."""
+    """Return what is written down before the rename."""
     there = staged.stat()
     described = [[file.path, file.bytes, file.sha256, file.pinned] for file in files]
     return {"name": name, "inode": [there.st_dev, there.st_ino], "files": described}
@@ -77,13 +78,13 @@ def stage(artifact: Artifact, partial: Path, parts: Sequence[Path]) -> Path:
         if part != staged / file.path:  # it was begun anew, and lies in a folder of its own
             (staged / file.path).parent.mkdir(parents=True, exist_ok=True)
             part.replace(staged / file.path)
-    for stray in [path for path in staged.rglob("*") if not path.is_dir() and path not in wanted]:
+    for stray in set(files_in(staged)) - wanted:
         stray.unlink()
-    for place, folders, files in os.walk(staged, topdown=False):
-        if not folders and not files and Path(place) != staged:
-            Path(place).rmdir()
-        else:
+    for place, _, _ in os.walk(staged, topdown=False):
+        if os.listdir(place) or Path(place) == staged:
             sync_path(Path(place))
+        else:
+            Path(place).rmdir()
     return staged
 
 

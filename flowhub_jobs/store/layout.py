@@ -116,6 +116,11 @@ def _local(entry: Path) -> LocalLlm | None:
     return LocalLlm(entry.name, entry, size, format_of(entry), datetime.fromtimestamp(modified, UTC))
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return what lies in a folder at any depth and is no folder itself. A link is none, wherever it leads."""
+    return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+
+
 def format_of(path: Path) -> HubFormat | None:
     """Return the format that a suffix names. A folder is what its weights are; MLX cannot be told from its suffix."""
     suffixes = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.headers import Answer, HubWord
@@ -190,6 +190,12 @@ class Board:
 
     # What a file is ------------------------------------------------------------------------------------------------
 
+    def hear(self, state: FileState, hub: HubWord) -> None:
+        """Hold the Hub's word against the catalog, before its redirect is followed. Raises as `bind` does."""
+        with self.changed:
+            self._check_digest(state, hub)
+            self._check_size(state, hub.size)
+
     def bind(self, task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
         """Hold an answer against what is known of the file, before a byte of it is written.
 
@@ -203,21 +209,29 @@ class Board:
             total = hub.size if hub and hub.size is not None else answer.total
             self._check_digest(state, hub)
             self._check_size(state, total)
-            identity = identity_of(state, answer, hub)
-            if state.record.kept.total and (identity != state.record.identity or self._resized(state, total)):
+            known = state.record.identity
+            identity = known if answer.end == answer.start else identity_of(state, answer, hub)
+            if state.record.kept.total and (identity != known or self._resized(state, total)):
                 self._restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
+            if answer.end == answer.start and total != answer.start:
+                raise WrongRange(f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}.")
+            in_one_go = state.keyless
             self._accept(state, answer, total, identity, location)
             if answer.whole:
                 self._take_whole(state, task, total)
             elif answer.end is not None:
                 task.end = min(task.end, answer.end)
-            if state.keyless and task.end < (total or WHOLE):
+            if state.keyless and task.end < (WHOLE if total is None else total):
+                if in_one_go:  # asked for, and not given: that would be asked for ever
+                    raise WrongRange(f"{state.file.path} comes only in parts, and nothing tells its versions apart.")
                 raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
             self.changed.notify_all()
 
     def _check_digest(self, state: FileState, hub: HubWord | None) -> None:
-        said = hub.sha256 if hub else None
+        if hub is None:
+            return  # asked where the Hub's word led: what it said holds
+        said = hub.sha256
         if said and state.file.sha256 and said != state.file.sha256:
             raise DigestMismatch(
                 f"{state.file.path}: the source disagrees with the catalog, which pins sha256 {state.file.sha256}; "
@@ -225,7 +239,7 @@ class Board:
                 hint="The file was replaced at its source, or the catalog's entry is wrong: update the catalog.",
             )
         state.expected = state.file.sha256 or said
-        state.git_sha1 = state.file.git_sha1 or (hub.git_sha1 if hub else None)
+        state.git_sha1 = state.file.git_sha1 or hub.git_sha1
 
     def _check_size(self, state: FileState, total: int | None) -> None:
         if total is not None and state.file.size is not None and total != state.file.size:
@@ -255,7 +269,8 @@ class Board:
     def _take_whole(state: FileState, task: Task, total: int | None) -> None:
         """A 200 to a range: the kept front is skipped over, not written again; what is behind a gap comes anew."""
         state.record.kept.remove(task.start, WHOLE)
-        task.end = total if total is not None else WHOLE
+        size = state.size if total is None else total
+        task.end = WHOLE if size is None else size
 
     def learn_end(self, task: Task) -> None:
         """Note that an answer without a length has ended: its end is the file's."""

@@ -2,7 +2,7 @@
 
 import functools
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from flowhub_jobs.errors import (
     Stalled,
     TlsUntrusted,
 )
-from flowhub_jobs.transfer.headers import HubWord, hub_word
+from flowhub_jobs.transfer.headers import HubWord, hub_word, tells_end
 from flowhub_jobs.transfer.plan import Range
 from flowhub_jobs.transfer.refusal import refusal
 from flowhub_jobs.transfer.terms import Terms
@@ -33,7 +33,7 @@ AGENT = "flowhub"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of 200 or 206 whose body is still to come, from `url`. `hub` is what the Hub said on the way."""
+    """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`. `hub` is what the Hub said on the way."""
 
     response: httpx.Response
     url: str
@@ -63,8 +63,19 @@ class Web:
                 transport._pool._network_backend = self._wire
 
     @contextmanager
-    def ask(self, url: str, asked: Range, *, known: str | None, if_range: str | None, pinned: bool) -> Iterator[Reply]:
+    def ask(
+        self,
+        url: str,
+        asked: Range,
+        *,
+        known: str | None,
+        if_range: str | None,
+        pinned: bool,
+        heard: Callable[[HubWord], None],
+    ) -> Iterator[Reply]:
         """Ask for a range of `url`, or of `known`, where an earlier redirect led; yield the answer.
+
+        `heard` is told what the Hub says of the file before its redirect is followed; it may raise.
 
         Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost, RedirectRefused.
         """
@@ -72,9 +83,9 @@ class Web:
         headers = {"Range": f"bytes={asked[0]}-{asked[1] - 1}"}
         if if_range is not None:
             headers["If-Range"] = if_range
-        response, place, hub = self._follow(known or start, headers, pinned)
+        response, place, hub = self._follow(known or start, headers, pinned, heard)
         try:
-            if response.status_code not in (200, 206):
+            if response.status_code not in (200, 206) and not tells_end(response.status_code, response.headers):
                 raise self._refused(response, place, fresh=known is None, home=origin(place) == origin(start))
             # The next read is of the body, which has another clock.
             response.request.extensions["timeout"]["read"] = self._terms.stall_s
@@ -83,7 +94,9 @@ class Web:
             with translated(place, in_body=True):
                 response.close()
 
-    def _follow(self, url: str, headers: dict[str, str], pinned: bool) -> tuple[httpx.Response, str, HubWord | None]:
+    def _follow(
+        self, url: str, headers: dict[str, str], pinned: bool, heard: Callable[[HubWord], None]
+    ) -> tuple[httpx.Response, str, HubWord | None]:
         hub: HubWord | None = None
         for _ in range(REDIRECTS_MAX):
             response = self._send(url, headers)
@@ -92,6 +105,8 @@ class Web:
                 return response, url, hub
             target = urljoin(url, response.headers["location"])
             response.close()
+            if hub is not None:
+                heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
             url = target
         raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")

@@ -3,6 +3,8 @@
 A log-in page with status 200 is refused at its first kilobyte, not after 40 GB.
 """
 
+from pathlib import PurePosixPath
+
 from flowhub_jobs.errors import WrongContent
 
 GLANCE = 16  # bytes that are enough to judge
@@ -15,7 +17,7 @@ def check_first_bytes(path: str, head: bytes) -> None:
     GGUF: the magic (ggml, docs/gguf.md). safetensors: eight bytes of header length, little-endian, then `{`.
     JSON: something that can begin a JSON text. Other suffixes promise nothing.
     """
-    suffix = path.lower().rsplit(".", 1)[-1]
+    suffix = PurePosixPath(path).suffix.lower().removeprefix(".")
     judge = {"gguf": _is_gguf, "safetensors": _is_safetensors, "json": _is_json}.get(suffix)
     if judge is None or judge(head):
         return

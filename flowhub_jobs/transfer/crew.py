@@ -157,7 +157,12 @@ class Crew:
         state = task.state
         asked = (task.start, min(task.end, task.start + WHOLE))
         with self._web.ask(
-            state.file.url, asked, known=state.location, if_range=state.if_range, pinned=state.pinned
+            state.file.url,
+            asked,
+            known=state.location,
+            if_range=state.if_range,
+            pinned=state.pinned,
+            heard=lambda hub: self.board.hear(state, hub),
         ) as reply:
             answer = read_answer(reply.response.status_code, reply.response.headers, asked, host_of(reply.url))
             moved = reply.url if reply.url != state.file.url else None
@@ -180,7 +185,7 @@ class Crew:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
 
     def _keep(self, task: Task, data: bytes, *, last: bool = False) -> None:
-        if not task.state.glanced:
+        if task.start == 0 and not task.state.glanced:  # a range of the middle may overtake the first
             task.head += data
             if len(task.head) < GLANCE and not last:
                 return

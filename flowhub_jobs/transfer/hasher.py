@@ -57,7 +57,7 @@ class Hasher(threading.Thread):
             if state.record.frontier < state.record.kept.reach(state.record.frontier):
                 return state, None
             for check in state.checks:
-                if waiting is None and state.record.kept.reach(check.start) >= check.end:
+                if waiting is None and not self._board.over and state.record.kept.reach(check.start) >= check.end:
                     waiting = state, check
             if waiting is None and not state.checks and state.kept_whole and not self._board.over:
                 waiting = state, None
@@ -167,6 +167,9 @@ class Hasher(threading.Thread):
             if state.part is not part:
                 return
             if wrong is None:
+                if part.size != size:  # a crash may leave more than was ever said
+                    part.truncate(size)
+                    state.dirty = True
                 pinned = state.expected is not None or git is not None
                 state.verified = FileDigest(state.file.path, size, digest, pinned)
             else:

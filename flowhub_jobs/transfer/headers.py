@@ -9,9 +9,10 @@ from email.utils import parsedate_to_datetime
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.transfer.plan import Range
 
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"bytes\s+\*/(\d{1,19})", re.IGNORECASE)
-_RATE_LIMIT = re.compile(r";\s*r=(\d+)\s*;\s*t=(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
@@ -19,7 +20,10 @@ Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: a 200."""
+    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: a 200.
+
+    `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body.
+    """
 
     start: int
     end: int | None
@@ -39,13 +43,15 @@ class HubWord:
 
 
 def read_answer(status: int, headers: Headers, asked: Range, host: str) -> Answer:
-    """Return what the body of a 200 or 206 is; raise WrongRange unless it is the whole or begins where we asked.
+    """Return what the body of a 200, 206 or 416 is; raise WrongRange unless it is the whole or begins where we asked.
 
     A server may send less than was asked (RFC 9110, section 15.3.7), never other bytes or more.
     """
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise WrongRange(f"{host} answered in {encoding} though plain bytes were asked for.")
+    if status == 416:
+        return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, etag=strong_etag(headers))
     length = _number(headers.get("content-length"))
     if status == 200:
         return Answer(0, length, length, whole=True, etag=strong_etag(headers))
@@ -75,6 +81,11 @@ def unsatisfied_total(headers: Headers) -> int | None:
     return int(found[1]) if found else None
 
 
+def tells_end(status: int, headers: Headers) -> bool:
+    """Return whether a 416 tells where the file ends: an empty file has no range that could be answered."""
+    return status == 416 and unsatisfied_total(headers) is not None
+
+
 def strong_etag(headers: Headers) -> str | None:
     """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5)."""
     tag = headers.get("etag", "").strip()
@@ -102,22 +113,23 @@ def asked_wait(headers: Headers, now: datetime) -> float | None:
     Retry-After in both its forms (RFC 9110, section 10.2.3), else the Hub's `RateLimit: "…";r=0;t=55`.
     """
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if _DIGITS.fullmatch(text):
         return float(text[:12])
     if text:
         return _seconds_until(text, now)
     found = _RATE_LIMIT.search(headers.get("ratelimit", ""))
-    return float(found[2][:12]) if found and int(found[1]) == 0 else None
+    return float(found[2][:12]) if found and not found[1].strip("0") else None
 
 
 def _seconds_until(date: str, now: datetime) -> float | None:
     try:
         then = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset beyond all numbers
         return None
     aware = then if then.tzinfo else then.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdigit() and len(text) < 20 else None
+    text = (text or "").strip()
+    return int(text) if _DIGITS.fullmatch(text) and len(text) < 20 else None

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from flowhub_jobs.errors import StoreOffline
+from flowhub_jobs.errors import StorageFailed, StoreOffline
 from flowhub_jobs.records import ArtifactFile
 from flowhub_jobs.transfer.board import Board, Check, FileState
 from flowhub_jobs.transfer.digest import Sha256, can_save
@@ -42,6 +42,7 @@ def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
         return _empty_or_waiting(FileState(number, file, fresh, file.sha256, file.git_sha1), folder)
     _fit_to_disk(record, part.size)
     state = FileState(number, file, record, file.sha256, file.git_sha1, part=part)
+    _remember_word(state)
     state.best = state.committed = record.kept.total
     state.glanced = record.kept.reach(0) > 0
     _go_on_hashing(state, clean=old.clean)
@@ -52,7 +53,7 @@ def _open_part(folder: Path, record: FileRecord | None) -> PartFile | None:
     if record is None:
         return None
     # A journal without its partial, or a link in its place: what is not there is fetched.
-    with contextlib.suppress(StoreOffline, OSError):
+    with contextlib.suppress(StoreOffline, StorageFailed):
         return PartFile(folder, record.part, new=False)
     return None
 
@@ -64,6 +65,15 @@ def _goes_on(record: FileRecord, file: ArtifactFile) -> bool:
     if file.sha256 is not None:
         return record.identity == f"sha256:{file.sha256}"
     return record.identity is not None
+
+
+def _remember_word(state: FileState) -> None:
+    """Take the digest that the Hub named from the identity: a partial that is whole is not asked for any more."""
+    kind, _, digest = (state.record.identity or "").partition(":")
+    if kind == "sha256":
+        state.expected = digest
+    elif kind == "git":
+        state.git_sha1 = digest
 
 
 def _fit_to_disk(record: FileRecord, on_disk: int) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, WaitTooLong
+from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, SourceError, WaitTooLong
 
 WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
 
@@ -42,7 +42,8 @@ def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience) 
     """Return what follows a fault. `faults` in a row without a new byte, this one counted; `jitter` is in [0, 1)."""
     if isinstance(error, AddressExpired | SourceChanged):
         return Again()
-    if not error.retryable:
+    # A full disk, or one that is not there, does not pass by asking the source again: whoever runs the job parks it.
+    if not error.retryable or not isinstance(error, SourceError):
         return GiveUp(error)
     asked = error.wait_s if isinstance(error, ServerBusy) else None
     if asked is not None and asked > patience.server_wait_max_s:

@@ -53,7 +53,7 @@ def _attempt(floor: Floor, run: Run) -> None:
     screen = Screen(floor.leases, run.lease, run.claimed.fetched)
     home.open_store()
     partial = home.store.partial_of(artifact, home.node)
-    placed = already_placed(journal.load(partial).install, home.store) or _adopt(floor, run)
+    placed = already_placed(run.claimed.intent, home.store) or _adopt(floor, run)
     if placed is None:
         _check_room(floor, run)
         past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
@@ -63,8 +63,8 @@ def _attempt(floor: Floor, run: Run) -> None:
         )
         screen.stage(Stage.INSTALL)
         placed = _install(floor, run, fetched)
+    clean_up(partial)  # before the end: nothing is left of a job that is completed
     _complete(floor, run, placed)
-    clean_up(partial)
 
 
 def _adopt(floor: Floor, run: Run) -> Placed | None:
@@ -100,7 +100,7 @@ def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
     name = choose_name(artifact, home.store, owner)
     staged = stage(artifact, partial, fetched.parts)
     run.control.check()
-    journal.append(partial, {"install": intent(name, staged, fetched.files)})
+    floor.leases.intend(run.lease, intent(name, staged, fetched.files))
     path = place(staged, name, home.store, ours=owner(name) == artifact.ref, may_write=run.lease.check)
     return Placed(name, path, fetched.files)
 

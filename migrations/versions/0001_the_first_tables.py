@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("rescues", sa.Integer(), server_default="0", nullable=False),
         sa.Column("furthest", sa.Integer(), server_default="0", nullable=False),
         sa.Column("progressed", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("intent", sa.JSON(), nullable=True),
         sa.Column("wish", sa.String(length=16), nullable=True),
         sa.Column("lease_token", sa.String(length=32), nullable=True),
         sa.Column("lease_worker", sa.String(length=64), nullable=True),

@@ -10,8 +10,8 @@ from support.rooms import Rooms, artifact
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
 from flowhub_jobs.errors import Busy, NotFound, SourceMissing, WrongState
-from flowhub_jobs.jobs.ledger import Enqueued, Ledger, Request, Terms
 from flowhub_jobs.jobs.leases import Progress
+from flowhub_jobs.jobs.ledger import Enqueued, Ledger, Request, Terms
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 HOUR = 3600

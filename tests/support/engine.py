@@ -3,11 +3,13 @@
 As a command (`python -m support.engine ARTIFACT FOLDER`, the artifact as JSON) it is a process that a test can kill.
 """
 
+import contextlib
 import json
 import shutil
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +25,7 @@ from flowhub_jobs.transfer.terms import Control, Stopped, Terms
 
 if TYPE_CHECKING:
     from origin_content import Content
-    from support.faults import Fault
+
     from support.origin import Origin
 
 PATIENT = Patience(base_s=0.002, cap_s=0.02)
@@ -127,6 +129,7 @@ class Running:
 
     def __init__(self, artifact: Artifact, folder: Path, **how: Any) -> None:
         self.run = Run(artifact, folder, **how)
+        self.hold = threading.Event()  # where an origin holds it, what lets it go on
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._go, name="run", daemon=True)
 
@@ -146,10 +149,8 @@ class Running:
     def stop(self, why: str = "stop") -> None:
         """Stop it and wait until it has ended."""
         self.run.control.stop(why)
-        try:
+        with contextlib.suppress(Stopped):
             self.end()
-        except Stopped as word:
-            assert word.why == why
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -173,56 +174,39 @@ def part_in(folder: Path, path: str = "m.gguf") -> Path:
     return folder / journal.load(folder).files[path].part
 
 
-def stopped_after(count: int, artifact: Artifact, folder: Path, origin: "Origin", content: "Content", **how: Any) -> Path:
+def stopped_after(count: int, artifact: Artifact, folder: Path, origin: "Origin") -> Path:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
-    with _held_after(count, artifact, folder, origin, content, **how) as running:
+    with held_after(count, artifact, folder, origin) as running:
         running.stop()
     origin.drop_connections()
     return folder
 
 
-def crashed_after(count: int, artifact: Artifact, folder: Path, origin: "Origin", content: "Content", **how: Any) -> Path:
-    """The same, without a stop: return a copy of the partial as it lies there in mid-run, which is what a crash leaves."""
-    with _held_after(count, artifact, folder, origin, content, **how) as running:
+def crashed_after(count: int, artifact: Artifact, folder: Path, origin: "Origin") -> Path:
+    """The same, but return a copy of the partial as it lies there in mid-run, which is what a crash leaves."""
+    with held_after(count, artifact, folder, origin) as running:
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
         running.stop()
     origin.drop_connections()
     return copy
 
 
-def _held_after(
-    count: int,
-    artifact: Artifact,
-    folder: Path,
-    origin: "Origin",
-    content: "Content",
-    faults: "Sequence[Fault]" = (),
-    **how: Any,
-) -> "_Held":
+@contextmanager
+def held_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", **how: Any
+) -> Iterator[Running]:
+    """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
+
+    The origin serves it already; whoever asks from then on is answered as it should be.
+    """
     from support.faults import Hold
 
-    origin.serve("/m.gguf", content, faults=[*faults, Hold(after=count)], **how)
-    return _Held(count, origin, content, artifact, folder, how)
-
-
-class _Held(Running):
-    def __init__(
-        self,
-        count: int,
-        origin: "Origin",
-        content: "Content",
-        artifact: Artifact,
-        folder: Path,
-        served: Mapping[str, Any],
-    ) -> None:
-        super().__init__(artifact, folder)
-        self._count, self._origin, self._content, self._served = count, origin, content, served
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self._origin.wait_for(lambda: kept_in(self.run.folder) == self._count)
-        self._origin.serve("/m.gguf", self._content, **self._served)  # whole again, for whoever asks next
-        return self
+    hold = Hold(after=count)
+    origin.break_with(hold.once(), path="/m.gguf")
+    with Running(artifact, folder, **how) as running:
+        origin.wait_for(lambda: kept_in(folder) == count)
+        running.hold = hold.event
+        yield running
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from support.turned_clock import TurnedClock
 
 from flowhub_jobs.database.engine import open_database, reading, writing
 from flowhub_jobs.database.tables import jobs
@@ -15,6 +14,7 @@ from flowhub_jobs.jobs.leases import Claimed, Leases, rescue
 from flowhub_jobs.jobs.ledger import Ledger, Request, Terms
 from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, HubFormat, State
+from support.turned_clock import TurnedClock
 
 NODE = "n-test"
 PIN = "ab" * 32

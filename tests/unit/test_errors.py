@@ -36,7 +36,7 @@ def test_what_was_raised_is_an_object_of_four_keys_that_json_can_hold(kind):
 @EACH
 def test_a_hint_is_a_sentence_and_a_given_one_comes_first(kind):
     hint = kind("It broke.").hint
-    assert hint is None or (hint[0].isupper() or hint[0] == "`") and hint.endswith(".")
+    assert hint is None or ((hint[0].isupper() or hint[0] == "`") and hint.endswith("."))
     assert kind("It broke.", hint="Mend it.").hint == "Mend it."
 
 

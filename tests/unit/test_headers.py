@@ -15,7 +15,8 @@ HEX64, HEX40 = "ab" * 32, "cd" * 20
 
 
 def headers(**named):
-    return Headers({name.replace("_", "-"): text for name, text in named.items()})
+    """Return headers as they come off the wire: bytes, which need not be ASCII."""
+    return Headers([(name.replace("_", "-").encode(), text.encode()) for name, text in named.items()])
 
 
 def read(status=206, asked=(10, 20), **named):

@@ -1,5 +1,7 @@
 """Ranges are a set of bytes: no list of them, in any order, leaves a gap, an overlap or a byte asked for twice."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +46,7 @@ def test_ranges_hold_exactly_the_bytes_that_were_added_and_not_removed(words):
 def test_ranges_are_sorted_and_neither_touch_nor_overlap(words):
     ranges = list(said(words)[0])
     assert all(start < end for start, end in ranges)
-    assert all(left[1] < right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] < right[0] for left, right in pairwise(ranges))
 
 
 @given(WORDS, SPANS)
@@ -131,7 +133,7 @@ def test_asking_again_and_again_covers_the_file_once_from_the_front(size, connec
         taken.add(*one)
     assert asked[0][0] == 0
     assert asked[-1][1] == size
-    assert all(left[1] == right[0] for left, right in zip(asked, asked[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in pairwise(asked))
 
 
 def test_one_connection_asks_for_all_of_a_small_file_at_once():

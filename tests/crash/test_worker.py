@@ -1,0 +1,163 @@
+"""Real workers: signals, wishes, the queue gone, two at once, one that was suspended past its lease."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.faults import StallAfterHeaders
+from support.models import gguf_pattern, one_file_model
+from support.origin import Origin
+from support.shop import shop_of
+
+from flowhub_jobs.records import State
+
+MIB = 1 << 20
+HARMED = Path(__file__).parent / "harmed_worker.py"
+IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut
+STOP_BOUND_S = 5  # the contract's: checkpoint, hand back, exit
+
+
+@pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stalled", [False, True], ids=["in mid-flow", "while the origin is silent"])
+def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Origin, word: int, stalled: bool) -> None:
+    content = gguf_pattern(64 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=8 * MIB)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        worker = shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > 6 * MIB)
+        if stalled:
+            origin.break_with(StallAfterHeaders(), path="/m.gguf")
+            origin.drop_connections()
+            origin.wait_for(lambda: origin.open_connections > 0)
+        worker.send_signal(word)
+        assert worker.wait(timeout=STOP_BOUND_S) == 0
+        back = shop.job(job)
+        assert (back.state, back.attempt, back.stage) == (State.QUEUED, 0, None)
+        assert back.bytes_done > 4 * MIB
+        kept, sent = back.bytes_done, origin.sent("/m.gguf")
+        origin.serve("/m.gguf", content)
+        origin.limit(total_bps=None)
+        assert shop.drain() == 0
+        assert origin.sent("/m.gguf") - sent <= content.size - kept + IN_FLIGHT
+        assert shop.job(job).bytes_fetched <= content.size + IN_FLIGHT
+
+
+def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, origin: Origin) -> None:
+    content = gguf_pattern(2 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        worker = shop.worker()
+        shop.until(lambda: shop.home.living_workers(), "a worker")
+        shop.until(lambda: "runs" in shop.log(), "its start")
+        worker.send_signal(signal.SIGTERM)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=STOP_BOUND_S) in (0, 128 + signal.SIGTERM)
+        job = shop.enqueue("m")
+        assert shop.drain() == 0
+        assert shop.job(job).state is State.COMPLETED
+
+
+@pytest.mark.parametrize(("verb", "state"), [("cancel", State.CANCELLED), ("pause", State.PAUSED)])
+def test_a_wish_is_obeyed_by_the_running_worker_and_the_partial_stays(
+    home: Path, origin: Origin, verb: str, state: State
+) -> None:
+    content = gguf_pattern(64 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=8 * MIB)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
+        assert (shop.desk.cancel(job) if verb == "cancel" else shop.home.ledger.pause(job)) is State.RUNNING
+        stopped = shop.until_state(job, state)
+        assert stopped.bytes_done > 2 * MIB
+        assert len(shop.left_over()) == 1
+        sent = origin.sent("/m.gguf")
+        origin.limit(total_bps=None)
+        shop.desk.again(job, "retry" if verb == "cancel" else "resume")
+        done = shop.until_ended(job)
+        assert done.state is State.COMPLETED
+        assert origin.sent("/m.gguf") - sent <= content.size - stopped.bytes_done + IN_FLIGHT
+        assert shop.left_over() == []
+
+
+def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
+    content = gguf_pattern(64 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=8 * MIB)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
+        shop.desk.cancel(job, purge=True)
+        gone = shop.until_state(job, State.CANCELLED)
+        assert (gone.bytes_done, shop.left_over()) == (0, [])
+
+
+def test_jobs_go_on_when_the_queue_is_removed_under_the_worker(home: Path, origin: Origin) -> None:
+    content = gguf_pattern(100_000, 1)
+    url = origin.serve("/m.gguf", content)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        shop.worker()
+        shop.until(lambda: "runs" in shop.log(), "its start")
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{shop.settings.queue_path}{suffix}").unlink(missing_ok=True)
+        job = shop.enqueue("m")
+        assert shop.until_ended(job).state is State.COMPLETED
+
+
+def test_a_job_whose_bell_was_lost_is_done_all_the_same(home: Path, origin: Origin) -> None:
+    content = gguf_pattern(100_000, 1)
+    url = origin.serve("/m.gguf", content)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        shop.settings.queue_path.unlink()
+        assert shop.drain() == 0
+        assert shop.job(job).state is State.COMPLETED
+
+
+def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: Origin) -> None:
+    contents = [gguf_pattern(200_000, seed) for seed in range(12)]
+    models = [
+        one_file_model(f"m{seed}", origin.serve(f"/m{seed}.gguf", content), content)
+        for seed, content in enumerate(contents)
+    ]
+    with shop_of(home, *models) as shop:
+        numbers = [shop.enqueue(f"m{seed}") for seed in range(12)]
+        workers = [shop.worker("--drain"), shop.worker("--drain")]
+        assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+        assert {shop.job(number).state for number in numbers} == {State.COMPLETED}
+        assert all(origin.sent(f"/m{seed}.gguf") == 200_000 for seed in range(12))
+        assert all([event.kind for event in shop.events(number)].count("claimed") == 1 for number in numbers)
+
+
+def test_a_worker_suspended_past_its_lease_loses_its_job_and_writes_nothing_when_it_wakes(
+    home: Path, origin: Origin
+) -> None:
+    content = gguf_pattern(48 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=12 * MIB)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        late = shop.worker(script=HARMED, HARM="lease:2")
+        origin.wait_for(lambda: origin.sent("/m.gguf") > 4 * MIB)
+        os.kill(late.pid, signal.SIGSTOP)
+        other = shop.worker("--drain", script=HARMED, HARM="lease:2")
+        assert other.wait(timeout=60) == 0
+        done = shop.job(job)
+        assert done.state is State.COMPLETED
+        before = (shop.store / "m.gguf").stat()
+        os.kill(late.pid, signal.SIGCONT)
+        shop.until(lambda: "lease of job" in shop.log() or "another worker has it" in shop.log(), "its word")
+        late.send_signal(signal.SIGTERM)
+        assert late.wait(timeout=60) == 0
+        after = (shop.store / "m.gguf").stat()
+        assert (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
+        assert shop.job(job) == done
+        assert shop.left_over() == []
+        assert [model.name for model in shop.home.store.models()] == ["m.gguf"]
+        kinds = [event.kind for event in shop.events(job)]
+        assert kinds.count("completed") == 1

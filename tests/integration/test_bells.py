@@ -1,0 +1,202 @@
+"""The queue of bells: JSON on the disk, deaf to garbage, and open anew when its file is another or damaged."""
+
+import contextlib
+import json
+import pickletools
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowhub_jobs.worker.bells import Bells
+from flowhub_jobs.worker.consumer import Consumer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def bells(path: Path) -> Iterator[Bells]:
+    bells = Bells(path)
+    yield bells
+    bells.close()
+
+
+def messages(path: Path) -> list[bytes]:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        return [bytes(data) for (data,) in other.execute("SELECT data FROM task ORDER BY id")]
+
+
+def throw_in(path: Path, *garbage: bytes) -> None:
+    """Write into the queue what no bell of ours would be."""
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.executemany("INSERT INTO task (queue, data, priority) VALUES ('flowhub', ?, 9)", [(g,) for g in garbage])
+        other.commit()
+
+
+def hear(bells: Bells) -> int:
+    """Take all the bells that wait, as a consumer does, and return how many were bells."""
+    heard = 0
+    while bells.waiting():
+        with contextlib.suppress(Exception):
+            heard += bells.huey.dequeue() is not None
+    return heard
+
+
+# What a bell is ------------------------------------------------------------------------------------------------------
+
+
+def test_a_bell_is_json_without_a_word_of_pickle(bells, path):
+    bells.ring()
+    [message] = messages(path)
+    assert set(json.loads(message)) == {"id", "task"}
+    with pytest.raises(ValueError, match="opcode"):
+        list(pickletools.genops(message))
+
+
+def test_each_ring_is_heard_once_by_any_process(bells, path):
+    bells.ring(3)
+    other = Bells(path)
+    assert (bells.waiting(), other.waiting()) == (3, 3)
+    assert other.huey.dequeue() is not None
+    assert hear(bells) == 2
+    other.close()
+
+
+GARBAGE = [b"", b"{", b"\x80\x04K\x01.", b"null", b"[]", b'{"id": 1}', b'{"id": "1", "task": "no.such"}', b"\xff" * 99]
+
+
+def test_garbage_is_thrown_away_and_the_bell_behind_it_is_heard(bells, path):
+    bells.ring()
+    throw_in(path, *GARBAGE)
+    assert bells.waiting() == len(GARBAGE) + 1
+    assert hear(bells) == 1
+
+
+def test_a_pickle_in_the_queue_is_never_loaded(bells, path, tmp_path):
+    trap = tmp_path / "trap"
+    throw_in(path, f"cbuiltins\nopen\n(S'{trap}'\nS'w'\ntR.".encode())
+    hear(bells)
+    assert not trap.exists()
+
+
+def test_a_consumer_lives_on_through_garbage(path):
+    heard = threading.Event()
+    bells = Bells(path, heard.set)
+    throw_in(path, *GARBAGE)
+    bells.ring()
+    consumer = Consumer(bells.huey, 1, lambda: None)
+    consumer.start()
+    try:
+        assert heard.wait(60)
+    finally:
+        consumer.stop()
+        bells.close()
+
+
+# Open anew -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_queue_needs_no_mending(bells):
+    bells.ring()
+    assert not bells.mend()
+    assert bells.waiting() == 1
+
+
+def damaged(path: Path) -> None:
+    path.write_text("Dear diary, " * 1000)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def replaced(path: Path) -> None:
+    Bells(path.with_name("other.db")).close()
+    path.with_name("other.db").replace(path)
+
+
+def replaced_by_text(path: Path) -> None:
+    path.with_name("other.txt").write_text("Dear diary, " * 1000)
+    path.with_name("other.txt").replace(path)
+
+
+def moved_with_all_its_files(path: Path) -> None:
+    for file in list(path.parent.glob("queue.db*")):
+        file.replace(file.with_name("aside-" + file.name))
+
+
+EACH_FATE = pytest.mark.parametrize(
+    "fate", [Path.unlink, replaced, moved_with_all_its_files, damaged, emptied, replaced_by_text]
+)
+
+
+@EACH_FATE
+def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_processes(bells, path, fate):
+    bells.ring()
+    fate(path)
+    assert bells.mend()
+    assert not bells.mend()
+    bells.ring()
+    other = Bells(path)
+    assert hear(other) == 1
+    assert hear(bells) == 0
+    other.close()
+
+
+@EACH_FATE
+def test_a_ring_into_a_lost_file_is_no_error(bells, path, fate):
+    fate(path)
+    bells.ring()
+    bells.mend()
+
+
+def test_what_was_damaged_is_put_aside_and_not_thrown_away(bells, path):
+    damaged(path)
+    bells.mend()
+    assert path.with_name("queue.db.damaged").read_text().startswith("Dear diary")
+
+
+def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
+    damaged(path)
+    bells = Bells(path)
+    bells.ring()
+    assert hear(bells) == 1
+    assert path.with_name("queue.db.damaged").exists()
+    bells.close()
+
+
+def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.worker.bells.BUSY_TIMEOUT_S", 0)
+    bells = Bells(path)
+    bells.ring()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        with contextlib.suppress(sqlite3.OperationalError):
+            other.execute("BEGIN EXCLUSIVE")
+        assert not bells.mend()
+        bells.ring()
+    assert not path.with_name("queue.db.damaged").exists()
+    assert bells.waiting() == 1
+    bells.close()
+
+
+def test_a_consumer_hears_bells_in_the_mended_queue(path):
+    heard = threading.Event()
+    bells = Bells(path, heard.set)
+    consumer = Consumer(bells.huey, 2, lambda: None)
+    consumer.start()
+    try:
+        path.unlink()
+        assert bells.mend()
+        other = Bells(path)
+        other.ring()
+        other.close()
+        assert heard.wait(60)
+    finally:
+        consumer.stop()
+        bells.close()

@@ -1,0 +1,182 @@
+"""The home opened: named once, unusable places said clearly, and orphans taken back through real locks."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.lone_process import kill, start
+from support.rooms import artifact
+
+from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
+from flowhub_jobs.home import opened
+from flowhub_jobs.jobs.ledger import Request
+from flowhub_jobs.records import State
+from flowhub_jobs.settings import Settings, load_settings
+
+
+def settings_of(home: Path, **environ: str) -> Settings:
+    return load_settings({"FLOWHUB_HOME": str(home), **environ})
+
+
+# Opened --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_home_is_made_with_all_it_needs(tmp_path):
+    with opened(settings_of(tmp_path / "deep" / "home")) as home:
+        assert home.reports.overview() == []
+        assert sorted(path.name for path in home.settings.home.iterdir() if "db-" not in path.name) == [
+            "flowhub.db",
+            "migrate.lock",
+            "node",
+            "workers",
+        ]
+
+
+def test_the_node_is_named_once(tmp_path):
+    names = set()
+    for _ in range(3):
+        with opened(settings_of(tmp_path)) as home:
+            names.add(home.node)
+    assert len(names) == 1
+    assert (tmp_path / "node").read_text().strip() in names
+
+
+def test_a_name_from_the_settings_goes_over_the_kept_one(tmp_path):
+    with opened(settings_of(tmp_path, FLOWHUB_NODE="gpu-01")) as home:
+        assert home.node == "gpu-01"
+    assert not (tmp_path / "node").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "-x", "a/b", "x" * 65, "ö", "a\nb"])
+def test_a_name_that_is_none_for_a_node_is_refused(tmp_path, name):
+    with pytest.raises(SettingInvalid), opened(settings_of(tmp_path, FLOWHUB_NODE=name)):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"two words\n"])
+def test_a_node_file_that_was_damaged_is_said_with_its_path(tmp_path, content):
+    (tmp_path / "node").write_bytes(content)
+    with pytest.raises((SettingInvalid, HomeUnusable), match=str(tmp_path / "node")), opened(settings_of(tmp_path)):
+        pass
+
+
+# Unusable ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", ["", "deep", "very/deep"])
+def test_a_home_that_is_a_file_or_below_one_is_unusable_and_the_file_stays(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    home = tmp_path / "file" / below
+    with pytest.raises(HomeUnusable) as caught, opened(settings_of(home)):
+        pass
+    assert str(home) in caught.value.message
+    assert "FLOWHUB_HOME" in (caught.value.hint or "")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.fixture
+def somebody() -> Iterator[Path]:
+    """A folder of a user who may not write everywhere: where the tests run as root, they are nobody for a while."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        if os.geteuid() == 0 and hasattr(os, "setresuid"):
+            os.chown(folder, 65534, 65534)
+            os.setresuid(65534, 65534, 0)
+            stack.callback(os.setresuid, 0, 0, 0)
+        elif os.geteuid() == 0:
+            pytest.skip("root may write everywhere, and this system has no setresuid to be somebody else")
+        yield folder
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_home_that_may_not_be_written_is_unusable(somebody, used_before):
+    home = somebody / "home"
+    (home / "workers" if used_before else home).mkdir(parents=True)
+    home.chmod(0o555)
+    with pytest.raises(HomeUnusable, match=str(home)), opened(settings_of(home)):
+        pass
+    home.chmod(0o755)
+
+
+def test_a_database_that_may_not_be_written_is_unusable(somebody):
+    with opened(settings_of(somebody)):
+        pass
+    (somebody / "flowhub.db").chmod(0o444)
+    for file in somebody.glob("flowhub.db-*"):
+        file.unlink()
+    with (
+        pytest.raises((HomeUnusable, DatabaseUnusable), match=r"flowhub\.db"),
+        opened(settings_of(somebody)) as home,
+    ):
+        home.ledger.enqueue([Request(artifact(), "/x")])
+
+
+def test_a_database_that_is_text_is_named(tmp_path):
+    (tmp_path / "flowhub.db").write_text("Dear diary, " * 1000)
+    with pytest.raises(DatabaseUnusable, match=r"flowhub\.db"), opened(settings_of(tmp_path)):
+        pass
+
+
+# The store -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_elsewhere_that_was_unmounted_is_offline_until_it_is_back(tmp_path):
+    mount = tmp_path / "mnt"
+    mount.mkdir()
+    with opened(settings_of(tmp_path / "home", FLOWHUB_STORE=str(mount))) as home:
+        home.open_store()
+        mount.rename(tmp_path / "unplugged")
+        mount.mkdir()
+        with pytest.raises(StoreOffline):
+            home.open_store()
+        assert list(mount.iterdir()) == []
+        mount.rmdir()
+        (tmp_path / "unplugged").rename(mount)
+        home.open_store()
+
+
+def test_a_store_in_the_home_that_was_removed_is_made_anew(tmp_path):
+    with opened(settings_of(tmp_path)) as home:
+        home.open_store()
+        shutil.rmtree(home.store.root)
+        home.open_store()
+        assert home.store.identity()
+
+
+# Orphans -------------------------------------------------------------------------------------------------------------
+
+WORK = """
+import sys
+from pathlib import Path
+from flowhub_jobs.home import opened
+from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.settings import load_settings
+from flowhub_jobs.system import LockFile
+with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
+    held = LockFile(home.settings.locks / "w-other.lock")
+    leases = Leases(home.engine, home.node, "w-other", home.clock)
+    leases.register(1, 1)
+    print(leases.claim().lease.job, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_before(tmp_path):
+    with opened(settings_of(tmp_path)) as home:
+        [answer] = home.ledger.enqueue([Request(artifact(), "/x")])
+        worker = start(WORK, tmp_path)
+        try:
+            assert worker.stdout.readline() == f"{answer.job}\n"
+            assert home.living_workers() == 1
+            assert home.take_back_orphans() == []
+        finally:
+            kill(worker)
+        assert home.living_workers() == 0
+        assert home.take_back_orphans() == [answer.job]
+        assert home.reports.jobs([answer.job])[0].state is State.QUEUED

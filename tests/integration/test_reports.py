@@ -1,0 +1,312 @@
+"""What the screens read: the contract's fields, reasons, the overview, what a drain waits for; and by which index."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.rooms import NODE, Rooms, artifact, folder_artifact
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.errors import NotFound, SourceMissing
+from flowhub_jobs.jobs.leases import FileProgress, Leases, Progress
+from flowhub_jobs.jobs.ledger import Ledger, Request
+from flowhub_jobs.records import DigestState, Job, Reason, Stage, State, rfc3339
+
+# CONTRACT, Jobs: the keys of `flowhub/jobs/1`, in their order.
+KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error"]
+HOUR = 3600
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Iterator[Rooms]:
+    rooms = Rooms(tmp_path)
+    yield rooms
+    rooms.close()
+
+
+def wait(rooms: Rooms, job_reason: Reason, seconds: float = 60) -> int:
+    """Let a new job wait for this reason, as its last run left it."""
+    [job] = rooms.enqueue(f"waits-{job_reason}")
+    until = rooms.time.in_us(seconds)
+    rooms.owner.wait(rooms.claim().lease, until, job_reason, f"It waits: {job_reason}.", faults=0, cost=True)
+    return job
+
+
+# One job -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_has_the_keys_of_the_contract_in_their_order():
+    assert [field.name for field in fields(Job)] == KEYS
+
+
+def test_a_fresh_job_knows_nothing_that_it_cannot_know(rooms):
+    [answer] = rooms.ledger.enqueue([Request(artifact(size=None, sha256=None), "/store/x")])
+    [job] = rooms.reports.jobs([answer.job])
+    assert (job.ref, job.model, job.option, job.format, job.node) == ("tiny@q4", "tiny", "q4", "gguf", NODE)
+    assert (job.state, job.sha256_state, job.priority, job.attempt) == ("queued", "pending", 0, 0)
+    assert (job.bytes_done, job.bytes_fetched) == (0, 0)
+    unknown = ("stage", "reason", "group", "bytes_total", "rate_bps", "eta_s", "not_before", "started_at", "error")
+    assert [getattr(job, name) for name in unknown] == [None] * len(unknown)
+    assert [(file.bytes, file.sha256) for file in job.files] == [(None, None)]
+    assert job.live
+
+
+def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(rooms):
+    [job] = rooms.enqueue("tiny")
+    lease = rooms.claim().lease
+    file = FileProgress(0, 1000, 400, "ab" * 32, "etag", DigestState.RUNNING)
+    rooms.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, (file,)))
+    [seen] = rooms.reports.jobs([job])
+    assert (seen.state, seen.stage, seen.sha256_state, seen.reason) == ("running", "download", "running", None)
+    assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 400, 450)
+    assert (seen.rate_bps, seen.eta_s) == (7, 86)  # 600 bytes at 7 a second, rounded up
+    assert seen.files[0].bytes_done == 400
+
+
+@pytest.mark.parametrize(("total", "rate"), [(None, 10), (1000, None), (1000, 0)])
+def test_without_a_total_or_a_rate_nobody_knows_when_it_ends(rooms, total, rate):
+    [job] = rooms.enqueue("tiny")
+    progress = Progress(Stage.DOWNLOAD, total, 1, 1, rate, DigestState.RUNNING)
+    rooms.owner.progress(rooms.claim().lease, progress)
+    assert rooms.reports.jobs([job])[0].eta_s is None
+
+
+def test_the_files_of_a_folder_stand_in_the_artifacts_order(rooms):
+    wanted = folder_artifact(sizes={"z.json": 1, "a/b.safetensors": 2, "m.json": 3})
+    [answer] = rooms.ledger.enqueue([Request(wanted, "/store/x")])
+    [job] = rooms.reports.jobs([answer.job])
+    assert [(file.path, file.bytes) for file in job.files] == [("z.json", 1), ("a/b.safetensors", 2), ("m.json", 3)]
+    assert job.bytes_total == 6
+
+
+def test_a_failed_job_says_why_in_the_four_keys_of_an_error(rooms):
+    [job] = rooms.enqueue("tiny")
+    rooms.owner.fail(rooms.claim().lease, SourceMissing("It is gone."), mismatch=True)
+    [seen] = rooms.reports.jobs([job])
+    assert (seen.state, seen.sha256_state, seen.stage, seen.rate_bps) == ("failed", "mismatch", None, None)
+    assert seen.error is not None
+    assert set(seen.error) == {"code", "message", "hint", "retryable"}
+    assert not seen.live
+
+
+def test_times_are_utc_to_the_microsecond(rooms):
+    rooms.time.calendar_us = 1_795_000_000_123_456
+    [job] = rooms.enqueue("tiny")
+    created = rooms.reports.jobs([job])[0].created_at
+    assert created.tzinfo is UTC
+    assert rfc3339(created) == "2026-11-18T11:06:40.123456Z"
+
+
+def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named(rooms):
+    rooms.enqueue("a", "b", "c")
+    assert [job.id for job in rooms.reports.jobs([3, 1, 2, 1])] == [3, 1, 2, 1]
+    with pytest.raises(NotFound, match="no job 8"):
+        rooms.reports.jobs([1, 8, 9])
+
+
+# Why it waits --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SLOTS])
+def test_a_wait_is_shown_with_its_time_and_its_words_until_the_time_has_come(rooms, reason):
+    job = wait(rooms, reason)
+    [seen] = rooms.reports.jobs([job])
+    assert seen.reason is reason
+    assert seen.not_before is not None
+    assert rooms.reports.wait_text(job) == f"It waits: {reason}."
+    rooms.time.turn(60)
+    assert rooms.reports.jobs([job])[0].reason is None
+
+
+def test_a_queued_job_waits_for_slots_when_every_slot_of_every_worker_is_taken(rooms):
+    other = rooms.worker("w-2")
+    rooms.owner.register(1, 1)
+    other.register(2, 1)
+    rooms.enqueue("a", "b", "c")
+    at = rooms.enqueue("d", not_before=rooms.time.in_us(HOUR))
+    rooms.claim()
+    assert [job.reason for job in rooms.reports.jobs([2, 3])] == [None, None]
+    assert other.claim() is not None
+    assert [job.reason for job in rooms.reports.jobs([1, 2, 3, *at])] == [None, None, Reason.SLOTS, Reason.AT]
+
+
+def test_without_a_worker_nobody_waits_for_slots(rooms):
+    rooms.enqueue("a", "b")
+    rooms.claim()
+    assert rooms.reports.jobs([2])[0].reason is None
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
+def test_only_a_queued_job_has_a_reason(rooms, state):
+    job = rooms.job_in(state)
+    rooms.set_row(job, not_before=rooms.time.in_us(60), wait_reason="backoff")
+    assert rooms.reports.jobs([job])[0].reason is None
+
+
+# Lists ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_overview_is_every_live_job_and_the_last_20_that_ended(rooms):
+    live = rooms.enqueue(*(f"live-{number}" for number in range(30)))
+    ended = rooms.enqueue(*(f"ended-{number}" for number in range(25)))
+    for job in ended:
+        rooms.ledger.cancel(job)
+    Ledger(rooms.engine, "n-other", rooms.time.clock).enqueue([Request(artifact("other"), "/x")])
+    assert [job.id for job in rooms.reports.overview()] == [*live, *ended[5:]]
+
+
+def test_all_is_every_job_of_the_node_or_those_of_a_state_or_since_a_time(rooms):
+    old = rooms.job_in(State.CANCELLED, "a")
+    late = rooms.job_in(State.QUEUED, "b")
+    rooms.time.turn(HOUR)
+    now = rooms.time.in_us(0)
+    new = rooms.job_in(State.FAILED, "c")  # the claim takes b, which is older
+    assert [job.id for job in rooms.reports.all()] == [old, late, new]
+    assert [job.id for job in rooms.reports.all(state=State.CANCELLED)] == [old]
+    assert [job.id for job in rooms.reports.all(since=now)] == [late, new]
+    assert [job.id for job in rooms.reports.all(live=True)] == [new]
+
+
+def test_jobs_are_found_by_state_and_group(rooms):
+    rooms.enqueue("a", group="night")
+    rooms.enqueue("b")
+    rooms.ledger.pause(2)
+    assert rooms.reports.in_state([State.QUEUED, State.PAUSED]) == [1, 2]
+    assert rooms.reports.in_state([State.QUEUED, State.PAUSED], group="night") == [1]
+    assert rooms.reports.state_of([1, 2, 99]) == {1: State.QUEUED, 2: State.PAUSED}
+
+
+# What a drain waits for ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("state", "stays"), [(state, state in ("queued", "running")) for state in State])
+def test_a_drain_stays_for_what_is_queued_or_runs(rooms, state, stays):
+    rooms.job_in(state)
+    assert rooms.reports.still_to_do() is stays
+
+
+@pytest.mark.parametrize(
+    ("reason", "stays"),
+    [
+        (Reason.AT, False),
+        (Reason.WINDOW, False),
+        (Reason.STORE_OFFLINE, False),
+        (Reason.DISK, False),
+        (Reason.NETWORK, False),
+        (Reason.AFTER, True),
+        (Reason.HOST_WAIT, True),
+        (Reason.BACKOFF, True),
+    ],
+)
+def test_a_drain_waits_through_short_waits_and_not_for_what_is_held(rooms, reason, stays):
+    wait(rooms, reason)
+    assert rooms.reports.still_to_do() is stays
+    rooms.time.turn(60)
+    assert rooms.reports.still_to_do()
+
+
+def test_a_drain_does_not_stay_for_another_node(rooms):
+    Ledger(rooms.engine, "n-other", rooms.time.clock).enqueue([Request(artifact(), "/x")])
+    assert not rooms.reports.still_to_do()
+
+
+@pytest.mark.parametrize(("state", "badly"), [(state, state in ("failed", "cancelled")) for state in State])
+def test_only_what_ended_otherwise_than_completed_ended_badly(rooms, state, badly):
+    begin = rooms.time.in_us(0)
+    rooms.job_in(state)
+    assert rooms.reports.ended_badly(begin) is badly
+    assert not rooms.reports.ended_badly(begin + 1)
+
+
+# Bytes and paths -----------------------------------------------------------------------------------------------------
+
+
+def test_the_bytes_to_come_are_those_of_jobs_that_will_fetch_them(rooms):
+    rooms.enqueue("a", "b", "c", "d")
+    running = rooms.claim().lease
+    rooms.owner.progress(running, Progress(Stage.DOWNLOAD, 1000, 300, 300, None, DigestState.RUNNING))
+    rooms.ledger.pause(3)
+    rooms.set_row(4, bytes_total=None)
+    assert rooms.reports.bytes_still_needed() == 700 + 1000
+    assert rooms.reports.bytes_being_fetched(but=2) == 700
+    assert rooms.reports.bytes_being_fetched(but=running.job) == 0
+
+
+def test_a_running_job_is_found_by_the_path_that_it_writes(rooms):
+    rooms.enqueue("a", "b")
+    rooms.claim()
+    assert rooms.reports.working_on(["/store/b"]) is None
+    assert rooms.reports.working_on(["/store/b", "/store/a"]) == 1
+
+
+# By which index ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full(rooms: Rooms) -> Rooms:
+    """A table with 5,000 jobs that ended, and a few that live."""
+    [job] = rooms.enqueue("pattern")
+    rooms.ledger.cancel(job)
+    row = {name: value for name, value in rooms.row(job).items() if name != "id"}
+    with writing(rooms.engine) as tx:
+        tx.execute(jobs.insert(), [{**row, "artifact_key": f"{number}"} for number in range(5000)])
+    rooms.enqueue("a", "b", "c", priority=1)
+    return rooms
+
+
+def plans(rooms: Rooms, action: Callable[[], Any]) -> list[str]:
+    """Return how SQLite runs each statement of `action` that names jobs, with the very values that were bound."""
+    said: list[tuple[str, Any]] = []
+
+    def listen(connection, cursor, statement, parameters, context, many) -> None:
+        if " jobs" in statement and not statement.startswith("INSERT"):
+            said.append((statement, parameters))
+
+    sa.event.listen(rooms.engine, "before_cursor_execute", listen)
+    action()
+    sa.event.remove(rooms.engine, "before_cursor_execute", listen)
+    with reading(rooms.engine) as tx:
+        return ["; ".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)) for s, p in said]
+
+
+def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(full):
+    [plan] = plans(full, lambda: full.claim())
+    assert "ix_jobs_claim" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "SCAN" not in plan
+
+
+def test_the_live_jobs_are_found_by_an_index_that_holds_no_other(full):
+    [plan] = plans(full, lambda: full.ledger.live_jobs())
+    assert "jobs_live" in plan
+    every = plans(full, lambda: full.reports.overview())
+    assert any("jobs_live" in plan for plan in every)
+
+
+QUICK: dict[str, Callable[[Rooms], Any]] = {
+    "due": lambda rooms: rooms.owner.due(),
+    "renew": lambda rooms: rooms.owner.renew({}),
+    "wishes": lambda rooms: rooms.owner.wishes(),
+    "rescue": lambda rooms: rooms.rescue(),
+    "still_to_do": lambda rooms: rooms.reports.still_to_do(),
+    "bytes_still_needed": lambda rooms: rooms.reports.bytes_still_needed(),
+    "working_on": lambda rooms: rooms.reports.working_on(["/x"]),
+}
+
+
+@pytest.mark.parametrize("action", QUICK.values(), ids=list(QUICK))
+def test_what_a_worker_asks_every_second_never_reads_the_jobs_that_ended(full, action):
+    for plan in plans(full, lambda: action(full)):
+        assert "SCAN jobs" not in plan
+        assert "(node=?)" not in plan  # every job is this node's
+
+
+def test_a_second_worker_asks_the_same_way(full):
+    other = Leases(full.engine, NODE, "w-2", full.time.clock)
+    [plan] = plans(full, other.claim)
+    assert "ix_jobs_claim" in plan
