@@ -86,13 +86,15 @@ class WorkerLost(FlowhubError):
 
 
 class StoreOffline(FlowhubError):
+    """The store's disk is not mounted, or only to be read: parked, not failed."""
+
     code = "store_offline"
     retryable = True
-    default_hint = "Mount the store's disk; the job goes on by itself."
+    default_hint = "Mount the store's disk so that it can be written; the job goes on by itself."
 
 
 class StorageFailed(FlowhubError):
-    """EIO, EROFS and their like, from the disk that holds the store."""
+    """EIO and its like, from the disk that holds the store."""
 
     code = "storage_failed"
     retryable = True

@@ -71,8 +71,9 @@ def opened(settings: Settings) -> Iterator[Home]:
     make_folders(settings)
     node = settings.node or _node_of(settings.home)
     if not _NODE.fullmatch(node):
+        where = "FLOWHUB_NODE" if settings.node else settings.home / "node"
         raise SettingInvalid(
-            f"{node!r} is no name for a node.", hint="Use letters, digits, dots and hyphens, at most 64."
+            f"{node!r}, from {where}, is no name for a node.", hint="Use letters, digits, dots and hyphens, at most 64."
         )
     engine = open_database(settings.database_url, lock_folder=settings.home)
     try:

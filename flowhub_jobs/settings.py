@@ -37,6 +37,7 @@ class Settings:
     faults_max: int = 10
     retry_after_max_s: float = 3600.0
     connections_per_host: int = 16
+    look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
 
     hf_token: str | None = field(default=None, repr=False)
     hf_endpoint: str = HUB

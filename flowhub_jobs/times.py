@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from flowhub_jobs.errors import UsageInvalid
 
-_SPAN = re.compile(r"\+?(\d{1,9})(s|m|h|d)")
-_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_SPAN = re.compile(r"\+?([0-9]{1,9})(s|m|h|d)")
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HINT = "Write 02:30 (the next one, local), +90s, +3h, or 2026-11-23T02:30:00Z."
 
@@ -18,7 +18,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     """
     text = text.strip()
     if (span := _SPAN.fullmatch(text)) and text.startswith("+"):
-        return now + timedelta(seconds=_seconds(span))
+        return _moved(now, _seconds(span), text)
     if clock := _CLOCK.fullmatch(text):
         return _next(int(clock[1]), int(clock[2]), now)
     return _rfc3339(text)
@@ -28,7 +28,7 @@ def parse_since(text: str, now: datetime) -> datetime:
     """Return the moment from which on: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339."""
     text = text.strip()
     if span := _SPAN.fullmatch(text):
-        return now - timedelta(seconds=_seconds(span))
+        return _moved(now, -_seconds(span), text)
     if clock := _CLOCK.fullmatch(text):
         return _next(int(clock[1]), int(clock[2]), now - timedelta(days=1))
     return _rfc3339(text)
@@ -45,6 +45,20 @@ def parse_span(text: str) -> float:
     if not 0 <= seconds < 1e9:
         raise UsageInvalid(f"{text!r} is not a length of time.", hint="Write seconds, or 90s, 15m, 2h.")
     return seconds
+
+
+def _moved(now: datetime, seconds: int, text: str) -> datetime:
+    try:
+        return _in_bounds(now + timedelta(seconds=seconds), text)
+    except OverflowError:
+        raise UsageInvalid(f"{text!r} is too far away.", hint=_HINT) from None
+
+
+def _in_bounds(moment: datetime, text: str) -> datetime:
+    # Far enough from the ends of the calendar that every zone can show it, and that a table can hold it.
+    if not 1970 <= moment.year <= 9000:
+        raise UsageInvalid(f"{text!r} is too far away.", hint=_HINT)
+    return moment
 
 
 def _seconds(span: re.Match[str]) -> int:
@@ -68,7 +82,7 @@ def _rfc3339(text: str) -> datetime:
         raise UsageInvalid(f"{text!r} is not a time.", hint=_HINT)
     if moment.tzinfo is None:
         raise UsageInvalid(f"{text!r} does not say its time zone.", hint="End it with Z, or an offset such as +01:00.")
-    return moment
+    return _in_bounds(moment, text)
 
 
 def clock_time(moment: datetime, now: datetime) -> str:

@@ -8,51 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from demo_models import (
-    SHIPPED_CATALOG,
-    Model,
-    NotAsPublished,
-    bring_published,
-    check_files,
-    make_others,
-    models_of,
-    origin_map,
-)
+from demo_judgement import Demo, NotAsPromised, check, judged, killed, megabytes
+from demo_models import SHIPPED_CATALOG, NotAsPublished, bring_published, make_others, models_of, origin_map
 from demo_processes import CommandFailed, Flowhub, environ_for, serving
 from own_environment import TOP, NoEnvironment, own_python
 
 REAL = "all-minilm-l6-v2@safetensors"
 PLACE = TOP / ".demo"
 EXPIRES_S = 4  # of a signed address: some end while their file is still coming
-SECONDS_LOST = 1.0  # what a kill may cost, at the origin's speed
-IN_FLIGHT = 4_000_000  # bytes that the origin had sent, and that were in the sockets when the worker died
 NOT_A_TOKEN = "hf_demoDemoDemoDemoDemo"  # made up: it shows whether a token ever reaches the CDN
-POLL_S = 0.3
+POLL_S = 0.5
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass
-class Demo:
-    """One run. Rates are bytes a second."""
-
-    flowhub: Flowhub
-    models: list[Model]
-    rate: float
-    kills: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def size(self) -> int:
-        return sum(model.size for model in self.models)
-
-
-class NotAsPromised(Exception):
-    """flowhub did not do what it promises."""
 
 
 def main() -> NoReturn:
@@ -126,7 +96,8 @@ def run_online() -> str:
 def prepare() -> Path:
     """Return the Python of an environment with flowhub in it; remove what the last run left but its package."""
     shipped = [path for folder in ("flowhub_jobs", "migrations") for path in (TOP / folder).rglob("*.py")]
-    python = own_python(".venv-demo", ["."], [*shipped, TOP / "pyproject.toml", SHIPPED_CATALOG])
+    # Python compiles by itself the modules that it imports; all of them would take ten seconds more.
+    python = own_python(".venv-demo", ["--no-compile", "."], [*shipped, TOP / "pyproject.toml", SHIPPED_CATALOG])
     for name in ("home", "origin"):
         shutil.rmtree(PLACE / name, ignore_errors=True)
     PLACE.mkdir(exist_ok=True)
@@ -189,43 +160,3 @@ def say_progress(demo: Demo, jobs: list[dict[str, Any]]) -> None:
 
 def kept(jobs: list[dict[str, Any]]) -> int:
     return sum(job["bytes_done"] for job in jobs)
-
-
-# The judgement ------------------------------------------------------------------------------------------------------
-
-
-def check(demo: Demo) -> None:
-    """Hold what lies in the store against what was published, without flowhub. Raises NotAsPromised, NotAsPublished."""
-    jobs = demo.flowhub.jobs()
-    unverified = [job["ref"] for job in jobs if (job["state"], job["sha256_state"]) != ("completed", "verified")]
-    if unverified or len(jobs) != len(demo.models):
-        raise NotAsPromised(f"not completed and verified: {', '.join(unverified) or 'a job is missing'}")
-    installed = {f"{row['model']}@{row['option']}": Path(row["path"]) for row in demo.flowhub.ask("list")["models"]}
-    print("\nRead again from the store, without flowhub; the sha256 of each file is as its catalog says:")
-    for model in demo.models:
-        check_files(model, installed[model.ref])
-        for file in model.files:
-            print(f"  {file.sha256[:16]}…  {installed[model.ref].name}{f'/{file.path}' if model.folder else ''}")
-    left = list((PLACE / "home" / "llms" / ".partial").glob("*"))
-    if left:
-        raise NotAsPromised(f"a partial is left: {left[0]}")
-
-
-def judged(demo: Demo, counts: dict[str, Any]) -> str:
-    """Return the last line, if the origin's counts are as promised. Raises NotAsPromised."""
-    again = counts["bytes_sent"] - demo.size
-    allowed = demo.kills * SECONDS_LOST * demo.rate + IN_FLIGHT
-    print(f"\nThe origin sent {megabytes(counts['bytes_sent'])} for {megabytes(demo.size)} of files.")
-    if counts["leaked_tokens"]:
-        raise NotAsPromised(f"a token reached the CDN {counts['leaked_tokens']} times")
-    if again > allowed:
-        raise NotAsPromised(f"{megabytes(again)} were fetched twice; at most {megabytes(allowed)} may be")
-    return f"{len(demo.models)} models verified; {killed(demo)}; {megabytes(max(0, again))} fetched twice"
-
-
-def killed(demo: Demo) -> str:
-    return "the worker was killed once" if demo.kills else "the worker was too quick to be killed"
-
-
-def megabytes(count: float) -> str:
-    return f"{count / 1e6:.1f} MB"

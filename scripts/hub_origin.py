@@ -211,8 +211,9 @@ def main() -> None:
     files = read_map(given.root, json.loads(given.map.read_text()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with HubOrigin(files, rate_bps=given.rate, expires_s=given.expires) as hub:
-        print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)
         try:
+            # Inside, so that a SIGTERM that comes as soon as this line is read finds the last line prepared.
+            print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 sys.stdin.read()
         finally:

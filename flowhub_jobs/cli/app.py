@@ -1,10 +1,12 @@
 """All verbs under one name. Typer needs them defined; each imports what it needs when it is called."""
 
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
 from flowhub_jobs.cli import verbs_catalog, verbs_help, verbs_queue, verbs_steer, verbs_store, verbs_worker
+from flowhub_jobs.cli.options import AsJson
 
 app = typer.Typer(
     name="flowhub",
@@ -32,9 +34,16 @@ def start(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        verbs_queue.glance()
+        verbs_queue.glance(as_json=as_json)
+    elif as_json:
+        # Only behind the verb would it be obeyed; taken silently, a program would be given text.
+        from flowhub_jobs.errors import UsageInvalid
+
+        verb = context.invoked_subcommand
+        raise UsageInvalid("--json stands before the verb.", hint=f"Write it behind: `flowhub {verb} … --json`.")
 
 
 for verb in (
@@ -55,3 +64,9 @@ for verb in (
 ):
     name = {"list_models": "list", "help_page": "help"}.get(verb.__name__, verb.__name__)
     app.command(name)(verb)
+
+
+@cache
+def command() -> Any:
+    """Return the verbs as Typer's command, made once: a list file of ten thousand lines parses each with it."""
+    return typer.main.get_command(app)

@@ -1,7 +1,9 @@
 """A list file (`-f`): one reference a line, followed by options of `enqueue` as typed."""
 
+import re
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
 # What may stand behind a reference: what is said of one job, not of the call.
 _OF_A_JOB = {"at", "tonight", "priority", "group", "sha256", "force"}
+# All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
+_SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
+_HINT = "A list has one reference a line; options of `enqueue` may stand behind it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +28,23 @@ class Line:
 
 def read_lines(source: str) -> list[tuple[int, str]]:
     """Return the lines that say something, with their numbers from 1; `-` is stdin. Raises UsageInvalid."""
+    name = "on stdin" if source == "-" else source
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
         text = raw.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageInvalid(f"The list {source} cannot be read: {why}.", hint="One reference a line.") from error
-    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+    except UnicodeDecodeError as error:
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=_HINT) from error
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=_HINT) from error
+    return [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    # Not splitlines: it also parts at characters that no editor counts as the end of a line.
+    whole = text.replace("\r\n", "\n").replace("\r", "\n")
+    return ((number, line.strip()) for number, line in enumerate(whole.split("\n"), start=1))
 
 
 def parse_line(number: int, text: str) -> Line:
@@ -38,12 +52,18 @@ def parse_line(number: int, text: str) -> Line:
     if not any(character in text for character in " \t\"'\\"):
         return Line(number, text, {})  # ten thousand plain references need no parser
     try:
-        words = shlex.split(text, comments=True)
-        return _parsed(number, words)
+        return _parsed(number, shlex.split(without_comment(text)))
     except FlowhubError as error:
         raise at_line(number, error) from error
     except ValueError as error:
-        raise UsageInvalid(f"Line {number}: {error}: {text[:60]}.") from error
+        raise UsageInvalid(f"Line {number} cannot be read: {error}: {text[:60]}", hint=_HINT) from error
+
+
+def without_comment(text: str) -> str:
+    """Return a line without the comment at its end. Where quotes do not close, nothing is taken off."""
+    found = _SAID.match(text)
+    said = found[0] if found else ""
+    return said if text[len(said) :].lstrip().startswith("#") else text
 
 
 def at_line(number: int, error: FlowhubError) -> FlowhubError:
@@ -54,13 +74,12 @@ def at_line(number: int, error: FlowhubError) -> FlowhubError:
 
 
 def _parsed(number: int, words: list[str]) -> Line:
-    import typer
-
-    from flowhub_jobs.cli.app import app
+    from flowhub_jobs.cli.app import command
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
-    command = typer.main.get_command(app)
-    verb = command.get_command(typer.Context(command), "enqueue")  # type: ignore[attr-defined]
+    if {"-h", "--help"} & set(words):
+        raise UsageInvalid("--help is nothing that is said of a job.", hint=_HINT)
+    verb = command().commands["enqueue"]
     try:
         parameters = verb.make_context("enqueue", words).params
     except USAGE_ERROR as error:
@@ -68,6 +87,7 @@ def _parsed(number: int, words: list[str]) -> Line:
     refs = parameters.pop("refs") or []
     given = {name: value for name, value in parameters.items() if value not in (None, False)}
     if len(refs) != 1 or not given.keys() <= _OF_A_JOB:
-        wrong = ", ".join(sorted(given.keys() - _OF_A_JOB)) or f"{len(refs)} references"
-        raise UsageInvalid(f"A line takes one reference and options of its job, not {wrong}.")
+        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given.keys() - _OF_A_JOB))
+        wrong = wrong or ("two references" if len(refs) > 1 else "options alone")
+        raise UsageInvalid(f"A line takes one reference and options of its job, not {wrong}.", hint=_HINT)
     return Line(number, refs[0], given)

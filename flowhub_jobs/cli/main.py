@@ -11,26 +11,41 @@ from typing import NoReturn
 from flowhub_jobs.errors import FlowhubError, InternalError, Interrupted, Terminated
 
 
+class Stopped(BaseException):
+    """SIGTERM came. Not one of our errors: what collects those and goes on would collect this one, too."""
+
+
 def main() -> NoReturn:
     # The imports make many objects and no garbage: looking for it would take a tenth of a command's time.
     gc.set_threshold(100_000, 20, 20)
+    _open_closed_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed: a database would get that number, and we print into it."""
+    with contextlib.suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(number, True)
+        os.close(number)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def run(arguments: list[str]) -> int:
     """Run a verb; return its exit status."""
     as_json = "--json" in arguments
     with contextlib.suppress(ValueError):  # not in the main thread: the caller minds its signals
-        signal.signal(signal.SIGTERM, _terminated)
+        signal.signal(signal.SIGTERM, _stop)
     try:
         return _run(arguments)
     except FlowhubError as error:
         return tell(error, as_json=as_json)
-    except KeyboardInterrupt:
-        return tell(Interrupted("Interrupted. Jobs go on."), as_json=as_json)
+    except (KeyboardInterrupt, Stopped) as word:
+        return _ended_by(word, arguments[:1], as_json=as_json)
     except BrokenPipeError:
-        # Whoever read us has gone, as `head` does. Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()  # whoever read us has gone, as `head` does
         return 0
     except Exception as error:
         if os.environ.get("FLOWHUB_DEBUG"):
@@ -41,19 +56,51 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     import typer
 
-    from flowhub_jobs.cli.app import app
+    from flowhub_jobs.cli.app import command
+    from flowhub_jobs.cli.say import prepare_streams
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
-    command = typer.main.get_command(app)
+    prepare_streams()
+    status = 0
     try:
-        result = command.main(args=arguments, prog_name="flowhub", standalone_mode=False)
+        result = command().main(args=arguments, prog_name="flowhub", standalone_mode=False)
+        status = result if isinstance(result, int) else 0
     except USAGE_ERROR as error:
         raise usage_invalid(error) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.Exit as error:
-        return int(error.exit_code)
-    return result if isinstance(result, int) else 0
+        status = int(error.exit_code)
+    _flush()
+    return status
+
+
+def _flush() -> None:
+    """Write out what was printed, so that a full disk or a reader who has gone is told by us, not by Python."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go_of_stdout()
+        raise FlowhubError(f"The result cannot be written: {error.strerror}.") from error
+
+
+def _let_go_of_stdout() -> None:
+    # Python flushes once more at its end, and would complain.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
+    # Nobody may hear half of a table as the whole; what is left in the buffer goes first all the same.
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    if verb == ["worker"]:
+        return 0  # stopped before it had begun: nothing to hand back
+    if isinstance(word, Stopped):
+        return tell(Terminated("Terminated.", hint="What is queued goes on."), as_json=as_json)
+    return tell(Interrupted("Interrupted.", hint="What is queued goes on; `flowhub status` shows it."), as_json=as_json)
 
 
 def _internal(error: Exception) -> FlowhubError:
@@ -79,16 +126,20 @@ def tell(error: FlowhubError, *, as_json: bool) -> int:
         text = json.dumps({"error": error.as_dict()})
     else:
         text = f"flowhub: {_one_line(error.message)}" + (f"\n  {_one_line(error.hint)}" if error.hint else "")
-    sys.stderr.write(text + "\n")
+    with contextlib.suppress(OSError):  # stderr is gone: the exit status still says it
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
     return error.exit_status
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    from flowhub_jobs.cli.say import clean
+
+    return clean(" ".join(text.split()))
 
 
-def _terminated(_signum: int, _frame: FrameType | None) -> None:
-    raise Terminated("Terminated. Jobs go on.")
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    raise Stopped
 
 
 if __name__ == "__main__":

@@ -6,6 +6,6 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")]
-AllLive = Annotated[bool, typer.Option("--all", help="Every job that this can be done to.")]
+AllLive = Annotated[bool, typer.Option("--all", help="Every job that it can be done to.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="G", help="Every job of this group.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]

@@ -11,11 +11,13 @@ from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.jobs.ledger import Terms
-from flowhub_jobs.records import State, micros
+from flowhub_jobs.records import Fit, Job, State, micros
 from flowhub_jobs.times import parse_time
 from flowhub_jobs.words import format_bytes
 
 SHOWN = 40  # lines of a long order that are printed
+PRIORITY_MAX = 1_000_000
+GROUP_MAX = 64
 
 
 @dataclass(slots=True)
@@ -31,34 +33,66 @@ def read(
     desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any], *, keep_going: bool
 ) -> Ordered:
     """Return what was ordered. Raises the first error, unless `keep_going` collects them."""
-    if bool(refs) == (file is not None):
-        raise UsageInvalid("Say what to queue: references, or a list with -f.", hint="`flowhub enqueue --help`")
-    lines = [Line(0, ref, {}) for ref in refs] if file is None else None
+    _check(refs, file, defaults)
     found = Ordered()
     now = datetime.now().astimezone()
-    for number, text in enumerate(refs) if lines else read_lines(file or "-"):
+    typed = [(0, ref) for ref in refs] if file is None else read_lines(file)
+    for number, text in typed:
         found.count += 1
         try:
-            line = Line(0, text, {}) if lines else parse_line(number, text)
-            found.orders.append(_order(desk, line, defaults, now))
+            found.orders.append(_understood(desk, number, text, defaults, now))
         except FlowhubError as error:
-            named = error if lines or error.message.startswith("Line ") else at_line(number, error)
             if not keep_going:
-                raise named from error
-            found.bad.append(named)
+                raise
+            found.bad.append(error)
     return found
+
+
+def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
+    """Refuse what is wrong with the whole call, once, and not again for each line."""
+    if bool(refs) == (file is not None):
+        said = "both were given" if refs else "neither was given"
+        hint = "`flowhub enqueue MODEL`, or `flowhub enqueue -f FILE`."
+        raise UsageInvalid(f"Say what to queue: references, or a list with -f; {said}.", hint=hint)
+    if defaults["sha256"] and len(refs) != 1:
+        hint = "In a list, write it behind the address that it belongs to."
+        raise UsageInvalid("--sha256 is the digest of one file, and goes with one address.", hint=hint)
+    terms_of(defaults, datetime.now().astimezone())
+
+
+def _understood(desk: Desk, number: int, text: str, defaults: Mapping[str, Any], now: datetime) -> Order:
+    """Return what a reference, or a line of a list (`number` is not 0), orders."""
+    if not number:
+        return _order(desk, Line(0, text, {}), defaults, now)
+    line = parse_line(number, text)
+    try:
+        return _order(desk, line, defaults, now)
+    except FlowhubError as error:
+        raise at_line(number, error) from error
 
 
 def _order(desk: Desk, line: Line, defaults: Mapping[str, Any], now: datetime) -> Order:
     said = {**defaults, **line.options}
+    artifact = desk.artifact(line.ref, said["sha256"])
+    if said["sha256"] and artifact.model is not None:
+        hint = "The catalog has the digests of its models."
+        raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
+    return Order(artifact, terms_of(said, now))
+
+
+def terms_of(said: Mapping[str, Any], now: datetime) -> Terms:
+    """Return the terms that the options say. Raises UsageInvalid."""
     when = said["at"] or ("23:00" if said["tonight"] else None)
-    terms = Terms(
-        priority=said["priority"] or 0,
-        group=said["group"],
-        not_before=micros(parse_time(when, now)) if when else None,
-        force=bool(said["force"]),
-    )
-    return Order(desk.artifact(line.ref, said["sha256"]), terms)
+    if said["at"] and said["tonight"]:
+        raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
+    priority, group = said["priority"] or 0, said["group"]
+    if abs(priority) > PRIORITY_MAX:
+        raise UsageInvalid(f"The priority {priority} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
+    if group is not None and not (group.strip() and group.isprintable() and len(group) <= GROUP_MAX):
+        hint = f"Use 1 to {GROUP_MAX} printable characters."
+        raise UsageInvalid(f"{group[:GROUP_MAX]!r} cannot be the name of a group.", hint=hint)
+    start = micros(parse_time(when, now)) if when else None
+    return Terms(priority=priority, group=group, not_before=start, force=bool(said["force"]))
 
 
 def place(desk: Desk, ordered: Ordered) -> list[int]:
@@ -84,26 +118,31 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         say.result_json(jobs_page(by_number[number] for number in numbers))
         return
     for number, order in list(zip(numbers, ordered.orders, strict=True))[:SHOWN]:
-        job = by_number[number]
-        size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
-        fit = "" if brief or job.state is not State.QUEUED else f"; {_fit(desk, order)}"
-        say.result(f"Job {job.id}: {job.ref}, {size}, {job.state}{fit}")
+        say.result(_answer(desk, by_number[number], order, brief))
     if len(numbers) > SHOWN:
-        say.result(f"… and {len(numbers) - SHOWN} more.")
+        say.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
+    if not ordered.count:
+        say.hint("The list names no model: nothing was queued.")
     if not brief:
         _hints(desk, any(job.state is State.QUEUED for job in jobs))
 
 
-def _fit(desk: Desk, order: Order) -> str:
+def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
+    """Return the line that says which job answers a reference, and whether it fits this machine."""
+    size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
+    line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
+    if brief or job.state is not State.QUEUED:
+        return say.fold(line, after="  ")
     verdict = desk.verdict(order.artifact)
-    return f"{verdict.fit}: {verdict.why}"
+    fit = "fit unknown" if verdict.fit is Fit.UNKNOWN else str(verdict.fit)
+    return say.fold(f"{line}; {fit}: {verdict.why}", after="  ")
 
 
 def _hints(desk: Desk, waits: bool) -> None:
     room, need = desk.room(), desk.home.reports.bytes_still_needed()
     if need > room.free - room.reserve:
         say.hint(
-            f"flowhub: all that is queued needs {format_bytes(need)}; "
+            f"All that is queued needs {format_bytes(need)}; "
             f"the store's disk has {format_bytes(room.free)} free.\n"
             "  What does not fit waits until there is room."
         )

@@ -1,11 +1,34 @@
 """How anything is printed: the result on stdout; hints, warnings and progress on stderr."""
 
+import codecs
 import json
 import os
 import shutil
 import sys
+import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
+
+UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
+READABLE = 100  # prose is not set wider than this
+_PLAIN = {"…": ".", "·": "."}
+_BLOCKS = "▏▎▍▌▋▊▉█"
+
+
+def prepare_streams() -> None:
+    """Let no character that a stream cannot write end a command: `█` becomes `#` there, `…` a dot, others `?`."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join("#" if one in _BLOCKS else _PLAIN.get(one, "?") for one in lost), error.end
 
 
 def result(text: str) -> None:
@@ -13,7 +36,8 @@ def result(text: str) -> None:
 
 
 def result_json(page: dict[str, Any]) -> None:
-    json.dump(page, sys.stdout, ensure_ascii=False)
+    # Escaped, so that a name that is no valid Unicode, or a terminal without UTF-8, changes nothing.
+    json.dump(page, sys.stdout)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
@@ -21,11 +45,18 @@ def result_json(page: dict[str, Any]) -> None:
 def hint(text: str, *, quiet: bool = False) -> None:
     """Say something that is not the result; with --json (`quiet`) stderr belongs to errors alone."""
     if not quiet:
+        sys.stdout.flush()  # where both go to one screen, the result stands first
         sys.stderr.write(text + "\n")
 
 
 def columns() -> int:
-    return shutil.get_terminal_size((80, 24)).columns
+    """Return how wide a line may be: the terminal's width; a pipe has no end."""
+    return shutil.get_terminal_size((UNBOUNDED, 24)).columns
+
+
+def height() -> int:
+    """Return how many lines the terminal shows."""
+    return shutil.get_terminal_size((UNBOUNDED, 24)).lines
 
 
 def is_terminal() -> bool:
@@ -39,23 +70,65 @@ def paint(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m"
 
 
+def clean(text: str) -> str:
+    """Return the text without what would steer a terminal: a name put into the store by hand can hold anything."""
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") else one for one in text)
+
+
 def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
+def fold(text: str, indent: str = "", after: str | None = None) -> str:
+    """Return prose in lines that fit the terminal; `after` is the indent of all but the first."""
+    return textwrap.fill(
+        clean(text),
+        width if (width := columns()) == UNBOUNDED else min(width, READABLE),
+        initial_indent=indent,
+        subsequent_indent=indent if after is None else after,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
     """Return aligned columns, no wider than the terminal: column `give` gives way. `right` are set flush right."""
-    lines = [list(head), *[list(row) for row in rows]]
+    lines, widths = _measured(head, rows, give)
+    cut = [[shorten(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join(_line(line, widths, right) for line in cut)
+
+
+def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return aligned columns, no wider than the terminal: the last goes on in lines below, so that nothing is cut."""
+    last = len(head) - 1
+    lines, widths = _measured(head, rows, last)
+    shown = []
+    for line in lines:
+        parts = textwrap.wrap(line[last], widths[last], break_on_hyphens=False) or [""]
+        shown.append(_line([*line[:last], parts[0]], widths, right))
+        shown += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
+    return "\n".join(shown)
+
+
+def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide these columns are when nothing is cut."""
+    lines = [head, *rows]
+    return sum(max(len(line[place]) for line in lines) for place in range(len(head))) + 2 * (len(head) - 1)
+
+
+def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> tuple[list[list[str]], list[int]]:
+    lines = [list(head), *[[clean(cell) for cell in row] for row in rows]]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     over = sum(widths) + 2 * (len(widths) - 1) - columns()
     if over > 0:
-        widths[give] = max(len(head[give]), 12, widths[give] - over)
-    return "\n".join(_line(line, widths, right).rstrip() for line in lines)
+        widths[give] = min(widths[give], max(len(head[give]), 12, widths[give] - over))
+    return lines, widths
 
 
-def _line(line: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    cells = (shorten(text, width) for text, width in zip(line, widths, strict=True))
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
     return "  ".join(
         text.rjust(width) if place in right else text.ljust(width)
         for place, (text, width) in enumerate(zip(cells, widths, strict=True))
-    )
+    ).rstrip()

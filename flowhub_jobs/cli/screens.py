@@ -8,28 +8,37 @@ from flowhub_jobs.cli import say
 from flowhub_jobs.cli.why import why_not_moving
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.hub.wire import events_object, job_object, jobs_page
+from flowhub_jobs.hub.wire import events_object, jobs_page
 from flowhub_jobs.records import Job, State, micros
 from flowhub_jobs.times import clock_time, parse_since
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 _COLOURS = {State.RUNNING: "36", State.COMPLETED: "32", State.FAILED: "31", State.PAUSED: "33"}
+_VERBS = {
+    State.QUEUED: "is queued",
+    State.RUNNING: "is running",
+    State.PAUSED: "is paused",
+    State.COMPLETED: "is completed",
+    State.FAILED: "has failed",
+    State.CANCELLED: "was cancelled",
+}
 EVENTS_SHOWN = 12
+GLANCE_ROWS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which jobs `status` is about."""
 
-    numbers: list[int]
+    numbers: list[int] | None
     every: bool
     state: State | None
     since_us: int | None
 
     def read(self, desk: Desk) -> list[Job]:
         reports = desk.home.reports
-        if self.numbers:
-            return reports.jobs(self.numbers)
+        if self.numbers is not None:
+            return [job for job in reports.jobs(self.numbers) if self.state in (None, job.state)]
         if self.every or self.state is not None or self.since_us is not None:
             return reports.all(state=self.state, since=self.since_us)
         return reports.overview()
@@ -50,20 +59,34 @@ def since(text: str | None) -> int | None:
 
 def print_json(desk: Desk, choice: Choice) -> None:
     page = jobs_page(choice.read(desk))
-    if len(choice.numbers) == 1:  # one job: everything
-        page["jobs"][0]["events"] = events_object(desk.home.reports.events(choice.numbers[0]))
+    if choice.numbers is not None and len(choice.numbers) == 1:  # one job: everything
+        for job in page["jobs"]:
+            job["events"] = events_object(desk.home.reports.events(job["id"]))
     say.result_json(page)
 
 
 def print_plain(desk: Desk, choice: Choice) -> None:
     jobs = choice.read(desk)
-    if len(choice.numbers) == 1:
+    if choice.numbers is not None and len(choice.numbers) == 1 and jobs:
         print_job(desk, jobs[0])
     elif jobs:
         print_table(jobs)
         tell_worker(desk, jobs)
+    elif choice.numbers is not None or choice.state is not None or choice.since_us is not None:
+        say.hint("No job is like that. `flowhub status --all` lists every one.")
     else:
         say.hint("No jobs. `flowhub enqueue MODEL` queues one.")
+
+
+def print_some(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+    """Print these jobs as rows, however few."""
+    jobs = desk.home.reports.jobs(numbers)
+    if as_json:
+        say.result_json(jobs_page(jobs))
+    elif jobs:
+        print_table(jobs)
+    else:
+        say.hint("There is no live job to wait for.")
 
 
 def print_table(jobs: Sequence[Job]) -> None:
@@ -97,7 +120,7 @@ def how_it_is(job: Job, now: datetime) -> str:
     if job.state is State.QUEUED and job.reason is not None:
         return f"waits: {job.reason}" + (f" until {clock_time(job.not_before, now)}" if job.not_before else "")
     if job.state is State.FAILED and job.error:
-        return f"{job.error['code']}"
+        return str(job.error["code"])
     if job.state is State.COMPLETED and job.bytes_total is not None:
         return format_bytes(job.bytes_total)
     return ""
@@ -106,18 +129,20 @@ def how_it_is(job: Job, now: datetime) -> str:
 def print_job(desk: Desk, job: Job) -> None:
     """Print everything of one job, and first why it does not move."""
     now = datetime.now(UTC)
-    say.result(f"Job {job.id}: {job.ref} is {job.state}" + (f" ({job.stage})" if job.stage else "") + ".")
+    stage = f" ({job.stage})" if job.stage else ""
+    say.result(say.fold(f"Job {job.id}: {job.ref} {_VERBS[job.state]}{stage}.", after="  "))
     for line in why_not_moving(desk, job, now):
-        say.result(f"  {line}")
+        say.result(say.fold(line, "  "))
     say.result("")
     for name, value in _facts(job):
-        say.result(f"  {name:<10} {value}")
+        say.result(f"  {name:<10} {say.clean(value)}")
     if len(job.files) > 1:
         _print_files(job)
     events = desk.home.reports.events(job.id)
-    say.result("\n  What happened:")
+    more = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
+    say.result(f"\n  What happened{more}:")
     for event in events[-EVENTS_SHOWN:]:
-        say.result(f"    {event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}")
+        say.result(say.fold(f"{event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}", "    ", " " * 8))
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:
@@ -144,7 +169,8 @@ def _print_files(job: Job) -> None:
     say.result("\n  Files:")
     for file in job.files:
         size = format_bytes(file.bytes) if file.bytes is not None else "unknown"
-        say.result(f"    {size:>9}  {file.path}" + (" (here)" if file.bytes == file.bytes_done else ""))
+        share = f"{100 * file.bytes_done // file.bytes} %" if file.bytes else "-" if file.bytes is None else "100 %"
+        say.result(f"    {size:>9}  {share:>5}  {say.clean(file.path)}")
 
 
 def _local(moment: datetime) -> str:
@@ -167,19 +193,30 @@ def print_glance(desk: Desk) -> None:
     failed = sum(job.state is State.FAILED for job in jobs)
     say.result(f"Queue:     {_count(live)}" + (f"; {failed} failed lately" if failed else ""))
     size = format_bytes(sum(model.bytes for model in models))
-    say.result(f"Installed: {len(models)} models, {size}, in {desk.home.store.root}")
+    what = f"{len(models)} model{'' if len(models) == 1 else 's'}"
+    say.result(f"Installed: {what}, {size}, in {desk.home.store.root}")
     if live:
         say.result("")
-        print_table(live[:15])
-        if len(live) > 15:
-            say.result(f"… and {len(live) - 15} more: `flowhub status`")
+        first = sorted(live, key=lambda job: job.state is not State.RUNNING)
+        print_table(first[:GLANCE_ROWS])
+        if len(live) > GLANCE_ROWS:
+            say.result(f"… and {len(live) - GLANCE_ROWS} more: `flowhub status`")
     else:
         say.hint("\n`flowhub enqueue MODEL` queues a model; `flowhub --help` lists what else there is.")
+
+
+def print_glance_json(desk: Desk) -> None:
+    """Print the live jobs, and beside them what else the glance tells."""
+    live = [job for job in desk.home.reports.overview() if job.live]
+    models = desk.home.store.models()
+    installed = {
+        "models": len(models),
+        "bytes": sum(model.bytes for model in models),
+        "store": str(desk.home.store.root),
+    }
+    say.result_json({**jobs_page(live), "workers": desk.home.living_workers(), "installed": installed})
 
 
 def _count(live: Sequence[Job]) -> str:
     counts = [(state, sum(job.state is state for job in live)) for state in (State.RUNNING, State.QUEUED, State.PAUSED)]
     return ", ".join(f"{count} {state}" for state, count in counts if count) or "empty"
-
-
-__all__ = ["Choice", "how_it_is", "job_object", "print_glance", "print_job", "print_json", "print_plain", "progress"]

@@ -1,15 +1,19 @@
 """A verb's way to the hub: the settings read, the home opened, job numbers read from what was typed."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.records import State
 
-_NUMBERS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
-RANGE_MAX = 1_000_000
+Thing = TypeVar("Thing", int, str)
+Outcome = TypeVar("Outcome")
+
+_NUMBERS = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+RANGE_MAX = 30_000  # the database is asked for them by number, one bound parameter each
 
 
 @contextmanager
@@ -36,8 +40,10 @@ def job_numbers(typed: Sequence[str]) -> list[int]:
     for text in typed:
         found = _NUMBERS.fullmatch(text)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-        if not 1 <= first <= last < first + RANGE_MAX:
+        if not 1 <= first <= last:
             raise UsageInvalid(f"{text!r} is not a job's number, nor a range of them.", hint="Write 12, or 128-130.")
+        if last >= first + RANGE_MAX - len(numbers):
+            raise UsageInvalid(f"{text} is too many jobs: {RANGE_MAX:,} may be named.", hint="--all means every job.")
         numbers |= dict.fromkeys(range(first, last + 1))
     return list(numbers)
 
@@ -51,18 +57,18 @@ def chosen_jobs(
     return job_numbers(typed) if typed else found.home.reports.in_state(fit, group)
 
 
-def each(numbers: Sequence[int], act: Callable[[int], State]) -> dict[int, State | FlowhubError]:
-    """Do something to each job; one that refuses does not keep the others from it."""
-    outcomes: dict[int, State | FlowhubError] = {}
-    for number in numbers:
+def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
+    """Do something to each job or model; one that refuses does not keep the others from it."""
+    outcomes: dict[Thing, Outcome | FlowhubError] = {}
+    for thing in things:
         try:
-            outcomes[number] = act(number)
+            outcomes[thing] = act(thing)
         except FlowhubError as error:
-            outcomes[number] = error
+            outcomes[thing] = error
     return outcomes
 
 
-def raise_for(outcomes: dict[int, State | FlowhubError]) -> None:
+def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:
     """Raise the one error there was; of several jobs, SomeFailed."""
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
     if not errors:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def show(
     ref: Annotated[str, typer.Argument(metavar="REF", help="A model of the catalog.")], as_json: AsJson = False
 ) -> None:
-    """Show a model: every variant, its size, and whether it runs on this machine."""
+    """Show a model's variants, and which of them run here."""
     from flowhub_jobs.catalogs.resolve import find_model, parse_reference, resolve_option
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk, warn_of_catalog
@@ -59,16 +59,13 @@ def _variants(found: "Desk", model: "HubModel", only: str | None) -> list[dict[s
 
 
 def _print_card(model: "HubModel", variants: list[dict[str, Any]]) -> None:
-    import textwrap
-
     from flowhub_jobs.cli import say
     from flowhub_jobs.words import format_bytes
 
-    say.result(f"{model.name} ({model.id})" + (f", by {model.publisher}" if model.publisher else ""))
+    by = f", by {model.publisher}" if model.publisher else ""
+    say.result(say.fold(f"{model.name} ({model.id}){by}", after="  "))
     if model.description:
-        say.result(
-            textwrap.fill(model.description, min(say.columns(), 100), initial_indent="  ", subsequent_indent="  ")
-        )
+        say.result(say.fold(model.description, "  "))
     facts = {
         "parameters": model.parameters,
         "context": f"{model.context_length} tokens" if model.context_length else None,
@@ -78,7 +75,7 @@ def _print_card(model: "HubModel", variants: list[dict[str, Any]]) -> None:
     }
     for name, value in facts.items():
         if value:
-            say.result(f"  {name:<10} {value}")
+            say.result(say.fold(f"{name:<10} {value}", "  ", after=" " * 13))
     say.result("")
     rows = [
         (
@@ -90,12 +87,21 @@ def _print_card(model: "HubModel", variants: list[dict[str, Any]]) -> None:
         )
         for variant in variants
     ]
-    say.result(say.table(("OPTION", "FORMAT", "SIZE", "HERE", "WHY"), rows, right=(2,), give=4))
-    say.hint(f"\n`flowhub enqueue {variants[0]['ref']}` queues the first.")
+    say.result(say.folded_table(("OPTION", "FORMAT", "SIZE", "HERE", "WHY"), rows, right=(2,)))
+    say.hint(f"\n{_next(variants)}")
+
+
+def _next(variants: list[dict[str, Any]]) -> str:
+    """Return what to do next: open what is here, else fetch the first that runs here, else the first."""
+    here = [variant["ref"] for variant in variants if variant["state"] == "installed"]
+    if here:
+        return f"`flowhub path {here[0]}` prints where it lies."
+    runs = [variant["ref"] for variant in variants if variant["fit"] in ("fits", "tight")]
+    return f"`flowhub enqueue {(runs or [variants[0]['ref']])[0]}` queues it."
 
 
 def device(as_json: AsJson = False) -> None:
-    """Show what this machine is: memory, disk, platform."""
+    """Show this machine: platform, memory, disk."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.words import format_bytes

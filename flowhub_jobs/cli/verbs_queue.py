@@ -16,17 +16,25 @@ def enqueue(
     ] = None,
     tonight: Annotated[bool, typer.Option("--tonight", help="Not before 23:00.")] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
-    priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
-    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name to steer them by.")] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of a URL's file.")] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, to steer them by.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when they have ended.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Watch them until they have ended; Ctrl-C detaches.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Watch the jobs until they have ended; Ctrl-C detaches.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is installed.")] = False,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Queue the good lines beside bad ones.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue models. A worker fetches them: `flowhub worker`."""
+    """Queue models for a worker to fetch."""
     from flowhub_jobs.cli import ordering, waiting
     from flowhub_jobs.cli.session import desk, warn_of_catalog
 
@@ -55,23 +63,28 @@ def enqueue(
 
 def status(
     jobs: JobArguments = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, jobs go on.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Every job of every age.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, the jobs go on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Jobs of every state and age.")] = False,
     state: Annotated[
-        str | None, typer.Option("--state", metavar="S", help="queued, running, paused, completed, failed, cancelled.")
+        str | None,
+        typer.Option("--state", metavar="S", help="Only: queued, running, paused, completed, failed, cancelled."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="From then on: 12h, 22:00, RFC 3339.")
+        str | None, typer.Option("--since", metavar="T", help="Queued or ended since: 12h, 22:00, RFC 3339.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the queue; of one job, everything, and why it does not move."""
+    """Show the queue, or all of one job and why it waits.
+
+    Without JOB: what is queued, runs or is paused, and the last 20 that ended.
+    """
     from flowhub_jobs.cli import screens
     from flowhub_jobs.cli.session import desk, job_numbers
     from flowhub_jobs.cli.watch import watch_jobs
 
     with desk() as found:
-        view = screens.Choice(job_numbers(jobs or []), every, screens.state_named(state), screens.since(since))
+        numbers = job_numbers(jobs) if jobs else None
+        view = screens.Choice(numbers, every, screens.state_named(state), screens.since(since))
         if watch and not as_json:
             watch_jobs(found, lambda: view.read(found), until_ended=bool(jobs))
         elif as_json:
@@ -87,7 +100,11 @@ def wait(
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Return when the jobs have ended: 0 if all are completed, 124 on --timeout."""
+    """Return when the jobs have ended.
+
+    Exit status: 0 if all are completed, that of its error if the one job failed, 10 if some of several did, 124 when
+    the time of --timeout is over.
+    """
     from flowhub_jobs.cli import screens, waiting
     from flowhub_jobs.cli.session import chosen_jobs, desk
     from flowhub_jobs.jobs.states import LIVE
@@ -98,15 +115,14 @@ def wait(
         numbers = chosen_jobs(found, jobs, every, group, LIVE)
         found.home.reports.jobs(numbers)  # a number that is none is told at once
         waiting.until_ended(found, numbers, limit_s=limit)
-        view = screens.Choice(numbers, False, None, None)
-        screens.print_json(found, view) if as_json else screens.print_table(view.read(found))
+        screens.print_some(found, numbers, as_json=as_json)
         waiting.raise_for(found, numbers)
 
 
-def glance() -> None:
+def glance(*, as_json: bool) -> None:
     """Print one screen of what is going on."""
     from flowhub_jobs.cli import screens
     from flowhub_jobs.cli.session import desk
 
     with desk() as found:
-        screens.print_glance(found)
+        screens.print_glance_json(found) if as_json else screens.print_glance(found)

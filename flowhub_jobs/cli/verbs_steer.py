@@ -1,10 +1,13 @@
 """cancel, pause, resume, retry."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+
+if TYPE_CHECKING:
+    from flowhub_jobs.records import State
 
 
 def cancel(
@@ -14,12 +17,18 @@ def cancel(
     purge: Annotated[bool, typer.Option("--purge", help="Drop what was fetched so far, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel jobs. What was fetched is kept for `retry`; --purge drops it."""
+    """Cancel jobs.
+
+    What was fetched so far is kept for `retry`; --purge drops it. Of a failed job, --purge drops that alone.
+    """
     _steer("cancel", jobs, every, group, as_json, purge=purge)
 
 
 def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
-    """Pause jobs until `resume`. What was fetched is kept."""
+    """Pause jobs until `resume`.
+
+    What was fetched so far is kept. A job that is resumed goes on where it stopped.
+    """
     _steer("pause", jobs, every, group, as_json)
 
 
@@ -29,7 +38,10 @@ def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = Non
 
 
 def retry(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
-    """Queue failed or cancelled jobs again: the same files, going on with what is kept."""
+    """Queue failed or cancelled jobs again.
+
+    The same job, for the same files; it goes on with what was kept.
+    """
     _steer("retry", jobs, every, group, as_json)
 
 
@@ -66,11 +78,11 @@ def _steer(
         raise_for(outcomes)
 
 
-def _tell(verb: str, outcomes: "dict[int, State]") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _tell(verb: str, outcomes: "dict[int, State]") -> None:
     from flowhub_jobs.cli import say
 
     if not outcomes:
-        say.hint(f"No job to {verb}.")
+        say.hint(f"There is no job to {verb}.")
     for number, state in outcomes.items():
         stopping = state == "running" and verb in ("cancel", "pause")
         say.result(

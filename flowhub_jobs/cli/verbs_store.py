@@ -8,7 +8,7 @@ from flowhub_jobs.cli.options import AsJson, Yes
 
 
 def list_models(as_json: AsJson = False) -> None:
-    """List what is installed: fetched by flowhub, or put into the store by hand."""
+    """List the models in the store, ours and those put by hand."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk, warn_of_catalog
     from flowhub_jobs.hub.wire import installed_page
@@ -29,25 +29,34 @@ def list_models(as_json: AsJson = False) -> None:
                 f"{model.model}@{model.option}" if model.model else "-",
                 model.format or "-",
                 format_bytes(model.bytes),
-                model.verified_at.astimezone().strftime("%Y-%m-%d %H:%M") if model.verified_at else "by hand",
+                model.verified_at.astimezone().strftime("%Y-%m-%d") if model.verified_at else "by hand",
             )
             for model in models
         ]
-        say.result(say.table(("NAME", "MODEL", "FORMAT", "SIZE", "VERIFIED"), rows, right=(3,), give=_widest(rows)))
+        say.result(_table(rows))
         total = format_bytes(sum(model.bytes for model in models))
         count = f"{len(models)} model" + ("s" if len(models) > 1 else "")
         say.hint(f"{count}, {total}, in {found.home.store.root}")
 
 
-def _widest(rows: list[tuple[str, str, str, str, str]]) -> int:
-    return 0 if max(len(row[0]) for row in rows) >= max(len(row[1]) for row in rows) else 1
+def _table(rows: list[tuple[str, str, str, str, str]]) -> str:
+    """Return the models, one a line; where the screen is too narrow for it, two lines each: both names are typed."""
+    from flowhub_jobs.cli import say
+
+    head = ("NAME", "MODEL", "FORMAT", "SIZE", "VERIFIED")
+    if say.width_of(head, rows) <= say.columns():
+        return say.table(head, rows, right=(3,))
+    upper = say.table(("NAME", "SIZE", "VERIFIED"), [(row[0], *row[3:]) for row in rows], right=(1,))
+    first, *lines = upper.split("\n")
+    below = [f"  {say.clean(row[1])}, {row[2]}" if row[1] != "-" else f"  {row[2]}" for row in rows]
+    return "\n".join([first, *(f"{line}\n{more}" for line, more in zip(lines, below, strict=True))])
 
 
 def path(
     ref: Annotated[str, typer.Argument(metavar="REF", help="A model, model@option, or a name from `flowhub list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Print where an installed model lies, for your runtime to open."""
+    """Print where an installed model lies."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.errors import UsageInvalid
@@ -55,7 +64,7 @@ def path(
     with desk() as found:
         names = found.find_installed(ref)
         if len(names) > 1:
-            raise UsageInvalid(f"{ref} is installed more than once: {', '.join(names)}.", hint="Name one of them.")
+            raise UsageInvalid(f"{ref} is installed in {len(names)} variants.", hint=f"Name one: {', '.join(names)}.")
         where = str(found.home.store.path_of(names[0]))
     if as_json:
         say.result_json({"path": where})
@@ -69,26 +78,47 @@ def rm(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove installed models from the store. It asks first; -y does not."""
-    import sys
+    """Remove installed models; it asks first.
 
+    Without a terminal to ask on, it removes nothing unless -y is given.
+    """
     from flowhub_jobs.cli import say
-    from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.errors import UsageInvalid
-    from flowhub_jobs.words import format_bytes
+    from flowhub_jobs.cli.session import desk, each, raise_for
 
     with desk() as found:
         names = list(dict.fromkeys(name for ref in refs for name in found.find_installed(ref)))
         sizes = {model.name: model.bytes for model in found.home.store.models()}
-        if not yes and not dry_run:
-            if as_json or not sys.stdin.isatty():
-                raise UsageInvalid("rm asks before it removes, and nobody is there to ask.", hint="Add -y to remove.")
-            total = format_bytes(sum(sizes[name] for name in names))
-            typer.confirm(f"Remove {', '.join(names)} ({total})?", abort=True, err=True)
-        removed = [{"name": name, "bytes": sizes[name] if dry_run else found.remove(name)} for name in names]
-        if as_json:
-            say.result_json({"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": removed})
+        if not (yes or dry_run or _agreed(names, sum(sizes[name] for name in names), as_json)):
+            say.hint("Nothing was removed.")
             return
-        for entry in removed:
-            verb = "Would remove" if dry_run else "Removed"
-            say.result(f"{verb} {entry['name']}: {format_bytes(sizes[str(entry['name'])])}.")
+        outcomes = each(names, lambda name: sizes[name] if dry_run else found.remove(name))
+        removed = {name: size for name, size in outcomes.items() if isinstance(size, int)}
+        if removed and as_json:
+            gone = [{"name": name, "bytes": size} for name, size in removed.items()]
+            say.result_json({"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": gone})
+        elif removed:
+            _tell_removed(removed, dry_run)
+        raise_for(outcomes)
+
+
+def _agreed(names: list[str], size: int, as_json: bool) -> bool:
+    """Ask on the terminal. Raises UsageInvalid where nobody can answer; no answer is a no."""
+    import sys
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.errors import UsageInvalid
+    from flowhub_jobs.words import format_bytes
+
+    if as_json or not sys.stdin.isatty():
+        raise UsageInvalid("rm asks before it removes, and nobody is there to ask.", hint="Add -y to remove.")
+    sys.stderr.write(f"Remove {say.clean(', '.join(names))} ({format_bytes(size)})? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _tell_removed(removed: dict[str, int], dry_run: bool) -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.words import format_bytes
+
+    for name, size in removed.items():
+        say.result(f"{'Would remove' if dry_run else 'Removed'} {say.clean(name)}: {format_bytes(size)}.")

@@ -16,7 +16,10 @@ def worker(
     ] = None,
     node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Work under this node's name.")] = None,
 ) -> int:
-    """Fetch what is queued, until stopped. Ctrl-C hands every job back; nothing is lost."""
+    """Fetch what is queued, until stopped.
+
+    Ctrl-C or SIGTERM hands every job back with all that came, and ends it within seconds; a second one at once.
+    """
     import logging
     import sys
     from datetime import datetime

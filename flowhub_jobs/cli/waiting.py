@@ -21,8 +21,14 @@ def until_ended(desk: Desk, numbers: Sequence[int], *, watch: bool = False, limi
     deadline = None if limit_s is None else time.monotonic() + limit_s
     while live := [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]:
         if deadline is not None and time.monotonic() >= deadline:
-            raise TimedOut(f"{len(live)} of {len(numbers)} jobs have not ended in time: {live[0]} is the first.")
+            raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)
+
+
+def _not_in_time(live: Sequence[int], count: int) -> str:
+    if count == 1:
+        return f"Job {live[0]} has not ended in that time."
+    return f"{len(live)} of {count} jobs have not ended in that time; the first is {live[0]}."
 
 
 def raise_for(desk: Desk, numbers: Sequence[int]) -> None:
@@ -33,7 +39,8 @@ def raise_for(desk: Desk, numbers: Sequence[int]) -> None:
         return
     if len(jobs) == 1:
         raise error_of(bad[0])
-    raise SomeFailed(f"{len(bad)} of {len(jobs)} jobs did not end completed.")
+    hint = f"`flowhub status {bad[0].id}` says why; `flowhub retry` queues them again."
+    raise SomeFailed(f"{len(bad)} of {len(jobs)} jobs failed or were cancelled; the first is {bad[0].id}.", hint=hint)
 
 
 def error_of(job: Job) -> FlowhubError:

@@ -12,49 +12,88 @@ from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.records import Job, State
 
 REFRESH_S = 0.5
+LOG_S = 1.0
 BAR = 16
 ENDED_SHOWN = 5
+_NAME_LEAST, _WORDS = 12, 26
 # Eighths of a block, so that a bar moves smoothly.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+_TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
+_ORDER = {State.RUNNING: 0, State.QUEUED: 1, State.PAUSED: 2}
+
+Read = Callable[[], Sequence[Job]]
 
 
-def watch_jobs(desk: Desk, read: Callable[[], Sequence[Job]], *, until_ended: bool) -> None:
-    """Draw the jobs until they have ended, or until Ctrl-C, which raises Interrupted and cancels nothing."""
-    drawn, live = 0, sys.stdout.isatty()
+def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
+    """Show the jobs until they have ended, or until Ctrl-C, which raises Interrupted and cancels nothing.
+
+    A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
+    """
     try:
-        while True:
-            jobs = read()
-            ended = not any(job.live for job in jobs)
-            lines = picture(jobs, datetime.now(UTC), say.columns()) or ["No jobs."]
-            if live and drawn:
-                sys.stdout.write(f"\x1b[{drawn}F\x1b[J")
-            if live or ended:
-                sys.stdout.write("\n".join(lines) + "\n")
-            elif jobs:
-                sys.stdout.write(_one_line(jobs) + "\n")
-            sys.stdout.flush()
-            drawn = len(lines)
-            if ended and (until_ended or not jobs):
-                return
-            time.sleep(REFRESH_S if live else 1.0)
+        if say.is_terminal():
+            _draw(read, until_ended)
+        else:
+            _log(read)
     except KeyboardInterrupt:
         tell_worker(desk, read())
         raise Interrupted("Detached; the jobs go on.", hint="`flowhub status --watch` looks again.") from None
 
 
-def picture(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
-    """Return the lines of one moment, none wider than `width`: what lives, and the last few that ended."""
-    live = [job for job in jobs if job.live]
+def _draw(read: Read, until_ended: bool) -> None:
+    drawn = 0
+    while True:
+        jobs = read()
+        lines = picture(jobs, datetime.now(UTC), say.columns(), say.height() - 1) or ["No jobs."]
+        # Over the old lines, not after erasing them: an empty screen between two pictures would flicker.
+        back = f"\x1b[{drawn}F" if drawn else ""
+        sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
+        sys.stdout.flush()
+        drawn = len(lines)
+        if until_ended and not any(job.live for job in jobs):
+            return
+        time.sleep(REFRESH_S)
+
+
+def _log(read: Read) -> None:
+    said = ""
+    while True:
+        jobs = read()
+        line = _one_line(jobs)
+        if line not in ("", said):
+            say.result(line)
+            sys.stdout.flush()
+        said = line
+        if not any(job.live for job in jobs):
+            say.result("\n".join(picture(jobs, datetime.now(UTC), say.columns(), say.UNBOUNDED)) or "No jobs.")
+            return
+        time.sleep(LOG_S)
+
+
+def picture(jobs: Sequence[Job], now: datetime, width: int, height: int) -> list[str]:
+    """Return the lines of one moment, none wider than `width`, and `height` of them at most.
+
+    The last few that ended, then what lives: what runs first. What has no room is counted in the last line.
+    """
+    live = sorted((job for job in jobs if job.live), key=lambda job: (_ORDER[job.state], job.id))
     ended = [job for job in jobs if not job.live]
-    shown = [*ended[-ENDED_SHOWN:], *sorted(live, key=lambda job: (job.state is not State.RUNNING, job.id))]
-    name = min(34, max((len(job.ref) for job in shown), default=0))
-    return [_line(job, now, name, width) for job in shown]
+    shown = [*ended[-_room_for_ended(len(live), height) :], *live] if ended else live
+    hidden = 0 if len(shown) <= height else len(shown) - height + 1
+    shown = shown[: len(shown) - hidden]
+    name = max((len(job.ref) for job in shown), default=0)
+    name = min(name, max(_NAME_LEAST, width - (4 + 2 + 2 + BAR + 1 + 6 + 2) - _WORDS))
+    lines = [_line(job, now, name, width) for job in shown]
+    return [*lines, f"… and {hidden} more: `flowhub status`"] if hidden else lines
+
+
+def _room_for_ended(live: int, height: int) -> int:
+    return max(1, min(ENDED_SHOWN, height - live))
 
 
 def _line(job: Job, now: datetime, name: int, width: int) -> str:
-    share = job.bytes_done / job.bytes_total if job.bytes_total else 0.0
+    share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
     words = how_it_is(job, now) if job.state in (State.RUNNING, State.QUEUED) else f"{job.state} {how_it_is(job, now)}"
-    text = f"{job.id:>4}  {say.shorten(job.ref, name):<{name}}  {bar(share)} {progress(job):>6}  {words}"
+    ref = say.shorten(say.clean(job.ref), name)
+    text = f"{job.id:>4}  {ref:<{name}}  {bar(share)} {progress(job):>6}  {words or job.state}"
     return say.shorten(text.rstrip(), width - 1)
 
 
@@ -66,6 +105,7 @@ def bar(share: float) -> str:
 
 
 def _one_line(jobs: Sequence[Job]) -> str:
-    """Return one line of it all, for a log."""
-    parts = [f"{job.id} {job.ref} {job.state} {progress(job)}" for job in jobs if job.live]
-    return "; ".join(parts)
+    """Return one line of what runs, and how many wait, for a log."""
+    running = [f"{job.id} {say.clean(job.ref)} {progress(job)}" for job in jobs if job.state is State.RUNNING]
+    waiting = sum(job.state in (State.QUEUED, State.PAUSED) for job in jobs)
+    return "; ".join([*running, *([f"{waiting} waiting"] if waiting else [])])

@@ -35,9 +35,10 @@ def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
     if job.state is State.FAILED and job.error:
         return [job.error["message"], job.error["hint"] or f"`flowhub retry {job.id}` queues it again."]
     if job.state is State.PAUSED:
-        return [f"It was paused. `flowhub resume {job.id}` lets it go on."]
+        return [f"`flowhub resume {job.id}` lets it go on."]
     if job.state is State.CANCELLED:
-        return [f"It was cancelled. `flowhub retry {job.id}` goes on with what was kept."]
+        kept = " and goes on with what was kept" if job.bytes_done else ""
+        return [f"`flowhub retry {job.id}` queues it again{kept}."]
     return [f"It is installed: {job.target}"]
 
 

@@ -5,6 +5,7 @@
 <store>/.store-id            the store's identity: an unmounted one does not have it
 """
 
+import errno
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ class Store:
                 found = secrets.token_hex(8)
                 (self.root / STORE_ID).write_text(found + "\n", encoding="ascii")
         except OSError as error:
+            if error.errno == errno.EROFS:
+                raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
             raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
         return found
 

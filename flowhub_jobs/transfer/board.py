@@ -215,7 +215,9 @@ class Board:
                 self._restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
             if answer.end == answer.start and total != answer.start:
-                raise WrongRange(f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}.")
+                raise WrongRange(
+                    f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}."
+                )
             in_one_go = state.keyless
             self._accept(state, answer, total, identity, location)
             if answer.whole:

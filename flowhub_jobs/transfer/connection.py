@@ -33,7 +33,10 @@ AGENT = "flowhub"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`. `hub` is what the Hub said on the way."""
+    """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
+
+    `hub` is what the Hub said on the way.
+    """
 
     response: httpx.Response
     url: str
@@ -103,8 +106,8 @@ class Web:
             hub = hub or hub_word(response.headers)
             if not response.has_redirect_location:
                 return response, url, hub
-            target = urljoin(url, response.headers["location"])
             response.close()
+            target = _target(url, response.headers["location"])
             if hub is not None:
                 heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
@@ -135,6 +138,13 @@ class Web:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:  # "http://[" and its like
+        raise RedirectRefused(f"{host_of(url)} redirects to what is no address.") from error
 
 
 @functools.cache

@@ -40,6 +40,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise DiskFull(f"The disk that holds {path} is full.") from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE):
             raise StoreOffline(f"{path} is gone: the store's disk is not there ({error.strerror}).") from error
+        if error.errno == errno.EROFS:
+            raise StoreOffline(f"The disk that holds {path} is read-only now.") from error
         raise StorageFailed(f"The disk refused {path}: {error.strerror or error}.") from error
 
 

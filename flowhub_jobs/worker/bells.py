@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ log = logging.getLogger("flowhub.queue")
 
 BUSY_TIMEOUT_S = 30
 _DAMAGED = (sqlite3.DatabaseError,)
+_SAYS_SO = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: no such table
 
 
 class JsonBells(Serializer):  # type: ignore[misc]  # huey has no types
@@ -74,21 +75,43 @@ class Bells:
         return int(self.huey.storage.queue_size())
 
     def mend(self) -> bool:
-        """Open the file anew if it was replaced, removed or damaged; return whether that was so."""
-        try:
-            if self._file() == self._identity:
-                self.waiting()
-                return False
-        except sqlite3.OperationalError:
-            return False  # locked by somebody: not damaged
-        except _DAMAGED as error:
-            self._put_aside(error)
-        storage: Any = self.huey.storage
-        storage.close()
-        storage.initialize_schema()
+        """Open the file anew if it was replaced, removed, emptied or damaged; return whether that was so."""
+        moved, trouble = self._file() != self._identity, self._trouble()
+        if not moved and trouble is None:
+            return False
+        if trouble is not None and not isinstance(trouble, sqlite3.OperationalError):
+            self._put_aside(trouble)
+        self.huey.storage.close()
+        self._initialize()
         self._identity = self._file()
         log.warning("The queue %s was replaced or damaged; it is open anew.", self._path)
         return True
+
+    def _trouble(self) -> sqlite3.DatabaseError | None:
+        """Return what a fresh reader of the file meets: no tables, or damage; None if all is well or nothing is known.
+
+        A fresh one, since the cache of an open connection hides damage. And one of SQLite's: had we opened the file
+        by ourselves, closing it would drop SQLite's own locks on it ("How To Corrupt An SQLite Database File", 2.2).
+        """
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
+                fresh.execute("SELECT 1 FROM task LIMIT 1").fetchone()
+                [said] = fresh.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            return error if error.sqlite_errorcode & 0xFF in _SAYS_SO else None  # else busy, or no disk
+        return None if said == "ok" else sqlite3.DatabaseError(said)
+
+    def _initialize(self) -> None:
+        storage: Any = self.huey.storage
+        try:
+            storage.initialize_schema()
+        except _DAMAGED as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._put_aside(error)
+            storage.close()
+            storage.initialize_schema()
 
     def _file(self) -> tuple[int, int] | None:
         try:

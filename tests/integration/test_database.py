@@ -170,9 +170,14 @@ def test_a_write_that_reads_first_waits_its_turn(tmp_path):
 def test_an_error_inside_a_write_leaves_nothing_of_it(tmp_path):
     rooms = Rooms(tmp_path)
     [job] = rooms.enqueue("tiny")
-    with pytest.raises(RuntimeError), writing(rooms.engine) as tx:
-        tx.execute(sa.update(jobs).values(priority=9))
-        raise RuntimeError
+
+    def half() -> None:
+        with writing(rooms.engine) as tx:
+            tx.execute(sa.update(jobs).values(priority=9))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert rooms.row(job)["priority"] == 0
     rooms.close()
 

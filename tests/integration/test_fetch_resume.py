@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -72,15 +71,15 @@ class Fetched:
         return self.origin.sent(self.path) - self.before
 
 
-class Read:
-    """What the hasher read from the disk, in bytes."""
+class ReadAgain:
+    """How many of the bytes that the run before had kept the hasher read from the disk."""
 
     def __init__(self, monkeypatch):
         self.bytes = 0
         read = hasher._read_full
 
         def counted(part, view, offset):
-            self.bytes += len(view)
+            self.bytes += max(0, min(HALF, offset + len(view)) - offset)
             read(part, view, offset)
 
         monkeypatch.setattr(hasher, "_read_full", counted)
@@ -91,8 +90,7 @@ class Read:
 
 def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, monkeypatch):
     partial = stopped_after(HALF, model, tmp_path, origin)
-    since, read = Fetched(origin), Read(monkeypatch)
-    monkeypatch.setattr(board, "HANDED_MAX", 1 << 40)  # all that comes now is hashed from memory
+    since, read = Fetched(origin), ReadAgain(monkeypatch)
     got = run(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
@@ -158,8 +156,7 @@ def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_
 
 def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp_path, monkeypatch):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    since, read = Fetched(origin), Read(monkeypatch)
-    monkeypatch.setattr(board, "HANDED_MAX", 1 << 40)
+    since, read = Fetched(origin), ReadAgain(monkeypatch)
     got = run(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
@@ -167,24 +164,26 @@ def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp
     assert got.notes == []
 
 
-def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_committed(origin, model, tmp_path):
+def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_committed(origin, tmp_path):
     """Real processes, SIGKILL, counted at the origin: each run begins where the journal of the last one ends."""
+    large = gguf_pattern(16 * MIB, seed=4)
+    artifact = pinned(origin.serve("m.gguf", large), large)
     origin.limit(total_bps=8e6)
     path = os.pathsep.join(str(place) for place in (ROOT, ROOT / "tests", ROOT / "scripts"))
-    command = [sys.executable, "-m", "support.engine", json.dumps(model.as_dict()), str(tmp_path)]
-    for part in (1, 2):
-        goal = kept_in(tmp_path) + MIB
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
-        origin.wait_for(lambda goal=goal: kept_in(tmp_path) >= goal)
-        process.send_signal(signal.SIGKILL)
+    command = [sys.executable, "-m", "support.engine", json.dumps(artifact.as_dict()), str(tmp_path)]
+    ends = [0]
+    for _ in range(2):
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+        origin.wait_for(lambda: kept_in(tmp_path) >= ends[-1] + MIB)
+        process.kill()
         process.wait()
-        assert kept_in(tmp_path) < MODEL.size, f"killed too late, in run {part}"
+        ends.append(kept_in(tmp_path))
     origin.wait_for(lambda: origin.open_connections == 0)
     origin.limit()
-    since, kept = Fetched(origin), kept_in(tmp_path)
-    assert run(model, tmp_path).content() == MODEL.read()
-    assert since.bytes == MODEL.size - kept
-    assert asked(origin)[-1] == kept
+    since = Fetched(origin)
+    assert run(artifact, tmp_path).content() == large.read()
+    assert since.bytes == large.size - ends[-1]
+    assert asked(origin) == ends
 
 
 def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_to(origin, model, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from support.lone_process import kill, start
 from support.rooms import artifact
 
+from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.ledger import Request
@@ -43,6 +44,14 @@ def test_the_node_is_named_once(tmp_path):
             names.add(home.node)
     assert len(names) == 1
     assert (tmp_path / "node").read_text().strip() in names
+
+
+def test_a_node_that_another_process_named_meanwhile_keeps_its_name(tmp_path, monkeypatch):
+    (tmp_path / "node").write_text("n-theirs\n")
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # as it was when we looked
+    with opened(settings_of(tmp_path)) as home:
+        assert home.node == "n-theirs"
+    assert sorted(path.name for path in tmp_path.glob("node*")) == ["node"]
 
 
 def test_a_name_from_the_settings_goes_over_the_kept_one(tmp_path):
@@ -113,6 +122,7 @@ def test_a_database_that_may_not_be_written_is_unusable(somebody):
     with (
         pytest.raises((HomeUnusable, DatabaseUnusable), match=r"flowhub\.db"),
         opened(settings_of(somebody)) as home,
+        translated(home.settings.database_url),
     ):
         home.ledger.enqueue([Request(artifact(), "/x")])
 

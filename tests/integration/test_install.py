@@ -13,7 +13,6 @@ from flowhub_jobs.store.install import already_placed, choose_name, clean_up, in
 from flowhub_jobs.store.layout import Store
 
 
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "llms")

@@ -101,9 +101,14 @@ def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(rooms, store
     (store.root / "tiny-q4.gguf").write_bytes(b"x" * 1000)
     placed = Placed("tiny-q4.gguf", store.root / "tiny-q4.gguf", digests(claimed.artifact))
     rooms.time.turn(LEASE_S + 1)
-    with pytest.raises(LeaseLost), writing(rooms.engine) as tx:
-        library.index(tx, claimed.artifact, placed, claimed.lease.job, NOW)
-        rooms.owner.complete(tx, claimed.lease, str(placed.path), placed.files, "Installed.")
+
+    def end() -> None:
+        with writing(rooms.engine) as tx:
+            library.index(tx, claimed.artifact, placed, claimed.lease.job, NOW)
+            rooms.owner.complete(tx, claimed.lease, str(placed.path), placed.files, "Installed.")
+
+    with pytest.raises(LeaseLost):
+        end()
     assert library.owner("tiny-q4.gguf") is None
 
 

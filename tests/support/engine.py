@@ -192,9 +192,7 @@ def crashed_after(count: int, artifact: Artifact, folder: Path, origin: "Origin"
 
 
 @contextmanager
-def held_after(
-    count: int, artifact: Artifact, folder: Path, origin: "Origin", **how: Any
-) -> Iterator[Running]:
+def held_after(count: int, artifact: Artifact, folder: Path, origin: "Origin", **how: Any) -> Iterator[Running]:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
 
     The origin serves it already; whoever asks from then on is answered as it should be.

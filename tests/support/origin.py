@@ -84,7 +84,7 @@ class Origin(FaultyServer):
 def _self_signed(folder: Path) -> ssl.SSLContext:
     """Return a server's context with a fresh certificate for localhost and 127.0.0.1, kept in `folder`."""
     if shutil.which("openssl") is None:
-        pytest.skip("there is no `openssl` command to make a certificate with")
+        pytest.skip("needs the `openssl` command, to make a certificate with")
     settings, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
     settings.write_text(CERTIFICATE)
     new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(settings)]

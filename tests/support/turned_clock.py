@@ -6,7 +6,7 @@ SECOND_US = 1_000_000
 
 
 class TurnedClock:
-    """`clock` is what the code reads. `turn` moves both hands; the calendar can be set alone, as a person can set it."""
+    """`clock` is what the code reads. `turn` moves both hands; the calendar can be set alone, as people do."""
 
     def __init__(self) -> None:
         self.calendar_us = 1_795_000_000 * SECOND_US

@@ -92,7 +92,9 @@ def test_a_200_without_a_length_has_an_unknown_end():
 
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=30)
 NUMBERS = st.integers(0, 1 << 70).map(str) | st.just("²") | TEXTS
-CONTENT_RANGES = TEXTS | st.tuples(NUMBERS, NUMBERS, NUMBERS | st.just("*")).map(lambda it: "bytes {}-{}/{}".format(*it))
+CONTENT_RANGES = TEXTS | st.tuples(NUMBERS, NUMBERS, NUMBERS | st.just("*")).map(
+    lambda it: "bytes {}-{}/{}".format(*it)
+)
 SMALL_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40)).map(
     lambda it: "bytes {}-{}/{}".format(*it)
 )

@@ -21,7 +21,9 @@ STATES = st.dictionaries(st.integers(1, 5), st.just(STATE), max_size=3)
 def entries(draw):
     """Draw one commit, as the committer says it: new files are begun before they are spoken of."""
     paths = draw(st.lists(st.sampled_from(["a.gguf", "sub/b.json"]), unique=True, min_size=1))
-    begin = {path: FileRecord(f"files/{path}", draw(st.none() | st.integers(0, 99)), None, 10).begin() for path in paths}
+    begin = {
+        path: FileRecord(f"files/{path}", draw(st.none() | st.integers(0, 99)), None, 10).begin() for path in paths
+    }
     files = {}
     for path in paths:
         record = FileRecord("", kept=draw(RANGES), frontier=draw(st.integers(0, 50)), frontier_state=STATE)

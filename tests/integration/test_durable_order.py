@@ -1,0 +1,101 @@
+"""The order that survives a power cut: bytes before the journal's word, all of it before the name, then the index."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.forgetful_disk import ForgetfulDisk
+from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
+from support.origin import Origin
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.records import State
+from flowhub_jobs.transfer.plan import Ranges
+from flowhub_jobs.worker import pipeline
+from flowhub_jobs.worker.floor import Floor
+
+MIB = 1 << 20
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
+
+
+def work_here(shop: Shop) -> None:
+    """Run the next job in this process."""
+    floor = Floor(shop.home, 1)
+    try:
+        claimed = floor.leases.claim()
+        assert claimed is not None
+        pipeline.run_job(floor, claimed)
+    finally:
+        floor.close()
+
+
+def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
+    home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = gguf_pattern(24 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=24 * MIB)
+    claims: list[int] = []
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        disk = ForgetfulDisk(monkeypatch)
+
+        def hold_against_the_disk(line: bytes) -> None:
+            said = json.loads(line.partition(b" ")[2])
+            for file in said.get("files", {}).values():
+                kept = Ranges((start, end) for start, end in file["kept"])
+                if kept.total:
+                    durable = disk.durable_bytes(shop.partial("m") / "files" / "m.gguf")
+                    assert not [gap for start, end in kept for gap in durable.gaps(start, end)]
+                    claims.append(kept.total)
+
+        disk.at_journal = hold_against_the_disk
+        job = shop.enqueue("m")
+        work_here(shop)
+        assert shop.job(job).state is State.COMPLETED
+        assert claims[-1] == content.size
+        assert len(claims) > 2
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is_durable(
+    home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    entry, paths = _model(origin, kind)
+    with shop_of(home, entry) as shop:
+        disk = ForgetfulDisk(monkeypatch)
+        order: list[str] = []
+        real_place, real_complete = pipeline.place, Leases.complete
+
+        def place(staged: Path, name: str, *rest: Any, **options: Any) -> Path:
+            for path in paths:
+                whole = staged / path if kind == "folder" else staged
+                assert list(disk.durable_bytes(whole)) == [(0, whole.stat().st_size)]
+                if kind == "folder":
+                    assert whole.parent in disk.synced_folders
+            order.append("named")
+            disk.synced_folders.clear()
+            return real_place(staged, name, *rest, **options)
+
+        def complete(*arguments: Any, **options: Any) -> None:
+            assert shop.store in disk.synced_folders
+            order.append("indexed")
+            real_complete(*arguments, **options)
+
+        monkeypatch.setattr(pipeline, "place", place)
+        monkeypatch.setattr(Leases, "complete", complete)
+        job = shop.enqueue("m")
+        work_here(shop)
+        assert shop.job(job).state is State.COMPLETED
+        assert order == ["named", "indexed"]
+
+
+def _model(origin: Origin, kind: str) -> tuple[dict[str, Any], list[str]]:
+    if kind == "file":
+        content = gguf_pattern(3 * MIB, 4)
+        return one_file_model("m", origin.serve("/m.gguf", content), content), ["m.gguf"]
+    files = mlx_folder(5) | {"deep/er/config.json": b"{}"}
+    urls = {path: (origin.serve(f"/m/{path}", content), content) for path, content in files.items()}
+    return folder_model("m", urls), list(files)

@@ -1,0 +1,126 @@
+"""The command line as a program sees it: run in this process, or as a process of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowhub_jobs.cli.main import run
+from flowhub_jobs.errors import ERRORS, FlowhubError
+from flowhub_jobs.jobs.leases import Leases
+from support.shop import Shop, shop_of
+
+PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said: its exit status, stdout and stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def page(self) -> Any:
+        """Return the one JSON object on stdout; nothing may be on stderr beside it."""
+        assert self.err == "", self.err
+        return json.loads(self.out)
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        return list(self.page["jobs"])
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """Return the error object, which stands alone on stderr, in the contract's shape."""
+        [(name, error)] = json.loads(self.err).items()
+        assert name == "error"
+        assert list(error) == ["code", "message", "hint", "retryable"]
+        assert ERRORS[error["code"]].exit_status == self.status
+        return dict(error)
+
+    @property
+    def complaint(self) -> str:
+        """Return an error as a person reads it: at most four lines, no traceback."""
+        assert self.status not in (0, None)
+        assert self.err.startswith("flowhub: ")
+        assert len(self.err.splitlines()) <= 4
+        assert "Traceback" not in self.err
+        return self.err
+
+
+class Cli:
+    """`cli("status", "--json")` runs a verb in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> Said:
+        self._capsys.readouterr()
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            status = run([str(argument) for argument in arguments])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return Said(status, *self._capsys.readouterr())
+
+
+def process(*arguments: object, stdin: bytes = b"", timeout_s: float = 60, **environ: str) -> Said:
+    """Run a verb as a process of its own, to its end."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=timeout_s,
+        env=os.environ | environ,
+    )
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextlib.contextmanager
+def started(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start a verb whose output is read as it comes; it is gone at the end."""
+    begun = subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environ,
+    )
+    try:
+        yield begun
+    finally:
+        begun.kill()
+        begun.communicate()
+
+
+@contextlib.contextmanager
+def counter(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]) -> Iterator[Shop]:
+    """Open a shop whose catalog is also that of the environment, so that a verb meets the same."""
+    with shop_of(home, *models) as shop:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+        yield shop
+
+
+def owner(shop: Shop) -> Leases:
+    """Return a worker's pen, to claim and to fail jobs by hand."""
+    return Leases(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
+
+
+def fail(shop: Shop, number: int, error: FlowhubError) -> None:
+    """Let the job, which is the next one due, fail with this error."""
+    leases = owner(shop)
+    claimed = leases.claim()
+    assert claimed is not None
+    assert claimed.lease.job == number
+    leases.fail(claimed.lease, error)

@@ -1,0 +1,78 @@
+"""A disk that forgets: real files, and beside them a model of what would be left after the power fails.
+
+It stands behind the calls of `os` that put bytes and names on a disk. What was written and not synced is not there;
+a rename is not there before its folder was synced.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowhub_jobs.transfer.plan import Ranges
+
+Inode = tuple[int, int]
+
+
+class ForgetfulDisk:
+    """Watches this process. `at_journal` is called with each line before it is written, `at_rename` before a rename."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.written: defaultdict[Inode, Ranges] = defaultdict(Ranges)
+        self.durable: defaultdict[Inode, Ranges] = defaultdict(Ranges)
+        self.synced_folders: list[Path] = []
+        self.story: list[str] = []
+        self.at_journal: Callable[[bytes], None] = lambda line: None
+        self._real = {name: getattr(os, name) for name in ("pwrite", "write", "fdatasync", "fsync")}
+        for name in self._real:
+            patch.setattr(os, name, getattr(self, f"_{name}"))
+
+    def durable_bytes(self, path: Path) -> Ranges:
+        there = path.stat()
+        return self.durable[there.st_dev, there.st_ino]
+
+    def _pwrite(self, fd: int, data: Any, offset: int) -> int:
+        count: int = self._real["pwrite"](fd, data, offset)
+        inode = _inode(fd)
+        self.written[inode].add(offset, offset + count)
+        self.durable[inode].remove(offset, offset + count)  # old bytes or new ones: nobody knows
+        return count
+
+    def _write(self, fd: int, data: Any) -> int:
+        name = _name(fd)
+        if name.startswith("journal"):
+            self.at_journal(bytes(data))
+            self.story.append("journal")
+        return int(self._real["write"](fd, data))
+
+    def _fdatasync(self, fd: int) -> None:
+        self._sync(fd, "fdatasync")
+
+    def _fsync(self, fd: int) -> None:
+        self._sync(fd, "fsync")
+
+    def _sync(self, fd: int, call: str) -> None:
+        inode = _inode(fd)
+        before = self.written[inode].copy()  # what is written while we sync is not promised
+        self._real[call](fd)
+        for start, end in before:
+            self.durable[inode].add(start, end)
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        if path.is_dir():
+            self.synced_folders.append(path)
+        self.story.append(f"sync {path.name}")
+
+
+def _inode(fd: int) -> Inode:
+    there = os.fstat(fd)
+    return there.st_dev, there.st_ino
+
+
+def _name(fd: int) -> str:
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{fd}")).name
+    except OSError:
+        return ""

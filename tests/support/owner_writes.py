@@ -1,0 +1,33 @@
+"""Every write that a run can make, by name: what the fence has to hold back."""
+
+from collections.abc import Callable
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.jobs.leases import Claimed, FileProgress, Progress
+from flowhub_jobs.records import DigestState, Reason, Stage
+from support.rooms import Rooms, digests
+
+FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)
+
+
+def seen(stage: Stage = Stage.DOWNLOAD, fetched: int = 0, files: tuple[FileProgress, ...] = ()) -> Progress:
+    return Progress(stage, 1000, fetched, fetched, None, DigestState.RUNNING, files)
+
+
+def _complete(rooms: Rooms, claimed: Claimed) -> None:
+    with writing(rooms.engine) as tx:
+        rooms.owner.complete(tx, claimed.lease, "/store/a", digests(claimed.artifact), "Installed.")
+
+
+WRITES: dict[str, Callable[[Rooms, Claimed], None]] = {
+    "progress": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9)),
+    "progress with files": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9, files=(FILE,))),
+    "complete": _complete,
+    "fail": lambda rooms, run: rooms.owner.fail(run.lease, SourceMissing("Gone.")),
+    "wait": lambda rooms, run: rooms.owner.wait(run.lease, 1, Reason.BACKOFF, "Waits.", faults=1, cost=True),
+    "hand_back": lambda rooms, run: rooms.owner.hand_back(run.lease),
+    "pause": lambda rooms, run: rooms.owner.obey(run.lease, "pause"),
+    "cancel": lambda rooms, run: rooms.owner.obey(run.lease, "cancel"),
+    "say": lambda rooms, run: rooms.owner.say(run.lease, "healed", "It healed."),
+}

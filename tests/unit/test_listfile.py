@@ -1,0 +1,97 @@
+"""A list file: what its lines say, what is skipped, and how a bad line is named."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.cli.listfile import parse_line, read_lines, without_comment
+from flowhub_jobs.errors import FlowhubError, UsageInvalid
+
+
+def written(folder: Path, content: bytes) -> str:
+    path = folder / "list"
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_comments_blank_lines_and_a_bom_are_skipped_and_the_numbers_are_those_of_an_editor(tmp_path):
+    content = "\ufeff# tonight\n\none@q4\r\n   \n\t# not this\n  two  \nthree".encode()
+    assert read_lines(written(tmp_path, content)) == [(3, "one@q4"), (6, "two"), (7, "three")]
+
+
+def test_a_character_that_only_python_takes_for_a_line_end_is_none(tmp_path):
+    content = "one --group 'a\u2028b\x0cc'\ntwo\n".encode()
+    assert [number for number, _ in read_lines(written(tmp_path, content))] == [1, 2]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_every_kind_of_line_end_counts_the_same(tmp_path, end):
+    assert read_lines(written(tmp_path, end.join([b"a", b"", b"b", b""]))) == [(1, "a"), (3, "b")]
+
+
+def test_a_list_that_is_not_text_names_the_line(tmp_path):
+    with pytest.raises(UsageInvalid, match="line 3"):
+        read_lines(written(tmp_path, b"one\ntwo\n\xff\xfe\n"))
+
+
+@pytest.mark.parametrize("name", ["none", ".", "a\0b", "~no-such-user-here/list"])
+def test_a_list_that_cannot_be_read_is_a_usage_error(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageInvalid, match="cannot be read"):
+        read_lines(name)
+
+
+def test_options_stand_behind_a_reference_as_typed():
+    line = parse_line(4, "qwen3-8b@q4_k_m --priority 5 --group 'for tonight' --at +3h --force")
+    assert (line.number, line.ref) == (4, "qwen3-8b@q4_k_m")
+    assert line.options == {"priority": 5, "group": "for tonight", "at": "+3h", "force": True}
+
+
+def test_options_may_stand_before_it_too():
+    assert parse_line(1, "--priority=-5 one").options == {"priority": -5}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one # it's for tonight", "one"),
+        ("one --group 'a # b'  # c", "one --group 'a # b'"),
+        ("https://h.example/f.gguf#frag --priority 1", "https://h.example/f.gguf#frag --priority 1"),
+        ('one --group "a \\" # b"', 'one --group "a \\" # b"'),
+        ("one", "one"),
+        ("one --group 'open # quote", "one --group 'open # quote"),
+    ],
+)
+def test_a_comment_at_a_lines_end_begins_a_word_outside_of_quotes(text, said):
+    assert without_comment(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("one --priority high", "'high'"),
+        ("one --nonsense", "--nonsense"),
+        ("one --wait", "--wait"),
+        ("one --dry-run --json", "--dry-run"),
+        ("one two", "two references"),
+        ("--force --priority 1", "options alone"),
+        ("one --group 'open", "quotation"),
+        ("one --help", "--help"),
+        ("one -f other", "--file"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(text, why):
+    with pytest.raises(UsageInvalid, match=r"^Line 17[ :]") as caught:
+        parse_line(17, text)
+    assert why in caught.value.message
+    assert caught.value.hint
+
+
+@given(st.text(max_size=30))
+def test_any_line_is_understood_or_refused_by_number(text):
+    try:
+        assert parse_line(3, text).number == 3
+    except FlowhubError as error:
+        assert error.message.startswith("Line 3")  # noqa: PT017
