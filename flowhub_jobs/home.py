@@ -39,7 +39,7 @@ class Home:
 
     @property
     def reports(self) -> Reports:
-        return Reports(self.engine, self.node, self.clock)
+        return Reports(self.engine, self.node, self.clock, self.is_dead)
 
     @property
     def library(self) -> Library:

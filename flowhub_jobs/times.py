@@ -1,7 +1,7 @@
 """Times as a person types them, and as a screen shows them. Pure: `now` comes in as an argument."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flowhub_jobs.errors import UsageInvalid
 
@@ -66,11 +66,16 @@ def _seconds(span: re.Match[str]) -> int:
 
 
 def _next(hour: int, minute: int, now: datetime) -> datetime:
-    """Return the next local hh:mm after `now`, strictly; `astimezone` settles a daylight-saving change."""
+    """Return the next local hh:mm after `now`, strictly; one that summer time skips comes an hour later."""
     wall = now.replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
-    if wall.astimezone() <= now:
+    if _here(wall) <= now:
         wall += timedelta(days=1)
-    return wall.astimezone()
+    return _here(wall)
+
+
+def _here(wall: datetime) -> datetime:
+    # Not `wall.astimezone()`: of a time that is skipped it makes one that is an hour too early.
+    return datetime.fromtimestamp(wall.timestamp(), UTC).astimezone()
 
 
 def _rfc3339(text: str) -> datetime:

@@ -33,7 +33,7 @@ def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path
 
 def run_pip(python: Path, *arguments: str) -> None:
     """Run the environment's pip from the checkout, quietly. Raises NoEnvironment."""
-    command = [python, "-m", "pip", "--disable-pip-version-check", *arguments, "-qq"]
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments, "-qq"]
     if subprocess.run(command, cwd=TOP, check=False).returncode:
         raise NoEnvironment(f"`pip {' '.join(arguments)}` failed; what it said stands above")
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 _OF_A_JOB = {"at", "tonight", "priority", "group", "sha256", "force"}
 # All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
 _SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
+_QUOTED = re.compile(r"""[\\"'#]""")
 _HINT = "A list has one reference a line; options of `enqueue` may stand behind it."
 
 
@@ -52,7 +54,8 @@ def parse_line(number: int, text: str) -> Line:
     if not any(character in text for character in " \t\"'\\"):
         return Line(number, text, {})  # ten thousand plain references need no parser
     try:
-        return _parsed(number, shlex.split(without_comment(text)))
+        words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
+        return _parsed(number, words)
     except FlowhubError as error:
         raise at_line(number, error) from error
     except ValueError as error:
@@ -74,6 +77,14 @@ def at_line(number: int, error: FlowhubError) -> FlowhubError:
 
 
 def _parsed(number: int, words: list[str]) -> Line:
+    if words and not words[0].startswith("-"):
+        return Line(number, words[0], _said(("REF", *words[1:]))[1])
+    return Line(number, *_said(tuple(words)))
+
+
+@lru_cache(maxsize=256)  # most lines of a long list say the same behind their references
+def _said(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """Return the one reference of these words, and the options of its job."""
     from flowhub_jobs.cli.app import command
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
@@ -81,7 +92,7 @@ def _parsed(number: int, words: list[str]) -> Line:
         raise UsageInvalid("--help is nothing that is said of a job.", hint=_HINT)
     verb = command().commands["enqueue"]
     try:
-        parameters = verb.make_context("enqueue", words).params
+        parameters = verb.make_context("enqueue", list(words)).params
     except USAGE_ERROR as error:
         raise usage_invalid(error, hint="Behind a reference stand options of `enqueue`, as typed.") from error
     refs = parameters.pop("refs") or []
@@ -90,4 +101,4 @@ def _parsed(number: int, words: list[str]) -> Line:
         wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given.keys() - _OF_A_JOB))
         wrong = wrong or ("two references" if len(refs) > 1 else "options alone")
         raise UsageInvalid(f"A line takes one reference and options of its job, not {wrong}.", hint=_HINT)
-    return Line(number, refs[0], given)
+    return refs[0], given

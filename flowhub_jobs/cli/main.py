@@ -61,18 +61,16 @@ def _run(arguments: list[str]) -> int:
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
     prepare_streams()
-    status = 0
     try:
-        result = command().main(args=arguments, prog_name="flowhub", standalone_mode=False)
-        status = result if isinstance(result, int) else 0
+        # Not `command().main`: it ends a Ctrl-C without a word, and a reader who has gone with 1.
+        with command().make_context("flowhub", list(arguments)) as context:
+            status = command().invoke(context)
     except USAGE_ERROR as error:
         raise usage_invalid(error) from error
-    except typer.Abort as error:
-        raise KeyboardInterrupt from error
-    except typer.Exit as error:
-        status = int(error.exit_code)
+    except typer.Exit as error:  # --help, --version
+        status = error.exit_code
     _flush()
-    return status
+    return status if isinstance(status, int) else 0
 
 
 def _flush() -> None:

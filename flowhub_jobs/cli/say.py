@@ -39,7 +39,6 @@ def result_json(page: dict[str, Any]) -> None:
     # Escaped, so that a name that is no valid Unicode, or a terminal without UTF-8, changes nothing.
     json.dump(page, sys.stdout)
     sys.stdout.write("\n")
-    sys.stdout.flush()
 
 
 def hint(text: str, *, quiet: bool = False) -> None:

@@ -24,6 +24,7 @@ _VERBS = {
 }
 EVENTS_SHOWN = 12
 GLANCE_ROWS = 15
+NO_WORKER = "No worker is running; start one with `flowhub worker`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _local(moment: datetime) -> str:
 
 def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
     if any(job.live for job in jobs) and not desk.home.living_workers():
-        say.hint("No worker is running; start one with `flowhub worker`.")
+        say.hint(NO_WORKER)
 
 
 def print_glance(desk: Desk) -> None:

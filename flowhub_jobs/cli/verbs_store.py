@@ -46,10 +46,7 @@ def _table(rows: list[tuple[str, str, str, str, str]]) -> str:
     head = ("NAME", "MODEL", "FORMAT", "SIZE", "VERIFIED")
     if say.width_of(head, rows) <= say.columns():
         return say.table(head, rows, right=(3,))
-    upper = say.table(("NAME", "SIZE", "VERIFIED"), [(row[0], *row[3:]) for row in rows], right=(1,))
-    first, *lines = upper.split("\n")
-    below = [f"  {say.clean(row[1])}, {row[2]}" if row[1] != "-" else f"  {row[2]}" for row in rows]
-    return "\n".join([first, *(f"{line}\n{more}" for line, more in zip(lines, below, strict=True))])
+    return "\n".join(f"{say.clean(name)}\n{say.fold(', '.join(rest), '  ')}" for name, *rest in rows)
 
 
 def path(

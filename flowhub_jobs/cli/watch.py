@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
-from flowhub_jobs.cli.screens import how_it_is, progress, tell_worker
+from flowhub_jobs.cli.screens import NO_WORKER, how_it_is, progress
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.records import Job, State
 
 REFRESH_S = 0.5
 LOG_S = 1.0
-BAR = 16
+BAR_LEAST, BAR_MOST = 6, 24
 ENDED_SHOWN = 5
-_NAME_LEAST, _WORDS = 12, 26
+_NAME_LEAST, _WORDS_MOST = 12, 30
+_BESIDE = 4 + 2 + 2 + 1 + 5 + 2 + 1  # the number, the percentage, what parts the columns, and the edge
 # Eighths of a block, so that a bar moves smoothly.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
@@ -35,8 +36,12 @@ def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
         else:
             _log(read)
     except KeyboardInterrupt:
-        tell_worker(desk, read())
-        raise Interrupted("Detached; the jobs go on.", hint="`flowhub status --watch` looks again.") from None
+        raise Interrupted("Detached; the jobs go on.", hint=_after(desk, read())) from None
+
+
+def _after(desk: Desk, jobs: Sequence[Job]) -> str:
+    no_worker = any(job.live for job in jobs) and not desk.home.living_workers()
+    return NO_WORKER if no_worker else "`flowhub status --watch` looks again."
 
 
 def _draw(read: Read, until_ended: bool) -> None:
@@ -79,9 +84,8 @@ def picture(jobs: Sequence[Job], now: datetime, width: int, height: int) -> list
     shown = [*ended[-_room_for_ended(len(live), height) :], *live] if ended else live
     hidden = 0 if len(shown) <= height else len(shown) - height + 1
     shown = shown[: len(shown) - hidden]
-    name = max((len(job.ref) for job in shown), default=0)
-    name = min(name, max(_NAME_LEAST, width - (4 + 2 + 2 + BAR + 1 + 6 + 2) - _WORDS))
-    lines = [_line(job, now, name, width) for job in shown]
+    name, cells = _widths(shown, now, width)
+    lines = [say.shorten(_line(job, now, name, cells), width - 1) for job in shown]
     return [*lines, f"… and {hidden} more: `flowhub status`"] if hidden else lines
 
 
@@ -89,19 +93,30 @@ def _room_for_ended(live: int, height: int) -> int:
     return max(1, min(ENDED_SHOWN, height - live))
 
 
-def _line(job: Job, now: datetime, name: int, width: int) -> str:
+def _widths(jobs: Sequence[Job], now: datetime, width: int) -> tuple[int, int]:
+    """Return the cells of the name and of the bar: the bar gives way first, then the name."""
+    words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
+    wanted = max((len(job.ref) for job in jobs), default=0)
+    cells = min(BAR_MOST, max(BAR_LEAST, width - _BESIDE - words - wanted))
+    return min(wanted, max(_NAME_LEAST, width - _BESIDE - words - cells)), cells
+
+
+def _words(job: Job, now: datetime) -> str:
+    words = how_it_is(job, now)
+    return words if words and job.state in (State.RUNNING, State.QUEUED) else f"{job.state} {words}".rstrip()
+
+
+def _line(job: Job, now: datetime, name: int, cells: int) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
-    words = how_it_is(job, now) if job.state in (State.RUNNING, State.QUEUED) else f"{job.state} {how_it_is(job, now)}"
     ref = say.shorten(say.clean(job.ref), name)
-    text = f"{job.id:>4}  {ref:<{name}}  {bar(share)} {progress(job):>6}  {words or job.state}"
-    return say.shorten(text.rstrip(), width - 1)
+    return f"{job.id:>4}  {ref:<{name}}  {bar(share, cells)} {progress(job):>5}  {_words(job, now)}"
 
 
-def bar(share: float) -> str:
-    """Return a bar of 16 cells, `share` (0 to 1) of it full."""
-    eighths = int(min(1.0, max(0.0, share)) * BAR * 8)
+def bar(share: float, cells: int) -> str:
+    """Return a bar of so many cells, `share` (0 to 1) of it full."""
+    eighths = int(min(1.0, max(0.0, share)) * cells * 8)
     full, part = divmod(eighths, 8)
-    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(BAR, "·")
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(cells, "·")
 
 
 def _one_line(jobs: Sequence[Job]) -> str:

@@ -1,6 +1,6 @@
 """Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +20,11 @@ HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETW
 class Reports:
     """Reads jobs of one node."""
 
-    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
-        self._engine, self._node, self._clock = engine, node, clock
+    def __init__(
+        self, engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None] = lambda worker: None
+    ) -> None:
+        """`is_dead(worker)` is True where a worker is known to be gone: then its jobs have no speed."""
+        self._engine, self._node, self._clock, self._is_dead = engine, node, clock, is_dead
 
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
@@ -141,7 +144,8 @@ class Reports:
             reason = waiting_reason(
                 row["wait_reason"], row["not_before"], self._clock.now_us(), slots_taken=slots_taken
             )
-        rate = row["rate_bps"] if state is State.RUNNING else None
+        at_work = state is State.RUNNING and self._is_dead(row["lease_worker"]) is not True
+        rate = row["rate_bps"] if at_work else None
         return Job(
             id=row["id"],
             ref=row["ref"],

@@ -74,8 +74,8 @@ def test_the_number_of_connections_grows_by_itself_where_each_is_slow(origin, tm
 
 
 def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origin, tmp_path, four_connections):
-    model = gguf_pattern(20 * MIB, seed=3)
-    origin.limit(per_connection_bps=25e6)
+    model = gguf_pattern(52 * MIB, seed=3)
+    origin.limit(per_connection_bps=60e6)
     shared = Shared(Hosts(cap=2), Bucket())
     got = run(pinned(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert got.content() == model.read()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from origin_content import Bytes
@@ -34,6 +35,8 @@ from flowhub_jobs.records import ArtifactFile
 from flowhub_jobs.transfer import board, committer, digest, hasher, journal
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import Past
+from flowhub_jobs.transfer.journal import Journal
+from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.terms import Control, Stopped
 
 MIB = 1 << 20
@@ -373,6 +376,59 @@ def test_a_journal_that_was_written_anew_in_mid_run_says_the_same(origin, model,
     assert got.notes == []
 
 
+# What is on the disk -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["appended", "written anew"])
+def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, tmp_path, monkeypatch, anew):
+    """While a sync runs, more comes; the journal must not speak of that yet. One connection writes in order."""
+    synced, told = [0], []
+    sync, commit, rewrite = PartFile.sync, Journal.commit, Journal.rewrite
+
+    def slow_sync(part):
+        size = part.size
+        sync(part)
+        origin.wait_for(lambda: part.size > size or size == MODEL.size)
+        synced.append(size)
+
+    def then_compare(write):
+        def written(log, said):
+            write(log, said)
+            told.append((kept_in(tmp_path), synced[-1]))
+
+        return written
+
+    monkeypatch.setattr(PartFile, "sync", slow_sync)
+    monkeypatch.setattr(Journal, "commit", then_compare(commit))
+    monkeypatch.setattr(Journal, "rewrite", then_compare(rewrite))
+    monkeypatch.setattr(Journal, "is_long", anew)
+    origin.limit(total_bps=10e6)
+    run(model, tmp_path, terms=quick(connections_per_host=1))
+    assert len(told) > 3
+    assert all(said <= there for said, there in told)
+    assert told[-1] == (MODEL.size, MODEL.size)
+
+
+def test_no_more_than_64_mib_wait_to_be_synced():
+    class Room(threading.Condition):
+        """Whoever waits for room gets it; that it was waited for is counted."""
+
+        waits = 0
+
+        def wait(self, timeout=None):
+            self.waits += 1
+            full.unsynced = 0
+            return True
+
+    assert committer.UNSYNCED_MAX == 64 * MIB
+    full = SimpleNamespace(changed=Room(), files=[], over=False, unsynced=64 * MIB - 9)
+    gate = committer.Committer(full, None, "job", Control())
+    gate.admit(9)
+    assert full.changed.waits == 0
+    gate.admit(10)
+    assert full.changed.waits == 1
+
+
 # A folder ------------------------------------------------------------------------------------------------------------
 
 
@@ -446,8 +502,11 @@ def test_a_pinned_file_that_is_now_shorter_than_what_is_kept_says_both_sizes(ori
 
 def test_a_catalog_that_pins_the_new_version_gets_the_new_version(origin, model, tmp_path):
     partial = stopped_after(HALF, model, tmp_path, origin)
-    artifact = pinned(origin.serve("m.gguf", OTHER), OTHER)
-    assert run(artifact, partial).content() == OTHER.read()
+    artifact, since = pinned(origin.serve("m.gguf", OTHER), OTHER), Fetched(origin)
+    got = run(artifact, partial)
+    assert got.content() == OTHER.read()
+    assert since.bytes == OTHER.size
+    assert got.notes == [], "it was known beforehand"
 
 
 def test_a_pinned_file_goes_on_from_another_address(origin, model, tmp_path):
@@ -545,6 +604,20 @@ def test_a_run_whose_lease_is_lost_says_no_last_words_when_it_is_stopped(origin,
         running.stop()
     assert everything_in(tmp_path) == before
     assert not journal.load(tmp_path).clean
+
+
+def test_a_run_whose_lease_is_lost_does_not_commit_what_it_had_written(origin, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(committer, "PERIOD_S", 3600)
+    monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
+    lease = Lease()
+    origin.break_with(Stall(after=HALF), path="/m.gguf")
+    with Running(model, tmp_path, control=Control(lease.check)) as running:
+        part = tmp_path / "files" / "m.gguf"
+        origin.wait_for(lambda: part.exists() and part.stat().st_size == HALF)
+        running.run.wait_to_see(2)
+        lease.lost = True
+        running.stop()
+    assert kept_in(tmp_path) == 0
 
 
 # Errors --------------------------------------------------------------------------------------------------------------

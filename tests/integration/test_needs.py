@@ -5,45 +5,50 @@ import subprocess
 import sys
 from pathlib import Path
 
+TESTS = Path(__file__).parents[1]
+FILES = {
+    "conftest.py": "from support.needs import pytest_make_collect_report, pytest_runtest_makereport",
+    "test_whole.py": "import pytest\npytest.skip('needs a tool for the file', allow_module_level=True)",
+    "test_each.py": """
 import pytest
 
-CONFTEST = "from support.needs import pytest_make_collect_report, pytest_runtest_makereport\n"
-TESTS = Path(__file__).parents[1]
+def test_called(): pytest.skip('needs a tool in the test')
+
+@pytest.mark.skipif(True, reason='needs a tool by its mark')
+def test_marked(): ...
+
+def test_other(): pytest.skip('macOS alone has this')
+
+@pytest.mark.xfail(reason='needs a fix')
+def test_expected(): assert False
+""",
+}
+ALONE = ["-p", "no:cacheprovider", "-rsxfE", "--continue-on-collection-errors"]
 
 
-def run(folder: Path, test: str, *, ci: bool) -> subprocess.CompletedProcess[str]:
-    """Run pytest on one test file of its own, with the hooks of `support.needs`."""
-    (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "test_it.py").write_text(f"import pytest\n{test}\n")
-    environ = {name: value for name, value in os.environ.items() if name != "CI"} | {"PYTHONPATH": str(TESTS)}
-    command = [sys.executable, "-m", "pytest", "-rsfE", "-p", "no:cacheprovider", f"--rootdir={folder}", str(folder)]
-    return subprocess.run(
-        command, cwd=folder, env=environ | ({"CI": "true"} if ci else {}), capture_output=True, text=True, check=False
-    )
+def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on tests of its own that are skipped, with the hooks of `support.needs` and no other plugin."""
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    kept = {name: value for name, value in os.environ.items() if name != "CI"}
+    kept |= {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ}
+    command = [sys.executable, "-m", "pytest", *ALONE, f"--rootdir={folder}", str(folder)]
+    return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "test",
-    [
-        "def test_it(): pytest.skip('needs tmux')",
-        "@pytest.mark.skipif(True, reason='needs tmux')\ndef test_it(): ...",
-        "pytest.skip('needs tmux', allow_module_level=True)",
-    ],
-)
-def test_a_skip_for_want_of_a_tool_fails_in_ci_alone(tmp_path, test):
-    at_home, in_ci = run(tmp_path, test, ci=False), run(tmp_path, test, ci=True)
-    assert at_home.returncode in (0, 5), at_home.stdout  # 5: a module that was skipped whole has no tests
-    assert "needs tmux" in at_home.stdout
-    assert in_ci.returncode in (1, 2), in_ci.stdout
-    assert "CI must not skip this test: it needs tmux." in in_ci.stdout
-
-
-def test_any_other_skip_stays_one_in_ci(tmp_path):
-    result = run(tmp_path, "def test_it(): pytest.skip('macOS alone has this')", ci=True)
+def test_a_person_who_lacks_a_tool_is_told_and_goes_on(tmp_path):
+    result = run(tmp_path)
     assert result.returncode == 0, result.stdout
-    assert "1 skipped" in result.stdout
+    assert "4 skipped, 1 xfailed" in result.stdout
+    for reason in ("needs a tool in the test", "needs a tool by its mark", "needs a tool for the file"):
+        assert reason in result.stdout
 
 
-def test_an_expected_failure_stays_one_in_ci(tmp_path):
-    result = run(tmp_path, "@pytest.mark.xfail(reason='needs a fix')\ndef test_it(): assert False", ci=True)
-    assert result.returncode == 0, result.stdout
+def test_in_ci_a_skip_for_want_of_a_tool_is_a_failure_and_any_other_stays_one(tmp_path):
+    result = run(tmp_path, CI="true")
+    assert result.returncode == 1, result.stdout
+    assert (
+        "1 failed, 1 skipped, 1 xfailed, 2 errors" in result.stdout
+    )  # a mark and a file are told before the test runs
+    for reason in ("needs a tool in the test", "needs a tool by its mark", "needs a tool for the file"):
+        assert f"CI must not skip this test: it {reason}." in result.stdout

@@ -16,6 +16,8 @@ import pytest
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.worker.app import answer
+from flowhub_jobs.worker.floor import Floor
 from support.shop import Shop, shop_of
 
 PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
@@ -68,7 +70,9 @@ class Cli:
         self._capsys.readouterr()
         before = signal.getsignal(signal.SIGTERM)
         try:
-            status = run([str(argument) for argument in arguments])
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("COLUMNS", raising=False)  # which xdist sets
+                status = run([str(argument) for argument in arguments])
         finally:
             signal.signal(signal.SIGTERM, before)
         return Said(status, *self._capsys.readouterr())
@@ -115,6 +119,15 @@ def counter(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]
 def owner(shop: Shop) -> Leases:
     """Return a worker's pen, to claim and to fail jobs by hand."""
     return Leases(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
+
+
+def work(shop: Shop) -> None:
+    """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
+    floor = Floor(shop.home, 1)
+    try:
+        answer(floor)
+    finally:
+        floor.close()
 
 
 def fail(shop: Shop, number: int, error: FlowhubError) -> None:

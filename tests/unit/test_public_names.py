@@ -51,7 +51,7 @@ def test_another_name_is_an_attribute_error():
 
 
 def test_to_import_the_package_loads_nothing_heavy():
-    heavy = "pydantic, httpx, sqlalchemy, huey, alembic, psutil, typer".split(", ")
+    heavy = ["pydantic", "httpx", "sqlalchemy", "huey", "alembic", "psutil", "typer"]
     code = f"import flowhub_jobs, sys; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

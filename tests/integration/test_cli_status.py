@@ -1,0 +1,273 @@
+"""`flowhub`, `status`, `wait`: what is told of the queue, to a person and to a program; it needs no worker."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from support.cli import Cli, counter, fail, owner, process, started
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
+from flowhub_jobs.jobs.leases import FileProgress, Progress
+from flowhub_jobs.records import DigestState, Stage
+
+A = gguf(4096, 1)
+HEAVY = ["pydantic", "httpx", "alembic", "huey", "psutil", "pygments", "rich"]
+
+
+@pytest.fixture
+def cli(capsys):
+    return Cli(capsys)
+
+
+@pytest.fixture
+def shop(home, monkeypatch):
+    models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(40)]
+    with counter(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def mixed(shop):
+    """Queue six jobs and bring them into the six states, in the order of `State`."""
+    numbers = [shop.enqueue(f"m{place}", priority=10 - place) for place in range(6)]
+    pen = owner(shop)
+    failed = pen.claim()
+    pen.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
+    running = pen.claim()
+    file = FileProgress(0, 4096, 1024, None, "etag", DigestState.RUNNING)
+    pen.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
+    shop.home.ledger.pause(numbers[2])
+    shop.home.ledger.cancel(numbers[3])
+    return numbers
+
+
+# A program -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_queue_is_an_empty_list(cli, shop):
+    assert cli("status", "--json").page == {"schema": "flowhub/jobs/1", "jobs": []}
+
+
+def test_each_state_says_what_it_knows(cli, shop):
+    mixed(shop)
+    jobs = cli("status", "--json").jobs
+    assert [job["state"] for job in jobs] == ["failed", "running", "paused", "cancelled", "queued", "queued"]
+    failed, running, *_ = jobs
+    assert failed["error"]["code"] == "source_missing"
+    assert list(failed["error"]) == ["code", "message", "hint", "retryable"]
+    assert failed["finished_at"] > failed["created_at"]
+    assert (running["stage"], running["bytes_done"], running["rate_bps"], running["eta_s"]) == (
+        "download",
+        1024,
+        100,
+        31,
+    )
+    assert running["attempt"] == 1
+    assert {job["stage"] for job in jobs if job["state"] != "running"} == {None}
+
+
+def test_one_job_is_told_with_what_happened_to_it(cli, shop):
+    numbers = mixed(shop)
+    [job] = cli("status", numbers[0], "--json").jobs
+    assert [event["kind"] for event in job["events"]][0] == "queued"
+    assert list(job["events"][0]) == ["at", "kind", "text"]
+    assert "events" not in cli("status", "1-2", "--json").jobs[0]
+
+
+def test_numbers_and_ranges_are_arguments(cli, shop):
+    mixed(shop)
+    assert [job["id"] for job in cli("status", "5", "1-3", "2", "--json").jobs] == [5, 1, 2, 3]
+    assert [job["id"] for job in cli("status", "1-6", "--state", "queued", "--json").jobs] == [5, 6]
+
+
+def test_state_since_and_all_choose(cli, shop):
+    mixed(shop)
+    assert [job["id"] for job in cli("status", "--state", "failed", "--json").jobs] == [1]
+    assert [job["id"] for job in cli("status", "--state", "FAILED", "--since", "1h", "--json").jobs] == [1]
+    assert len(cli("status", "--since", "1h", "--json").jobs) == 6
+    assert cli("status", "--since", "2090-01-01T00:00:00Z", "--json").jobs == []
+
+
+def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
+    for place in range(25):
+        shop.home.ledger.cancel(shop.enqueue(f"m{place}"))
+    live = shop.enqueue("m30")
+    assert [job["id"] for job in cli("status", "--json").jobs] == [*range(6, 26), live]
+    assert len(cli("status", "--all", "--json").jobs) == 26
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x"],
+        ["0"],
+        ["3-1"],
+        ["1-"],
+        ["-1"],
+        ["1-999999"],
+        ["١"],
+        ["--state", "done"],
+        ["--since", "noon"],
+        ["--since", "999999999d"],
+    ],
+)
+def test_what_is_not_understood_is_2(cli, shop, arguments):
+    said = cli("status", *arguments, "--json")
+    assert (said.status, said.out, said.error["code"]) == (2, "", "usage")
+    assert said.error["hint"]
+
+
+def test_a_job_that_is_not_there_is_3_and_names_the_last(cli, shop):
+    shop.enqueue("m1")
+    said = cli("status", "1-3", "--json")
+    assert (said.status, said.error["code"]) == (3, "not_found")
+    assert "The last job is 1" in said.error["hint"]
+    assert cli("wait", "9", "--json").status == 3
+
+
+# A person ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, shop):
+    mixed(shop)
+    said = cli("status")
+    lines = said.out.splitlines()
+    assert len(lines) == 7
+    assert "source_missing" in lines[1]
+    assert "25 %" in lines[2]
+    assert "100 B/s, 31 s left" in lines[2]
+    assert said.err == "No worker is running; start one with `flowhub worker`.\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "Job 1: m0@q4 has failed.\n  m0.gguf is not there (status 404).\n  The file is gone"),
+        (2, "Job 2: m1@q4 is running (download).\n  Its worker is gone."),
+        (3, "Job 3: m2@q4 is paused.\n  `flowhub resume 3`"),
+        (4, "Job 4: m3@q4 was cancelled.\n  `flowhub retry 4` queues it again."),
+        (5, "Job 5: m4@q4 is queued.\n  No worker is running"),
+    ],
+)
+def test_one_job_says_first_why_it_does_not_move(cli, shop, number, words):
+    mixed(shop)
+    said = cli("status", number)
+    assert said.out.startswith(words)
+    assert "What happened" in said.out
+
+
+def test_a_job_that_is_held_says_for_how_long(cli, shop):
+    shop.enqueue("m1", not_before=32_503_680_000_000_000)
+    assert "Next try at 3000-01-01" in cli("status", 1).out
+
+
+def test_nothing_to_show_says_what_to_do(cli, shop):
+    assert "flowhub enqueue MODEL" in cli("status").err
+    assert "flowhub status --all" in cli("status", "--state", "failed").err
+
+
+def test_bare_flowhub_is_one_screen(cli, shop):
+    for place in range(40):
+        shop.enqueue(f"m{place}")
+    lines = cli().out.splitlines()
+    assert lines[0].startswith("Workers:   none running")
+    assert lines[1] == "Queue:     40 queued"
+    assert lines[2].startswith("Installed: 0 models")
+    assert "25 more" in lines[-1]
+    assert len(lines) <= 23
+    page = cli("--json").page
+    assert (len(page["jobs"]), page["workers"], page["installed"]["models"]) == (40, 0, 0)
+
+
+def test_with_a_worker_nobody_says_that_there_is_none(cli, shop, home):
+    shop.worker()
+    shop.until(shop.home.living_workers, "a worker")
+    shop.enqueue("m1", not_before=32_503_680_000_000_000)
+    assert cli("status").err == ""
+    assert cli().out.startswith("Workers:   1 running")
+
+
+def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, shop):
+    mixed(shop)
+    said = process("status")
+    assert "\x1b" not in said.out
+    assert "…" not in said.out
+
+
+# Waiting -------------------------------------------------------------------------------------------------------------
+
+
+def test_wait_on_what_has_ended_has_the_status_of_its_end(cli, shop):
+    for error in (Gated("It is gated."), DigestMismatch("It differs.")):
+        fail(shop, shop.enqueue("m1"), error)
+    shop.home.ledger.cancel(shop.enqueue("m2"))
+    assert [cli("wait", number, "--json").status for number in (1, 2, 3)] == [4, 8, 1]
+    several = cli("wait", "1-3", "--json")
+    assert (several.status, several.error["code"]) == (10, "some_failed")
+    assert cli("wait", 3, "--json").error["code"] == "cancelled"
+
+
+def test_wait_with_a_timeout_ends_with_124_and_leaves_the_jobs(cli, shop):
+    shop.enqueue("m1")
+    said = cli("wait", "--all", "--timeout", "0", "--json")
+    assert (said.status, said.error["code"]) == (124, "timeout")
+    assert cli("status", "--json").jobs[0]["state"] == "queued"
+
+
+def test_wait_for_nothing_is_done_at_once(cli, shop):
+    assert cli("wait", "--all", "--json").jobs == []
+    assert cli("wait", "--all").status == 0
+    assert cli("wait", "--group", "none").status == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["1", "--all"], ["--all", "--timeout", "soon"], ["--all", "--timeout", "-1"]]
+)
+def test_wait_wants_to_know_for_what(cli, shop, arguments):
+    assert cli("wait", *arguments, "--json").status == 2
+
+
+@pytest.mark.parametrize(("word", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_wait_and_no_job(shop, word, status):
+    shop.enqueue("m1")
+    with started("wait", "1", "--json") as waiting:
+        # It waits when it has opened the database, which its process shows by holding the file open.
+        shop.until(lambda: holds(waiting.pid, "flowhub.db"), "the wait")
+        waiting.send_signal(word)
+        out, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == status
+    assert (out, err.count("\n")) == ("", 1)
+    assert '"code": "' in err
+    assert shop.job(1).live
+
+
+def holds(pid: int, name: str) -> bool:
+    return any(file.path.endswith(name) for file in psutil.Process(pid).open_files())
+
+
+# Speed ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "1", "--json"], [], ["pause", "1"]])
+def test_what_only_reads_rows_imports_nothing_heavy(shop, arguments):
+    """`flowhub status` is asked by screens every second: it loads no model of the catalog, no client, no queue."""
+    shop.enqueue("m1")
+    code = (
+        "import sys; from flowhub_jobs.cli.main import run; status = run(sys.argv[1:]); sys.stdout.flush();"
+        f"sys.stderr.write('\\nHEAVY ' + ' '.join(name for name in {HEAVY} if name in sys.modules)); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.rsplit("HEAVY", 1)[1].split() == []
+
+
+def test_help_imports_no_database(home):
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flowhub_jobs.cli.main", "--help"], capture_output=True
+    )
+    names = {line.rsplit("|", 1)[-1].strip() for line in shown.stderr.decode().splitlines() if "|" in line}
+    assert "typer" in names
+    assert not names & {*HEAVY, "sqlalchemy", "asyncio", "sqlite3"}

@@ -1,0 +1,236 @@
+"""Screens as text: what fits where, and that nothing which comes from outside steers the terminal."""
+
+import io
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.cli.app import command
+from flowhub_jobs.cli.screens import how_it_is, progress
+from flowhub_jobs.cli.watch import bar, picture
+from flowhub_jobs.records import DigestState, HubFormat, Job, Reason, Stage, State
+
+NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)
+JOB = Job(
+    id=128,
+    ref="qwen2-5-0-5b-instruct@q4_k_m",
+    model="qwen2-5-0-5b-instruct",
+    option="q4_k_m",
+    format=HubFormat.GGUF,
+    node="n-7f3a",
+    state=State.RUNNING,
+    stage=Stage.DOWNLOAD,
+    reason=None,
+    priority=0,
+    group=None,
+    attempt=1,
+    bytes_total=9_001_752_960,
+    bytes_done=5_771_362_304,
+    bytes_fetched=5_771_362_304,
+    rate_bps=22_900_000,
+    eta_s=141,
+    not_before=None,
+    sha256_state=DigestState.RUNNING,
+    target="/llms/m.gguf",
+    files=(),
+    created_at=NOW,
+    started_at=NOW,
+    finished_at=None,
+    error=None,
+)
+FAULT = {"code": "source_missing", "message": "It is gone.", "hint": None, "retryable": False}
+
+
+def jobs(count: int, state: State, first: int = 1) -> list[Job]:
+    return [replace(JOB, id=number, state=state) for number in range(first, first + count)]
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Make stdout a terminal of so many columns."""
+
+    def of(columns: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+
+    return of
+
+
+# Words about a job ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "22.9 MB/s, 2 min 21 s left"),
+        ({"rate_bps": None, "eta_s": None}, ""),
+        ({"stage": Stage.VERIFY, "rate_bps": None, "eta_s": None}, "verify"),
+        ({"state": State.QUEUED, "reason": Reason.SLOTS}, "waits: slots"),
+        ({"state": State.QUEUED}, ""),
+        ({"state": State.FAILED, "error": FAULT}, "source_missing"),
+        ({"state": State.COMPLETED}, "9.0 GB"),
+        ({"state": State.PAUSED}, ""),
+    ],
+)
+def test_a_row_says_in_a_few_words_how_it_is(changes, words):
+    assert how_it_is(replace(JOB, **changes), NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "shown"),
+    [(None, 0, "-"), (None, 1234, "1.2 KB"), (0, 0, "100 %"), (1000, 999, "99 %"), (5, 5, "100 %")],
+)
+def test_progress_is_never_rounded_up_to_all(total, done, shown):
+    assert progress(replace(JOB, bytes_total=total, bytes_done=done)) == shown
+
+
+# The live view -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [-1, 0, 0.001, 0.5, 0.999, 1, 2])
+def test_a_bar_is_always_as_wide(share):
+    assert len(bar(share, 9)) == 9
+    assert (bar(share, 9) == "█" * 9) == (share >= 1)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_of_the_picture_reaches_the_edge(width):
+    many = [*jobs(3, State.RUNNING), *jobs(3, State.QUEUED, 4), replace(JOB, state=State.FAILED, error=FAULT)]
+    assert max(len(line) for line in picture(many, NOW, width, 40)) < width
+
+
+def test_at_eighty_columns_nothing_of_a_running_job_is_cut():
+    [line] = picture([JOB], NOW, 80, 24)
+    assert JOB.ref in line
+    assert line.endswith("22.9 MB/s, 2 min 21 s left")
+
+
+@pytest.mark.parametrize("height", [5, 10, 23])
+def test_the_picture_is_never_higher_than_the_screen_and_counts_what_it_leaves_out(height):
+    many = [*jobs(20, State.COMPLETED), *jobs(30, State.QUEUED, 30), *jobs(2, State.RUNNING, 70)]
+    lines = picture(many, NOW, 80, height)
+    assert len(lines) == height
+    assert "flowhub status" in lines[-1]
+    assert any(line.split()[0] == "70" for line in lines)
+
+
+def test_what_runs_stands_before_what_waits_and_below_what_has_ended():
+    many = [
+        *jobs(1, State.QUEUED, 1),
+        *jobs(1, State.PAUSED, 2),
+        *jobs(1, State.RUNNING, 3),
+        *jobs(9, State.COMPLETED, 4),
+    ]
+    numbers = [int(line.split()[0]) for line in picture(many, NOW, 80, 24)]
+    assert numbers == [8, 9, 10, 11, 12, 3, 1, 2]
+
+
+# Tables and prose ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_table_is_no_wider_than_the_screen_and_only_one_column_gives_way(screen, columns):
+    screen(columns)
+    lines = say.table(
+        ("JOB", "MODEL", "STATE"), [("1", "x" * 70, "queued"), ("12", "y", "running")], right=(0,), give=1
+    )
+    first, *_ = lines.split("\n")
+    assert first.startswith("JOB  MODEL")
+    assert all(len(line) <= columns for line in lines.split("\n"))
+    assert "queued" in lines
+    assert ("…" in lines) == (columns < 85)
+
+
+def test_a_folded_table_cuts_nothing(screen):
+    screen(60)
+    why = "needs 5 GiB of memory, this machine has 23.5 GiB, of which 3 are free at the moment"
+    lines = say.folded_table(("OPTION", "SIZE", "WHY"), [("q4_k_m", "5.0 GB", why), ("q8_0", "8.7 GB", "fits")])
+    assert max(map(len, lines.split("\n"))) <= 60
+    assert " ".join(word for word in lines.split() if word in why.split()) == why
+    assert lines.split("\n")[-1].startswith("q8_0")
+
+
+def test_into_a_pipe_nothing_is_cut(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "__stdout__", io.StringIO())
+    assert "x" * 500 in say.table(("A", "B"), [("x" * 500, "y")])
+    assert say.fold("word " * 200).count("\n") == 0
+
+
+def test_prose_is_folded_between_words_and_a_digest_stays_whole(screen):
+    screen(40)
+    digest = "ab" * 32
+    lines = say.fold(f"what came has {digest}, which is another", "  ", "    ").split("\n")
+    assert f"    {digest}," in lines
+    assert lines[0] == "  what came has"
+
+
+@pytest.mark.parametrize("bad", ["\x1b[31m", "\x07", "\n", "\u202e", "\u200b", "\x9b", "\udcff", "\u2028"])
+def test_what_would_steer_a_terminal_is_shown_as_a_question_mark(bad):
+    assert say.clean(f"a{bad}b").startswith("a?")
+    assert not set(say.clean(bad)) & {"\x1b", "\x07", "\n", "\x9b"}
+    assert say.clean(f"a{bad}b") in say.table(("NAME",), [(f"a{bad}b",)])
+
+
+def test_names_of_any_script_are_shown_as_they_are():
+    assert say.clean("模型-Größe-μ.gguf") == "模型-Größe-μ.gguf"
+
+
+@pytest.mark.parametrize(("environ", "painted"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_is_for_terminals_and_no_color_is_heard(monkeypatch, environ, painted):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert (say.paint("text", "31") != "text") == painted
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert say.paint("text", "31") == "text"
+
+
+def test_a_terminal_without_utf8_gets_signs_that_it_has(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    say.prepare_streams()
+    say.result(f"{bar(0.53, 16)} Größe… 模型")
+    assert written.getvalue() == b"#########....... Gr??e. ??\n"
+
+
+# The help ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_verb_has_a_first_sentence_that_fits_its_line():
+    for name, verb in command().commands.items():
+        first = verb.help.split("\n\n")[0].replace("\n", " ").strip()
+        assert first.endswith("."), name
+        assert len(first) < 60, (name, len(first))
+        assert verb.get_short_help_str(limit=68) == first, name
+
+
+def test_each_option_says_what_it_does():
+    for name, verb in command().commands.items():
+        for parameter in verb.params:
+            assert getattr(parameter, "help", None), (name, parameter.name)
+
+
+def test_the_verbs_are_those_of_this_version():
+    verbs = [
+        "enqueue",
+        "status",
+        "wait",
+        "cancel",
+        "pause",
+        "resume",
+        "retry",
+        "worker",
+        "list",
+        "show",
+        "path",
+        "rm",
+        "device",
+        "help",
+    ]
+    assert list(command().commands) == verbs
