@@ -8,14 +8,14 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.transfer.board import Board, FileState
+from flowhub_jobs.transfer.board import COMMIT_AT, Board
+from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.journal import Journal, Record, file_entry
 from flowhub_jobs.transfer.partial import PartFile, disk_errors
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25
-GROUP = 32 * MIB
 UNSYNCED_MAX = 64 * MIB
 
 
@@ -43,7 +43,7 @@ class Committer(threading.Thread):
         try:
             while True:
                 with board.changed:
-                    board.changed.wait_for(lambda: board.over or board.unsynced >= GROUP, PERIOD_S)
+                    board.changed.wait_for(lambda: board.over or board.unsynced >= COMMIT_AT, PERIOD_S)
                     if board.over:
                         return
                 self.commit()

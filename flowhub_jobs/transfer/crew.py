@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, TooSlow, WrongRange
 from flowhub_jobs.transfer.asked import origin_asked
-from flowhub_jobs.transfer.board import WHOLE, Board, Task
+from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.connection import Reply, Web
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+from flowhub_jobs.transfer.files import WHOLE, Task
 from flowhub_jobs.transfer.headers import read_answer
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket

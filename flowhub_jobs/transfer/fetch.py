@@ -17,10 +17,11 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.asked import check_source
-from flowhub_jobs.transfer.board import Board, FileState
+from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.crew import Crew
+from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket

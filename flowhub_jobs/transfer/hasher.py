@@ -10,8 +10,9 @@ import threading
 
 from flowhub_jobs.errors import DigestMismatch, FlowhubError
 from flowhub_jobs.records import FileDigest
-from flowhub_jobs.transfer.board import Board, Check, FileState
+from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Sha256, git_sha1
+from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
 
@@ -38,7 +39,7 @@ class Hasher(threading.Thread):
             while not (work := self._work()):
                 if board.over:
                     return False
-                board.changed.wait()
+                board.fresh.wait()
         state, check = work
         if check is not None:
             self._check(state, check)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from flowhub_jobs.errors import StorageFailed, StoreOffline
 from flowhub_jobs.records import ArtifactFile
-from flowhub_jobs.transfer.board import Board, Check, FileState
+from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Sha256, can_save
+from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, load
 from flowhub_jobs.transfer.partial import PartFile, disk_errors, generation_of, part_path
 from flowhub_jobs.transfer.plan import Ranges, piece_size

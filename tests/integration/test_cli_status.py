@@ -72,7 +72,7 @@ def test_each_state_says_what_it_knows(cli, shop):
 def test_one_job_is_told_with_what_happened_to_it(cli, shop):
     numbers = mixed(shop)
     [job] = cli("status", numbers[0], "--json").jobs
-    assert [event["kind"] for event in job["events"]][0] == "queued"
+    assert job["events"][0]["kind"] == "queued"
     assert list(job["events"][0]) == ["at", "kind", "text"]
     assert "events" not in cli("status", "1-2", "--json").jobs[0]
 
@@ -108,7 +108,7 @@ def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
         ["1-"],
         ["-1"],
         ["1-999999"],
-        ["١"],
+        ["\u0661"],
         ["--state", "done"],
         ["--since", "noon"],
         ["--since", "999999999d"],

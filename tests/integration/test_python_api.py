@@ -56,7 +56,7 @@ def offer(home, tmp_path, monkeypatch):
 
 def names_in(folder: Path) -> list[str]:
     return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".store-id" != path.name
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".store-id"
     )
 
 

@@ -1,0 +1,103 @@
+"""Holds an answer against what is known of a file, before a byte of it is written. The board's lock is held throughout.
+
+Two versions never mix in one file: what is kept goes on only with an answer of the same identity, the strongest that
+both have (DESIGN, section 6): the digest, else the Hub's commit and path, else a strong ETag.
+"""
+
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
+from flowhub_jobs.transfer.files import WHOLE, FileState, Task
+from flowhub_jobs.transfer.headers import Answer, HubWord
+from flowhub_jobs.transfer.plan import piece_size
+
+RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
+
+
+def check_hub_word(state: FileState, hub: HubWord) -> None:
+    """Raise DigestMismatch or SizeMismatch where the Hub contradicts the catalog; else take its digests over."""
+    said = hub.sha256
+    if said and state.file.sha256 and said != state.file.sha256:
+        raise DigestMismatch(
+            f"{state.file.path}: the source disagrees with the catalog, which pins sha256 {state.file.sha256}; "
+            f"the source has {said}.",
+            hint="The file was replaced at its source, or the catalog's entry is wrong: update the catalog.",
+        )
+    check_size(state, hub.size)
+    state.expected = state.file.sha256 or said
+    state.git_sha1 = state.file.git_sha1 or hub.git_sha1
+
+
+def check_size(state: FileState, total: int | None) -> None:
+    if total is not None and state.file.size is not None and total != state.file.size:
+        raise SizeMismatch(
+            f"{state.file.path}: the catalog says {state.file.size} bytes, the source has {total} bytes."
+        )
+
+
+def is_another_version(state: FileState, answer: Answer, hub: HubWord | None) -> bool:
+    """Return whether the answer's content is another one than that of the bytes kept."""
+    total = _total(answer, hub)
+    resized = total is not None and state.size is not None and total != state.size
+    return bool(state.record.kept.total) and (resized or _identity(state, answer, hub) != state.record.identity)
+
+
+def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
+    """Take over what the answer tells of the file, and set the task to what its body is.
+
+    Raises WrongRange for an end that is none, SourceChanged where the file must be asked for in one go.
+    """
+    state, total = task.state, _total(answer, hub)
+    if answer.end == answer.start and total != answer.start:
+        raise WrongRange(f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}.")
+    in_one_go = state.keyless
+    _learn(state, answer, total, _identity(state, answer, hub), location)
+    if answer.whole:
+        _take_whole(task, total)
+    elif answer.end is not None:
+        task.end = min(task.end, answer.end)
+    if state.keyless and task.end < (WHOLE if total is None else total):
+        if in_one_go:  # asked for, and not given: that would be asked for ever
+            raise WrongRange(f"{state.file.path} comes only in parts, and nothing tells its versions apart.")
+        raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
+
+
+def _total(answer: Answer, hub: HubWord | None) -> int | None:
+    return hub.size if hub and hub.size is not None else answer.total
+
+
+def _learn(state: FileState, answer: Answer, total: int | None, identity: str | None, location: str | None) -> None:
+    record = state.record
+    if total is not None and record.size is None:
+        record.size = total
+    record.piece = record.piece or piece_size(record.size)
+    record.identity = identity
+    state.single = state.single or answer.whole
+    state.keyless = identity is None
+    state.bound, state.dirty = True, True
+    if location is not None:
+        state.location = location
+
+
+def _take_whole(task: Task, total: int | None) -> None:
+    """A 200 to a range: the kept front is skipped over, not written again; what is behind a gap comes anew."""
+    state = task.state
+    state.record.kept.remove(task.start, WHOLE)
+    size = state.size if total is None else total
+    task.end = WHOLE if size is None else size
+
+
+def _identity(state: FileState, answer: Answer, hub: HubWord | None) -> str | None:
+    """Return what binds the answer's bytes to one content, the strongest first; None if nothing does."""
+    known = state.record.identity
+    if answer.end == answer.start:
+        return known  # no byte comes
+    if state.expected is not None:
+        return f"sha256:{state.expected}"
+    if state.git_sha1 is not None:
+        return f"git:{state.git_sha1}"
+    if hub is not None and hub.commit is not None:
+        return f"commit:{hub.commit}/{state.file.path}"
+    if state.location is not None and known is not None and known.startswith("commit:"):
+        return known  # asked at the CDN, where the Hub's word led; its own ETag is worth nothing
+    if state.restarts > RESTARTS_MAX or answer.etag is None:
+        return None  # an ETag that changes with every answer binds nothing either
+    return f"etag:{answer.etag}"

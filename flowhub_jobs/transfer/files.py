@@ -1,0 +1,85 @@
+"""What is known of one file of a running transfer, and of one range on its way. The board's lock guards both."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from flowhub_jobs.records import ArtifactFile, FileDigest
+from flowhub_jobs.transfer.digest import Sha256
+from flowhub_jobs.transfer.journal import FileRecord
+from flowhub_jobs.transfer.partial import PartFile
+
+WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
+
+
+@dataclass(slots=True)
+class Check:
+    """A piece that a crashed run left: from `before`, its bytes must lead to the digest state `after`."""
+
+    start: int
+    end: int
+    before: str | None
+    after: str
+    tries: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class FileState:
+    """One file of a running transfer."""
+
+    number: int
+    file: ArtifactFile
+    record: FileRecord
+    expected: str | None  # sha256: the catalog's, else what the Hub says
+    git_sha1: str | None  # likewise, of a small file that has no sha256
+    part: PartFile | None = None
+    tasks: "list[Task]" = field(default_factory=list)
+    bound: bool = False  # an answer of this run has told what the content is
+    single: bool = False  # its source knows no ranges: one connection, from the front
+    keyless: bool = False  # nothing binds one answer to the next: all in one answer, or from the start
+    location: str | None = None  # where the last redirect led
+    glanced: bool = False  # its first bytes were of its format
+    digest: Sha256 = field(default_factory=Sha256)
+    handed: "deque[tuple[int, bytes]]" = field(default_factory=deque)  # bytes that wait in memory for the hasher
+    handed_to: int = 0  # where the last of them ends
+    checks: "deque[Check]" = field(default_factory=deque)
+    best: int = 0  # the most bytes that were ever kept of it
+    mismatches: int = 0
+    restarts: int = 0
+    verified: FileDigest | None = None
+    dirty: bool = True
+    epoch: int = 0  # how often its digest was begun anew
+    new_states: dict[int, str] = field(default_factory=dict)
+    committed: int = 0  # bytes that the journal has
+
+    @property
+    def size(self) -> int | None:
+        return self.record.size
+
+    @property
+    def kept_whole(self) -> bool:
+        return self.size is not None and self.record.kept.total == self.size
+
+    @property
+    def pinned(self) -> bool:
+        return self.file.sha256 is not None
+
+    @property
+    def if_range(self) -> str | None:
+        """The strong ETag that the kept bytes belong to, where nothing better binds them."""
+        identity = self.record.identity or ""
+        return identity.removeprefix("etag:") if identity.startswith("etag:") and self.record.kept.total else None
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A range on its way. `at` is the next byte to keep."""
+
+    state: FileState
+    start: int
+    end: int
+    part: PartFile
+    at: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    head: bytes = b""
+    got: int = 0
