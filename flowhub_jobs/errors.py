@@ -233,7 +233,7 @@ class SourceChanged(SourceError):
 class SourceMissing(SourceError):
     code = "source_missing"
     retryable = False
-    default_hint = "The file is gone or has moved; `flowhub show` lists the model's other variants."
+    default_hint = "The file is gone or has moved: look for it at its source, or take another variant of the model."
 
 
 class SourceRefused(SourceError):

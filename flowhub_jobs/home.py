@@ -56,10 +56,21 @@ class Home:
         return lock_is_free(self.settings.locks / f"{worker}.lock")
 
     def take_back_orphans(self) -> list[int]:
-        """Queue again the jobs whose worker is gone; return their numbers."""
-        from flowhub_jobs.jobs.leases import rescue  # screens do without
+        """Take back the jobs whose worker is gone, and do what was wished of them; return their numbers."""
+        from flowhub_jobs.jobs.rescue import rescue  # screens do without
 
-        return rescue(self.engine, self.node, self.clock, self.is_dead)
+        taken = rescue(self.engine, self.node, self.clock, self.is_dead)
+        for job, wish in taken.items():
+            if wish == "purge":
+                self.purge(job)
+        return list(taken)
+
+    def purge(self, job: int) -> None:
+        """Drop what was kept of a job that has ended."""
+        from flowhub_jobs.store.install import clean_up
+
+        clean_up(self.store.partial_of(self.ledger.artifact(job), self.node))
+        self.ledger.purged(job)
 
     def living_workers(self) -> int:
         return sum(self.is_dead(worker) is False for worker in self.reports.workers())

@@ -112,7 +112,11 @@ class Artifact:
 
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name (CONTRACT, Store)."""
-        return f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"
+        whole = f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"
+        # A name holds 200 bytes: what is too long keeps its end, which says what it is.
+        return (
+            whole if len(whole.encode()) <= 200 else f"{self.key}-" + self.name.encode()[-180:].decode(errors="ignore")
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -232,3 +236,8 @@ def micros(time: datetime) -> int:
 def rfc3339(time: datetime) -> str:
     """Return a UTC time as the contract writes it: `2026-11-22T23:00:00.123456Z`."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def git_sha1(size: int) -> "hashlib._Hash":
+    """Return a running git blob id of a file of `size` bytes: what the Hub publishes for small files."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

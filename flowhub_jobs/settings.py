@@ -99,8 +99,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
         found[name] = _tokens(value, path) if name == "tokens" else _converted(name, known[name], value, str(path))
-    if "store" in found:
+    if "store" in found:  # relative means beside the file
         found["store"] = path.parent / _expanded("store", found["store"])
+    if "catalog" in found and "://" not in found["catalog"]:
+        found["catalog"] = str(path.parent / _expanded("catalog", found["catalog"]))
     return found
 
 

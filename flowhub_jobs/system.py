@@ -108,7 +108,19 @@ def rename_new(source: Path, target: Path) -> None:
         target.mkdir()
         source.rename(target)
     else:
+        _link_new(source, target)
+
+
+def _link_new(source: Path, target: Path) -> None:
+    try:
         os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            raise
+        # No hard links either, as on exFAT: an empty file claims the name, and is replaced in one step.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        source.replace(target)
+    else:
         source.unlink()
 
 

@@ -102,8 +102,9 @@ Index(
     jobs.c.state,
     sqlite_where=text(LIVE),
 )
-Index("ix_jobs_artifact", jobs.c.node, jobs.c.artifact_key, jobs.c.id)
-Index("ix_jobs_finished", jobs.c.state, jobs.c.id)
+Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
+# Partial, so that it never passes for a way to the few jobs that live.
+Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, sqlite_where=text("finished_at IS NOT NULL"))
 
 job_files = Table(
     "job_files",

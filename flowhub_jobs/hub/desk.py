@@ -130,18 +130,12 @@ class Desk:
         """Cancel a job; `purge` drops its partial, too."""
         ledger = self.home.ledger
         if purge and self.home.reports.state_of([job]).get(job) is State.FAILED:
-            self._purge(job)  # it has ended, but what was kept waits for `retry`
+            self.home.purge(job)  # it has ended, but what was kept waits for `retry`
             return State.FAILED
         state = ledger.cancel(job, purge=purge)
         if purge and state is State.CANCELLED:
-            self._purge(job)
+            self.home.purge(job)
         return state
-
-    def _purge(self, job: int) -> None:
-        from flowhub_jobs.store.install import clean_up
-
-        clean_up(self.home.store.partial_of(self.home.ledger.artifact(job), self.home.node))
-        self.home.ledger.purged(job)
 
     def again(self, job: int, verb: str) -> State:
         """`resume` or `retry` a job, and ring for it."""

@@ -74,7 +74,10 @@ def _as_it_lies(artifact: Artifact, there: Path) -> Path:
     from flowhub_jobs.store.adopt import adoptable
 
     if adoptable(artifact, there, lambda: None) is None:
-        raise NameTaken(f"{there} is there already, and is not what {artifact.ref} is; it is never replaced.")
+        raise NameTaken(
+            f"{there} is there already, and is not what {artifact.ref} is; it is never replaced.",
+            hint="Move or remove it, then call again.",
+        )
     return there
 
 

@@ -1,1 +1,1 @@
-"""The jobs: states (pure), what a person asks (ledger), what a worker writes (leases), what screens read (reports)."""
+"""The jobs: states (pure), a person's pen (ledger), the workers' (leases, rescue), and what screens read (reports)."""

@@ -1,4 +1,4 @@
-"""What a worker writes: claim, renew, progress, the ends of an attempt, and the rescue of jobs without a living owner.
+"""What a worker writes of its own jobs: claim, renew, progress, the ends of an attempt.
 
 Every write of a run names its lease's token. No row changed means that the lease is gone: LeaseLost, and the run
 stops and renames nothing.
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, job_files, jobs, workers
-from flowhub_jobs.errors import FlowhubError, InternalError, WorkerLost
+from flowhub_jobs.errors import FlowhubError, InternalError
 from flowhub_jobs.jobs.ledger import CALM, note
 from flowhub_jobs.jobs.states import STAGE_NUMBER, rescued_state
 from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage, State
@@ -239,12 +239,13 @@ class Leases:
         with writing(self._engine) as tx:
             self._end(tx, lease, changes, "waits", text)
 
-    def hand_back(self, lease: Lease) -> None:
-        """Give the job back as it was before the claim: a graceful stop costs no attempt. A wish is obeyed."""
+    def hand_back(self, lease: Lease) -> str | None:
+        """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed."""
         with writing(self._engine) as tx:
             wish = tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
             changes = CALM | {"state": rescued_state(wish, 0, progressed=True), "attempt": jobs.c.attempt - 1}
             self._end(tx, lease, changes, "handed_back", "The worker stopped; the job was handed back.")
+        return wish
 
     def obey(self, lease: Lease, wish: str) -> None:
         state = rescued_state(wish, 0, progressed=True)
@@ -293,44 +294,3 @@ class Leases:
 FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
 # What an attempt that did not complete leaves of the digest: the next one tells.
 UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}
-
-
-def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> list[int]:
-    """Take back every running job of the node whose owner is gone; return their numbers.
-
-    `is_dead(worker)` is True where the worker's lock is free. Else the lease decides: ended, or of another boot.
-    """
-    columns = (jobs.c.id, jobs.c.lease_token, jobs.c.lease_worker, jobs.c.lease_boot, jobs.c.lease_until)
-    running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
-    with reading(engine) as tx:
-        rows = tx.execute(running).all()
-    taken = []
-    for job, token, worker, boot, until in rows:
-        orphan = is_dead(worker) or boot != boot_id() or until < clock.awake()
-        if orphan and _take_back(engine, clock, job, token, until):
-            taken.append(job)
-    return taken
-
-
-def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: float) -> bool:
-    now = clock.now_us()
-    with writing(engine) as tx:
-        # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
-        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.lease_until == until)
-        row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
-        if row is None:
-            return False
-        rescues = 0 if row.progressed else row.rescues + 1
-        state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
-        changes = CALM | FREE | UNTOLD | {"state": state, "rescues": rescues, "progressed": False}
-        changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
-        if state in (State.FAILED, State.CANCELLED):
-            changes["finished_at"] = now
-        tx.execute(sa.update(jobs).where(held).values(**changes))
-        tx.execute(sa.update(attempts).where(attempts.c.token == token).values(finished_at=now, outcome="rescued"))
-        note(tx, job, now, "rescued", "Its worker was gone; the job was taken back.")
-    return True
-
-
-def _lost(rescues: int) -> WorkerLost:
-    return WorkerLost(f"The worker died {rescues} times in a row while it ran this job, without any progress between.")

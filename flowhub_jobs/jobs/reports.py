@@ -38,7 +38,8 @@ class Reports:
     def overview(self) -> list[Job]:
         """Return all live jobs and the last 20 that ended, by number."""
         mine = jobs.c.node == self._node
-        ended = sa.select(jobs.c.id).where(mine, sa.not_(is_live)).order_by(jobs.c.id.desc()).limit(RECENT)
+        lately = (jobs.c.finished_at.desc(), jobs.c.id.desc())
+        ended = sa.select(jobs.c.id).where(mine, jobs.c.finished_at.is_not(None)).order_by(*lately).limit(RECENT)
         with reading(self._engine) as tx:
             live = self._load(tx, sa.and_(mine, is_live))
             return sorted([*live, *self._load(tx, jobs.c.id.in_(ended))], key=lambda job: job.id)

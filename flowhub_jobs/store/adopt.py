@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, git_sha1
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import files_in
 
@@ -29,11 +29,16 @@ def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) ->
 
 def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
     size = path.stat().st_size
-    if file.sha256 is None or path.is_symlink() or (file.size is not None and file.size != size):
+    if path.is_symlink() or (file.size is not None and file.size != size):
         return None
-    digest = hashlib.sha256()
+    if file.sha256 is None and file.git_sha1 is None:
+        return None  # nothing tells whether it is the one
+    sha256, git = hashlib.sha256(), git_sha1(size)
     with path.open("rb") as stream:
         while chunk := stream.read(READ):
             may_go_on()
-            digest.update(chunk)
-    return FileDigest(file.path, size, file.sha256, pinned=True) if digest.hexdigest() == file.sha256 else None
+            sha256.update(chunk)
+            if file.sha256 is None:
+                git.update(chunk)
+    same = sha256.hexdigest() == file.sha256 if file.sha256 else git.hexdigest() == file.git_sha1
+    return FileDigest(file.path, size, sha256.hexdigest(), pinned=True) if same else None

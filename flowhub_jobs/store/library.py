@@ -10,7 +10,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, nodes
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, moment
-from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import Placed
@@ -71,11 +71,25 @@ class Library:
 
     # Read ----------------------------------------------------------------------------------------------------------
 
-    def owner(self, name: str) -> str | None:
-        """Return the reference of the artifact that we installed under this name; None if it is not ours."""
+    def owner(self, name: str, *, changed_too: bool = False) -> str | None:
+        """Return the reference of the artifact that we installed under this name; None if it is not ours.
+
+        What was changed by hand since is no longer ours, unless `changed_too`; a file that was added never is.
+        """
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
-            return tx.execute(sa.select(artifacts.c.ref).where(mine)).scalar()
+            row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
+            if row is None or self._strangers(tx, row) or not (changed_too or self._is_unchanged(tx, row)):
+                return None
+            return str(row["ref"])
+
+    def _strangers(self, tx: sa.Connection, row: Any) -> set[str]:
+        """Return the files in an installed folder that we did not put there."""
+        path = self._store.root / row["name"]
+        if not path.is_dir():
+            return set()
+        known = sa.select(artifact_files.c.path).where(artifact_files.c.artifact_id == row["id"])
+        return {str(file.relative_to(path)) for file in files_in(path)} - set(tx.execute(known).scalars())
 
     def owners(self) -> dict[str, str]:
         """Return the reference of every artifact that we installed, by its name's key."""
@@ -112,10 +126,10 @@ class Library:
         """Return what lies in the store, by name, joined to what we know of it."""
         with reading(self._engine) as tx:
             mine = sa.select(artifacts).where(artifacts.c.node == self._node)
-            known = {row["name_key"]: row for row in tx.execute(mine).mappings()}
+            known = {row["name"]: row for row in tx.execute(mine).mappings()}
         found = []
         for local in self._store.models():
-            row = known.get(same_name_key(local.name))
+            row = known.get(local.name)
             model, option = (row["model"], row["option"]) if row else (None, None)
             kind = HubFormat(row["format"]) if row and row["format"] else local.format
             found.append(

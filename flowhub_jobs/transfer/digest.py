@@ -86,8 +86,3 @@ def _proves_itself(library: ctypes.CDLL) -> bool:
     answer = ctypes.create_string_buffer(32)
     library.SHA256_Final(answer, second)
     return answer.raw == hashlib.sha256(text).digest()
-
-
-def git_sha1(size: int) -> "hashlib._Hash":
-    """Return a running git blob id of a file of `size` bytes: what the Hub publishes for small files."""
-    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

@@ -9,9 +9,9 @@ to the next: one that does not match what came is given up, fetched again, and c
 import threading
 
 from flowhub_jobs.errors import DigestMismatch, FlowhubError
-from flowhub_jobs.records import FileDigest
+from flowhub_jobs.records import FileDigest, git_sha1
 from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.digest import Sha256, git_sha1
+from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB

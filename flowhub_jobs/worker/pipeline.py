@@ -76,7 +76,7 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
     """Return what lies where the artifact would go, if it is the artifact. Raises NameTaken if it is something else."""
     home, artifact = floor.home, run.claimed.artifact
     there = home.store.taken(artifact.name)
-    if there is None or home.library.owner(there.name) is not None:
+    if there is None or _owner(floor, run)(there.name) is not None:
         return None
     found = adoptable(artifact, there, run.control.check)
     if found is None:
@@ -84,6 +84,11 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
             f"{there} is there already, and is not what {artifact.ref} would install; it is never replaced."
         )
     return found
+
+
+def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
+    """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force."""
+    return lambda name: floor.home.library.owner(name, changed_too=run.claimed.forced)
 
 
 def _check_room(floor: Floor, run: Run) -> None:
@@ -118,7 +123,7 @@ def _watch(floor: Floor, run: Run, screen: Screen) -> Callable[[Seen], None]:
 def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
     home, artifact = floor.home, run.claimed.artifact
     partial = home.store.partial_of(artifact, home.node)
-    owner = home.library.owner
+    owner = _owner(floor, run)
     name = choose_name(artifact, home.store, owner)
     staged = stage(artifact, partial, fetched.parts)
     run.control.check()
@@ -143,7 +148,8 @@ def _obey(floor: Floor, run: Run, word: str) -> None:
     if word == LOST:
         return
     if word == STOP:
-        floor.leases.hand_back(run.lease)
+        if floor.leases.hand_back(run.lease) == "purge":
+            floor.home.purge(run.lease.job)
         return
     if word == "purge":
         clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))

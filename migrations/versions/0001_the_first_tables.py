@@ -63,14 +63,19 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_artifact", ["node", "artifact_key", "id"], unique=False)
+        batch_op.create_index("ix_jobs_state", ["node", "state", "id"], unique=False)
         batch_op.create_index(
             "ix_jobs_claim",
             ["node", sa.literal_column("priority DESC"), "id"],
             unique=False,
             sqlite_where=sa.text("state = 'queued'"),
         )
-        batch_op.create_index("ix_jobs_finished", ["state", "id"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_ended",
+            ["node", "finished_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_jobs_live",
             ["node", "state"],
@@ -215,11 +220,11 @@ def downgrade() -> None:
             "ix_jobs_live",
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
-        batch_op.drop_index("ix_jobs_finished")
+        batch_op.drop_index("ix_jobs_ended", sqlite_where=sa.text("finished_at IS NOT NULL"))
         batch_op.drop_index(
             "ix_jobs_claim", sqlite_where=sa.text("state = 'queued'")
         )
-        batch_op.drop_index("ix_jobs_artifact")
+        batch_op.drop_index("ix_jobs_state")
 
     op.drop_table("jobs")
     op.drop_table("controls")

@@ -18,7 +18,6 @@ from flowhub_jobs.jobs.leases import Claimed, LeaseLost
 from flowhub_jobs.jobs.states import LIVE, may_move
 from flowhub_jobs.records import State
 
-
 EACH_WRITE = st.sampled_from([name for name in WRITES if name != "say"])
 
 

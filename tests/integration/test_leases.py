@@ -13,7 +13,8 @@ from support.rooms import Rooms
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
 from flowhub_jobs.errors import WorkerLost
-from flowhub_jobs.jobs.leases import LEASE_S, LeaseLost, Leases, Progress, rescue
+from flowhub_jobs.jobs.leases import LEASE_S, LeaseLost, Leases, Progress
+from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 DAY = 86_400.0
@@ -334,7 +335,7 @@ def test_a_lease_that_is_renewed_while_somebody_looks_stays(rooms):
         rooms.owner.renew({job: lease})
         return None
 
-    assert rescue(rooms.engine, rooms.node, rooms.time.clock, renewed_meanwhile) == []
+    assert rescue(rooms.engine, rooms.node, rooms.time.clock, renewed_meanwhile) == {}
     lease.check()
     assert rooms.state(job) is State.RUNNING
 

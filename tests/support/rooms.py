@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import open_database, reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.jobs.leases import Claimed, Leases, rescue
+from flowhub_jobs.jobs.leases import Claimed, Leases
 from flowhub_jobs.jobs.ledger import Ledger, Request, Terms
 from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, HubFormat, State
 from support.turned_clock import TurnedClock
 
@@ -84,7 +85,7 @@ class Rooms:
 
     def rescue(self, *dead: str) -> list[int]:
         """Take back what has no owner; of the workers only `dead` are known to be gone."""
-        return rescue(self.engine, self.node, self.time.clock, lambda worker: worker in dead)
+        return list(rescue(self.engine, self.node, self.time.clock, lambda worker: worker in dead))
 
     def row(self, job: int) -> dict[str, Any]:
         with reading(self.engine) as tx:

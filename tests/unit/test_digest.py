@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowhub_jobs.records import git_sha1
 from flowhub_jobs.transfer import digest
-from flowhub_jobs.transfer.digest import Sha256, can_save, git_sha1
+from flowhub_jobs.transfer.digest import Sha256, can_save
 
 needs_libcrypto = pytest.mark.skipif(not can_save(), reason="needs a Python that is linked to a shared libcrypto")
 

@@ -1,0 +1,55 @@
+"""Takes back the jobs whose owner is gone: at once where its lock is free, else when its lease has ended."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import attempts, jobs
+from flowhub_jobs.errors import WorkerLost
+from flowhub_jobs.jobs.leases import FREE, UNTOLD
+from flowhub_jobs.jobs.ledger import CALM, note
+from flowhub_jobs.jobs.states import rescued_state
+from flowhub_jobs.records import State
+from flowhub_jobs.system import Clock, boot_id
+
+
+def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> dict[int, str | None]:
+    """Take back every running job of the node whose owner is gone; return their numbers, with the wish each obeyed.
+
+    `is_dead(worker)` is True where the worker's lock is free. Else the lease decides: ended, or of another boot.
+    """
+    columns = (jobs.c.id, jobs.c.lease_token, jobs.c.lease_worker, jobs.c.lease_boot, jobs.c.lease_until)
+    running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
+    with reading(engine) as tx:
+        rows = tx.execute(running).all()
+    taken: dict[int, str | None] = {}
+    for job, token, worker, boot, until in rows:
+        orphan = is_dead(worker) or boot != boot_id() or until < clock.awake()
+        if orphan:
+            taken |= _take_back(engine, clock, job, token, until)
+    return taken
+
+
+def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: float) -> dict[int, str | None]:
+    now = clock.now_us()
+    with writing(engine) as tx:
+        # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
+        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.lease_until == until)
+        row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
+        if row is None:
+            return {}
+        rescues = 0 if row.progressed else row.rescues + 1
+        state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
+        changes = CALM | FREE | UNTOLD | {"state": state, "rescues": rescues, "progressed": False}
+        changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
+        if state in (State.FAILED, State.CANCELLED):
+            changes["finished_at"] = now
+        tx.execute(sa.update(jobs).where(held).values(**changes))
+        tx.execute(sa.update(attempts).where(attempts.c.token == token).values(finished_at=now, outcome="rescued"))
+        note(tx, job, now, "rescued", "Its worker was gone; the job was taken back.")
+    return {job: row.wish}
+
+
+def _lost(rescues: int) -> WorkerLost:
+    return WorkerLost(f"The worker died {rescues} times in a row while it ran this job, without any progress between.")
