@@ -66,11 +66,13 @@ class Home:
         return list(taken)
 
     def purge(self, job: int) -> None:
-        """Drop what was kept of a job that has ended."""
+        """Drop what was kept of a job that has ended, unless another job goes on with it."""
         from flowhub_jobs.store.install import clean_up
 
-        clean_up(self.store.partial_of(self.ledger.artifact(job), self.node))
-        self.ledger.purged(job)
+        artifact = self.ledger.artifact(job)
+        if artifact.key not in self.ledger.live_jobs():
+            clean_up(self.store.partial_of(artifact, self.node))
+            self.ledger.purged(job)
 
     def living_workers(self) -> int:
         return sum(self.is_dead(worker) is False for worker in self.reports.workers())

@@ -110,6 +110,11 @@ class Artifact:
         parts = [self.model, self.option, self.folder, [(file.path, file.identity) for file in self.files]]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    @property
+    def claim(self) -> str:
+        """Return whose a name in the store is: another version of a model takes it over, another URL never does."""
+        return self.ref if self.model else self.key
+
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name (CONTRACT, Store)."""
         whole = f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"

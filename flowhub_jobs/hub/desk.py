@@ -1,6 +1,8 @@
 """What the command line and the page ask of one opened home: queue, steer, list, remove."""
 
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,9 +99,11 @@ class Desk:
     def ring(self, times: int) -> None:
         from flowhub_jobs.worker.bells import Bells
 
-        bells = Bells(self.home.settings.queue_path)
-        bells.ring(min(times, BELLS_MAX))
-        bells.close()
+        # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
+        with suppress(sqlite3.Error, OSError):
+            bells = Bells(self.home.settings.queue_path)
+            bells.ring(min(times, BELLS_MAX))
+            bells.close()
 
     def plan(self, orders: Sequence[Order]) -> list[Plan]:
         """Return what `enqueue` would do, without doing it."""
@@ -200,8 +204,8 @@ class Desk:
 
 
 def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:
-    whose = owners.get(same_name_key(artifact.name), artifact.ref)
-    return artifact.name if whose == artifact.ref else artifact.second_name()
+    whose = owners.get(same_name_key(artifact.name), artifact.claim)
+    return artifact.name if whose == artifact.claim else artifact.second_name()
 
 
 def _nearest_hint(text: str, names: Iterable[str]) -> str:

@@ -100,7 +100,7 @@ def _fetched(artifact: Artifact, store: Store, on_progress: OnProgress | None) -
             room = room_at(store.root, load_settings().disk_reserve)
             check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
             fetched = _patiently(artifact, partial, on_progress)
-            staged = stage(artifact, partial, fetched.parts)
+            staged = stage(artifact, partial, fetched.parts, fetched.inodes)
             journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
             place(staged, artifact.name, store, ours=False, may_write=lambda: None)
         clean_up(partial)

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import attempts, job_files, jobs, workers
+from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, InternalError
 from flowhub_jobs.jobs.ledger import CALM, note
 from flowhub_jobs.jobs.states import STAGE_NUMBER, rescued_state
@@ -30,7 +30,7 @@ class LeaseLost(InternalError):
     code = "lease_lost"
 
     def __init__(self, job: int) -> None:
-        super().__init__(f"The lease of job {job} is gone: another worker has it now.")
+        super().__init__(f"The lease of job {job} has ended; this worker writes nothing more.")
 
 
 class Lease:
@@ -211,11 +211,20 @@ class Leases:
         with writing(self._engine) as tx:
             self._write(tx, lease, intent=intent)
 
+    def intended(self, name: str, *, but: int) -> str | None:
+        """Return the claim of another live job that was about to give this name, and may have done so; else None."""
+        running = sa.and_(jobs.c.node == self._node, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
+        with reading(self._engine) as tx:
+            rows = tx.execute(sa.select(jobs.c.intent, jobs.c.artifact).where(running)).all()
+        return next(
+            (Artifact.from_dict(row.artifact).claim for row in rows if (row.intent or {}).get("name") == name), None
+        )
+
     def complete(self, tx: sa.Connection, lease: Lease, target: str, files: Sequence[FileDigest], text: str) -> None:
         """End the job well, inside the transaction that also writes the library's index."""
         total = sum(file.bytes for file in files)
         pinned = all(file.pinned for file in files)
-        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None, "intent": None}
+        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
         changes |= {"bytes_total": total, "bytes_done": total}
         changes["sha256_state"] = DigestState.VERIFIED if pinned else DigestState.UNPINNED
         for number, file in enumerate(files):
@@ -232,32 +241,38 @@ class Leases:
         with writing(self._engine) as tx:
             self._end(tx, lease, changes, "failed", error.message)
 
-    def wait(self, lease: Lease, until: int, reason: str, text: str, *, faults: int, cost: bool) -> None:
-        """Queue the job again for a later time; `cost` says whether the attempt counts."""
-        changes = CALM | {"state": State.QUEUED, "not_before": until, "wait_reason": reason, "wait_text": text}
-        changes |= {"faults": faults} if cost else {"faults": faults, "attempt": jobs.c.attempt - 1}
-        with writing(self._engine) as tx:
-            self._end(tx, lease, changes, "waits", text)
+    def wait(self, lease: Lease, until: int, reason: str, text: str, *, faults: int, cost: bool) -> str | None:
+        """Queue the job again for a later time; `cost` says whether the attempt counts. Return the wish it obeyed."""
+        changes = {"not_before": until, "wait_reason": reason, "wait_text": text, "faults": faults}
+        if not cost:
+            changes["attempt"] = jobs.c.attempt - 1
+        return self._let_go(lease, changes, "waits", text)
 
     def hand_back(self, lease: Lease) -> str | None:
         """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed."""
+        changes = {"attempt": jobs.c.attempt - 1}
+        return self._let_go(lease, changes, "handed_back", "The worker stopped; the job was handed back.")
+
+    def obey(self, lease: Lease) -> str | None:
+        """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
+        return self._let_go(lease, {}, "handed_back", "The wish was taken back; the job was handed back.")
+
+    def _let_go(self, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> str | None:
+        """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
         with writing(self._engine) as tx:
             wish = tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
-            changes = CALM | {"state": rescued_state(wish, 0, progressed=True), "attempt": jobs.c.attempt - 1}
-            self._end(tx, lease, changes, "handed_back", "The worker stopped; the job was handed back.")
+            if wish is not None:
+                state = rescued_state(wish, 0, progressed=True)
+                given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
+                self._end(tx, lease, CALM | {"state": state} | given_back, state, f"{state.capitalize()} by request.")
+            else:
+                self._end(tx, lease, CALM | {"state": State.QUEUED} | changes, outcome, text)
         return wish
-
-    def obey(self, lease: Lease, wish: str) -> None:
-        state = rescued_state(wish, 0, progressed=True)
-        with writing(self._engine) as tx:
-            changes = CALM | {"state": state}
-            if wish == "purge":
-                changes["bytes_done"] = 0
-            self._end(tx, lease, changes, str(state), f"{state.capitalize()} by request.")
 
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
+        changes |= {"intent": None}  # it speaks of a run that was cut short; this one was not
         self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
         tx.execute(sa.update(attempts).where(attempts.c.token == lease.token).values(finished_at=now, outcome=outcome))
         note(tx, lease.job, now, outcome, text)

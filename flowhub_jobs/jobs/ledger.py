@@ -165,7 +165,14 @@ class Ledger:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
         # The person's own time stays while it is ahead; what earlier attempts waited for is over.
         own = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
-        fresh: dict[str, Any] = {"state": State.QUEUED, "finished_at": None, "error": None, "faults": 0, "rescues": 0}
+        fresh: dict[str, Any] = {
+            "intent": None,
+            "state": State.QUEUED,
+            "finished_at": None,
+            "error": None,
+            "faults": 0,
+            "rescues": 0,
+        }
         fresh |= {"sha256_state": DigestState.PENDING, "not_before": sa.case((own, jobs.c.not_before), else_=None)}
         fresh |= {"wait_reason": sa.case((own, Reason.AT), else_=None), "wait_text": None}
         with writing(self._engine) as tx:

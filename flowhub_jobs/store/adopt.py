@@ -28,8 +28,10 @@ def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) ->
 
 
 def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
+    if path.is_symlink() or not path.is_file():
+        return None  # a link, a pipe: nothing to read from
     size = path.stat().st_size
-    if path.is_symlink() or (file.size is not None and file.size != size):
+    if file.size is not None and file.size != size:
         return None
     if file.sha256 is None and file.git_sha1 is None:
         return None  # nothing tells whether it is the one

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.errors import NameTaken, StorageFailed
 from flowhub_jobs.records import Artifact, FileDigest
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.system import rename_new, swap, sync_path
 
-Owner = Callable[[str], str | None]  # from a name in the store to the `<model>@<option>` that we installed there
+Owner = Callable[[str], str | None]  # from a name in the store to the claim (records.Artifact) that it was installed by
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,15 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
         whose = owner(there.name)
         if whose is None:
             raise NameTaken(f"{there} is there already and is not flowhub's; it is never replaced.")
-        if whose == artifact.ref:
+        if whose == artifact.claim:
             return there.name
     raise NameTaken(f"Both {artifact.name} and {artifact.second_name()} are names of other models in the store.")
 
 
 def intent(name: str, staged: Path, files: Sequence[FileDigest]) -> dict[str, Any]:
     """Return what is written down before the rename."""
-    there = staged.stat()
     described = [[file.path, file.bytes, file.sha256, file.pinned] for file in files]
-    return {"name": name, "inode": [there.st_dev, there.st_ino], "files": described}
+    return {"name": name, "is": _stamp(staged), "files": described}
 
 
 def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None:
@@ -60,16 +59,28 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
         return None
     path = store.path_of(intent["name"])
     try:
-        there = path.lstat()
+        same = _stamp(path) == intent["is"]
     except OSError:
         return None
-    if [there.st_dev, there.st_ino] != intent["inode"]:
+    if not same:
         return None
     return Placed(intent["name"], path, tuple(FileDigest(*file) for file in intent["files"]))
 
 
-def stage(artifact: Artifact, partial: Path, parts: Sequence[Path]) -> Path:
-    """Return the one thing to rename: the file, or a folder with the artifact's files and nothing else."""
+def _stamp(path: Path) -> list[int]:
+    """Return what stays the same through a rename and a reboot. An inode's number alone may be given out again."""
+    there = path.lstat()
+    return [there.st_ino, there.st_size, there.st_mtime_ns]
+
+
+def stage(artifact: Artifact, partial: Path, parts: Sequence[Path], inodes: Sequence[int]) -> Path:
+    """Return the one thing to rename: the file, or a folder with the artifact's files and nothing else.
+
+    Raises StorageFailed if a part is not the very file that was verified.
+    """
+    for part, inode in zip(parts, inodes, strict=True):
+        if part.lstat().st_ino != inode:
+            raise StorageFailed(f"{part} was replaced by somebody while it was fetched; it is not installed.")
     if not artifact.folder:
         return parts[0]
     staged = partial / "files"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, nodes
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, moment
+from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, moment
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Library:
     # Read ----------------------------------------------------------------------------------------------------------
 
     def owner(self, name: str, *, changed_too: bool = False) -> str | None:
-        """Return the reference of the artifact that we installed under this name; None if it is not ours.
+        """Return the claim of the artifact that we installed under this name; None if it is not ours.
 
         What was changed by hand since is no longer ours, unless `changed_too`; a file that was added never is.
         """
@@ -81,7 +81,7 @@ class Library:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             if row is None or self._strangers(tx, row) or not (changed_too or self._is_unchanged(tx, row)):
                 return None
-            return str(row["ref"])
+            return _claim(row)
 
     def _strangers(self, tx: sa.Connection, row: Any) -> set[str]:
         """Return the files in an installed folder that we did not put there."""
@@ -92,10 +92,10 @@ class Library:
         return {str(file.relative_to(path)) for file in files_in(path)} - set(tx.execute(known).scalars())
 
     def owners(self) -> dict[str, str]:
-        """Return the reference of every artifact that we installed, by its name's key."""
+        """Return the claim of every artifact that we installed, by its name's key."""
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts.c.name_key, artifacts.c.ref).where(artifacts.c.node == self._node))
-            return {row.name_key: row.ref for row in rows}
+            rows = tx.execute(sa.select(artifacts).where(artifacts.c.node == self._node)).mappings()
+            return {row["name_key"]: _claim(row) for row in rows}
 
     def unchanged(self, keys: list[str]) -> dict[str, Installed]:
         """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
@@ -108,6 +108,24 @@ class Library:
                 if row["artifact_key"] in wanted and self._is_unchanged(tx, row):
                     found[row["artifact_key"]] = Installed(row["name"], row["job_id"])
         return found
+
+    def placed(self, artifact: Artifact) -> "Placed | None":
+        """Return an artifact that is installed as it was, as `index` took it; None if it is not."""
+        from flowhub_jobs.store.install import Placed
+
+        with reading(self._engine) as tx:
+            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
+            row = tx.execute(mine.where(artifacts.c.artifact_key == artifact.key)).mappings().first()
+            if row is None or not self._is_unchanged(tx, row):
+                return None
+            known = sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])
+            found = {file["path"]: file for file in tx.execute(known).mappings()}
+        files = []
+        for file in artifact.files:
+            there = found[file.path if artifact.folder else row["name"]]
+            pinned = file.sha256 is not None or file.git_sha1 is not None
+            files.append(FileDigest(file.path, there["bytes"], there["sha256"], pinned))
+        return Placed(row["name"], self._store.root / row["name"], tuple(files))
 
     def _is_unchanged(self, tx: sa.Connection, row: Any) -> bool:
         files = tx.execute(sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])).mappings()
@@ -161,3 +179,8 @@ class Library:
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
+
+
+def _claim(row: Any) -> str:
+    """Return what records.Artifact.claim is, of a row."""
+    return str(row["ref"] if row["model"] else row["artifact_key"])

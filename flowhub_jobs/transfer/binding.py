@@ -46,22 +46,29 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     Raises WrongRange for an end that is none, SourceChanged where the file must be asked for in one go.
     """
     state, total = task.state, _total(answer, hub)
+    if hub is not None and hub.size is not None and total != hub.size:
+        raise SizeMismatch(f"{state.file.path}: the Hub says {hub.size} bytes, the source has {total} bytes.")
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}.")
     in_one_go = state.keyless
     _learn(state, answer, total, _identity(state, answer, hub), location)
+    if answer.whole and len(state.tasks) > 1:
+        raise SourceChanged(f"{state.file.path}: its source ignores ranges; it is asked by one connection alone.")
     if answer.whole:
         _take_whole(task, total)
     elif answer.end is not None:
         task.end = min(task.end, answer.end)
     if state.keyless and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
-            raise WrongRange(f"{state.file.path} comes only in parts, and nothing tells its versions apart.")
+            raise WrongRange(
+                f"{state.file.path} cannot be fetched safely: its source sends it in parts, without digest or ETag."
+            )
         raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
 
 
 def _total(answer: Answer, hub: HubWord | None) -> int | None:
-    return hub.size if hub and hub.size is not None else answer.total
+    """Return the size by the source's own answer; the Hub's word where that does not tell (CONTRACT, The catalog)."""
+    return answer.total if answer.total is not None or hub is None else hub.size
 
 
 def _learn(state: FileState, answer: Answer, total: int | None, identity: str | None, location: str | None) -> None:

@@ -1,10 +1,11 @@
 """What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all of it.
 
 Fetchers take tasks from the board and tell it what arrived; the hasher follows the frontier; the committer takes
-snapshots for the journal. Nobody reads or writes a disk or a socket while holding the lock.
+snapshots for the journal. Nobody reads or writes bytes, on a disk or a socket, while holding the lock.
 """
 
 import threading
+import time
 from pathlib import Path
 
 from flowhub_jobs.errors import SourceChanged
@@ -40,6 +41,8 @@ class Board:
         self.notes: list[tuple[str, str]] = []  # what healed by itself, for the person
         self.error: BaseException | None = None
         self.over = False
+        self.over_at = 0.0
+        self.abandoned = False  # a fetcher hangs where it cannot be reached, and may still hold a part
 
     # What the whole knows ------------------------------------------------------------------------------------------
 
@@ -59,8 +62,15 @@ class Board:
         """End the transfer for everyone; the first error is the one that is told."""
         with self.changed:
             self.error = self.error or error
-            self.over = True
+            if not self.over:
+                self.over, self.over_at = True, time.monotonic()
             self._wake_all()
+
+    def close(self) -> None:
+        """Close every part, unless somebody who hangs could still write to it: its descriptor must stay its own."""
+        if not self.abandoned:
+            for part in [*self.retired, *(state.part for state in self.files if state.part)]:
+                part.close()
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 

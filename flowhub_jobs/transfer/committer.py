@@ -37,6 +37,7 @@ class Committer(threading.Thread):
         self._board, self._journal, self._tag, self._control = board, journal, tag, control
         self._begun = {state.file.path: _begun(state) for state in board.files}
         self._turn = threading.Lock()
+        self._removed: list[PartFile] = []
 
     def run(self) -> None:
         board = self._board
@@ -119,12 +120,17 @@ class Committer(threading.Thread):
     def _settle(self, snapshot: Snapshot) -> None:
         board = self._board
         with board.changed:
+            # The journal no longer speaks of what was begun anew since: it must not fill the disk.
+            old = [part for part in board.retired if part not in self._removed]
             board.unsynced -= snapshot.unsynced
             board.fetched_committed = snapshot.fetched
             for state, part, kept in snapshot.kept:
                 if state.part is part:
                     state.committed = kept
             board.changed.notify_all()
+        for part in old:
+            part.path.unlink(missing_ok=True)
+            self._removed.append(part)
 
 
 def _begun(state: FileState) -> str:

@@ -2,10 +2,12 @@
 
 import functools
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urljoin
 
 import httpx
@@ -58,6 +60,7 @@ class Web:
             timeout=httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: one of the Hub's is not a CDN's
             headers={"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
         )
         # httpx has no public way to give its pools a network backend (encode/httpx discussion 2938).
@@ -118,8 +121,12 @@ class Web:
         token = self._terms.tokens.get(origin(url))
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = headers | ({"Authorization": f"Bearer {token}"} if token else {})
-        with translated(url, in_body=False):
-            return self._client.send(self._client.build_request("GET", url, headers=own), stream=True)
+        self._wire.head_until(time.monotonic() + self._terms.connect_s + self._terms.headers_s)
+        try:
+            with translated(url, in_body=False):
+                return self._client.send(self._client.build_request("GET", url, headers=own), stream=True)
+        finally:
+            self._wire.head_until(None)
 
     def _refused(self, response: httpx.Response, url: str, *, fresh: bool, home: bool) -> FlowhubError:
         return refusal(
@@ -130,6 +137,7 @@ class Web:
             home=home,
             had_token=origin(url) in self._terms.tokens,
             now=datetime.now(UTC),
+            secrets=self._terms.tokens.values(),
         )
 
     def cut(self) -> None:
@@ -150,7 +158,10 @@ def _target(url: str, location: str) -> str:
 @functools.cache
 def _trust() -> ssl.SSLContext:
     """Return whom we trust: SSL_CERT_FILE and SSL_CERT_DIR, else certifi. Read once: it takes 20 ms."""
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        raise TlsUntrusted(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}.") from error
 
 
 @contextmanager
@@ -162,7 +173,7 @@ def translated(url: str, *, in_body: bool) -> Iterator[None]:
     except httpx.ReadTimeout as error:
         if in_body:
             raise Stalled(f"{host} sent no byte for too long.") from error
-        raise HeadersTimeout(f"{host} took the question and did not answer in time.") from error
+        raise HeadersTimeout(f"{host} accepted the request but did not answer in time.") from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise _unreached(host, error) from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import FlowhubError, StorageFailed
 from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.asked import check_source
@@ -25,7 +25,7 @@ from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.partial import disk_errors, sync_tree
+from flowhub_jobs.transfer.partial import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
 from flowhub_jobs.transfer.terms import Control, Terms
@@ -82,15 +82,17 @@ class Fetched:
 
     files: tuple[FileDigest, ...]
     parts: tuple[Path, ...]
+    inodes: tuple[int, ...]  # of the parts, as they were written: another one under that name is somebody else's file
     bytes_fetched: int
 
 
 class Postponed(Exception):
     """The next try is too far off to hold a slot for it: go on after `seconds`. `error` is the fault behind it."""
 
-    def __init__(self, seconds: float, error: FlowhubError, *, faults: int, host: bool) -> None:
+    def __init__(self, seconds: float, error: FlowhubError, *, faults: int, asked_by_host: bool) -> None:
         super().__init__(error.message)
-        self.seconds, self.error, self.faults, self.host = seconds, error, faults, host
+        self.seconds, self.error = seconds, error
+        self.faults, self.asked_by_host = faults, asked_by_host
 
 
 def fetch(
@@ -106,15 +108,19 @@ def fetch(
     """Fetch and verify all files of `artifact` into the partial `folder`, going on with what is there."""
     for file in artifact.files:
         check_source(file.url, terms.hub_endpoint, pinned=file.sha256 is not None)
+    refuse_links(folder.parent, folder)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     board = Board(artifact, folder)
-    log = reopen(board, past.tag, past.fetched)
-    board.faults = past.faults
     try:
-        return _Transfer(board, log, terms, shared, control, past, watch).run()
+        log = reopen(board, past.tag, past.fetched)
+        board.faults = past.faults
+        try:
+            return _Transfer(board, log, terms, shared, control, past, watch).run()
+        finally:
+            log.close()
     finally:
-        log.close()
+        board.close()
 
 
 class _Transfer:
@@ -135,8 +141,7 @@ class _Transfer:
         self._committer = Committer(board, log, past.tag, control)
         self._hasher = Hasher(board)
         self._crew = Crew(board, self._web, self._committer, shared.hosts, shared.bucket, control, terms)
-        self._cap = terms.connections_per_host
-        self._tuning = Tuning()
+        self._tuning = Tuning(bytes=board.fetched)
         self._arrived = board.fetched
         self._watched_at = 0.0
 
@@ -158,7 +163,7 @@ class _Transfer:
         board = self._board
         with board.changed:
             board.changed.wait_for(lambda: board.over or board.done, TICK_S)
-            self._tuning = tune(self._tuning, time.monotonic(), board.fetched, self._crew.cap(self._cap))
+            self._tuning = tune(self._tuning, time.monotonic(), board.fetched, self._crew.cap())
             board.connections = self._tuning.count
         self._look()
 
@@ -178,9 +183,9 @@ class _Transfer:
 
     def _postpone_if_idle(self) -> None:
         """Give the slot away if everyone waits, and long. A connection that drops ends nothing while others move."""
-        wait = self._crew.idle_for()
-        if wait is not None and wait.seconds > WAIT_INSIDE_S:
-            raise Postponed(wait.seconds, wait.error, faults=self._board.faults, host=wait.host)
+        idle = self._crew.idle()
+        if idle is not None and idle.seconds > WAIT_INSIDE_S:
+            raise Postponed(idle.seconds, idle.error, faults=self._board.faults, asked_by_host=idle.asked_by_host)
 
     def _finish(self) -> Fetched:
         board = self._board
@@ -189,35 +194,30 @@ class _Transfer:
         self._control.check()
         assert board.done
         self._committer.commit()
-        self._look(last=True)
-        parts = tuple(state.part.path for state in board.files if state.part)
+        parts = [state.part for state in board.files if state.part]
         digests = tuple(state.verified for state in board.files if state.verified)
         with disk_errors(board.folder):
             sync_tree(board.folder)
-        return Fetched(digests, parts, board.fetched)
+        return Fetched(digests, tuple(p.path for p in parts), tuple(p.inode for p in parts), board.fetched)
 
     def _stand_down(self) -> None:
-        """End all threads, then write the last words, if the partial is still ours."""
+        """End all threads, then write the last words, if the partial is still ours: nothing need be read again."""
         board = self._board
         board.end()
         self._web.cut()
-        quiet = self._crew.leave()
+        board.abandoned = not self._crew.leave()
         self._hasher.join()
         self._committer.join()
+        self._web.close()
+        if isinstance(board.error, StorageFailed):
+            return  # what a disk failed to sync once it may claim to have synced the next time (fsyncgate, 2018)
         try:
-            if self._control.stopped and not isinstance(board.error, FlowhubError):
-                self._committer.commit_clean()
-            else:
-                self._committer.commit()
+            # A transfer that is done says no clean word: until the files have their names, a crash has them read again.
+            self._committer.commit() if board.done else self._committer.commit_clean()
             self._look(last=True)
-        except Exception as error:
-            # What cannot be written now is fetched again; the run has its own error to tell.
-            board.error = board.error or error
-        finally:
-            self._web.close()
-            if quiet:
-                for part in [*board.retired, *(state.part for state in board.files if state.part)]:
-                    part.close()
+        except (FlowhubError, OSError):
+            # A full disk, a lease that is gone: what cannot be written now is fetched again; the run has its own error.
+            return
 
 
 def _seen(board: Board) -> Seen:

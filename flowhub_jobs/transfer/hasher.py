@@ -7,6 +7,7 @@ to the next: one that does not match what came is given up, fetched again, and c
 """
 
 import threading
+import time
 
 from flowhub_jobs.errors import DigestMismatch, FlowhubError
 from flowhub_jobs.records import FileDigest, git_sha1
@@ -17,6 +18,7 @@ from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
 
 READ = MIB
+FINISH_S = 1.0  # how long a stop waits for the digest to come up with what is kept
 
 
 class Hasher(threading.Thread):
@@ -36,7 +38,7 @@ class Hasher(threading.Thread):
         """Hash one stretch of one file; False when the transfer is over."""
         board = self._board
         with board.changed:
-            while not (work := self._work()):
+            while not (work := self._work()) or self._late():
                 if board.over:
                     return False
                 board.fresh.wait()
@@ -49,6 +51,10 @@ class Hasher(threading.Thread):
             self._advance(state)
         return True
 
+    def _late(self) -> bool:
+        """Whether a stop has waited long enough for us: what was not hashed yet is read by the next run."""
+        return self._board.over and time.monotonic() - self._board.over_at > FINISH_S
+
     def _work(self) -> tuple[FileState, Check | None] | None:
         """Return what to do next: new bytes first, then the pieces of a crashed run, then a file's end."""
         waiting: tuple[FileState, Check | None] | None = None
@@ -57,28 +63,34 @@ class Hasher(threading.Thread):
                 continue
             if state.record.frontier < state.record.kept.reach(state.record.frontier):
                 return state, None
-            for check in state.checks:
-                if waiting is None and not self._board.over and state.record.kept.reach(check.start) >= check.end:
-                    waiting = state, check
+            if waiting is None and not self._board.over:
+                waiting = self._ready_check(state)
             if waiting is None and not state.checks and state.kept_whole and not self._board.over:
                 waiting = state, None
         return waiting
+
+    @staticmethod
+    def _ready_check(state: FileState) -> tuple[FileState, Check] | None:
+        """Return the first piece that waits to be checked and lies there whole."""
+        return next(
+            ((state, check) for check in state.checks if state.record.kept.reach(check.start) >= check.end), None
+        )
 
     def _advance(self, state: FileState) -> None:
         board, part, digest = self._board, state.part, state.digest
         with board.changed:
             if part is None or state.part is not part:
                 return
-            begin = state.record.frontier
-            end = min(state.record.kept.reach(begin), self._piece_end(state, begin), begin + READ)
+            begin, piece = state.record.frontier, state.record.piece
+            end = min(state.record.kept.reach(begin), _piece_end(piece, begin), begin + READ)
             handed = self._handed(state, begin)
         if handed is not None:
-            self._feed(state, digest, begin, handed)
+            self._feed(state, digest, piece, begin, handed)
         else:
             view = memoryview(self._buffer)[: end - begin]
             _read_full(part, view, begin)
             digest.update(view)
-            self._reached(state, digest, end)
+            self._reached(state, digest, piece, end)
 
     def _handed(self, state: FileState, begin: int) -> bytes | None:
         """Return the bytes at the frontier, if they wait in memory. Those that were passed by are let go."""
@@ -92,30 +104,26 @@ class Hasher(threading.Thread):
                 return data
         return None
 
-    def _feed(self, state: FileState, digest: Sha256, begin: int, data: bytes) -> None:
+    def _feed(self, state: FileState, digest: Sha256, piece: int, begin: int, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            length = min(len(view), self._piece_end(state, begin) - begin)
+            length = min(len(view), _piece_end(piece, begin) - begin)
             digest.update(data if length == len(data) else bytes(view[:length]))
             begin += length
             view = view[length:]
-            self._reached(state, digest, begin)
+            self._reached(state, digest, piece, begin)
 
-    @staticmethod
-    def _piece_end(state: FileState, at: int) -> int:
-        piece = state.record.piece
-        return (at // piece + 1) * piece
-
-    def _reached(self, state: FileState, digest: Sha256, frontier: int) -> None:
+    def _reached(self, state: FileState, digest: Sha256, piece: int, frontier: int) -> None:
+        """Note how far the digest has come, and keep its state at the end of a piece."""
         saved = digest.save()
         with self._board.changed:
             if state.digest is not digest:
                 return  # begun anew meanwhile
             record = state.record
             record.frontier, record.frontier_state = frontier, saved
-            if saved is not None and frontier % record.piece == 0:
-                record.states[frontier // record.piece] = saved
-                state.new_states[frontier // record.piece] = saved
+            if saved is not None and frontier % piece == 0:
+                record.states[frontier // piece] = saved
+                state.new_states[frontier // piece] = saved
             state.dirty = True
 
     # Pieces of a crashed run ---------------------------------------------------------------------------------------
@@ -150,9 +158,8 @@ class Hasher(threading.Thread):
         state.record.kept.remove(check.start, check.end)
         state.best = min(state.best, state.record.kept.total)
         state.dirty = True
-        text = (
-            f"{state.file.path}: bytes {check.start}-{check.end - 1} changed on the disk; that piece is fetched again."
-        )
+        where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
+        text = f"{where} are not what was received; that piece is fetched again."
         self._board.notes.append(("healed", text))
 
     # The end of a file ---------------------------------------------------------------------------------------------
@@ -161,6 +168,9 @@ class Hasher(threading.Thread):
         part = state.part
         assert part is not None
         size = state.record.frontier
+        if part.size < size:
+            self._cut_short(state, part)
+            return
         digest = state.digest.hexdigest()
         git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
         wrong = _contradiction(state, digest, git)
@@ -177,6 +187,14 @@ class Hasher(threading.Thread):
                 self._mismatch(state, wrong)
             self._board.changed.notify_all()
 
+    def _cut_short(self, state: FileState, part: PartFile) -> None:
+        """Somebody cut the file while it was fetched: what is gone is fetched again, and all of it hashed again."""
+        with self._board.changed:
+            if state.part is part:
+                state.record.kept.remove(part.size, state.record.frontier)
+                self._board.rehash(state)
+                self._board.changed.notify_all()
+
     def _git_digest(self, part: PartFile, size: int) -> str:
         digest, at = git_sha1(size), 0
         while at < size:
@@ -187,13 +205,17 @@ class Hasher(threading.Thread):
         return digest.hexdigest()
 
     def _mismatch(self, state: FileState, wrong: FlowhubError) -> None:
-        """The bytes came wrong: once more from the start, over new connections; the second time it is an error."""
+        """The bytes came wrong: once more from the start; the second time it is an error."""
         state.mismatches += 1
         self._board.restart(state)
         if state.mismatches > 1:
             self._board.end(wrong)
         else:
             self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))
+
+
+def _piece_end(piece: int, at: int) -> int:
+    return (at // piece + 1) * piece
 
 
 def _contradiction(state: FileState, digest: str, git: str | None) -> FlowhubError | None:

@@ -15,6 +15,7 @@ _RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
+LARGEST = 1 << 60  # bytes; a larger size is no size, and does not fit a database
 Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 
@@ -68,11 +69,15 @@ def read_answer(status: int, headers: Headers, asked: Range, host: str) -> Answe
 def _content_range(text: str | None, host: str) -> tuple[int, int, int | None]:
     found = _CONTENT_RANGE.fullmatch((text or "").strip())
     if not found:
-        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {text or 'none'}).")
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {_shown(text)}).")
     start, last, total = int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])
-    if last < start or (total is not None and last >= total):
-        raise WrongRange(f"{host} sent an impossible range (Content-Range: {text}).")
+    if last < start or last >= LARGEST or (total is not None and not last < total < LARGEST):
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).")
     return start, last + 1, total
+
+
+def _shown(text: str | None) -> str:
+    return "none" if text is None else ascii(text[:80])[1:-1]
 
 
 def unsatisfied_total(headers: Headers) -> int | None:
@@ -89,7 +94,8 @@ def tells_end(status: int, headers: Headers) -> bool:
 def strong_etag(headers: Headers) -> str | None:
     """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5)."""
     tag = headers.get("etag", "").strip()
-    return tag if len(tag) > 2 and tag[0] == '"' and tag[-1] == '"' else None
+    sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
+    return tag if sound and tag[0] == '"' and tag[-1] == '"' else None
 
 
 def hub_word(headers: Headers) -> HubWord | None:
@@ -132,4 +138,4 @@ def _seconds_until(date: str, now: datetime) -> float | None:
 
 def _number(text: str | None) -> int | None:
     text = (text or "").strip()
-    return int(text) if _DIGITS.fullmatch(text) and len(text) < 20 else None
+    return int(text) if _DIGITS.fullmatch(text) and len(text) < 20 and int(text) < LARGEST else None

@@ -37,8 +37,13 @@ class Hosts:
         with self._lock:
             self._hosts[origin].open -= 1
 
+    def cap(self, origin: str) -> int:
+        """Return how many connections the host takes, as far as is known."""
+        with self._lock:
+            return self._cap_of(self._hosts[origin])
+
     def lower(self, origin: str) -> bool:
-        """Note that the newest connection was refused; True if there were others, so that it costs nobody anything."""
+        """Note that the newest connection was refused; False if it is the only one, and the host takes none at all."""
         with self._lock:
             host = self._hosts[origin]
             if host.open <= 1:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
+from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffline
 from flowhub_jobs.system import sync_data, sync_path
 
 FILES = "files"
@@ -36,13 +36,18 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"The disk that holds {path} is full.") from error
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE):
-            raise StoreOffline(f"{path} is gone: the store's disk is not there ({error.strerror}).") from error
-        if error.errno == errno.EROFS:
-            raise StoreOffline(f"The disk that holds {path} is read-only now.") from error
-        raise StorageFailed(f"The disk refused {path}: {error.strerror or error}.") from error
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> FlowhubError:
+    """Return an error of the disk that holds `path` as one of ours."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"The disk that holds {path} is full.")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE):
+        return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
+    if error.errno == errno.EROFS:
+        return StoreOffline(f"The disk that holds {path} is read-only now.")
+    return StorageFailed(f"The disk refused {path}: {error.strerror or error}.")
 
 
 class PartFile:
@@ -50,6 +55,7 @@ class PartFile:
 
     def __init__(self, folder: Path, part: str, *, new: bool) -> None:
         self.path = folder / part
+        refuse_links(folder, self.path.parent)
         with disk_errors(self.path):
             if new:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +70,10 @@ class PartFile:
     def size(self) -> int:
         """The bytes that the file has on the disk, holes included."""
         return os.fstat(self._fd).st_size
+
+    @property
+    def inode(self) -> int:
+        return os.fstat(self._fd).st_ino
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of `data` at `offset`."""
@@ -87,6 +97,15 @@ class PartFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def refuse_links(top: Path, bottom: Path) -> None:
+    """Raise StorageFailed if a folder from `top` to `bottom` is a symbolic link: it would lead out of the store."""
+    for place in (bottom, *bottom.parents):
+        if place.is_symlink():
+            raise StorageFailed(f"{place} is a symbolic link; nothing is written through it.", hint="Remove the link.")
+        if place == top:
+            return
 
 
 def sync_tree(folder: Path) -> None:

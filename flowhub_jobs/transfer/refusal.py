@@ -1,7 +1,9 @@
 """What a status that is neither 200 nor 206 means: to be tried again, a sign-in, gone, or refused. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
+from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import (
     AddressExpired,
     FlowhubError,
@@ -20,13 +22,21 @@ _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "Entry
 
 
 def refusal(
-    status: int, headers: Headers, *, host: str, fresh: bool, home: bool, had_token: bool, now: datetime
+    status: int,
+    headers: Headers,
+    *,
+    host: str,
+    fresh: bool,
+    home: bool,
+    had_token: bool,
+    now: datetime,
+    secrets: Iterable[str] = (),
 ) -> FlowhubError:
     """Return the error that an answer stands for.
 
     `fresh`: the address was made for this very question; `home`: it is of the file's own origin, not a CDN's.
     """
-    said = headers.get("x-error-message", "")[:200]
+    said = harmless(headers.get("x-error-message", ""), secrets)
     if status in PASSING:
         return ServerBusy(f"{host} answers {status}{_because(said)}.", wait_s=asked_wait(headers, now))
     if status == 416:
@@ -44,10 +54,18 @@ def refusal(
     return SourceRefused(f"{host} answers {status}{_because(said)}.")
 
 
+def harmless(text: str, secrets: Iterable[str]) -> str:
+    """Return what a host says as it may be shown: short, without secrets, and without what steers a terminal."""
+    for secret in secrets:  # it may say back what it was sent
+        text = text.replace(secret, "…")
+    visible = "".join(character if character.isprintable() else " " for character in text[:1000])
+    return scrub(visible)[:200]
+
+
 def _at_the_edge(status: int, host: str, *, fresh: bool) -> FlowhubError:
     """A CDN's signed address expires: ask the Hub anew, at no cost. One that was fresh is a fault, and passes."""
     if fresh:
-        return ServerBusy(f"{host} refuses an address that is only just made (status {status}).")
+        return ServerBusy(f"{host} refuses a freshly signed address (status {status}).")
     return AddressExpired(f"{host} no longer honours its address (status {status}).")
 
 

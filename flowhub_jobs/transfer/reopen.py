@@ -9,7 +9,7 @@ from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Sha256, can_save
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, load
-from flowhub_jobs.transfer.partial import PartFile, disk_errors, generation_of, part_path
+from flowhub_jobs.transfer.partial import FILES, PartFile, disk_errors, generation_of, part_path
 from flowhub_jobs.transfer.plan import Ranges, piece_size
 
 
@@ -25,7 +25,18 @@ def reopen(board: Board, tag: str, fetched: int) -> Journal:
     for number, file in enumerate(board.artifact.files):
         board.files.append(_reopen_file(board.folder, number, file, old))
     with disk_errors(board.folder):
-        return Journal(board.folder, _record_of(board, tag))
+        log = Journal(board.folder, _record_of(board, tag))
+        _sweep(board)
+    return log
+
+
+def _sweep(board: Board) -> None:
+    """Remove what no record speaks of: parts that were begun anew since, which would fill the disk unseen."""
+    spoken_of = {board.folder / state.record.part for state in board.files}
+    for folder in board.folder.glob(f"{FILES}*"):
+        for path in folder.rglob("*"):
+            if path not in spoken_of and (path.is_symlink() or not path.is_dir()):
+                path.unlink()
 
 
 def _record_of(board: Board, tag: str) -> Record:
@@ -34,12 +45,14 @@ def _record_of(board: Board, tag: str) -> Record:
 
 def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:
     record = old.files.get(file.path)
-    part = _open_part(folder, record)
+    part = _open_part(folder, file.path, record)
     if record is None or part is None or not _goes_on(record, file):
         if part is not None:
             part.close()
         generation = generation_of(record.part) + 1 if record else 0
-        fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece_size(file.size))
+        # The piece of a file of unknown size is settled by its first answer.
+        piece = 0 if file.size is None else piece_size(file.size)
+        fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece)
         return _empty_or_waiting(FileState(number, file, fresh, file.sha256, file.git_sha1), folder)
     _fit_to_disk(record, part.size)
     state = FileState(number, file, record, file.sha256, file.git_sha1, part=part)
@@ -50,12 +63,16 @@ def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
     return _empty_or_waiting(state, folder)
 
 
-def _open_part(folder: Path, record: FileRecord | None) -> PartFile | None:
+def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile | None:
+    """Return the part of a record, open; None if it is not there, or is a link or a folder: then it is fetched."""
     if record is None:
         return None
-    # A journal without its partial, or a link in its place: what is not there is fetched.
-    with contextlib.suppress(StoreOffline, StorageFailed):
-        return PartFile(folder, record.part, new=False)
+    # An installation that was cut short may have moved it among the others already (store/install.py, `stage`).
+    for place in dict.fromkeys((record.part, part_path(path, 0))):
+        with contextlib.suppress(StoreOffline, StorageFailed):
+            part = PartFile(folder, place, new=False)
+            record.part = place
+            return part
     return None
 
 

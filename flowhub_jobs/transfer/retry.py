@@ -38,9 +38,12 @@ class GiveUp:
 Decision = Again | Wait | GiveUp
 
 
-def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience) -> Decision:
-    """Return what follows a fault. `faults` in a row without a new byte, this one counted; `jitter` is in [0, 1)."""
-    if isinstance(error, AddressExpired | SourceChanged):
+def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
+    """Return what follows a fault. `faults` in a row without a new byte, this one counted; `jitter` is in [0, 1).
+
+    `free`: what costs nothing may still be had for nothing; a source that changes for ever is a fault in the end.
+    """
+    if free and isinstance(error, AddressExpired | SourceChanged):
         return Again()
     # A full disk, or one that is not there, does not pass by asking the source again: whoever runs the job parks it.
     if not error.retryable or not isinstance(error, SourceError):
@@ -48,12 +51,15 @@ def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience) 
     asked = error.wait_s if isinstance(error, ServerBusy) else None
     if asked is not None and asked > patience.server_wait_max_s:
         hours = f"{asked / 3600:.1f} hours"
-        return GiveUp(WaitTooLong(f"{error.message} It asks to wait {hours}, which is too long to sit out."))
+        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {hours}, which is too long to sit out."))
     if faults >= patience.faults_max:
+        error.hint = f"It was tried {faults} times in a row. `flowhub retry` goes on with what was kept."
         return GiveUp(error)
-    if asked is not None:  # the server knows when its limit resets
-        return Wait(asked, asked=True)
-    return Wait(retry_delay(faults, jitter, patience))
+    delay = retry_delay(faults, jitter, patience)
+    if asked is None:
+        return Wait(delay)
+    # The server knows when its limit resets; but a wait of nothing, or a date that has passed, is no licence to hurry.
+    return Wait(max(asked, delay), asked=True)
 
 
 def retry_delay(faults: int, jitter: float, patience: Patience) -> float:

@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Wire(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self._streams: weakref.WeakSet[WideStream] = weakref.WeakSet()
         self._lock, self._cut = threading.Lock(), False
+        self._head = threading.local()
 
     def connect_tcp(
         self,
@@ -47,6 +49,20 @@ class Wire(httpcore.NetworkBackend):
                 stream.shut()
         return stream
 
+    def head_until(self, deadline: float | None) -> None:
+        """Bound what this thread reads from now on, all of it together: a head may come byte by byte, for ever."""
+        self._head.until = deadline
+
+    def left(self, timeout: float | None) -> float | None:
+        """Return the seconds that this thread may wait for its next bytes. Raises TimeoutError past the head's end."""
+        until: float | None = getattr(self._head, "until", None)
+        if until is None:
+            return timeout
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the head did not end in time")
+        return left if timeout is None else min(timeout, left)
+
     def cut(self) -> None:
         """Shut every socket, now and to come: whoever waits for a byte gets none."""
         with self._lock:
@@ -64,7 +80,7 @@ class WideStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _translated(httpcore.ReadTimeout, httpcore.ReadError):
-            self._sock.settimeout(timeout)
+            self._sock.settimeout(self._wire.left(timeout))
             view = memoryview(self._buffer)
             filled = self._sock.recv_into(view)
             if filled:

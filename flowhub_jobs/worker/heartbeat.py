@@ -50,4 +50,5 @@ class Heartbeat(threading.Thread):
 
     def stop(self) -> None:
         self._over.set()
-        self.join()
+        if self.is_alive():
+            self.join()

@@ -31,7 +31,7 @@ class Maintenance(threading.Thread):
                 self.look_after()
                 if self._may_go_home():
                     self._go_home()
-            except (SQLAlchemyError, sqlite3.Error) as error:
+            except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", error)
 
     def look_after(self) -> None:

@@ -9,22 +9,36 @@ Every way out of `run_job` leaves the row with a state that says why, unless the
 import logging
 from collections.abc import Callable
 
+from sqlalchemy.exc import OperationalError
+
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import DigestMismatch, DiskFull, FlowhubError, InternalError, NameTaken, StoreOffline
+from flowhub_jobs.errors import (
+    DatabaseUnusable,
+    DigestMismatch,
+    DiskFull,
+    FlowhubError,
+    InternalError,
+    NameTaken,
+    StoreOffline,
+)
 from flowhub_jobs.jobs.leases import Claimed, LeaseLost
 from flowhub_jobs.records import Artifact, Reason, Stage
 from flowhub_jobs.store.adopt import adoptable
 from flowhub_jobs.store.install import Placed, already_placed, choose_name, clean_up, intent, place, stage
 from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Postponed, Seen, fetch
+from flowhub_jobs.transfer.partial import disk_error
 from flowhub_jobs.transfer.terms import Stopped
 from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
 
 log = logging.getLogger("flowhub.job")
+
+DATABASE_BUSY_S = 10.0
 
 
 def run_job(floor: Floor, claimed: Claimed) -> None:
@@ -40,7 +54,7 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
         log.warning("%s", error.message)
     except Exception as error:
         try:
-            _end_badly(floor, run, error)
+            _end_badly(floor, run, _ours(floor, error))
         except LeaseLost as lost:
             log.warning("%s", lost.message)
     finally:
@@ -52,7 +66,7 @@ def _attempt(floor: Floor, run: Run) -> None:
     screen = Screen(floor.leases, run.lease, run.claimed.fetched)
     home.open_store()
     partial = home.store.partial_of(artifact, home.node)
-    placed = already_placed(run.claimed.intent, home.store) or _adopt(floor, run)
+    placed = already_placed(run.claimed.intent, home.store) or _here_already(floor, run) or _adopt(floor, run)
     if placed is None:
         _check_room(floor, run)
         past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
@@ -67,9 +81,23 @@ def _attempt(floor: Floor, run: Run) -> None:
             watch=_watch(floor, run, screen),
         )
         screen.stage(Stage.INSTALL)
-        placed = _install(floor, run, fetched)
-    clean_up(partial)  # before the end: nothing is left of a job that is completed
+        # One at a time on this machine: between the choice of a name and its row, nobody else may choose.
+        with held_lock(home.settings.locks / "install"):
+            placed = _install(floor, run, fetched)
+            _finish(floor, run, placed)
+    else:
+        _finish(floor, run, placed)
+
+
+def _finish(floor: Floor, run: Run, placed: Placed) -> None:
+    # The partial goes before the job ends: nothing is left of a job that is completed.
+    clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
     _complete(floor, run, placed)
+
+
+def _here_already(floor: Floor, run: Run) -> Placed | None:
+    """Return the artifact if another job has installed it meanwhile, and it is unchanged."""
+    return None if run.claimed.forced else floor.home.library.placed(run.claimed.artifact)
 
 
 def _adopt(floor: Floor, run: Run) -> Placed | None:
@@ -88,7 +116,12 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
 
 def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
     """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force."""
-    return lambda name: floor.home.library.owner(name, changed_too=run.claimed.forced)
+
+    def owner(name: str) -> str | None:
+        installed = floor.home.library.owner(name, changed_too=run.claimed.forced)
+        return installed or floor.leases.intended(name, but=run.lease.job)
+
+    return owner
 
 
 def _check_room(floor: Floor, run: Run) -> None:
@@ -125,10 +158,10 @@ def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
     partial = home.store.partial_of(artifact, home.node)
     owner = _owner(floor, run)
     name = choose_name(artifact, home.store, owner)
-    staged = stage(artifact, partial, fetched.parts)
     run.control.check()
+    staged = stage(artifact, partial, fetched.parts, fetched.inodes)
     floor.leases.intend(run.lease, intent(name, staged, fetched.files))
-    path = place(staged, name, home.store, ours=owner(name) == artifact.ref, may_write=run.lease.check)
+    path = place(staged, name, home.store, ours=owner(name) == artifact.claim, may_write=run.lease.check)
     return Placed(name, path, fetched.files)
 
 
@@ -145,32 +178,44 @@ def _completed_text(artifact: Artifact, placed: Placed) -> str:
 
 
 def _obey(floor: Floor, run: Run, word: str) -> None:
+    """Let go of the job as the word says: a stop, or what the person wishes by now."""
     if word == LOST:
         return
-    if word == STOP:
-        if floor.leases.hand_back(run.lease) == "purge":
-            floor.home.purge(run.lease.job)
-        return
-    if word == "purge":
-        clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
-    floor.leases.obey(run.lease, word)
+    wish = floor.leases.hand_back(run.lease) if word == STOP else floor.leases.obey(run.lease)
+    _purge_if_wished(floor, run, wish)
 
 
-def _end_badly(floor: Floor, run: Run, error: Exception) -> None:
+def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
+    if wish == "purge":
+        floor.home.purge(run.lease.job)
+
+
+def _end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so."""
-    now, job = floor.home.clock.now_us(), run.lease.job
+    now, wish = floor.home.clock.now_us(), None
     if isinstance(error, Postponed):
-        reason = Reason.HOST_WAIT if error.host else Reason.BACKOFF
+        reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
         until = now + int(error.seconds * 1e6)
-        floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
+        wish = floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
     elif isinstance(error, DiskFull | StoreOffline):
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
         until = now + int(floor.home.settings.look_again_s * 1e6)
-        floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
-    elif isinstance(error, FlowhubError):
-        log.warning("Job %d failed: %s", job, error.message)
-        floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+        wish = floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
     else:
-        log.exception("Job %d met a fault of flowhub's own", job)
-        text = f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}"
-        floor.leases.fail(run.lease, InternalError(text))
+        log.warning("Job %d failed: %s", run.lease.job, error.message)
+        floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+    _purge_if_wished(floor, run, wish)
+
+
+def _ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
+    """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
+    if isinstance(error, FlowhubError | Postponed):
+        return error
+    if isinstance(error, OSError):
+        return disk_error(floor.home.store.root, error)
+    text = f"{type(error).__name__}: {scrub(str(error))}"
+    if isinstance(error, OperationalError):
+        busy = DatabaseUnusable(f"The database did not answer: {scrub(str(error.orig))}.")
+        return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
+    log.exception("A fault of flowhub's own")
+    return InternalError(f"Something that flowhub does not expect: {text}")

@@ -24,7 +24,7 @@ MODEL = gguf_pattern(3 * MIB + 12345, seed=1)
 def four_connections(monkeypatch):
     """Four connections from the start, and none more or fewer."""
     fixed = Tuning(count=4, held=4, resting_until=float("inf"))
-    monkeypatch.setattr(fetch_room, "Tuning", lambda: fixed)
+    monkeypatch.setattr(fetch_room, "Tuning", lambda **_: fixed)
 
 
 # One file ------------------------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def test_what_can_never_be_believed_ends_after_ten_tries(origin, tmp_path, fault
 
 def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, tmp_path):
     """Parts that nothing binds together are never put together, and not asked for without end."""
-    with pytest.raises(WrongRange, match="comes only in parts"):
+    with pytest.raises(WrongRange, match="sends it in parts"):
         run(sought(origin, False, NoEtag(), CappedRange(most=MIB)), tmp_path)
 
 
@@ -512,7 +512,7 @@ def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tm
     with pytest.raises(Postponed) as caught:
         run(sought(origin, True, Status(status, headers())), tmp_path)
     assert 50 < caught.value.seconds <= 60
-    assert caught.value.host
+    assert caught.value.asked_by_host
     assert caught.value.faults == 1
     assert isinstance(caught.value.error, ServerBusy)
     assert len(origin.requests()) == 1
@@ -525,7 +525,7 @@ def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
     other = pinned(origin.serve("other.gguf", OTHER), OTHER)
     with pytest.raises(Postponed) as caught:
         run(other, tmp_path / "two", shared=shared)
-    assert caught.value.host
+    assert caught.value.asked_by_host
     assert origin.requests("other.gguf") == []
 
 
@@ -539,18 +539,18 @@ def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
 
 
 def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path):
-    with pytest.raises(WaitTooLong, match=r"m\.gguf: .* answers 503\. It asks to wait 2777\.8 hours"):
+    with pytest.raises(WaitTooLong, match=r"m\.gguf: .* answers 503\. The host asks to wait 2777\.8 hours"):
         run(sought(origin, True, Status(503, {"Retry-After": "10000000"})), tmp_path)
     assert len(origin.requests()) == 1
 
 
 def test_a_long_backoff_gives_the_slot_away_too(origin, tmp_path, monkeypatch):
-    monkeypatch.setattr("flowhub_jobs.transfer.crew.random.random", lambda: 0.9)
+    monkeypatch.setattr("flowhub_jobs.transfer.faults.random.random", lambda: 0.9)
     terms = quick()
     terms = replace(terms, patience=replace(terms.patience, base_s=60, cap_s=60))
     with pytest.raises(Postponed) as caught:
         run(sought(origin, True, EarlyClose()), tmp_path, terms=terms)
-    assert not caught.value.host
+    assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
 
 
@@ -580,7 +580,7 @@ def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
 
 
 def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(origin, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_room, "Tuning", lambda: Tuning(count=4, held=4, resting_until=float("inf")))
+    monkeypatch.setattr(fetch_room, "Tuning", lambda **_: Tuning(count=4, held=4, resting_until=float("inf")))
     large = gguf_pattern(20 * MIB, seed=3)  # the first connection takes 16 MiB of it
     hold = Hold(event=threading.Event(), after=MIB).covering(0)
     busy = Status(429).from_byte(1)

@@ -206,7 +206,7 @@ def test_a_byte_that_turned_on_the_disk_in_a_crash_costs_its_piece_and_no_other(
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + piece
     assert got.note_kinds == ["healed"]
-    assert "changed on the disk" in got.notes[0][1]
+    assert "are not what was received" in got.notes[0][1]
 
 
 def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):

@@ -159,7 +159,7 @@ def test_an_edge_that_forgets_its_address_is_asked_anew(hub, model, tmp_path, st
 
 def test_an_edge_that_refuses_every_address_is_given_up(hub, model, tmp_path):
     hub.break_cdn(Status(403))
-    with pytest.raises(ServerBusy, match="refuses an address that is only just made"):
+    with pytest.raises(ServerBusy, match="refuses a freshly signed address"):
         run(model, tmp_path, terms=at(hub))
     assert len(hub.cdn.requests()) == 10
 

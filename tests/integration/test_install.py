@@ -7,8 +7,9 @@ import pytest
 from support.rooms import artifact, digests, folder_artifact
 
 from flowhub_jobs import system
-from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.errors import NameTaken, StorageFailed
 from flowhub_jobs.jobs.leases import LeaseLost
+from flowhub_jobs.records import Artifact
 from flowhub_jobs.store.install import already_placed, choose_name, clean_up, intent, place, stage
 from flowhub_jobs.store.layout import Store
 
@@ -42,6 +43,10 @@ def staged_folder(store: Store, **files: str) -> Path:
     for name, content in (files or {"new": "new"}).items():
         (folder / name).write_text(content)
     return folder
+
+
+def staged_of(wanted: Artifact, partial: Path, parts: list[Path]) -> Path:
+    return stage(wanted, partial, parts, [part.lstat().st_ino for part in parts])
 
 
 def go_on() -> None:
@@ -108,7 +113,8 @@ def test_a_name_that_differs_only_in_case_is_the_same_name(store):
 
 
 def test_a_single_file_is_renamed_as_it_is(store):
-    assert stage(WANTED, store.root / ".partial", [store.root / ".partial" / "part"]).name == "part"
+    part = staged_file(store)
+    assert staged_of(WANTED, part.parent, [part]) == part
 
 
 def test_a_folder_is_staged_with_the_artifacts_files_and_nothing_else(store):
@@ -126,7 +132,7 @@ def test_a_folder_is_staged_with_the_artifacts_files_and_nothing_else(store):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     (files / "stray link").symlink_to(store.root)
-    staged = stage(wanted, partial, [files / "config.json", anew / "w.safetensors"])
+    staged = staged_of(wanted, partial, [files / "config.json", anew / "w.safetensors"])
     assert staged == files
     assert {str(path.relative_to(staged)) for path in staged.rglob("*")} == {
         "config.json",
@@ -245,4 +251,23 @@ def test_a_link_to_what_was_staged_is_not_taken_for_it(store):
     staged = staged_file(store)
     said = intent("m", staged, digests(WANTED))
     os.symlink(staged, store.root / "m")
+    assert already_placed(said, store) is None
+
+
+def test_a_part_that_somebody_replaced_is_not_installed(store):
+    """What was verified is what gets the name, not what lies there by then."""
+    part = staged_file(store)
+    verified = part.lstat().st_ino
+    other = part.with_name("other")
+    other.write_text("evil")
+    other.replace(part)
+    with pytest.raises(StorageFailed, match="replaced"):
+        stage(WANTED, part.parent, [part], [verified])
+
+
+def test_an_intent_whose_inode_was_given_out_again_does_not_adopt_another_file(store):
+    part = staged_file(store)
+    said = intent("tiny.gguf", part, digests(WANTED))
+    part.rename(store.root / "tiny.gguf")
+    (store.root / "tiny.gguf").write_text("written by hand, into the same inode")
     assert already_placed(said, store) is None

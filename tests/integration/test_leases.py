@@ -236,8 +236,7 @@ ENDS = {
     "fail": ("failed", 1, "failed"),
     "wait": ("queued", 1, "waits"),
     "hand_back": ("queued", 0, "handed_back"),
-    "pause": ("paused", 1, "paused"),
-    "cancel": ("cancelled", 1, "cancelled"),
+    "obey": ("queued", 1, "handed_back"),  # the wish was taken back meanwhile
 }
 
 
@@ -267,14 +266,17 @@ def test_a_wait_that_costs_nothing_gives_the_attempt_back(rooms):
     assert rooms.owner.claim() is None
 
 
+@pytest.mark.parametrize(("end", "attempt"), [("hand_back", 0), ("obey", 1), ("wait", 1)])
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
-def test_a_wish_is_obeyed_where_the_worker_hands_the_job_back(rooms, wish, state):
+def test_a_wish_is_obeyed_however_the_worker_lets_go_of_the_job(rooms, wish, state, end, attempt):
+    """As it stands by then: the worker may have stopped for another word."""
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
     rooms.set_row(job, wish=wish)
-    rooms.owner.hand_back(claimed.lease)
+    WRITES[end](rooms, claimed)
     row = rooms.row(job)
-    assert (row["state"], row["attempt"], row["wish"]) == (state, 0, None)
+    assert (row["state"], row["attempt"], row["wish"]) == (state, attempt, None)
+    assert (row["not_before"], row["wait_reason"]) == (None, None)
     assert (row["finished_at"] is not None) == (state == "cancelled")
 
 
@@ -294,7 +296,7 @@ def test_the_wishes_are_those_of_this_workers_running_jobs(rooms):
     rooms.ledger.pause(first)
     rooms.ledger.cancel(second)
     assert rooms.owner.wishes() == {mine.lease.token: "pause"}
-    rooms.owner.obey(mine.lease, "pause")
+    rooms.owner.obey(mine.lease)
     assert rooms.owner.wishes() == {}
 
 

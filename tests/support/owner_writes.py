@@ -27,7 +27,6 @@ WRITES: dict[str, Callable[[Rooms, Claimed], None]] = {
     "fail": lambda rooms, run: rooms.owner.fail(run.lease, SourceMissing("Gone.")),
     "wait": lambda rooms, run: rooms.owner.wait(run.lease, 1, Reason.BACKOFF, "Waits.", faults=1, cost=True),
     "hand_back": lambda rooms, run: rooms.owner.hand_back(run.lease),
-    "pause": lambda rooms, run: rooms.owner.obey(run.lease, "pause"),
-    "cancel": lambda rooms, run: rooms.owner.obey(run.lease, "cancel"),
+    "obey": lambda rooms, run: rooms.owner.obey(run.lease),
     "say": lambda rooms, run: rooms.owner.say(run.lease, "healed", "It healed."),
 }

@@ -86,7 +86,7 @@ def test_an_edge_that_forgot_its_address_is_asked_anew(status):
 def test_an_edge_that_refuses_a_fresh_address_is_a_fault_that_passes(status):
     error = refused(status, home=False, fresh=True)
     assert type(error) is ServerBusy
-    assert "only just made" in error.message
+    assert "freshly signed" in error.message
 
 
 def test_a_416_names_the_size_that_the_host_tells():

@@ -76,7 +76,7 @@ def test_an_hour_is_waited_for_and_more_is_not():
     decision = decide(ServerBusy("busy.", wait_s=7200.0), 1, 0.0, CONTRACT)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
-    assert decision.error.message == "busy. It asks to wait 2.0 hours, which is too long to sit out."
+    assert decision.error.message == "busy. The host asks to wait 2.0 hours, which is too long to sit out."
     assert not decision.error.retryable
 
 

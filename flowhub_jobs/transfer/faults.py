@@ -1,0 +1,104 @@
+"""What the faults of one transfer come to: counted, waited out, or the end. The board's lock is held throughout."""
+
+import random
+import time
+from dataclasses import dataclass
+
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
+from flowhub_jobs.transfer.asked import origin_asked
+from flowhub_jobs.transfer.binding import RESTARTS_MAX
+from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.files import Task
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.retry import GiveUp, Wait, decide
+from flowhub_jobs.transfer.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nobody has a range, and the first to try again does so in `seconds`, because of `error`."""
+
+    seconds: float
+    error: FlowhubError
+    asked_by_host: bool
+
+
+class Faults:
+    """The faults of one transfer. All its connections wait together, unless one of them moves."""
+
+    def __init__(self, board: Board, hosts: Hosts, terms: Terms) -> None:
+        self._board, self._hosts, self._terms = board, hosts, terms
+        self._next_try = 0.0  # when the source is asked again, after a fault, if nothing moves
+        self._last: FlowhubError | None = None
+        self._asked_by_host = False
+        self._counted_at = 0.0
+
+    def must_wait(self) -> float:
+        """Return for how many seconds no range may be begun: while the host wants peace, or nothing moves."""
+        quiet = max((self._hosts.quiet_for(origin) for origin in self._origins()), default=0.0)
+        if quiet and (self._last is None or not self._asked_by_host):
+            self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
+        # While others move the source is there: a connection that dropped is simply made anew.
+        return max(quiet, 0.0 if self._board.active else self._next_try - time.monotonic())
+
+    def idle(self) -> Idle | None:
+        """Return how long nobody will do anything, or None while somebody works or could."""
+        if self._board.active or self._board.over:
+            return None
+        seconds = self.must_wait()
+        return Idle(seconds, self._last, self._asked_by_host) if self._last and seconds > 0 else None
+
+    def _origins(self) -> set[str]:
+        missing = (state for state in self._board.files if not state.kept_whole)
+        return {origin_asked(state.file.url, self._terms.hub_endpoint) for state in missing}
+
+    def meet(self, task: Task, error: FlowhubError) -> None:
+        """Decide what follows a fault of a task's connection."""
+        error = _with_name(error, task)
+        if task.got == 0:
+            task.state.location = None  # where the last redirect led may be what is wrong
+        if self._was_one_too_many(task, error):
+            return
+        free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
+        decision = decide(error, self._count(task), random.random(), self._terms.patience, free=free)  # noqa: S311
+        if isinstance(decision, GiveUp):
+            self._board.end(decision.error)
+        elif isinstance(decision, Wait):
+            self._wait(task, error, decision)
+        else:
+            self._board.notes.append(("again", error.message))
+
+    def _count(self, task: Task) -> int:
+        """Count a fault, but the faults of one moment once: sixteen connections that die together are one fault."""
+        if task.begun >= self._counted_at:
+            self._board.faults += 1
+            self._counted_at = time.monotonic()
+        return max(1, self._board.faults)
+
+    def _wait(self, task: Task, error: FlowhubError, decision: Wait) -> None:
+        self._last, self._asked_by_host = error, decision.asked
+        self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
+        if decision.asked:
+            self._hosts.be_quiet(origin_asked(task.state.file.url, self._terms.hub_endpoint), decision.seconds)
+        self._board.notes.append(("fault", f"{error.message} Trying again in {decision.seconds:.1f} s."))
+
+    def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
+        """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""
+        others = [other for state in self._board.files for other in state.tasks if other is not task]
+        refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.got == 0
+        newest = all(other.begun <= task.begun for other in others)
+        if not (refused and newest and any(other.got for other in others)):
+            return False
+        origin = origin_asked(task.state.file.url, self._terms.hub_endpoint)
+        if isinstance(error, ServerBusy) and error.wait_s is not None:
+            self._hosts.be_quiet(origin, min(error.wait_s, self._terms.patience.server_wait_max_s))
+        return self._hosts.lower(origin)
+
+
+def _with_name(error: FlowhubError, task: Task) -> FlowhubError:
+    """Name the file in an error of the wire, which knows only its host."""
+    path = task.state.file.path
+    if path not in error.message:
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
+    return error
