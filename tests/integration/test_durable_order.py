@@ -9,27 +9,15 @@ import pytest
 from support.forgetful_disk import ForgetfulDisk
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin
-from support.shop import Shop, shop_of
+from support.shop import shop_of
 
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.records import State
 from flowhub_jobs.transfer.plan import Ranges
 from flowhub_jobs.worker import pipeline
-from flowhub_jobs.worker.floor import Floor
 
 MIB = 1 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
-
-
-def work_here(shop: Shop) -> None:
-    """Run the next job in this process."""
-    floor = Floor(shop.home, 1)
-    try:
-        claimed = floor.leases.claim()
-        assert claimed is not None
-        pipeline.run_job(floor, claimed)
-    finally:
-        floor.close()
 
 
 def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
@@ -53,7 +41,7 @@ def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
 
         disk.at_journal = hold_against_the_disk
         job = shop.enqueue("m")
-        work_here(shop)
+        shop.work_here()
         assert shop.job(job).state is State.COMPLETED
         assert claims[-1] == content.size
         assert len(claims) > 2
@@ -87,7 +75,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
         monkeypatch.setattr(pipeline, "place", place)
         monkeypatch.setattr(Leases, "complete", complete)
         job = shop.enqueue("m")
-        work_here(shop)
+        shop.work_here()
         assert shop.job(job).state is State.COMPLETED
         assert order == ["named", "indexed"]
 

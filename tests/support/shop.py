@@ -16,6 +16,8 @@ from flowhub_jobs.hub.desk import Desk, Order
 from flowhub_jobs.jobs.ledger import Terms
 from flowhub_jobs.records import Artifact, Event, Job, State
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
 
 Found = TypeVar("Found")
@@ -68,6 +70,16 @@ class Shop:
             )
         self.workers.append(process)
         return process
+
+    def work_here(self) -> None:
+        """Run the next job in this process."""
+        floor = Floor(self.home, 1)
+        try:
+            claimed = floor.leases.claim()
+            assert claimed is not None
+            run_job(floor, claimed)
+        finally:
+            floor.close()
 
     def until(self, ask: Callable[[], Found | None], what: str = "it") -> Found:
         """Return the first answer of `ask` that is one."""
