@@ -154,14 +154,29 @@ class LockFile:
 
 
 @contextlib.contextmanager
-def held_lock(path: Path) -> Iterator[None]:
-    """Hold a lock among the processes and threads of this machine, waiting for it; its file stays."""
+def held_lock(path: Path, *, may_go_on: Callable[[], None], at_most_s: float) -> Iterator[None]:
+    """Hold a lock among the processes and threads of this machine; its file stays.
+
+    While another has it, `may_go_on` is called and may raise. After `at_most_s` it is gone on without: its holder
+    was suspended, and what it does late has to be fenced otherwise.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        patience = time.monotonic() + at_most_s
+        while not _locked(fd) and time.monotonic() < patience:
+            may_go_on()
+            time.sleep(0.05)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def lock_is_free(path: Path) -> bool | None:

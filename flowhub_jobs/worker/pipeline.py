@@ -9,56 +9,50 @@ Every way out of `run_job` leaves the row with a state that says why, unless the
 import logging
 from collections.abc import Callable
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import scrub
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import (
-    DatabaseUnusable,
-    DigestMismatch,
-    DiskFull,
-    FlowhubError,
-    InternalError,
-    NameTaken,
-    StoreOffline,
-)
-from flowhub_jobs.jobs.leases import Claimed, LeaseLost
-from flowhub_jobs.records import Artifact, Reason, Stage
+from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.jobs.leases import LEASE_S, Claimed, LeaseLost
+from flowhub_jobs.records import Artifact, Stage
 from flowhub_jobs.store.adopt import adoptable
 from flowhub_jobs.store.install import Placed, already_placed, choose_name, clean_up, intent, place, stage
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.fetch import Fetched, Past, Postponed, Seen, fetch
-from flowhub_jobs.transfer.partial import disk_error
+from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
 from flowhub_jobs.transfer.terms import Stopped
-from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
+from flowhub_jobs.worker.endings import as_ours, end_badly, obey
+from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
 
 log = logging.getLogger("flowhub.job")
 
-DATABASE_BUSY_S = 10.0
-
 
 def run_job(floor: Floor, claimed: Claimed) -> None:
     """Run one attempt, and write its end."""
     run = floor.begin(claimed)
-    job = claimed.lease.job
     try:
-        _attempt(floor, run)
-        log.info("Job %d is completed: %s", job, claimed.artifact.ref)
-    except Stopped as word:
-        _obey(floor, run, word.why)
+        _run_to_its_end(floor, run)
     except LeaseLost as error:
         log.warning("%s", error.message)
-    except Exception as error:
-        try:
-            _end_badly(floor, run, _ours(floor, error))
-        except LeaseLost as lost:
-            log.warning("%s", lost.message)
+    except SQLAlchemyError as error:
+        log.warning("The end of job %d could not be written; when its lease ends it goes on: %s", run.lease.job, error)
     finally:
         floor.end(run)
+
+
+def _run_to_its_end(floor: Floor, run: Run) -> None:
+    try:
+        _attempt(floor, run)
+        log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
+    except Stopped as word:
+        obey(floor, run, word.why)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        end_badly(floor, run, as_ours(floor, error))
 
 
 def _attempt(floor: Floor, run: Run) -> None:
@@ -81,8 +75,10 @@ def _attempt(floor: Floor, run: Run) -> None:
             watch=_watch(floor, run, screen),
         )
         screen.stage(Stage.INSTALL)
-        # One at a time on this machine: between the choice of a name and its row, nobody else may choose.
-        with held_lock(home.settings.locks / "install"):
+        # One at a time on this machine: between the choice of a name and its row, nobody else may choose. Who is
+        # suspended meanwhile loses its lease in that time, and names nothing any more.
+        lock = home.settings.locks / "install"
+        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
             placed = _install(floor, run, fetched)
             _finish(floor, run, placed)
     else:
@@ -175,47 +171,3 @@ def _complete(floor: Floor, run: Run, placed: Placed) -> None:
 def _completed_text(artifact: Artifact, placed: Placed) -> str:
     checked = "verified" if all(file.pinned for file in placed.files) else "fetched whole (no digest was published)"
     return f"{artifact.ref} is installed as {placed.name}, {checked}."
-
-
-def _obey(floor: Floor, run: Run, word: str) -> None:
-    """Let go of the job as the word says: a stop, or what the person wishes by now."""
-    if word == LOST:
-        return
-    wish = floor.leases.hand_back(run.lease) if word == STOP else floor.leases.obey(run.lease)
-    _purge_if_wished(floor, run, wish)
-
-
-def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
-    if wish == "purge":
-        floor.home.purge(run.lease.job)
-
-
-def _end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
-    """Park, postpone or fail: whatever went wrong, the row says so."""
-    now, wish = floor.home.clock.now_us(), None
-    if isinstance(error, Postponed):
-        reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
-        until = now + int(error.seconds * 1e6)
-        wish = floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
-    elif isinstance(error, DiskFull | StoreOffline):
-        reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
-        until = now + int(floor.home.settings.look_again_s * 1e6)
-        wish = floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
-    else:
-        log.warning("Job %d failed: %s", run.lease.job, error.message)
-        floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
-    _purge_if_wished(floor, run, wish)
-
-
-def _ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
-    """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
-    if isinstance(error, FlowhubError | Postponed):
-        return error
-    if isinstance(error, OSError):
-        return disk_error(floor.home.store.root, error)
-    text = f"{type(error).__name__}: {scrub(str(error))}"
-    if isinstance(error, OperationalError):
-        busy = DatabaseUnusable(f"The database did not answer: {scrub(str(error.orig))}.")
-        return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
-    log.exception("A fault of flowhub's own")
-    return InternalError(f"Something that flowhub does not expect: {text}")

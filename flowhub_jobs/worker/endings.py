@@ -1,0 +1,60 @@
+"""How an attempt ends that did not complete: let go, parked, postponed or failed. Each leaves a row that says why."""
+
+import logging
+
+from sqlalchemy.exc import OperationalError
+
+from flowhub_jobs.addresses import scrub
+from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
+from flowhub_jobs.records import Reason
+from flowhub_jobs.transfer.fetch import Postponed
+from flowhub_jobs.transfer.partial import disk_error
+from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
+
+log = logging.getLogger("flowhub.job")
+
+DATABASE_BUSY_S = 10.0
+
+
+def obey(floor: Floor, run: Run, word: str) -> None:
+    """Let go of the job as the word says: a stop, or what the person wishes by now."""
+    if word == LOST:
+        return
+    wish = floor.leases.hand_back(run.lease) if word == STOP else floor.leases.obey(run.lease)
+    _purge_if_wished(floor, run, wish)
+
+
+def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
+    if wish == "purge":
+        floor.home.purge(run.lease.job)
+
+
+def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
+    """Park, postpone or fail: whatever went wrong, the row says so."""
+    now, wish = floor.home.clock.now_us(), None
+    if isinstance(error, Postponed):
+        reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
+        until = now + int(error.seconds * 1e6)
+        wish = floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
+    elif isinstance(error, DiskFull | StoreOffline):
+        reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
+        until = now + int(floor.home.settings.look_again_s * 1e6)
+        wish = floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
+    else:
+        log.warning("Job %d failed: %s", run.lease.job, error.message)
+        floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+    _purge_if_wished(floor, run, wish)
+
+
+def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
+    """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
+    if isinstance(error, FlowhubError | Postponed):
+        return error
+    if isinstance(error, OSError):
+        return disk_error(floor.home.store.root, error)
+    text = f"{type(error).__name__}: {scrub(str(error))}"
+    if isinstance(error, OperationalError):
+        busy = DatabaseUnusable(f"The database did not answer: {scrub(str(error.orig))}.")
+        return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
+    log.exception("A fault of flowhub's own")
+    return InternalError(f"Something that flowhub does not expect: {text}")
