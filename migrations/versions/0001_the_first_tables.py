@@ -221,9 +221,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("state IN ('queued', 'running', 'paused')"),
         )
         batch_op.drop_index("ix_jobs_ended", sqlite_where=sa.text("finished_at IS NOT NULL"))
-        batch_op.drop_index(
-            "ix_jobs_claim", sqlite_where=sa.text("state = 'queued'")
-        )
+        batch_op.drop_index("ix_jobs_claim", sqlite_where=sa.text("state = 'queued'"))
         batch_op.drop_index("ix_jobs_state")
 
     op.drop_table("jobs")
