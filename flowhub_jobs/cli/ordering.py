@@ -131,6 +131,8 @@ def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
     """Return the line that says which job answers a reference, and whether it fits this machine."""
     size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
     line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
+    if not brief and job.state is State.COMPLETED:
+        line += "; it is installed already (--force fetches it again)"
     if brief or job.state is not State.QUEUED:
         return say.fold(line, after="  ")
     verdict = desk.verdict(order.artifact)

@@ -35,15 +35,17 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
 
     Raises NameTaken where what has the name is not ours: that is never replaced.
     """
-    for name in (artifact.name, artifact.second_name()):
-        there = store.taken(name)
+    names = (artifact.name, artifact.second_name())
+    taken = {name: store.taken(name) for name in names}
+    owners = {there.name: owner(there.name) for there in taken.values() if there is not None}
+    for ours, whose in owners.items():
+        if whose == artifact.claim:
+            return ours  # where it was installed before
+    for name, there in taken.items():
         if there is None:
             return name
-        whose = owner(there.name)
-        if whose is None:
+        if owners[there.name] is None:
             raise NameTaken(f"{there} is there already and is not flowhub's; it is never replaced.")
-        if whose == artifact.claim:
-            return there.name
     raise NameTaken(f"Both {artifact.name} and {artifact.second_name()} are names of other models in the store.")
 
 

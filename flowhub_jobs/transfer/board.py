@@ -158,6 +158,7 @@ class Board:
                 self._restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
             accept(task, answer, hub, location)
+            task.answered = True
             self._wake_all()
 
     @staticmethod

@@ -84,10 +84,9 @@ class Faults:
 
     def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
         """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""
-        others = [other for state in self._board.files for other in state.tasks if other is not task]
         refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.got == 0
-        newest = all(other.begun <= task.begun for other in others)
-        if not (refused and newest and any(other.got for other in others)):
+        tasks = [other for state in self._board.files for other in state.tasks]
+        if not refused or not any(other.answered and other.begun < task.begun for other in tasks):
             return False
         origin = origin_asked(task.state.file.url, self._terms.hub_endpoint)
         if isinstance(error, ServerBusy) and error.wait_s is not None:

@@ -81,5 +81,6 @@ class Task:
     part: PartFile
     at: int = 0
     begun: float = field(default_factory=time.monotonic)
+    answered: bool = False  # its answer was found to be what was asked
     head: bytes = b""
     got: int = 0
