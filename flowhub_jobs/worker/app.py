@@ -4,6 +4,7 @@ import logging
 import os
 
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer
 from flowhub_jobs.worker.floor import Floor
@@ -37,13 +38,15 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
         maintenance.look_after()  # rescues first, then works
         heartbeat.start()
         maintenance.start()
-        log.info("Worker %s runs %d jobs at a time.", floor.worker, slots)
+        log.info("Worker %s runs; jobs at a time: %d.", floor.worker, slots)
         consumer.run()
         consumer.stop()
     finally:
         heartbeat.stop()
         floor.close()
         bells.close()
+    left = len(home.reports.in_state(LIVE))
+    log.info("Stopped: %s.", f"{left} jobs are left in the queue" if left else "the queue is empty")
     return EXIT_SOME_FAILED if drain and home.reports.ended_badly(since=started) else 0
 
 
