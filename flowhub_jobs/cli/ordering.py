@@ -27,6 +27,7 @@ class Ordered:
     orders: list[Order] = field(default_factory=list)
     bad: list[FlowhubError] = field(default_factory=list)
     count: int = 0
+    made: set[int] = field(default_factory=set)  # the jobs that were not there before
 
 
 def read(
@@ -97,7 +98,9 @@ def terms_of(said: Mapping[str, Any], now: datetime) -> Terms:
 
 def place(desk: Desk, ordered: Ordered) -> list[int]:
     """Queue it all; return the jobs' numbers, in the order of the references."""
-    return [answer.job for answer in desk.enqueue(ordered.orders)]
+    answers = desk.enqueue(ordered.orders)
+    ordered.made = {answer.job for answer in answers if answer.new}
+    return [answer.job for answer in answers]
 
 
 def raise_for(ordered: Ordered) -> None:
@@ -118,7 +121,8 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         say.result_json(jobs_page(by_number[number] for number in numbers))
         return
     for number, order in list(zip(numbers, ordered.orders, strict=True))[:SHOWN]:
-        say.result(_answer(desk, by_number[number], order, brief))
+        line = _answer(desk, by_number[number], order, brief)
+        say.result(say.fold(line if brief or number in ordered.made else line + _known(by_number[number]), after="  "))
     if len(numbers) > SHOWN:
         say.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
     if not ordered.count:
@@ -127,17 +131,20 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         _hints(desk, any(job.state is State.QUEUED for job in jobs))
 
 
+def _known(job: Job) -> str:
+    """Return what is said of a job that was there before: the options of this call are not its own."""
+    return "; it is installed already, --force fetches it again" if not job.live else "; as it was queued before"
+
+
 def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
     """Return the line that says which job answers a reference, and whether it fits this machine."""
     size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
     line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
-    if not brief and job.state is State.COMPLETED:
-        line += "; it is installed already (--force fetches it again)"
     if brief or job.state is not State.QUEUED:
-        return say.fold(line, after="  ")
+        return line
     verdict = desk.verdict(order.artifact)
     fit = "fit unknown" if verdict.fit is Fit.UNKNOWN else str(verdict.fit)
-    return say.fold(f"{line}; {fit}: {verdict.why}", after="  ")
+    return f"{line}; {fit}: {verdict.why}"
 
 
 def _hints(desk: Desk, waits: bool) -> None:
