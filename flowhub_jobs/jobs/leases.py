@@ -257,6 +257,12 @@ class Leases:
         """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
         return self._let_go(lease, {}, "handed_back", "The wish was taken back; the job was handed back.")
 
+    def wish(self, lease: Lease) -> str | None:
+        """Return what the person wishes of a job that is still ours."""
+        with writing(self._engine) as tx:
+            self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
+            return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
+
     def _let_go(self, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> str | None:
         """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
         with writing(self._engine) as tx:
@@ -264,6 +270,7 @@ class Leases:
             if wish is not None:
                 state = rescued_state(wish, 0, progressed=True)
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
+                given_back |= {"bytes_done": 0} if wish == "purge" else {}
                 self._end(tx, lease, CALM | {"state": state} | given_back, state, f"{state.capitalize()} by request.")
             else:
                 self._end(tx, lease, CALM | {"state": State.QUEUED} | changes, outcome, text)

@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
 from flowhub_jobs.records import Reason
+from flowhub_jobs.store.install import clean_up
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.transfer.partial import disk_error
 from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
@@ -20,8 +21,15 @@ def obey(floor: Floor, run: Run, word: str) -> None:
     """Let go of the job as the word says: a stop, or what the person wishes by now."""
     if word == LOST:
         return
+    _purge_beforehand(floor, run)
     wish = floor.leases.hand_back(run.lease) if word == STOP else floor.leases.obey(run.lease)
     _purge_if_wished(floor, run, wish)
+
+
+def _purge_beforehand(floor: Floor, run: Run) -> None:
+    """Drop the partial while the job is still ours: when it is seen to be cancelled, nothing of it is left."""
+    if floor.leases.wish(run.lease) == "purge":
+        clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
 
 
 def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
@@ -31,6 +39,7 @@ def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
 
 def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so."""
+    _purge_beforehand(floor, run)
     now, wish = floor.home.clock.now_us(), None
     if isinstance(error, Postponed):
         reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
