@@ -84,8 +84,6 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
         known = record.files[path]
         known.kept = Ranges((start, end) for start, end in change["kept"])
         known.states |= {int(number): state for number, state in change.get("states", {}).items()}
-        for number in change.get("dropped", ()):
-            known.states.pop(number, None)
         known.frontier, known.frontier_state = change["frontier"], change["state"]
 
 

@@ -61,9 +61,8 @@ def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
         return error
     if isinstance(error, OSError):
         return disk_error(floor.home.store.root, error)
-    text = f"{type(error).__name__}: {scrub(str(error))}"
     if isinstance(error, OperationalError):
         busy = DatabaseUnusable(f"The database did not answer: {scrub(str(error.orig))}.")
         return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
     log.exception("A fault of flowhub's own")
-    return InternalError(f"Something that flowhub does not expect: {text}")
+    return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")
