@@ -4,6 +4,7 @@ An address is cut as RFC 3986, appendix B, cuts it, which is how httpx does it t
 otherwise than the client that connects checks another host.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
@@ -22,6 +23,7 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::([0-9]{0,5}))?", re.IGN
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
+_PLAIN = re.compile(r"[!-\[\]-~]*")  # no space, no backslash, nothing invisible
 _ANY_TEXT = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?[/\\]*)([^/\\?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
 _SHOWN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]{0,5})?", re.ASCII)
 _URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s\"<>]+", re.IGNORECASE | re.ASCII)
@@ -154,9 +156,10 @@ def _scrubbed_url(found: re.Match[str]) -> str:
     return f"{kept}?…{tail}" if "?" in url or "#" in url else kept
 
 
+@functools.lru_cache(maxsize=2048)  # a transfer asks for the same few again and again
 def _parse(url: str) -> _Address:
     """Return the address in parts, or raise AddressRefused: scheme, host, port, and no user."""
-    if any(character == "\\" or character.isspace() or is_unseen(character) for character in url):
+    if not _PLAIN.fullmatch(url) and any(c == "\\" or c.isspace() or is_unseen(c) for c in url):
         raise _refused(url, "it contains a space, a backslash or an invisible character")
     parts = _URL.fullmatch(url)
     if parts is None:

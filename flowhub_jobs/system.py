@@ -9,6 +9,8 @@ import errno
 import fcntl
 import functools
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -60,6 +62,11 @@ def sync_data(fd: int) -> None:
             os.fsync(fd)
     else:
         os.fdatasync(fd)
+
+
+def read_tick(sock: socket.socket, seconds: float) -> None:
+    """Have a blocking read of `sock` come back after `seconds` (below 1) with what there is, EAGAIN if nothing."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(seconds * 1e6)))  # a timeval
 
 
 def sync_path(path: Path) -> None:

@@ -68,6 +68,11 @@ class OriginServer:
         return self.counts.open_connections
 
     @property
+    def made_connections(self) -> int:
+        """Return how many were ever made."""
+        return self.counts.made_connections
+
+    @property
     def peak_connections(self) -> int:
         return self.counts.peak_connections
 

@@ -55,11 +55,13 @@ class Counts:
         self.changed = threading.Condition()  # re-entrant: a predicate of wait_for may ask for counts
         self.requests: list[Request] = []
         self.sent: dict[str, int] = defaultdict(int)
+        self.made_connections = 0
         self.open_connections = 0
         self.peak_connections = 0
 
     def connection(self, step: int) -> None:
         with self.changed:
+            self.made_connections += max(0, step)
             self.open_connections += step
             self.peak_connections = max(self.peak_connections, self.open_connections)
             self.changed.notify_all()

@@ -4,7 +4,9 @@ Two versions never mix in one file: what is kept goes on only with an answer of 
 both have (DESIGN, section 6): the digest, else the Hub's commit and path, else a strong ETag.
 """
 
+from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
+from flowhub_jobs.transfer.content import check_first_bytes
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 from flowhub_jobs.transfer.plan import piece_size
@@ -18,7 +20,7 @@ def check_hub_word(state: FileState, hub: HubWord) -> None:
     if said and state.file.sha256 and said != state.file.sha256:
         raise DigestMismatch(
             f"{state.file.path}: the source disagrees with the catalog, which pins sha256 {state.file.sha256}; "
-            f"the source has {said}.",
+            f"{_host(state)} has {said}.",
             hint="The file was replaced at its source, or the catalog's entry is wrong: update the catalog.",
         )
     check_size(state, hub.size)
@@ -29,15 +31,22 @@ def check_hub_word(state: FileState, hub: HubWord) -> None:
 def check_size(state: FileState, total: int | None) -> None:
     if total is not None and state.file.size is not None and total != state.file.size:
         raise SizeMismatch(
-            f"{state.file.path}: the catalog says {state.file.size} bytes, the source has {total} bytes."
+            f"{state.file.path}: the catalog says {state.file.size} bytes, the source {_host(state)} has {total} bytes."
         )
+
+
+def _host(state: FileState) -> str:
+    """Return the host to name in a message: where the bytes come from, as far as is known."""
+    return host_of(state.location or state.file.url)
 
 
 def is_another_version(state: FileState, answer: Answer, hub: HubWord | None) -> bool:
     """Return whether the answer's content is another one than that of the bytes kept."""
     total = _total(answer, hub)
     resized = total is not None and state.size is not None and total != state.size
-    return bool(state.record.kept.total) and (resized or _identity(state, answer, hub) != state.record.identity)
+    # Also before the first byte is kept: another connection may be about to write what an earlier answer promised.
+    begun = state.record.identity is not None or bool(state.record.kept.total)
+    return resized or (begun and _identity(state, answer, hub) != state.record.identity)
 
 
 def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
@@ -47,9 +56,11 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     """
     state, total = task.state, _total(answer, hub)
     if hub is not None and hub.size is not None and total != hub.size:
-        raise SizeMismatch(f"{state.file.path}: the Hub says {hub.size} bytes, the source has {total} bytes.")
+        raise SizeMismatch(f"{state.file.path}: the Hub says {hub.size} bytes, {_host(state)} has {total} bytes.")
     if answer.end == answer.start and total != answer.start:
-        raise WrongRange(f"{state.file.path}: its source says that it ends at byte {total}, not {answer.start}.")
+        raise WrongRange(f"{state.file.path}: {_host(state)} says that it ends at byte {total}, not {answer.start}.")
+    if total == 0:  # before the hasher may call it done
+        check_first_bytes(state.file.path, b"")
     in_one_go = state.keyless
     _learn(state, answer, total, _identity(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
@@ -58,10 +69,12 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
         _take_whole(task, total)
     elif answer.end is not None:
         task.end = min(task.end, answer.end)
+    task.answer_end = task.end
     if state.keyless and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
             raise WrongRange(
-                f"{state.file.path} cannot be fetched safely: its source sends it in parts, without digest or ETag."
+                f"{state.file.path} cannot be fetched safely: {_host(state)} sends it in parts, "
+                "and neither a digest nor a lasting ETag binds them together."
             )
         raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
 

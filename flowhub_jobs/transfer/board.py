@@ -9,34 +9,43 @@ import time
 from pathlib import Path
 
 from flowhub_jobs.errors import SourceChanged
-from flowhub_jobs.records import Artifact
+from flowhub_jobs.records import Artifact, FileDigest
+from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import accept, check_hub_word, check_size, is_another_version
 from flowhub_jobs.transfer.digest import Sha256
+from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile, generation_of, part_path
-from flowhub_jobs.transfer.plan import MIB, Range, Ranges, next_range
+from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.tuning import Flow
 
-FIRST_ASK = 16 * MIB  # of a file whose size nobody told
-HANDED_MAX = 32 * MIB  # bytes that wait in memory for the hasher; beyond, it reads them from the disk
+HASHER_S = 1.0  # as long as it may be busy with something else
 COMMIT_AT = 32 * MIB  # unsynced bytes for which the committer is woken before its time
 
 
 class Board:
-    def __init__(self, artifact: Artifact, folder: Path) -> None:
-        self.artifact, self.folder = artifact, folder
+    def __init__(self, artifact: Artifact, folder: Path, hub_endpoint: str) -> None:
+        self.artifact, self.folder, self._hub_endpoint = artifact, folder, hub_endpoint
         lock = threading.RLock()
-        self.changed = threading.Condition(lock)  # for everybody but the hasher
+        self.changed = threading.Condition(lock)  # for the fetchers: a range may be there for them, or room
         self.fresh = threading.Condition(lock)  # for the hasher, which is woken by every chunk
+        self.due = threading.Condition(lock)  # for the committer and the watching thread: it is their turn, or the end
         self.files: list[FileState] = []
+        self.wanting: dict[int, FileState] = {}  # those of which bytes are missing
+        self.tasks: list[Task] = []
+        self.feed = Feed()
+        self.verified = 0
+        self.outrun = False  # by the line, the digest
+        self.starved = 0  # fetchers that wait for the hasher
         self.retired: list[PartFile] = []
         self.fetched = 0
         self.fetched_committed = 0
         self.unsynced = 0
-        self.handed = 0
         self.faults = 0
         self.connections = 1
+        self.trying = False  # more of them than are known to be of use: they get short ranges
         self.rate = 0.0
         self.notes: list[tuple[str, str]] = []  # what healed by itself, for the person
         self.error: BaseException | None = None
@@ -44,17 +53,40 @@ class Board:
         self.over_at = 0.0
         self.abandoned = False  # a fetcher hangs where it cannot be reached, and may still hold a part
 
+    def add(self, state: FileState) -> None:
+        """Take a file in, before anybody works."""
+        state.origin = origin_asked(state.file.url, self._hub_endpoint)
+        self.files.append(state)
+        self._look_again(state)
+
+    def _look_again(self, state: FileState) -> None:
+        """Note that bytes of a file may be missing, and that there may be something to hash in it."""
+        self.feed.look_at(state)
+        if state.kept_whole:
+            self.wanting.pop(state.number, None)
+        else:
+            self.wanting[state.number] = state
+
     # What the whole knows ------------------------------------------------------------------------------------------
 
     @property
+    def origins(self) -> set[str]:
+        """Where what is missing is asked. The lock is held."""
+        return {state.origin for state in self.wanting.values()}
+
+    @property
     def active(self) -> int:
-        return sum(len(state.tasks) for state in self.files)
+        return len(self.tasks)
 
     @property
     def done(self) -> bool:
-        return all(state.verified for state in self.files)
+        return self.verified == len(self.files)
 
-    def _wake_all(self) -> None:
+    def flow(self, at: float) -> Flow:
+        """Return how it flows at the time `at`. The lock is held."""
+        return Flow(at, self.fetched, sum(task.got > 0 for task in self.tasks), self.outrun)
+
+    def _wake_workers(self) -> None:
         self.changed.notify_all()
         self.fresh.notify_all()
 
@@ -64,7 +96,8 @@ class Board:
             self.error = self.error or error
             if not self.over:
                 self.over, self.over_at = True, time.monotonic()
-            self._wake_all()
+            self._wake_workers()
+            self.due.notify_all()
 
     def close(self) -> None:
         """Close every part, unless somebody who hangs could still write to it: its descriptor must stay its own."""
@@ -74,66 +107,71 @@ class Board:
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
-    def take(self) -> Task | None:
-        """Return the next range to fetch, or None if there is none now. The lock is held."""
-        for state in self.files:
-            asked = None if state.verified else self._wanted(state)
-            if asked is not None:
-                if state.part is None:
-                    state.part = PartFile(self.folder, state.record.part, new=True)
-                task = Task(state, asked[0], asked[1], state.part, at=asked[0])
-                state.tasks.append(task)
-                return task
-        return None
+    def begin(self, task: Task) -> Task:
+        """Note that a range is on its way. The lock is held."""
+        task.state.tasks.append(task)
+        self.tasks.append(task)
+        return task
 
-    def _wanted(self, state: FileState) -> Range | None:
-        alone = state.single or state.keyless or not state.bound or state.size is None
-        if alone and state.tasks:
-            return None
-        if state.keyless and state.record.kept.total and not state.kept_whole:
-            self._restart(state)  # nothing binds what came to what would come now
-        start = state.record.kept.reach(0)
-        if state.size is None:
-            return start, WHOLE if state.single or state.keyless else start + FIRST_ASK
-        if state.kept_whole:
-            return None
-        if state.single or state.keyless:
-            return start, state.size
-        taken = Ranges((task.at, task.end) for task in state.tasks)
-        rate = self.rate / max(1, self.active)
-        return next_range(state.record.kept, taken, state.size, connections=self.connections, rate=rate)
-
-    def release(self, task: Task) -> None:
+    def open_part(self, task: Task) -> None:
+        """Make the file that a task's bytes go to, if it is the first of its file: then it is alone, not bound yet."""
+        if task.part is not None:
+            return
+        part = PartFile(self.folder, task.state.record.part, new=True)
         with self.changed:
             if task in task.state.tasks:
-                task.state.tasks.remove(task)
-            self._wake_all()
+                task.state.part = task.part = part
+                return
+        part.close()
+        raise SourceChanged(f"{task.state.file.path} was begun anew meanwhile.")
 
-    def arrived(self, task: Task, data: bytes) -> None:
-        """Note that `data` lies at the task's place, and hand it to the hasher."""
+    def put_back(self, task: Task) -> None:
+        """Give a range back that nobody has begun with."""
         with self.changed:
-            state = task.state
+            for tasks in (task.state.tasks, self.tasks):
+                if task in tasks:
+                    tasks.remove(task)
+
+    def release(self, task: Task) -> None:
+        """End a task, and tell everybody: what it did not fetch is somebody's."""
+        with self.changed:
+            self.put_back(task)
+            self._wake_workers()
+
+    def wait_for_hasher(self, task: Task, count: int) -> None:
+        """Wait while the digest is too far behind to take `count` bytes more: it would have to read them again."""
+        if self.feed.has_room(count) or not self.feed.is_next(task.state, task.at):
+            return
+        with self.changed:
+            self.starved += 1
+            self.changed.wait_for(lambda: self.over or self.feed.has_room(count), HASHER_S)
+            self.starved -= 1
+
+    def arrived(self, task: Task, data: memoryview, buffer: memoryview) -> bool:
+        """Note that `data`, which lies in `buffer`, was written at the task's place.
+
+        Returns whether the buffer is the hasher's now.
+        """
+        with self.changed:
+            state, count = task.state, len(data)
             self._check_current(task)
-            begin, task.at = task.at, task.at + len(data)
+            begin, task.at = task.at, task.at + count
+            task.got += count
             state.record.kept.add(begin, task.at)
-            self.fetched += len(data)
-            self.unsynced += len(data)
+            self.fetched += count
+            self.unsynced += count
             if state.record.kept.total > state.best:
                 state.best = state.record.kept.total
                 self.faults = 0  # a byte that no try had before: the budget is fresh
-            task.got += len(data)
             state.dirty = True
-            self._hand(state, begin, data)
+            if state.kept_whole:
+                self.wanting.pop(state.number, None)
+            handed = self.feed.hand(state, begin, data, buffer)
+            self.feed.look_at(state)
             self.fresh.notify()
-            if self.unsynced >= COMMIT_AT > self.unsynced - len(data):
-                self.changed.notify_all()
-
-    def _hand(self, state: FileState, begin: int, data: bytes) -> None:
-        """Keep bytes in memory for the hasher if they are next in line; what is not, it reads from the disk later."""
-        if begin == max(state.handed_to, state.record.frontier) and self.handed + len(data) <= HANDED_MAX:
-            state.handed.append((begin, data))
-            state.handed_to = begin + len(data)
-            self.handed += len(data)
+            if self.unsynced >= COMMIT_AT > self.unsynced - count:
+                self.due.notify_all()
+            return handed
 
     # What a file is ------------------------------------------------------------------------------------------------
 
@@ -155,15 +193,16 @@ class Board:
                 check_hub_word(state, hub)
             check_size(state, answer.total)
             if is_another_version(state, answer, hub):
-                self._restart(state)
+                self.restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
             accept(task, answer, hub, location)
             task.answered = True
-            self._wake_all()
+            self._look_again(state)  # its size may be known now
+            self._wake_workers()
 
     @staticmethod
     def _check_current(task: Task) -> None:
-        if task.part is not task.state.part:
+        if task not in task.state.tasks:
             raise SourceChanged(f"{task.state.file.path} was begun anew meanwhile.")
 
     def learn_end(self, task: Task) -> None:
@@ -174,34 +213,32 @@ class Board:
                 check_size(state, task.at)
                 state.record.size = task.end = task.at
                 state.dirty = True
-            self._wake_all()
+                self._look_again(state)
+            self._wake_workers()
 
     def restart(self, state: FileState) -> None:
-        """Begin a file anew, in a new file."""
-        with self.changed:
-            self._restart(state)
-            self._wake_all()
-
-    def _restart(self, state: FileState) -> None:
+        """Begin a file anew, in a new file. The lock is held."""
         if state.part is not None:
             self.retired.append(state.part)  # open until the end: a task may still be writing to it
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
         state.record = FileRecord(part, size=state.file.size)
         state.part, state.bound, state.location, state.glanced = None, False, None, False
         state.expected, state.git_sha1, state.committed = state.file.sha256, state.file.git_sha1, 0
+        self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()
         self._forget_digest(state)
         state.restarts += 1
         state.dirty = True
+        self._look_again(state)
+        self._wake_workers()
 
     def _forget_digest(self, state: FileState) -> None:
-        self.handed -= sum(len(data) for _, data in state.handed)
-        state.handed.clear()
-        state.handed_to = 0
+        self.feed.forget(state)
         state.checks.clear()
         state.new_states.clear()
         state.record.states.clear()
         state.record.frontier, state.record.frontier_state = 0, None
+        self.verified -= state.verified is not None
         state.digest, state.verified = Sha256(), None
         state.epoch += 1
 
@@ -209,3 +246,20 @@ class Board:
         """Hash a file again from its first byte, as it lies on the disk. The lock is held."""
         self._forget_digest(state)
         state.dirty = True
+        self._look_again(state)
+
+    def lost(self, state: FileState, start: int, end: int) -> None:
+        """Note that bytes of a file are not what they should be: they are fetched again. The lock is held."""
+        state.record.kept.remove(start, end)
+        state.best = min(state.best, state.record.kept.total)
+        state.dirty = True
+        self._look_again(state)
+        self._wake_workers()
+
+    def found_right(self, state: FileState, digest: FileDigest) -> None:
+        """Note that all of a file is there and right. The lock is held."""
+        state.verified = digest
+        self.verified += 1
+        self.feed.look_away(state)
+        if self.done:
+            self.due.notify_all()

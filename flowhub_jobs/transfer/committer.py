@@ -8,15 +8,16 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.transfer.board import COMMIT_AT, Board
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.journal import Journal, Record, file_entry
-from flowhub_jobs.transfer.partial import PartFile, disk_errors
+from flowhub_jobs.transfer.partial import PartFile, disk_errors, sync_all
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25
-UNSYNCED_MAX = 64 * MIB
+UNSYNCED_MAX = 56 * MIB
 
 
 @dataclass(slots=True)
@@ -38,13 +39,14 @@ class Committer(threading.Thread):
         self._begun = {state.file.path: _begun(state) for state in board.files}
         self._turn = threading.Lock()
         self._removed: list[PartFile] = []
+        self._failed: FlowhubError | None = None
 
     def run(self) -> None:
         board = self._board
         try:
             while True:
-                with board.changed:
-                    board.changed.wait_for(lambda: board.over or board.unsynced >= COMMIT_AT, PERIOD_S)
+                with board.due:
+                    board.due.wait_for(lambda: board.over or board.unsynced >= COMMIT_AT, PERIOD_S)
                     if board.over:
                         return
                 self.commit()
@@ -54,6 +56,8 @@ class Committer(threading.Thread):
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
         board = self._board
+        if board.unsynced + count <= UNSYNCED_MAX:
+            return  # looked at without the lock: sixteen at once pass the line by a buffer each, and it lies below
         with board.changed:
             while board.unsynced and board.unsynced + count > UNSYNCED_MAX and not board.over:
                 board.changed.wait()
@@ -61,11 +65,12 @@ class Committer(threading.Thread):
     def commit(self) -> None:
         """Put all that has come on the disk, then say so in the journal."""
         with self._turn:
+            if self._failed is not None:
+                raise self._failed
             snapshot = self._snapshot()
             if snapshot is None:
                 return
-            for part in snapshot.parts:
-                part.sync()
+            self._sync(snapshot.parts)
             self._control.check_owner()
             with disk_errors(self._board.folder):
                 if snapshot.whole is not None:
@@ -73,6 +78,17 @@ class Committer(threading.Thread):
                 else:
                     self._journal.commit(snapshot.entry)
             self._settle(snapshot)
+
+    def _sync(self, parts: list[PartFile]) -> None:
+        """Put the parts on the disk. Once a sync has failed nothing more is committed.
+
+        What it was for may be lost, and the next one says that all is well (LWN, "PostgreSQL's fsync() surprise").
+        """
+        try:
+            sync_all(parts)
+        except FlowhubError as error:
+            self._failed = error
+            raise
 
     def commit_clean(self) -> None:
         """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""

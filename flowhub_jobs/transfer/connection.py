@@ -1,11 +1,11 @@
 """Asks an origin for a range: redirects by hand, tokens kept home, httpx's errors and bad statuses made ours."""
 
+import contextlib
 import functools
+import re
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urljoin
@@ -23,31 +23,67 @@ from flowhub_jobs.errors import (
     Stalled,
     TlsUntrusted,
 )
-from flowhub_jobs.transfer.headers import HubWord, hub_word, tells_end
+from flowhub_jobs.transfer.headers import HubWord, body_length, hub_word, stays_open, tells_end
 from flowhub_jobs.transfer.plan import Range
 from flowhub_jobs.transfer.refusal import refusal
+from flowhub_jobs.transfer.stream import Stream
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
 
 REDIRECTS_MAX = 10
+_OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 AGENT = "flowhub"
+SMALL_BODY = 64 * 1024  # of a redirect: read and dropped, so that the connection can be kept
+DROP_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
 
     `hub` is what the Hub said on the way.
     """
 
-    response: httpx.Response
-    url: str
-    hub: HubWord | None
+    def __init__(self, response: httpx.Response, url: str, hub: HubWord | None, stall_s: float) -> None:
+        self.response, self.url, self.hub = response, url, hub
+        self._stall_s, self._rest = stall_s, memoryview(b"")
+        self._stream = _our_stream(response)
+        self._chunks = iter(()) if self._stream else response.iter_raw()
+        response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it comes. Raises ConnectionLost, Stalled."""
-        with translated(self.url, in_body=True):
-            yield from self.response.iter_raw()
+    def fill(self, view: memoryview) -> int:
+        """Put the next bytes of the body into `view`; return how many, 0 at its end. Raises ConnectionLost, Stalled."""
+        if self._stream is None:
+            return self._fill_from_chunks(view)
+        try:
+            count = self._stream.fill(view, self._stall_s)
+        except TimeoutError as error:
+            raise _stalled(host_of(self.url), self._stall_s) from error
+        except OSError as error:
+            raise _dropped(host_of(self.url), error) from error
+        if not count and self._stream.left:
+            raise ConnectionLost(f"{host_of(self.url)} dropped the connection, {self._stream.left} bytes too early.")
+        return count
+
+    def _fill_from_chunks(self, view: memoryview) -> int:
+        """The same, of a body whose length nobody told: httpcore alone knows how it ends."""
+        with translated(self.url, in_body=True, within=self._stall_s):
+            self._rest = self._rest or memoryview(next(self._chunks, b""))
+        count = min(len(view), len(self._rest))
+        view[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _our_stream(response: httpx.Response) -> Stream | None:
+    """Return the stream of the answer, set to its body, where its length is told (RFC 9112, section 6.3)."""
+    stream = response.extensions.get("network_stream")
+    if not isinstance(stream, Stream):
+        return None
+    length = body_length(response.headers)
+    if length is None:
+        stream.unframed()
+        return None
+    stream.body(length, keepable=stays_open(response.http_version, response.headers))
+    return stream
 
 
 class Web:
@@ -58,7 +94,7 @@ class Web:
         self._client = httpx.Client(
             verify=_trust(),
             timeout=httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: one of the Hub's is not a CDN's
             headers={"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
@@ -93,11 +129,9 @@ class Web:
         try:
             if response.status_code not in (200, 206) and not tells_end(response.status_code, response.headers):
                 raise self._refused(response, place, fresh=known is None, home=origin(place) == origin(start))
-            # The next read is of the body, which has another clock.
-            response.request.extensions["timeout"]["read"] = self._terms.stall_s
-            yield Reply(response, place, hub)
+            yield Reply(response, place, hub, self._terms.stall_s)
         finally:
-            with translated(place, in_body=True):
+            with translated(place, in_body=True, within=self._terms.stall_s):
                 response.close()
 
     def _follow(
@@ -109,7 +143,7 @@ class Web:
             hub = hub or hub_word(response.headers)
             if not response.has_redirect_location:
                 return response, url, hub
-            response.close()
+            _drop_body(response)
             target = _target(url, response.headers["location"])
             if hub is not None:
                 heard(hub)
@@ -121,12 +155,23 @@ class Web:
         token = self._terms.tokens.get(origin(url))
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = headers | ({"Authorization": f"Bearer {token}"} if token else {})
-        self._wire.head_until(time.monotonic() + self._terms.connect_s + self._terms.headers_s)
+        request = self._client.build_request("GET", url, headers=own)
         try:
-            with translated(url, in_body=False):
-                return self._client.send(self._client.build_request("GET", url, headers=own), stream=True)
-        finally:
-            self._wire.head_until(None)
+            return self._over_the_wire(request, anew=False)
+        except _StaleConnection:
+            return self._over_the_wire(request, anew=True)
+
+    def _over_the_wire(self, request: httpx.Request, *, anew: bool) -> httpx.Response:
+        url = str(request.url)
+        seconds = self._terms.connect_s + self._terms.headers_s
+        with self._wire.calling(seconds, tls=request.url.scheme == "https", anew=anew) as call:
+            try:
+                with translated(url, in_body=False, within=self._terms.headers_s):
+                    return self._client.send(request, stream=True)
+            except ConnectionLost as error:
+                if call.reused:
+                    raise _StaleConnection from error
+                raise
 
     def _refused(self, response: httpx.Response, url: str, *, fresh: bool, home: bool) -> FlowhubError:
         return refusal(
@@ -146,6 +191,22 @@ class Web:
 
     def close(self) -> None:
         self._client.close()
+        self._wire.close()
+
+
+class _StaleConnection(Exception):
+    """A connection that was kept had been closed by its server: that is no fault of the source's."""
+
+
+def _drop_body(response: httpx.Response) -> None:
+    """Read the few bytes that come with a redirect, so that its connection serves again, and close the answer."""
+    stream, length = _our_stream(response), body_length(response.headers)
+    if stream is not None and length is not None and 0 < length <= SMALL_BODY:
+        space = memoryview(bytearray(length))
+        with contextlib.suppress(OSError):
+            while space and (count := stream.fill(space, DROP_S)):
+                space = space[count:]
+    response.close()
 
 
 def _target(url: str, location: str) -> str:
@@ -165,21 +226,34 @@ def _trust() -> ssl.SSLContext:
 
 
 @contextmanager
-def translated(url: str, *, in_body: bool) -> Iterator[None]:
-    """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come."""
+def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
+    """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come; `within`: the clock, in s."""
     host = host_of(url)
     try:
         yield
     except httpx.ReadTimeout as error:
         if in_body:
-            raise Stalled(f"{host} sent no byte for too long.") from error
-        raise HeadersTimeout(f"{host} accepted the request but did not answer in time.") from error
+            raise _stalled(host, within) from error
+        raise HeadersTimeout(f"{host} accepted the request but did not answer within {within:.3g} s.") from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise _unreached(host, error) from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
         raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
     except httpx.TransportError as error:
-        raise ConnectionLost(f"{host} dropped the connection ({scrub(str(error)) or type(error).__name__}).") from error
+        raise _dropped(host, error) from error
+
+
+def _stalled(host: str, seconds: float) -> Stalled:
+    return Stalled(f"{host} sent no byte for {seconds:.3g} s.")
+
+
+def _dropped(host: str, error: Exception) -> ConnectionLost:
+    return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).")
+
+
+def _plain(error: Exception) -> str:
+    """Return what the system says, without its own numbers and places."""
+    return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
 
 
 def _unreached(host: str, error: Exception) -> FlowhubError:
@@ -190,5 +264,5 @@ def _unreached(host: str, error: Exception) -> FlowhubError:
         if isinstance(cause, ssl.SSLError):
             return ConnectionLost(f"{host} does not speak TLS as it should: {cause.reason or cause}.")
         cause = cause.__cause__ or cause.__context__
-    why = scrub(str(error)) or "no answer"
+    why = _plain(error) or "no answer"
     return NetworkDown(f"{host} cannot be reached: {why}.")

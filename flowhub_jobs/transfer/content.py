@@ -21,8 +21,16 @@ def check_first_bytes(path: str, head: bytes) -> None:
     judge = {"gguf": _is_gguf, "safetensors": _is_safetensors, "json": _is_json}.get(suffix)
     if judge is None or judge(head):
         return
-    seen = "a web page" if head.lstrip()[:1] == b"<" else f"something else (it begins with {head[:8]!r})"
-    raise WrongContent(f"{path} should be {suffix}, but what came is {seen}.")
+    raise WrongContent(f"{path} should be {suffix}, but what came is {_seen(head)}.")
+
+
+def _seen(head: bytes) -> str:
+    """Return what first bytes are, in words."""
+    if not head:
+        return "an empty file"
+    if head.lstrip()[:1] == b"<":
+        return "a web page"
+    return f"something else (it begins with {ascii(head[:8])[1:]})"
 
 
 def _is_gguf(head: bytes) -> bool:

@@ -8,20 +8,22 @@ import time
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, WrongRange
-from flowhub_jobs.transfer.asked import origin_asked
+from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.connection import Reply, Web
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
 from flowhub_jobs.transfer.faults import Faults, Idle
-from flowhub_jobs.transfer.files import FileState, Task
+from flowhub_jobs.transfer.files import WHOLE, Task
 from flowhub_jobs.transfer.headers import read_answer
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.pace import Pace
+from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.terms import Control, Terms
 
 LEAVE_S = 2.0
+LOOK_AGAIN_S = 0.5  # whether another connection has become slow
 HOST_FULL_S = 0.2  # until another job's connection may have ended
 
 
@@ -77,7 +79,7 @@ class Crew:
 
     def cap(self) -> int:
         """Return how many connections are worth a try, by what the hosts of the files take."""
-        most = max((self._hosts.cap(self._origin(state)) for state in self.board.files), default=1)
+        most = max((self._hosts.cap(origin) for origin in self.board.origins), default=1)
         return min(most, self._terms.connections_per_host)
 
     def leave(self) -> bool:
@@ -110,14 +112,13 @@ class Crew:
 
     def _take(self) -> tuple[Task | None, float | None]:
         """Return a range, if there is one and its host takes one more connection; else how long to wait for one."""
-        task = self.board.take()
-        if task is None or self._hosts.enter(self._origin(task.state)):
+        task = take(self.board, may_steal=not self._bucket.limited)
+        if task is None:
+            return None, LOOK_AGAIN_S if self.board.tasks else None
+        if self._hosts.enter(task.state.origin):
             return task, None
-        task.state.tasks.remove(task)
+        self.board.put_back(task)
         return None, HOST_FULL_S
-
-    def _origin(self, state: FileState) -> str:
-        return origin_asked(state.file.url, self._terms.hub_endpoint)
 
     def fault(self, task: Task, error: FlowhubError) -> None:
         with self.board.changed:
@@ -126,13 +127,15 @@ class Crew:
                 self.board.changed.notify_all()
 
     def leave_task(self, task: Task) -> None:
-        self._hosts.leave(self._origin(task.state))
+        self._hosts.leave(task.state.origin)
         self.board.release(task)
 
     def fetch(self, task: Task) -> None:
         """Ask for the task's range, hold the answer against what is known, and keep what comes."""
         state = task.state
         asked = (task.start, task.end)
+        self._control.check()
+        self.board.open_part(task)
         with self._web.ask(
             state.file.url,
             asked,
@@ -147,33 +150,43 @@ class Crew:
             self._receive(task, reply, answer.start)
 
     def _receive(self, task: Task, reply: Reply, at: int) -> None:
-        pace = Pace(self._terms, host_of(reply.url))
-        for chunk in pace.timed(reply.chunks()):
-            self._bucket.take(len(chunk), lambda: self.board.over)
-            fresh = chunk[max(0, task.at + len(task.head) - at) :]  # what a 200 repeats is passed over
-            at += len(chunk)
-            if at > task.end:
-                raise WrongRange(f"{task.state.file.path}: more came than the range that was asked ({task.end} bytes).")
-            self._keep(task, fresh)
-        if task.head:
-            self._keep(task, b"", last=True)
-        self.board.learn_end(task)
-        if task.state.size == 0:
+        """Keep what comes, from byte `at` on, until the task's end: another connection may have taken the rest over."""
+        pace, feed = Pace(self._terms, host_of(reply.url)), self.board.feed
+        part, buffer = task.part, feed.buffer()
+        assert part is not None
+        while task.at < task.end and (count := self._read(task, reply, pace, buffer)):
+            fresh = buffer[max(0, task.at - at) : count]  # what a 200 repeats is passed over
+            at += count
+            if at > task.answer_end:
+                path, end = task.state.file.path, task.answer_end
+                raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
+            if self._keep(task, part, fresh[: task.end - task.at], buffer):
+                buffer = feed.buffer()
+        feed.give_back(buffer)
+        if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"")
+        self.board.learn_end(task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
 
-    def _keep(self, task: Task, data: bytes, *, last: bool = False) -> None:
-        if task.at == 0 and not task.state.glanced:  # a range of the middle may overtake the first
-            task.head += data
-            if len(task.head) < GLANCE and not last:
-                return
-            check_first_bytes(task.state.file.path, task.head[:GLANCE])
+    def _read(self, task: Task, reply: Reply, pace: Pace, buffer: memoryview) -> int:
+        """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
+        space = buffer[: self._bucket.grain(len(buffer))]
+        count = pace.timed(reply.fill, space)
+        self._bucket.take(count, lambda: self.board.over)
+        if task.at == 0 and not task.state.glanced and count:  # a range of the middle may overtake the first
+            while count < GLANCE and (more := pace.timed(reply.fill, space[count:])):
+                count += more
+            check_first_bytes(task.state.file.path, bytes(space[:GLANCE]) if count >= GLANCE else bytes(space[:count]))
             task.state.glanced = True
-            data, task.head = task.head, b""
+        return count
+
+    def _keep(self, task: Task, part: PartFile, data: memoryview, buffer: memoryview) -> bool:
+        """Write what came to its place; return whether the hasher has taken the buffer over."""
         if not data:
-            return
+            return False
         self._committer.admit(len(data))
+        self.board.wait_for_hasher(task, len(data))
         self._control.check()
-        task.part.write(data, task.at)
-        self.board.arrived(task, data)
+        part.write(data, task.at)
+        return self.board.arrived(task, data, buffer)

@@ -35,12 +35,11 @@ class Sha256:
             assert self._plain is not None
             self._plain.update(data)
             return
-        size = len(data)
-        if size == 0:
-            return
-        # ctypes takes `bytes` as they are; a writable buffer is lent without a copy. The call runs without the GIL.
-        lent = data if isinstance(data, bytes) else (ctypes.c_char * size).from_buffer(data)
-        self._library.SHA256_Update(self._context, lent, size)
+        if isinstance(data, bytes):  # ctypes takes it as it is; the call runs without the GIL
+            self._library.SHA256_Update(self._context, data, len(data))
+        elif len(data):
+            lent = ctypes.c_char.from_buffer(data)  # holds the buffer while it is read
+            self._library.SHA256_Update(self._context, ctypes.addressof(lent), len(data))
 
     def save(self) -> str | None:
         """Return the state in hex, to go on from in another process; None where that cannot be had."""
@@ -56,6 +55,27 @@ class Sha256:
         answer = ctypes.create_string_buffer(32)
         self._library.SHA256_Final(answer, last)
         return answer.raw.hex()
+
+
+class Reached:
+    """How far a digest has come, and its states at the ends of the pieces on the way."""
+
+    def __init__(self, at: int, piece: int) -> None:
+        self.at, self._piece = at, piece
+        self.states: dict[int, str] = {}
+
+    def feed(self, digest: Sha256, data: memoryview) -> None:
+        while data:
+            part = data[: _piece_end(self._piece, self.at) - self.at]
+            digest.update(part)
+            self.at += len(part)
+            data = data[len(part) :]
+            if self.at % self._piece == 0 and (saved := digest.save()) is not None:
+                self.states[self.at // self._piece] = saved
+
+
+def _piece_end(piece: int, at: int) -> int:
+    return (at // piece + 1) * piece
 
 
 def can_save() -> bool:

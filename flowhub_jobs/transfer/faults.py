@@ -4,8 +4,8 @@ import random
 import time
 from dataclasses import dataclass
 
+from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
-from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import RESTARTS_MAX
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
@@ -35,7 +35,7 @@ class Faults:
 
     def must_wait(self) -> float:
         """Return for how many seconds no range may be begun: while the host wants peace, or nothing moves."""
-        quiet = max((self._hosts.quiet_for(origin) for origin in self._origins()), default=0.0)
+        quiet = max((self._hosts.quiet_for(origin) for origin in self._board.origins), default=0.0)
         if quiet and (self._last is None or not self._asked_by_host):
             self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
         # While others move the source is there: a connection that dropped is simply made anew.
@@ -47,10 +47,6 @@ class Faults:
             return None
         seconds = self.must_wait()
         return Idle(seconds, self._last, self._asked_by_host) if self._last and seconds > 0 else None
-
-    def _origins(self) -> set[str]:
-        missing = (state for state in self._board.files if not state.kept_whole)
-        return {origin_asked(state.file.url, self._terms.hub_endpoint) for state in missing}
 
     def meet(self, task: Task, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
@@ -79,7 +75,7 @@ class Faults:
         self._last, self._asked_by_host = error, decision.asked
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
-            self._hosts.be_quiet(origin_asked(task.state.file.url, self._terms.hub_endpoint), decision.seconds)
+            self._hosts.be_quiet(task.state.origin, decision.seconds)
         self._board.notes.append(("fault", f"{error.message} Trying again in {decision.seconds:.1f} s."))
 
     def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
@@ -88,16 +84,18 @@ class Faults:
         tasks = [other for state in self._board.files for other in state.tasks]
         if not refused or not any(other.answered and other.begun < task.begun for other in tasks):
             return False
-        origin = origin_asked(task.state.file.url, self._terms.hub_endpoint)
+        origin = task.state.origin
         if isinstance(error, ServerBusy) and error.wait_s is not None:
             self._hosts.be_quiet(origin, min(error.wait_s, self._terms.patience.server_wait_max_s))
         return self._hosts.lower(origin)
 
 
 def _with_name(error: FlowhubError, task: Task) -> FlowhubError:
-    """Name the file in an error of the wire, which knows only its host."""
-    path = task.state.file.path
+    """Name the file in an error of the wire, which knows only its host, and the host in one of ours, of the file."""
+    path, hosts = task.state.file.path, [host_of(url) for url in (task.state.location, task.state.file.url) if url]
     if path not in error.message:
         error.message = f"{path}: {error.message}"
-        error.args = (error.message,)
+    elif not any(host in error.message for host in hosts):
+        error.message = f"{error.message} It came from {hosts[0]}."
+    error.args = (error.message,)
     return error

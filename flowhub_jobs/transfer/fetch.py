@@ -25,13 +25,14 @@ from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.offline import machines_fault
 from flowhub_jobs.transfer.partial import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
 from flowhub_jobs.transfer.terms import Control, Terms
 from flowhub_jobs.transfer.tuning import Tuning, tune
 
-TICK_S = 0.1
+TICK_S = 0.05
 WATCH_S = 0.5
 
 
@@ -110,8 +111,8 @@ def fetch(
         check_source(file.url, terms.hub_endpoint, pinned=file.sha256 is not None)
     refuse_links(folder.parent, folder)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    board = Board(artifact, folder)
+        folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
+    board = Board(artifact, folder, terms.hub_endpoint)
     try:
         log = reopen(board, past.tag, past.fetched)
         board.faults = past.faults
@@ -161,10 +162,10 @@ class _Transfer:
 
     def _tick(self) -> None:
         board = self._board
-        with board.changed:
-            board.changed.wait_for(lambda: board.over or board.done, TICK_S)
-            self._tuning = tune(self._tuning, time.monotonic(), board.fetched, self._crew.cap())
-            board.connections = self._tuning.count
+        with board.due:
+            board.due.wait_for(lambda: board.over or board.done, TICK_S)
+            self._tuning = tune(self._tuning, board.flow(time.monotonic()), self._crew.cap())
+            board.connections, board.trying = self._tuning.count, self._tuning.count > self._tuning.held
         self._look()
 
     def _look(self, *, last: bool = False) -> None:
@@ -182,9 +183,9 @@ class _Transfer:
         self._watch(seen)
 
     def _postpone_if_idle(self) -> None:
-        """Give the slot away if everyone waits, and long. A connection that drops ends nothing while others move."""
+        """Give the slot away if everyone waits, and long, or for a network. While others move, nothing ends."""
         idle = self._crew.idle()
-        if idle is not None and idle.seconds > WAIT_INSIDE_S:
+        if idle is not None and (idle.seconds > WAIT_INSIDE_S or machines_fault(idle.error)):
             raise Postponed(idle.seconds, idle.error, faults=self._board.faults, asked_by_host=idle.asked_by_host)
 
     def _finish(self) -> Fetched:

@@ -9,6 +9,9 @@ from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile
 
+BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
+SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
+SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
 WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
 
 
@@ -23,6 +26,15 @@ class Check:
     tries: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Bytes on their way to the digest, from `begin`, and the buffer that they lie in, if somebody wants it back."""
+
+    begin: int
+    data: memoryview
+    buffer: memoryview | None
+
+
 @dataclass(slots=True, eq=False)
 class FileState:
     """One file of a running transfer."""
@@ -32,6 +44,7 @@ class FileState:
     record: FileRecord
     expected: str | None  # sha256: the catalog's, else what the Hub says
     git_sha1: str | None  # likewise, of a small file that has no sha256
+    origin: str = ""  # where it is asked first
     part: PartFile | None = None
     tasks: "list[Task]" = field(default_factory=list)
     bound: bool = False  # an answer of this run has told what the content is
@@ -40,7 +53,7 @@ class FileState:
     location: str | None = None  # where the last redirect led
     glanced: bool = False  # its first bytes were of its format
     digest: Sha256 = field(default_factory=Sha256)
-    handed: "deque[tuple[int, bytes]]" = field(default_factory=deque)  # bytes that wait in memory for the hasher
+    handed: "deque[Handed]" = field(default_factory=deque)
     handed_to: int = 0  # where the last of them ends
     checks: "deque[Check]" = field(default_factory=deque)
     best: int = 0  # the most bytes that were ever kept of it
@@ -61,6 +74,11 @@ class FileState:
         return self.size is not None and self.record.kept.total == self.size
 
     @property
+    def unhashed(self) -> int:
+        """The bytes that lie there for the digest to go on with."""
+        return self.record.kept.reach(self.record.frontier) - self.record.frontier
+
+    @property
     def pinned(self) -> bool:
         return self.file.sha256 is not None
 
@@ -78,9 +96,26 @@ class Task:
     state: FileState
     start: int
     end: int
-    part: PartFile
+    part: PartFile | None = None
     at: int = 0
     begun: float = field(default_factory=time.monotonic)
     answered: bool = False  # its answer was found to be what was asked
-    head: bytes = b""
+    answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
     got: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else may fetch of its file."""
+        return self.state.single or self.state.keyless or not self.state.bound or self.end == WHOLE
+
+    def left_s(self, now: float) -> float:
+        """Return the seconds that it will still take, by its speed so far; `now` is on the monotonic clock."""
+        spent = now - self.begun
+        if not self.got:
+            return 0.0 if spent < SILENT_S else float("inf")
+        return (self.end - self.at) * spent / self.got if self.end - self.at > SHARE_MIN else 0.0
+
+    @property
+    def middle(self) -> int:
+        """Where what is left is cut in two; at its very place if nothing comes."""
+        return self.at + (self.end - self.at) // 2 if self.got else self.at

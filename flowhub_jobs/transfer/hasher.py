@@ -9,13 +9,14 @@ to the next: one that does not match what came is given up, fetched again, and c
 import threading
 import time
 
-from flowhub_jobs.errors import DigestMismatch, FlowhubError
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.records import FileDigest, git_sha1
 from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.digest import Sha256
-from flowhub_jobs.transfer.files import Check, FileState
+from flowhub_jobs.transfer.digest import Reached, Sha256
+from flowhub_jobs.transfer.files import Check, FileState, Handed
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.verdict import contradiction
 
 READ = MIB
 FINISH_S = 1.0  # how long a stop waits for the digest to come up with what is kept
@@ -35,7 +36,7 @@ class Hasher(threading.Thread):
             self._board.end(error)
 
     def _step(self) -> bool:
-        """Hash one stretch of one file; False when the transfer is over."""
+        """Hash what there is of one file; False when the transfer is over."""
         board = self._board
         with board.changed:
             while not (work := self._work()) or self._late():
@@ -56,18 +57,19 @@ class Hasher(threading.Thread):
         return self._board.over and time.monotonic() - self._board.over_at > FINISH_S
 
     def _work(self) -> tuple[FileState, Check | None] | None:
-        """Return what to do next: new bytes first, then the pieces of a crashed run, then a file's end."""
+        """Return what to do next: new bytes and the ends of files first, then the pieces of a crashed run."""
         waiting: tuple[FileState, Check | None] | None = None
-        for state in self._board.files:
-            if state.verified or state.part is None:
-                continue
-            if state.record.frontier < state.record.kept.reach(state.record.frontier):
+        for state in self._board.feed.ready:
+            if state.part is not None and (state.unhashed or self._is_to_finish(state)):
                 return state, None
-            if waiting is None and not self._board.over:
+            if state.part is None or not state.checks:
+                self._board.feed.look_away(state)  # until something comes
+            elif waiting is None and not self._board.over:
                 waiting = self._ready_check(state)
-            if waiting is None and not state.checks and state.kept_whole and not self._board.over:
-                waiting = state, None
         return waiting
+
+    def _is_to_finish(self, state: FileState) -> bool:
+        return state.kept_whole and not state.checks and not state.verified and not self._board.over
 
     @staticmethod
     def _ready_check(state: FileState) -> tuple[FileState, Check] | None:
@@ -77,54 +79,39 @@ class Hasher(threading.Thread):
         )
 
     def _advance(self, state: FileState) -> None:
+        """Hash on from the frontier: what waits in memory there, else a stretch from the disk."""
         board, part, digest = self._board, state.part, state.digest
         with board.changed:
             if part is None or state.part is not part:
                 return
-            begin, piece = state.record.frontier, state.record.piece
-            end = min(state.record.kept.reach(begin), _piece_end(piece, begin), begin + READ)
-            handed = self._handed(state, begin)
-        if handed is not None:
-            self._feed(state, digest, piece, begin, handed)
-        else:
+            begin = state.record.frontier
+            handed = board.feed.take(state)
+            end = min(state.record.kept.reach(begin), begin + READ)
+        started = time.monotonic()
+        if not handed:
             view = memoryview(self._buffer)[: end - begin]
             _read_full(part, view, begin)
-            digest.update(view)
-            self._reached(state, digest, piece, end)
+            handed = [Handed(begin, view, None)]
+        reached = Reached(begin, state.record.piece)
+        for entry in handed:
+            reached.feed(digest, entry.data)
+            board.feed.give_back(entry.buffer)
+        self._note(state, digest, reached, reached.at - begin, time.monotonic() - started)
 
-    def _handed(self, state: FileState, begin: int) -> bytes | None:
-        """Return the bytes at the frontier, if they wait in memory. Those that were passed by are let go."""
-        while state.handed:
-            start, data = state.handed[0]
-            if start > begin:
-                return None
-            state.handed.popleft()
-            self._board.handed -= len(data)
-            if start == begin:
-                return data
-        return None
-
-    def _feed(self, state: FileState, digest: Sha256, piece: int, begin: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            length = min(len(view), _piece_end(piece, begin) - begin)
-            digest.update(data if length == len(data) else bytes(view[:length]))
-            begin += length
-            view = view[length:]
-            self._reached(state, digest, piece, begin)
-
-    def _reached(self, state: FileState, digest: Sha256, piece: int, frontier: int) -> None:
-        """Note how far the digest has come, and keep its state at the end of a piece."""
-        saved = digest.save()
-        with self._board.changed:
+    def _note(self, state: FileState, digest: Sha256, reached: Reached, hashed: int, seconds: float) -> None:
+        """Note how far the digest has come, and its states at the ends of pieces."""
+        board = self._board
+        with board.changed:
+            board.feed.worked(hashed, seconds)
             if state.digest is not digest:
                 return  # begun anew meanwhile
-            record = state.record
-            record.frontier, record.frontier_state = frontier, saved
-            if saved is not None and frontier % piece == 0:
-                record.states[frontier // piece] = saved
-                state.new_states[frontier // piece] = saved
+            state.record.frontier, state.record.frontier_state = reached.at, digest.save()
+            state.record.states |= reached.states
+            state.new_states |= reached.states
             state.dirty = True
+            board.feed.look_at(state)
+            if self._board.starved:
+                board.changed.notify_all()
 
     # Pieces of a crashed run ---------------------------------------------------------------------------------------
 
@@ -155,9 +142,7 @@ class Hasher(threading.Thread):
 
     def _give_up_piece(self, state: FileState, check: Check) -> None:
         check.tries += 1
-        state.record.kept.remove(check.start, check.end)
-        state.best = min(state.best, state.record.kept.total)
-        state.dirty = True
+        self._board.lost(state, check.start, check.end)
         where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
         text = f"{where} are not what was received; that piece is fetched again."
         self._board.notes.append(("healed", text))
@@ -173,7 +158,7 @@ class Hasher(threading.Thread):
             return
         digest = state.digest.hexdigest()
         git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
-        wrong = _contradiction(state, digest, git)
+        wrong = contradiction(state, digest, git)
         with self._board.changed:
             if state.part is not part:
                 return
@@ -182,18 +167,16 @@ class Hasher(threading.Thread):
                     part.truncate(size)
                     state.dirty = True
                 pinned = state.expected is not None or git is not None
-                state.verified = FileDigest(state.file.path, size, digest, pinned)
+                self._board.found_right(state, FileDigest(state.file.path, size, digest, pinned))
             else:
                 self._mismatch(state, wrong)
-            self._board.changed.notify_all()
 
     def _cut_short(self, state: FileState, part: PartFile) -> None:
         """Somebody cut the file while it was fetched: what is gone is fetched again, and all of it hashed again."""
         with self._board.changed:
             if state.part is part:
-                state.record.kept.remove(part.size, state.record.frontier)
+                self._board.lost(state, part.size, state.record.frontier)
                 self._board.rehash(state)
-                self._board.changed.notify_all()
 
     def _git_digest(self, part: PartFile, size: int) -> str:
         digest, at = git_sha1(size), 0
@@ -212,23 +195,6 @@ class Hasher(threading.Thread):
             self._board.end(wrong)
         else:
             self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))
-
-
-def _piece_end(piece: int, at: int) -> int:
-    return (at // piece + 1) * piece
-
-
-def _contradiction(state: FileState, digest: str, git: str | None) -> FlowhubError | None:
-    expected, came, kind = state.expected, digest, "sha256"
-    if expected is None:
-        expected, came, kind = (state.git_sha1, git or "", "git sha1") if git else (None, "", "")
-    if expected is None or came == expected:
-        return None
-    whose = "the catalog pins" if state.file.sha256 or state.file.git_sha1 else "the Hub says"
-    return DigestMismatch(
-        f"{state.file.path} is not what it should be: {whose} {kind} {expected}, what came has {came}.",
-        hint="Nothing was installed. `flowhub retry` fetches it again; if it differs again, the digest is out of date.",
-    )
 
 
 def _read_full(part: PartFile, view: memoryview, offset: int) -> None:

@@ -113,6 +113,17 @@ def hub_word(headers: Headers) -> HubWord | None:
     )
 
 
+def body_length(headers: Headers) -> int | None:
+    """Return the bytes of a body whose length is told, None where it ends otherwise (RFC 9112, section 6.3)."""
+    return None if "transfer-encoding" in headers else _number(headers.get("content-length"))
+
+
+def stays_open(http_version: str, headers: Headers) -> bool:
+    """Return whether the connection serves another request after this answer (RFC 9112, section 9.3)."""
+    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+    return http_version == "HTTP/1.1" and "close" not in options
+
+
 def asked_wait(headers: Headers, now: datetime) -> float | None:
     """Return the seconds that the host asks to be left alone, or None.
 

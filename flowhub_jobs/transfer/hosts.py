@@ -62,5 +62,11 @@ class Hosts:
         with self._lock:
             return max(0.0, self._hosts[origin].quiet_until - self._clock())
 
+    def quiet(self) -> dict[str, float]:
+        """Return the hosts that want peace now, and for how many seconds more."""
+        with self._lock:
+            now = self._clock()
+            return {name: host.quiet_until - now for name, host in self._hosts.items() if host.quiet_until > now}
+
     def _cap_of(self, host: _Host) -> int:
         return host.cap if self._clock() < host.capped_until else self._cap

@@ -54,10 +54,13 @@ class Record:
 def load(folder: Path) -> Record:
     """Return what the journal in `folder` says; an empty record where there is none that this version reads."""
     record = Record()
-    for entry in _lines(folder / NAME):
-        if entry.get("version", VERSION) != VERSION:
-            return Record()
-        _apply(record, entry)
+    try:
+        for entry in _lines(folder / NAME):
+            if entry.get("version", VERSION) != VERSION:
+                return Record()
+            _apply(record, entry)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Record()  # of a form that no version of ours wrote, whatever its checksum says
     return record
 
 
@@ -68,7 +71,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in text.split(b"\n"):
         crc, _, body = line.partition(b" ")
-        if len(crc) != 8 or crc != b"%08x" % zlib.crc32(body):
+        if not body or crc != b"%08x" % zlib.crc32(body):
             return
         yield json.loads(body)
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+GRAIN_S = 0.05
 BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
 
 
@@ -19,9 +20,23 @@ class Bucket:
         """Change the limit, in bytes a second; None is no limit. Who waits, waits by the new one."""
         with self._changed:
             self._fill()
+            unlimited = self._rate is None or rate_bps is None
             self._rate = rate_bps
-            self._level = min(self._level, 0.0)
+            self._level = 0.0 if unlimited else min(self._level, 0.0)  # no debt outlives its limit
             self._changed.notify_all()
+
+    @property
+    def rate_bps(self) -> int | None:
+        return self._rate
+
+    @property
+    def limited(self) -> bool:
+        return self._rate is not None
+
+    def grain(self, count: int) -> int:
+        """Return how much to read at a time, at most `count`: a small rate flows in small steps."""
+        rate = self._rate
+        return count if rate is None else max(1, min(count, int(rate * GRAIN_S)))
 
     def take(self, count: int, stopped: Callable[[], bool]) -> None:
         """Wait until `count` bytes may pass, or `stopped()`. A debt is allowed: bytes that have come are paid after."""

@@ -1,7 +1,7 @@
 """Whether a body comes too slowly to be worth its connection."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from flowhub_jobs.errors import TooSlow
 from flowhub_jobs.transfer.terms import Terms
@@ -12,18 +12,16 @@ class Pace:
 
     def __init__(self, terms: Terms, host: str) -> None:
         self._host, self._floor, self._window = host, terms.slow_bps, terms.slow_window_s
+        self._waited, self._came = 0.0, 0
 
-    def timed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the chunks as they come. Raises TooSlow after a window with fewer bytes a second than the floor."""
-        waited, came = 0.0, 0
-        while True:
-            begin = time.monotonic()
-            chunk = next(chunks, None)
-            if chunk is None:
-                return
-            waited, came = waited + time.monotonic() - begin, came + len(chunk)
-            if waited >= self._window:
-                if came < self._floor * waited:
-                    raise TooSlow(f"{self._host} sent only {came} bytes in {waited:.0f} s.")
-                waited, came = 0.0, 0
-            yield chunk
+    def timed(self, read: Callable[[memoryview], int], view: memoryview) -> int:
+        """Return what `read(view)` returns. Raises TooSlow after a window with fewer bytes a second than the floor."""
+        begin = time.monotonic()
+        count = read(view)
+        self._waited, self._came = self._waited + time.monotonic() - begin, self._came + count
+        if self._waited >= self._window:
+            if self._came < self._floor * self._waited:
+                rate = f"less than {self._floor} bytes a second"
+                raise TooSlow(f"{self._host} sent only {self._came} bytes in {self._waited:.1f} s, {rate}.")
+            self._waited, self._came = 0.0, 0
+        return count

@@ -9,7 +9,8 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffl
 from flowhub_jobs.system import sync_data, sync_path
 
 FILES = "files"
+SIDE_BY_SIDE = 8  # syncs at once
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -77,10 +79,12 @@ class PartFile:
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of `data` at `offset`."""
-        with disk_errors(self.path):
+        try:
             written = os.pwrite(self._fd, data, offset)
             while written < len(data):  # a disk that fills up writes less
                 written += os.pwrite(self._fd, memoryview(data)[written:], offset + written)
+        except OSError as error:  # written out: `disk_errors` costs more than it should in the innermost loop
+            raise disk_error(self.path, error) from error
 
     def read(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; return how much there was."""
@@ -97,6 +101,16 @@ class PartFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def sync_all(parts: Sequence[PartFile]) -> None:
+    """Put all of them on the disk. Side by side, the disk takes ten small files in the time of one."""
+    if len(parts) < SIDE_BY_SIDE:
+        for part in parts:
+            part.sync()
+        return
+    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sync") as pool:
+        list(pool.map(PartFile.sync, parts))
 
 
 def refuse_links(top: Path, bottom: Path) -> None:

@@ -15,6 +15,7 @@ class Ranges:
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
         self._ranges: list[Range] = []
+        self.total = 0  # bytes
         for start, end in ranges:
             self.add(start, end)
 
@@ -25,9 +26,12 @@ class Ranges:
         first = bisect_left(self._ranges, start, key=lambda known: known[1])
         last = first
         while last < len(self._ranges) and self._ranges[last][0] <= end:
-            start, end = min(start, self._ranges[last][0]), max(end, self._ranges[last][1])
+            low, high = self._ranges[last]
+            self.total -= high - low
+            start, end = min(start, low), max(end, high)
             last += 1
         self._ranges[first:last] = [(start, end)]
+        self.total += end - start
 
     def remove(self, start: int, end: int) -> None:
         if start >= end:
@@ -35,6 +39,7 @@ class Ranges:
         left = [(low, min(high, start)) for low, high in self._ranges if low < start]
         right = [(max(low, end), high) for low, high in self._ranges if high > end]
         self._ranges = left + right
+        self.total = sum(high - low for low, high in self._ranges)
 
     def gaps(self, start: int, end: int) -> Iterator[Range]:
         """Yield what is missing between `start` and `end`, from the front."""
@@ -54,13 +59,9 @@ class Ranges:
                 return high
         return start
 
-    @property
-    def total(self) -> int:
-        return sum(end - start for start, end in self._ranges)
-
     def copy(self) -> "Ranges":
         twin = Ranges()
-        twin._ranges = list(self._ranges)
+        twin._ranges, twin.total = list(self._ranges), self.total
         return twin
 
     def __iter__(self) -> Iterator[Range]:

@@ -23,7 +23,7 @@ def reopen(board: Board, tag: str, fetched: int) -> Journal:
     board.fetched = max(fetched, old.fetched if old.tag == tag else 0)
     board.fetched_committed = board.fetched
     for number, file in enumerate(board.artifact.files):
-        board.files.append(_reopen_file(board.folder, number, file, old))
+        board.add(_reopen_file(board.folder, number, file, old))
     with disk_errors(board.folder):
         log = Journal(board.folder, _record_of(board, tag))
         _sweep(board)

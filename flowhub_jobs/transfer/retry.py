@@ -50,10 +50,11 @@ def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience, 
         return GiveUp(error)
     asked = error.wait_s if isinstance(error, ServerBusy) else None
     if asked is not None and asked > patience.server_wait_max_s:
-        hours = f"{asked / 3600:.1f} hours"
-        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {hours}, which is too long to sit out."))
+        hours, most = f"{asked / 3600:.1f} hours", f"{patience.server_wait_max_s / 3600:.1f} hours"
+        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {hours}; more than {most} is not sat out."))
     if faults >= patience.faults_max:
-        error.hint = f"It was tried {faults} times in a row. `flowhub retry` goes on with what was kept."
+        tries = "once" if faults == 1 else f"{faults} times in a row"
+        error.hint = f"It was tried {tries}. `flowhub retry` goes on with what was kept."
         return GiveUp(error)
     delay = retry_delay(faults, jitter, patience)
     if asked is None:

@@ -2,40 +2,84 @@
 
 from dataclasses import dataclass, replace
 
-WINDOW_S = 0.3  # how long a number of connections is watched before it is judged
-GAIN = 1.15  # what more connections must bring to be kept
-REST_S = 10.0  # before the next try
+WINDOW_S = 0.2  # how long a number of connections is watched before it is judged
+SETTLE_S = 1.0  # the longest that new connections may take to their first bytes before the window begins
+LEAP, LEAP_GAIN = 4, 1.5  # at first by leaps, kept if all together are that much faster
+STEP, STEP_GAIN = 2, 1.2  # then by steps
+REST_S, REST_MAX_S = 10.0, 80.0  # before the next try; longer after each that brought nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """`count` is what to run now; `held` what was good before; rates are bytes a second of all together."""
+    """`count` is what to run now; `held` what was good before, at `best` bytes a second of all together."""
 
     count: int = 1
     held: int = 1
     best: float = 0.0
-    since: float = 0.0
+    factor: int = LEAP
+    since: float = 0.0  # when the window began; before it is settled, when the count was set
     bytes: int = 0
+    settled: bool = False
     resting_until: float = 0.0
+    rest_s: float = REST_S
 
 
-def tune(now: Tuning, at: float, fetched: int, cap: int) -> Tuning:
-    """Return the next tuning, at the time `at` (s) with `fetched` bytes so far, of at most `cap` connections."""
-    if at - now.since < WINDOW_S:
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How it flows, at the time `at` (s): bytes so far, connections that have brought some.
+
+    `outrun`: the line is faster than the digest can follow; more of it is of no use.
+    """
+
+    at: float
+    fetched: int
+    flowing: int
+    outrun: bool = False
+
+
+def tune(now: Tuning, flow: Flow, cap: int) -> Tuning:
+    """Return the next tuning, of at most `cap` connections."""
+    if now.count > cap:
+        return _anew(replace(now, count=cap, held=min(now.held, cap)), flow)
+    if flow.outrun and now.count > 1:
+        return _rest(replace(now, held=max(1, min(now.held, now.count // 2))), flow)
+    if not now.settled:
+        return _settle(now, flow)
+    if flow.at - now.since < WINDOW_S or flow.fetched == now.bytes:  # nothing moved: nothing is learned
         return now
-    rate = (fetched - now.bytes) / (at - now.since) if now.since else 0.0
-    fresh = replace(now, since=at, bytes=fetched)
-    if fetched == now.bytes:  # nothing moved: nothing is learned
-        return fresh
-    if now.resting_until > at:
-        return replace(fresh, best=max(rate, 0.9 * now.best))
+    return _judge(now, flow, (flow.fetched - now.bytes) / (flow.at - now.since), cap)
+
+
+def _settle(now: Tuning, flow: Flow) -> Tuning:
+    waited = now.since and flow.flowing and flow.at - now.since > SETTLE_S
+    if flow.flowing >= now.count or waited:
+        return _anew(replace(now, settled=True), flow)
+    return now if now.since else replace(now, since=flow.at)
+
+
+def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
     if now.count > now.held:
-        if rate < now.best * GAIN:
-            return replace(fresh, count=min(now.held, cap), best=max(rate, now.best), resting_until=at + REST_S)
-        return _more(replace(fresh, held=now.count, best=rate), cap)
-    return _more(replace(fresh, best=rate), cap)
+        gain = LEAP_GAIN if now.factor == LEAP else STEP_GAIN
+        if rate >= now.best * gain:
+            return _more(replace(now, held=now.count, best=rate), flow, cap)
+        if now.factor == LEAP:
+            return _more(replace(now, factor=STEP), flow, cap)
+        return _rest(now, flow)
+    if now.resting_until > flow.at:
+        return _anew(replace(now, best=max(rate, 0.9 * now.best)), flow)
+    return _more(replace(now, best=rate), flow, cap)
 
 
-def _more(now: Tuning, cap: int) -> Tuning:
-    # Doubling reaches sixteen in four windows; it steps back by half, then rests.
-    return replace(now, count=max(1, min(cap, now.count * 2)))
+def _more(now: Tuning, flow: Flow, cap: int) -> Tuning:
+    count = max(1, min(cap, now.held * now.factor))
+    return _anew(replace(now, count=count, settled=count == now.count), flow)
+
+
+def _rest(now: Tuning, flow: Flow) -> Tuning:
+    resting = replace(now, count=now.held, factor=STEP, resting_until=flow.at + now.rest_s, settled=True)
+    return _anew(replace(resting, rest_s=min(REST_MAX_S, 2 * now.rest_s)), flow)
+
+
+def _anew(now: Tuning, flow: Flow) -> Tuning:
+    """Begin a new window."""
+    return replace(now, since=flow.at, bytes=flow.fetched)

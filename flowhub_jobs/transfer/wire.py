@@ -1,31 +1,60 @@
-"""The socket under httpx: reads that fill a large buffer, and all sockets of a transfer shut at once.
+"""The connections of one transfer, as httpcore's network backend: made, kept for the next request, cut all at once.
 
-httpcore asks for 64 KiB at a time and a TLS socket returns one record of 16 KiB: then the interpreter, not the network,
-is the limit. Keep-alive, proxies and timeouts stay httpcore's.
+httpcore keeps none itself: it would have to read each body to its end, and the bodies are read by us (`stream`).
 """
 
-import contextlib
 import socket
-import ssl
 import threading
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 
-BUFFER = 256 * 1024
+from flowhub_jobs.transfer.stream import Stream, translated
+
+KEPT_MAX = 32  # idle connections to one place
+
+Place = tuple[str, int, bool]  # host, port, whether it speaks TLS
+
+
+@dataclass(slots=True)
+class Call:
+    """What a thread is about to ask: until when the head may take, over TLS or not, over a new connection or not."""
+
+    until: float
+    tls: bool
+    anew: bool
+    reused: bool = False  # it went over a connection that was kept
 
 
 class Wire(httpcore.NetworkBackend):
-    """Makes the streams of one transfer, and can end them all."""
+    """Makes the streams of one transfer. Thread-safe."""
 
     def __init__(self) -> None:
-        self._streams: weakref.WeakSet[WideStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._idle: defaultdict[Place, list[Stream]] = defaultdict(list)
         self._lock, self._cut = threading.Lock(), False
-        self._head = threading.local()
+        self._calls = threading.local()
+
+    @contextmanager
+    def calling(self, seconds: float, *, tls: bool, anew: bool) -> Iterator[Call]:
+        """Say what this thread asks. The head is bounded as a whole: it may come byte by byte, for ever."""
+        self._calls.now = call = Call(time.monotonic() + seconds, tls, anew)
+        try:
+            yield call
+        finally:
+            self._calls.now = None
+
+    def check_head(self) -> None:
+        """Raise TimeoutError if the head that this thread reads has taken its time."""
+        call: Call | None = getattr(self._calls, "now", None)
+        if call is not None and time.monotonic() >= call.until:
+            raise TimeoutError("the head did not end in time")
 
     def connect_tcp(
         self,
@@ -35,33 +64,46 @@ class Wire(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+        call: Call | None = getattr(self._calls, "now", None)
+        kept = None if call is None or call.anew else self._kept((host, port, call.tls))
+        if kept is not None and call is not None:
+            call.reused = True
+            return kept
+        if self._cut:  # a handshake over a dead socket would leave it open (CPython's SSLSocket._create)
+            raise httpcore.ConnectError("all connections were ended")
+        with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
             plain = socket.create_connection((host, port), timeout)
             for option in socket_options or ():
                 plain.setsockopt(*option)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self.watch(WideStream(plain, self))
+        return self.watch(Stream(plain, self, (host, port, False)))
 
-    def watch(self, stream: "WideStream") -> "WideStream":
+    def watch(self, stream: Stream) -> Stream:
         with self._lock:
             self._streams.add(stream)
             if self._cut:
                 stream.shut()
         return stream
 
-    def head_until(self, deadline: float | None) -> None:
-        """Bound what this thread reads from now on, all of it together: a head may come byte by byte, for ever."""
-        self._head.until = deadline
+    def keep(self, stream: Stream) -> None:
+        """Take back a stream whose answer was read to its end."""
+        with self._lock:
+            idle = self._idle[stream.place]
+            if not self._cut and len(idle) < KEPT_MAX:
+                idle.append(stream)
+                return
+        stream.discard()
 
-    def left(self, timeout: float | None) -> float | None:
-        """Return the seconds that this thread may wait for its next bytes. Raises TimeoutError past the head's end."""
-        until: float | None = getattr(self._head, "until", None)
-        if until is None:
-            return timeout
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the head did not end in time")
-        return left if timeout is None else min(timeout, left)
+    def _kept(self, place: Place) -> Stream | None:
+        while True:
+            with self._lock:
+                if not self._idle[place]:
+                    return None
+                stream = self._idle[place].pop()
+            if not stream.is_readable():
+                stream.reuse()
+                return stream
+            stream.discard()  # its server has closed it meanwhile
 
     def cut(self) -> None:
         """Shut every socket, now and to come: whoever waits for a byte gets none."""
@@ -70,89 +112,11 @@ class Wire(httpcore.NetworkBackend):
             for stream in list(self._streams):
                 stream.shut()
 
-
-class WideStream(httpcore.NetworkStream):
-    """A socket whose reads return all that is at hand, up to 256 KiB."""
-
-    def __init__(self, sock: socket.socket, wire: Wire) -> None:
-        self._sock, self._wire = sock, wire
-        self._buffer = bytearray(BUFFER)
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _translated(httpcore.ReadTimeout, httpcore.ReadError):
-            self._sock.settimeout(self._wire.left(timeout))
-            view = memoryview(self._buffer)
-            filled = self._sock.recv_into(view)
-            if filled:
-                filled += self._at_hand(view[filled:])
-            return bytes(view[:filled])
-
-    def _at_hand(self, view: memoryview) -> int:
-        """Fill what is left with bytes that are there already. An error now is met again by the next read."""
-        filled = 0
-        self._sock.settimeout(0)
-        with contextlib.suppress(OSError):  # BlockingIOError, SSLWantReadError: nothing more is there
-            while filled < len(view):
-                count = self._sock.recv_into(view[filled:])
-                if not count:
-                    break
-                filled += count
-        return filled
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with _translated(httpcore.WriteTimeout, httpcore.WriteError):
-            self._sock.settimeout(timeout)
-            self._sock.sendall(buffer)
-
     def close(self) -> None:
-        self._sock.close()
-
-    def shut(self) -> None:
-        # Not SSLSocket.shutdown: it drops the TLS layer under a reader in another thread, which would then be handed
-        # what is still encrypted as if it were the body.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        if isinstance(self._sock, ssl.SSLSocket):  # TLS inside TLS, as through an https proxy: httpcore's own
-            from httpcore._backends.sync import TLSinTLSStream
-
-            return TLSinTLSStream(self._sock, ssl_context, server_hostname, timeout)
-        with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            self._sock.settimeout(timeout)
-            try:
-                wrapped = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
-            except BaseException:
-                self._sock.close()
-                raise
-        return self._wire.watch(WideStream(wrapped, self._wire))
-
-    def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
-            return self._sock._sslobj  # type: ignore[attr-defined]  # httpcore asks it for the ALPN protocol
-        if info == "is_readable":
-            return _is_readable(self._sock)
-        return {"socket": self._sock}.get(info)
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    """Return whether an idle connection has something to say: then the server has closed it."""
-    import select
-
-    if sock.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-@contextmanager
-def _translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise timeout(error) from error
-    except OSError as error:
-        raise failure(error) from error
+        """Close the idle connections."""
+        self.cut()
+        with self._lock:
+            idle = [stream for streams in self._idle.values() for stream in streams]
+            self._idle.clear()
+        for stream in idle:
+            stream.discard()

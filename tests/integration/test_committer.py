@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 
 from flowhub_jobs.records import Artifact, ArtifactFile
+from flowhub_jobs.settings import HUB
+from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
 from flowhub_jobs.transfer.plan import MIB
@@ -15,16 +17,18 @@ URL = "https://example.org/m.gguf"
 
 def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
     file = ArtifactFile("m.gguf", URL, 1 << 30, "0" * 64)
-    board = Board(Artifact("m@q", "m", "q", None, "m.gguf", False, (file,)), tmp_path)
+    board = Board(Artifact("m@q", "m", "q", None, "m.gguf", False, (file,)), tmp_path, HUB)
     log = reopen(board, "", 0)
     committer = Committer(board, log, "", Control())
     with board.changed:
-        task = board.take()
+        task = take(board)
     assert task is not None
+    board.open_part(task)
+    assert task.part is not None
     for _ in range(UNSYNCED_MAX // MIB):
         committer.admit(MIB)
         task.part.write(bytes(MIB), task.at)
-        board.arrived(task, bytes(MIB))
+        board.arrived(task, memoryview(bytes(MIB)), memoryview(b""))
     passed = threading.Event()
 
     def one_more() -> None:

@@ -1,0 +1,63 @@
+"""What to ask for next: the front of a gap, the rest of a slow connection, or nothing while the digest is behind.
+
+The board's lock is held throughout.
+"""
+
+import time
+
+from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.files import WHOLE, FileState, Task
+from flowhub_jobs.transfer.plan import MIB, Range, Ranges, next_range
+
+FIRST_ASK = 16 * MIB  # of a file whose size nobody told
+BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes
+STEAL_S = 2.0  # a range that takes longer than this is shared with a connection that has nothing to do
+
+
+def take(board: Board, *, may_steal: bool = True) -> Task | None:
+    """Return the next range to fetch, begun; None if there is none now."""
+    if _digest_catches_up(board):
+        return None
+    for state in board.wanting.values():
+        asked = _wanted(board, state)
+        if asked is not None:
+            return board.begin(Task(state, asked[0], asked[1], state.part, at=asked[0]))
+    return _steal(board) if may_steal else None
+
+
+def _wanted(board: Board, state: FileState) -> Range | None:
+    alone = state.single or state.keyless or not state.bound or state.size is None
+    if alone and state.tasks:
+        return None
+    if state.keyless and state.record.kept.total:
+        board.restart(state)  # nothing binds what came to what would come now
+    start, size = state.record.kept.reach(0), state.size
+    if size is None:
+        return start, WHOLE if state.single or state.keyless else start + FIRST_ASK
+    if state.keyless:
+        return start, size
+    if state.single:
+        return next(state.record.kept.gaps(0, size), None)
+    taken = Ranges((task.at, task.end) for task in state.tasks)
+    rate = 0.0 if board.trying else board.rate / max(1, board.active)
+    return next_range(state.record.kept, taken, size, connections=board.connections, rate=rate)
+
+
+def _steal(board: Board) -> Task | None:
+    """Take over what the slowest connection would be at for longest: near the end nobody waits for one alone."""
+    now = time.monotonic()
+    slow = max((task for task in board.tasks if not task.alone), key=lambda task: task.left_s(now), default=None)
+    if slow is None or slow.left_s(now) < STEAL_S:
+        return None
+    end, slow.end = slow.end, slow.middle
+    return board.begin(Task(slow.state, slow.end, end, slow.part, at=slow.end))
+
+
+def _digest_catches_up(board: Board) -> bool:
+    """Whether nothing new is begun, because the line is faster than the digest, which would fall behind for ever.
+
+    What it had not hashed when it came it must read from the disk; once it has come up, it takes all from memory.
+    """
+    behind = sum(state.unhashed for state in board.feed.ready)
+    board.outrun = behind > (CAUGHT_UP if board.outrun else BEHIND_MAX) and board.rate > board.feed.rate
+    return board.outrun
