@@ -1,6 +1,7 @@
 """Jobs under two workers, a person and time, in any order: one owner at most, only legal moves, nothing lost."""
 
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from support.owner_writes import WRITES
 from support.rooms import Rooms
 
 from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.database.tables import job_after, jobs
 from flowhub_jobs.errors import Busy, WrongState
-from flowhub_jobs.jobs.leases import Claimed, LeaseLost
+from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.states import LIVE, may_move
 from flowhub_jobs.records import State
 
+PRIORITIES = st.integers(-1, 1)
 EACH_WRITE = st.sampled_from([name for name in WRITES if name != "say"])
 
 
@@ -42,10 +44,11 @@ class Queue(RuleBasedStateMachine):
 
     # The person
 
-    @rule(model=st.sampled_from("abcd"), priority=st.integers(-1, 1), later=st.sampled_from([None, 20]))
-    def enqueue(self, model: str, priority: int, later: int | None) -> None:
+    @rule(data=st.data(), model=st.sampled_from("abcd"), priority=PRIORITIES, later=st.sampled_from([None, 20]))
+    def enqueue(self, data: st.DataObject, model: str, priority: int, later: int | None) -> None:
         time = None if later is None else self.rooms.time.in_us(later)
-        [job] = self.rooms.enqueue(model, priority=priority, not_before=time)
+        after = tuple(data.draw(st.sets(st.sampled_from(sorted(self.last)), max_size=2))) if self.last else ()
+        [job] = self.rooms.enqueue(model, priority=priority, not_before=time, after=after)
         assert self.rooms.reports.jobs([job])[0].live
 
     @precondition(lambda self: self.last)
@@ -59,13 +62,55 @@ class Queue(RuleBasedStateMachine):
         except (WrongState, Busy):
             assert self.rooms.row(job) == before
 
+    @precondition(lambda self: self.last)
+    @rule(data=st.data(), priority=PRIORITIES)
+    def set_priority(self, data: st.DataObject, priority: int) -> None:
+        job = data.draw(st.sampled_from(sorted(self.last)))
+        before = self.rooms.row(job)
+        try:
+            self.rooms.ledger.set_priority(job, priority)
+            assert self.rooms.row(job) == before | {"priority": priority}
+        except WrongState:
+            assert self.rooms.row(job) == before
+
+    @rule(opens_in=st.sampled_from([None, -1, 1, 720]))
+    def schedule(self, opens_in: int | None) -> None:
+        """Set a window of two hours that opens in so many minutes, or take the schedule away."""
+        now = datetime.fromtimestamp(self.rooms.time.calendar_us / 1e6)
+        opens, closes = (now + timedelta(minutes=away) for away in (opens_in or 0, (opens_in or 0) + 120))
+        self.rooms.schedule(None if opens_in is None else f"{opens:%H:%M}-{closes:%H:%M}")
+        self.claim("w-1")  # alone, it is drawn too rarely right behind
+
     # The workers
 
     @rule(name=st.sampled_from(["w-1", "w-2"]))
     def claim(self, name: str) -> None:
-        claimed = self.owners[name].claim()
+        best = self._best()
+        claimed = self.owners[name].claim(self.rooms.controls.gates())
+        assert best == (claimed.lease.job if claimed else None)
         if claimed is not None:
             self.runs.append((name, claimed))
+
+    def _best(self) -> int | None:
+        """Return the job that has to be claimed next: of all that may start the one of the highest priority."""
+        may = [self.rooms.row(job) for job in self.last if self._may_start(job)]
+        return min(may, key=lambda row: (-row["priority"], row["id"]))["id"] if may else None
+
+    def _may_start(self, job: int) -> bool:
+        row, rooms = self.rooms.row(job), self.rooms
+        earlier = [rooms.state(other) for other, waiting in self._after() if waiting == job]
+        schedule = rooms.controls.schedule()
+        return (
+            row["state"] == "queued"
+            and (row["not_before"] or 0) <= rooms.time.calendar_us
+            and not any(state in LIVE for state in earlier)
+            and (schedule is None or schedule.is_open(rooms.time.calendar_us))
+        )
+
+    def _after(self) -> list[tuple[int, int]]:
+        """Return each pair of an earlier job and the one that waits for it."""
+        with reading(self.rooms.engine) as tx:
+            return [(row.after_id, row.job_id) for row in tx.execute(sa.select(job_after))]
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), write=EACH_WRITE)
@@ -121,6 +166,15 @@ class Queue(RuleBasedStateMachine):
         held = [run.lease.job for _, run in self.runs if run.lease.held and self._bears(run)]
         assert len(held) == len(set(held))
         self.runs = self.runs[-4:]  # a few, so that the newest are often drawn
+
+    @invariant()
+    def the_screens_say_of_each_queued_job_whether_it_may_start(self) -> None:
+        queued = [job for job in self.rooms.reports.overview() if job.state is State.QUEUED]
+        assert [job.id for job in queued if job.reason is None] == [job.id for job in queued if self._may_start(job.id)]
+
+    @invariant()
+    def a_job_waits_for_earlier_ones_alone(self) -> None:
+        assert all(earlier < waiting for earlier, waiting in self._after())
 
     def _bears(self, run: Claimed) -> bool:
         return self.rooms.row(run.lease.job)["lease_token"] == run.lease.token

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pickletools
 import sqlite3
 import threading
@@ -105,6 +106,18 @@ def test_a_whole_queue_needs_no_mending(bells):
     bells.ring()
     assert not bells.mend()
     assert bells.waiting() == 1
+
+
+def test_a_queue_that_nobody_has_written_to_is_not_read_again(bells, path):
+    bells.ring()
+    assert not bells.mend()
+    there = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"Dear diary, ")
+    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
+    assert not bells.mend()
+    os.utime(path)
+    assert bells.mend()
 
 
 def damaged(path: Path) -> None:

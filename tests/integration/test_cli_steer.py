@@ -7,7 +7,7 @@ from support.cli import Cli, counter, fail, owner
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.jobs.leases import Progress
+from flowhub_jobs.jobs.lease import Progress
 from flowhub_jobs.records import DigestState, Stage, State
 from flowhub_jobs.system import LockFile
 

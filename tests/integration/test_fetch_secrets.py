@@ -1,17 +1,13 @@
 """A token goes to the origin it belongs to and to no other; what is signed expires and is shown to nobody."""
 
-import threading
-
 import pytest
 from origin_content import Bytes
-from support.engine import Running, kept_in, pinned, quick, run, unpinned
-from support.faults import CappedRange, EarlyClose, Hold, Redirect, Status
+from support.engine import pinned, quick, run
+from support.faults import CappedRange, EarlyClose, Redirect
 from support.models import gguf_pattern
 from support.origin import Origin
 
 from flowhub_jobs.addresses import origin as origin_of
-from flowhub_jobs.errors import Gated, ServerBusy, TokenMissing, TokenRefused
-from flowhub_jobs.transfer import committer
 
 MIB = 1 << 20
 MODEL = gguf_pattern(3 * MIB, seed=1)
@@ -91,90 +87,3 @@ def test_another_port_or_name_of_the_same_machine_is_another_origin(origin, tmp_
 
 def test_the_terms_do_not_show_their_tokens(hub):
     assert TOKEN not in repr(at(hub, token=TOKEN))
-
-
-# Doors ---------------------------------------------------------------------------------------------------------------
-
-
-def knock(hub, tmp_path, token=None):
-    with pytest.raises((Gated, TokenMissing, TokenRefused)) as caught:
-        run(unpinned(URL), tmp_path, terms=at(hub, token=token))
-    assert len(hub.front.requests()) == 1, "asking again would not help"
-    assert TOKEN not in f"{caught.value.message}{caught.value.hint}"
-    return caught.value
-
-
-def test_a_gated_model_without_a_token_says_both_what_to_accept_and_to_set(hub, model, tmp_path):
-    hub.doors.gated.add("org/model")
-    error = knock(hub, tmp_path)
-    assert type(error) is Gated
-    assert "HF_TOKEN" in error.hint
-
-
-def test_a_gated_model_whose_terms_were_not_accepted_says_so(hub, model, tmp_path):
-    hub.doors.unaccepted.add("org/model")
-    error = knock(hub, tmp_path, token=TOKEN)
-    assert type(error) is Gated
-    assert "accept its terms" in error.message
-    assert "HF_TOKEN" not in error.hint
-
-
-def test_a_private_model_without_a_token_wants_one(hub, model, tmp_path):
-    hub.doors.private.add("org/model")
-    assert type(knock(hub, tmp_path)) is TokenMissing
-
-
-def test_a_wrong_token_is_called_wrong(hub, model, tmp_path):
-    hub.doors.token = "hf_another"
-    assert type(knock(hub, tmp_path, token=TOKEN)) is TokenRefused
-
-
-# Signed addresses ----------------------------------------------------------------------------------------------------
-
-
-def test_a_signed_address_that_expires_in_mid_file_is_asked_for_anew_at_no_cost(hub, model, tmp_path, monkeypatch):
-    """With a budget of one fault, any that counted would end it."""
-    monkeypatch.setattr(committer, "PERIOD_S", 0.02)
-    hold = Hold(event=threading.Event(), after=500_000).once()
-    hub.break_cdn(CappedRange(most=MIB), hold)
-    with Running(model, tmp_path, terms=at(hub, faults_max=1, connections_per_host=1)) as running:
-        hub.cdn.wait_for(lambda: kept_in(tmp_path) == 500_000)
-        hub.expire_links()
-        hold.event.set()
-        got = running.end()
-    assert got.content() == MODEL.read()
-    assert [request.status for request in hub.cdn.requests()] == [206, 403, 206, 206]
-    assert len(hub.front.requests()) == 2
-    assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == MODEL.size
-    assert got.note_kinds == ["again"]
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_an_edge_that_forgets_its_address_is_asked_anew(hub, model, tmp_path, status):
-    hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
-    got = run(model, tmp_path, terms=at(hub, faults_max=1))
-    assert got.content() == MODEL.read()
-    assert len(hub.front.requests()) == 2
-
-
-def test_an_edge_that_refuses_every_address_is_given_up(hub, model, tmp_path):
-    hub.break_cdn(Status(403))
-    with pytest.raises(ServerBusy, match="refuses a freshly signed address"):
-        run(model, tmp_path, terms=at(hub))
-    assert len(hub.cdn.requests()) == 10
-
-
-def test_a_signature_is_in_no_error_and_no_note(hub, model, tmp_path):
-    hub.break_cdn(EarlyClose(after=100), EarlyClose())
-    with pytest.raises(Exception, match="dropped the connection") as caught:
-        run(model, tmp_path, terms=at(hub, token=TOKEN))
-    said = caught.value.message + str(caught.value.hint)
-    assert "Signature" not in said
-    assert TOKEN not in said
-
-
-def test_a_secret_in_a_redirect_that_is_refused_is_not_told(origin, tmp_path):
-    artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, "ftp://user:pw@x.example/m?sig=abc")]))
-    with pytest.raises(Exception, match="redirects") as caught:
-        run(artifact, tmp_path)
-    assert not any(secret in str(caught.value.as_dict()) for secret in ("pw", "abc"))

@@ -13,7 +13,8 @@ from support.rooms import Rooms
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
 from flowhub_jobs.errors import WorkerLost
-from flowhub_jobs.jobs.leases import LEASE_S, LeaseLost, Leases, Progress
+from flowhub_jobs.jobs.lease import LeaseLost, Progress
+from flowhub_jobs.jobs.leases import LEASE_S, Leases
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
@@ -382,6 +383,15 @@ def test_progress_between_two_rescues_begins_the_count_anew(rooms, progress):
     rooms.owner.progress(rooms.claim().lease, progress)
     rooms.rescue("w-1")
     assert (rooms.state(job), rooms.row(job)["rescues"]) == (State.QUEUED, 0)
+
+
+def test_new_bytes_are_progress_also_in_a_stage_that_was_reached_before(rooms):
+    [job] = rooms.enqueue("a")
+    for fetched in (5, 6):
+        rooms.set_row(job, rescues=9)
+        rooms.owner.progress(rooms.claim().lease, seen(Stage.DOWNLOAD, fetched=fetched))
+        rooms.rescue("w-1")
+        assert rooms.state(job) is State.QUEUED
 
 
 def test_the_same_byte_or_stage_again_is_no_progress(rooms):

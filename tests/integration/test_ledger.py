@@ -10,8 +10,9 @@ from support.rooms import Rooms, artifact
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
 from flowhub_jobs.errors import Busy, NotFound, SourceMissing, WrongState
-from flowhub_jobs.jobs.leases import Progress
-from flowhub_jobs.jobs.ledger import Enqueued, Ledger, Request, Terms
+from flowhub_jobs.jobs.lease import Progress
+from flowhub_jobs.jobs.ledger import Ledger
+from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 HOUR = 3600
@@ -193,6 +194,35 @@ def test_a_retry_is_refused_while_another_job_is_at_the_same_files(rooms, state)
     assert rooms.ledger.retry(old) is State.QUEUED
 
 
+# The priority --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
+def test_a_live_job_takes_another_priority_and_stays_as_it_is(rooms, state):
+    job = rooms.job_in(state)
+    before = rooms.row(job)
+    assert rooms.ledger.set_priority(job, 7) is state
+    assert rooms.row(job) == before | {"priority": 7}
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
+def test_a_job_that_has_ended_keeps_its_priority(rooms, state):
+    job = rooms.job_in(state)
+    with pytest.raises(WrongState, match=f"Job {job} is {state}: it cannot be given another priority") as caught:
+        rooms.ledger.set_priority(job, 7)
+    assert caught.value.hint
+    assert rooms.row(job)["priority"] == 0
+
+
+def test_the_priority_of_no_job_and_of_another_nodes_is_refused(rooms):
+    with pytest.raises(NotFound, match="no job 7"):
+        rooms.ledger.set_priority(7, 1)
+    job = rooms.job_in(State.QUEUED)
+    with pytest.raises(WrongState):
+        Ledger(rooms.engine, "n-other", rooms.time.clock).set_priority(job, 1)
+    assert rooms.row(job)["priority"] == 0
+
+
 # Enqueue -------------------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +309,13 @@ def test_what_was_asked_is_written_down(rooms):
     with reading(rooms.engine) as tx:
         [file] = tx.execute(sa.select(job_files)).mappings()
     assert (file["path"], file["bytes"], file["sha256"]) == ("big-q4.gguf", None, None)
+
+
+def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(rooms):
+    [job] = rooms.enqueue("a")
+    with pytest.raises(NotFound, match="no job 2"):
+        rooms.enqueue("b", after=(job, job + 1))
+    assert [job.id for job in rooms.reports.all()] == [job]
 
 
 def test_one_request_that_cannot_be_written_leaves_none_of_the_call(rooms):

@@ -13,6 +13,8 @@ from support.faults import (
     ChangeEtag,
     CloseBeforeHeaders,
     EarlyClose,
+    EndlessBody,
+    EndlessHead,
     Fault,
     FlipByte,
     Gzip,
@@ -26,10 +28,12 @@ from support.faults import (
     NoEtag,
     NoHeaders,
     NoLength,
+    NoTotal,
     Redirect,
     Reset,
     ShiftedRange,
     ShortRange,
+    SlowAfter,
     Stall,
     StallAfterHeaders,
     Status,
@@ -101,6 +105,25 @@ def test_trickle_sends_little_by_little(origin):
         assert origin.sent("m") < 100_000
 
 
+def test_slow_after_sends_the_front_as_fast_as_it_can(origin):
+    url = origin.serve("m", DATA, faults=[SlowAfter(after=200_000, bps=2000)])
+    with connected(url) as connection:
+        connection.request("GET", "/m")
+        assert connection.getresponse().read(200_100) == DATA[:200_100]
+        assert origin.sent("m") < 250_000
+
+
+def test_an_endless_head_never_ends_and_never_rests(origin):
+    origin.serve("m", DATA, faults=[EndlessHead()])
+    with socket.create_connection(("127.0.0.1", origin.port)) as client:
+        client.sendall(b"GET /m HTTP/1.1\r\n\r\n")
+        came = b""
+        while len(came) < 60:
+            came += client.recv(4096)
+    assert came.startswith(b"HTTP/1.1 200 OK\r\nX-Endless: onon")
+    assert b"\r\n\r\n" not in came
+
+
 def test_flip_byte_changes_that_byte_alone_in_any_range(origin):
     url = origin.serve("m", DATA, faults=[FlipByte(at=1000)])
     wrong = DATA[:1000] + bytes([DATA[1000] ^ 255]) + DATA[1001:]
@@ -122,6 +145,7 @@ def test_flip_byte_changes_that_byte_alone_in_any_range(origin):
         (ShortRange(by=5), 206, "bytes 100-194/300000", 100, 195),
         (CappedRange(40), 206, "bytes 100-139/300000", 100, 140),
         (WrongTotal(by=9), 206, "bytes 100-199/300009", 100, 200),
+        (NoTotal(), 206, "bytes 100-199/*", 100, 200),
         (NoContentRange(), 206, None, 100, 200),
     ],
     ids=repr,
@@ -165,6 +189,11 @@ def test_a_length_too_long_ends_in_missing_bytes_and_one_too_short_hides_some(or
     assert received_before(long, http.client.IncompleteRead) == DATA
     short = origin.serve("short", DATA, faults=[LyingLength(by=-10)])
     assert ask(short)[1] == DATA[:-10]
+
+
+def test_an_endless_body_goes_on_behind_the_file_and_does_not_say_how_far(origin):
+    response, body = ask(origin.serve("m", DATA, faults=[EndlessBody(more=7)]), Range="bytes=100-199")
+    assert (response.status, response.headers["Content-Length"], body) == (200, None, DATA + bytes(7))
 
 
 def test_gzip_compresses_what_nobody_wanted_compressed(origin):

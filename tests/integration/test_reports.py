@@ -1,20 +1,17 @@
-"""What the screens read: the contract's fields, reasons, the overview, what a drain waits for; and by which index."""
+"""What the screens read: the contract's fields, reasons, the overview, what a drain waits for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from support.rooms import NODE, Rooms, artifact, folder_artifact
 
-from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import NotFound, SourceMissing
-from flowhub_jobs.jobs.leases import FileProgress, Leases, Progress
-from flowhub_jobs.jobs.ledger import Ledger, Request
+from flowhub_jobs.jobs.lease import FileProgress, Progress
+from flowhub_jobs.jobs.ledger import Ledger
+from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.records import DigestState, Job, Reason, Stage, State, rfc3339
 
 # CONTRACT, Jobs: the keys of `flowhub/jobs/1`, in their order.
@@ -245,71 +242,3 @@ def test_a_running_job_is_found_by_the_path_that_it_writes(rooms):
     rooms.claim()
     assert rooms.reports.working_on(["/store/b"]) is None
     assert rooms.reports.working_on(["/store/b", "/store/a"]) == 1
-
-
-# By which index ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def full(rooms: Rooms) -> Rooms:
-    """A table with 5,000 jobs that ended, and a few that live."""
-    [job] = rooms.enqueue("pattern")
-    rooms.ledger.cancel(job)
-    row = {name: value for name, value in rooms.row(job).items() if name != "id"}
-    with writing(rooms.engine) as tx:
-        tx.execute(jobs.insert(), [{**row, "artifact_key": f"{number}"} for number in range(5000)])
-    rooms.enqueue("a", "b", "c", priority=1)
-    return rooms
-
-
-def plans(rooms: Rooms, action: Callable[[], Any]) -> list[str]:
-    """Return how SQLite runs each statement of `action` that names jobs, with the very values that were bound."""
-    said: list[tuple[str, Any]] = []
-
-    def listen(connection, cursor, statement, parameters, context, many) -> None:
-        if " jobs" in statement and not statement.startswith("INSERT"):
-            said.append((statement, parameters))
-
-    sa.event.listen(rooms.engine, "before_cursor_execute", listen)
-    action()
-    sa.event.remove(rooms.engine, "before_cursor_execute", listen)
-    with reading(rooms.engine) as tx:
-        return ["; ".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)) for s, p in said]
-
-
-def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(full):
-    [plan] = plans(full, lambda: full.claim())
-    assert "ix_jobs_claim" in plan
-    assert "TEMP B-TREE" not in plan
-    assert "SCAN" not in plan
-
-
-def test_the_live_jobs_are_found_by_an_index_that_holds_no_other(full):
-    [plan] = plans(full, lambda: full.ledger.live_jobs())
-    assert "jobs_live" in plan
-    every = plans(full, lambda: full.reports.overview())
-    assert any("jobs_live" in plan for plan in every)
-
-
-QUICK: dict[str, Callable[[Rooms], Any]] = {
-    "due": lambda rooms: rooms.owner.due(),
-    "renew": lambda rooms: rooms.owner.renew({}),
-    "wishes": lambda rooms: rooms.owner.wishes(),
-    "rescue": lambda rooms: rooms.rescue(),
-    "still_to_do": lambda rooms: rooms.reports.still_to_do(),
-    "bytes_still_needed": lambda rooms: rooms.reports.bytes_still_needed(),
-    "working_on": lambda rooms: rooms.reports.working_on(["/x"]),
-}
-
-
-@pytest.mark.parametrize("action", QUICK.values(), ids=list(QUICK))
-def test_what_a_worker_asks_every_second_never_reads_the_jobs_that_ended(full, action):
-    for plan in plans(full, lambda: action(full)):
-        assert "SCAN jobs" not in plan
-        assert "(node=?)" not in plan  # every job is this node's
-
-
-def test_a_second_worker_asks_the_same_way(full):
-    other = Leases(full.engine, NODE, "w-2", full.time.clock)
-    [plan] = plans(full, other.claim)
-    assert "ix_jobs_claim" in plan

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import DiskFull
-from flowhub_jobs.store.space import Room, check_room, room_at
+from flowhub_jobs.store.space import Room, check_room, room_at, spoken_for
 
 WHERE = Path("/models")
 
@@ -43,4 +43,12 @@ def test_the_refusal_says_every_figure_and_the_place():
         assert said in caught.value.message
     with pytest.raises(DiskFull) as caught:
         check_room(Room(1, 0), 2, 0, WHERE)
-    assert "other jobs" not in caught.value.message
+    assert "jobs that go first" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("running", "ahead", "taken"),
+    [(0, [], 0), (10, [], 10), (10, [20, 30], 60), (10, [95, 30], 40), (10, [60, 40, 20], 90), (95, [5], 95)],
+)
+def test_what_goes_first_is_spoken_for_unless_it_has_no_room_itself(running, ahead, taken):
+    assert spoken_for(Room(100, 10), running, ahead) == taken

@@ -66,11 +66,23 @@ class LyingLength(Fault):
 
 
 @dataclass(frozen=True)
+class EndlessBody(Fault):
+    """200 and no length: the file from its first byte, and then `more` bytes that are none of its own."""
+
+    more: int = 400_000
+
+    def change(self, answer: Answer) -> Answer:
+        longer = Bytes(answer.content.read() + bytes(self.more))
+        bare = Answer(200, answer.headers, keep_alive=False).with_body(longer)
+        return bare.with_headers(Content_Range=None, Content_Length=None)
+
+
+@dataclass(frozen=True)
 class Gzip(Fault):
     """The body is compressed, and said to be, though nobody asked for it."""
 
     def change(self, answer: Answer) -> Answer:
-        packed = gzip.compress(answer.content.read(answer.start, answer.end), compresslevel=1)
+        packed = gzip.compress(answer.content.read(answer.start, answer.end), compresslevel=0)
         return answer.with_body(Bytes(packed)).with_headers(Content_Encoding="gzip")
 
 

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from flowhub_jobs.transfer.terms import Control, Stopped, Terms
 if TYPE_CHECKING:
     from origin_content import Content
 
+    from support.fault import Fault
     from support.origin import Origin
 
 PATIENT = Patience(base_s=0.002, cap_s=0.02)
@@ -174,17 +175,21 @@ def part_in(folder: Path, path: str = "m.gguf") -> Path:
     return folder / journal.load(folder).files[path].part
 
 
-def stopped_after(count: int, artifact: Artifact, folder: Path, origin: "Origin") -> Path:
+def stopped_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
+) -> Path:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
-    with held_after(count, artifact, folder, origin) as running:
+    with held_after(count, artifact, folder, origin, faults=faults) as running:
         running.stop()
     origin.drop_connections()
     return folder
 
 
-def crashed_after(count: int, artifact: Artifact, folder: Path, origin: "Origin") -> Path:
+def crashed_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
+) -> Path:
     """The same, but return a copy of the partial as it lies there in mid-run, which is what a crash leaves."""
-    with held_after(count, artifact, folder, origin) as running:
+    with held_after(count, artifact, folder, origin, faults=faults) as running:
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
         running.stop()
     origin.drop_connections()
@@ -192,15 +197,17 @@ def crashed_after(count: int, artifact: Artifact, folder: Path, origin: "Origin"
 
 
 @contextmanager
-def held_after(count: int, artifact: Artifact, folder: Path, origin: "Origin", **how: Any) -> Iterator[Running]:
+def held_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
+) -> Iterator[Running]:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
 
-    The origin serves it already; whoever asks from then on is answered as it should be.
+    The origin serves it already, with `faults`; whoever asks from then on is held no more.
     """
     from support.faults import Hold
 
     hold = Hold(after=count)
-    origin.break_with(hold.once(), path="/m.gguf")
+    origin.break_with(*faults, hold.once(), path="/m.gguf")
     with Running(artifact, folder, **how) as running:
         origin.wait_for(lambda: kept_in(folder) == count)
         running.hold = hold.event

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from origin_answer import Action, Answer, Head, Step
+from origin_answer import Action, Answer, Frame, Head, Step
 from origin_connection import Connection, HangUp
 from origin_content import Piece
 from origin_flow import Bucket
@@ -107,6 +107,32 @@ class Trickle(Fault):
             for at in range(0, len(step), size):
                 yield lambda connection: bucket.take(size)
                 yield step[at : at + size]
+
+
+@dataclass(frozen=True)
+class SlowAfter(Trickle):
+    """`after` body bytes of each answer come as fast as they can, the rest at `bps`."""
+
+    after: int = 0
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        fast = answer.start + min(self.after, answer.end - answer.start)
+        yield next(steps)
+        yield from answer.content.pieces(answer.start, fast)
+        yield from super().flow(answer.content.pieces(fast, answer.end), answer)
+
+
+@dataclass(frozen=True)
+class EndlessHead(Fault):
+    """A status line, then a header that goes on for ever, a few bytes at a time: never silent, never an answer."""
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        bucket = Bucket(200)
+        yield Frame(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+        while True:
+            yield lambda connection: bucket.take(2)
+            yield Connection.check
+            yield Frame(b"on")
 
 
 @dataclass(frozen=True)

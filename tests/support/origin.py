@@ -13,7 +13,7 @@ from origin_content import Content, Pattern, content_of
 
 from support.faults import Fault, FaultyServer
 
-__all__ = ["Origin", "Pattern", "Request"]
+__all__ = ["Origin", "Pattern", "Request", "Since"]
 
 CERTIFICATE = """
 [req]
@@ -26,17 +26,20 @@ CN = localhost
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,digitalSignature,keyCertSign
 subjectKeyIdentifier = hash
-subjectAltName = DNS:localhost,IP:127.0.0.1
+subjectAltName = {names}
 """
 
 
 class Origin(FaultyServer):
-    """Serves what `serve` was given. With `tls=True` it is https, and `ca_file` is what a client has to trust."""
+    """Serves what `serve` was given. With `tls=True` it is https, and `ca_file` is what a client has to trust.
 
-    def __init__(self, *, tls: bool = False) -> None:
+    Its certificate is for this machine, unless `named` is another host's name.
+    """
+
+    def __init__(self, *, tls: bool = False, named: str | None = None) -> None:
         self._served: dict[str, tuple[Content, str | None, Mapping[str, str]]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="origin-") if tls else None
-        super().__init__(tls=_self_signed(Path(self._folder.name)) if self._folder else None)
+        super().__init__(tls=_self_signed(Path(self._folder.name), named) if self._folder else None)
 
     @property
     def ca_file(self) -> Path:
@@ -69,6 +72,11 @@ class Origin(FaultyServer):
     def url(self, path: str) -> str:
         return f"{self.address}/{path.lstrip('/')}"
 
+    def begins(self, path: str = "m.gguf") -> list[int]:
+        """Return the byte at which each request for a path began, in order."""
+        ranges = (request.range or "bytes=0-" for request in self.requests(path))
+        return [int(text.removeprefix("bytes=").split("-")[0]) for text in ranges]
+
     def answer(self, request: Request) -> Answer:
         if request.path not in self._served:
             return text_answer(404, "Not Found")
@@ -81,12 +89,23 @@ class Origin(FaultyServer):
             self._folder.cleanup()
 
 
-def _self_signed(folder: Path) -> ssl.SSLContext:
+class Since:
+    """How many bytes of a path an origin sent since this was made."""
+
+    def __init__(self, origin: Origin, path: str = "m.gguf") -> None:
+        self.origin, self.path, self.before = origin, path, origin.sent(path)
+
+    @property
+    def bytes(self) -> int:
+        return self.origin.sent(self.path) - self.before
+
+
+def _self_signed(folder: Path, named: str | None) -> ssl.SSLContext:
     """Return a server's context with a fresh certificate for localhost and 127.0.0.1, kept in `folder`."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the `openssl` command, to make a certificate with")
     settings, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
-    settings.write_text(CERTIFICATE)
+    settings.write_text(CERTIFICATE.format(names=f"DNS:{named}" if named else "DNS:localhost,IP:127.0.0.1"))
     new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(settings)]
     subprocess.run([*new, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

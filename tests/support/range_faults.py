@@ -85,6 +85,16 @@ class WrongTotal(Fault):
 
 
 @dataclass(frozen=True)
+class NoTotal(Fault):
+    """A 206 that keeps the size of the file to itself: `bytes 0-99/*`."""
+
+    def change(self, answer: Answer) -> Answer:
+        if answer.status != 206:
+            return answer
+        return answer.with_headers(Content_Range=f"bytes {answer.start}-{answer.end - 1}/*")
+
+
+@dataclass(frozen=True)
 class NoContentRange(Fault):
     """A 206 that does not say which part it is."""
 

@@ -1,71 +1,14 @@
-"""What a journal says was said before the crash: cut or damaged anywhere, it tells a prefix and nothing else."""
+"""What is written in a journal is read. What holds for all histories is in properties/test_journal_history.py."""
 
 import copy
-import tempfile
-from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, file_entry, load
 from flowhub_jobs.transfer.plan import Ranges
 
 STATE = "ab" * 8
-RANGES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=4).map(Ranges)
-STATES = st.dictionaries(st.integers(1, 5), st.just(STATE), max_size=3)
-
-
-@st.composite
-def entries(draw):
-    """Draw one commit, as the committer says it: new files are begun before they are spoken of."""
-    paths = draw(st.lists(st.sampled_from(["a.gguf", "sub/b.json"]), unique=True, min_size=1))
-    begin = {
-        path: FileRecord(f"files/{path}", draw(st.none() | st.integers(0, 99)), None, 10).begin() for path in paths
-    }
-    files = {}
-    for path in paths:
-        record = FileRecord("", kept=draw(RANGES), frontier=draw(st.integers(0, 50)), frontier_state=STATE)
-        files[path] = file_entry(record, draw(STATES))
-    said = {"fetched": draw(st.integers(0, 1000)), "begin": begin, "files": files}
-    return {"clean": True} if draw(st.integers(0, 5)) == 0 else said
-
-
-def written(folder, said):
-    """Write these commits, and return what the journal told after each, from none to all."""
-    log = Journal(folder, Record(tag="job", fetched=7))
-    told = [load(folder)]
-    for entry in said:
-        log.commit(entry)
-        told.append(load(folder))
-    log.close()
-    return told
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(entries(), max_size=5), st.data())
-def test_a_journal_cut_at_any_byte_tells_a_prefix_of_what_was_said(said, data):
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        told = written(folder, said)
-        text = (folder / journal.NAME).read_bytes()
-        cut = data.draw(st.integers(0, len(text)))
-        (folder / journal.NAME).write_bytes(text[:cut])
-        whole_lines = text[: cut + 1].count(b"\n")  # a line that lacks but its end is whole, too
-        assert load(folder) == (told[whole_lines - 1] if whole_lines else Record())
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(entries(), min_size=1, max_size=4), st.data())
-def test_a_journal_with_one_wrong_byte_tells_no_more_than_a_prefix(said, data):
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        told = [Record(), *written(folder, said)]
-        text = bytearray((folder / journal.NAME).read_bytes())
-        text[data.draw(st.integers(0, len(text) - 1))] ^= data.draw(st.integers(1, 255))
-        (folder / journal.NAME).write_bytes(text)
-        assert load(folder) in told
 
 
 def record():

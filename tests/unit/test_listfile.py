@@ -49,6 +49,10 @@ def test_options_stand_behind_a_reference_as_typed():
     assert line.options == {"priority": 5, "group": "for tonight", "at": "+3h", "force": True}
 
 
+def test_a_line_may_set_a_priority_of_0_and_name_the_jobs_that_it_waits_for():
+    assert parse_line(1, "one --priority 0 --after 3 --after 4,7-9").options == {"priority": 0, "after": ("3", "4,7-9")}
+
+
 def test_options_may_stand_before_it_too():
     assert parse_line(1, "--priority=-5 one").options == {"priority": -5}
 

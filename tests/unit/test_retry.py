@@ -1,8 +1,6 @@
 """What follows a fault: again now, a wait, or the end."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flowhub_jobs.errors import (
     AddressExpired,
@@ -76,22 +74,8 @@ def test_an_hour_is_waited_for_and_more_is_not():
     decision = decide(ServerBusy("busy.", wait_s=7200.0), 1, 0.0, CONTRACT)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
-    assert decision.error.message == "busy. The host asks to wait 2.0 hours, which is too long to sit out."
+    assert decision.error.message == "busy. The host asks to wait 2.0 hours; more than 1.0 hours is not sat out."
     assert not decision.error.retryable
-
-
-@given(st.integers(1, 100_000), st.floats(0, 1, exclude_max=True))
-def test_a_wait_is_never_longer_than_the_doubled_base_nor_the_cap(faults, jitter):
-    delay = retry_delay(faults, jitter, CONTRACT)
-    assert 0 <= delay < CONTRACT.cap_s
-    assert delay <= CONTRACT.base_s * 2 ** min(faults - 1, 16)
-
-
-@given(st.integers(1, 1000), st.floats(0.01, 1, exclude_max=True))
-def test_the_jitter_is_full(faults, jitter):
-    longest = retry_delay(faults, 1.0, CONTRACT)
-    assert retry_delay(faults, jitter, CONTRACT) == pytest.approx(jitter * longest)
-    assert retry_delay(faults, 0.0, CONTRACT) == 0.0
 
 
 def test_the_longest_wait_doubles_until_the_cap():

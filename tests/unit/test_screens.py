@@ -2,8 +2,10 @@
 
 import io
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -210,8 +212,15 @@ def test_each_verb_has_a_first_sentence_that_fits_its_line():
         assert verb.get_short_help_str(limit=68) == first, name
 
 
+def every_verb(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each verb, and those that stand behind one, as `schedule set`."""
+    for name, verb in group.commands.items():
+        yield name, verb
+        yield from every_verb(verb) if hasattr(verb, "commands") else ()
+
+
 def test_each_option_says_what_it_does():
-    for name, verb in command().commands.items():
+    for name, verb in every_verb(command()):
         for parameter in verb.params:
             assert getattr(parameter, "help", None), (name, parameter.name)
 
@@ -225,12 +234,17 @@ def test_the_verbs_are_those_of_this_version():
         "pause",
         "resume",
         "retry",
-        "worker",
+        "priority",
+        "limit",
+        "report",
+        "logs",
         "list",
         "show",
         "path",
         "rm",
         "device",
         "help",
+        "worker",
+        "schedule",
     ]
     assert list(command().commands) == verbs

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.jobs.states import LIVE, MOVES, RESCUES_MAX, may_move, rescued_state, waiting_reason
+from flowhub_jobs.jobs.states import (
+    LIVE,
+    MOVES,
+    RESCUES_MAX,
+    Gates,
+    Hold,
+    after_hold,
+    in_order,
+    may_move,
+    own_hold,
+    rescued_state,
+)
 from flowhub_jobs.records import Reason, State
 
 # CONTRACT, Jobs: written out here once more, so that a slip in the code's own table shows.
@@ -33,19 +44,45 @@ def test_the_reasons_stand_in_the_order_in_which_they_are_shown():
     assert [str(reason) for reason in Reason] == shown
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SLOTS])
-def test_a_wait_that_is_not_over_is_shown_before_taken_slots(reason):
-    assert waiting_reason(reason, 101, 100, slots_taken=True) is reason
+@given(st.permutations(list(Reason)))
+def test_holds_stand_in_that_order_however_they_were_found(found):
+    assert [hold.reason for hold in in_order(Hold(reason) for reason in found)] == list(Reason)
 
 
-@pytest.mark.parametrize("not_before", [None, 99, 100])
-def test_a_job_whose_time_has_come_waits_for_slots_or_for_nothing(not_before):
-    assert waiting_reason("backoff", not_before, 100, slots_taken=True) is Reason.SLOTS
-    assert waiting_reason("backoff", not_before, 100, slots_taken=False) is None
+def test_of_two_holds_of_one_reason_the_longer_is_shown():
+    assert in_order([Hold(Reason.NETWORK, 5), Hold(Reason.NETWORK, 9)])[0].until == 9
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_wait_of_the_row_holds_until_its_time_has_come(reason):
+    assert own_hold(reason, 101, "why", 100) == [Hold(reason, 101, "why")]
+    assert own_hold(reason, 100, "why", 100) == []
+    assert own_hold(reason, None, "why", 100) == []
 
 
 def test_a_time_without_a_word_is_the_persons_own():
-    assert waiting_reason(None, 101, 100, slots_taken=False) is Reason.AT
+    assert own_hold(None, 101, None, 100) == [Hold(Reason.AT, 101)]
+
+
+def test_open_gates_hold_nothing():
+    assert Gates().holds(0) == []
+    assert not Gates().window_shut(0)
+
+
+def test_a_gate_holds_until_its_time_and_no_longer():
+    gates = Gates(window_opens_us=50, network_down_until_us=60, network_text="why")
+    assert gates.holds(49) == [Hold(Reason.WINDOW, 50), Hold(Reason.NETWORK, 60, "why")]
+    assert gates.holds(50) == [Hold(Reason.NETWORK, 60, "why")]
+    assert gates.holds(60) == []
+    assert (gates.window_shut(49), gates.window_shut(50)) == (True, False)
+
+
+def test_the_earlier_jobs_are_named_in_their_order_and_the_many_are_counted():
+    assert after_hold([]) == []
+    [hold] = after_hold([(9, State.QUEUED), (8, State.RUNNING)])
+    assert hold == Hold(Reason.AFTER, None, "Still to end: job 8 (running), job 9 (queued).")
+    [hold] = after_hold((job, State.QUEUED) for job in range(1, 100))
+    assert (hold.text or "").endswith("job 3 (queued) and 96 more.")
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])

@@ -1,0 +1,35 @@
+"""What the tests of faults share: three ways to an artifact, a journal that is told often, trust that is read anew."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fault_ways import WAYS, Way
+
+from flowhub_jobs.transfer import committer, connection
+
+
+@pytest.fixture(autouse=True)
+def quick_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is told every 20 ms, so that nobody waits for longer."""
+    monkeypatch.setattr(committer, "PERIOD_S", 0.02)
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """Each of the three ways in turn."""
+    return WAYS[request.param](tmp_path / "store", home, monkeypatch)
+
+
+@pytest.fixture(params=[True, False], ids=["pinned", "unpinned"])
+def pin(request: pytest.FixtureRequest) -> bool:
+    """Whether the catalog knows the size and the digest, or no more than the address."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def fresh_trust() -> Iterator[None]:
+    """Whom we trust is read once a process: read it anew, before and after."""
+    connection._trust.cache_clear()
+    yield
+    connection._trust.cache_clear()

@@ -1,0 +1,195 @@
+"""Bytes: flipped on the wire once or always, or on the disk before a crash; a pinned digest or size that is wrong."""
+
+import re
+
+import pytest
+from origin_content import Bytes
+from support.engine import crashed_after, one_file, part_in, pinned, quick, run, unpinned
+from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, sought
+from support.faults import FlipByte
+from support.hub import commit_of
+from support.origin import Since
+
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch
+from flowhub_jobs.records import ArtifactFile
+from flowhub_jobs.transfer import digest, journal
+from flowhub_jobs.transfer.terms import Control, Stopped
+
+URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
+
+
+@pytest.fixture
+def model(origin):
+    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+
+
+# Turned on the wire --------------------------------------------------------------------------------------------------
+
+TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, "the last byte": MODEL.size - 1}
+
+
+@pytest.mark.parametrize("at", TURNED.values(), ids=TURNED)
+def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
+    way.arrives(sought(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
+    assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
+
+
+def test_what_healed_is_told(origin, tmp_path):
+    got = run(sought(origin, True, FlipByte(at=HALF).once()), tmp_path)
+    assert got.note_kinds == ["healed"]
+    assert "It is fetched once more." in got.notes[0][1]
+
+
+def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, way):
+    turned = bytearray(MODEL.read())
+    turned[HALF] ^= 0xFF
+    artifact = sought(origin, True, FlipByte(at=HALF))
+    way.fails(artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256())
+    assert origin.sent("m.gguf") == 2 * MODEL.size
+
+
+@pytest.mark.parametrize("lfs", [True, False], ids=["large", "small"])
+def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_word(hub, way, lfs):
+    """No catalog pins anything here."""
+    content = Bytes(b'{"model_type": "llama"}')
+    hub.add("org/model", "config.json", content, lfs=lfs)
+    hub.break_cdn(FlipByte(at=5))
+    hub.break_front(
+        FlipByte(at=5), path=f"/api/resolve-cache/models/org/model/{commit_of('org/model', 'main')}/config.json"
+    )
+    artifact = unpinned("https://huggingface.co/org/model/resolve/main/config.json", "config.json")
+    says = content.sha256() if lfs else content.git_sha1()
+    way.fails(
+        artifact, DigestMismatch, "config.json", "the Hub, which says", says, terms=quick(hub_endpoint=hub.endpoint)
+    )
+
+
+# Turned on the disk --------------------------------------------------------------------------------------------------
+
+PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the begun piece": HALF - 5}
+
+
+@pytest.mark.parametrize("at", PLACES.values(), ids=PLACES)
+def test_a_byte_that_turned_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    flip(part_in(partial), at)
+    since = Since(origin)
+    got = run(model, partial)
+    piece = min((at // MIB + 1) * MIB, HALF) - at // MIB * MIB
+    assert got.content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF + piece
+    assert got.note_kinds == ["healed"]
+    assert f"m.gguf: bytes {at // MIB * MIB}-" in got.notes[0][1]
+    assert "are not what was received" in got.notes[0][1]
+
+
+def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    flip(part_in(partial), 5)
+    flip(part_in(partial), 2 * MIB + 5)
+    since = Since(origin)
+    got = run(model, partial)
+    assert got.content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF + MIB + 500_000
+
+
+def test_an_unpinned_file_is_held_against_what_came_of_it(origin, tmp_path):
+    artifact = unpinned(origin.serve("m.gguf", MODEL))
+    partial = crashed_after(HALF, artifact, tmp_path / "p", origin)
+    flip(part_in(partial), 5)
+    since = Since(origin)
+    assert run(artifact, partial).content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF + MIB
+
+
+def test_a_finished_file_that_turned_on_the_disk_before_it_had_its_name_is_healed(origin, tmp_path):
+    """The catalog knows no digest; what came over the wire is what is wanted, and the states in the journal know it."""
+    artifact = unpinned(origin.serve("m.gguf", MODEL))
+    run(artifact, tmp_path)
+    flip(part_in(tmp_path), 3 * MIB)
+    since = Since(origin)
+    got = run(artifact, tmp_path)
+    assert got.content() == MODEL.read()
+    assert got.note_kinds == ["healed"]
+    assert since.bytes == MIB
+
+
+def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, tmp_path, monkeypatch):
+    """Also where nothing has to be asked any more, and no state of the digest was saved."""
+    monkeypatch.setattr(digest, "_library", lambda: None)
+    hub.add("org/model", "m.gguf", MODEL)
+    artifact = unpinned(URL)
+    run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint))
+    flip(part_in(tmp_path), 3 * MIB)
+    got = run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint))
+    assert got.content() == MODEL.read()
+    assert got.fetched.files[0].pinned
+
+
+def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    flip(part_in(partial), 5)
+    control = Control()
+    control.stop("pause")
+    with pytest.raises(Stopped):
+        run(model, partial, control=control)
+    assert not journal.load(partial).clean
+    got = run(model, partial)
+    assert got.content() == MODEL.read()
+    assert got.note_kinds == ["healed"]
+
+
+def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(digest, "_library", lambda: None)
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    flip(part_in(partial), 5)
+    since = Since(origin)
+    assert run(model, partial).content() == MODEL.read()
+    assert since.bytes == 2 * MODEL.size - HALF
+
+
+# A pin that is wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, way):
+    url = origin.serve("m.gguf", MODEL)
+    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size, OTHER.sha256()))
+    error = way.fails(artifact, DigestMismatch, f"the source {host_of(origin)} disagrees with the catalog")
+    assert re.search(
+        rf"m\.gguf .*the catalog, which pins sha256 {OTHER.sha256()}; what came has {MODEL.sha256()}", error["message"]
+    )
+    assert "flowhub retry" in error["hint"]
+    assert not error["retryable"]
+    assert origin.sent("m.gguf") == 2 * MODEL.size
+
+
+def test_a_git_sha1_that_is_wrong_names_both(origin, way):
+    wrong, content = "ab" * 20, Bytes(b"{}\n")
+    file = ArtifactFile("config.json", origin.serve("config.json", content), 3, None, wrong)
+    way.fails(one_file(file), DigestMismatch, "config.json", wrong, content.git_sha1())
+
+
+def test_a_hub_whose_digest_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, way):
+    hub.add("org/model", "m.gguf", MODEL)
+    artifact = one_file(ArtifactFile("m.gguf", URL, MODEL.size, OTHER.sha256()))
+    says = ["m.gguf", OTHER.sha256(), f"huggingface.co has {MODEL.sha256()}", "the source disagrees with the catalog"]
+    way.fails(artifact, DigestMismatch, *says, terms=quick(hub_endpoint=hub.endpoint))
+    assert hub.cdn.requests() == []
+
+
+def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, way):
+    hub.add("org/model", "m.gguf", MODEL)
+    artifact = one_file(ArtifactFile("m.gguf", URL, 777, MODEL.sha256()))
+    says = ["m.gguf", "says 777 bytes", f"the source huggingface.co has {MODEL.size} bytes"]
+    way.fails(artifact, SizeMismatch, *says, terms=quick(hub_endpoint=hub.endpoint))
+    assert hub.cdn.requests() == []
+
+
+@pytest.mark.parametrize("by", [1, -1, 100 * MIB], ids=["one byte too many", "one too few", "far too many"])
+def test_a_size_that_is_wrong_is_said_with_both(origin, way, by):
+    url = origin.serve("m.gguf", MODEL)
+    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size + by))
+    way.fails(
+        artifact, SizeMismatch, "m.gguf", f"says {MODEL.size + by} bytes", f"{host_of(origin)} has {MODEL.size} bytes"
+    )
+    assert len(origin.requests()) == 1

@@ -1,0 +1,214 @@
+"""The connection: reset, closed too early, refused, of a name that is not found, or of a certificate without trust."""
+
+import socket
+import socketserver
+import threading
+from dataclasses import replace
+
+import pytest
+from support.engine import Running, pinned, quick, run
+from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.faults import CloseBeforeHeaders, EarlyClose, Hold, NoEtag, NoLength, Reset, Status
+from support.models import gguf_pattern
+from support.origin import Origin
+
+from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted
+from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer.tuning import Tuning
+
+# It breaks -----------------------------------------------------------------------------------------------------------
+
+BREAKS = {
+    "a reset in mid-body": [Reset(after=HALF).once()],
+    "a reset at the first byte": [Reset().once()],
+    "three resets": [Reset(after=300_000).first(3)],
+    "an early close": [EarlyClose(after=HALF).once()],
+    "an early close at the first bytes": [EarlyClose(after=20).first(2)],
+    "a chunked answer that is closed before its last chunk": [EarlyClose(after=HALF).once(), NoLength()],
+    "a close before the headers": [CloseBeforeHeaders().first(2)],
+}
+
+
+@pytest.mark.parametrize("faults", BREAKS.values(), ids=BREAKS)
+def test_a_connection_that_breaks_costs_no_byte_twice(origin, way, pin, faults):
+    way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+
+
+def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, way):
+    """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
+    terms = quick(faults_max=2, connections_per_host=1)
+    way.arrives_at_no_cost(sought(origin, True, Reset(after=200_000)), MODEL, origin, terms)
+    assert len(origin.requests()) == 22
+
+
+DROPS = {
+    "resets without a byte": Reset(),
+    "closes without a byte": EarlyClose(),
+    "closes before the headers": CloseBeforeHeaders(),
+}
+
+
+@pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
+def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(origin, way, fault):
+    error = way.fails(sought(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection")
+    assert "10 times in a row" in error["hint"]
+    assert error["retryable"]
+    assert len(origin.requests()) == 10
+
+
+def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
+    """Nothing binds these answers, so each try begins anew, and brings what the one before had brought."""
+    with pytest.raises(ConnectionLost):
+        run(sought(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
+    assert len(origin.requests()) == 10
+
+
+def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.transfer.faults.random.random", lambda: 0.9)
+    terms = quick()
+    terms = replace(terms, patience=replace(terms.patience, base_s=60, cap_s=60))
+    with pytest.raises(fetch_room.Postponed) as caught:
+        run(sought(origin, True, EarlyClose()), tmp_path, terms=terms)
+    assert not caught.value.asked_by_host
+    assert isinstance(caught.value.error, ConnectionLost)
+
+
+REFUSALS = {"429": Status(429), "503": Status(503), "a reset": Reset(), "a close": CloseBeforeHeaders()}
+
+
+@pytest.mark.parametrize("fault", REFUSALS.values(), ids=REFUSALS)
+def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(origin, tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(fetch_room, "Tuning", lambda **_: Tuning(count=4, held=4, resting_until=float("inf")))
+    large = gguf_pattern(20 * MIB, seed=3)  # the first connection takes 16 MiB of it
+    hold = Hold(after=MIB).covering(0)
+    refused = fault.from_byte(1)
+    url = origin.serve("m.gguf", large, faults=[hold, refused])
+    with Running(pinned(url, large), tmp_path, terms=quick(faults_max=1)) as running:
+        origin.wait_for(lambda: any(begin > 0 for begin in origin.begins()) and len(origin.requests()) > 1)
+        origin.wait_for(lambda: any(one.done for one in origin.requests()))
+        origin.break_with(path="/m.gguf")
+        hold.event.set()
+        got = running.end()
+    assert got.content() == large.read()
+    assert "fault" not in got.note_kinds
+
+
+# It is not made ------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
+    artifact = sought(origin, True)
+    origin.refuse()
+    with Running(artifact, tmp_path, terms=quick(faults_max=10_000)) as running:
+        running.run.wait_to_see(1)
+        origin.listen_again()
+        got = running.end()
+    assert got.content() == MODEL.read()
+    assert origin.sent("m.gguf") == MODEL.size
+    assert got.notes[0][0] == "fault"
+
+
+def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
+    hold = Hold(after=HALF).once()
+    artifact = sought(origin, True, hold)
+    with Running(artifact, tmp_path, terms=quick(faults_max=10_000)) as running:
+        origin.wait_for(lambda: origin.sent("m.gguf") == HALF)
+        origin.refuse()
+        origin.drop_connections()
+        running.run.wait_to_see(1)
+        origin.listen_again()
+        got = running.end()
+    assert got.content() == MODEL.read()
+    assert got.fetched.bytes_fetched == MODEL.size
+
+
+def test_a_host_that_refuses_for_good_is_named(origin, way):
+    artifact = sought(origin, True)
+    origin.refuse()
+    cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
+    error = way.fails(artifact, NetworkDown, cannot, "refused", terms=quick(faults_max=3))
+    assert "3 times in a row" in error["hint"]
+
+
+def failing_look_up(monkeypatch, times):
+    """Let the look-up of names fail so often: no resolver of ours is to be had for a test."""
+    look_up, failures = socket.getaddrinfo, iter(range(times))
+
+    def fail(*asked, **more):
+        if next(failures, None) is not None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return look_up(*asked, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+
+def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, monkeypatch):
+    artifact = sought(origin, True)
+    failing_look_up(monkeypatch, 2)
+    got = run(artifact, tmp_path)
+    assert got.content() == MODEL.read()
+    assert "Temporary failure in name resolution" in got.notes[0][1]
+
+
+def test_a_name_that_never_resolves_is_named(origin, way, monkeypatch):
+    artifact = sought(origin, True)
+    failing_look_up(monkeypatch, 10_000)
+    cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
+    way.fails(artifact, NetworkDown, cannot, "Temporary failure in name resolution", terms=quick(faults_max=2))
+
+
+# It is not trusted ---------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_is_not_trusted_is_final_and_says_how_to_give_a_ca(way, fresh_trust):
+    with Origin(tls=True) as origin:
+        shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
+        error = way.fails(sought(origin, True), TlsUntrusted, shows)
+        assert "SSL_CERT_FILE" in error["hint"]
+        assert not error["retryable"]
+        assert origin.requests() == []
+
+
+def test_a_certificate_of_another_name_is_final(tmp_path, monkeypatch, fresh_trust):
+    with Origin(tls=True, named="elsewhere.example") as origin:
+        monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
+        with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
+            run(sought(origin, True), tmp_path)
+        assert origin.requests() == []
+
+
+def test_a_ca_of_ones_own_is_trusted(way, monkeypatch, fresh_trust):
+    with Origin(tls=True) as origin:
+        monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
+        way.arrives_at_no_cost(sought(origin, True, Reset(after=HALF).once()), MODEL, origin)
+
+
+def test_a_ca_file_that_cannot_be_read_is_named(origin, way, monkeypatch, tmp_path, fresh_trust):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    way.fails(sought(origin, True), TlsUntrusted, "SSL_CERT_FILE", "cannot be read")
+    assert origin.requests() == []
+
+
+def test_a_host_that_does_not_end_its_tls_handshake_is_named(origin, tmp_path):
+    """The origin speaks plain http, and waits for the rest of what is no request."""
+    url = origin.serve("m.gguf", MODEL).replace("http://", "https://")
+    with pytest.raises(NetworkDown, match=r"m\.gguf: 127\.0\.0\.1:\d+ cannot be reached: .*handshake"):
+        run(pinned(url, MODEL), tmp_path, terms=quick(connect_s=0.1, faults_max=2))
+
+
+class SaysPlainly(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(4096)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_host_that_speaks_no_tls_on_its_https_port_is_named(tmp_path):
+    with socketserver.TCPServer(("127.0.0.1", 0), SaysPlainly) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        host = f"127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(ConnectionLost, match=f"m.gguf: {host} does not speak TLS as it should"):
+            run(pinned(f"https://{host}/m.gguf", MODEL), tmp_path, terms=quick(faults_max=2))
+        server.shutdown()
+        serving.join()

@@ -1,0 +1,131 @@
+"""Content: a log-in page where a model should be, a safetensors header that is no header, a page for a JSON file."""
+
+import pytest
+from origin_content import Bytes
+from support.engine import folder_of, kept_in, one_file, run, unpinned
+from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.faults import CappedRange, IgnoreRange, LoginPage, NoLength, Redirect
+from support.models import safetensors_pattern
+
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch, WrongContent
+from flowhub_jobs.records import ArtifactFile
+
+# Log-in pages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
+    says = "m.gguf should be gguf, but what came is a web page"
+    error = way.fails(sought(origin, False, LoginPage()), WrongContent, says, host_of(origin))
+    assert "sign-in" in error["hint"]
+    assert not error["retryable"]
+    assert len(origin.requests()) == 1
+
+
+def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
+    with pytest.raises(WrongContent):
+        run(sought(origin, False, LoginPage()), tmp_path)
+    assert kept_in(tmp_path) == 0
+
+
+def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, way):
+    way.fails(sought(origin, True, LoginPage()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size)
+    assert len(origin.requests()) == 1
+
+
+def test_a_log_in_page_without_a_length_is_refused_too(origin, way, pin):
+    way.fails(sought(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf should be gguf", "a web page")
+
+
+def test_a_log_in_page_behind_a_redirect_is_refused(origin, way):
+    """As a captive portal sends it."""
+    origin.serve("portal", b"", faults=[LoginPage()])
+    way.fails(sought(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf should be gguf")
+
+
+def test_a_log_in_page_in_mid_file_is_no_part_of_it(origin, tmp_path):
+    """A session that expires: the page is another version of an unpinned file, and refused by its first bytes."""
+    with pytest.raises(WrongContent, match=r"m\.gguf should be gguf"):
+        run(sought(origin, False, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))), tmp_path)
+
+
+def test_a_log_in_page_in_mid_file_of_a_pinned_one_says_both_sizes(origin, way):
+    artifact = sought(origin, True, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)))
+    way.fails(artifact, SizeMismatch, "m.gguf", host_of(origin), MODEL.size)
+
+
+def test_an_endless_page_is_refused_with_none_of_it_written(origin, tmp_path, pin):
+    """A file of the right size that is a page: refused by what it is, before the digest could tell."""
+    page = Bytes(b"<!DOCTYPE html>" + b" " * (MODEL.size - 15))
+    url = origin.serve("m.gguf", page)
+    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size if pin else None, MODEL.sha256() if pin else None))
+    with pytest.raises(WrongContent):
+        run(artifact, tmp_path)
+    assert (tmp_path / "files" / "m.gguf").stat().st_size == 0
+
+
+def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):
+    urls = {"a.json": origin.serve("a.json", b"{}"), "m.gguf": origin.serve("m.gguf", MODEL, faults=[LoginPage()])}
+    way.fails(folder_of(urls), WrongContent, "m.gguf should be gguf")
+
+
+# Other formats -------------------------------------------------------------------------------------------------------
+
+NO_HEADER = {
+    "a length of zero": bytes(16),
+    "a length beyond all headers": b"\xff" * 8 + b"{" + b" " * 7,
+    "a header that is a list": b"\x40" + bytes(7) + b"[]" * 4,
+    "a page": b"<html><body>Sign in",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
+    "a GGUF": MODEL.read(0, 64),
+}
+
+
+@pytest.mark.parametrize("head", NO_HEADER.values(), ids=NO_HEADER)
+def test_a_safetensors_header_that_is_none_is_refused(origin, way, head):
+    url = origin.serve("m.safetensors", head * 1000)
+    way.fails(unpinned(url, "m.safetensors"), WrongContent, "m.safetensors should be safetensors, but what came is")
+    assert len(origin.requests()) == 1
+
+
+NO_GGUF = {
+    "nothing": b"",
+    "a safetensors file": safetensors_pattern(100_000).read(),
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64,
+    "zeros": bytes(100_000),
+    "three bytes": b"GGU",
+}
+
+
+@pytest.mark.parametrize("content", NO_GGUF.values(), ids=NO_GGUF)
+def test_what_is_no_gguf_is_refused(origin, way, content):
+    url = origin.serve("m.gguf", content)
+    way.fails(unpinned(url), WrongContent, "m.gguf should be gguf, but what came is", host_of(origin))
+
+
+@pytest.mark.parametrize("faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["told", "not told"])
+def test_an_empty_file_is_no_gguf_however_its_size_is_told(origin, way, faults):
+    url = origin.serve("m.gguf", b"", faults=faults)
+    way.fails(unpinned(url), WrongContent, "m.gguf should be gguf, but what came is an empty file", host_of(origin))
+
+
+NO_JSON = {"a page": b"<!DOCTYPE html><title>Sign in</title>", "a word": b"Unauthorized", "a binary": b"\x00\x01"}
+
+
+@pytest.mark.parametrize("page", NO_JSON.values(), ids=NO_JSON)
+def test_a_page_for_a_json_file_is_refused(origin, way, page):
+    url = origin.serve("config.json", page * 100)
+    says = "config.json should be json, but what came is"
+    way.fails(unpinned(url, "config.json"), WrongContent, says, host_of(origin))
+
+
+def test_a_file_that_promises_no_format_is_held_against_its_digest_alone(origin, way):
+    content, page = Bytes(b"plain text " * 100), Bytes(b"<html></html>" + b" " * 1087)
+    url = origin.serve("notes.txt", page)
+    artifact = one_file(ArtifactFile("notes.txt", url, content.size, content.sha256()))
+    way.fails(artifact, DigestMismatch, "notes.txt", host_of(origin), content.sha256(), page.sha256())
+
+
+def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(origin, way):
+    wrong = Bytes(MODEL.read(0, MIB) + bytes(MODEL.size - MIB))
+    artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", wrong), MODEL.size, MODEL.sha256()))
+    way.fails(artifact, DigestMismatch, "m.gguf", MODEL.sha256(), wrong.sha256())

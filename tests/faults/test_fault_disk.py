@@ -1,0 +1,63 @@
+"""The disk under a transfer: full in mid-write, failing, read-only or gone; nothing more is asked of the source."""
+
+import errno
+import os
+
+import pytest
+from support.engine import kept_in, pinned, run
+from support.fault_files import HALF, MODEL
+from support.origin import Since
+
+from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
+
+
+@pytest.fixture
+def model(origin):
+    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+
+
+def break_writes(monkeypatch, number):
+    """Let each write beyond the first half fail, as a disk does. Real ones are full and gone in tests/crash."""
+    write = os.pwrite
+
+    def broken(fd, data, offset):
+        if offset + len(data) > HALF:
+            raise OSError(number, os.strerror(number))
+        return write(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", broken)
+
+
+TROUBLES = {
+    "a full disk": (errno.ENOSPC, DiskFull, "is full"),
+    "a quota that is used up": (errno.EDQUOT, DiskFull, "is full"),
+    "a disk that fails": (errno.EIO, StorageFailed, "refused"),
+    "a disk that is read-only now": (errno.EROFS, StoreOffline, "read-only"),
+    "a disk that is gone": (errno.ENODEV, StoreOffline, "is gone"),
+}
+
+
+@pytest.mark.parametrize(("number", "kind", "says"), TROUBLES.values(), ids=TROUBLES)
+def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched_again(
+    origin, model, tmp_path, monkeypatch, number, kind, says
+):
+    with monkeypatch.context() as patch:
+        break_writes(patch, number)
+        with pytest.raises(kind) as caught:
+            run(model, tmp_path)
+    assert says in caught.value.message
+    assert "m.gguf" in caught.value.message
+    assert caught.value.hint
+    assert len(origin.requests()) == 1
+    since, kept = Since(origin), kept_in(tmp_path)
+    assert kept <= HALF
+    assert kept or kind is StorageFailed, "what a failing disk was told last is not believed"
+    assert run(model, tmp_path).content() == MODEL.read()
+    assert since.bytes == MODEL.size - kept
+
+
+def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(origin, model, way, monkeypatch):
+    """As a disk does that fills up, or a network disk."""
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: write(fd, memoryview(data)[:10_000], offset))
+    way.arrives_at_no_cost(model, MODEL, origin)

@@ -1,0 +1,101 @@
+"""Lengths and codings: chunked, no length at all, a length that lies both ways, gzip though identity was asked for."""
+
+import pytest
+from support.engine import one_file, pinned, run, unpinned
+from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.faults import CappedRange, EarlyClose, EndlessBody, Gzip, IgnoreRange, LyingLength, NoLength, Reset
+
+from flowhub_jobs.errors import SizeMismatch, WrongRange
+from flowhub_jobs.records import ArtifactFile
+
+LENGTHLESS = {
+    "chunked": [NoLength()],
+    "no length, closed at the end": [NoLength(chunked=False)],
+    "the whole, chunked": [IgnoreRange(), NoLength()],
+    "the whole with no length, closed at the end": [IgnoreRange(), NoLength(chunked=False)],
+    "chunked, and reset in mid-body": [Reset(after=HALF).once(), NoLength()],
+    "no length, and closed in mid-body": [EarlyClose(after=HALF).once(), NoLength(chunked=False)],
+}
+
+
+@pytest.mark.parametrize("faults", LENGTHLESS.values(), ids=LENGTHLESS)
+def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, way, pin, faults):
+    way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+
+
+def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(origin, way):
+    """Nothing in the answer tells that it is cut short; the catalog does."""
+    cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
+    way.arrives(sought(origin, True, *cut), MODEL)
+    assert origin.sent("m.gguf") == HALF + MODEL.size
+
+
+LIES = {
+    "a length too long": LyingLength(by=10),
+    "a length too short": LyingLength(by=-10),
+    "gzip": Gzip(),
+}
+
+
+@pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
+def test_an_answer_whose_length_or_coding_lies_is_not_written(origin, way, fault):
+    """The front is capped, so that there is a middle to be wrong about, too."""
+    way.arrives(sought(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    assert origin.sent("m.gguf") <= 2 * MODEL.size
+
+
+ENDLESS_LIES = {
+    "every length too long": (LyingLength(by=10), f"bytes 0-{MODEL.size - 1} in a body of {MODEL.size + 10} bytes"),
+    "every length too short": (LyingLength(by=-10), f"bytes 0-{MODEL.size - 1} in a body of {MODEL.size - 10} bytes"),
+    "every answer in gzip": (Gzip(), "answered in gzip though plain bytes were asked for"),
+}
+
+
+@pytest.mark.parametrize(("fault", "says"), ENDLESS_LIES.values(), ids=ENDLESS_LIES)
+def test_an_answer_whose_length_or_coding_always_lies_is_given_up_after_ten_tries(origin, way, fault, says):
+    way.fails(sought(origin, True, fault), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    assert len(origin.requests()) == 10
+
+
+def test_the_whole_in_gzip_is_not_taken_for_a_file_that_nobody_knows(origin, way):
+    """No size, no digest and no format would tell."""
+    url = origin.serve("notes.txt", b"plain text " * 1000, faults=[IgnoreRange(), Gzip()])
+    says = "answered in gzip though plain bytes were asked for"
+    way.fails(unpinned(url, "notes.txt"), WrongRange, f"notes.txt: {host_of(origin)} ", says)
+
+
+@pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
+def test_a_whole_of_a_length_that_lies_contradicts_the_catalog_with_both_numbers(origin, way, by):
+    artifact = sought(origin, True, IgnoreRange(), LyingLength(by=by))
+    way.fails(artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by)
+    assert len(origin.requests()) == 1
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "closed at the end"])
+def test_an_answer_that_goes_on_behind_the_size_that_the_catalog_knows_is_not_written(origin, tmp_path, chunked):
+    url = origin.serve("m.gguf", MODEL, faults=[EndlessBody(), NoLength(chunked=chunked)])
+    with pytest.raises(WrongRange, match=rf"m\.gguf: more came than .* \({MODEL.size} bytes\)"):
+        run(pinned(url, MODEL), tmp_path)
+    assert (tmp_path / "files" / "m.gguf").stat().st_size <= MODEL.size
+
+
+def test_an_answer_that_goes_on_behind_its_size_ends_the_job_with_no_file(origin, way):
+    way.fails(
+        pinned(origin.serve("m.gguf", MODEL, faults=[EndlessBody()]), MODEL),
+        WrongRange,
+        "m.gguf",
+        host_of(origin),
+        MODEL.size,
+    )
+
+
+@pytest.mark.parametrize("ranged", [True, False], ids=["by a range's total", "by a whole answer's length"])
+def test_a_size_that_the_source_contradicts_ends_it_with_both_numbers_even_where_the_digest_matches(
+    origin, way, ranged
+):
+    url = origin.serve("m.gguf", MODEL, faults=[] if ranged else [IgnoreRange()])
+    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size + 1, MODEL.sha256()))
+    says = f"m.gguf: the catalog says {MODEL.size + 1} bytes, the source {host_of(origin)} has {MODEL.size} bytes."
+    error = way.fails(artifact, SizeMismatch, says)
+    assert error["message"] == says
+    assert len(origin.requests()) == 1

@@ -1,0 +1,141 @@
+"""Partials: of another version, cut short, too long, of zero length, without their journal, or it without them."""
+
+import json
+import os
+import zlib
+
+import pytest
+from support.engine import crashed_after, kept_in, part_in, pinned, run, stopped_after
+from support.fault_files import HALF, MIB, MODEL
+from support.origin import Since
+
+from flowhub_jobs.transfer import digest, journal
+
+
+@pytest.fixture
+def model(origin):
+    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+
+
+def cut_short(partial):
+    os.truncate(part_in(partial), MIB + 100)
+
+
+def of_zero_length(partial):
+    os.truncate(part_in(partial), 0)
+
+
+def too_long(partial):
+    with part_in(partial).open("ab") as file:
+        file.write(b"x" * (MODEL.size + 5000))
+
+
+def without_partial(partial):
+    part_in(partial).unlink()
+
+
+def without_journal(partial):
+    (partial / journal.NAME).unlink()
+
+
+def with_an_empty_journal(partial):
+    os.truncate(partial / journal.NAME, 0)
+
+
+def with_garbage_for_a_journal(partial):
+    (partial / journal.NAME).write_bytes(os.urandom(5000))
+
+
+def with_a_folder_in_its_place(partial):
+    part_in(partial).unlink()
+    part_in(partial).mkdir()
+
+
+def of_another_version(partial):
+    """Write the journal of a flowhub that is newer than this one."""
+    path = partial / journal.NAME
+    lines = [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().splitlines()]
+    rewrite(path, [line | ({"version": 10_000} if "version" in line else {}) for line in lines])
+
+
+def rewrite(path, entries):
+    bodies = [json.dumps(entry).encode() for entry in entries]
+    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(body), body) for body in bodies))
+
+
+DAMAGES = {
+    cut_short: MODEL.size - MIB - 100,
+    of_zero_length: MODEL.size,
+    too_long: MODEL.size - HALF,
+    without_partial: MODEL.size,
+    without_journal: MODEL.size,
+    with_an_empty_journal: MODEL.size,
+    with_garbage_for_a_journal: MODEL.size,
+    with_a_folder_in_its_place: MODEL.size,
+    of_another_version: MODEL.size,
+}
+
+
+@pytest.mark.parametrize("end", [stopped_after, crashed_after])
+@pytest.mark.parametrize(("damage", "again"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
+def test_a_partial_goes_on_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
+    partial = end(HALF, model, tmp_path / "p", origin)
+    damage(partial)
+    since = Since(origin)
+    assert run(model, partial).content() == MODEL.read()
+    assert since.bytes == again
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
+def test_a_partial_without_saved_digests_goes_on_with_what_is_left_of_it(origin, model, tmp_path, damage, monkeypatch):
+    """Where a digest cannot be saved, what lies there is hashed again, and fetched no more often."""
+    monkeypatch.setattr(digest, "_library", lambda: None)
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    damage(partial)
+    since = Since(origin)
+    assert run(model, partial).content() == MODEL.read()
+    assert since.bytes == DAMAGES[damage]
+
+
+def test_a_journal_whose_last_line_is_torn_goes_on_from_the_line_before(origin, model, tmp_path):
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    path = partial / journal.NAME
+    os.truncate(path, path.stat().st_size - 20)
+    since, kept = Since(origin), kept_in(partial)
+    assert run(model, partial).content() == MODEL.read()
+    assert since.bytes == MODEL.size - kept
+
+
+def test_a_line_of_the_journal_with_a_turned_byte_is_not_believed_and_none_after_it(origin, model, tmp_path):
+    """It claims all of the file; what lies there is half of it."""
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    path = partial / journal.NAME
+    first, *lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"".join(line.replace(b'"kept":[[0,', b'"kept":[[1,') for line in lines))
+    assert kept_in(partial) == 0
+    since = Since(origin)
+    assert run(model, partial).content() == MODEL.read()
+    assert since.bytes == MODEL.size
+
+
+def test_a_journal_that_claims_bytes_that_never_came_is_found_out(origin, model, tmp_path):
+    """Nobody writes it so but a disk that lies about its syncs: zeros where bytes were promised."""
+    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    with part_in(partial).open("r+b") as file:
+        file.seek(MIB)
+        file.write(bytes(HALF - MIB))
+    since = Since(origin)
+    got = run(model, partial)
+    assert got.content() == MODEL.read()
+    assert since.bytes == MODEL.size - MIB
+    assert set(got.note_kinds) == {"healed"}
+
+
+def test_a_link_in_the_place_of_a_partial_is_not_followed(origin, model, tmp_path):
+    partial = stopped_after(HALF, model, tmp_path / "p", origin)
+    outside = tmp_path / "outside"
+    part_in(partial).rename(outside)
+    (partial / "files" / "m.gguf").symlink_to(outside)
+    before = outside.read_bytes()
+    assert run(model, partial).content() == MODEL.read()
+    assert outside.read_bytes() == before

@@ -1,0 +1,131 @@
+"""Redirects: 301 to 308 with relative and absolute targets, loops, from https down to http, to `file:`, to nowhere."""
+
+import pytest
+from support.engine import pinned, quick, run, unpinned
+from support.fault_files import HALF, MODEL, host_of, sought
+from support.faults import CappedRange, Redirect, Reset, Status
+from support.origin import Origin
+
+from flowhub_jobs.errors import RedirectRefused, SourceMissing, SourceRefused
+
+# Followed ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("relative", [True, False], ids=["relative", "absolute"])
+def test_a_redirect_is_followed(origin, way, code, relative):
+    target = origin.serve("sub/real.gguf", MODEL)
+    url = origin.serve("m.gguf", b"", faults=[Redirect(code, "sub/real.gguf" if relative else target)])
+    way.arrives(pinned(url, MODEL), MODEL)
+    assert origin.sent("sub/real.gguf") == MODEL.size
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_is_followed_and_what_breaks_there_costs_no_byte_twice(origin, tmp_path, code):
+    with Origin() as other:
+        url = other.serve("real.gguf", MODEL, faults=[Reset(after=HALF).once()])
+        artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(code, url)]))
+        assert run(artifact, tmp_path).content() == MODEL.read()
+        assert other.sent("real.gguf") == MODEL.size
+
+
+def test_a_file_that_moves_in_mid_transfer_goes_on_where_it_is_now(origin, way):
+    """The second request is sent elsewhere."""
+    target = origin.serve("sub/real.gguf", MODEL)
+    way.arrives(sought(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL)
+    assert (origin.sent("m.gguf"), origin.sent("sub/real.gguf")) == (HALF, MODEL.size - HALF)
+
+
+def test_where_a_redirect_led_is_forgotten_when_it_leads_nowhere_any_more(origin, tmp_path):
+    with Origin() as old:
+        there = old.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), Status(403).nth(2)])
+        moved = Redirect(302, origin.serve("new.gguf", MODEL))
+        url = origin.serve("m.gguf", b"", faults=[moved, Redirect(302, there).once()])
+        assert run(pinned(url, MODEL), tmp_path).content() == MODEL.read()
+        assert (old.sent("m.gguf"), origin.sent("new.gguf")) == (HALF, MODEL.size - HALF)
+
+
+# Not followed --------------------------------------------------------------------------------------------------------
+
+
+def test_a_redirect_to_itself_is_left_after_ten(origin, way):
+    loop = sought(origin, True, Redirect(302, "/m.gguf"))
+    error = way.fails(loop, RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end (10 times)")
+    assert not error["retryable"]
+    assert len(origin.requests()) == 10
+
+
+def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, way):
+    with Origin() as other:
+        there = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
+        here = sought(origin, True, Redirect(308, there))
+        way.fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
+        assert len(origin.requests()) == len(other.requests()) == 5
+
+
+SCHEMES = ["file:///etc/passwd", "FILE:/etc/passwd", "ftp://x.example/m.gguf", "http://x.example/m.gguf"]
+
+
+@pytest.mark.parametrize("target", SCHEMES)
+def test_a_redirect_to_where_nobody_should_go_is_refused(origin, way, target):
+    artifact = sought(origin, False, Redirect(302, target))
+    goes = f"{host_of(origin)}/m.gguf redirects where flowhub does not follow."
+    error = way.fails(artifact, RedirectRefused, goes, target)
+    assert not error["retryable"]
+    assert len(origin.requests()) == 1
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x.example/m.gguf"])
+def test_a_pin_is_no_licence_to_go_there(origin, way, target):
+    way.fails(sought(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
+
+
+NOWHERE = {
+    "data:,x": (SourceRefused, 1),
+    "http://[": (RedirectRefused, 1),
+    "http://user:pw@127.0.0.1/m.gguf": (RedirectRefused, 1),
+    "http://": (RedirectRefused, 10),  # by the rules of relative addresses that is the address itself
+    "//": (RedirectRefused, 10),
+}
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, way, target):
+    artifact, (kind, requests) = sought(origin, False, Redirect(302, target)), NOWHERE[target]
+    error = way.fails(artifact, kind, "m.gguf", host_of(origin))
+    assert "pw" not in f"{error['message']}{error['hint']}"
+    assert len(origin.requests()) == requests
+
+
+@pytest.mark.parametrize("code", [300, 302, 304])
+def test_a_redirect_that_says_not_where_is_a_refusal(origin, way, code):
+    way.fails(sought(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}")
+    assert len(origin.requests()) == 1
+
+
+def test_a_redirect_to_what_is_gone_names_where_it_led(origin, way):
+    """That host is asked as often as any: an address that was made for us may come to life."""
+    with Origin() as other:
+        artifact = sought(origin, True, Redirect(302, other.url("gone.gguf")))
+        error = way.end(artifact, quick(faults_max=2)).error
+        assert "m.gguf" in error["message"]
+        assert host_of(other) in error["message"]
+        assert "404" in error["message"]
+
+
+def test_a_redirect_within_its_own_host_to_what_is_gone_is_final(origin, way):
+    artifact = sought(origin, True, Redirect(302, "/gone.gguf"))
+    way.fails(artifact, SourceMissing, f"m.gguf: {host_of(origin)} has no such file (status 404)")
+    assert len(origin.requests()) == 2
+
+
+def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, way, monkeypatch, fresh_trust, pin):
+    target = origin.serve("m.gguf", MODEL)
+    with Origin(tls=True) as secure:
+        monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
+        url = secure.serve("m.gguf", b"", faults=[Redirect(302, target)])
+        if pin:
+            way.arrives(pinned(url, MODEL), MODEL)
+            return
+        way.fails(unpinned(url), RedirectRefused, f"{host_of(secure)}/m.gguf redirects to ", "leaves https")
+    assert origin.requests() == []

@@ -1,0 +1,180 @@
+"""The file behind the address is replaced between two requests: same size or another, strong, weak or no ETag."""
+
+import pytest
+from support.engine import (
+    Running,
+    crashed_after,
+    held_after,
+    kept_in,
+    one_file,
+    part_in,
+    pinned,
+    quick,
+    run,
+    stopped_after,
+    unpinned,
+)
+from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, sought
+from support.faults import ChangeEtag, EarlyClose, Hold, NoEtag, Reset, WeakEtag
+from support.models import gguf_pattern
+from support.origin import Since
+
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch
+from flowhub_jobs.records import ArtifactFile
+
+VALIDATORS = {"a strong ETag": [], "a weak ETag": [WeakEtag()], "no ETag": [NoEtag()]}
+NEW = {"same size": OTHER, "other size": SHORTER}
+
+# Nobody pins it: the new one is what is wanted -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("new", NEW.values(), ids=NEW)
+@pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
+@pytest.mark.parametrize("end", [stopped_after, crashed_after])
+def test_an_unpinned_file_that_was_replaced_between_two_runs_is_the_new_one(origin, tmp_path, new, faults, end):
+    artifact = unpinned(origin.serve("m.gguf", MODEL, faults=faults))
+    partial = end(HALF, artifact, tmp_path / "p", origin, faults=faults)
+    origin.serve("m.gguf", new, faults=faults)
+    assert run(artifact, partial).content() == new.read()
+
+
+@pytest.mark.parametrize("new", NEW.values(), ids=NEW)
+@pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
+def test_an_unpinned_file_that_is_replaced_between_two_requests_is_the_new_one(origin, tmp_path, new, faults):
+    artifact = unpinned(origin.serve("m.gguf", MODEL, faults=faults))
+    origin.break_with(*faults, Hold(after=HALF), path="/m.gguf")
+    with Running(artifact, tmp_path) as running:
+        origin.wait_for(lambda: kept_in(tmp_path) == HALF)
+        origin.serve("m.gguf", new, faults=faults)
+        origin.drop_connections()
+        got = running.end()
+    assert got.content() == new.read()
+
+
+def test_a_file_that_changes_its_size_and_keeps_its_etag_is_another_file(origin, tmp_path):
+    """As where a tag is made from the name alone."""
+    artifact = unpinned(origin.serve("m.gguf", MODEL, etag='"same"'))
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    origin.serve("m.gguf", SHORTER, etag='"same"')
+    assert run(artifact, partial).content() == SHORTER.read()
+
+
+def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_goes_on(origin, tmp_path):
+    artifact = unpinned(origin.serve("m.gguf", MODEL))
+    partial = crashed_after(HALF, artifact, tmp_path / "p", origin)
+    since = Since(origin)
+    assert run(artifact, partial).content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF
+    assert origin.requests("m.gguf")[-1].headers["if-range"] == MODEL.etag
+
+
+def test_a_weak_etag_is_never_asked_for(origin, tmp_path):
+    run(sought(origin, False, WeakEtag(), Reset(after=HALF).once()), tmp_path)
+    assert len(origin.requests()) > 1
+    assert not any("if-range" in request.headers for request in origin.requests())
+
+
+def test_a_file_of_the_hub_that_was_replaced_between_two_runs_is_the_new_one(hub, tmp_path):
+    hub.add("org/model", "m.gguf", MODEL)
+    artifact = unpinned("https://huggingface.co/org/model/resolve/main/m.gguf")
+    hub.break_cdn(Hold(after=HALF))
+    with Running(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint)) as running:
+        hub.cdn.wait_for(lambda: kept_in(tmp_path) == HALF)
+        running.stop()
+    hub.break_cdn()
+    hub.add("org/model", "m.gguf", OTHER)
+    assert run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint)).content() == OTHER.read()
+
+
+# A catalog pins it: what it pins, or an error ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
+def test_a_pinned_file_that_was_replaced_by_one_of_its_size_is_never_taken(origin, tmp_path, faults):
+    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    origin.serve("m.gguf", OTHER, faults=faults)
+    with pytest.raises(DigestMismatch) as caught:
+        run(artifact, partial)
+    assert MODEL.sha256() in caught.value.message
+    assert OTHER.sha256() in caught.value.message
+
+
+@pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
+def test_a_pinned_file_that_was_replaced_by_one_of_another_size_says_both_sizes(origin, tmp_path, faults):
+    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    origin.serve("m.gguf", SHORTER, faults=faults)
+    with pytest.raises(SizeMismatch, match=f"{MODEL.size} bytes.*{SHORTER.size} bytes"):
+        run(artifact, partial)
+
+
+@pytest.mark.parametrize(("new", "error"), [(OTHER, DigestMismatch), (SHORTER, SizeMismatch)], ids=NEW)
+@pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
+def test_a_pinned_file_that_is_replaced_between_two_requests_is_never_taken(origin, tmp_path, new, error, faults):
+    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    with held_after(HALF, artifact, tmp_path, origin) as running:
+        origin.serve("m.gguf", new, faults=faults)
+        origin.drop_connections()
+        with pytest.raises(error):
+            running.end()
+
+
+def test_a_pinned_file_that_is_now_shorter_than_what_is_kept_says_both_sizes(origin, tmp_path):
+    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    small = gguf_pattern(MIB)
+    origin.serve("m.gguf", small)
+    with pytest.raises(SizeMismatch, match=f"{MODEL.size} bytes.*{small.size} bytes"):
+        run(artifact, partial)
+
+
+def test_a_pinned_size_with_a_replaced_file_of_that_size_is_the_new_one(origin, tmp_path):
+    artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), MODEL.size))
+    partial = crashed_after(HALF, artifact, tmp_path / "p", origin)
+    origin.serve("m.gguf", OTHER)
+    assert run(artifact, partial).content() == OTHER.read()
+
+
+def test_a_catalog_that_pins_the_new_version_gets_the_new_version(origin, tmp_path):
+    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    artifact, since = pinned(origin.serve("m.gguf", OTHER), OTHER), Since(origin)
+    got = run(artifact, partial)
+    assert got.content() == OTHER.read()
+    assert since.bytes == OTHER.size
+    assert got.notes == [], "it was known beforehand"
+
+
+def test_a_pinned_file_goes_on_from_another_address(origin, tmp_path):
+    """The digest binds the bytes, not the name: any mirror may go on."""
+    partial = stopped_after(HALF, pinned(origin.serve("m.gguf", MODEL), MODEL), tmp_path, origin)
+    mirror = pinned(origin.serve("mirror/other-name.gguf", MODEL, etag='"mirror"'), MODEL)
+    assert run(mirror, partial).content() == MODEL.read()
+    assert origin.sent("mirror/other-name.gguf") == MODEL.size - HALF
+
+
+def test_starting_over_makes_a_new_file(origin, tmp_path):
+    """A late writer of the old one reaches nothing that anyone reads."""
+    partial = stopped_after(HALF, pinned(origin.serve("m.gguf", MODEL), MODEL), tmp_path, origin)
+    changed = pinned(origin.serve("m.gguf", OTHER), OTHER)
+    with part_in(partial).open("r+b") as late:
+        got = run(changed, partial)
+        late.write(b"late" * 1000)
+        late.flush()
+        assert got.content() == OTHER.read()
+
+
+# ETags that say what is not so ---------------------------------------------------------------------------------------
+
+BALANCED = [ChangeEtag(f'"{number}"').nth(number) for number in range(1, 9)]
+
+
+@pytest.mark.parametrize("changing", [[], BALANCED], ids=["one ETag for all", "another ETag for each answer"])
+def test_an_etag_that_changes_while_the_file_does_not_costs_a_few_new_beginnings(origin, way, changing):
+    """Servers behind one balancer: each answer has the tag of its server."""
+    way.arrives(sought(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
+
+
+def test_an_etag_that_changes_is_no_matter_where_a_digest_is_pinned(origin, way):
+    way.arrives_at_no_cost(sought(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin)

@@ -1,0 +1,211 @@
+"""Statuses: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; those that stay."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from support.engine import folder_of, held_after, kept_in, pinned, quick, run
+from support.fault_files import HALF, MODEL, OTHER, host_of, sought
+from support.fault_ways import DownloadWay
+from support.faults import Reset, Status
+from support.origin import Origin
+
+from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
+from flowhub_jobs.transfer.fetch import Postponed, Shared
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.limit import Bucket
+
+PASSING = [408, 425, 429, 500, 502, 503, 504]
+
+
+def http_date(seconds):
+    """Return the time so many seconds from now as HTTP writes it."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+# Asked for no more than a moment -------------------------------------------------------------------------------------
+
+MOMENTS = {
+    "no Retry-After": dict,
+    "Retry-After of nothing": lambda: {"Retry-After": "0"},
+    "Retry-After of a date that has passed": lambda: {"Retry-After": http_date(-3600)},
+    "Retry-After that is neither a number nor a date": lambda: {"Retry-After": "soon"},
+    "Retry-After below zero": lambda: {"Retry-After": "-60"},
+    "RateLimit that resets now": lambda: {"RateLimit": '"api";r=0;t=0'},
+    "RateLimit with something left": lambda: {"RateLimit": '"api";r=7;t=3000'},
+}
+
+
+@pytest.mark.parametrize("headers", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("status", PASSING)
+def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, status, headers):
+    got = run(sought(origin, True, Status(status, headers()).once()), tmp_path)
+    assert got.content() == MODEL.read()
+    assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
+    assert len(origin.requests()) == 2
+    assert f"answers {status}" in got.notes[0][1]
+
+
+@pytest.mark.parametrize("status", PASSING)
+def test_a_busy_host_costs_no_byte_twice(origin, way, pin, status):
+    busy = [Status(status).first(2), Reset(after=HALF).nth(3), Status(status).nth(4)]
+    way.arrives_at_no_cost(sought(origin, pin, *busy), MODEL, origin)
+
+
+# Asked for peace -----------------------------------------------------------------------------------------------------
+
+PEACE = {
+    "Retry-After in seconds": lambda: {"Retry-After": "60"},
+    "Retry-After as a date": lambda: {"Retry-After": http_date(60)},
+    "RateLimit": lambda: {"RateLimit": '"api";r=0;t=60'},
+    "Retry-After, and a RateLimit that says less": lambda: {"Retry-After": "60", "RateLimit": '"api";r=0;t=1'},
+}
+
+
+@pytest.mark.parametrize("headers", PEACE.values(), ids=PEACE)
+@pytest.mark.parametrize("status", PASSING)
+def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tmp_path, status, headers):
+    with pytest.raises(Postponed) as caught:
+        run(sought(origin, True, Status(status, headers())), tmp_path)
+    assert 50 < caught.value.seconds <= 60
+    assert caught.value.asked_by_host
+    assert caught.value.faults == 1
+    assert isinstance(caught.value.error, ServerBusy)
+    assert f"m.gguf: {host_of(origin)} answers {status}" in caught.value.error.message
+    assert len(origin.requests()) == 1
+
+
+class Slept(Exception):
+    """Raised in place of a sleep."""
+
+
+def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_path, home, monkeypatch):
+    def sleep(seconds):
+        raise Slept(seconds)
+
+    artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
+    way = DownloadWay(tmp_path / "store", home, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("flowhub_jobs.hub.public.time.sleep", sleep)
+        with pytest.raises(Slept) as slept:
+            way.end(artifact)
+    assert 50 < slept.value.args[0] <= 60
+    assert way.named() == []
+    way.arrives_at_no_cost(artifact, MODEL, origin)
+
+
+def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
+    artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
+    with pytest.raises(Postponed):
+        run(artifact, tmp_path)
+    assert kept_in(tmp_path) == HALF
+    assert run(artifact, tmp_path).content() == MODEL.read()
+    assert origin.sent("m.gguf") == MODEL.size
+
+
+def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
+    shared = Shared(Hosts(), Bucket())
+    with pytest.raises(Postponed):
+        run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
+    other = pinned(origin.serve("other.gguf", OTHER), OTHER)
+    with pytest.raises(Postponed) as caught:
+        run(other, tmp_path / "two", shared=shared)
+    assert caught.value.asked_by_host
+    assert origin.requests("other.gguf") == []
+
+
+def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(origin, tmp_path):
+    shared = Shared(Hosts(), Bucket())
+    with held_after(HALF, sought(origin, True), tmp_path / "one", origin, shared=shared) as running:
+        busy = origin.serve("busy.gguf", OTHER, faults=[Status(429, {"Retry-After": "60"})])
+        with pytest.raises(Postponed):
+            run(pinned(busy, OTHER), tmp_path / "two", shared=shared)
+        origin.drop_connections()
+        with pytest.raises(Postponed) as caught:
+            running.end()
+    assert caught.value.asked_by_host
+    assert len(origin.requests("m.gguf")) == 1
+    assert kept_in(tmp_path / "one") == HALF
+
+
+def test_peace_for_one_host_is_none_for_another(origin, tmp_path):
+    shared = Shared(Hosts(), Bucket())
+    with pytest.raises(Postponed):
+        run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
+    with Origin() as other:
+        artifact = pinned(other.serve("m.gguf", OTHER), OTHER)
+        assert run(artifact, tmp_path / "two", shared=shared).content() == OTHER.read()
+
+
+# Asked for too much --------------------------------------------------------------------------------------------------
+
+ABSURD = {
+    "Retry-After of months, in seconds": lambda: {"Retry-After": "10000000"},
+    "Retry-After of more seconds than there are": lambda: {"Retry-After": "9" * 400},
+    "Retry-After of months, as a date": lambda: {"Retry-After": http_date(10_000_000)},
+    "RateLimit of months": lambda: {"RateLimit": '"api";r=0;t=10000000'},
+}
+
+
+@pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
+@pytest.mark.parametrize("status", PASSING)
+def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, headers):
+    with pytest.raises(WaitTooLong, match=rf"m\.gguf: 127\.0\.0\.1:\d+ answers {status}\. The host asks to wait "):
+        run(sought(origin, True, Status(status, headers())), tmp_path)
+    assert len(origin.requests()) == 1
+
+
+def test_an_absurd_wait_says_what_was_asked_and_what_is_borne(origin, way):
+    absurd = sought(origin, True, Status(503, {"Retry-After": "10000000"}))
+    error = way.fails(absurd, WaitTooLong, "m.gguf", host_of(origin), "2777.8 hours", "1.0 hours")
+    assert "retry" in error["hint"]
+
+
+# Ten in a row --------------------------------------------------------------------------------------------------------
+
+
+def test_ten_faults_in_a_row_end_it_with_the_last(origin, way):
+    artifact = sought(origin, True, Status(503).first(9), Status(500).nth(10))
+    error = way.fails(artifact, ServerBusy, f"m.gguf: {host_of(origin)} answers 500")
+    assert "10 times in a row" in error["hint"]
+    assert len(origin.requests()) == 10
+
+
+def test_nine_faults_in_a_row_do_not(origin, way):
+    way.arrives_at_no_cost(sought(origin, True, Status(503).first(9)), MODEL, origin)
+
+
+def test_a_new_byte_after_nine_faults_makes_the_budget_fresh(origin, way):
+    later = [Status(502).nth(number) for number in range(11, 19)]
+    faults = [Status(503).first(9), Reset(after=100_000).nth(10), *later]
+    way.arrives_at_no_cost(sought(origin, True, *faults), MODEL, origin, quick(connections_per_host=1))
+    assert len(origin.requests()) == 19
+
+
+# What will not change ------------------------------------------------------------------------------------------------
+
+FINAL = {400: SourceRefused, 403: SourceRefused, 404: SourceMissing, 410: SourceMissing, 451: SourceRefused}
+
+
+@pytest.mark.parametrize(("status", "error"), FINAL.items())
+def test_a_status_that_will_not_change_ends_it_at_once(origin, way, status, error):
+    way.fails(sought(origin, True, Status(status)), error, f"m.gguf: {host_of(origin)} ", status)
+    assert len(origin.requests()) == 1
+
+
+def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, way):
+    urls = {"a.json": origin.serve("a.json", b"{}"), "sub/b.json": origin.url("b.json")}
+    error = way.fails(folder_of(urls), SourceMissing, host_of(origin))
+    assert error["message"].startswith("sub/b.json: ")
+
+
+def test_what_a_host_says_is_told_and_harmless(origin, way):
+    said = {"X-Error-Message": "no \x1b[2Jmore than this, see https://x.example/a?token=abc"}
+    error = way.fails(sought(origin, True, Status(451, said)), SourceRefused, "more than this")
+    assert "abc" not in error["message"]
+    assert "\x1b" not in error["message"]
+
+
+def test_a_budget_of_one_is_one(origin, way):
+    way.fails(sought(origin, True, Status(503)), ServerBusy, "m.gguf", terms=quick(faults_max=1))
+    assert len(origin.requests()) == 1

@@ -1,0 +1,35 @@
+"""What the tests of faults fetch: a model of four pieces and a bit, others like it, and ways to put it at an origin."""
+
+from pathlib import Path
+
+from flowhub_jobs.records import Artifact
+from support.engine import pinned, unpinned
+from support.fault import Fault
+from support.models import gguf_pattern
+from support.origin import Origin
+
+MIB = 1 << 20
+MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
+OTHER = gguf_pattern(MODEL.size, seed=2)
+SHORTER = gguf_pattern(3 * MIB, seed=3)
+HALF = 2 * MIB + 500_000  # where a fetch is interrupted: inside the third piece
+
+
+def sought(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
+    """Serve the model at `/m.gguf`, and return the artifact that it is."""
+    url = origin.serve("m.gguf", MODEL, faults=faults)
+    return pinned(url, MODEL) if pin else unpinned(url)
+
+
+def host_of(origin: Origin) -> str:
+    """Return the origin as a message names it."""
+    return f"127.0.0.1:{origin.port}"
+
+
+def flip(path: Path, at: int) -> None:
+    """Turn all bits of one byte of a file, as a failing disk does."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0xFF]))

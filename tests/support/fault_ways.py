@@ -1,0 +1,179 @@
+"""Three ways to one artifact: the engine alone, `download()`, and a job under a worker. A fault ends alike in each.
+
+Each ends by itself: in a file that is right, or in an error with a code, a message and a hint, and no file at all.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowhub_jobs.errors import ERRORS, FlowhubError
+from flowhub_jobs.records import Artifact, ArtifactFile, State
+from flowhub_jobs.transfer.terms import Terms
+from support.engine import QUICK, run
+from support.shop import shop_of
+
+if TYPE_CHECKING:
+    from origin_content import Content
+
+    from support.origin import Origin
+
+Error = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended. `path` is what was fetched; `error` the four keys of why there is nothing.
+
+    `counted` is how many bytes came over the wire, by its own word, where it has one.
+    """
+
+    path: Path | None = None
+    error: Error | None = None
+    counted: int | None = None
+
+
+class Way(ABC):
+    """Fetches artifacts into a folder of its own; what is kept there waits for the next call."""
+
+    def __init__(self, folder: Path, home: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.home, self.patch = folder, home, patch
+
+    @abstractmethod
+    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+        """Fetch until it ends."""
+
+    @abstractmethod
+    def named(self) -> list[Path]:
+        """Return what bears a final name."""
+
+    def arrives(self, artifact: Artifact, content: "Content", terms: Terms = QUICK) -> Ended:
+        """Fetch a one-file artifact, and hold it against what it should be."""
+        ended = self.end(artifact, terms)
+        assert ended.error is None, ended.error
+        assert ended.path is not None
+        assert ended.path.read_bytes() == content.read()
+        return ended
+
+    def arrives_at_no_cost(
+        self, artifact: Artifact, content: "Content", origin: "Origin", terms: Terms = QUICK
+    ) -> None:
+        """The same, and no byte of `/m.gguf` left the origin twice."""
+        ended = self.arrives(artifact, content, terms)
+        assert origin.sent("m.gguf") == content.size
+        assert ended.counted in (None, content.size)
+
+    def fails(self, artifact: Artifact, kind: type[FlowhubError], *says: object, terms: Terms = QUICK) -> Error:
+        """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
+        ended = self.end(artifact, terms)
+        assert ended.error is not None
+        tells(ended.error, kind, *says)
+        assert self.named() == []
+        return ended.error
+
+
+def tells(error: Error, kind: type[FlowhubError], *says: object) -> None:
+    """Hold an error against what each owes a person: its code, the words in its message, and what to do next."""
+    assert error["code"] == kind.code
+    assert error["code"] in ERRORS
+    for word in says:
+        assert str(word) in error["message"]
+    assert error["hint"]
+
+
+class EngineWay(Way):
+    """The transfer alone: what it returns is verified, and gets its name from others."""
+
+    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+        try:
+            got = run(artifact, self.folder, terms=terms)
+        except FlowhubError as error:
+            return Ended(error=error.as_dict())
+        assert got.fetched is not None
+        assert got.fetched.files[0].sha256 == hashlib.sha256(got.content()).hexdigest()
+        return Ended(got.fetched.parts[0], counted=got.fetched.bytes_fetched)
+
+    def named(self) -> list[Path]:
+        return []
+
+
+class DownloadWay(Way):
+    """`flowhub_jobs.download`: no queue, no database."""
+
+    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+        from flowhub_jobs import DownloadOption, download
+
+        set_terms(self.patch, terms)
+        try:
+            return Ended(download(DownloadOption.model_validate(option_of(artifact)), self.folder))
+        except FlowhubError as error:
+            return Ended(error=error.as_dict())
+
+    def named(self) -> list[Path]:
+        return visible(self.folder)
+
+
+class JobWay(Way):
+    """A job of the queue, run by a worker's own story in this process."""
+
+    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+        set_terms(self.patch, terms)
+        self.patch.setenv("FLOWHUB_STORE", str(self.folder))
+        with shop_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
+            number = shop.enqueue("m", force=True)
+            shop.work_here()
+            job = shop.job(number)
+            if job.state is State.COMPLETED:
+                return Ended(Path(job.target), counted=job.bytes_fetched)
+            assert job.state is State.FAILED, (job.state, job.reason)
+            return Ended(error=job.error)
+
+    def named(self) -> list[Path]:
+        return visible(self.folder)
+
+
+WAYS: dict[str, type[Way]] = {"fetch": EngineWay, "download": DownloadWay, "job": JobWay}
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what lies in a store under a name that does not begin with a dot."""
+    return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+
+
+def option_of(artifact: Artifact) -> dict[str, Any]:
+    """Return an artifact as the catalog's option that installs it."""
+    option = {"id": "q", "format": str(artifact.format)}
+    if artifact.folder:
+        return option | {"files": [{"path": file.path, **_source(file)} for file in artifact.files]}
+    [file] = artifact.files
+    return option | {"filename": file.path, **_source(file)}
+
+
+def _source(file: ArtifactFile) -> dict[str, Any]:
+    known = {"url": file.url, "sizeBytes": file.size, "sha256": file.sha256, "gitSha1": file.git_sha1}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def set_terms(patch: pytest.MonkeyPatch, terms: Terms) -> None:
+    """Put the terms where a person sets them: into the environment."""
+    patience = terms.patience
+    settings = {
+        "FLOWHUB_CONNECT_TIMEOUT_S": terms.connect_s,
+        "FLOWHUB_HEADERS_TIMEOUT_S": terms.headers_s,
+        "FLOWHUB_STALL_TIMEOUT_S": terms.stall_s,
+        "FLOWHUB_SLOW_BPS": terms.slow_bps,
+        "FLOWHUB_SLOW_WINDOW_S": terms.slow_window_s,
+        "FLOWHUB_BACKOFF_BASE_S": patience.base_s,
+        "FLOWHUB_BACKOFF_CAP_S": patience.cap_s,
+        "FLOWHUB_FAULTS_MAX": patience.faults_max,
+        "FLOWHUB_CONNECTIONS_PER_HOST": terms.connections_per_host,
+        "HF_ENDPOINT": terms.hub_endpoint,
+    }
+    for name, value in settings.items():
+        patch.setenv(name, str(value))
+    for token in terms.tokens.values():
+        patch.setenv("HF_TOKEN", token)

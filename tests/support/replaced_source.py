@@ -1,0 +1,129 @@
+"""A source whose file is replaced by other versions, and what it tells of them: digests, commits, ETags or nothing."""
+
+import functools
+import hashlib
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flowhub_jobs.records import ArtifactFile, git_sha1
+from flowhub_jobs.transfer.headers import HubWord
+from flowhub_jobs.transfer.plan import Range
+from support.by_hand import Answered, Fetcher
+
+LONGEST = (7 << 20) // 2  # bytes: a few pieces, the last one short
+
+
+class Tells(StrEnum):
+    """What binds the bytes of a file to one content, and who says it."""
+
+    PIN = "the catalog pins a sha256"
+    SHA256 = "the Hub says a sha256"
+    GIT = "the Hub says a git sha1"
+    COMMIT = "the Hub says a commit"
+    ETAG = "a strong ETag"
+    WEAK = "a weak ETag"
+    NOTHING = "nothing"
+
+    @property
+    def digest(self) -> bool:
+        return self in (Tells.PIN, Tells.SHA256, Tells.GIT)
+
+    @property
+    def hub(self) -> bool:
+        return self in (Tells.SHA256, Tells.GIT, Tells.COMMIT)
+
+    @property
+    def keyless(self) -> bool:
+        return self in (Tells.WEAK, Tells.NOTHING)
+
+
+class Style(StrEnum):
+    """How a range is answered."""
+
+    PART = "206"
+    SHORT = "206 of less than was asked"
+    TOTAL_UNSAID = "206 without the total"
+    WHOLE = "200"
+    CHUNKED = "200 without a length"
+
+
+@functools.cache
+def _bytes_of(version: int) -> bytes:
+    return random.Random(version).randbytes(LONGEST)
+
+
+@dataclass
+class Source:
+    """One file; `sizes` are of its versions, in order. `version` is the one that is served now."""
+
+    path: str
+    tells: Tells
+    sizes: tuple[int, ...]
+    size_known: bool  # to the catalog
+    version: int = 0
+
+    def content(self, version: int) -> bytes:
+        return _bytes_of(version)[: self.sizes[version]]
+
+    def file(self) -> ArtifactFile:
+        """Return what the catalog says of it, which is of its first version."""
+        pin = hashlib.sha256(self.content(0)).hexdigest() if self.tells is Tells.PIN else None
+        return ArtifactFile(
+            self.path, f"https://h.example/{self.path}", self.sizes[0] if self.size_known else None, pin
+        )
+
+    def identity(self, version: int) -> str | None:
+        """Return what the journal should call a version."""
+        if self.tells.keyless:
+            return None
+        if self.tells is Tells.ETAG:
+            return f'etag:"v{version}"'
+        if self.tells is Tells.COMMIT:
+            return f"commit:c{version}/{self.path}"
+        if self.tells is Tells.GIT:
+            return f"git:{self._git(version)}"
+        return f"sha256:{hashlib.sha256(self.content(version)).hexdigest()}"
+
+    def _git(self, version: int) -> str:
+        running = git_sha1(self.sizes[version])
+        running.update(self.content(version))
+        return running.hexdigest()
+
+    def answer(self, fetcher: Fetcher, style: Style) -> Answered:
+        """Answer a fetcher: from its redirect's target, which never changes, else with the version of now."""
+        version = int(fetcher.known.rpartition("/")[2]) if fetcher.known else self.version
+        hub = self._word(version) if self.tells.hub and not fetcher.known else None
+        location = f"https://cdn.example/{version}" if self.tells.hub else None
+        etag = {Tells.ETAG: f'"v{version}"', Tells.WEAK: f'W/"v{version}"'}.get(self.tells)
+        if fetcher.if_range is not None and fetcher.if_range != etag:
+            style = Style.WHOLE  # RFC 9110, section 13.1.5
+        status, headers, place = self._head(fetcher.asked, self.sizes[version], style)
+        if etag is not None:
+            headers["etag"] = etag
+        body = memoryview(self.content(version))[place[0] : place[1]]
+        return Answered(status, headers, place[0], body, hub, location)
+
+    def _word(self, version: int) -> HubWord:
+        identity = self.identity(version) or ""
+        value = identity.partition(":")[2]
+        return HubWord(
+            commit=f"c{version}",
+            sha256=value if self.tells is Tells.SHA256 else None,
+            git_sha1=value if self.tells is Tells.GIT else None,
+            size=self.sizes[version],
+        )
+
+    @staticmethod
+    def _head(asked: Range, size: int, style: Style) -> tuple[int, dict[str, str], Range]:
+        if style is Style.WHOLE:
+            return 200, {"content-length": str(size)}, (0, size)
+        if style is Style.CHUNKED:
+            return 200, {}, (0, size)
+        start, end = asked[0], min(asked[1], size)
+        if start >= end:
+            return 416, {"content-range": f"bytes */{size}"}, (start, start)
+        if style is Style.SHORT:
+            end -= (end - start) // 3
+        total = "*" if style is Style.TOTAL_UNSAID else str(size)
+        return 206, {"content-range": f"bytes {start}-{end - 1}/{total}"}, (start, end)
