@@ -1,0 +1,183 @@
+"""Whatever a host sends for headers: it is read as what was asked, or not believed; never anything else."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from httpx import Headers
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.transfer.headers import (
+    LARGEST,
+    asked_wait,
+    hub_word,
+    read_answer,
+    strong_etag,
+    tells_end,
+    unsatisfied_total,
+)
+
+NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)
+HUGE = "9" * 5000
+HEX64, HEX40 = "ab" * 32, "cd" * 20
+WIRE_TEXT = st.text(st.characters(max_codepoint=255), max_size=30)  # what a header's bytes can be
+NUMBERS = st.integers(0, 40).map(str) | st.integers(0, 1 << 70).map(str) | st.sampled_from(["²", "-1", "1_0", HUGE, ""])
+CONTENT_RANGES = st.tuples(NUMBERS, NUMBERS, NUMBERS | st.just("*")).map(lambda it: "bytes {}-{}/{}".format(*it))
+TAGS = st.sampled_from(['"v1"', 'W/"v1"', '""', '"', '"a"b"', '"é"', f'"{HEX64}"', f'W/"{HEX40}"', HEX64.upper()])
+SENSE = {
+    "content-range": CONTENT_RANGES | NUMBERS.map("bytes */{}".format),
+    "content-length": NUMBERS,
+    "content-encoding": st.sampled_from(["identity", "gzip", "", " Identity ", "br, gzip"]),
+    "content-type": st.sampled_from(["multipart/byteranges; boundary=x", "application/octet-stream", "text/html"]),
+    "etag": TAGS,
+    "x-linked-etag": TAGS,
+    "x-linked-size": NUMBERS,
+    "x-repo-commit": st.just(HEX40),
+    "retry-after": NUMBERS | st.just("Sun, 22 Nov 2026 23:01:30 GMT"),
+    "ratelimit": st.tuples(NUMBERS, NUMBERS).map(lambda it: '"api";r={};t={}'.format(*it)),
+}
+
+
+@st.composite
+def mutated(draw, texts):
+    """Draw a text with one letter gone, put in or doubled."""
+    text = draw(texts)
+    at, kind, letter = draw(st.integers(0, len(text))), draw(st.sampled_from("-+*")), draw(WIRE_TEXT)[:1]
+    middle = {"-": "", "+": letter + text[at : at + 1], "*": text[at : at + 1] * 2}[kind]
+    return text[:at] + middle + text[at + 1 :]
+
+
+@st.composite
+def some_headers(draw):
+    """Draw headers that make sense, or nearly, or none at all; some are there twice."""
+    names = draw(st.lists(st.sampled_from(sorted(SENSE)), max_size=6))
+    pairs = [(name, draw(SENSE[name] | mutated(SENSE[name]) | WIRE_TEXT)) for name in names]
+    return Headers([(name.encode(), text.encode("latin-1")) for name, text in pairs])
+
+
+def headers(**named):
+    return Headers([(name.replace("_", "-").encode(), text.encode("latin-1")) for name, text in named.items()])
+
+
+STATUSES = st.sampled_from([200, 206, 416])
+ASKED = st.tuples(st.integers(0, 20), st.integers(1, 20)).map(lambda it: (it[0], it[0] + it[1]))
+
+
+def holds(answer, status, asked):
+    """Assert that what an answer is taken for lies within what was asked."""
+    assert answer.whole == (status == 200)
+    if answer.whole:
+        assert (answer.start, answer.end) == (0, answer.total)
+    elif status == 416:
+        assert answer.start == answer.end == asked[0]
+    else:
+        assert answer.start == asked[0] < answer.end <= asked[1]
+        assert answer.total is None or answer.end <= answer.total < LARGEST
+
+
+@given(STATUSES, some_headers(), ASKED)
+@example(200, headers(content_length="²"), (0, 5))
+@example(206, headers(content_range=f"bytes 0-4/{HUGE}"), (0, 5))
+@example(206, headers(content_range=f"bytes 0-{LARGEST}/*"), (0, 2 * LARGEST))
+def test_whatever_the_headers_an_answer_lies_within_what_was_asked_or_is_not_believed(status, said, asked):
+    try:
+        answer = read_answer(status, said, asked, "cdn.example")
+    except WrongRange:
+        return
+    holds(answer, status, asked)
+    assert answer.etag == strong_etag(said)
+
+
+@given(ASKED, st.data())
+def test_any_part_from_the_start_of_what_was_asked_is_believed(asked, data):
+    end = data.draw(st.integers(asked[0] + 1, asked[1]))
+    total = data.draw(st.none() | st.integers(end, LARGEST - 1))
+    said = headers(content_range=f"bytes {asked[0]}-{end - 1}/{'*' if total is None else total}")
+    answer = read_answer(206, said, asked, "cdn.example")
+    assert (answer.start, answer.end, answer.total) == (asked[0], end, total)
+
+
+@given(ASKED, st.integers(0, 45), st.integers(0, 45), st.integers(0, 45))
+def test_a_part_that_begins_elsewhere_or_goes_on_for_longer_is_not_believed(asked, start, last, total):
+    said = headers(content_range=f"bytes {start}-{last}/{total}")
+    if start == asked[0] and start <= last < min(asked[1], total):
+        holds(read_answer(206, said, asked, "cdn.example"), 206, asked)
+    else:
+        with pytest.raises(WrongRange):
+            read_answer(206, said, asked, "cdn.example")
+
+
+@given(some_headers())
+def test_a_416_tells_an_end_only_as_a_number(said):
+    total = unsatisfied_total(said)
+    assert total is None or total >= 0
+    assert tells_end(416, said) == (total is not None)
+    assert not tells_end(206, said)
+
+
+# Validators ----------------------------------------------------------------------------------------------------------
+
+
+@given(some_headers())
+def test_no_tag_that_is_weak_or_cannot_be_sent_back_counts_as_strong(said):
+    tag = strong_etag(said)
+    if tag is not None:
+        assert tag[0] == tag[-1] == '"'
+        assert 2 < len(tag) < 1024
+        assert all(" " <= letter <= "~" for letter in tag)
+        assert tag in said["etag"]
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters='"'), min_size=1))
+def test_a_tag_is_strong_as_it_is_and_weak_with_a_w_before_it(inner):
+    assert strong_etag(headers(etag=f'"{inner}"')) == f'"{inner}"'
+    assert strong_etag(headers(etag=f'W/"{inner}"')) is None
+
+
+@given(some_headers())
+def test_the_hubs_word_is_digests_and_sizes_that_can_be_or_nothing(said):
+    word = hub_word(said)
+    assert (word is None) == ("x-repo-commit" not in said and "x-linked-etag" not in said)
+    if word is not None:
+        assert word.sha256 is None or (len(word.sha256) == 64 and int(word.sha256, 16) >= 0)
+        assert word.git_sha1 is None or (len(word.git_sha1) == 40 and int(word.git_sha1, 16) >= 0)
+        assert word.size is None or 0 <= word.size < LARGEST
+
+
+# Waits ---------------------------------------------------------------------------------------------------------------
+
+
+@given(some_headers())
+@example(headers(retry_after=HUGE))
+@example(headers(ratelimit=f'"api";r={HUGE};t={HUGE}'))
+@example(headers(ratelimit=f'"api";r=0;t={HUGE}'))
+@example(headers(retry_after=f"Mon, 01 Jan {HUGE[:30]} 00:00:00 GMT"))
+@example(headers(retry_after=f"Mon, 01 Jan 2026 00:00:00 +{HUGE[:30]}"))
+@example(headers(retry_after="Mon, 01 Jan 0001 00:00:00 +2359"))
+@example(headers(retry_after="Fri, 31 Dec 9999 23:59:59 -2359"))
+def test_no_headers_make_the_reading_of_a_wait_fail_or_the_wait_negative(said):
+    wait = asked_wait(said, NOW)
+    assert wait is None or 0 <= wait < 1e12
+
+
+@given(st.integers(0, 10**9))
+def test_a_wait_in_seconds_is_these_seconds(seconds):
+    assert asked_wait(headers(retry_after=str(seconds)), NOW) == seconds
+
+
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.integers(-(10**8), 10**8), ZONES)
+def test_a_date_is_the_same_wait_in_any_zone_and_none_that_has_passed(seconds, zone):
+    then = (NOW + timedelta(seconds=seconds)).astimezone(zone)
+    text = then.strftime("%a, %d %b %Y %H:%M:%S %z")
+    assert asked_wait(headers(retry_after=text), NOW) == max(0, seconds)
+
+
+@given(st.integers(-(10**8), 10**8))
+def test_a_date_is_the_same_wait_in_each_form_that_http_has(seconds):
+    then = NOW + timedelta(seconds=seconds)
+    forms = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+    assert {asked_wait(headers(retry_after=then.strftime(form)), NOW) for form in forms} == {max(0, seconds)}

@@ -1,0 +1,111 @@
+"""Whatever fails, and however often: a decision is made, no wait is without end, and the budget is neither cut nor
+passed."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
+from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, Wait, decide, retry_delay
+
+CONTRACT = Patience()
+HOUR_S = CONTRACT.server_wait_max_s
+JITTERS = st.floats(0, 1, exclude_max=True)
+FAULTS = st.integers(1, 100_000)
+PATIENCES = st.builds(
+    Patience, base_s=st.floats(0.001, 10), cap_s=st.floats(0.001, 1000), faults_max=st.integers(1, 20)
+)
+KINDS = st.sampled_from([ERRORS[code] for code in sorted(ERRORS)])
+FREE = (AddressExpired, SourceChanged)
+PASSING = [kind for kind in ERRORS.values() if issubclass(kind, SourceError) and kind.retryable]
+
+
+def busy(waits):
+    return waits.map(lambda wait_s: ServerBusy("busy.", wait_s=wait_s))
+
+
+def any_of(kinds):
+    return kinds.map(lambda kind: kind("It failed."))
+
+
+ERRORS_OF_ANY_KIND = any_of(KINDS) | busy(st.floats(0, 1e12))
+PASSING_ERRORS = any_of(st.sampled_from(PASSING)) | busy(st.floats(0, HOUR_S))
+
+
+@given(ERRORS_OF_ANY_KIND, FAULTS, JITTERS, PATIENCES, st.booleans())
+def test_every_fault_has_a_decision_and_every_wait_an_end(error, faults, jitter, patience, free):
+    decision = decide(error, faults, jitter, patience, free=free)
+    assert isinstance(decision, Again | Wait | GiveUp)
+    if isinstance(decision, Wait):
+        assert math.isfinite(decision.seconds)
+        assert 0 <= decision.seconds <= max(patience.cap_s, patience.server_wait_max_s)
+    if isinstance(decision, GiveUp):
+        assert decision.error is error or isinstance(decision.error, WaitTooLong)
+
+
+@given(ERRORS_OF_ANY_KIND, FAULTS, JITTERS, PATIENCES, st.booleans())
+def test_only_another_address_or_content_is_asked_for_at_once_and_only_while_that_is_free(
+    error, faults, jitter, patience, free
+):
+    at_once = isinstance(decide(error, faults, jitter, patience, free=free), Again)
+    assert at_once == (free and isinstance(error, FREE))
+
+
+@given(PASSING_ERRORS, JITTERS, PATIENCES, st.data())
+def test_nobody_gives_up_on_what_passes_before_the_budget_is_spent(error, jitter, patience, data):
+    faults = data.draw(st.integers(0, patience.faults_max - 1))
+    assert not isinstance(decide(error, faults, jitter, patience, free=False), GiveUp)
+
+
+@given(st.lists(PASSING_ERRORS, min_size=20, max_size=20), JITTERS, PATIENCES)
+def test_faults_in_a_row_end_when_the_budget_is_spent(errors, jitter, patience):
+    decisions = [decide(error, number, jitter, patience, free=False) for number, error in enumerate(errors, 1)]
+    gave_up = [isinstance(decision, GiveUp) for decision in decisions]
+    assert gave_up.index(True) + 1 == patience.faults_max
+    assert all(gave_up[patience.faults_max - 1 :])
+
+
+@given(any_of(KINDS), FAULTS, JITTERS, PATIENCES)
+def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, faults, jitter, patience):
+    decision = decide(error, faults, jitter, patience, free=False)
+    assert (isinstance(error, SourceError) and error.retryable) or decision == GiveUp(error)
+
+
+@given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
+def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, CONTRACT)
+    assert isinstance(decision, Wait)
+    assert decision.asked
+    assert wait_s <= decision.seconds <= max(wait_s, CONTRACT.cap_s)
+
+
+@given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
+def test_a_wait_of_more_than_an_hour_is_an_end_that_says_so(wait_s, faults, jitter):
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, CONTRACT)
+    assert isinstance(decision, GiveUp)
+    assert isinstance(decision.error, WaitTooLong)
+
+
+# The wait itself -----------------------------------------------------------------------------------------------------
+
+
+@given(FAULTS, JITTERS, PATIENCES)
+def test_a_wait_is_never_longer_than_the_doubled_base_nor_the_cap(faults, jitter, patience):
+    delay = retry_delay(faults, jitter, patience)
+    assert 0 <= delay <= patience.cap_s
+    assert delay <= patience.base_s * 2 ** min(faults - 1, 16)
+
+
+@given(FAULTS, JITTERS, PATIENCES)
+def test_the_jitter_is_full(faults, jitter, patience):
+    longest = retry_delay(faults, 1.0, patience)
+    assert retry_delay(faults, jitter, patience) == pytest.approx(jitter * longest)
+    assert retry_delay(faults, 0.0, patience) == 0.0
+
+
+@given(FAULTS, FAULTS, JITTERS, PATIENCES)
+def test_more_faults_never_make_a_shorter_wait(one, other, jitter, patience):
+    few, many = sorted((one, other))
+    assert retry_delay(few, jitter, patience) <= retry_delay(many, jitter, patience)

@@ -1,0 +1,99 @@
+"""Any schedule, around any change of the clock: it is open when a clock on the wall says so, minute by minute."""
+
+import functools
+from datetime import datetime, time, timedelta, tzinfo
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.turned_clock import SECOND_US, micros_of
+from support.zones import BERLIN, NEW_YORK
+
+from flowhub_jobs.jobs.windows import Schedule, Window
+
+MINUTE_US = 60 * SECOND_US
+DAY_MINUTES = 24 * 60
+DAYS = 6
+
+# Five minutes apart, and often at the edges of what the clock skips or shows twice.
+MINUTES = st.one_of(st.integers(0, 287).map(lambda n: 5 * n), st.sampled_from([60, 90, 120, 150, 180, 0, 1435]))
+LENGTHS = st.one_of(st.integers(1, 288).map(lambda n: 5 * n), st.sampled_from([5, 30, 60, DAY_MINUTES]))
+WINDOW = st.builds(lambda opens, length: Window(opens, opens + length), MINUTES, LENGTHS)
+# A whole day can only be typed from its midnight on.
+WINDOWS = st.lists(WINDOW.filter(lambda it: it.closes < it.opens + DAY_MINUTES or not it.opens), min_size=1, max_size=3)
+SCHEDULES = st.builds(
+    lambda windows, days: Schedule(tuple(sorted(set(windows))), tuple(sorted(days))),
+    WINDOWS,
+    st.sets(st.integers(0, 6), min_size=1),
+)
+# Noon, two days before a change or well away from one.
+BEGINNINGS = [
+    (BERLIN, "2026-10-23T12:00+02:00"),
+    (BERLIN, "2027-03-26T12:00+01:00"),
+    (NEW_YORK, "2026-10-30T12:00-04:00"),
+    (NEW_YORK, "2027-03-12T12:00-05:00"),
+    (BERLIN, "2026-12-29T12:00+01:00"),
+]
+EACH_BEGINNING = pytest.mark.parametrize(("zone", "begin"), BEGINNINGS, ids=[begin for _, begin in BEGINNINGS])
+
+
+@functools.cache
+def walls(zone: tzinfo, begin: str) -> list[datetime]:
+    """Return what the clock on the wall shows in each minute of some days, from a day before `begin`."""
+    first = micros_of(begin) // SECOND_US - DAY_MINUTES * 60
+    return [
+        datetime.fromtimestamp(first + 60 * n, zone).replace(tzinfo=None, fold=0)
+        for n in range((DAYS + 1) * DAY_MINUTES)
+    ]
+
+
+def open_minutes(schedule: Schedule, wall: list[datetime]) -> list[bool]:
+    """Return whether it is open in each of these minutes, by going through them.
+
+    It opens in the first that shows the opening or more, and closes behind the last that shows less than the closing.
+    """
+    found = [False] * len(wall)
+    for away in range(-1, DAYS + 2):
+        midnight = datetime.combine(wall[0].date() + timedelta(days=away), time())
+        for window in schedule.windows if midnight.weekday() in schedule.days else ():
+            opens, closes = midnight + timedelta(minutes=window.opens), midnight + timedelta(minutes=window.closes)
+            first = next((n for n, shown in enumerate(wall) if shown >= opens), len(wall))
+            behind = next((n for n in range(len(wall), 0, -1) if wall[n - 1] < closes), 0)
+            found[first:behind] = [True] * max(0, behind - first)
+    return found
+
+
+@EACH_BEGINNING
+@given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1), seconds=st.integers(0, 59))
+def test_it_is_open_when_the_clock_on_the_wall_says_so(zone, begin, schedule, minute, seconds):
+    expected = open_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]
+    now = micros_of(begin) + minute * MINUTE_US + seconds * SECOND_US
+    assert schedule.is_open(now, zone) is expected[minute]
+    flips = [n for n, (one, other) in enumerate(pairwise(expected), 1) if one is not other and n > minute]
+    change = schedule.next_change(now, zone)
+    if flips:
+        assert change == micros_of(begin) + flips[0] * MINUTE_US
+    else:
+        assert change is None or change >= micros_of(begin) + len(expected) * MINUTE_US
+
+
+@EACH_BEGINNING
+@given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1))
+def test_what_it_says_of_its_openings_agrees(zone, begin, schedule, minute):
+    now = micros_of(begin) + minute * MINUTE_US
+    opens, following = schedule.opens_at(now, zone), schedule.next_opening(now, zone)
+    assert (opens is None) is schedule.is_open(now, zone)
+    if opens is not None:
+        assert opens == schedule.next_change(now, zone) == following
+    if following is not None:
+        assert following > now
+        assert schedule.is_open(following, zone)
+        assert not schedule.is_open(following - 1, zone)
+    else:
+        assert schedule.next_change(now, zone) is None
+
+
+@given(schedule=SCHEDULES)
+def test_any_schedule_comes_back_from_the_table_as_it_was(schedule):
+    assert Schedule.from_json(schedule.as_json()) == schedule

@@ -1,0 +1,205 @@
+"""A transfer driven by hand: the real board, hasher, committer and journal over a real partial; no thread, no socket.
+
+What a fetcher would do (`crew`) is done step by step, so that a test can put the steps of several into any order. Time
+stands still until it is turned.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from httpx import Headers
+
+from flowhub_jobs.errors import SourceChanged, WrongRange
+from flowhub_jobs.records import Artifact
+from flowhub_jobs.settings import HUB
+from flowhub_jobs.transfer import asking, board, files, hasher, journal
+from flowhub_jobs.transfer.asking import take
+from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.committer import Committer
+from flowhub_jobs.transfer.files import FileState, Task
+from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.headers import HubWord, read_answer
+from flowhub_jobs.transfer.plan import MIB, Range, Ranges
+from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.terms import Control
+from support.forgetful_disk import ForgetfulDisk
+
+SHARE_MIN = 100_000  # bytes
+
+
+class NothingToHash(BaseException):
+    """What the hasher's sleep becomes here. No Exception, which the hasher would take for its own."""
+
+
+def _nobody_to_wait_for(timeout: float | None = None) -> bool:
+    raise NothingToHash
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer on the wire: `body` begins at `start` of the file. `location` is where a redirect led."""
+
+    status: int
+    headers: dict[str, str]
+    start: int
+    body: memoryview
+    hub: HubWord | None = None
+    location: str | None = None
+
+
+class Fetcher:
+    """One connection: the task it was given, the answer that it got, and how much of that has come."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.asked: Range = (task.start, task.end)
+        self.if_range, self.known = task.state.if_range, task.state.location
+        self.answer: Answered | None = None
+        self.bound = False
+        self.came = 0
+
+
+class ByHand:
+    """One run over a partial, and the disk below it that would forget what was not synced."""
+
+    def __init__(self, artifact: Artifact, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.fetchers: list[Fetcher] = []
+        self._patch = pytest.MonkeyPatch()
+        self.disk = ForgetfulDisk(self._patch)
+        for path in self._parts():
+            there = path.stat()
+            self.disk.durable[there.st_dev, there.st_ino].add(0, there.st_size)
+        self.now = 1000.0
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        for module in (asking, board, hasher):
+            self._patch.setattr(module, "time", clock)
+        # Small files are of several ranges here, and worth sharing.
+        self._patch.setattr(asking, "FIRST_ASK", MIB)
+        self._patch.setattr(files, "SHARE_MIN", SHARE_MIN)
+        self.board = Board(artifact, folder, HUB)
+        self._patch.setattr(self.board.fresh, "wait", _nobody_to_wait_for)
+        self.log = reopen(self.board, "job", 0)
+        self.committer = Committer(self.board, self.log, "job", Control())
+        self._hasher = Hasher(self.board)
+
+    def _parts(self) -> list[Path]:
+        return [path for path in self.folder.glob("files*/**/*") if path.is_file()]
+
+    def take(self) -> Fetcher | None:
+        """Give the next range to a new fetcher, if there is one."""
+        with self.board.changed:
+            task = take(self.board)
+        if task is None:
+            return None
+        task.begun = self.now
+        fetcher = Fetcher(task)
+        self.fetchers.append(fetcher)
+        self.board.open_part(task)
+        return fetcher
+
+    def bind(self, fetcher: Fetcher) -> None:
+        """Hold the answer that came against what is known; one that is not believed ends the fetcher."""
+        answer, task = fetcher.answer, fetcher.task
+        assert answer is not None
+        try:
+            if answer.hub is not None and answer.location is not None:
+                self.board.hear(task.state, answer.hub)
+            read = read_answer(answer.status, Headers(answer.headers), fetcher.asked, "h.example")
+            self.board.bind(task, read, answer.hub, answer.location)
+            fetcher.bound = True
+        except (SourceChanged, WrongRange):
+            self.drop(fetcher)
+
+    def deliver(self, fetcher: Fetcher, count: int, flip: int | None = None) -> Range | None:
+        """Let `count` bytes of the body come, its end if it is there; return what was kept of them.
+
+        `flip`: the byte of these that comes wrong.
+        """
+        task, answer = fetcher.task, fetcher.answer
+        assert answer is not None
+        if task.at >= task.end:  # another has taken over what was left
+            self._end(fetcher)
+            return None
+        at = answer.start + fetcher.came
+        chunk = bytearray(answer.body[fetcher.came : fetcher.came + count])
+        if flip is not None and chunk:
+            chunk[flip % len(chunk)] ^= 0x55
+        fetcher.came += len(chunk)
+        assert at + len(chunk) <= task.answer_end
+        fresh = memoryview(chunk)[max(0, task.at - at) :][: task.end - task.at]
+        kept = self._keep(fetcher, fresh) if fresh else None
+        if fetcher in self.fetchers and (fetcher.came == len(answer.body) or task.at >= task.end):
+            self._end(fetcher)
+        return kept
+
+    def _end(self, fetcher: Fetcher) -> None:
+        self.board.learn_end(fetcher.task)
+        self.drop(fetcher)
+
+    def _keep(self, fetcher: Fetcher, data: memoryview) -> Range | None:
+        task = fetcher.task
+        begin = task.at
+        assert task.part is not None
+        task.part.write(data, begin)
+        try:
+            self.board.arrived(task, data, data)
+        except SourceChanged:
+            self.drop(fetcher)
+            return None
+        return begin, begin + len(data)
+
+    def drop(self, fetcher: Fetcher) -> None:
+        """End a connection, as a fetcher does whose fault was met."""
+        self.fetchers.remove(fetcher)
+        if fetcher.task.got == 0:
+            fetcher.task.state.location = None
+        self.board.release(fetcher.task)
+
+    def hash(self) -> None:
+        """Let the hasher go on for as long as it finds something to do."""
+        with contextlib.suppress(NothingToHash):
+            self._hasher.run()
+
+    def stop(self) -> None:
+        """End the run in good order."""
+        self.board.end()
+        self.committer.commit_clean()
+        self._close()
+
+    def crash(self, lost: str) -> None:
+        """End the run as a failing power does. `lost` of what was not synced: "nothing", "all", "ends"."""
+        self._close()
+        # A byte that the journal has, and that was written again since, is the old one or the new, which is the same.
+        claimed = {self.folder / known.part: known.kept for known in journal.load(self.folder).files.values()}
+        for path in self._parts():
+            there = path.stat()
+            safe = Ranges([*self.disk.durable[there.st_dev, there.st_ino], *claimed.get(path, ())])
+            self._lose(path, safe, lost)
+
+    @staticmethod
+    def _lose(path: Path, safe: Ranges, lost: str) -> None:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            for start, end in list(safe.gaps(0, size)) if lost == "all" else []:
+                file.seek(start)
+                file.write(bytes(end - start))
+            if lost == "ends":
+                file.truncate(max((end for _, end in safe), default=0))
+
+    def _close(self) -> None:
+        self.fetchers.clear()
+        self.log.close()
+        self.board.close()
+        self._patch.undo()
+
+    def on_disk(self, state: FileState, start: int, end: int) -> bytes:
+        """Return the bytes of a file's part as they lie there."""
+        assert state.part is not None
+        buffer = bytearray(end - start)
+        count = state.part.read(memoryview(buffer), start)
+        return bytes(buffer[:count])
