@@ -6,8 +6,10 @@ The intent names the inode: after a crash it tells whether the rename has happen
 `download()`, which has no database, in the journal.
 """
 
+import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,22 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
     if not same:
         return None
     return Placed(intent["name"], path, tuple(FileDigest(*file) for file in intent["files"]))
+
+
+def let_go_of_claim(intent: dict[str, Any] | None, store: Store) -> None:
+    """Remove what a crashed run had only claimed its name with: a file or folder that is still empty.
+
+    On a disk that cannot rename without replacing, a name is claimed first (system.rename_new).
+    """
+    if intent is None:
+        return
+    path = store.path_of(intent["name"])
+    with contextlib.suppress(OSError):  # a folder with something in it, or nothing at all
+        there = path.lstat()
+        if stat.S_ISDIR(there.st_mode):
+            path.rmdir()
+        elif stat.S_ISREG(there.st_mode) and there.st_size == 0:
+            path.unlink()
 
 
 def _stamp(path: Path) -> list[int]:

@@ -29,13 +29,14 @@ class Store:
     def open(self, known_id: str | None, *, own: bool) -> str:
         """Make the store ready and return its identity.
 
-        `own`: it lies in flowhub's own home, so that it cannot be an unmounted disk. Raises StoreOffline where the
-        identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
+        `own`: it lies in flowhub's own home, so that it cannot be an unmounted disk, unless it is a link to one. Raises
+        StoreOffline where the identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
         """
-        found = self.identity()
-        if known_id is not None and found is None and not own and self._is_bare():
+        found, elsewhere = self.identity(), self.root.is_symlink() or not own
+        if known_id is not None and found is None and elsewhere and self._is_bare():
             raise StoreOffline(
-                f"The store {self.root} is not there: it is empty, and it was not when it was last used."
+                f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
+                f"If it was emptied on purpose, make the folder {PARTIAL} in it."
             )
         try:
             (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,8 @@ class Store:
             return None
 
     def _is_bare(self) -> bool:
-        return not self.root.is_dir() or next(self.root.iterdir(), None) is None
+        """Return whether nothing of ours is there. In the folder under an unmounted disk somebody's file may lie."""
+        return not (self.root / PARTIAL).is_dir()
 
     def path_of(self, name: str) -> Path:
         """Return the path of a bare name. Raises UsageInvalid for anything that is more, or less."""

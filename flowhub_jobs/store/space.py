@@ -1,6 +1,7 @@
 """Whether there is room: all that is queued against what is free, less a reserve."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,22 @@ def room_at(path: Path, reserve: int) -> Room:
     return Room(usage.free, min(reserve, usage.total // 20))
 
 
+def spoken_for(room: Room, running: int, ahead: Iterable[int]) -> int:
+    """Return the bytes that are not to be had: what running jobs need, and those `ahead` in the queue, in its order.
+
+    A job ahead that has no room itself holds none: it waits, and what fits goes on meanwhile.
+    """
+    taken = running
+    for need in ahead:
+        if taken + need <= room.free - room.reserve:
+            taken += need
+    return taken
+
+
 def check_room(room: Room, need: int, others: int, where: Path) -> None:
-    """Raise DiskFull unless `need` bytes fit beside the `others` that queued jobs need. Kept bytes need no more."""
+    """Raise DiskFull unless `need` bytes fit beside the `others` that go first. Kept bytes need no more."""
     if need and need + others > room.free - room.reserve:
-        besides = f", and other jobs {format_bytes(others)}" if others else ""
+        besides = f", and jobs that go first {format_bytes(others)}" if others else ""
         raise DiskFull(
             f"The disk that holds {where} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} "
             f"are kept back; this job still needs {format_bytes(need)}{besides}."

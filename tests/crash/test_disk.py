@@ -1,56 +1,196 @@
-"""A real full disk: a small file system of its own. The job is parked, and goes on by itself when there is room."""
+"""Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
 
 import os
-import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.models import gguf_pattern, one_file_model
+from support.disks import Disk, own_disk
+from support.engine import kept_in
+from support.faults import Hold
+from support.models import gguf, gguf_pattern, one_file_model
+from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import shop_of
+from support.shop import Shop, shop_of
+from support.wares import Wares, library_rows
 
-from flowhub_jobs.records import Reason, State
+from flowhub_jobs.records import Job, Reason, State
 
 MIB = 1 << 20
+QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 32 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with own_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+def parked(shop: Shop, job: int, reason: Reason) -> Job:
+    """Wait until a job waits for that reason, and see that it costs nothing."""
+    shop.until(lambda: shop.job(job).reason is reason, f"a wait for {reason}")
+    waits = shop.until_state(job, State.QUEUED)
+    assert (waits.attempt, waits.error) == (0, None)
+    assert waits.not_before is not None
+    return waits
+
+
+# Full ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["size known beforehand", "size unknown"])
 def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
-    home: Path, origin: Origin, small_disk: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    monkeypatch.setenv("FLOWHUB_STORE", str(small_disk / "llms"))
-    (small_disk / "other").write_bytes(os.urandom(20 * MIB))
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+    (disk.place / "other").write_bytes(os.urandom(20 * MIB))
     content = gguf_pattern(20 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    entry = one_file_model("m", url, content, pin=known)
-    with shop_of(home, entry) as shop:
+    with shop_of(home, one_file_model("m", url, content, pin=known)) as shop:
         job = shop.enqueue("m")
-        shop.worker(FLOWHUB_LOOK_AGAIN_S="1")
-        shop.until(lambda: shop.job(job).reason is Reason.DISK, "a wait for the disk")
-        parked = shop.job(job)
-        assert (parked.state, parked.attempt) == (State.QUEUED, 0)
-        assert parked.not_before is not None
-        assert "free" in (shop.home.reports.wait_text(job) or "") or "full" in (shop.home.reports.wait_text(job) or "")
+        nursery.worker(shop, **QUICK)
+        parked(shop, job, Reason.DISK)
+        text = shop.home.reports.wait_text(job) or ""
+        assert "free" in text or "full" in text
         assert (origin.sent("/m.gguf") == 0) is known
-        (small_disk / "other").unlink()
+        (disk.place / "other").unlink()
+        origin.limit(total_bps=None)
         done = shop.until_ended(job)
         assert done.state is State.COMPLETED
         assert (shop.store / "m.gguf").read_bytes() == content.read()
         # Where the size is not known beforehand, it is by the first answer: no more than a second's worth is lost.
         assert origin.sent("/m.gguf") <= content.size + (0 if known else 8 * MIB)
+
+
+# Not there -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["the disk itself", "a folder on it", "behind a link", "over a stray file"])
+def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_when_it_is_back(
+    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    under_it = _lay_out(where, disk, home, monkeypatch)
+    wares, hold = Wares(origin, "new-file"), Hold(after=100_000)
+    old = gguf(seed=7)
+    earlier = one_file_model("old", origin.serve("/old.gguf", old), old)
+    with shop_of(home, earlier, wares.entry()) as shop:
+        shop.enqueue("old")
+        shop.work_here()
+        rows = library_rows(shop)
+        origin.break_with(hold.once(), path=wares.path("m.gguf"))
+        job, partial = shop.enqueue("m"), shop.partial("m")
+        nursery.worker(shop, **QUICK)
+        shop.until(lambda: partial.exists() and kept_in(partial) == 100_000, "a third of it")
+        disk.unplug()
+        hold.event.set()
+        parked(shop, job, Reason.STORE_OFFLINE)
+        assert str(shop.store) in (shop.home.reports.wait_text(job) or "")
+        shop.until(lambda: [event.kind for event in shop.events(job)].count("waits") > 1, "a second look")
+        assert sorted(path.name for path in disk.place.iterdir()) == under_it  # nothing is made in the folder under it
+        assert library_rows(shop) == rows
+        disk.plug()
+        assert shop.until_ended(job).state is State.COMPLETED
+        assert wares.there(shop) == dict(wares.contents)
+        assert wares.sent() == wares.total
+        assert shop.left_over() == []
+        listed = {model.name: model.installed_at for model in shop.desk.installed()}
+        assert set(listed) == {"old.gguf", "m.gguf"}
+        assert all(listed.values())
+
+
+def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> list[str]:
+    """Put the store there; return what lies in the folder where the disk is mounted, when it is not."""
+    if where == "behind a link":
+        home.mkdir()
+        (home / "llms").symlink_to(disk.place)
+    else:
+        patch.setenv("FLOWHUB_STORE", str(disk.place / "llms" if where == "a folder on it" else disk.place))
+    if where != "over a stray file":
+        return []
+    disk.unplug()
+    (disk.place / "not mounted").touch()
+    disk.plug()
+    return ["not mounted"]
+
+
+# Not to be written ---------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_may_only_be_read_parks_the_job_which_goes_on_when_it_may_be_written(
+    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
+    wares = Wares(origin, "newer-folder")
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        disk.may_be_written(False)
+        nursery.worker(shop, **QUICK)
+        parked(shop, job, Reason.STORE_OFFLINE)
+        assert "read-only" in (shop.home.reports.wait_text(job) or "")
+        disk.may_be_written(True)
+        shop.until_ended(job)
+        wares.check(shop, job)
+        assert wares.sent() == wares.total
+
+
+@LINUX
+@pytest.mark.parametrize("call", ["pwrite:EROFS:/files/:1", "write:EROFS:/journal:1", "fdatasync:EROFS:/journal:2"])
+def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, call: str
+) -> None:
+    """As ext4 does when it has met an error."""
+    wares, sick = Wares(origin, "new-file"), tmp_path / "sick"
+    sick.touch()
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        nursery.worker(shop, harm=f"brisk disk={call}:{sick}", **QUICK)
+        parked(shop, job, Reason.STORE_OFFLINE)
+        assert "read-only" in (shop.home.reports.wait_text(job) or "")
+        sick.unlink()
+        shop.until_ended(job)
+        wares.check(shop, job)
+
+
+# Broken --------------------------------------------------------------------------------------------------------------
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pwrite:EIO:/files/:1",
+        "fdatasync:EIO:/files/:1",
+        "write:EIO:/journal:2",
+        "fdatasync:EIO:/journal:2",
+        "fsync:EIO:/files$:1",
+        "fsync:EIO:/llms$:1",  # when the name is given already
+    ],
+)
+@pytest.mark.parametrize("kind", ["new-file", "newer-folder"])
+def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_goes_on(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, kind: str, call: str
+) -> None:
+    wares, sick = Wares(origin, kind), tmp_path / "sick"
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        sick.touch()
+        nursery.worker(shop, harm=f"brisk commits=3600 disk={call}:{sick}")
+        failed = shop.until_ended(job)
+        assert failed.state is State.FAILED
+        assert failed.error is not None
+        assert failed.error["code"] == "storage_failed"
+        assert str(shop.store) in failed.error["message"]
+        assert "Input/output error" in failed.error["message"]
+        assert failed.error["hint"]
+        if "/files/" in call:
+            assert any(f"/files/{path}" in failed.error["message"] for path in wares.contents)
+        sick.unlink()
+        shop.desk.again(job, "retry")
+        shop.until_ended(job)
+        assert wares.there(shop) == dict(wares.contents)
+        assert shop.job(job).state is State.COMPLETED
+        assert shop.left_over() == []
+        assert wares.sent() <= 2 * wares.total

@@ -1,6 +1,5 @@
-"""Real workers: signals, wishes, the queue gone, two at once, one that was suspended past its lease."""
+"""Real workers: signals, wishes, the queue gone, two at once."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from support.shop import shop_of
 from flowhub_jobs.records import State
 
 MIB = 1 << 20
-HARMED = Path(__file__).parent / "harmed_worker.py"
 IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut
 STOP_BOUND_S = 5  # the contract's: checkpoint, hand back, exit
 
@@ -132,32 +130,3 @@ def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: O
         assert {shop.job(number).state for number in numbers} == {State.COMPLETED}
         assert all(origin.sent(f"/m{seed}.gguf") == 200_000 for seed in range(12))
         assert all([event.kind for event in shop.events(number)].count("claimed") == 1 for number in numbers)
-
-
-def test_a_worker_suspended_past_its_lease_loses_its_job_and_writes_nothing_when_it_wakes(
-    home: Path, origin: Origin
-) -> None:
-    content = gguf_pattern(48 * MIB, 1)
-    url = origin.serve("/m.gguf", content)
-    origin.limit(total_bps=12 * MIB)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        late = shop.worker(script=HARMED, HARM="lease:2")
-        origin.wait_for(lambda: origin.sent("/m.gguf") > 4 * MIB)
-        os.kill(late.pid, signal.SIGSTOP)
-        other = shop.worker("--drain", script=HARMED, HARM="lease:2")
-        assert other.wait(timeout=60) == 0
-        done = shop.job(job)
-        assert done.state is State.COMPLETED
-        before = (shop.store / "m.gguf").stat()
-        os.kill(late.pid, signal.SIGCONT)
-        shop.until(lambda: "lease of job" in shop.log() or "another worker has it" in shop.log(), "its word")
-        late.send_signal(signal.SIGTERM)
-        assert late.wait(timeout=60) == 0
-        after = (shop.store / "m.gguf").stat()
-        assert (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
-        assert shop.job(job) == done
-        assert shop.left_over() == []
-        assert [model.name for model in shop.home.store.models()] == ["m.gguf"]
-        kinds = [event.kind for event in shop.events(job)]
-        assert kinds.count("completed") == 1

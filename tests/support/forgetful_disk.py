@@ -1,7 +1,8 @@
 """A disk that forgets: real files, and beside them a model of what would be left after the power fails.
 
 It stands behind the calls of `os` that put bytes and names on a disk. What was written and not synced is not there;
-a rename is not there before its folder was synced.
+a rename is not there before its folder was synced. What a sync failed to put there is lost, whatever the
+next sync says: so do ext4 and XFS ("PostgreSQL's fsync() surprise", LWN, 2018).
 """
 
 import os
@@ -18,13 +19,16 @@ Inode = tuple[int, int]
 
 
 class ForgetfulDisk:
-    """Watches this process. `at_journal` is called with each line before it is written, `at_rename` before a rename."""
+    """Watches this process. `at_journal` is called with each line before it is written, `at_sync` with a file's or
+    folder's name before it is synced; where that raises an OSError, the sync has failed.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.written: defaultdict[Inode, Ranges] = defaultdict(Ranges)
         self.durable: defaultdict[Inode, Ranges] = defaultdict(Ranges)
         self.synced_folders: list[Path] = []
         self.story: list[str] = []
+        self.at_sync: Callable[[str], None] = lambda name: None
         self.at_journal: Callable[[bytes], None] = lambda line: None
         self._real = {name: getattr(os, name) for name in ("pwrite", "write", "fdatasync", "fsync")}
         for name in self._real:
@@ -57,6 +61,12 @@ class ForgetfulDisk:
     def _sync(self, fd: int, call: str) -> None:
         inode = _inode(fd)
         before = self.written[inode].copy()  # what is written while we sync is not promised
+        try:
+            self.at_sync(_name(fd))
+        except OSError:
+            for start, end in before:
+                self.written[inode].remove(start, end)
+            raise
         self._real[call](fd)
         for start, end in before:
             self.durable[inode].add(start, end)

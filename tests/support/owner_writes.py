@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.jobs.leases import Claimed, FileProgress, Progress
+from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
 from flowhub_jobs.records import DigestState, Reason, Stage
 from support.rooms import Rooms, digests
 

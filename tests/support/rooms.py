@@ -10,10 +10,14 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import open_database, reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.jobs.leases import Claimed, Leases
-from flowhub_jobs.jobs.ledger import Ledger, Request, Terms
+from flowhub_jobs.jobs.controls import SCHEDULE, Controls
+from flowhub_jobs.jobs.lease import Claimed
+from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.jobs.requests import Request, Terms
 from flowhub_jobs.jobs.rescue import rescue
+from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, HubFormat, State
 from support.turned_clock import TurnedClock
 
@@ -61,6 +65,7 @@ class Rooms:
         self.engine = open_database(f"sqlite:///{folder / 'flowhub.db'}", lock_folder=folder)
         self.ledger = Ledger(self.engine, node, self.time.clock)
         self.reports = Reports(self.engine, node, self.time.clock)
+        self.controls = Controls(self.engine, node, self.time.clock)
         self.owner = self.worker("w-1")
 
     def close(self) -> None:
@@ -78,6 +83,16 @@ class Rooms:
         claimed = self.owner.claim()
         assert claimed is not None
         return claimed
+
+    def schedule(self, windows: str | None, days: str | None = None, outside: str = "pause") -> None:
+        """Set the schedule as a person does; None takes it away."""
+        wanted = Schedule.parse(windows, days, outside).as_json() if windows else None
+        self.controls.set(SCHEDULE, wanted)
+
+    def claim_obeying(self) -> int | None:
+        """Claim as a worker does, obeying the gates; return the job."""
+        claimed = self.owner.claim(self.controls.gates())
+        return claimed.lease.job if claimed else None
 
     def complete(self, claimed: Claimed) -> None:
         with writing(self.engine) as tx:

@@ -8,14 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.hub.desk import Desk, Order
-from flowhub_jobs.jobs.ledger import Terms
+from flowhub_jobs.jobs.requests import Terms
 from flowhub_jobs.records import Artifact, Event, Job, State
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.system import Clock
 from flowhub_jobs.worker.floor import Floor
 from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
@@ -24,17 +26,35 @@ Found = TypeVar("Found")
 PATIENCE_S = 60.0  # not a promise, only an end for a test that hangs
 
 
+class Worker(Protocol):
+    """What a shop asks of a worker's process."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float = ...) -> int: ...
+    def send_signal(self, signum: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Shop:
     """One home: queue in this process, work in others."""
 
-    def __init__(self, home: Path, *models: dict[str, Any]) -> None:
+    def __init__(self, home: Path, *models: dict[str, Any], clock: Clock | None = None) -> None:
+        """`clock` is this process's; its workers have their own."""
         self.path = home
         home.mkdir(parents=True, exist_ok=True)
         self.catalog = write_catalog(home / "catalog.json", *models)
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Worker] = []
         self.settings = load_settings(catalog=str(self.catalog))
         self._closing = contextlib.ExitStack()
-        self.home: Home = self._closing.enter_context(opened(self.settings))
+        home_as_it_is = self._closing.enter_context(opened(self.settings))
+        self.home: Home = replace(home_as_it_is, clock=clock or Clock())
+        self.desk = Desk(self.home)
+
+    def offer(self, *models: dict[str, Any]) -> None:
+        """Have the catalog name these models instead."""
+        write_catalog(self.catalog, *models)
         self.desk = Desk(self.home)
 
     @property
@@ -56,13 +76,12 @@ class Shop:
     def events(self, number: int) -> list[Event]:
         return self.home.reports.events(number)
 
-    def worker(self, *arguments: str, script: Path | None = None, **environ: str) -> "subprocess.Popen[bytes]":
-        """Start a worker process; `script` runs instead of flowhub, and does what it does, but for some harm."""
-        program = [str(script)] if script else ["-m", "flowhub_jobs.cli.main"]
+    def worker(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
+        """Start a worker process. One that is to come to harm is had from support/nursery.py."""
         log = (self.path / "worker.log").open("ab")
         with log:
             process = subprocess.Popen(
-                [sys.executable, *program, "worker", *arguments],
+                [sys.executable, "-m", "flowhub_jobs.cli.main", "worker", *arguments],
                 env=os.environ | {"FLOWHUB_CATALOG": str(self.catalog)} | environ,
                 stderr=log,
                 stdout=log,
@@ -123,8 +142,8 @@ class Shop:
 
 
 @contextlib.contextmanager
-def shop_of(home: Path, *models: dict[str, Any]) -> Iterator[Shop]:
-    shop = Shop(home, *models)
+def shop_of(home: Path, *models: dict[str, Any], clock: Clock | None = None) -> Iterator[Shop]:
+    shop = Shop(home, *models, clock=clock)
     try:
         yield shop
     finally:

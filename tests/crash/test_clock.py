@@ -1,0 +1,225 @@
+"""The calendar set forth and back, and the machine asleep for an hour: no lease, wait or byte is lost by it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.engine import kept_in
+from support.faults import Hold
+from support.nursery import Forked, Nursery
+from support.origin import Origin
+from support.shop import Shop, shop_of
+from support.turned_clock import ClockFile, TurnedClock
+from support.wares import Wares
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.records import Reason, State
+from flowhub_jobs.transfer.terms import Stopped
+from flowhub_jobs.worker.floor import LOST, Floor
+from flowhub_jobs.worker.heartbeat import Heartbeat
+
+HOUR, DAY = 3600.0, 86_400.0
+LONG_LEASE = f"lease={2 * HOUR}"
+SET = pytest.mark.parametrize("seconds", [DAY, -DAY], ids=["forth", "back"])
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> ClockFile:
+    return ClockFile(tmp_path / "clock")
+
+
+def kinds(shop: Shop, job: int) -> list[str]:
+    return [event.kind for event in shop.events(job)]
+
+
+def faults_of(shop: Shop, job: int) -> list[str]:
+    return [event.text for event in shop.events(job) if event.kind in ("fault", "again", "waits")]
+
+
+def column(shop: Shop, job: int, name: str) -> int | None:
+    with reading(shop.home.engine) as tx:
+        return tx.execute(sa.select(jobs.c[name]).where(jobs.c.id == job)).scalar()
+
+
+# The calendar is set -------------------------------------------------------------------------------------------------
+
+
+@SET
+def test_a_transfer_does_not_care_when_somebody_sets_the_clock(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+) -> None:
+    wares = Wares(origin, "new-file", size=3_000_000)
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        origin.limit(total_bps=3_000_000)
+        for _ in range(2):  # the other one looks for jobs whose lease has ended
+            nursery.worker(shop, harm=f"brisk clock={clock.path}")
+        origin.wait_for(lambda: wares.sent() > 500_000)
+        clock.set_calendar(seconds)
+        seen = []
+        shop.until(lambda: seen.append(shop.job(job)) or seen[-1].state is not State.RUNNING, "its end")
+        assert all((one.rate_bps or 0) >= 0 and (one.eta_s or 0) >= 0 for one in seen)
+        wares.check(shop, job)
+        assert kinds(shop, job) == ["queued", "claimed", "completed"]
+        assert wares.sent() == wares.total
+
+
+@SET
+def test_a_wait_of_ours_is_as_long_as_it_was_meant_when_somebody_sets_the_clock(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+) -> None:
+    """Neither skipped nor endless: its end is moved along with the calendar."""
+    wares = Wares(origin, "new-file")
+    patience = {"FLOWHUB_BACKOFF_BASE_S": "1e6", "FLOWHUB_BACKOFF_CAP_S": "1e6"}
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        origin.refuse()
+        # Two: the move is made once, not by each.
+        for _ in range(2):
+            nursery.worker(shop, harm=f"brisk clock={clock.path}", **patience)
+        shop.until(lambda: shop.job(job).reason is Reason.BACKOFF, "a backoff")
+        before = column(shop, job, "not_before")
+        assert before is not None
+        clock.set_calendar(seconds)
+        shop.until(lambda: column(shop, job, "not_before") != before, "its move")
+        after = column(shop, job, "not_before")
+        assert after is not None
+        assert abs(after - before - seconds * 1e6) < 1e6
+        assert shop.job(job).reason is Reason.BACKOFF
+        assert kinds(shop, job).count("claimed") == 1
+        origin.listen_again()
+        clock.sleep_for(1e6)
+        shop.until_ended(job)
+        assert shop.job(job).state is State.COMPLETED
+        assert kinds(shop, job).count("claimed") == 2
+        assert wares.sent() == wares.total
+
+
+@SET
+def test_a_time_that_the_person_named_is_the_calendars(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+) -> None:
+    wares = Wares(origin, "new-file")
+    with shop_of(home, clock=clock.clock) as shop:
+        shop.offer(wares.entry())
+        at = clock.clock.now_us() + round(HOUR * 1e6)
+        job = shop.enqueue("m", not_before=at)
+        nursery.worker(shop, harm=f"brisk clock={clock.path}")
+        shop.until(lambda: "runs" in shop.log(), "its start")
+        clock.set_calendar(seconds)
+        shop.until(lambda: "The clock was set" in shop.log(), "its notice")
+        if seconds < 0:
+            assert (shop.job(job).reason, column(shop, job, "not_before")) == (Reason.AT, at)
+            clock.set_calendar(HOUR - seconds)
+        shop.until_ended(job)
+        wares.check(shop, job)
+
+
+# The machine sleeps --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def asleep(worker: Forked, shop: Shop, clock: ClockFile) -> Iterator[None]:
+    """Have the machine sleep for an hour: the process stands still, and the clocks that run through sleep have run."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    shop.until(worker.is_stopped, "its sleep")
+    clock.sleep_for(HOUR)
+    yield
+    os.kill(worker.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("kind", ["new-file", "new-folder"])
+def test_after_a_long_sleep_the_job_goes_on_under_a_fresh_lease_with_all_that_was_kept(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, kind: str
+) -> None:
+    wares, hold = Wares(origin, kind), Hold(after=100_000)
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        path = wares.path("model.safetensors" if wares.folder else "m.gguf")
+        origin.break_with(hold.once(), path=path)
+        worker = nursery.worker(shop, harm=f"brisk clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1")
+        partial = shop.partial("m")
+        origin.wait_for(lambda: origin.sent(path) == 100_000)
+        shop.until(lambda: kept_in(partial) == wares.sent(), "all of it on the disk")
+        with asleep(worker, shop, clock):
+            pass
+        # The line is silent: it is the lease that ends the run, with no fault of the source's.
+        done = shop.until_ended(job)
+        wares.check(shop, job)
+        assert kinds(shop, job) == ["queued", "claimed", "rescued", "claimed", "completed"]
+        assert done.bytes_fetched == wares.sent() == wares.total
+
+
+def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: Path, origin: Origin) -> None:
+    """Its run may be on its way out by then: a row renewed by it would have nobody at work for half a minute."""
+    wares, clock = Wares(origin, "new-file"), TurnedClock()
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        floor = Floor(shop.home, 1)
+        claimed = floor.leases.claim()
+        assert claimed is not None
+        run = floor.begin(claimed)
+        until = column(shop, job, "lease_until")
+        clock.turn(HOUR)
+        heartbeat = Heartbeat(floor)
+        heartbeat._beat()
+        assert column(shop, job, "lease_until") == until
+        assert shop.home.take_back_orphans() == [job]
+        heartbeat._beat()
+        with pytest.raises(Stopped, match=LOST):
+            run.control.check()
+        floor.end(run)
+        floor.close()
+
+
+@pytest.mark.parametrize("where", ["before the head", "in the body"])
+def test_time_asleep_is_not_held_against_the_host(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, where: str
+) -> None:
+    """The lease outlasts the sleep here, and so does the connection: it is used on, and no clock has run meanwhile."""
+    wares, hold = Wares(origin, "new-file"), Hold(after=100_000 if where == "in the body" else None)
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        origin.break_with(hold.once(), path=wares.path("m.gguf"))
+        worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}")
+        origin.wait_for(lambda: origin.requests(wares.path("m.gguf")))
+        partial = shop.partial("m")
+        shop.until(lambda: partial.exists() and kept_in(partial) == (hold.after or 0), "what is to come before it")
+        with asleep(worker, shop, clock):
+            pass
+        hold.event.set()
+        shop.until_ended(job)
+        wares.check(shop, job)
+        assert faults_of(shop, job) == []
+        assert len(origin.requests(wares.path("m.gguf"))) == 1
+        assert wares.sent() == wares.total
+
+
+def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_next_byte_forgives(
+    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile
+) -> None:
+    """The lease outlasts the sleep; the other end is silent for ever, as behind a router that has forgotten us.
+
+    Twice, where two faults in a row would be the end.
+    """
+    wares, hold = Wares(origin, "new-file"), Hold(after=100_000)
+    short = {"FLOWHUB_STALL_TIMEOUT_S": "1", "FLOWHUB_BACKOFF_BASE_S": "0.01", "FLOWHUB_FAULTS_MAX": "2"}
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        origin.break_with(hold.first(2), path=wares.path("m.gguf"))
+        worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}", **short)
+        partial = shop.partial("m")
+        shop.until(lambda: partial.exists() and kept_in(partial) == 100_000, "a third of it")
+        with asleep(worker, shop, clock):
+            pass
+        shop.until_ended(job)
+        wares.check(shop, job)
+        faults = faults_of(shop, job)
+        assert len(faults) == 2
+        assert all("no byte" in fault for fault in faults)
+        assert wares.sent() == wares.total

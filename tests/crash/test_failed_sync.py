@@ -1,0 +1,112 @@
+"""A sync that fails loses what it was for, and the next one says that all is well: nothing of it may be believed."""
+
+import errno
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from support.engine import kept_in
+from support.faults import Hold
+from support.forgetful_disk import ForgetfulDisk
+from support.models import gguf_pattern, one_file_model
+from support.origin import Origin
+from support.shop import shop_of
+
+from flowhub_jobs.records import State
+from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.plan import Ranges
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
+
+MIB = 1 << 20
+CONTENT = gguf_pattern(6 * MIB, 1)
+
+
+class SickDisk(ForgetfulDisk):
+    """Once `at` bytes of `part` are written, the next sync of it fails; before it says so, the transfer has gone on.
+
+    `kept` is set when the journal has the first 2 MiB, `syncing` when the sync is about to fail.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, part: Path, code: int, at: int) -> None:
+        super().__init__(patch)
+        self._part, self._code, self._at = part, code, at
+        self.kept, self.syncing = threading.Event(), threading.Event()
+        self.claimed, self.claimed_falsely = Ranges(), Ranges()
+        self.at_sync, self.at_journal = self._fail, self._hear
+
+    def _fail(self, name: str) -> None:
+        if name != self._part.name or self._came() < self._at or self.syncing.is_set():
+            return
+        self.syncing.set()
+        while not (self._came() > self._at or _main_thread_is_in("commit")):
+            threading.Event().wait(0.01)
+        raise OSError(self._code, os.strerror(self._code))
+
+    def _came(self) -> int:
+        there = self._part.stat()
+        return self.written[there.st_dev, there.st_ino].total
+
+    def _hear(self, line: bytes) -> None:
+        for file in json.loads(line.partition(b" ")[2]).get("files", {}).values():
+            self.claimed = Ranges((start, end) for start, end in file["kept"])
+            for start, end in self.claimed:
+                for gap in self.durable_bytes(self._part).gaps(start, end):
+                    self.claimed_falsely.add(*gap)
+            if self.claimed.total >= 2 * MIB:
+                self.kept.set()
+
+
+def _after(event: threading.Event, holder: type, name: str, patch: pytest.MonkeyPatch) -> None:
+    """Have a method wait for the event: with the digest held back, it is the committer that syncs the last bytes."""
+    real = getattr(holder, name)
+
+    def late(*arguments: Any) -> Any:
+        assert event.wait(30)
+        return real(*arguments)
+
+    patch.setattr(holder, name, late)
+
+
+def _main_thread_is_in(name: str) -> bool:
+    frame: FrameType | None = sys._current_frames()[threading.main_thread().ident or 0]
+    while frame is not None and frame.f_code.co_name != name:
+        frame = frame.f_back
+    return frame is not None
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS], ids=errno.errorcode.get)
+@pytest.mark.parametrize("at", [4 * MIB, 6 * MIB], ids=["more to come", "the last of all"])
+def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_again(
+    home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, code: int, at: int
+) -> None:
+    """Also where the run has come to its end meanwhile, and knows each byte for right."""
+    monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
+    monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.01")
+    url = origin.serve("/m.gguf", CONTENT)
+    with shop_of(home, one_file_model("m", url, CONTENT)) as shop:
+        job, partial = shop.enqueue("m"), shop.partial("m")
+        part = partial / "files" / "m.gguf"
+        disk = SickDisk(monkeypatch, part, code, at)
+        holds = [Hold(after=2 * MIB, event=disk.kept).once()]
+        if at < CONTENT.size:
+            holds.append(Hold(after=at, event=disk.syncing).once())
+        origin.break_with(*holds, path="/m.gguf")
+        _after(disk.syncing, Hasher, "_finish", monkeypatch)
+        shop.work_here()
+        assert disk.syncing.is_set()
+        assert 2 * MIB <= kept_in(partial) < at
+        assert not disk.claimed_falsely
+
+        if shop.job(job).state is State.FAILED:
+            shop.desk.again(job, "retry")
+        shop.until(lambda: shop.job(job).reason is None, "its next turn")
+        shop.work_here()
+        assert shop.job(job).state is State.COMPLETED
+        assert list(disk.durable_bytes(shop.store / "m.gguf")) == [(0, CONTENT.size)]
+        assert not disk.claimed_falsely

@@ -1,0 +1,185 @@
+"""What holds all jobs of a node, at work: a window that closes, a machine that is offline, what a person set before."""
+
+from pathlib import Path
+
+import pytest
+from support.cli import Cli
+from support.faults import Hold
+from support.models import gguf_pattern, one_file_model
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.jobs.controls import NETWORK, SCHEDULE
+from flowhub_jobs.jobs.windows import Schedule
+from flowhub_jobs.records import Reason, State
+
+MIB = 1 << 20
+IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut
+QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}
+NEVER = Schedule.parse("00:00-00:01", "mon")  # but for one minute of the week
+
+
+def schedule(shop: Shop, wanted: Schedule | None) -> None:
+    shop.home.controls.set(SCHEDULE, wanted.as_json() if wanted else None)
+
+
+# The window ----------------------------------------------------------------------------------------------------------
+
+
+def test_when_the_window_closes_what_runs_is_handed_back_and_goes_on_in_the_next_at_no_cost(
+    home: Path, origin: Origin, nursery: Nursery
+) -> None:
+    content = gguf_pattern(64 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=8 * MIB)
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        nursery.worker(shop)
+        origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
+        schedule(shop, NEVER)
+        back = shop.until_state(job, State.QUEUED)
+        assert (back.reason, back.attempt, back.error) == (Reason.WINDOW, 0, None)
+        assert shop.events(job)[-1].text == "The schedule's window closed; the job was handed back."
+        kept, sent = back.bytes_done, origin.sent("/m.gguf")
+        assert kept > 2 * MIB
+        origin.limit(total_bps=None)
+        schedule(shop, None)
+        assert shop.until_ended(job).state is State.COMPLETED
+        assert origin.sent("/m.gguf") - sent <= content.size - kept + IN_FLIGHT
+        assert shop.job(job).attempt == 1
+
+
+def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nursery: Nursery) -> None:
+    content = gguf_pattern(MIB, 1)
+    hold = Hold(after=100_000)
+    url = origin.serve("/m.gguf", content, faults=[hold.once()])
+    with shop_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        worker = nursery.worker(shop, "--drain")
+        shop.until_state(job, State.RUNNING)
+        schedule(shop, NEVER)
+        assert worker.wait() == 0
+        assert shop.job(job).reason is Reason.WINDOW
+        hold.event.set()
+
+
+# Offline -------------------------------------------------------------------------------------------------------------
+
+
+def far(origin: Origin, name: str, host: str, seed: int) -> dict[str, object]:
+    """Return a model that lies on a host with a name."""
+    content = gguf_pattern(100_000, seed)
+    url = origin.serve(f"/{name}.gguf", content).replace("127.0.0.1", host)
+    return one_file_model(name, url, content)
+
+
+def lookups(file: Path) -> list[str]:
+    log = Path(f"{file}.log")
+    return log.read_text().split() if log.exists() else []
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Path:
+    """While this file is there, workers that are harmed by it look up no name."""
+    file = tmp_path / "offline"
+    file.touch()
+    return file
+
+
+@pytest.mark.parametrize("hosts", [["one.example"], [f"h{number}.example" for number in range(5)]], ids=["one", "many"])
+def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_go_on(
+    home: Path, origin: Origin, nursery: Nursery, offline: Path, hosts: list[str]
+) -> None:
+    models = [far(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]
+    with shop_of(home, *models) as shop:
+        jobs = [shop.enqueue(f"m{number}") for number in range(5)]
+        for _ in range(2):
+            nursery.worker(shop, harm=f"brisk names={offline}", **QUICK)
+        shop.until(lambda: shop.home.controls.get(NETWORK), "the finding that the network is down")
+        shop.until(lambda: all(shop.job(job).state is State.QUEUED for job in jobs), "all handed back")
+        waits = [shop.job(job) for job in jobs]
+        assert {(job.reason, job.attempt, job.error) for job in waits} == {(Reason.NETWORK, 0, None)}
+        assert "cannot be reached" in (shop.home.reports.holds(jobs[0])[0].text or "")
+        before = len(lookups(offline))
+        assert before <= 2 * (6 + 4), "each job that ran looked a name up, and a few others were asked, once"
+        looks = shop.home.controls.get("network_look")
+        assert looks is not None
+        shop.until(lambda: (shop.home.controls.get("network_look") or looks)[0]["number"] >= 4, "four looks")
+        number = (shop.home.controls.get("network_look") or looks)[0]["number"]
+        assert len(lookups(offline)) - before <= number + 1, "one look-up a look, of five jobs and two workers"
+        offline.unlink()
+        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert {shop.job(job).attempt for job in jobs} == {1}
+        assert shop.home.controls.get(NETWORK) is None
+
+
+def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_alone(
+    home: Path, origin: Origin, nursery: Nursery, offline: Path
+) -> None:
+    offline.write_text("gone.example")
+    models = [far(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])]
+    with shop_of(home, *models) as shop:
+        bad, good = (shop.enqueue(f"m{number}") for number in range(2))
+        nursery.worker(shop, harm=f"brisk names={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
+        assert shop.until_ended(good).state is State.COMPLETED
+        shop.until(lambda: shop.job(bad).reason is Reason.BACKOFF, "a try that failed")
+        assert shop.home.controls.get(NETWORK) is None
+
+
+# Before any worker runs -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
+    home: Path, origin: Origin, nursery: Nursery, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli, content = Cli(capsys), gguf_pattern(100_000, 1)
+    models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", content), content) for n in range(1, 7)]
+    with shop_of(home, *models) as shop:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+        for number in range(1, 7):
+            assert shop.enqueue(f"m{number}", group="odd" if number % 2 else "even") == number
+        assert cli("pause", 1).status == cli("cancel", 2, "--purge").status == 0
+        assert cli("priority", 5, "6").status == cli("priority", "-5", "--group", "odd").status == 0
+        assert cli("limit", "50M").status == 0
+        nursery.drain(shop, FLOWHUB_JOBS="1")
+        states = {number: shop.job(number).state for number in range(1, 7)}
+        assert (states[1], states[2]) == (State.PAUSED, State.CANCELLED)
+        assert {states[number] for number in range(3, 7)} == {State.COMPLETED}
+        begun = [shop.job(number).started_at for number in (6, 4, 3, 5)]
+        assert begun == sorted(time for time in begun if time)
+        assert cli("limit", "--json").page["limit_bps"] == 50_000_000
+
+
+# The limit -----------------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
+    home: Path, origin: Origin, nursery: Nursery
+) -> None:
+    """Not a time is asserted, but a speed: a slow machine is slower still."""
+    contents = [gguf_pattern(64 * MIB, seed) for seed in range(3)]
+    models = [
+        one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", content), content) for n, content in enumerate(contents)
+    ]
+    origin.limit(total_bps=16 * MIB)
+    rate = 2 * MIB
+    with shop_of(home, *models) as shop:
+        jobs = [shop.enqueue(f"m{number}") for number in range(3)]
+        nursery.worker(shop, FLOWHUB_JOBS="2")
+        nursery.worker(shop, FLOWHUB_JOBS="1")
+        shop.until(lambda: all(shop.job(job).bytes_fetched > MIB for job in jobs), "all at work")
+
+        def fetched() -> int:
+            return sum(shop.job(job).bytes_fetched for job in jobs)
+
+        shop.home.controls.set("limit", {"rate_bps": rate})
+        settled = fetched() + 4 * MIB  # what came before it was obeyed, and was not written down yet
+        shop.until(lambda: fetched() >= settled, "the limit to settle")
+        start, begin = fetched(), shop.home.clock.awake()
+        shop.until(lambda: fetched() >= start + 12 * MIB, "some more")
+        over = (fetched() - start) / (shop.home.clock.awake() - begin)
+        assert over <= rate * 1.05 + rate / 6  # the rows are a second old at most, of the six that this takes
+        shop.home.controls.set("limit", None)
+        origin.limit(total_bps=None)
+        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}

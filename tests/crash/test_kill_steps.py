@@ -1,0 +1,155 @@
+"""SIGKILL before and after every step between a job's last byte and its last row: the next worker finishes the step."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.faults import FlipByte
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import shop_of
+from support.wares import KINDS, RENAMES, Wares
+
+QUIET = "commits=3600"  # so that the journal's only commit is the last one
+JOURNAL = "flowhub_jobs.transfer.journal:Journal.commit"
+PIPELINE, LEASES = "flowhub_jobs.worker.pipeline", "flowhub_jobs.jobs.leases:Leases"
+LIBRARY = "flowhub_jobs.store.library:Library"
+
+# The way of a job from its last byte on, in its order. A call stands for what happens in it.
+NOT_YET_KEPT = [
+    "flowhub_jobs.transfer.hasher:Hasher._finish:before",
+    "flowhub_jobs.transfer.partial:PartFile.sync:before",
+    f"{JOURNAL}:before",
+]
+STEPS = [
+    f"{JOURNAL}:after",
+    "flowhub_jobs.transfer.fetch:sync_tree:before",
+    "flowhub_jobs.transfer.fetch:sync_tree:after",
+    "flowhub_jobs.worker.screen:Screen.stage:before",
+    "flowhub_jobs.worker.screen:Screen.stage:after",
+    f"{PIPELINE}:choose_name:before",
+    f"{PIPELINE}:choose_name:after",
+    f"{PIPELINE}:stage:before",
+    f"{PIPELINE}:stage:after",
+    f"{LEASES}.intend:before",
+    f"{LEASES}.intend:after",
+    f"{PIPELINE}:place:before",
+    "RENAME:before",
+    "RENAME:after",
+    f"{PIPELINE}:place:after",
+    f"{PIPELINE}:clean_up:before",
+    f"{PIPELINE}:clean_up:amid",
+    f"{PIPELINE}:clean_up:after",
+    f"{LIBRARY}.index:before",
+    f"{LIBRARY}.index:after",
+    f"{LEASES}.complete:before",
+    f"{LEASES}.complete:after",  # written, not committed
+    f"{PIPELINE}:_complete:after",
+]
+
+
+# Where the kinds go ways of their own; elsewhere two of them stand for all.
+NAMING = STEPS[STEPS.index(f"{PIPELINE}:stage:before") : STEPS.index(f"{PIPELINE}:clean_up:before")]
+TWO_KINDS = ("new-file", "newer-folder")
+CASES = [(step, kind) for step in STEPS for kind in (KINDS if step in NAMING else TWO_KINDS)]
+
+
+def _name(word: Any) -> str:
+    *_, name, when = ("", "", *word.split(":"))[-3:]
+    return f"{when}-{name}" if name else when
+
+
+@pytest.mark.parametrize(("step", "kind"), CASES, ids=_name)
+def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+) -> None:
+    """Never two, never none, and not a byte is asked for again."""
+    wares = Wares(origin, kind)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        harm = f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}"
+        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL
+        assert nursery.drain(shop) == 0
+        wares.check(shop, job)
+        assert wares.sent() == wares.total
+
+
+@pytest.mark.parametrize("kind", TWO_KINDS)
+@pytest.mark.parametrize("step", NOT_YET_KEPT, ids=_name)
+def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+) -> None:
+    wares = Wares(origin, kind)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} die={step}") == -signal.SIGKILL
+        assert nursery.drain(shop) == 0
+        wares.check(shop, job)
+        assert wares.sent() <= 2 * wares.total
+
+
+@pytest.mark.parametrize("kind", ["newer-file", "new-folder"])
+@pytest.mark.parametrize("step", ["RENAME:after", f"{PIPELINE}:clean_up:amid", f"{LEASES}.complete:before"], ids=_name)
+def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_published(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+) -> None:
+    """The intent tells, and nothing else could: what is not ours is never replaced, nor taken for a model."""
+    wares = Wares(origin, kind, pin=False)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}") == -signal.SIGKILL
+        assert nursery.drain(shop) == 0
+        wares.check(shop, job)
+        assert wares.sent() == wares.total
+
+
+@pytest.mark.parametrize("move", [1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", ["new-folder", "newer-folder"])
+def test_a_kill_while_files_that_were_begun_anew_are_put_among_the_others_loses_none(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, when: str, move: int
+) -> None:
+    """Two files whose bytes came wrong at first lie in a folder of their own until the folder is staged."""
+    wares = Wares(origin, kind)
+    twice = ("model.safetensors", "tokenizer.json")
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        for path in twice:
+            origin.break_with(FlipByte(at=len(wares.contents[path]) - 3).once(), path=wares.path(path))
+        # The first Path.replace of all is the journal's, which is written under another name.
+        harm = f"{QUIET} die=pathlib:Path.replace:{when}:{1 + move}"
+        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL
+        sent = wares.sent()
+        assert sent == wares.total + sum(len(wares.contents[path]) for path in twice)
+        assert nursery.drain(shop) == 0
+        wares.check(shop, job)
+        assert wares.sent() == sent
+
+
+POOR_DISKS = [
+    # Where a name cannot be given without replacing, it takes several steps to give one (system.py).
+    ("new-file", "plain", "flowhub_jobs.system:os.link:before"),
+    ("new-file", "plain", "flowhub_jobs.system:os.link:after"),
+    ("new-file", "linkless", "pathlib:Path.replace:before:2"),
+    ("new-file", "linkless", "pathlib:Path.replace:after:2"),
+    ("newer-file", "linkless", "pathlib:Path.replace:before:2"),
+    ("newer-file", "linkless", "pathlib:Path.replace:after:2"),
+    ("new-folder", "plain", "pathlib:Path.rename:before"),
+    ("new-folder", "plain", "pathlib:Path.rename:after"),
+    *(("newer-folder", "plain", f"pathlib:Path.rename:{when}:{n}") for when in ("before", "after") for n in (1, 2, 3)),
+]
+
+
+@pytest.mark.parametrize(("kind", "disk", "step"), POOR_DISKS)
+def test_a_kill_between_the_steps_of_a_rename_on_a_poor_disk_is_finished_by_the_next_worker(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, disk: str, step: str
+) -> None:
+    """What a dead worker only claimed a name with is ours, and gives way."""
+    wares = Wares(origin, kind)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} {disk} die={step}") == -signal.SIGKILL
+        assert nursery.drain(shop, harm=f"brisk {disk}") == 0
+        wares.check(shop, job)
+        assert wares.sent() == wares.total

@@ -1,0 +1,90 @@
+"""A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from support.engine import kept_in
+from support.faults import Hold
+from support.models import gguf, one_file_model
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import shop_of
+from support.turned_clock import ClockFile
+from support.wares import KINDS, RENAMES, Wares, library_rows
+
+from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.records import State
+
+MOMENTS = {
+    "in download": "flowhub_jobs.transfer.crew:Crew._keep:before",
+    "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
+    "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
+    "before the journal's last word": "flowhub_jobs.transfer.journal:Journal.commit:before",
+    "in install": "flowhub_jobs.worker.screen:Screen.stage:after",
+    "with a name in mind": "flowhub_jobs.worker.pipeline:choose_name:after",
+    "staged": "flowhub_jobs.worker.pipeline:stage:after",
+    "with the intent written": "flowhub_jobs.jobs.leases:Leases.intend:after",
+    "at the rename": "RENAME:before",
+    "after the rename": "RENAME:after",
+    "before it tidies up": "flowhub_jobs.worker.pipeline:clean_up:before",
+    "before the last row": "flowhub_jobs.worker.pipeline:_complete:before",
+}
+# Two kinds stand for all where they go the same way.
+CASES = [
+    (moment, kind) for moment in MOMENTS for kind in (KINDS if "rename" in moment else ("new-file", "newer-folder"))
+]
+
+
+@pytest.mark.parametrize(("moment", "kind"), CASES)
+def test_a_late_writer_changes_nothing_that_has_a_name_and_goes_on_with_other_jobs(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, moment: str, kind: str
+) -> None:
+    wares, clock = Wares(origin, kind), ClockFile(tmp_path / "clock")
+    other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(wares.contents)))
+        # One slot: a second job of its own is begun only when the first is over.
+        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=3600 clock={clock.path} halt={step}")
+        shop.until(late.is_stopped, "its halt")
+        clock.sleep_for(LEASE_S + 1)
+        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
+        wares.check(shop, job)
+        stamps, rows, done, events = wares.stamps(shop), library_rows(shop), shop.job(job), shop.events(job)
+
+        shop.offer(wares.entry(), other)
+        late.send_signal(signal.SIGCONT)
+        assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
+        assert late.poll() is None
+        assert (wares.stamps(shop), wares.there(shop)) == (stamps, dict(wares.contents))
+        assert (shop.job(job), shop.events(job)) == (done, events)
+        artifacts, files = library_rows(shop)
+        assert (artifacts[:1], [file for file in files if file["path"] != "other.gguf"]) == rows
+        assert {model.name for model in shop.home.store.models()} == {wares.name, "other.gguf"}
+        assert shop.left_over() == []
+
+
+def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path
+) -> None:
+    wares, clock, hold = Wares(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    with shop_of(home, clock=clock.clock) as shop:
+        first = wares.shelve(shop)
+        step = "flowhub_jobs.worker.pipeline:_finish:before"
+        late = nursery.worker(shop, harm=f"brisk clock={clock.path} halt={step}")
+        shop.until(late.is_stopped, "its halt")
+        clock.sleep_for(LEASE_S + 1)
+        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
+        wares.check(shop, first)
+
+        origin.break_with(hold.once(), path=wares.path("m.gguf"))
+        again, partial = shop.enqueue("m", force=True), shop.partial("m")
+        nursery.worker(shop, harm=f"brisk lock=0.2 clock={clock.path}")
+        shop.until(lambda: partial.exists() and kept_in(partial) == 100_000, "a third of it")
+        late.send_signal(signal.SIGCONT)
+        shop.until(lambda: f"The lease of job {first} has ended" in shop.log(), "the late one's word")
+        hold.event.set()
+        assert shop.until_ended(again).state is State.COMPLETED
+        wares.check(shop, again)
+        assert wares.sent() == 2 * wares.total

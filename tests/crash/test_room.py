@@ -1,0 +1,59 @@
+"""A disk that has no room for all that is queued: what goes first keeps its place, what does not fit says so."""
+
+from pathlib import Path
+
+import pytest
+from support.disks import own_disk
+from support.models import gguf_pattern, one_file_model
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import shop_of
+
+from flowhub_jobs.jobs.controls import NETWORK
+from flowhub_jobs.records import Reason, State
+
+MIB = 1 << 20
+QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5", "FLOWHUB_DISK_RESERVE": str(MIB)}
+
+
+def test_a_job_waits_for_room_beside_those_that_go_first_and_starts_when_there_is_some(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 64 MiB: 30 for the first, 20 for the second; 25 are one too many, and 5 fit, though they come last."""
+    sizes = {"first": 30, "second": 20, "third": 25, "last": 5}
+    contents = {name: gguf_pattern(size * MIB, size) for name, size in sizes.items()}
+    with own_disk(tmp_path / "disk", 64) as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
+        with shop_of(home, *models) as shop:
+            origin.limit(total_bps=10 * MIB)
+            job = {"third": shop.enqueue("third", priority=1), "last": shop.enqueue("last")}
+            job |= {name: shop.enqueue(name, priority=9) for name in ("first", "second")}
+            nursery.worker(shop, FLOWHUB_JOBS="4", **QUICK)
+            shop.until(lambda: shop.job(job["third"]).reason is Reason.DISK, "a wait for room")
+            text = shop.home.reports.wait_text(job["third"]) or ""
+            assert "26.2 MB" in text
+            assert "jobs that go first" in text
+            assert shop.until_ended(job["last"]).state is State.COMPLETED
+            origin.limit(total_bps=None)
+            assert {shop.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}
+            assert origin.sent("/third.gguf") == 0
+            assert (shop.job(job["third"]).attempt, shop.home.controls.get(NETWORK)) == (0, None)
+            shop.desk.remove("first.gguf")
+            assert shop.until_ended(job["third"]).state is State.COMPLETED
+
+
+def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [gguf_pattern(20 * MIB, seed) for seed in range(2)]
+    with own_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", data), data) for n, data in enumerate(contents)]
+        with shop_of(home, *models) as shop:
+            jobs = [shop.enqueue(f"m{number}") for number in range(2)]
+            nursery.worker(shop, **QUICK)
+            assert shop.until_ended(jobs[0]).state is State.COMPLETED
+            shop.until(lambda: shop.job(jobs[1]).reason is Reason.DISK, "a wait for room")
+            shop.desk.remove("m0.gguf")
+            assert shop.until_ended(jobs[1]).state is State.COMPLETED

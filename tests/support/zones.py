@@ -1,0 +1,27 @@
+"""Time zones whose clocks change, and the machine put into one of them."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pytest
+
+try:
+    BERLIN = ZoneInfo("Europe/Berlin")
+    NEW_YORK = ZoneInfo("America/New_York")
+except ZoneInfoNotFoundError:
+    pytest.skip("needs the system's time zones (tzdata)", allow_module_level=True)
+
+
+@contextlib.contextmanager
+def machine_in(name: str) -> Iterator[None]:
+    """Have this process live in that zone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        try:
+            yield
+        finally:
+            patch.undo()
+            time.tzset()
