@@ -101,6 +101,20 @@ class StorageFailed(FlowhubError):
     default_hint = "Look at the disk and the system's log; what was kept goes on with `flowhub retry`."
 
 
+class ServiceUnavailable(FlowhubError):
+    """No service manager that serves this person: a container, a log-in by `su`, an ssh session on macOS."""
+
+    code = "service_unavailable"
+    default_hint = "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron."
+
+
+class ServiceFailed(FlowhubError):
+    """The service manager did not do what was asked of it."""
+
+    code = "service_failed"
+    default_hint = "`flowhub worker status` shows how the service stands."
+
+
 class InternalError(FlowhubError):
     code = "internal"
     default_hint = "This is a bug of flowhub's. Please report it with the worker's log."

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import open_database
 from flowhub_jobs.errors import HomeUnusable, SettingInvalid
+from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.settings import Settings
@@ -40,6 +41,10 @@ class Home:
     @property
     def reports(self) -> Reports:
         return Reports(self.engine, self.node, self.clock, self.is_dead)
+
+    @property
+    def controls(self) -> Controls:
+        return Controls(self.engine, self.node, self.clock)
 
     @property
     def library(self) -> Library:

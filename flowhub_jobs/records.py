@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -124,7 +124,9 @@ class Artifact:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        # Not dataclasses.asdict, which copies every value: a list of ten thousand is a second of it.
+        own = {name: getattr(self, name) for name in self.__slots__}
+        return own | {"files": [{name: getattr(file, name) for name in file.__slots__} for file in self.files]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Artifact":

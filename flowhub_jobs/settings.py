@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.errors import SettingInvalid, UsageInvalid
+from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
 
 HUB = "https://huggingface.co"
+LOG_FORMATS = ("plain", "json")
 _NOT_FROM_FILE = {"home", "hf_token", "hf_endpoint"}  # of the environment alone, as elsewhere
+_FROM_FILE_ALONE = {"tokens", "notify"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class Settings:
     connections_per_host: int = 16
     look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
 
+    keep_events_days: int = 90  # of jobs that have ended; the jobs themselves stay
+    log_format: str = "plain"
+    notify: Notify = field(default_factory=Notify)
+
     hf_token: str | None = field(default=None, repr=False)
     hf_endpoint: str = HUB
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -66,7 +73,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     home = _place("home", flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio")
     # A relative store in the file means beside the file; from the environment, where the person stands.
     given = _from_file(home / "config.toml") | _from_environment(env)
-    given |= {name: value for name, value in flags.items() if value is not None and name != "home"}
+    given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
     store = _place("store", given.pop("store", None) or home / "llms")
     url = given.pop("database_url", None) or f"sqlite:///{home / 'flowhub.db'}"
     settings = Settings(home=home, store=store, database_url=url, **given)
@@ -78,12 +85,20 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    _refuse_notify(env)
     found = {}
     for setting in fields(Settings):
         text = env.get(f"FLOWHUB_{setting.name.upper()}")
-        if text and setting.name not in _NOT_FROM_FILE and setting.name != "tokens":
+        if text and setting.name not in _NOT_FROM_FILE | _FROM_FILE_ALONE:
             found[setting.name] = _converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
     return found
+
+
+def _refuse_notify(env: Mapping[str, str]) -> None:
+    """Say so, rather than be silent: somebody counts on being told of what fails in the night."""
+    if name := next((name for name in env if env[name] and name.startswith("FLOWHUB_NOTIFY")), None):
+        hint = "Unset it, and write a [notify] table into config.toml in flowhub's home."
+        raise SettingInvalid(f"{name} is set; whom flowhub notifies is taken from config.toml alone.", hint=hint)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -98,7 +113,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
-        found[name] = _tokens(value, path) if name == "tokens" else _converted(name, known[name], value, str(path))
+        read = {"tokens": _tokens, "notify": _notify}.get(name)
+        found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
     if "store" in found:  # relative means beside the file
         found["store"] = path.parent / _expanded("store", found["store"])
     if "catalog" in found and "://" not in found["catalog"]:
@@ -128,6 +144,13 @@ def _tokens(value: Any, path: Path) -> dict[str, str]:
     raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
 
 
+def _notify(value: Any, path: Path) -> Notify:
+    try:
+        return notify_from(value)
+    except ValueError as error:
+        raise SettingInvalid(f"{path}: [notify] cannot be used: {error}.", hint=NOTIFY_HINT) from None
+
+
 def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
     """Return `value` as the setting's own type; `kind` is the annotation of its field."""
     try:
@@ -137,6 +160,8 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
             return _seconds(value)
         if not isinstance(value, str):
             raise ValueError("is not text")
+        if name == "log_format" and value not in LOG_FORMATS:
+            raise ValueError(f"is none of {', '.join(LOG_FORMATS)}")
     except (ValueError, TypeError) as error:
         raise SettingInvalid(
             f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."
@@ -148,7 +173,7 @@ def _whole(name: str, value: Any) -> int | None:
     if name == "limit_rate":
         return _rate(value)
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    least = 1 if name in ("jobs", "connections_per_host", "faults_max") else 0
+    least = 1 if name in ("jobs", "connections_per_host", "faults_max", "keep_events_days") else 0
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise ValueError(f"is not a whole number from {least} up")
     return number

@@ -77,9 +77,8 @@ def parse_reference(text: str) -> ModelRef:
 
 def find_model(catalog: "HubCatalog", model_id: str) -> "HubModel":
     """Return the model with this id, or raise NotFound with the nearest names."""
-    for model in catalog.models:
-        if model.id == model_id:
-            return model
+    if (model := catalog.by_id.get(model_id)) is not None:
+        return model
     near = nearest(model_id, {model.id: model.name for model in catalog.models})
     hint = f"Did you mean {', '.join(near)}?" if near else "Check the spelling: ids look like qwen3-8b."
     raise NotFound(f"The catalog has no model {model_id!r}.", hint=hint)

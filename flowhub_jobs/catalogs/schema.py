@@ -1,5 +1,6 @@
 """The catalog's wire shape, read strictly: absent is unknown, nothing is guessed, a fault refuses the whole catalog."""
 
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError, model_validator
@@ -158,6 +159,10 @@ class HubCatalog(_Wire):
     def _different_ids(self) -> Self:
         _refuse_twins([model.id for model in self.models], "models")
         return self
+
+    @cached_property
+    def by_id(self) -> dict[str, HubModel]:
+        return {model.id: model for model in self.models}
 
 
 def _check_address(url: str, sha256: str | None) -> None:

@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from flowhub_jobs.cli import verbs_catalog, verbs_help, verbs_queue, verbs_steer, verbs_store, verbs_worker
+from flowhub_jobs.cli import (
+    verbs_catalog,
+    verbs_help,
+    verbs_limit,
+    verbs_queue,
+    verbs_report,
+    verbs_schedule,
+    verbs_steer,
+    verbs_store,
+    verbs_worker,
+)
 from flowhub_jobs.cli.options import AsJson
 
 app = typer.Typer(
@@ -54,7 +64,10 @@ for verb in (
     verbs_steer.pause,
     verbs_steer.resume,
     verbs_steer.retry,
-    verbs_worker.worker,
+    verbs_steer.priority,
+    verbs_limit.limit,
+    verbs_report.report,
+    verbs_report.logs,
     verbs_store.list_models,
     verbs_catalog.show,
     verbs_store.path,
@@ -63,7 +76,10 @@ for verb in (
     verbs_help.help_page,
 ):
     name = {"list_models": "list", "help_page": "help"}.get(verb.__name__, verb.__name__)
-    app.command(name)(verb)
+    # A priority may be below nothing: `-5` is no option.
+    app.command(name, context_settings={"ignore_unknown_options": True} if name == "priority" else None)(verb)
+app.add_typer(verbs_worker.app, name="worker")
+app.add_typer(verbs_schedule.schedule)
 
 
 @cache

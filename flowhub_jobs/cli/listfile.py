@@ -12,7 +12,7 @@ from typing import Any
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
 # What may stand behind a reference: what is said of one job, not of the call.
-_OF_A_JOB = {"at", "tonight", "priority", "group", "sha256", "force"}
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "force"}
 # All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
 _SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
 _QUOTED = re.compile(r"""[\\"'#]""")
@@ -96,7 +96,7 @@ def _said(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     except USAGE_ERROR as error:
         raise usage_invalid(error, hint="Behind a reference stand options of `enqueue`, as typed.") from error
     refs = parameters.pop("refs") or []
-    given = {name: value for name, value in parameters.items() if value not in (None, False)}
+    given = {name: value for name, value in parameters.items() if not (value is None or value is False or value == ())}
     if len(refs) != 1 or not given.keys() <= _OF_A_JOB:
         wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given.keys() - _OF_A_JOB))
         wrong = wrong or ("two references" if len(refs) > 1 else "options alone")

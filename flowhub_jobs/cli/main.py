@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
     except FlowhubError as error:
         return tell(error, as_json=as_json)
     except (KeyboardInterrupt, Stopped) as word:
-        return _ended_by(word, arguments[:1], as_json=as_json)
+        return _ended_by(word, arguments[:2], as_json=as_json)
     except BrokenPipeError:
         _let_go_of_stdout()  # whoever read us has gone, as `head` does
         return 0
@@ -94,7 +94,7 @@ def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
     # Nobody may hear half of a table as the whole; what is left in the buffer goes first all the same.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    if verb == ["worker"]:
+    if verb[:1] == ["worker"] and verb[1:] not in (["install"], ["uninstall"], ["status"]):
         return 0  # stopped before it had begun: nothing to hand back
     if isinstance(word, Stopped):
         return tell(Terminated("Terminated.", hint="What is queued goes on."), as_json=as_json)

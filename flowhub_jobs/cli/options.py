@@ -9,3 +9,7 @@ JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help
 AllLive = Annotated[bool, typer.Option("--all", help="Every job that it can be done to.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="G", help="Every job of this group.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Jobs at a time (default 3).")]
+LimitRate = Annotated[
+    str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes a second for all jobs: 500K, 5M, off.")
+]

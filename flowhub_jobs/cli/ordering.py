@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.listfile import Line, at_line, parse_line, read_lines
+from flowhub_jobs.cli.outlook import outlook_lines, outlook_object
+from flowhub_jobs.cli.terms import Clerk
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk, Order, Plan
+from flowhub_jobs.hub.forecast import forecast
 from flowhub_jobs.hub.wire import jobs_page
-from flowhub_jobs.jobs.ledger import Terms
-from flowhub_jobs.records import Fit, Job, State, micros
-from flowhub_jobs.times import parse_time
+from flowhub_jobs.records import Fit, Job, State
 from flowhub_jobs.words import format_bytes
 
 SHOWN = 40  # lines of a long order that are printed
-PRIORITY_MAX = 1_000_000
-GROUP_MAX = 64
 
 
 @dataclass(slots=True)
@@ -35,13 +33,13 @@ def read(
 ) -> Ordered:
     """Return what was ordered. Raises the first error, unless `keep_going` collects them."""
     _check(refs, file, defaults)
-    found = Ordered()
-    now = datetime.now().astimezone()
+    found, clerk = Ordered(), Clerk(desk)
+    clerk.terms(defaults)  # what is wrong with the whole call is told once, and not again for each line
     typed = [(0, ref) for ref in refs] if file is None else read_lines(file)
     for number, text in typed:
         found.count += 1
         try:
-            found.orders.append(_understood(desk, number, text, defaults, now))
+            found.orders.append(_understood(desk, clerk, number, text, defaults))
         except FlowhubError as error:
             if not keep_going:
                 raise
@@ -50,7 +48,7 @@ def read(
 
 
 def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
-    """Refuse what is wrong with the whole call, once, and not again for each line."""
+    """Refuse what cannot be meant, whatever the references are."""
     if bool(refs) == (file is not None):
         said = "both were given" if refs else "neither was given"
         hint = "`flowhub enqueue MODEL`, or `flowhub enqueue -f FILE`."
@@ -58,42 +56,26 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
     if defaults["sha256"] and len(refs) != 1:
         hint = "In a list, write it behind the address that it belongs to."
         raise UsageInvalid("--sha256 is the digest of one file, and goes with one address.", hint=hint)
-    terms_of(defaults, datetime.now().astimezone())
 
 
-def _understood(desk: Desk, number: int, text: str, defaults: Mapping[str, Any], now: datetime) -> Order:
+def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapping[str, Any]) -> Order:
     """Return what a reference, or a line of a list (`number` is not 0), orders."""
     if not number:
-        return _order(desk, Line(0, text, {}), defaults, now)
+        return _order(desk, clerk, Line(0, text, {}), defaults)
     line = parse_line(number, text)
     try:
-        return _order(desk, line, defaults, now)
+        return _order(desk, clerk, line, defaults)
     except FlowhubError as error:
         raise at_line(number, error) from error
 
 
-def _order(desk: Desk, line: Line, defaults: Mapping[str, Any], now: datetime) -> Order:
-    said = {**defaults, **line.options}
-    artifact = desk.artifact(line.ref, said["sha256"])
-    if said["sha256"] and artifact.model is not None:
+def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) -> Order:
+    sha256 = line.options.get("sha256", defaults["sha256"])
+    artifact = desk.artifact(line.ref, sha256)
+    if sha256 and artifact.model is not None:
         hint = "The catalog has the digests of its models."
         raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
-    return Order(artifact, terms_of(said, now))
-
-
-def terms_of(said: Mapping[str, Any], now: datetime) -> Terms:
-    """Return the terms that the options say. Raises UsageInvalid."""
-    when = said["at"] or ("23:00" if said["tonight"] else None)
-    if said["at"] and said["tonight"]:
-        raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
-    priority, group = said["priority"] or 0, said["group"]
-    if abs(priority) > PRIORITY_MAX:
-        raise UsageInvalid(f"The priority {priority} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
-    if group is not None and not (group.strip() and group.isprintable() and len(group) <= GROUP_MAX):
-        hint = f"Use 1 to {GROUP_MAX} printable characters."
-        raise UsageInvalid(f"{group[:GROUP_MAX]!r} cannot be the name of a group.", hint=hint)
-    start = micros(parse_time(when, now)) if when else None
-    return Terms(priority=priority, group=group, not_before=start, force=bool(said["force"]))
+    return Order(artifact, clerk.terms(defaults, line.options))
 
 
 def place(desk: Desk, ordered: Ordered) -> list[int]:
@@ -115,12 +97,12 @@ def raise_for(ordered: Ordered) -> None:
 
 def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
     """Say which jobs answer, whether they fit this machine, and what is missing for them to move."""
-    jobs = desk.home.reports.jobs(list(dict.fromkeys(numbers)))
-    by_number = {job.id: job for job in jobs}
+    shown = numbers if as_json else numbers[:SHOWN]
+    by_number = {job.id: job for job in desk.home.reports.jobs(list(dict.fromkeys(shown)))}
     if as_json:
         say.result_json(jobs_page(by_number[number] for number in numbers))
         return
-    for number, order in list(zip(numbers, ordered.orders, strict=True))[:SHOWN]:
+    for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
         line = _answer(desk, by_number[number], order, brief)
         say.result(say.fold(line if brief or number in ordered.made else line + _known(by_number[number]), after="  "))
     if len(numbers) > SHOWN:
@@ -128,7 +110,7 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
     if not ordered.count:
         say.hint("The list names no model: nothing was queued.")
     if not brief:
-        _hints(desk, any(job.state is State.QUEUED for job in jobs))
+        _hints(desk, State.QUEUED in desk.home.reports.state_of(numbers).values())
 
 
 def _known(job: Job) -> str:
@@ -160,22 +142,21 @@ def _hints(desk: Desk, waits: bool) -> None:
 
 
 def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool) -> None:
+    """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
     plans = desk.plan(ordered.orders)
-    room = desk.room()
-    need = sum(plan.to_fetch or 0 for plan in plans)
+    begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
+    outlook = forecast(desk.home, plans, begins)
     if as_json:
-        disk = {"free_bytes": room.free, "reserve_bytes": room.reserve, "needed_bytes": need}
-        say.result_json(
-            {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans], "disk": disk}
-        )
+        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans]}
+        say.result_json(page | outlook_object(outlook))
         return
     rows = [(plan.artifact.ref, _size(plan.artifact.size), plan.action, _size(plan.to_fetch)) for plan in plans]
     say.result(say.table(("MODEL", "SIZE", "WOULD", "TO FETCH"), rows[:SHOWN], right=(1, 3)))
     if len(rows) > SHOWN:
         say.result(f"… and {len(rows) - SHOWN} more.")
-    say.hint(
-        f"To fetch: {format_bytes(need)}; free on the store's disk: {format_bytes(room.free)}. Nothing was queued."
-    )
+    for line in outlook_lines(outlook):
+        say.hint(say.fold(line))
+    say.hint("Nothing was queued.")
 
 
 def _size(size: int | None) -> str:

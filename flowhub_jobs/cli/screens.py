@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
+from flowhub_jobs.cli.verbs_limit import limit_line
 from flowhub_jobs.cli.why import why_not_moving
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
@@ -179,7 +180,12 @@ def _local(moment: datetime) -> str:
 
 
 def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
-    if any(job.live for job in jobs) and not desk.home.living_workers():
+    """Say what is missing for the live ones to move, and what slows them down."""
+    if not any(job.live for job in jobs):
+        return
+    if line := limit_line(desk):
+        say.hint(line)
+    if not desk.home.living_workers():
         say.hint(NO_WORKER)
 
 
@@ -196,6 +202,8 @@ def print_glance(desk: Desk) -> None:
     size = format_bytes(sum(model.bytes for model in models))
     what = f"{len(models)} model{'' if len(models) == 1 else 's'}"
     say.result(f"Installed: {what}, {size}, in {desk.home.store.root}")
+    if line := limit_line(desk):
+        say.result(f"Limit:     {line}")
     if live:
         say.result("")
         first = sorted(live, key=lambda job: job.state is not State.RUNNING)

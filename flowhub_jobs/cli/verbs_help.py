@@ -47,9 +47,10 @@ def _states() -> str:
 
 
 def _reasons() -> str:
-    from flowhub_jobs.cli.why import _REASONS
+    from flowhub_jobs.cli.why import REASONS
 
-    return "\n".join(f"{reason:<14} {text}" for reason, text in _REASONS.items())
+    rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
+    return f"{rows}\n\nWhere several hold, the first of these is shown. `flowhub status JOB` says until when."
 
 
 def _settings() -> str:
@@ -59,15 +60,20 @@ def _settings() -> str:
     from flowhub_jobs.settings import Settings, load_settings
 
     now = load_settings()
-    secret = {"hf_token", "tokens"}
     rows = []
     for setting in fields(Settings):
         value = getattr(now, setting.name)
-        name = setting.name.upper() if setting.name.startswith("hf_") else f"FLOWHUB_{setting.name.upper()}"
-        shown = ("set" if value else "-") if setting.name in secret else "-" if value is None else str(value)
-        rows.append((name, shown))
+        # What has no repr is a secret, or lies in the file alone.
+        shown = ("set" if value else "-") if not setting.repr else "-" if value is None else str(value)
+        rows.append((_setting_name(setting.name), shown))
     foot = f"Also in {now.config_path}, in lower case and without FLOWHUB_. Flags come before both."
     return say.table(("SETTING", "NOW"), rows, give=1) + f"\n\n{foot}"
+
+
+def _setting_name(name: str) -> str:
+    if name in ("tokens", "notify"):
+        return f"[{name}] of the file"
+    return name.upper() if name.startswith("hf_") else f"FLOWHUB_{name.upper()}"
 
 
 def _references() -> str:

@@ -14,8 +14,14 @@ def enqueue(
     file: Annotated[
         str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
     ] = None,
-    tonight: Annotated[bool, typer.Option("--tonight", help="Not before 23:00.")] = False,
+    tonight: Annotated[
+        bool, typer.Option("--tonight", help="Not before the schedule's next opening; without one, 23:00.")
+    ] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option("--after", metavar="JOB", help="Not before these jobs have ended, well or badly: 12, 12,15-18."),
+    ] = None,
     priority: Annotated[
         int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
     ] = None,
@@ -41,6 +47,7 @@ def enqueue(
     defaults = {
         "at": at,
         "tonight": tonight,
+        "after": after,
         "priority": priority,
         "group": group,
         "sha256": sha256,

@@ -1,4 +1,4 @@
-"""cancel, pause, resume, retry."""
+"""cancel, pause, resume, retry, priority."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,8 +45,31 @@ def retry(jobs: JobArguments = None, every: AllLive = False, group: Group = None
     _steer("retry", jobs, every, group, as_json)
 
 
+def priority(
+    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; 0 is what a job has by itself.")],
+    jobs: JobArguments = None,
+    every: AllLive = False,
+    group: Group = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give jobs another priority.
+
+    What runs goes on; what is queued starts in the new order.
+    """
+    from flowhub_jobs.cli.terms import checked_priority
+
+    _steer("priority", jobs, every, group, as_json, number=checked_priority(number))
+
+
 def _steer(
-    verb: str, typed: list[str] | None, every: bool, group: str | None, as_json: bool, *, purge: bool = False
+    verb: str,
+    typed: list[str] | None,
+    every: bool,
+    group: str | None,
+    as_json: bool,
+    *,
+    purge: bool = False,
+    number: int = 0,
 ) -> None:
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import chosen_jobs, desk, each, raise_for
@@ -59,6 +82,7 @@ def _steer(
         "pause": (State.QUEUED, State.RUNNING),
         "resume": (State.PAUSED,),
         "retry": (State.FAILED, State.CANCELLED),
+        "priority": (State.QUEUED, State.RUNNING, State.PAUSED),
     }[verb]
     with desk() as found:
         found.home.take_back_orphans()  # a job whose worker died changes at once
@@ -68,23 +92,27 @@ def _steer(
             "pause": found.home.ledger.pause,
             "resume": lambda job: found.again(job, "resume"),
             "retry": lambda job: found.again(job, "retry"),
+            "priority": lambda job: found.home.ledger.set_priority(job, number),
         }
         outcomes = each(numbers, acts[verb])
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if as_json and (done or not numbers):
             say.result_json(jobs_page(found.home.reports.jobs(done)))
         elif not as_json:
-            _tell(verb, {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, State)})
+            said = f"priority {number}" if verb == "priority" else None
+            _tell(verb, {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, State)}, said)
         raise_for(outcomes)
 
 
-def _tell(verb: str, outcomes: "dict[int, State]") -> None:
+def _tell(verb: str, outcomes: "dict[int, State]", said: str | None) -> None:
+    """Say what became of each job: its state, or what is `said` of it."""
     from flowhub_jobs.cli import say
 
     if not outcomes:
-        say.hint(f"There is no job to {verb}.")
+        say.hint(f"There is no job to {verb}." if said is None else "There is no job to give a priority to.")
     for number, state in outcomes.items():
         stopping = state == "running" and verb in ("cancel", "pause")
         say.result(
-            f"Job {number}: " + (f"{verb} asked; its worker obeys within a second." if stopping else f"{state}.")
+            f"Job {number}: "
+            + (f"{verb} asked; its worker obeys within a second." if stopping else f"{said or state}.")
         )

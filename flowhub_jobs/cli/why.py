@@ -1,33 +1,49 @@
 """The question that a person really has: why is it not moving, and what do I do?"""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.records import Job, Reason, State
+from flowhub_jobs.jobs.states import Hold
+from flowhub_jobs.records import Job, Reason, State, moment
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.words import format_duration, format_rate
 
-_REASONS = {
-    Reason.AT: "It was queued for later.",
-    Reason.WINDOW: "It waits for the schedule's window.",
-    Reason.AFTER: "It waits for another job to end.",
-    Reason.STORE_OFFLINE: "The store's disk is not there.",
-    Reason.DISK: "There is not enough room on the store's disk.",
-    Reason.NETWORK: "This machine is offline.",
-    Reason.HOST_WAIT: "The host asked to be left alone for a while.",
-    Reason.BACKOFF: "The last try failed; it is tried again by itself.",
-    Reason.SLOTS: "Every worker is busy with other jobs; it starts when one of them ends.",
+# Why a queued job does not start; and how that goes on with the time at which it ends.
+REASONS = {
+    Reason.AT: ("It was queued for a later time", "it may start"),
+    Reason.WINDOW: ("The schedule's window is closed", "it opens"),
+    Reason.AFTER: ("It waits for other jobs to end, well or badly", ""),
+    Reason.STORE_OFFLINE: ("The store's disk is not there", "it is looked for again"),
+    Reason.DISK: ("There is not enough room on the store's disk", "it is looked at again"),
+    Reason.NETWORK: ("This machine is offline", "it looks again"),
+    Reason.HOST_WAIT: ("The host asked to be left alone for a while", "it is asked again"),
+    Reason.BACKOFF: ("The last try failed", "the next one is"),
+    Reason.SLOTS: ("Every worker is busy with other jobs; it starts when one of them ends", ""),
 }
 _NEXT = {
-    Reason.AT: "`flowhub cancel` and enqueue it again without a time to start it now.",
+    Reason.AT: "To start it now, `flowhub cancel {job}` and enqueue it again without a time.",
+    Reason.WINDOW: "`flowhub schedule off` lets it start now; `flowhub schedule show` tells the windows.",
+    Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
     Reason.STORE_OFFLINE: "Mount the disk; the job goes on by itself.",
     Reason.DISK: "Free some space (`flowhub list`, `flowhub rm`); the job goes on by itself.",
+    Reason.NETWORK: "It goes on by itself when the network is back.",
     Reason.SLOTS: "`flowhub worker --jobs N` runs more at a time.",
+}
+# The same in two or three words, for what would hold it besides.
+_BESIDES = {
+    Reason.WINDOW: "the schedule's window",
+    Reason.AFTER: "other jobs to end",
+    Reason.STORE_OFFLINE: "the store's disk",
+    Reason.DISK: "room on the disk",
+    Reason.NETWORK: "the network",
+    Reason.HOST_WAIT: "the host",
+    Reason.BACKOFF: "its next try",
 }
 
 
 def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
-    """Return the answer in at most four lines; for a job that moves, how fast."""
+    """Return the answer in a few lines; for a job that moves, how fast."""
     if job.state is State.QUEUED:
         return _why_queued(desk, job, now)
     if job.state is State.RUNNING:
@@ -43,22 +59,46 @@ def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
 
 
 def _why_queued(desk: Desk, job: Job, now: datetime) -> list[str]:
-    lines = []
-    if job.reason is not None:
-        lines.append(_REASONS[job.reason])
-        said = desk.home.reports.wait_text(job.id)
-        if said and job.reason is not Reason.SLOTS:
-            lines.append(said)
-        if job.not_before is not None and job.not_before > now:
-            left = format_duration((job.not_before - now).total_seconds())
-            lines.append(f"Next try at {clock_time(job.not_before, now)}, in {left}.")
-        if next_step := _NEXT.get(job.reason):
-            lines.append(next_step)
+    holds = desk.home.reports.holds(job.id)
+    lines = _held(job.id, holds, now) if holds else []
     if not desk.home.living_workers():
         lines.append("No worker is running; start one with `flowhub worker`.")
     elif not lines:
         lines.append("A worker is about to take it.")
     return lines
+
+
+def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
+    """Return what holds a job, until when, and what a person can do; then what would hold it besides."""
+    first, *others = holds
+    lines = [_sentence(first, now)]
+    if first.text:
+        lines.append(first.text)
+    if next_step := _NEXT.get(first.reason):
+        lines.append(next_step.format(job=job))
+    if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
+        lines.append(f"Then it waits for {' and '.join(besides)}.")
+    return lines
+
+
+def _outlasts(hold: Hold, first: Hold) -> bool:
+    """Return whether a job waits for this when the first is over, as far as one can know."""
+    ends_with_it = hold.until is not None and first.until is not None and hold.until <= first.until
+    return hold.reason in _BESIDES and not ends_with_it
+
+
+def _sentence(hold: Hold, now: datetime) -> str:
+    """Return "The schedule's window is closed; it opens at 23:00, in 3 h 5 min."."""
+    why, then = REASONS[hold.reason]
+    end = moment(hold.until)
+    if end is None or not then:
+        return f"{why}."
+    return f"{why}; {then} at {clock_time(end, now)}, in {format_duration((end - now).total_seconds())}."
+
+
+def _briefly(hold: Hold, now: datetime) -> str:
+    end = moment(hold.until)
+    return _BESIDES[hold.reason] + ("" if end is None else f" (until {clock_time(end, now)})")
 
 
 def _why_running(desk: Desk, job: Job) -> list[str]:

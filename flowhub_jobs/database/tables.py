@@ -4,6 +4,8 @@ Times are whole microseconds since 1970, UTC: one type for SQLite and PostgreSQL
 A lease's end is on the machine's awake clock instead, which nobody can set.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -21,6 +23,8 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.selectable import FromClause
 
 metadata = MetaData(
     naming_convention={
@@ -30,6 +34,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """Return the options of an index that holds only some rows, for both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 LIVE = "state IN ('queued', 'running', 'paused')"
 
@@ -79,32 +89,50 @@ jobs = Table(
     Column("error", JSON),
     sqlite_autoincrement=True,  # an id is never reused
 )
+
+
 # With the words written out: where they are bound parameters, SQLite does not see that a partial index fits.
-is_live = jobs.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "running", "paused")])
+def lives(table: FromClause) -> ColumnElement[bool]:
+    """Return whether a row of `jobs`, or of an alias of it, is live."""
+    return table.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "running", "paused")])
+
+
+is_live = lives(jobs)
 
 Index(
     "uq_jobs_live",
     jobs.c.node,
     jobs.c.artifact_key,
     unique=True,
-    sqlite_where=text(LIVE),
+    **_only(LIVE),
 )
 Index(
     "ix_jobs_claim",
     jobs.c.node,
     jobs.c.priority.desc(),
     jobs.c.id,
-    sqlite_where=text("state = 'queued'"),
+    **_only("state = 'queued'"),
 )
 Index(
     "ix_jobs_live",
     jobs.c.node,
     jobs.c.state,
-    sqlite_where=text(LIVE),
+    **_only(LIVE),
 )
 Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
 # Partial, so that it never passes for a way to the few jobs that live.
-Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, sqlite_where=text("finished_at IS NOT NULL"))
+Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_only("finished_at IS NOT NULL"))
+Index("ix_jobs_created", jobs.c.node, jobs.c.created_at)
+
+# Which earlier jobs a job waits for. A table, and no list in a column: whether they have ended is asked of their rows
+# alone, at each claim, so that it holds also after a `retry`; and both databases have an index for it.
+job_after = Table(
+    "job_after",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("after_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+)
+Index("ix_job_after_after", job_after.c.after_id)
 
 job_files = Table(
     "job_files",

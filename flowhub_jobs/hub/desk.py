@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.ledger import Enqueued, Request, Terms
+from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, InstalledModel, State
 from flowhub_jobs.store.space import Room, room_at
@@ -162,9 +162,7 @@ class Desk:
         """Return whether an artifact runs on this machine, by its model's hardware figures and its size."""
         from flowhub_jobs.device.fit import Needs, fit
 
-        model = (
-            next((m for m in self.loaded.catalog.models if m.id == artifact.model), None) if artifact.model else None
-        )
+        model = self.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
         hardware = model.hardware if model else None
         needs = Needs()
         if hardware is not None:

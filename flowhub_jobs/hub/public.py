@@ -62,10 +62,13 @@ def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProg
     Busy (another process fetches the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
     """
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
+    from flowhub_jobs.store.install import let_go_of_claim
+    from flowhub_jobs.transfer import journal
 
     artifact = artifact_of(None, option)
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
+    let_go_of_claim(journal.load(store.partial_of(artifact, "download")).install, store)
     there = store.taken(artifact.name)
     return _as_it_lies(artifact, there) if there is not None else _fetched(artifact, store, on_progress)
 

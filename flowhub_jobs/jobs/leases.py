@@ -5,94 +5,23 @@ stops and renames nothing.
 """
 
 import secrets
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
-from flowhub_jobs.errors import FlowhubError, InternalError
-from flowhub_jobs.jobs.ledger import CALM, note
-from flowhub_jobs.jobs.states import STAGE_NUMBER, rescued_state
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
+from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
+from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
+from flowhub_jobs.jobs.states import Gates, rescued_state
 from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage, State
 from flowhub_jobs.system import Clock, boot_id
 
 LEASE_S = 30.0
-REVOKED = float("-inf")
-
-
-class LeaseLost(InternalError):
-    """Another worker owns the job now. Not a fault of the job's: the run stops without a word."""
-
-    code = "lease_lost"
-
-    def __init__(self, job: int) -> None:
-        super().__init__(f"The lease of job {job} has ended; this worker writes nothing more.")
-
-
-class Lease:
-    """The right to run one job. `deadline` is on the awake clock; past it the runner writes nothing."""
-
-    def __init__(self, job: int, attempt: int, token: str, deadline: float, awake: Callable[[], float]) -> None:
-        self.job, self.attempt, self.token = job, attempt, token
-        self._deadline, self._awake, self._lock = deadline, awake, threading.Lock()
-
-    def extend(self, deadline: float) -> None:
-        with self._lock:
-            if self._deadline != REVOKED:
-                self._deadline = max(self._deadline, deadline)
-
-    def revoke(self) -> None:
-        """Take the right away for good, as when a renewal found another owner."""
-        with self._lock:
-            self._deadline = REVOKED
-
-    @property
-    def held(self) -> bool:
-        return self._awake() < self._deadline
-
-    def check(self) -> None:
-        """Raise LeaseLost past the deadline: to be asked before every write that outlives this process."""
-        if not self.held:
-            raise LeaseLost(self.job)
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A job that is ours to run, with what an attempt has to know of its past."""
-
-    lease: Lease
-    artifact: Artifact
-    forced: bool
-    fetched: int
-    faults: int
-    intent: dict[str, Any] | None  # what an earlier attempt was about to name
-
-
-@dataclass(frozen=True, slots=True)
-class FileProgress:
-    number: int
-    bytes: int | None
-    done: int
-    sha256: str | None
-    validator: str | None
-    sha256_state: DigestState
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the screens see of a running job. Bytes, and bytes a second."""
-
-    stage: Stage
-    total: int | None
-    done: int
-    fetched: int
-    rate_bps: int | None
-    sha256_state: DigestState
-    files: tuple[FileProgress, ...] = ()
+OPEN = Gates()
 
 
 class Leases:
@@ -103,9 +32,14 @@ class Leases:
 
     # Claim and renew -----------------------------------------------------------------------------------------------
 
-    def claim(self) -> Claimed | None:
-        """Take the best queued row that may start now, by one conditional UPDATE; None if there is none."""
+    def claim(self, gates: Gates = OPEN) -> Claimed | None:
+        """Take the best queued row that may start now, by one conditional UPDATE; None if there is none.
+
+        `gates` is what `Controls.gates` says: while one of them is shut, nothing may start.
+        """
         now, token = self._clock.now_us(), secrets.token_hex(8)
+        if gates.holds(now):
+            return None
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         best = sa.select(jobs.c.id).where(*self._may_start(now)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
         take = (
@@ -142,15 +76,18 @@ class Leases:
             row["intent"],
         )
 
-    def due(self) -> int:
-        """Return how many queued rows of this node may start now."""
+    def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
+        """Return how many queued rows of this node may start now; it counts no further than `at_most`."""
+        now = self._clock.now_us()
+        if gates.holds(now) or at_most == 0:
+            return 0
+        found = sa.select(jobs.c.id).where(*self._may_start(now)).limit(at_most).subquery()
         with reading(self._engine) as tx:
-            count = sa.select(sa.func.count()).select_from(jobs).where(*self._may_start(self._clock.now_us()))
-            return int(tx.execute(count).scalar_one())
+            return int(tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
 
     def _may_start(self, now: int) -> tuple[sa.ColumnElement[bool], ...]:
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
-        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due
+        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due, ended_all_earlier
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
         """Renew all leases of this worker at once; a lease whose row is no longer ours is revoked."""
@@ -181,30 +118,12 @@ class Leases:
     # Progress and the ends of an attempt ---------------------------------------------------------------------------
 
     def progress(self, lease: Lease, seen: Progress) -> None:
-        """Write what the screens show. What a rescue forgives by: new bytes, or a stage never reached before."""
-        number = STAGE_NUMBER[seen.stage]
-        further = sa.or_(jobs.c.bytes_fetched < seen.fetched, jobs.c.furthest < number)
+        """Write what the screens show, and of `seen.files` those that are given."""
         with writing(self._engine) as tx:
-            self._write(
-                tx,
-                lease,
-                stage=seen.stage,
-                bytes_total=seen.total,
-                bytes_done=seen.done,
-                bytes_fetched=seen.fetched,
-                rate_bps=seen.rate_bps,
-                sha256_state=seen.sha256_state,
-                progressed=sa.or_(jobs.c.progressed, further),
-                furthest=sa.case((jobs.c.furthest < number, number), else_=jobs.c.furthest),
-            )
-            for file in seen.files:
-                self._write_file(tx, lease.job, file)
-
-    def _write_file(self, tx: sa.Connection, job: int, file: FileProgress) -> None:
-        where = sa.and_(job_files.c.job_id == job, job_files.c.number == file.number)
-        values = {"bytes": file.bytes, "bytes_done": file.done, "validator": file.validator}
-        values |= {"sha256": file.sha256, "sha256_state": file.sha256_state}
-        tx.execute(sa.update(job_files).where(where).values(**values))
+            lease.check()
+            self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, seen)).rowcount)
+            if seen.files:
+                tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
 
     def intend(self, lease: Lease, intent: dict[str, Any]) -> None:
         """Write down what is about to be named: after a crash it tells whether that happened."""
@@ -248,10 +167,12 @@ class Leases:
             changes["attempt"] = jobs.c.attempt - 1
         return self._let_go(lease, changes, "waits", text)
 
-    def hand_back(self, lease: Lease) -> str | None:
-        """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed."""
-        changes = {"attempt": jobs.c.attempt - 1}
-        return self._let_go(lease, changes, "handed_back", "The worker stopped; the job was handed back.")
+    def hand_back(self, lease: Lease, why: str = "The worker stopped") -> str | None:
+        """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed.
+
+        `why` begins the sentence that the history keeps, as "The schedule's window closed".
+        """
+        return self._let_go(lease, {"attempt": jobs.c.attempt - 1}, "handed_back", f"{why}; the job was handed back.")
 
     def obey(self, lease: Lease) -> str | None:
         """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
@@ -281,13 +202,17 @@ class Leases:
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         changes |= {"intent": None}  # it speaks of a run that was cut short; this one was not
         self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
-        tx.execute(sa.update(attempts).where(attempts.c.token == lease.token).values(finished_at=now, outcome=outcome))
+        end_attempt(tx, lease.job, lease.token, now, outcome)
         note(tx, lease.job, now, outcome, text)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
         lease.check()
         mine = sa.and_(jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
-        if tx.execute(sa.update(jobs).where(mine).values(**values)).rowcount != 1:
+        self._fence(lease, tx.execute(sa.update(jobs).where(mine).values(**values)).rowcount)
+
+    def _fence(self, lease: Lease, written: int) -> None:
+        """Raise LeaseLost where no row was written: it bears another token by now."""
+        if written != 1:
             lease.revoke()
             raise LeaseLost(lease.job)
 
@@ -311,8 +236,3 @@ class Leases:
     def unregister(self) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
-
-
-FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
-# What an attempt that did not complete leaves of the digest: the next one tells.
-UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}

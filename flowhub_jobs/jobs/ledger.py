@@ -4,50 +4,27 @@ A job without an owner changes at once; of a running one only `wish` is written,
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import events, is_live, job_files, jobs
-from flowhub_jobs.errors import Busy, FlowhubError, NotFound, WrongState
+from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
+from flowhub_jobs.errors import Busy, WrongState
+from flowhub_jobs.jobs.requests import (
+    Enqueued,
+    Request,
+    after_rows,
+    answer,
+    file_rows,
+    first_event,
+    job_row,
+    without_job,
+)
+from flowhub_jobs.jobs.rows import no_such_job, note
+from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.records import Artifact, DigestState, Reason, State
 from flowhub_jobs.system import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How the jobs of one `enqueue` are queued."""
-
-    priority: int = 0
-    group: str | None = None
-    not_before: int | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An artifact that somebody wants. Where it is here, `installed_by` is the job that installed it, if known."""
-
-    artifact: Artifact
-    target: str
-    terms: Terms = field(default_factory=Terms)
-    installed: bool = False
-    installed_by: int | None = None
-
-    @property
-    def settled(self) -> bool:
-        """Return whether nothing needs to be fetched for it."""
-        return self.installed and not self.terms.force
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """What became of a request: the job that answers it, and whether it was made for it."""
-
-    job: int
-    new: bool
 
 
 class Ledger:
@@ -62,12 +39,14 @@ class Ledger:
         """Return the job of each request, in order; all are committed together, or none.
 
         A live job for the same artifact answers as it is; an installed one answers with the job that installed it.
+        Raises NotFound for an `after` that is no job.
         """
         with writing(self._engine) as tx:
+            _check_earlier(tx, requests)
             known = self._live_jobs(tx)
-            fresh = _without_job(requests, known)
+            fresh = without_job(requests, known)
             known |= self._insert(tx, list(fresh.values()))
-        return [_answer(request, known, fresh) for request in requests]
+        return [answer(request, known, fresh) for request in requests]
 
     def live_jobs(self) -> dict[str, int]:
         """Return the live job of each artifact key."""
@@ -100,43 +79,18 @@ class Ledger:
         """
         if not requests:
             return {}
-        rows = [self._row(request) for request in requests]
+        now = self._clock.now_us()
+        rows = [job_row(request, self._node, now) for request in requests]
         written = tx.execute(jobs.insert().returning(jobs.c.id, sort_by_parameter_order=True), rows)
         numbers = written.scalars().all()
         made = list(zip(numbers, requests, strict=True))
-        tx.execute(job_files.insert(), [row for number, request in made for row in _file_rows(number, request)])
-        tx.execute(events.insert(), [self._first_event(number, request) for number, request in made])
+        tx.execute(job_files.insert(), [row for number, request in made for row in file_rows(number, request)])
+        tx.execute(events.insert(), [first_event(number, request, now) for number, request in made])
+        if waits := [row for number, request in made for row in after_rows(number, request)]:
+            tx.execute(job_after.insert(), waits)
         return {request.artifact.key: number for number, request in made}
 
-    def _row(self, request: Request) -> dict[str, Any]:
-        artifact, terms, now, here = request.artifact, request.terms, self._clock.now_us(), request.settled
-        return {
-            "node": self._node,
-            "ref": artifact.ref,
-            "model": artifact.model,
-            "option": artifact.option,
-            "format": artifact.format,
-            "artifact_key": artifact.key,
-            "artifact": artifact.as_dict(),
-            "target": request.target,
-            "state": State.COMPLETED if here else State.QUEUED,
-            "priority": terms.priority,
-            "group": terms.group,
-            "forced": terms.force,
-            "bytes_total": artifact.size,
-            "bytes_done": (artifact.size or 0) if here else 0,
-            "not_before": None if here else terms.not_before,
-            "wait_reason": Reason.AT if terms.not_before and not here else None,
-            "sha256_state": _digest_state(artifact) if here else DigestState.PENDING,
-            "created_at": now,
-            "finished_at": now if here else None,
-        }
-
-    def _first_event(self, number: int, request: Request) -> dict[str, Any]:
-        kind, text = ("installed", "It is installed already.") if request.settled else ("queued", "Queued.")
-        return {"job_id": number, "at": self._clock.now_us(), "kind": kind, "text": text}
-
-    # Cancel, pause, resume, retry ----------------------------------------------------------------------------------
+    # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------
 
     def cancel(self, job: int, *, purge: bool = False) -> State:
         """Cancel a job; return its state now: still `running` means that its owner will obey within a second.
@@ -181,6 +135,17 @@ class Ledger:
                 note(tx, job, self._clock.now_us(), "retried", "Queued again by `retry`.")
             return self._settled(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
 
+    def set_priority(self, job: int, priority: int) -> State:
+        """Give a live job another priority, which the next claim obeys; return its state.
+
+        Raises WrongState for a job that has ended, NotFound for none.
+        """
+        with writing(self._engine) as tx:
+            if not self._move(tx, job, LIVE, {"priority": priority}):
+                self._settled(tx, job, set(), "given another priority")
+            note(tx, job, self._clock.now_us(), "priority", f"Its priority is {priority} now.")
+            return self._settled(tx, job, set(LIVE), "given another priority")
+
     def _ask(
         self, job: int, idle: Iterable[State], changes: Mapping[str, Any], wish: str, *, already: State, verb: str
     ) -> State:
@@ -216,8 +181,6 @@ class Ledger:
             )
 
 
-CALM: dict[str, Any] = {"stage": None, "rate_bps": None, "wish": None, "wait_reason": None, "wait_text": None}
-
 _NEXT = {
     State.COMPLETED: "It is done; `flowhub list` shows the model.",
     State.FAILED: "`flowhub retry` queues it again.",
@@ -227,53 +190,12 @@ _NEXT = {
 }
 
 
-def note(tx: sa.Connection, job: int | None, now: int, kind: str, text: str) -> None:
-    """Write an event. The text is for a person, and holds no secret."""
-    tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text))
-
-
-def no_such_job(tx: sa.Connection, job: int) -> FlowhubError:
-    last = tx.execute(sa.select(sa.func.max(jobs.c.id))).scalar()
-    hint = f"The last job is {last}; `flowhub status --all` lists every one." if last else "No job was queued yet."
-    return NotFound(f"There is no job {job}.", hint=hint)
-
-
-def _without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
-    """Return the requests that need a job of their own, by artifact key; one that fetches speaks for all of its key."""
-    fresh: dict[str, Request] = {}
-    for request in requests:
-        key = request.artifact.key
-        answered = key in live or (request.settled and request.installed_by is not None)
-        if not answered and (key not in fresh or (fresh[key].settled and not request.settled)):
-            fresh[key] = request
-    return fresh
-
-
-def _answer(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
-    """Return the job that answers a request. What was made counts as new once: it is taken out of `fresh`."""
-    key = request.artifact.key
-    number = known.get(key, request.installed_by)
-    assert number is not None
-    made = fresh.get(key) is request
-    if made:
-        del fresh[key]
-    return Enqueued(number, new=made and not request.settled)
-
-
-def _file_rows(number: int, request: Request) -> list[dict[str, Any]]:
-    return [
-        {
-            "job_id": number,
-            "number": place,
-            "path": file.path,
-            "bytes": file.size,
-            "bytes_done": (file.size or 0) if request.settled else 0,
-            "sha256": file.sha256,
-        }
-        for place, file in enumerate(request.artifact.files)
-    ]
-
-
-def _digest_state(artifact: Artifact) -> DigestState:
-    pinned = all(file.sha256 or file.git_sha1 for file in artifact.files)
-    return DigestState.VERIFIED if pinned else DigestState.UNPINNED
+def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
+    """Raise NotFound for the first job that somebody wants to wait for and that is not there."""
+    wanted = list(dict.fromkeys(job for request in requests for job in request.terms.after))
+    for start in range(0, len(wanted), 10_000):  # in groups: a bound parameter each, and SQLite takes 32,766
+        group = wanted[start : start + 10_000]
+        there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
+        for job in group:
+            if job not in there:
+                raise no_such_job(tx, job)

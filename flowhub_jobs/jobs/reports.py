@@ -1,18 +1,21 @@
 """Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import events, is_live, job_files, jobs, workers
-from flowhub_jobs.jobs.ledger import no_such_job
-from flowhub_jobs.jobs.states import waiting_reason
+from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
+from flowhub_jobs.jobs.controls import Controls
+from flowhub_jobs.jobs.rows import earlier, ended_all_earlier, no_such_job, still_to_end
+from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, Reason, Stage, State, moment
 from flowhub_jobs.system import Clock
 
 RECENT = 20
+GROUP = 10_000  # of numbers in one query: a bound parameter each, and SQLite takes 32,766
 # A worker that drains does not wait for these: they may hold for hours, and the person knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 
@@ -25,6 +28,7 @@ class Reports:
     ) -> None:
         """`is_dead(worker)` is True where a worker is known to be gone: then its jobs have no speed."""
         self._engine, self._node, self._clock, self._is_dead = engine, node, clock, is_dead
+        self._controls = Controls(engine, node, clock)
 
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
@@ -78,14 +82,27 @@ class Reports:
         with reading(self._engine) as tx:
             return tx.execute(sa.select(jobs.c.wait_text).where(jobs.c.id == job)).scalar()
 
-    def still_to_do(self) -> bool:
-        """Return whether a worker that drains has to stay: something runs, or is queued and not held for long."""
-        mine = jobs.c.node == self._node
-        held = sa.and_(jobs.c.wait_reason.in_(HELD), jobs.c.not_before > self._clock.now_us())
-        queued = sa.and_(jobs.c.state == State.QUEUED, sa.or_(jobs.c.wait_reason.is_(None), sa.not_(held)))
+    def holds(self, job: int) -> list[Hold]:
+        """Return all that keeps a queued job from starting now, first what is shown as its reason."""
         with reading(self._engine) as tx:
-            stays = sa.or_(jobs.c.state == State.RUNNING, queued)
-            return tx.execute(sa.select(jobs.c.id).where(mine, is_live, stays).limit(1)).first() is not None
+            row = tx.execute(sa.select(jobs).where(jobs.c.id == job, jobs.c.state == State.QUEUED)).mappings().first()
+            return self._waits(tx, [job])(row) if row else []
+
+    def still_to_do(self) -> bool:
+        """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
+
+        A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
+        have ended, it counts itself. So it is with them if they are held, or paused.
+        """
+        now = self._clock.now_us()
+        held = sa.and_(jobs.c.wait_reason.in_(HELD), jobs.c.not_before > now)
+        queued = sa.and_(jobs.c.state == State.QUEUED, sa.or_(jobs.c.wait_reason.is_(None), sa.not_(held)))
+        runs = (jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING)
+        waits = (jobs.c.node == self._node, is_live, queued, sa.or_(ended_all_earlier, _elsewhere(self._node)))
+        with reading(self._engine) as tx:
+            shut = self._controls.gates_in(tx).holds(now)
+            asked = [runs] if shut else [runs, waits]
+            return any(tx.execute(sa.select(jobs.c.id).where(*where).limit(1)).first() for where in asked)
 
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""
@@ -123,14 +140,38 @@ class Reports:
         rows = tx.execute(sa.select(jobs).where(where).order_by(jobs.c.id)).mappings().all()
         numbers = [row["id"] for row in rows]
         files: dict[int, list[JobFile]] = {number: [] for number in numbers}
-        # In groups: a bound parameter each, and SQLite takes 32,766.
-        for start in range(0, len(numbers), 10_000):
-            chosen = job_files.c.job_id.in_(numbers[start : start + 10_000])
+        for group in _groups(numbers):
+            chosen = job_files.c.job_id.in_(group)
             query = sa.select(job_files).where(chosen).order_by(job_files.c.job_id, job_files.c.number)
             for file in tx.execute(query).mappings():
                 files[file["job_id"]].append(JobFile(file["path"], file["bytes"], file["bytes_done"], file["sha256"]))
-        taken = self._slots_taken(tx)
-        return [self._job(row, tuple(files[row["id"]]), taken) for row in rows]
+        waits = self._waits(tx, [row["id"] for row in rows if row["state"] == State.QUEUED])
+        return [self._job(row, tuple(files[row["id"]]), waits) for row in rows]
+
+    def _waits(self, tx: sa.Connection, queued: Sequence[int]) -> Callable[[Any], list[Hold]]:
+        """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
+        if not queued:
+            return lambda row: []
+        now, still = self._clock.now_us(), self._still_to_end(tx, queued)
+        gates = self._controls.gates_in(tx).holds(now)
+        slots = [Hold(Reason.SLOTS)] if self._slots_taken(tx) else []
+
+        def waits(row: Any) -> list[Hold]:
+            own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
+            return in_order([*own, *gates, *after_hold(still[row["id"]]), *slots])
+
+        return waits
+
+    def _still_to_end(self, tx: sa.Connection, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
+        """Return the live jobs that each of these waits for, with their states."""
+        found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
+        joined = job_after.join(earlier, earlier.c.id == job_after.c.after_id)
+        columns = (job_after.c.job_id, earlier.c.id, earlier.c.state)
+        for group in _groups(queued):
+            query = sa.select(*columns).select_from(joined).where(job_after.c.job_id.in_(group), lives(earlier))
+            for job, other, state in tx.execute(query):
+                found[job].append((other, State(state)))
+        return found
 
     def _slots_taken(self, tx: sa.Connection) -> bool:
         slots = tx.execute(sa.select(sa.func.sum(workers.c.slots)).where(workers.c.node == self._node)).scalar()
@@ -138,13 +179,10 @@ class Reports:
         running = tx.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one()
         return slots is not None and running >= slots
 
-    def _job(self, row: Any, files: tuple[JobFile, ...], slots_taken: bool) -> Job:
+    def _job(self, row: Any, files: tuple[JobFile, ...], waits: Callable[[Any], list[Hold]]) -> Job:
         state = State(row["state"])
-        reason: Reason | None = None
-        if state is State.QUEUED:
-            reason = waiting_reason(
-                row["wait_reason"], row["not_before"], self._clock.now_us(), slots_taken=slots_taken
-            )
+        first = next(iter(waits(row)), None) if state is State.QUEUED else None
+        not_before = (first.until if first else None) if state is State.QUEUED else row["not_before"]
         at_work = state is State.RUNNING and self._is_dead(row["lease_worker"]) is not True
         rate = row["rate_bps"] if at_work else None
         return Job(
@@ -156,7 +194,7 @@ class Reports:
             node=row["node"],
             state=state,
             stage=Stage(row["stage"]) if row["stage"] else None,
-            reason=reason,
+            reason=first.reason if first else None,
             priority=row["priority"],
             group=row["group"],
             attempt=row["attempt"],
@@ -165,7 +203,7 @@ class Reports:
             bytes_fetched=row["bytes_fetched"],
             rate_bps=rate,
             eta_s=_eta(row["bytes_total"], row["bytes_done"], rate),
-            not_before=moment(row["not_before"]),
+            not_before=moment(not_before),
             sha256_state=DigestState(row["sha256_state"]),
             target=row["target"],
             files=files,
@@ -174,6 +212,16 @@ class Reports:
             finished_at=moment(row["finished_at"]),
             error=row["error"],
         )
+
+
+def _elsewhere(node: str) -> sa.ColumnElement[bool]:
+    """Return whether a job waits for one that another node runs or will run: nobody here keeps the worker for it."""
+    theirs = sa.and_(earlier.c.node != node, earlier.c.state != State.PAUSED)
+    return still_to_end.where(theirs).exists()
+
+
+def _groups(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + GROUP] for start in range(0, len(numbers), GROUP))
 
 
 def _eta(total: int | None, done: int, rate: int | None) -> int | None:

@@ -5,10 +5,9 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import attempts, jobs
+from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
-from flowhub_jobs.jobs.leases import FREE, UNTOLD
-from flowhub_jobs.jobs.ledger import CALM, note
+from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import rescued_state
 from flowhub_jobs.records import State
 from flowhub_jobs.system import Clock, boot_id
@@ -46,8 +45,10 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
         if state in (State.FAILED, State.CANCELLED):
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))
-        tx.execute(sa.update(attempts).where(attempts.c.token == token).values(finished_at=now, outcome="rescued"))
+        end_attempt(tx, job, token, now, "rescued")
         note(tx, job, now, "rescued", "Its worker was gone; the job was taken back.")
+        if state is State.FAILED:
+            note(tx, job, now, "failed", _lost(rescues).message)
     return {job: row.wish}
 
 

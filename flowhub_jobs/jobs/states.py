@@ -7,6 +7,9 @@ queued ──claim──► running ──complete──► completed
   └───────────────── resume ──────────────┴───┘
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from flowhub_jobs.records import Reason, Stage, State
 
 LIVE = (State.QUEUED, State.RUNNING, State.PAUSED)
@@ -30,20 +33,66 @@ MOVES: dict[tuple[State, State], str] = {
 # How many stages are finished when a run reaches this one.
 STAGE_NUMBER = {stage: number for number, stage in enumerate(Stage)}
 RESCUES_MAX = 10
+EARLIER_NAMED = 3
 
 
 def may_move(old: State, new: State) -> bool:
     return (old, new) in MOVES
 
 
-def waiting_reason(wait_reason: str | None, not_before: int | None, now: int, *, slots_taken: bool) -> Reason | None:
-    """Return why a queued job does not start now, or None if nothing but a free worker's glance is missing.
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One thing that keeps a queued job from starting; `until` is microseconds, None where nobody knows."""
 
-    `not_before` and `now` are microseconds. The row holds one wait at a time; slots come last.
+    reason: Reason
+    until: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What holds all jobs of the node, as `Controls.gates` reads it. Times are microseconds; None: that gate is open.
+
+    Each ends by itself at its time, so that a value that was read a moment ago lets nothing wait for longer.
     """
-    if not_before is not None and not_before > now:
-        return Reason(wait_reason) if wait_reason else Reason.AT
-    return Reason.SLOTS if slots_taken else None
+
+    window_opens_us: int | None = None
+    network_down_until_us: int | None = None
+    network_text: str | None = None
+    rate_bps: int | None = None  # what the schedule allows all jobs together now, bytes a second; None: all there is
+
+    def window_shut(self, now: int) -> bool:
+        """Return whether the schedule lets nothing run: what runs is to be handed back."""
+        return self.window_opens_us is not None and now < self.window_opens_us
+
+    def holds(self, now: int) -> list[Hold]:
+        """Return what holds every queued job; nothing is claimed while there is one."""
+        found = [
+            Hold(Reason.WINDOW, self.window_opens_us),
+            Hold(Reason.NETWORK, self.network_down_until_us, self.network_text),
+        ]
+        return [hold for hold in found if hold.until is not None and now < hold.until]
+
+
+def in_order(holds: Iterable[Hold]) -> list[Hold]:
+    """Return them in the order in which they are shown: the first of `Reason` first; of one reason the longest."""
+    order = list(Reason)
+    return sorted(holds, key=lambda hold: (order.index(hold.reason), -(hold.until or 0)))
+
+
+def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, now: int) -> list[Hold]:
+    """Return the wait that the row itself bears, while it lasts; without a word it is the person's own time."""
+    if not_before is None or not_before <= now:
+        return []
+    return [Hold(Reason(wait_reason or Reason.AT), not_before, text)]
+
+
+def after_hold(earlier: Iterable[tuple[int, State]]) -> list[Hold]:
+    """Return the wait for earlier jobs, which are named with their states; none where there are none."""
+    found = sorted(earlier)
+    said = ", ".join(f"job {job} ({state})" for job, state in found[:EARLIER_NAMED])
+    more = f" and {len(found) - EARLIER_NAMED} more" if len(found) > EARLIER_NAMED else ""
+    return [Hold(Reason.AFTER, text=f"Still to end: {said}{more}.")] if found else []
 
 
 def rescued_state(wish: str | None, rescues: int, *, progressed: bool) -> State:

@@ -53,7 +53,7 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
 def answer(floor: Floor) -> None:
     """Answer a bell: run the best job that may start, then the next, until there is none."""
     while not floor.stopping.is_set():
-        claimed = floor.leases.claim()
+        claimed = floor.leases.claim(floor.door.gates())
         if claimed is None:
             return
         run_job(floor, claimed)

@@ -43,6 +43,7 @@ class Bells:
         self._path = path
         self.huey = self._open(answer)
         self._identity = self._file()
+        self._found_whole: list[tuple[int, ...] | None] = []
 
     def _open(self, answer: Callable[[], None]) -> SqliteHuey:
         try:
@@ -76,7 +77,10 @@ class Bells:
 
     def mend(self) -> bool:
         """Open the file anew if it was replaced, removed, emptied or damaged; return whether that was so."""
-        moved, trouble = self._file() != self._identity, self._trouble()
+        moved, looks = self._file() != self._identity, self._looks()
+        if not moved and looks == self._found_whole:
+            return False  # nobody has written since it was read to its end: once a second that would be dear
+        trouble = self._trouble(looks)
         if not moved and trouble is None:
             return False
         if trouble is not None and not isinstance(trouble, sqlite3.OperationalError):
@@ -87,7 +91,7 @@ class Bells:
         log.warning("The queue %s was replaced or damaged; it is open anew.", self._path)
         return True
 
-    def _trouble(self) -> sqlite3.DatabaseError | None:
+    def _trouble(self, looks: list[tuple[int, ...] | None]) -> sqlite3.DatabaseError | None:
         """Return what a fresh reader of the file meets: no tables, or damage; None if all is well or nothing is known.
 
         A fresh one, since the cache of an open connection hides damage. And one of SQLite's: had we opened the file
@@ -100,7 +104,10 @@ class Bells:
                 [said] = fresh.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
             return error if error.sqlite_errorcode & 0xFF in _SAYS_SO else None  # else busy, or no disk
-        return None if said == "ok" else sqlite3.DatabaseError(said)
+        if said != "ok":
+            return sqlite3.DatabaseError(said)
+        self._found_whole = looks  # as they were before it was read: who writes meanwhile is read the next time
+        return None
 
     def _initialize(self) -> None:
         storage: Any = self.huey.storage
@@ -120,6 +127,10 @@ class Bells:
             return None
         return there.st_dev, there.st_ino
 
+    def _looks(self) -> list[tuple[int, ...] | None]:
+        """Return what changes when anybody writes: of the file and of its log, which file it is, its size, its time."""
+        return [_looks_of(f"{self._path}{suffix}") for suffix in ("", "-wal")]
+
     def _put_aside(self, error: Exception) -> None:
         log.warning("The queue %s is damaged (%s); it is put aside.", self._path, error)
         for suffix in ("", "-wal", "-shm"):
@@ -128,3 +139,11 @@ class Bells:
 
     def close(self) -> None:
         self.huey.storage.close()
+
+
+def _looks_of(path: str) -> tuple[int, ...] | None:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns

@@ -10,7 +10,7 @@ from flowhub_jobs.records import Reason
 from flowhub_jobs.store.install import clean_up
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.transfer.partial import disk_error
-from flowhub_jobs.worker.floor import LOST, STOP, Floor, Run
+from flowhub_jobs.worker.floor import LOST, SHUT, STOP, Floor, Run
 
 log = logging.getLogger("flowhub.job")
 
@@ -22,7 +22,8 @@ def obey(floor: Floor, run: Run, word: str) -> None:
     if word == LOST:
         return
     _purge_beforehand(floor, run)
-    wish = floor.leases.hand_back(run.lease) if word == STOP else floor.leases.obey(run.lease)
+    why = {STOP: "The worker stopped", SHUT: "The schedule's window closed"}.get(word)
+    wish = floor.leases.hand_back(run.lease, why) if why else floor.leases.obey(run.lease)
     _purge_if_wished(floor, run, wish)
 
 
@@ -38,10 +39,16 @@ def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
 
 
 def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
-    """Park, postpone or fail: whatever went wrong, the row says so."""
+    """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
     _purge_beforehand(floor, run)
     now, wish = floor.home.clock.now_us(), None
-    if isinstance(error, Postponed):
+    fault = error.error if isinstance(error, Postponed) else error
+    if floor.network.is_down(fault, run.claimed.artifact):
+        wish = floor.leases.hand_back(run.lease, "This machine is offline")
+        floor.door.look()
+    elif isinstance(error, Postponed):
+        if error.asked_by_host:
+            floor.peace.tell()
         reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
         until = now + int(error.seconds * 1e6)
         wish = floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)

@@ -5,14 +5,20 @@ import threading
 from dataclasses import dataclass, field
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.leases import Claimed, Lease, Leases
+from flowhub_jobs.jobs.lease import Claimed, Lease
+from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.system import LockFile
 from flowhub_jobs.transfer.fetch import Shared
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.worker.door import Door
+from flowhub_jobs.worker.network import Network
+from flowhub_jobs.worker.peace import Peace
+from flowhub_jobs.worker.throttle import Throttle
 
-STOP = "stop"  # the word of a graceful stop; the others are the person's wishes
+STOP = "stop"  # the word of a graceful stop; what is no word of these is the person's wish
+SHUT = "shut"  # the schedule's window has closed
 LOST = "lost"
 
 
@@ -37,6 +43,10 @@ class Floor:
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
         self.leases = Leases(home.engine, home.node, self.worker, home.clock)
         self.shared = Shared(Hosts(home.settings.connections_per_host), Bucket(home.settings.limit_rate))
+        self.door = Door(home)
+        self.throttle = Throttle(home, self.worker, self.shared.bucket, self.door)
+        self.peace = Peace(home, self.shared.hosts)
+        self.network = Network(home)
         self.stopping = threading.Event()
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -67,8 +77,12 @@ class Floor:
     def stop(self) -> None:
         """Begin nothing more, and have every run hand its job back."""
         self.stopping.set()
+        self.hand_back(STOP)
+
+    def hand_back(self, word: str) -> None:
+        """Have every run hand its job back; the word says why."""
         for run in self.runs().values():
-            run.control.stop(STOP)
+            run.control.stop(word)
 
     def close(self) -> None:
         self.leases.unregister()

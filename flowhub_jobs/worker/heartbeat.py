@@ -33,11 +33,14 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         floor, now = self._floor, self._floor.home.clock.awake()
         if now - self._renewed_at >= RENEW_S:
-            floor.leases.renew({run.lease.job: run.lease for run in floor.runs().values()})
+            # A lease that has ended, as in the machine's sleep, is not taken up again: its run may be on its way out,
+            # and a row that was renewed by then would have nobody at work on it.
+            floor.leases.renew({run.lease.job: run.lease for run in floor.runs().values() if run.lease.held})
             self._renewed_at = now
         runs = floor.runs()
         if not runs:
             return
+        floor.throttle.look()
         wishes = floor.leases.wishes()
         for token, run in runs.items():
             if token in wishes:

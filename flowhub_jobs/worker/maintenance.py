@@ -1,4 +1,7 @@
-"""Every second: mend the queue, take back what has no living owner, ring for what is due. And know when to go home."""
+"""Every second: obey the gates, mend the queue, take back what has no living owner, ring for what is due.
+
+And know when to go home.
+"""
 
 import logging
 import sqlite3
@@ -7,8 +10,10 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.jobs.waits import keep_waits
 from flowhub_jobs.worker.bells import Bells
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.floor import SHUT, Floor
+from flowhub_jobs.worker.parking import Parking
 
 log = logging.getLogger("flowhub.maintenance")
 
@@ -22,7 +27,7 @@ class Maintenance(threading.Thread):
         self, floor: Floor, bells: Bells, may_go_home: Callable[[], bool], go_home: Callable[[], None]
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._floor, self._bells = floor, bells
+        self._floor, self._bells, self._parking = floor, bells, Parking(floor.home)
         self._may_go_home, self._go_home = may_go_home, go_home
 
     def run(self) -> None:
@@ -35,9 +40,18 @@ class Maintenance(threading.Thread):
                 log.warning("Maintenance could not reach a database, and tries again: %s", error)
 
     def look_after(self) -> None:
+        floor, home = self._floor, self._floor.home
+        gates = floor.door.look()
+        if gates.window_shut(home.clock.now_us()):
+            floor.hand_back(SHUT)
+        if gates.network_down_until_us is not None:
+            floor.network.look()
         self._bells.mend()
-        for job in self._floor.home.take_back_orphans():
+        if jump := keep_waits(home.engine, home.node, home.clock):
+            log.info("The clock was set by %+.0f s; what waits, waits as long as it was meant.", jump / 1e6)
+        for job in home.take_back_orphans():
             log.info("Job %d was taken back: its worker is gone.", job)
-        missing = min(self._floor.leases.due(), self._floor.idle) - self._bells.waiting()
+        self._parking.look()
+        missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()
         if missing > 0:
             self._bells.ring(missing)

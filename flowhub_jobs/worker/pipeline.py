@@ -13,11 +13,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
-from flowhub_jobs.jobs.leases import LEASE_S, Claimed, LeaseLost
+from flowhub_jobs.jobs.lease import Claimed, LeaseLost
+from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.jobs.needs import room_needed_before
 from flowhub_jobs.records import Artifact, Stage
 from flowhub_jobs.store.adopt import adoptable
-from flowhub_jobs.store.install import Placed, already_placed, choose_name, clean_up, intent, place, stage
-from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.store.install import (
+    Placed,
+    already_placed,
+    choose_name,
+    clean_up,
+    intent,
+    let_go_of_claim,
+    place,
+    stage,
+)
+from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
@@ -60,9 +71,11 @@ def _attempt(floor: Floor, run: Run) -> None:
     screen = Screen(floor.leases, run.lease, run.claimed.fetched)
     home.open_store()
     partial = home.store.partial_of(artifact, home.node)
-    placed = already_placed(run.claimed.intent, home.store) or _here_already(floor, run) or _adopt(floor, run)
+    placed = _placed_before_a_crash(floor, run) or _here_already(floor, run) or _adopt(floor, run)
     if placed is None:
         _check_room(floor, run)
+        floor.throttle.look(at_once=True)
+        floor.peace.heed()
         past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
         terms = transfer_terms(home.settings)
         fetched = fetch(
@@ -85,8 +98,20 @@ def _attempt(floor: Floor, run: Run) -> None:
         _finish(floor, run, placed)
 
 
+def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
+    """Return what an earlier attempt gave its name before it was cut short. A name that it only claimed is let go."""
+    intended, store = run.claimed.intent, floor.home.store
+    placed = already_placed(intended, store)
+    if placed is None:
+        run.control.check()
+        let_go_of_claim(intended, store)
+    return placed
+
+
 def _finish(floor: Floor, run: Run, placed: Placed) -> None:
-    # The partial goes before the job ends: nothing is left of a job that is completed.
+    # The partial goes before the job ends: nothing is left of a job that is completed. Not without the lease: by then
+    # another run may be at work in it.
+    run.lease.check()
     clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
     _complete(floor, run, placed)
 
@@ -132,7 +157,8 @@ def _check_room(floor: Floor, run: Run) -> None:
 def _check_need(floor: Floor, run: Run, need: int) -> None:
     home = floor.home
     room = room_at(home.store.root, home.settings.disk_reserve)
-    check_room(room, need, home.reports.bytes_being_fetched(but=run.lease.job), home.store.root)
+    running, ahead = room_needed_before(home.engine, home.node, run.lease.job)
+    check_room(room, need, spoken_for(room, running, ahead), home.store.root)
 
 
 def _watch(floor: Floor, run: Run, screen: Screen) -> Callable[[Seen], None]:

@@ -1,6 +1,7 @@
 """What a run shows of itself: written into the job's row, at most twice a second."""
 
-from flowhub_jobs.jobs.leases import FileProgress, Lease, Leases, Progress
+from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
+from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.records import DigestState, Stage
 from flowhub_jobs.transfer.fetch import Seen
 

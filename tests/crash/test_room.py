@@ -57,3 +57,20 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
             shop.until(lambda: shop.job(jobs[1]).reason is Reason.DISK, "a wait for room")
             shop.desk.remove("m0.gguf")
             assert shop.until_ended(jobs[1]).state is State.COMPLETED
+
+
+def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_looked_for(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = gguf_pattern(40 * MIB, 1)
+    with own_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+            job = shop.enqueue("m")
+            nursery.worker(shop, **QUICK)
+            waits = [shop.until(lambda: shop.job(job).not_before, "a wait")]
+            while len(waits) < 5:
+                waits.append(shop.until(lambda: (at := shop.job(job).not_before) not in waits and at, "another look"))
+            assert [event.kind for event in shop.events(job)] == ["queued", "claimed", "waits"]
+            (shop.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())  # something is there: it is looked at
+            assert shop.until_ended(job).error is not None

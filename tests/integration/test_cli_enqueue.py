@@ -111,7 +111,7 @@ def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, shop):
         ("a@q4", "fetch", 4096),
         ("b@q4", "fetch", None),
     ]
-    assert {"free_bytes", "reserve_bytes", "needed_bytes"} == set(page["disk"])
+    assert {"free_bytes", "reserve_bytes", "needed_bytes"} <= set(page["disk"])
     assert "Nothing was queued" in cli("enqueue", "a", "--dry-run").err
     assert cli("status", "--json").jobs == []
 

@@ -1,0 +1,117 @@
+"""schedule set, off, show: the windows in which jobs may start."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from flowhub_jobs.hub.desk import Desk
+    from flowhub_jobs.jobs.windows import Schedule
+
+schedule = typer.Typer(
+    name="schedule",
+    help="Say when jobs run: windows of the week.\n\nTimes are this machine's, also over a daylight-saving change.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@schedule.command("set")
+def set_schedule(
+    windows: Annotated[
+        str, typer.Argument(metavar="WINDOWS", help="23:00-07:00, or several: 23:00-07:00,12:00-13:00.")
+    ],
+    days: Annotated[
+        str | None,
+        typer.Option("--days", metavar="DAYS", help="The days on which a window opens: mon-fri,sun (default: all)."),
+    ] = None,
+    outside: Annotated[
+        str,
+        typer.Option("--outside", metavar="pause|RATE", help="Outside: nothing runs, or all jobs at a rate (500K)."),
+    ] = "pause",
+    as_json: AsJson = False,
+) -> None:
+    """Let jobs run in these windows alone, every week.
+
+    When a window closes, what runs is handed back with all that came, and goes on in the next one.
+    """
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.jobs.controls import SCHEDULE
+    from flowhub_jobs.jobs.windows import Schedule
+
+    wanted = Schedule.parse(windows, days, outside)
+    with desk() as found:
+        found.home.controls.set(SCHEDULE, wanted.as_json())
+        _tell(found, as_json=as_json)
+
+
+@schedule.command()
+def off(as_json: AsJson = False) -> None:
+    """Take the schedule away: jobs run at any time."""
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.jobs.controls import SCHEDULE
+
+    with desk() as found:
+        found.home.controls.set(SCHEDULE, None)
+        _tell(found, as_json=as_json)
+
+
+@schedule.command()
+def show(as_json: AsJson = False) -> None:
+    """Show the schedule, and whether jobs may run now."""
+    from flowhub_jobs.cli.session import desk
+
+    with desk() as found:
+        _tell(found, as_json=as_json)
+
+
+def _tell(desk: "Desk", *, as_json: bool) -> None:
+    from flowhub_jobs.cli import say
+
+    now, known = desk.home.clock.now_us(), desk.home.controls.schedule()
+    if as_json:
+        say.result_json(_page(known, now))
+    elif known is None:
+        say.result("There is no schedule: jobs run at any time.")
+    else:
+        for line in in_words(known, now):
+            say.result(say.fold(line))
+
+
+def _page(known: "Schedule | None", now: int) -> dict[str, Any]:
+    """Return `flowhub/schedule/1`. Without a schedule it is always open; `outside_bps` null means that nothing runs."""
+    from flowhub_jobs.records import moment, rfc3339
+
+    told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None}
+    change = moment(known.next_change(now)) if known else None
+    state = {"open": known is None or known.is_open(now), "next_change": rfc3339(change) if change else None}
+    return {"schema": "flowhub/schedule/1", **told, **state}
+
+
+def in_words(known: "Schedule", now: int) -> list[str]:
+    """Return what a schedule says, and what it means now."""
+    from flowhub_jobs.words import format_rate
+
+    told = known.as_json()
+    days = "every day" if len(told["days"]) == 7 else "on " + ", ".join(told["days"])
+    rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
+    windows = " and ".join(window.replace("-", " to ") for window in told["windows"])
+    return [f"Jobs run from {windows}, {days}; outside of that, {rest}.", _now_in_words(known, now)]
+
+
+def _now_in_words(known: "Schedule", now: int) -> str:
+    from datetime import UTC, datetime
+
+    from flowhub_jobs.records import moment
+    from flowhub_jobs.times import clock_time
+    from flowhub_jobs.words import format_duration
+
+    change = known.next_change(now)
+    then = moment(change)
+    if change is None or then is None:
+        return "It is open, and never closes."
+    at = clock_time(then, datetime.fromtimestamp(now / 1e6, UTC))
+    what = "open, and closes" if known.is_open(now) else "closed, and opens"
+    return f"Now it is {what} at {at}, in {format_duration((change - now) / 1e6)}."

@@ -1,0 +1,33 @@
+"""What happened while nobody looked, read from one opened home."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.healing import KINDS
+from flowhub_jobs.jobs.history import Attempt, History
+from flowhub_jobs.jobs.morning import Morning, morning
+from flowhub_jobs.records import Event, Job, micros, moment
+
+Happened = tuple[Job, list[Event], list[Attempt]]
+
+
+def read_morning(home: Home, since: datetime) -> Morning:
+    """Return the report of what ended since then, and of all that lives."""
+    begin, now = micros(since), home.clock.now_us()
+    until = moment(now)
+    assert until is not None
+    found = {job.id: job for job in home.reports.all(live=True)}  # first: one that ends meanwhile is read once more
+    found |= {job.id: job for job in home.reports.all(since=begin) if job.finished_at and job.finished_at >= since}
+    jobs = [found[number] for number in sorted(found)]
+    history = History(home.engine)
+    attempts = history.attempts(list(found), now)
+    events = history.events_since(begin, KINDS)
+    return morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+
+
+def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:
+    """Return these jobs with all that happened to them. Raises NotFound for one that is not there."""
+    jobs, history = home.reports.jobs(numbers), History(home.engine)
+    events, attempts = history.events(numbers), history.attempts(numbers, home.clock.now_us())
+    return [(job, events[job.id], attempts[job.id]) for job in jobs]

@@ -1,0 +1,53 @@
+"""What the workers of a node agree on, where of several one shall act: a row in `controls` that is compared and set."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import controls
+from flowhub_jobs.system import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The value as it was read. `version` is the microsecond at which it was set, or a little later."""
+
+    value: Any
+    version: int
+
+
+class Agreed:
+    """One value of a node, in JSON."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock, name: str) -> None:
+        self._engine, self._node, self._name, self._clock = engine, node, name, clock
+
+    def read(self) -> Version | None:
+        """Return the value as it stands; None if it was never set."""
+        with reading(self._engine) as tx:
+            row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
+        return None if row is None else Version(row.value, row.set_at)
+
+    def exchange(self, seen: Version | None, value: Any) -> Version | None:
+        """Set the value if nobody has since it was seen; return how it stands then, or None: another was first."""
+        now = self._clock.now_us()
+        # The calendar may stand still, or be set back: a version is never had twice.
+        new = Version(value, now if seen is None else max(now, seen.version + 1))
+        try:
+            with writing(self._engine) as tx:
+                done = tx.execute(self._insert(new) if seen is None else self._update(seen, new))
+                return new if done.rowcount == 1 else None
+        except sa.exc.IntegrityError:
+            return None
+
+    def _insert(self, new: Version) -> sa.Insert:
+        return controls.insert().values(node=self._node, name=self._name, value=new.value, set_at=new.version)
+
+    def _update(self, seen: Version, new: Version) -> sa.Update:
+        as_seen = sa.and_(self._mine(), controls.c.set_at == seen.version)
+        return sa.update(controls).where(as_seen).values(value=new.value, set_at=new.version)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return sa.and_(controls.c.node == self._node, controls.c.name == self._name)

@@ -1,0 +1,67 @@
+"""What a person sets for a node while its workers run: a limit, a schedule. Rows in `controls`, read every second."""
+
+from dataclasses import replace
+from datetime import tzinfo
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import controls
+from flowhub_jobs.jobs.states import Gates
+from flowhub_jobs.jobs.windows import Schedule
+from flowhub_jobs.system import Clock
+
+SCHEDULE = "schedule"  # Schedule.as_json
+NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
+
+
+class Controls:
+    """The controls of one node, by name. A value is JSON; with `until` (microseconds since 1970) it ends by itself."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
+        self._engine, self._node, self._clock = engine, node, clock
+
+    def set(self, name: str, value: Any, *, until: int | None = None) -> None:
+        """Set a control; None takes it away."""
+        with writing(self._engine) as tx:
+            tx.execute(sa.delete(controls).where(self._mine(name)))
+            if value is not None:
+                row = {"node": self._node, "name": name, "value": value, "until": until}
+                tx.execute(controls.insert().values(**row, set_at=self._clock.now_us()))
+
+    def get(self, name: str) -> tuple[Any, int | None] | None:
+        """Return a control that is in force, and until when; None if there is none, or its time is over."""
+        with reading(self._engine) as tx:
+            return self._in_force(tx, name).get(name)
+
+    def schedule(self) -> Schedule | None:
+        found = self.get(SCHEDULE)
+        return Schedule.from_json(found[0]) if found else None
+
+    def gates(self, zone: tzinfo | None = None) -> Gates:
+        """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
+        with reading(self._engine) as tx:
+            return self.gates_in(tx, zone)
+
+    def gates_in(self, tx: sa.Connection, zone: tzinfo | None = None) -> Gates:
+        """Return the same, inside a transaction that reads more."""
+        now, found = self._clock.now_us(), self._in_force(tx, SCHEDULE, NETWORK)
+        why, down_until = found.get(NETWORK, ({}, None))
+        gates = Gates(network_down_until_us=down_until, network_text=why.get("text"))
+        if SCHEDULE not in found:
+            return gates
+        schedule = Schedule.from_json(found[SCHEDULE][0])
+        opens = schedule.opens_at(now, zone)
+        if schedule.outside_bps is None:
+            return replace(gates, window_opens_us=opens)
+        return replace(gates, rate_bps=schedule.outside_bps if opens else None)
+
+    def _in_force(self, tx: sa.Connection, *names: str) -> dict[str, tuple[Any, int | None]]:
+        lasts = sa.or_(controls.c.until.is_(None), controls.c.until > self._clock.now_us())
+        columns = (controls.c.name, controls.c.value, controls.c.until)
+        chosen = (controls.c.node == self._node, controls.c.name.in_(names), lasts)
+        return {row.name: (row.value, row.until) for row in tx.execute(sa.select(*columns).where(*chosen))}
+
+    def _mine(self, name: str) -> sa.ColumnElement[bool]:
+        return sa.and_(controls.c.node == self._node, controls.c.name == name)

@@ -1,0 +1,161 @@
+"""The morning report as values: what came, what healed by itself, what goes on, what needs a person. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.jobs.healing import Healed, healed
+from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.records import Event, Job, Reason, State
+
+# A job that waits for these waits for a person.
+PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A job that is completed. `seconds` is how long workers were at it; None: nobody had to be."""
+
+    job: Job
+    seconds: float | None
+
+    @property
+    def rate_bps(self) -> int | None:
+        """Return its average speed, over all attempts."""
+        return speed(self.job.bytes_fetched, self.seconds or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What only a person can do. `job` is None where it is about all; `hint` names the command that helps."""
+
+    job: Job | None
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Bytes, seconds, bytes a second, of all jobs in the report and over all their attempts.
+
+    `twice` is what was fetched and could not be used, as far as the rows know.
+    """
+
+    bytes: int
+    fetched: int
+    twice: int
+    work_s: float
+
+    @property
+    def rate_bps(self) -> int | None:
+        return speed(self.fetched, self.work_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Morning:
+    since: datetime
+    until: datetime
+    came: tuple[Came, ...]
+    healed: tuple[Healed, ...]
+    going: tuple[Job, ...]
+    needs: tuple[Need, ...]
+    totals: Totals
+
+
+def morning(
+    jobs: Sequence[Job],
+    attempts: Mapping[int, Sequence[Attempt]],
+    events: Mapping[int, Sequence[Event]],
+    *,
+    workers: int,
+    since: datetime,
+    until: datetime,
+) -> Morning:
+    """Return the report of these jobs: those that ended since then, and all that live.
+
+    All are in the order of their numbers. `events` are those since then of the kinds of `healing.KINDS`, by job;
+    `workers` is how many live now.
+    """
+    completed = [job for job in jobs if job.state is State.COMPLETED]
+    came = tuple(Came(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
+    work = _worked(attempts.get(job.id, ()) for job in jobs) or 0.0
+    totals = Totals(
+        bytes=sum(job.bytes_total or job.bytes_done for job in completed),
+        fetched=sum(job.bytes_fetched for job in jobs),
+        twice=sum(_fetched_twice(job) for job in jobs),
+        work_s=work,
+    )
+    going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
+    return Morning(since, until, came, healed(jobs, events), going, _needs(jobs, workers), totals)
+
+
+def speed(count: float, seconds: float) -> int | None:
+    return round(count / seconds) if count and seconds >= 0.001 else None
+
+
+def _ended(job: Job) -> tuple[datetime, int]:
+    return job.finished_at or job.created_at, job.id
+
+
+def _fetched_twice(job: Job) -> int:
+    """Return the bytes that came beyond what is there. What a person had dropped is not counted."""
+    return 0 if job.state is State.CANCELLED else max(0, job.bytes_fetched - job.bytes_done)
+
+
+def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
+    """Return for how many seconds somebody was at work, each moment counted once; None if nobody ever was."""
+    spans = sorted((one.started_at, one.worked_until) for some in attempts for one in some)
+    total, reached = 0.0, None
+    for begin, end in spans:
+        begin = begin if reached is None else max(begin, reached)
+        total += max(0.0, (end - begin).total_seconds())
+        reached = end if reached is None else max(end, reached)
+    return total if spans else None
+
+
+# What needs a person -----------------------------------------------------------------------------------------------
+
+
+def _needs(jobs: Sequence[Job], workers: int) -> tuple[Need, ...]:
+    last = _last_of_each(jobs)
+    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and last[job.ref] == job.id]
+    needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
+    if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
+        needs.append(Need(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
+    return tuple(needs)
+
+
+def _last_of_each(jobs: Sequence[Job]) -> dict[str, int]:
+    """Return the last job of each reference: one that was asked for again speaks for the earlier."""
+    return {job.ref: job.id for job in jobs if job.state is not State.CANCELLED}
+
+
+def _of_failed(job: Job) -> Need:
+    error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
+    return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error))
+
+
+def _of_parked(job: Job) -> Need:
+    assert job.reason is not None
+    return Need(job, *parked_words(job.reason))
+
+
+def parked_words(reason: Reason) -> tuple[str, str, str]:
+    """Return code, message and hint of a job that is parked."""
+    if reason is Reason.DISK:
+        hint = "Free some space (`flowhub list`, `flowhub rm`); it goes on by itself."
+        return "disk_full", "There is not enough room on the store's disk.", hint
+    return "store_offline", "The store's disk is not there.", "Mount it; the job goes on by itself."
+
+
+def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any]) -> str:
+    """Return the error's hint as it is told of this job: with its number, and never without a command."""
+    if model and error["code"] == "source_missing":
+        return f"`flowhub show {model}` lists its other variants."
+    if model and error["code"] == "size_mismatch":  # a retry would ask for the same size again
+        return f"Update the catalog, then `flowhub enqueue {ref}`."
+    hint = re.sub(r"`flowhub retry`( the job)?", f"`flowhub retry {job}`", error["hint"] or "")
+    return hint if "`flowhub" in hint else f"{hint} Then `flowhub retry {job}`." if hint else f"`flowhub retry {job}`"

@@ -1,0 +1,36 @@
+"""What other jobs of a node still need: room on the disk, and the hosts that they come from."""
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.records import Artifact, Stage, State
+
+LOOKED_AT = 50  # jobs whose hosts are of interest
+
+
+def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
+    """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
+
+    Of two jobs that begin together the one that goes first counts for the other, and not the other way round: else
+    both would wait, and so again when they look the next time.
+    """
+    me = sa.select(jobs.c.priority).where(jobs.c.id == job).scalar_subquery()
+    first = sa.or_(jobs.c.priority > me, sa.and_(jobs.c.priority == me, jobs.c.id < job))
+    need = jobs.c.bytes_total - jobs.c.bytes_done
+    at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
+    others = (jobs.c.node == node, is_live, jobs.c.id != job, need > 0)
+    with reading(engine) as tx:
+        runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*others, at_work)).scalar_one()
+        order = (jobs.c.priority.desc(), jobs.c.id)
+        queued = sa.select(need).where(*others, jobs.c.state == State.QUEUED, first).order_by(*order)
+        return int(runs), [int(one) for one in tx.execute(queued).scalars()]
+
+
+def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
+    """Return an address of each of the next jobs of the node, those that run first."""
+    waiting = (jobs.c.node == node, is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
+    order = (jobs.c.state.desc(), jobs.c.priority.desc(), jobs.c.id)
+    with reading(engine) as tx:
+        found = tx.execute(sa.select(jobs.c.artifact).where(*waiting).order_by(*order).limit(LOOKED_AT)).scalars()
+        return [Artifact.from_dict(artifact).files[0].url for artifact in found]

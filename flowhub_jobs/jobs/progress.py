@@ -1,0 +1,68 @@
+"""What a run writes again and again while it moves. Its statements are made once: to build them costs more than to run.
+
+A rescue forgives a job that went on: new bytes came, or a stage was reached that never was before.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.tables import job_files, jobs
+from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
+from flowhub_jobs.jobs.states import STAGE_NUMBER
+from flowhub_jobs.records import State
+
+_number = sa.bindparam("stage_number", type_=sa.Integer)
+# A parameter may not bear the name of a column that it is only compared with.
+_mine = (
+    jobs.c.id == sa.bindparam("of_job"),
+    jobs.c.lease_token == sa.bindparam("of_token"),
+    jobs.c.state == State.RUNNING.value,
+)
+_further = sa.or_(jobs.c.bytes_fetched < sa.bindparam("bytes_fetched"), jobs.c.furthest < _number)
+WRITE_JOB = (
+    sa.update(jobs)
+    .where(*_mine)
+    .values(
+        {name: sa.bindparam(name) for name in ("stage", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps")}
+        | {
+            "sha256_state": sa.bindparam("sha256_state"),
+            "progressed": sa.or_(jobs.c.progressed, _further),
+            "furthest": sa.case((jobs.c.furthest < _number, _number), else_=jobs.c.furthest),
+        }
+    )
+)
+_seen = ("bytes", "bytes_done", "validator", "sha256", "sha256_state")
+WRITE_FILE = (
+    sa.update(job_files)
+    .where(job_files.c.job_id == sa.bindparam("of_job"), job_files.c.number == sa.bindparam("of_number"))
+    .values({name: sa.bindparam(name) for name in _seen})
+)
+
+
+def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
+    """Return what WRITE_JOB writes; no row is changed where the lease is no longer the row's."""
+    return {
+        "of_job": lease.job,
+        "of_token": lease.token,
+        "stage_number": STAGE_NUMBER[seen.stage],
+        "stage": seen.stage,
+        "bytes_total": seen.total,
+        "bytes_done": seen.done,
+        "bytes_fetched": seen.fetched,
+        "rate_bps": seen.rate_bps,
+        "sha256_state": seen.sha256_state,
+    }
+
+
+def file_values(job: int, file: FileProgress) -> dict[str, Any]:
+    """Return what WRITE_FILE writes."""
+    return {
+        "of_job": job,
+        "of_number": file.number,
+        "bytes": file.bytes,
+        "bytes_done": file.done,
+        "validator": file.validator,
+        "sha256": file.sha256,
+        "sha256_state": file.sha256_state,
+    }

@@ -1,0 +1,120 @@
+"""What somebody wants queued, on which terms, and the rows that it makes. Pure: the ledger writes them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowhub_jobs.records import Artifact, DigestState, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the jobs of one `enqueue` are queued."""
+
+    priority: int = 0
+    group: str | None = None
+    not_before: int | None = None
+    force: bool = False
+    after: tuple[int, ...] = ()  # starts once these jobs have ended, however they ended
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An artifact that somebody wants. Where it is here, `installed_by` is the job that installed it, if known."""
+
+    artifact: Artifact
+    target: str
+    terms: Terms = field(default_factory=Terms)
+    installed: bool = False
+    installed_by: int | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Return whether nothing needs to be fetched for it."""
+        return self.installed and not self.terms.force
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a request: the job that answers it, and whether it was made for it."""
+
+    job: int
+    new: bool
+
+
+def without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
+    """Return the requests that need a job of their own, by artifact key; one that fetches speaks for all of its key."""
+    fresh: dict[str, Request] = {}
+    for request in requests:
+        key = request.artifact.key
+        answered = key in live or (request.settled and request.installed_by is not None)
+        if not answered and (key not in fresh or (fresh[key].settled and not request.settled)):
+            fresh[key] = request
+    return fresh
+
+
+def answer(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
+    """Return the job that answers a request. What was made counts as new once: it is taken out of `fresh`."""
+    key = request.artifact.key
+    number = known.get(key, request.installed_by)
+    assert number is not None
+    made = fresh.get(key) is request
+    if made:
+        del fresh[key]
+    return Enqueued(number, new=made and not request.settled)
+
+
+def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
+    """Return the row of a request that gets a job of its own; `now` is microseconds."""
+    artifact, terms, here = request.artifact, request.terms, request.settled
+    return {
+        "node": node,
+        "ref": artifact.ref,
+        "model": artifact.model,
+        "option": artifact.option,
+        "format": artifact.format,
+        "artifact_key": artifact.key,
+        "artifact": artifact.as_dict(),
+        "target": request.target,
+        "state": State.COMPLETED if here else State.QUEUED,
+        "priority": terms.priority,
+        "group": terms.group,
+        "forced": terms.force,
+        "bytes_total": artifact.size,
+        "bytes_done": (artifact.size or 0) if here else 0,
+        "not_before": None if here else terms.not_before,
+        "wait_reason": Reason.AT if terms.not_before and not here else None,
+        "sha256_state": _digest_state(artifact) if here else DigestState.PENDING,
+        "created_at": now,
+        "finished_at": now if here else None,
+    }
+
+
+def first_event(number: int, request: Request, now: int) -> dict[str, Any]:
+    kind, text = ("installed", "It is installed already.") if request.settled else ("queued", "Queued.")
+    return {"job_id": number, "at": now, "kind": kind, "text": text}
+
+
+def after_rows(number: int, request: Request) -> list[dict[str, Any]]:
+    """Return which jobs this one waits for: earlier ones only, so that no two can wait for each other."""
+    earlier = () if request.settled else dict.fromkeys(request.terms.after)
+    return [{"job_id": number, "after_id": other} for other in earlier]
+
+
+def file_rows(number: int, request: Request) -> list[dict[str, Any]]:
+    return [
+        {
+            "job_id": number,
+            "number": place,
+            "path": file.path,
+            "bytes": file.size,
+            "bytes_done": (file.size or 0) if request.settled else 0,
+            "sha256": file.sha256,
+        }
+        for place, file in enumerate(request.artifact.files)
+    ]
+
+
+def _digest_state(artifact: Artifact) -> DigestState:
+    pinned = all(file.sha256 or file.git_sha1 for file in artifact.files)
+    return DigestState.VERIFIED if pinned else DigestState.UNPINNED

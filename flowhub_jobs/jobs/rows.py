@@ -1,0 +1,42 @@
+"""What every pen writes into a row in the same way, and the events beside it."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.tables import attempts, events, job_after, jobs, lives
+from flowhub_jobs.errors import FlowhubError, NotFound
+from flowhub_jobs.records import DigestState
+
+earlier = jobs.alias("earlier")
+# Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
+still_to_end = (
+    sa.select(sa.literal(1))
+    .select_from(job_after.join(earlier, earlier.c.id == job_after.c.after_id))
+    .where(job_after.c.job_id == jobs.c.id, lives(earlier))
+    .correlate(jobs)
+)
+ended_all_earlier = ~still_to_end.exists()
+
+# A job that nobody runs.
+CALM: dict[str, Any] = {"stage": None, "rate_bps": None, "wish": None, "wait_reason": None, "wait_text": None}
+FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
+# What an attempt that did not complete leaves of the digest: the next one tells.
+UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}
+
+
+def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str) -> None:
+    """Write how an attempt ended. It is found among those of its job: its token has no index."""
+    its = sa.and_(attempts.c.job_id == job, attempts.c.token == token)
+    tx.execute(sa.update(attempts).where(its).values(finished_at=now, outcome=outcome))
+
+
+def note(tx: sa.Connection, job: int | None, now: int, kind: str, text: str) -> None:
+    """Write an event. The text is for a person, and holds no secret."""
+    tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text))
+
+
+def no_such_job(tx: sa.Connection, job: int) -> FlowhubError:
+    last = tx.execute(sa.select(sa.func.max(jobs.c.id))).scalar()
+    hint = f"The last job is {last}; `flowhub status --all` lists every one." if last else "No job was queued yet."
+    return NotFound(f"There is no job {job}.", hint=hint)

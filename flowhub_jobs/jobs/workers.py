@@ -1,0 +1,55 @@
+"""The workers of a node, and what each has in hand: for `worker status`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import jobs, workers
+from flowhub_jobs.records import State, moment
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as they last said."""
+
+    worker: str
+    pid: int
+    slots: int
+    running: int
+    rate_bps: int
+    started_at: datetime
+
+
+def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerSeen]:
+    """Return the workers of the node whose lock is held, the oldest first."""
+    with reading(engine) as tx:
+        rows = tx.execute(_in_hand(node)).mappings().all()
+    return [_seen(row) for row in rows if is_dead(row["worker"]) is False]
+
+
+def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int]]:
+    works = sa.and_(jobs.c.node == node, jobs.c.state == State.RUNNING, jobs.c.lease_worker == workers.c.worker)
+    return (
+        sa.select(
+            workers.c.worker,
+            workers.c.pid,
+            workers.c.slots,
+            workers.c.started_at,
+            sa.func.count(jobs.c.id).label("running"),
+            sa.func.coalesce(sa.func.sum(jobs.c.rate_bps), 0).label("rate_bps"),
+        )
+        .join_from(workers, jobs, works, isouter=True)
+        .where(workers.c.node == node)
+        .group_by(workers.c.worker, workers.c.pid, workers.c.slots, workers.c.started_at)
+        .order_by(workers.c.started_at, workers.c.worker)
+    )
+
+
+def _seen(row: sa.RowMapping) -> WorkerSeen:
+    started = moment(row["started_at"])
+    assert started is not None
+    numbers = {name: int(row[name]) for name in ("pid", "slots", "running", "rate_bps")}
+    return WorkerSeen(row["worker"], **numbers, started_at=started)

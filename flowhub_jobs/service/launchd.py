@@ -1,0 +1,113 @@
+"""The worker as an agent of launchd, macOS's service manager: `launchctl` does it."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
+from flowhub_jobs.service.acting import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.program import Program
+from flowhub_jobs.service.unit import LABEL, plist_text
+
+IO_ERROR = 5  # its answer while the same service is still on its way out
+TRIES, PAUSE_S = 40, 0.5
+_NO_SESSION = "Log in at the screen and try again; over ssh alone, run `flowhub worker` in the foreground, as in tmux."
+
+
+class Launchd:
+    kind = "launchd"
+
+    def __init__(self, log: Path, pause: Callable[[float], None] = time.sleep) -> None:
+        """`log` gets what the worker prints."""
+        self.path = Path("~/Library/LaunchAgents").expanduser() / f"{LABEL}.plist"
+        self._log, self._pause = log, pause
+        self._domain = f"gui/{os.getuid()}"
+        self._target = f"{self._domain}/{LABEL}"
+
+    def text(self, program: Program) -> str:
+        return plist_text(program, self._log)
+
+    def steps(self, text: str) -> list[list[str]]:
+        # Whatever is loaded under this name leaves first: of a text that has changed launchd would know nothing.
+        return [
+            ["launchctl", "bootout", self._target],
+            ["launchctl", "enable", self._target],
+            ["launchctl", "bootstrap", self._domain, str(self.path)],
+        ]
+
+    def check(self) -> None:
+        answer = ask(["launchctl", "print", self._domain])
+        if answer.status:
+            raise ServiceUnavailable(f"launchd serves no session of yours: {answer.words}.", hint=_NO_SESSION)
+
+    def install(self, text: str) -> None:
+        steps = self.steps(text)
+        self.check()
+        write_ours(self.path, text)
+        for step in steps:
+            if step[1] == "bootout":
+                ask(step)  # of one that is not loaded it says that
+            elif step[1] == "bootstrap":
+                self._enter(step)
+            else:
+                do(step, hint=self._at_fault)
+
+    def uninstall(self) -> bool:
+        if read_ours(self.path) is None:
+            return False
+        ask(["launchctl", "bootout", self._target])
+        self.path.unlink(missing_ok=True)
+        return True
+
+    def look(self) -> Look:
+        said = self._printed()
+        state, pid = _field(said, "state"), _field(said, "pid")
+        return Look(
+            self.kind,
+            LABEL,
+            self.path,
+            installed=is_ours(self.path),
+            state=state,
+            pid=int(pid) if pid and pid.isdecimal() else None,
+            status=None,
+            outlives_log_out=None,
+            logs=f"tail {self._log}",
+        )
+
+    def hints(self, program: Program) -> list[str]:
+        if not program.left_out:
+            return []
+        names = ", ".join(program.left_out)
+        return [
+            f"Not written into the agent, being secret: {names}. A token belongs into config.toml in flowhub's home "
+            f"(chmod 600), below [tokens]; another value into `launchctl setenv NAME VALUE`."
+        ]
+
+    @property
+    def _at_fault(self) -> str:
+        return f"`tail {self._log}` may show why; `flowhub worker uninstall` takes it away."
+
+    def _enter(self, step: list[str]) -> None:
+        """Load the service. One of the same name that is still leaving is waited for: `bootout` returns before."""
+        for _ in range(TRIES):
+            answer = ask(step)
+            if answer.status != IO_ERROR:
+                break
+            self._pause(PAUSE_S)
+        if answer.status:
+            raise ServiceFailed(f"`{' '.join(step)}` failed: {answer.words}.", hint=self._at_fault)
+
+    def _printed(self) -> str:
+        try:
+            answer: Answer = ask(["launchctl", "print", self._target])
+        except (ServiceUnavailable, ServiceFailed):
+            return ""
+        return "" if answer.status else answer.out
+
+
+def _field(said: str, name: str) -> str | None:
+    """Return a field of what `launchctl print` says: the first of its name, which is the service's own."""
+    found = re.search(rf"^\s*{name} = (.+)$", said, re.MULTILINE)
+    return found[1].strip() if found else None

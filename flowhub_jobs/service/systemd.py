@@ -1,0 +1,143 @@
+"""The worker as a user unit of systemd: `systemctl --user` does it."""
+
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
+from flowhub_jobs.service.acting import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.program import Program, check_writable
+from flowhub_jobs.service.unit import unit_text
+
+UNIT = "flowhub.service"
+CTL = ("systemctl", "--user")
+LOGS = "journalctl --user -u flowhub"
+_SHOWN = ("LoadState", "ActiveState", "SubState", "MainPID", "StatusText")
+_NO_SESSION = (
+    "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron; `flowhub worker install --print > "
+    "flowhub.service` writes the unit for elsewhere. After `su` or `sudo`, log in as that user instead."
+)
+_AT_FAULT = f"`{LOGS} -n 20` shows why; `flowhub worker uninstall` takes it away."
+
+
+class Systemd:
+    kind = "systemd"
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._config = config_folder(environ)
+        self.path = self._config / "systemd" / "user" / UNIT
+        self.secrets = self._config / "flowhub" / "env"
+
+    def text(self, program: Program) -> str:
+        check_writable("The folder of your settings", str(self._config))
+        return unit_text(program, self.secrets)
+
+    def steps(self, text: str) -> list[list[str]]:
+        known = read_ours(self.path)
+        reload = [*CTL, "daemon-reload"]
+        if known in (None, text):
+            return [reload, [*CTL, "enable", "--now", UNIT]]
+        # Enabling starts what does not run; what runs by the old text has to be stopped first.
+        return [reload, [*CTL, "enable", UNIT], [*CTL, "restart", UNIT]]
+
+    def check(self) -> None:
+        answer = self._ask("show", "--property=Version")
+        if answer.status:
+            raise ServiceUnavailable(
+                f"systemd serves no session of yours here, as in a container: {answer.words}.", hint=_NO_SESSION
+            )
+
+    def install(self, text: str) -> None:
+        steps = self.steps(text)
+        self.check()
+        write_ours(self.path, text)
+        for step in steps:
+            do(step, hint=_AT_FAULT)
+
+    def uninstall(self) -> bool:
+        if read_ours(self.path) is None:
+            return False
+        try:
+            self.check()
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(error.message, hint=f"`rm {self.path}` is all that is left to do here.") from error
+        do([*CTL, "disable", "--now", UNIT], hint=f"`systemctl --user status {UNIT}` shows how it stands.")
+        self.path.unlink(missing_ok=True)
+        do([*CTL, "daemon-reload"], hint="The file is gone; the next log-in notices.")
+        ask([*CTL, "reset-failed", UNIT])  # if it had failed, that is no longer of interest
+        return True
+
+    def look(self) -> Look:
+        try:
+            said = self._properties()
+        except (ServiceUnavailable, ServiceFailed):
+            said = {}
+        pid = said.get("MainPID", "0")
+        return Look(
+            self.kind,
+            UNIT,
+            self.path,
+            installed=is_ours(self.path),
+            state=_state(said),
+            pid=int(pid) if pid.isdecimal() and int(pid) else None,
+            status=said.get("StatusText") or None,
+            outlives_log_out=self._lingers() if said else None,
+            logs=LOGS,
+        )
+
+    def hints(self, program: Program) -> list[str]:
+        hints = []
+        if program.left_out:
+            names = ", ".join(program.left_out)
+            hints.append(
+                f"Not written into the unit, being secret: {names}. Put NAME=value, a line each, into {self.secrets} "
+                f"(chmod 600), then `systemctl --user restart flowhub`."
+            )
+        if _others_may_read(self.secrets):
+            hints.append(f"Others can read {self.secrets}: `chmod 600 {self.secrets}`.")
+        if self._lingers() is False:
+            hints.append("It stops when you log out; `loginctl enable-linger` keeps it running.")
+        return hints
+
+    def _ask(self, *words: str) -> Answer:
+        try:
+            return ask([*CTL, *words])
+        except ServiceUnavailable as error:
+            why = "There is no systemd here" if shutil.which(CTL[0]) is None else error.message.rstrip(".")
+            raise ServiceUnavailable(f"{why}.", hint=_NO_SESSION) from error
+
+    def _properties(self) -> dict[str, str]:
+        answer = self._ask("show", UNIT, f"--property={','.join(_SHOWN)}")
+        lines = [line.partition("=") for line in answer.out.splitlines()]
+        return {} if answer.status else {name: value for name, _, value in lines}
+
+    def _lingers(self) -> bool | None:
+        """Return whether this person's services outlive the log-out; None where nobody can tell."""
+        try:
+            answer = ask(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
+        except (ServiceUnavailable, ServiceFailed):
+            return None
+        return {"Linger=yes": True, "Linger=no": False}.get(answer.out.strip())
+
+
+def _state(said: Mapping[str, str]) -> str | None:
+    """Return systemd's words for a unit that it knows: "active (running)", "activating (auto-restart)", "failed"."""
+    if said.get("LoadState") in (None, "not-found"):
+        return None
+    state, more = said.get("ActiveState", "unknown"), said.get("SubState")
+    return state if more in (None, "", state) else f"{state} ({more})"
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Return where a person's settings lie: XDG_CONFIG_HOME, if it is absolute as it has to be, else ~/.config."""
+    named = environ.get("XDG_CONFIG_HOME", "")
+    return Path(named) if named.startswith("/") else Path("~/.config").expanduser()
+
+
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return False

@@ -1,0 +1,113 @@
+"""A worker's log: a line an event, for a person, for systemd's journal, or for a program. No secret in any."""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from flowhub_jobs.addresses import scrub
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.names import is_unseen
+from flowhub_jobs.records import rfc3339
+
+PLAIN, JSON = "plain", "json"
+OURS = "flowhub"  # the name of our handler
+FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they tell of each request, with its address
+_JOB = re.compile(r"\b[Jj]ob ([0-9]+)\b")
+# sd-daemon(3): what a line begins with says how grave it is.
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # noqa: A002, the setting's own word
+    """Log to `stream` from now on, in this format: plain (as fits the stream) or json. Raises UsageInvalid."""
+    if format not in (PLAIN, JSON):
+        raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
+    handler = logging.StreamHandler(stream)
+    handler.name = OURS
+    handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if one.name == OURS]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for name in FOREIGN:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _plain(stream: TextIO, environ: Mapping[str, str]) -> "Line":
+    if _is_journal(stream, environ.get("JOURNAL_STREAM", "")):
+        return JournalLine()
+    return Line("%H:%M:%S") if stream.isatty() else Line("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _is_journal(stream: TextIO, journal: str) -> bool:
+    """Return whether the stream is the journal's: the variable holds its device and inode (systemd.exec(5)).
+
+    It is inherited by what a service starts with another stream, such as a terminal: that it is set says nothing.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return journal == f"{found.st_dev}:{found.st_ino}"
+
+
+class Line(logging.Formatter):
+    """`12:34:56 Job 3 is completed`, on one line whatever is in it."""
+
+    def __init__(self, time_format: str) -> None:
+        super().__init__(datefmt=time_format)
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime(self.datefmt or "", time.localtime(record.created))
+        grave = f"{record.levelname}: " if record.levelno >= logging.WARNING else ""
+        return f"{at} {grave}{words(record)}"
+
+
+class JournalLine(Line):
+    """`<6>Job 3 is completed`: the journal knows the time."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
+        return f"<{priority}>{words(record)}"
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object: at, level, logger, message, and job where it is about one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = words(record)
+        line: dict[str, Any] = {
+            "at": rfc3339(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": message,
+        }
+        if (job := _job_of(record, message)) is not None:
+            line["job"] = job
+        return json.dumps(line)
+
+
+def _job_of(record: logging.LogRecord, message: str) -> int | None:
+    known = getattr(record, "job", None)
+    if isinstance(known, int):
+        return known
+    found = _JOB.search(message)
+    return int(found[1]) if found else None
+
+
+def words(record: logging.LogRecord) -> str:
+    """Return what a record says, its traceback too, on one line, without secrets or what steers a terminal."""
+    text = record.getMessage()
+    if record.exc_info:
+        text += "\n" + logging.Formatter().formatException(record.exc_info)
+    # Scrubbed line by line: a header's secret ends with its line, the words behind it are not a part of it.
+    lines = (scrub(line.strip()) for line in text.splitlines())
+    return "".join("?" if is_unseen(one) else one for one in " | ".join(line for line in lines if line))

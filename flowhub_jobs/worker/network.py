@@ -1,0 +1,105 @@
+"""This machine offline: found out by the first job that meets it, waited for by all, looked at by one worker.
+
+All jobs of the node wait, whatever their host: what could be reached all the same, such as a host on this machine,
+waits along. It costs no attempt. Every `look_again_s` one worker makes one connection; when that succeeds, all go on.
+What runs and still gets bytes runs on.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.addresses import at_endpoint, host_of
+from flowhub_jobs.errors import FlowhubError, NetworkDown
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.agreed import Agreed, Version
+from flowhub_jobs.jobs.controls import NETWORK
+from flowhub_jobs.jobs.needs import addresses_wanted
+from flowhub_jobs.records import Artifact
+from flowhub_jobs.transfer.offline import Place, answers, any_answers, machines_fault, place_of
+
+log = logging.getLogger("flowhub.network")
+
+TURN = "network_look"  # in `controls`: {"at": microsecond of the next look, "number": of looks so far}
+WITNESSES = 2
+WITNESS_S = 1.0  # a job that is to stop waits for them
+LOOK_MAX_US = 60_000_000  # a look-up of a name may hang; whoever took the turn and died is waited for no longer
+LATE_US = 5_000_000  # the gate stays shut a little longer than until the next look, which then keeps it shut
+
+
+class Network:
+    """One a worker."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._turn = Agreed(home.engine, home.node, home.clock, TURN)
+        self._lock = threading.Lock()
+        self._looker: threading.Thread | None = None
+
+    def is_down(self, error: FlowhubError, artifact: Artifact) -> bool:
+        """Return whether an attempt ended for want of a network; then all jobs of the node wait from now on."""
+        cause = machines_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
+        if cause is None:
+            return False
+        with self._lock:  # of jobs that fail together one finds out for all
+            return self._home.controls.get(NETWORK) is not None or self._finds_nobody(error, cause, artifact)
+
+    def _finds_nobody(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
+        """Ask a few other hosts that jobs come from: if one answers, it is that one host that cannot be reached."""
+        endpoint = self._home.settings.hf_endpoint
+        own = [at_endpoint(file.url, endpoint) for file in artifact.files]
+        wanted = [at_endpoint(url, endpoint) for url in addresses_wanted(self._home.engine, self._home.node)]
+        failed = [url for url in own if host_of(url) in error.message] or own[:1]
+        away = _places(failed)
+        others = [place for place in _places([*own, *wanted]) if place not in away][:WITNESSES]
+        if not away or any_answers(others, WITNESS_S):
+            return False
+        text = f"{away[0][0]} cannot be reached: {cause.strerror or cause}."
+        self._wait({"text": text, "places": [*away[:1], *others]}, self._turn.read(), 0)
+        log.warning("This machine is offline, and its jobs wait. %s", text)
+        return True
+
+    def _wait(self, down: dict[str, Any], seen: Version | None, number: int) -> None:
+        """Keep the gate shut until the next look."""
+        at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
+        self._turn.exchange(seen, {"at": at, "number": number})
+        self._home.controls.set(NETWORK, down, until=at + LATE_US)
+
+    def look(self) -> None:
+        """Look whether the network is back, if it is time and nobody else does. This returns at once."""
+        if self._looker is not None and self._looker.is_alive():
+            return
+        found, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
+        if found is None or not found[0].get("places"):
+            return
+        seen = self._turn.read()
+        latest = now + LOOK_MAX_US + int(self._home.settings.look_again_s * 1e6)
+        if seen is not None and now < seen.value["at"] <= latest:  # later only if the calendar was set back
+            return
+        number = seen.value["number"] + 1 if seen else 1
+        turn = self._turn.exchange(seen, {"at": now + LOOK_MAX_US, "number": number})
+        if turn is not None:
+            self._home.controls.set(NETWORK, found[0], until=now + LOOK_MAX_US)
+            self._looker = threading.Thread(target=self._ask, args=(found[0], turn), name="network", daemon=True)
+            self._looker.start()
+
+    def _ask(self, down: dict[str, Any], turn: Version) -> None:
+        """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
+        number = turn.value["number"]
+        host, port = down["places"][(number - 1) % len(down["places"])]
+        back = answers((host, port), self._home.settings.connect_timeout_s)
+        try:
+            if back:
+                self._home.controls.set(NETWORK, None)
+                log.info("The network is back: %s answers.", host)
+            else:
+                self._wait(down, turn, number)
+        except SQLAlchemyError as error:  # the gate opens by itself, and the next job finds out anew
+            log.warning("What the network does could not be written down: %s", error)
+
+
+def _places(urls: list[str]) -> list[Place]:
+    """Return where these lead, each once; not what lies on this machine."""
+    return list(dict.fromkeys(place for url in urls if (place := place_of(url)) is not None))

@@ -1,0 +1,147 @@
+"""The workers of a node share its limit: never more than it together, and one alone has it all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.models import gguf, one_file_model
+from support.shop import Shop, shop_of
+from support.turned_clock import TurnedClock
+
+from flowhub_jobs.jobs.controls import SCHEDULE
+from flowhub_jobs.jobs.lease import Claimed
+from flowhub_jobs.jobs.limits import LIMIT, Limits
+from flowhub_jobs.jobs.windows import Schedule
+from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.throttle import LOOK_EVERY_S, SETTLED_S
+
+RATE = 1_000_000
+A = gguf()
+
+
+@pytest.fixture
+def time() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+def shop(home: Path, time: TurnedClock) -> Iterator[Shop]:
+    models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(9)]
+    with shop_of(home, *models, clock=time.clock) as shop:
+        for number in range(9):
+            shop.enqueue(f"m{number}")
+        shop.home.controls.set(LIMIT, {"rate_bps": RATE})
+        yield shop
+
+
+@pytest.fixture
+def floors(shop: Shop) -> Iterator[list[Floor]]:
+    floors = [Floor(shop.home, 3) for _ in range(2)]
+    yield floors
+    for floor in floors:
+        floor.close()
+
+
+def begin(floor: Floor) -> Claimed:
+    claimed = floor.leases.claim()
+    assert claimed is not None
+    floor.throttle.look(at_once=True)
+    return claimed
+
+
+def rates(floors: list[Floor]) -> list[int | None]:
+    """Return what each worker lets through, as its heart beats once more."""
+    for floor in floors:
+        floor.throttle.look()
+    return [floor.shared.bucket.rate_bps for floor in floors]
+
+
+def test_a_worker_alone_has_it_all_from_its_first_byte_on(floors):
+    begin(floors[0])
+    assert rates(floors[:1]) == [RATE]
+
+
+def test_a_second_worker_begins_when_the_first_has_made_room(floors, time):
+    one, two = floors
+    begin(one)
+    begin(two)
+    for _ in range(20):
+        shares = rates(floors)
+        assert sum(share or 0 for share in shares) <= RATE + 1  # a byte a second is the least
+        time.turn(LOOK_EVERY_S)
+    assert rates(floors) == [RATE // 2, RATE // 2]
+
+
+def test_each_has_as_much_as_it_runs_jobs_and_what_one_leaves_the_other_takes(floors, time):
+    one, two = floors
+    first = [begin(one) for _ in range(3)]
+    begin(two)
+    for _ in range(4):
+        rates(floors)
+        time.turn(SETTLED_S)
+    assert rates(floors) == [RATE * 3 // 4, RATE // 4]
+    for claimed in first:
+        one.leases.hand_back(claimed.lease)
+    time.turn(LOOK_EVERY_S)
+    assert rates([two]) == [RATE]
+
+
+def test_a_new_limit_is_obeyed_at_the_next_look_and_none_when_it_is_over(floors, time, shop):
+    begin(floors[0])
+    shop.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.in_us(60))
+    time.turn(LOOK_EVERY_S)
+    assert rates(floors[:1]) == [7_000]
+    time.turn(60)
+    assert rates(floors[:1]) == [None]
+
+
+def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(floors, time, shop):
+    shop.home.controls.set(LIMIT, None)
+    begin(floors[0])
+    assert rates(floors[:1]) == [None]
+    opens = time.in_us(3600)
+    never = Schedule.parse("00:00-00:01", None, "5K")
+    if never.is_open(opens):
+        time.turn(600)
+    shop.home.controls.set(SCHEDULE, never.as_json())
+    time.turn(1)
+    assert rates(floors[:1]) == [5_000]
+
+
+@pytest.mark.parametrize(("own", "mine"), [("300K", 300_000), ("5M", RATE)])
+def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
+    monkeypatch.setenv("FLOWHUB_LIMIT_RATE", own)
+    with shop_of(home, one_file_model("m", "https://h.example/m.gguf", A)) as shop:
+        shop.enqueue("m")
+        shop.home.controls.set(LIMIT, {"rate_bps": RATE})
+        floor = Floor(shop.home, 1)
+        begin(floor)
+        assert rates([floor]) == [mine]
+        floor.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "rules"),
+    [
+        (Limits(), None),
+        (Limits(limit=5), "limit"),
+        (Limits(limit=5, schedule=4), "schedule"),
+        (Limits(limit=5, schedule=6, setting=3), "setting"),
+    ],
+)
+def test_of_all_limits_the_lowest_rules(limits, rules):
+    assert limits.rules == rules
+    assert limits.rate_bps == (getattr(limits, rules) if rules else None)
+
+
+def test_what_a_host_said_to_one_worker_the_other_heeds_without_asking(floors):
+    one, two = floors
+    one.shared.hosts.be_quiet("https://hub.example:443", 60)
+    one.peace.tell()
+    two.shared.hosts.be_quiet("https://other.example:443", 60)
+    two.peace.tell()
+    one.peace.heed()
+    two.peace.heed()
+    assert [sorted(floor.shared.hosts.quiet()) for floor in floors] == [
+        ["https://hub.example:443", "https://other.example:443"]
+    ] * 2

@@ -1,0 +1,263 @@
+"""The morning report as values and as a screen: what counts as what, and that ten models fit on one."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flowhub_jobs.cli import report_screen
+from flowhub_jobs.cli.verbs_report import report_begins
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.healing import ORDER, Healed
+from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.jobs.morning import Morning, morning, what_to_do
+from flowhub_jobs.records import DigestState, Event, HubFormat, Job, Reason, State
+
+NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
+EVENING = NOW - timedelta(hours=9)
+GB = 1_000_000_000
+JOB = Job(
+    id=1,
+    ref="qwen3-8b@q4_k_m",
+    model="qwen3-8b",
+    option="q4_k_m",
+    format=HubFormat.GGUF,
+    node="n-7f3a",
+    state=State.COMPLETED,
+    stage=None,
+    reason=None,
+    priority=0,
+    group=None,
+    attempt=1,
+    bytes_total=5 * GB,
+    bytes_done=5 * GB,
+    bytes_fetched=5 * GB,
+    rate_bps=None,
+    eta_s=None,
+    not_before=None,
+    sha256_state=DigestState.VERIFIED,
+    target="/llms/m.gguf",
+    files=(),
+    created_at=EVENING,
+    started_at=EVENING,
+    finished_at=EVENING + timedelta(hours=1),
+    error=None,
+)
+GATED = {
+    "code": "gated",
+    "message": "huggingface.co gives this model only to those who accepted its terms, and it says so at some length.",
+    "hint": "Accept the model's terms on its page at the Hub, then `flowhub retry` the job.",
+    "retryable": False,
+}
+
+
+def job(number: int, state: State = State.COMPLETED, **changes: object) -> Job:
+    return replace(JOB, id=number, ref=f"model-{number}@q4_k_m", state=state, **changes)  # type: ignore[arg-type]
+
+
+def attempt(number: int, begin_min: float, end_min: float) -> Attempt:
+    begin, end = (EVENING + timedelta(minutes=minutes) for minutes in (begin_min, end_min))
+    return Attempt(number, 1, "w-1", begin, end, "completed", end)
+
+
+def report(*jobs: Job, attempts: list[Attempt] | None = None, events: dict[int, list[Event]] | None = None) -> Morning:
+    by_job: dict[int, list[Attempt]] = {}
+    for one in attempts or []:
+        by_job.setdefault(one.job, []).append(one)
+    return morning(jobs, by_job, events or {}, workers=1, since=EVENING, until=NOW)
+
+
+# Since when ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hour", [0, 7, 17, 18, 23])
+def test_last_night_began_at_six_in_the_evening_of_yesterday_at_whatever_hour_one_asks(hour):
+    now = datetime(2026, 11, 23, hour, 30).astimezone()
+    assert report_begins("last-night", now) == datetime(2026, 11, 22, 18).astimezone()
+    assert report_begins(" Last-Night", now) == datetime(2026, 11, 22, 18).astimezone()
+
+
+def test_any_other_moment_is_understood_as_elsewhere():
+    now = NOW.astimezone()
+    assert report_begins("3h", now) == NOW - timedelta(hours=3)
+    assert report_begins("2026-11-22T00:00:00Z", now) == datetime(2026, 11, 22, tzinfo=UTC)
+    with pytest.raises(UsageInvalid):
+        report_begins("yesteryear", now)
+
+
+# What counts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_models_speed_is_over_all_its_attempts_and_no_moment_is_counted_twice():
+    found = report(job(1), job(2), attempts=[attempt(1, 0, 10), attempt(1, 30, 40), attempt(2, 5, 15)])
+    assert [came.seconds for came in found.came] == [1200, 600]
+    assert found.came[0].rate_bps == round(5 * GB / 1200)
+    assert found.totals.work_s == 25 * 60
+    assert found.totals.rate_bps == round(10 * GB / 1500)
+
+
+def test_what_was_here_already_has_no_speed():
+    [came] = report(job(1, bytes_fetched=0)).came
+    assert (came.seconds, came.rate_bps) == (None, None)
+
+
+def test_bytes_beyond_what_is_there_were_fetched_twice():
+    found = report(
+        job(1, bytes_fetched=6 * GB),
+        job(2, State.RUNNING, bytes_done=GB, bytes_fetched=GB + 7),
+        job(3, State.CANCELLED, bytes_done=0, bytes_fetched=GB),  # dropped as the person wished
+        job(4, bytes_fetched=0),
+    )
+    assert found.totals.twice == GB + 7
+    assert found.totals.fetched == 8 * GB + 7
+    assert found.totals.bytes == 10 * GB
+
+
+def test_what_waits_for_a_disk_needs_a_person_and_what_waits_for_else_does_not():
+    waiting = {
+        reason: job(place, State.QUEUED, reason=reason, finished_at=None)
+        for place, reason in enumerate(Reason, start=1)
+    }
+    found = report(*waiting.values())
+    assert [need.code for need in found.needs] == ["store_offline", "disk_full"]
+    assert {going.reason for going in found.going} == set(Reason) - {Reason.DISK, Reason.STORE_OFFLINE}
+
+
+def test_without_a_worker_what_is_queued_needs_one():
+    jobs = [job(1, State.QUEUED)]
+    assert (
+        morning(jobs, {}, {}, workers=0, since=EVENING, until=NOW).needs[0].hint == "Start one with `flowhub worker`."
+    )
+    assert morning([job(1, State.PAUSED)], {}, {}, workers=0, since=EVENING, until=NOW).needs == ()
+
+
+def test_a_failed_job_that_was_queued_anew_is_told_by_the_last_job_alone():
+    failed = replace(job(1, State.FAILED, error=GATED), ref="m@q4")
+    assert [need.job.id for need in report(failed, replace(failed, id=2)).needs if need.job] == [2]
+    assert report(failed, replace(job(2), ref="m@q4")).needs == ()
+    assert len(report(replace(job(2), ref="m@q4"), replace(failed, id=3)).needs) == 1
+
+
+def test_what_a_failed_job_met_has_not_healed_nor_what_one_waits_for_now():
+    fault, park = Event(NOW, "fault", "It fell."), Event(NOW, "waits", "The disk that holds it has no room.")
+    events = {number: [fault, park] for number in (1, 2, 3)}
+    found = report(job(1), job(2, State.FAILED, error=GATED), job(3, State.QUEUED), events=events)
+    assert found.healed == (Healed("retry", 2, (1, 3)), Healed("parked", 1, (1,)))
+
+
+def test_a_job_that_looked_for_room_all_night_waited_once():
+    park = Event(NOW, "waits", "The store is not there.")
+    assert report(job(1), events={1: [park] * 100}).healed == (Healed("parked", 1, (1,)),)
+
+
+def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it():
+    gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.")
+    stopped = Event(NOW, "handed_back", "The worker stopped; the job was handed back.")
+    found = report(job(1), job(2, State.QUEUED), events={1: [gone, stopped], 2: [gone]})
+    assert found.healed == (Healed("offline", 1, (1,)),)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint", "told"),
+    [
+        ("gated", GATED["hint"], "Accept the model's terms on its page at the Hub, then `flowhub retry 7`."),
+        ("digest_mismatch", "`flowhub retry` fetches it anew.", "`flowhub retry 7` fetches it anew."),
+        ("source_refused", "Look at it.", "Look at it. Then `flowhub retry 7`."),
+        ("failed", None, "`flowhub retry 7`"),
+        ("source_missing", "Look for it.", "`flowhub show m` lists its other variants."),
+        ("size_mismatch", "It is out of date.", "Update the catalog, then `flowhub enqueue m@q4`."),
+    ],
+)
+def test_each_thing_to_do_names_a_command(code, hint, told):
+    assert what_to_do(7, "m@q4", "m", {"code": code, "hint": hint}) == told
+
+
+# The screen ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+
+
+def night() -> Morning:
+    """Six came, two go on, two need somebody; and everything healed that can."""
+    long = "mistral-small-24b-instruct-2501@q4_k_m-with-a-very-long-name-of-an-option-too"
+    jobs = [job(number) for number in range(101, 106)] + [replace(job(106), ref=long)]
+    jobs += [job(107, State.RUNNING, rate_bps=22_900_000, eta_s=141, finished_at=None)]
+    later = NOW + timedelta(minutes=20)
+    jobs += [replace(job(108, State.QUEUED, reason=Reason.HOST_WAIT, not_before=later, finished_at=None), ref=long)]
+    jobs += [job(109, State.FAILED, error=GATED), replace(job(110, State.FAILED, error=GATED), ref=long)]
+    found = report(*jobs, attempts=[attempt(number, 0, 60) for number in range(101, 111)])
+    return replace(found, healed=(Healed("rescue", 1, (103,)), Healed("retry", 12, (101, 102, 103, 104, 105, 106))))
+
+
+def test_ten_models_fit_on_a_screen_of_80_by_24():
+    lines = report_screen.lines(night())
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+
+
+def test_ten_that_failed_fit_too_with_their_commands():
+    lines = report_screen.lines(report(*[job(number, State.FAILED, error=GATED) for number in range(1, 11)]))
+    assert len(lines) < 24
+    assert all(any(f"`flowhub retry {number}`" in line for line in lines) for number in range(1, 11))
+
+
+def test_the_headline_counts_and_the_sections_stand_apart_where_there_is_room():
+    first, blank, *_ = report_screen.lines(report(job(1)))
+    assert first.endswith(": 1 came.")
+    assert blank == ""
+    assert report_screen.lines(night())[0].endswith(": 6 came, 2 still to come, 2 need you.")
+
+
+def test_each_row_says_size_time_speed_and_whether_it_was_verified():
+    lines = report_screen.lines(
+        report(job(1), job(2, sha256_state=DigestState.UNPINNED, bytes_fetched=0), attempts=[attempt(1, 0, 5)])
+    )
+    [verified] = [line for line in lines if line.startswith("  1  model-1@q4_k_m")]
+    [unpinned] = [line for line in lines if line.startswith("  2  model-2@q4_k_m")]
+    at = (EVENING + timedelta(hours=1)).astimezone().strftime("%H:%M")
+    assert verified.split() == ["1", "model-1@q4_k_m", "5.0", "GB", at, "16.7", "MB/s", "verified"]
+    assert unpinned.split()[-3:] == ["was", "here", "unpinned"]
+
+
+def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
+    later = NOW + timedelta(hours=1)
+    lines = report_screen.lines(
+        report(
+            job(1, State.PAUSED), job(2, State.QUEUED, reason=Reason.BACKOFF, not_before=later), job(3, State.QUEUED)
+        )
+    )
+    told = "\n".join(lines)
+    assert "paused: `flowhub resume 1`" in told
+    assert f"is tried again until {later.astimezone():%H:%M}" not in told
+    assert f"is tried again at {later.astimezone():%H:%M}" in told
+    assert "is next" in told
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("kind", ORDER)
+def test_each_healing_is_a_sentence_that_fits_its_line(kind, count):
+    jobs = tuple(range(1001, 1001 + 5 * count - 4))
+    lines = report_screen.lines(replace(report(job(1)), healed=(Healed(kind, count, jobs),)))
+    [line] = [line for line in lines if line.startswith("  ") and line.endswith(").")]
+    assert len(line) <= 80
+    assert ("2" in line.split("(")[0]) == (count == 2)
+    assert ("(jobs 1001, 1002 and 4 more)" in line) == (count == 2)
+
+
+def test_nothing_is_said_plainly():
+    [line] = report_screen.lines(report())
+    assert line.endswith(": nothing happened.")
+
+
+def test_a_name_from_outside_steers_no_terminal():
+    found = report(replace(job(1), ref="a\x1b[31m"), replace(job(2, State.FAILED, error=GATED), ref="b\nc"))
+    assert not set("".join(report_screen.lines(found))) & {"\x1b", "\n"}
+
+
+def test_very_many_are_counted_not_listed():
+    lines = report_screen.lines(report(*[job(number) for number in range(1, 101)]))
+    assert "     … and 60 more: `flowhub status --all`" in lines

@@ -1,0 +1,135 @@
+"""A worker's log: one line an event in each form, and no secret in any."""
+
+import io
+import json
+import logging
+import os
+import pty
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.worker.logs import OURS, set_up
+
+log = logging.getLogger("flowhub.test")
+
+
+@pytest.fixture(autouse=True)
+def _root_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+def said(format: str = "plain") -> io.StringIO:  # noqa: A002
+    stream = io.StringIO()
+    set_up(format, stream, {})
+    return stream
+
+
+def test_into_a_file_a_line_has_its_date_and_its_zone():
+    stream = said()
+    log.info("Job %d is completed: %s", 3, "tiny@q4")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} Job 3 is completed: tiny@q4\n", stream.getvalue())
+
+
+def test_on_a_terminal_it_has_the_time_alone():
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as stream:
+        set_up("plain", stream, {})
+        log.info("Job 3 is completed.")
+        stream.flush()
+        assert re.fullmatch(rb"\d\d:\d\d:\d\d Job 3 is completed\.\r\n", os.read(leader, 1000))
+    os.close(leader)
+
+
+def test_into_the_journal_it_has_a_priority_and_no_time(tmp_path):
+    with (tmp_path / "journal").open("w+") as stream:
+        there = os.fstat(stream.fileno())
+        set_up("plain", stream, {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"})
+        log.info("It runs.")
+        log.warning("It fails.")
+        log.error("It is over.")
+        stream.seek(0)
+        assert stream.read() == "<6>It runs.\n<4>It fails.\n<3>It is over.\n"
+
+
+def test_a_variable_that_was_inherited_makes_no_journal_of_another_stream(tmp_path):
+    with (tmp_path / "log").open("w+") as stream:
+        set_up("plain", stream, {"JOURNAL_STREAM": "8:4711"})
+        log.info("It runs.")
+        stream.seek(0)
+        assert re.match(r"\d{4}-", stream.read())
+
+
+def test_a_warning_says_that_it_is_one():
+    stream = said()
+    log.warning("Job 3 failed.")
+    assert stream.getvalue().endswith(" WARNING: Job 3 failed.\n")
+
+
+def test_as_json_each_line_is_an_object_with_its_job_where_it_has_one():
+    stream = said("json")
+    log.info("Job %d is completed.", 3)
+    log.warning("Nothing new.")
+    log.info("Elsewhere.", extra={"job": 7})
+    first, second, third = map(json.loads, stream.getvalue().splitlines())
+    assert list(first) == ["at", "level", "logger", "message", "job"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", first.pop("at"))
+    assert first == {"level": "info", "logger": "flowhub.test", "message": "Job 3 is completed.", "job": 3}
+    assert list(second) == ["at", "level", "logger", "message"]
+    assert third["job"] == 7
+
+
+SECRETS = [
+    ("%s", "https://h.example/m.gguf?X-Signature=s3cret"),
+    ("%s", "https://me:s3cret@h.example/m.gguf"),
+    ("headers: %s", "Authorization: Bearer s3cret"),
+    ("%s", "the token hf_s3cretS3cretS3cret was refused"),
+]
+
+
+@pytest.mark.parametrize("form", ["plain", "json"])
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_no_secret_is_in_a_message_or_in_a_traceback(form, text, secret):
+    stream = said(form)
+    log.info(text, secret)
+    try:
+        raise RuntimeError(secret)
+    except RuntimeError:
+        log.exception("A fault of flowhub's own")
+    assert "s3cret" not in stream.getvalue().lower()
+    assert stream.getvalue().count("\n") == 2
+    if form == "json":
+        assert "RuntimeError" in json.loads(stream.getvalue().splitlines()[1])["message"]
+
+
+@pytest.mark.parametrize("bad", ["\n", "\r", "\x1b[31m", "\u202e", "\u2028", "\x85"])
+def test_a_name_from_outside_makes_no_line_of_its_own_and_steers_no_terminal(bad):
+    stream = said()
+    log.info("Job 3 is completed: %s", f"a{bad}b")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert not set(stream.getvalue()) & {"\x1b", "\u202e"}
+
+
+def test_what_tells_of_every_request_is_quiet():
+    stream = said()
+    logging.getLogger("httpx").info("HTTP Request: POST https://h.example/secret-path")
+    assert stream.getvalue() == ""
+
+
+def test_set_up_twice_a_line_is_written_once():
+    said()
+    stream = said()
+    log.info("Once.")
+    assert stream.getvalue().count("Once.") == 1
+    assert [one.name for one in logging.getLogger().handlers].count(OURS) == 1
+
+
+def test_another_format_is_refused():
+    with pytest.raises(UsageInvalid, match="'xml' is not a format of the log"):
+        set_up("xml", io.StringIO(), {})
