@@ -18,6 +18,8 @@ from flowhub_jobs.cli import (
 )
 from flowhub_jobs.cli.options import AsJson
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     name="flowhub",
     help="Fetches model files (GGUF, MLX, safetensors) unattended: queued, resumed, verified, listed.",
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={**HELP, "max_content_width": 100},
 )
 
 
@@ -77,7 +79,7 @@ for verb in (
 ):
     name = {"list_models": "list", "help_page": "help"}.get(verb.__name__, verb.__name__)
     # A priority may be below nothing: `-5` is no option.
-    app.command(name, context_settings={"ignore_unknown_options": True} if name == "priority" else None)(verb)
+    app.command(name, context_settings={**HELP, "ignore_unknown_options": True} if name == "priority" else None)(verb)
 app.add_typer(verbs_worker.app, name="worker")
 app.add_typer(verbs_schedule.schedule)
 

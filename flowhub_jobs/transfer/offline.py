@@ -30,7 +30,7 @@ def machines_fault(error: BaseException) -> OSError | None:
             return cause if cause.errno == socket.EAI_AGAIN or not _has_way_out() else None
         if isinstance(cause, OSError) and cause.errno in _NO_WAY:
             return cause
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or cause.__context__  # httpcore breaks the chain of causes
     return None
 
 
