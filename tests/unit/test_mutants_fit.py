@@ -1,0 +1,15 @@
+"""Every piece of code that `scripts/mutants` takes out is still there, once, and its tests are files of ours."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MUTANTS = tomllib.loads((ROOT / "scripts" / "mutants.toml").read_text())["mutant"]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant["name"] for mutant in MUTANTS])
+def test_a_mutant_fits_the_code_as_it_is(mutant):
+    assert (ROOT / mutant["file"]).read_text().count(mutant["code"]) == 1
+    assert all((ROOT / word).exists() for word in mutant["tests"].split() if word.startswith("tests/"))
