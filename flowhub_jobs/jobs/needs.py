@@ -6,7 +6,7 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
 from flowhub_jobs.records import Artifact, Stage, State
 
-LOOKED_AT = 50  # jobs whose hosts are of interest
+NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
 
 
 def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
@@ -28,9 +28,13 @@ def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, lis
 
 
 def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
-    """Return an address of each of the next jobs of the node, those that run first."""
-    waiting = (jobs.c.node == node, is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
+    """Return an address of each of the next jobs of the node, those that run first, and then of the last that came."""
+    waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
     order = (jobs.c.state.desc(), jobs.c.priority.desc(), jobs.c.id)
+    came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
+    wanted = sa.select(jobs.c.artifact).where(jobs.c.node == node)
+    to_come = wanted.where(*waits).order_by(*order).limit(NEXT)
+    lately = wanted.where(*came).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
     with reading(engine) as tx:
-        found = tx.execute(sa.select(jobs.c.artifact).where(*waiting).order_by(*order).limit(LOOKED_AT)).scalars()
-        return [Artifact.from_dict(artifact).files[0].url for artifact in found]
+        found = [artifact for query in (to_come, lately) for artifact in tx.execute(query).scalars()]
+    return [Artifact.from_dict(artifact).files[0].url for artifact in found]

@@ -50,6 +50,11 @@ class Reply:
         self._chunks = iter(()) if self._stream else response.iter_raw()
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
 
+    def narrow(self, size: int) -> None:
+        """Let no more than about `size` bytes come ahead of us."""
+        if self._stream is not None:
+            self._stream.narrow(size)
+
     def fill(self, view: memoryview) -> int:
         """Put the next bytes of the body into `view`; return how many, 0 at its end. Raises ConnectionLost, Stalled."""
         if self._stream is None:

@@ -172,6 +172,8 @@ class Crew:
     def _read(self, task: Task, reply: Reply, pace: Pace, buffer: memoryview) -> int:
         """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
         space = buffer[: self._bucket.grain(len(buffer))]
+        if (ahead := self._bucket.ahead) is not None:
+            reply.narrow(ahead)
         count = pace.timed(reply.fill, space)
         self._bucket.take(count, lambda: self.board.over)
         if task.at == 0 and not task.state.glanced and count:  # a range of the middle may overtake the first

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 GRAIN_S = 0.05
+AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.25, 64 << 10, 4 << 20  # of the rate: enough for a host that is 100 ms away
 BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
 
 
@@ -32,6 +33,12 @@ class Bucket:
     @property
     def limited(self) -> bool:
         return self._rate is not None
+
+    @property
+    def ahead(self) -> int | None:
+        """How many bytes may wait in the system for us while there is a limit; None while there is none."""
+        rate = self._rate
+        return None if rate is None else max(AHEAD_MIN, min(AHEAD_MAX, int(rate * AHEAD_S)))
 
     def grain(self, count: int) -> int:
         """Return how much to read at a time, at most `count`: a small rate flows in small steps."""

@@ -35,7 +35,7 @@ class Stream(httpcore.NetworkStream):
         self._wire, self.place = wire, place
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy leads it on to somebody else
-        self._spoken = self._in_head = self._keepable = False
+        self._spoken = self._in_head = self._keepable = self._narrow = False
         self._tail = self._ahead = b""  # the last bytes of a head so far; what came behind it
         self.left = -1  # bytes of the body that are still to come; -1: it is httpcore that reads
         self._take(sock)
@@ -111,7 +111,7 @@ class Stream(httpcore.NetworkStream):
 
     def close(self) -> None:
         whole = self.left == 0 and not self._ahead
-        if whole and self._keepable and not self.tunnel:
+        if whole and self._keepable and not self.tunnel and not self._narrow:
             self._wire.keep(self)
         else:
             self.discard()
@@ -132,6 +132,15 @@ class Stream(httpcore.NetworkStream):
     def unframed(self) -> None:
         """From now on httpcore reads a body whose length nobody told: it knows how that ends."""
         self._in_head = False
+
+    def narrow(self, size: int) -> None:
+        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system.
+
+        The system will not widen it again by itself, so the connection serves this answer alone.
+        """
+        if not self._narrow:
+            self._narrow = True
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def fill(self, view: memoryview, timeout: float) -> int:
         """Read into `view` what comes within a moment; return how much. 0: the body, or the connection, has ended.

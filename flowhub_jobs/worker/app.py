@@ -5,11 +5,14 @@ import os
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.records import State
+from flowhub_jobs.service.notify import Notifier, Pulse, status_line
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer
 from flowhub_jobs.worker.floor import Floor
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.maintenance import Maintenance
+from flowhub_jobs.worker.notices import Notices
 from flowhub_jobs.worker.pipeline import run_job
 
 log = logging.getLogger("flowhub.worker")
@@ -27,27 +30,38 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
     bells = Bells(home.settings.queue_path, lambda: answer(floor))
     consumer = Consumer(bells.huey, slots, floor.stop)
 
+    notices, notifier = Notices(home, floor.worker), Notifier()
+
     def may_go_home() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
-        return late or (drain and not floor.runs() and not home.reports.still_to_do())
+        return late or (drain and not floor.runs() and not home.reports.still_to_do() and notices.settled())
 
     heartbeat = Heartbeat(floor)
-    maintenance = Maintenance(floor, bells, may_go_home, consumer.stop_flag.set)
+    pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
+    maintenance = Maintenance(floor, bells, notices, pulse, may_go_home, consumer.stop_flag.set)
     try:
         floor.leases.register(os.getpid(), slots)
         maintenance.look_after()  # rescues first, then works
         heartbeat.start()
         maintenance.start()
+        notifier.ready()
         log.info("Worker %s runs; jobs at a time: %d.", floor.worker, slots)
         consumer.run()
+        notifier.stopping()
         consumer.stop()
     finally:
+        notices.close()
         heartbeat.stop()
         floor.close()
         bells.close()
     left = len(home.reports.in_state(LIVE))
     log.info("Stopped: %s.", f"{left} jobs are left in the queue" if left else "the queue is empty")
     return EXIT_SOME_FAILED if drain and home.reports.ended_badly(since=started) else 0
+
+
+def _standing(home: Home) -> str:
+    """Return in a line what goes on, for the service manager."""
+    return status_line(home.reports.all(state=State.RUNNING), len(home.reports.in_state((State.QUEUED,))))
 
 
 def answer(floor: Floor) -> None:

@@ -1,6 +1,6 @@
-"""Every second: obey the gates, mend the queue, take back what has no living owner, ring for what is due.
+"""Every second: obey the gates, mend the queue, tell the news, take back what has no owner, ring for what is due.
 
-And know when to go home.
+And say that the worker lives, and know when to go home.
 """
 
 import logging
@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.jobs.pruning import prune
 from flowhub_jobs.jobs.waits import keep_waits
+from flowhub_jobs.service.notify import Pulse
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.floor import SHUT, Floor
+from flowhub_jobs.worker.notices import Notices
 from flowhub_jobs.worker.parking import Parking
 
 log = logging.getLogger("flowhub.maintenance")
@@ -24,10 +27,17 @@ class Maintenance(threading.Thread):
     """A thread of ours, not a Huey task: with all workers busy such a task waits its turn."""
 
     def __init__(
-        self, floor: Floor, bells: Bells, may_go_home: Callable[[], bool], go_home: Callable[[], None]
+        self,
+        floor: Floor,
+        bells: Bells,
+        notices: Notices,
+        pulse: Pulse,
+        may_go_home: Callable[[], bool],
+        go_home: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self._floor, self._bells, self._parking = floor, bells, Parking(floor.home)
+        self._notices, self._pulse = notices, pulse
         self._may_go_home, self._go_home = may_go_home, go_home
 
     def run(self) -> None:
@@ -36,6 +46,7 @@ class Maintenance(threading.Thread):
                 self.look_after()
                 if self._may_go_home():
                     self._go_home()
+                self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", error)
 
@@ -47,6 +58,8 @@ class Maintenance(threading.Thread):
         if gates.network_down_until_us is not None:
             floor.network.look()
         self._bells.mend()
+        self._notices.look()
+        prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
         if jump := keep_waits(home.engine, home.node, home.clock):
             log.info("The clock was set by %+.0f s; what waits, waits as long as it was meant.", jump / 1e6)
         for job in home.take_back_orphans():

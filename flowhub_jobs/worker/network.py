@@ -7,6 +7,7 @@ What runs and still gets bytes runs on.
 
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,16 +51,19 @@ class Network:
         """Ask a few other hosts that jobs come from: if one answers, it is that one host that cannot be reached."""
         endpoint = self._home.settings.hf_endpoint
         own = [at_endpoint(file.url, endpoint) for file in artifact.files]
-        wanted = [at_endpoint(url, endpoint) for url in addresses_wanted(self._home.engine, self._home.node)]
-        failed = [url for url in own if host_of(url) in error.message] or own[:1]
-        away = _places(failed)
-        others = [place for place in _places([*own, *wanted]) if place not in away][:WITNESSES]
-        if not away or any_answers(others, WITNESS_S):
+        failed = _places([url for url in own if host_of(url) in error.message] or own[:1])
+        if not failed or any_answers(self._others(failed[0], _places(own)), WITNESS_S):
             return False
-        text = f"{away[0][0]} cannot be reached: {cause.strerror or cause}."
-        self._wait({"text": text, "places": [*away[:1], *others]}, self._turn.read(), 0)
+        text = f"{failed[0][0]} cannot be reached: {cause.strerror or cause}."
+        self._wait({"text": text, "place": failed[0]}, self._turn.read(), 0)
         log.warning("This machine is offline, and its jobs wait. %s", text)
         return True
+
+    def _others(self, failed: Place, more: Sequence[Place] = ()) -> list[Place]:
+        """Return other places that jobs want to reach, or have reached lately."""
+        wanted = addresses_wanted(self._home.engine, self._home.node)
+        known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in wanted])
+        return [place for place in dict.fromkeys([*more, *known]) if place != failed][:WITNESSES]
 
     def _wait(self, down: dict[str, Any], seen: Version | None, number: int) -> None:
         """Keep the gate shut until the next look."""
@@ -72,7 +76,7 @@ class Network:
         if self._looker is not None and self._looker.is_alive():
             return
         found, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
-        if found is None or not found[0].get("places"):
+        if found is None or not found[0].get("place"):
             return
         seen = self._turn.read()
         latest = now + LOOK_MAX_US + int(self._home.settings.look_again_s * 1e6)
@@ -87,13 +91,13 @@ class Network:
 
     def _ask(self, down: dict[str, Any], turn: Version) -> None:
         """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
-        number = turn.value["number"]
-        host, port = down["places"][(number - 1) % len(down["places"])]
-        back = answers((host, port), self._home.settings.connect_timeout_s)
+        number, (host, port) = turn.value["number"], down["place"]
         try:
-            if back:
+            places = [(host, port), *self._others((host, port))]
+            place = places[(number - 1) % len(places)]
+            if answers(place, self._home.settings.connect_timeout_s):
                 self._home.controls.set(NETWORK, None)
-                log.info("The network is back: %s answers.", host)
+                log.info("The network is back: %s answers.", place[0])
             else:
                 self._wait(down, turn, number)
         except SQLAlchemyError as error:  # the gate opens by itself, and the next job finds out anew

@@ -7,9 +7,9 @@ from flowhub_jobs.jobs.limits import limits, running
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.worker.door import Door
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 # A larger share is taken when the others must have seen by their own looks that theirs is smaller.
-SETTLED_S = 3 * LOOK_EVERY_S
+SETTLED_S = 1.5
 
 
 class Throttle:
@@ -24,7 +24,7 @@ class Throttle:
         self._rate = home.settings.limit_rate
 
     def look(self, *, at_once: bool = False) -> None:
-        """Bring the rate up to date, at most twice a second. `at_once`: a job of this worker's has just begun."""
+        """Bring the rate up to date, at most four times a second. `at_once`: a job of this worker's has just begun."""
         now = self._home.clock.awake()
         with self._lock:
             if at_once or now - self._looked_at >= LOOK_EVERY_S:

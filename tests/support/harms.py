@@ -13,6 +13,7 @@
     linkless               the same, and without hard links, as exFAT
     names=FILE             every name leads to this machine; while FILE is there, those in it cannot be looked up; none
                            can if it is empty. Each look-up is a line in FILE.log
+    unplug=SEED:N[:NAME]   the power fails at the N-th call, or `os.NAME`, that changes the store (chaos_disk.py)
     brisk                  maintenance twenty times a second, so that what ends, ends soon
 
 CALL is MODULE:NAME, in the rooms under test. WHEN is `before`, `after`, or `amid`, once it has removed its first file.
@@ -168,6 +169,12 @@ def _names(file: str) -> None:
     socket.getaddrinfo = getaddrinfo
 
 
+def _unplug(*words: str) -> None:
+    from support.chaos_disk import fail_power
+
+    fail_power(*words)
+
+
 def _brisk() -> None:
     from flowhub_jobs.worker import maintenance
 
@@ -185,5 +192,6 @@ HARMS: dict[str, Harm] = {
     "names": _names,
     "plain": _plain,
     "linkless": _linkless,
+    "unplug": _unplug,
     "brisk": _brisk,
 }
