@@ -15,6 +15,7 @@ from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.records import Fit, Job, State
 from flowhub_jobs.words import format_bytes
 
+FEW = 5  # jobs of one order of which all is said
 SHOWN = 40  # lines of a long order that are printed
 
 
@@ -103,7 +104,7 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         say.result_json(jobs_page(by_number[number] for number in numbers))
         return
     for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
-        line = _answer(desk, by_number[number], order, brief)
+        line = _answer(desk, by_number[number], order, brief, few=len(shown) <= FEW)
         say.result(say.fold(line if brief or number in ordered.made else line + _known(by_number[number]), after="  "))
     if len(numbers) > SHOWN:
         say.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
@@ -118,13 +119,18 @@ def _known(job: Job) -> str:
     return "; it is installed already, --force fetches it again" if not job.live else "; as it was queued before"
 
 
-def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
-    """Return the line that says which job answers a reference, and whether it fits this machine."""
+def _answer(desk: Desk, job: Job, order: Order, brief: bool, *, few: bool) -> str:
+    """Return the line that says which job answers a reference, and whether it fits this machine.
+
+    Of many jobs only what may be a surprise is said: that one does not fit well.
+    """
     size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
     line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
     if brief or job.state is not State.QUEUED:
         return line
     verdict = desk.verdict(order.artifact)
+    if not few and verdict.fit in (Fit.FITS, Fit.UNKNOWN):
+        return line
     fit = "fit unknown" if verdict.fit is Fit.UNKNOWN else str(verdict.fit)
     return f"{line}; {fit}: {verdict.why}"
 

@@ -37,27 +37,13 @@ class Leases:
 
         `gates` is what `Controls.gates` says: while one of them is shut, nothing may start.
         """
-        now, token = self._clock.now_us(), secrets.token_hex(8)
-        if gates.holds(now):
+        token = secrets.token_hex(8)
+        if gates.holds(self._clock.now_us()):
             return None
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
-        best = sa.select(jobs.c.id).where(*self._may_start(now)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-        take = (
-            sa.update(jobs)
-            .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)
-            .values(
-                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
-                attempt=jobs.c.attempt + 1,
-                started_at=sa.func.coalesce(jobs.c.started_at, now),
-                lease_token=token,
-                lease_worker=self._worker,
-                lease_boot=boot_id(),
-                lease_until=until,
-            )
-            .returning(jobs)
-        )
         with writing(self._engine) as tx:
-            row = tx.execute(take).mappings().first()
+            now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
+            row = tx.execute(self._take(now, token, until)).mappings().first()
             if row is None:
                 return None
             tx.execute(
@@ -74,6 +60,23 @@ class Leases:
             row["bytes_fetched"],
             row["faults"],
             row["intent"],
+        )
+
+    def _take(self, now: int, token: str, until: float) -> "sa.sql.dml.ReturningUpdate[Any]":
+        best = sa.select(jobs.c.id).where(*self._may_start(now)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+        return (
+            sa.update(jobs)
+            .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)
+            .values(
+                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
+                attempt=jobs.c.attempt + 1,
+                started_at=sa.func.coalesce(jobs.c.started_at, now),
+                lease_token=token,
+                lease_worker=self._worker,
+                lease_boot=boot_id(),
+                lease_until=until,
+            )
+            .returning(jobs)
         )
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:

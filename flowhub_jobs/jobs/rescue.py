@@ -31,8 +31,8 @@ def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], 
 
 
 def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: float) -> dict[int, str | None]:
-    now = clock.now_us()
     with writing(engine) as tx:
+        now = clock.now_us()  # under the write lock: the rows tell in which order it was
         # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
         held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.lease_until == until)
         row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()

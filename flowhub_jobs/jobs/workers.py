@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs, workers
 from flowhub_jobs.records import State, moment
 
@@ -28,6 +28,19 @@ def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) 
     with reading(engine) as tx:
         rows = tx.execute(_in_hand(node)).mappings().all()
     return [_seen(row) for row in rows if is_dead(row["worker"]) is False]
+
+
+def forget_the_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[str]:
+    """Drop the rows of the node's workers that are gone and own no job any more; return their names."""
+    with reading(engine) as tx:
+        names = tx.execute(sa.select(workers.c.worker).where(workers.c.node == node)).scalars().all()
+    dead = [worker for worker in names if is_dead(worker) is not False]  # None: it took its lock with it, not its row
+    if not dead:
+        return []
+    owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
+    with writing(engine) as tx:
+        gone = sa.and_(workers.c.worker.in_(dead), workers.c.worker.not_in(owners))
+        return list(tx.execute(sa.delete(workers).where(gone).returning(workers.c.worker)).scalars())
 
 
 def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int]]:

@@ -114,7 +114,7 @@ def fetch(
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
     board = Board(artifact, folder, terms.hub_endpoint)
     try:
-        log = reopen(board, past.tag, past.fetched)
+        log = reopen(board, past.tag, past.fetched, control.check_owner)
         board.faults = past.faults
         try:
             return _Transfer(board, log, terms, shared, control, past, watch).run()

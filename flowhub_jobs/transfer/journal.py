@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,14 +103,16 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
 class Journal:
     """The open journal of a running transfer. Not thread-safe: its committer is one thread."""
 
-    def __init__(self, folder: Path, record: Record) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, record: Record, may_write: Callable[[], None] = lambda: None) -> None:
+        """`may_write` raises where the partial is another's by now."""
+        self._folder, self._may_write = folder, may_write
         self._fd = -1
         self._bytes = self._long = 0
         self.rewrite(record)
 
     def rewrite(self, record: Record) -> None:
         """Write the whole record into a new file and put it in the old one's place, in one step."""
+        self._may_write()
         new = self._folder / f"{NAME}.new"
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
@@ -119,6 +121,7 @@ class Journal:
             self._bytes = _write(fd, _snapshot(record))
             self._long = self._bytes + COMPACT_BYTES
             sync_data(fd)
+            self._may_write()  # a late one must not put an old word in the place of its successor's
             new.replace(self._folder / NAME)
             sync_path(self._folder)
         except BaseException:

@@ -1,6 +1,7 @@
 """Goes on with what an earlier run left: the journal's word, held against what lies there."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import StorageFailed, StoreOffline
@@ -13,10 +14,11 @@ from flowhub_jobs.transfer.partial import FILES, PartFile, disk_errors, generati
 from flowhub_jobs.transfer.plan import Ranges, piece_size
 
 
-def reopen(board: Board, tag: str, fetched: int) -> Journal:
+def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None) -> Journal:
     """Fill the board with what is kept, and return the journal, written anew: from now on it is ours alone.
 
-    `fetched` is what the job has counted itself; the journal knows better, if it speaks of the same job.
+    `fetched` is what the job has counted itself; the journal knows better, if it speaks of the same job. `may_write`
+    raises where the partial is another's by now: who was suspended in here must take nothing from its successor.
     """
     with disk_errors(board.folder):
         old = load(board.folder)
@@ -25,17 +27,18 @@ def reopen(board: Board, tag: str, fetched: int) -> Journal:
     for number, file in enumerate(board.artifact.files):
         board.add(_reopen_file(board.folder, number, file, old))
     with disk_errors(board.folder):
-        log = Journal(board.folder, _record_of(board, tag))
-        _sweep(board)
+        log = Journal(board.folder, _record_of(board, tag), may_write)
+        _sweep(board, may_write)
     return log
 
 
-def _sweep(board: Board) -> None:
+def _sweep(board: Board, may_write: Callable[[], None]) -> None:
     """Remove what no record speaks of: parts that were begun anew since, which would fill the disk unseen."""
     spoken_of = {board.folder / state.record.part for state in board.files}
     for folder in board.folder.glob(f"{FILES}*"):
         for path in folder.rglob("*"):
             if path not in spoken_of and (path.is_symlink() or not path.is_dir()):
+                may_write()
                 path.unlink()
 
 

@@ -1,8 +1,11 @@
 """The shop floor: what the threads of one worker process share, and the jobs that it runs."""
 
+import logging
 import secrets
 import threading
 from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
@@ -16,6 +19,8 @@ from flowhub_jobs.worker.door import Door
 from flowhub_jobs.worker.network import Network
 from flowhub_jobs.worker.peace import Peace
 from flowhub_jobs.worker.throttle import Throttle
+
+log = logging.getLogger("flowhub.worker")
 
 STOP = "stop"  # the word of a graceful stop; what is no word of these is the person's wish
 SHUT = "shut"  # the schedule's window has closed
@@ -85,5 +90,9 @@ class Floor:
             run.control.stop(word)
 
     def close(self) -> None:
-        self.leases.unregister()
-        self._alive.release()
+        try:
+            self.leases.unregister()
+        except SQLAlchemyError as error:  # a full disk: whoever takes back orphans next drops the row
+            log.warning("This worker's row could not be dropped: %s", error)
+        finally:
+            self._alive.release()

@@ -1,0 +1,226 @@
+"""One campaign: rounds of harm, then calm, until every job has ended."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from chaos_parts.environment import environment
+from chaos_parts.ground import Ground, ground
+from chaos_parts.hands import Hands
+from chaos_parts.line import Line
+from chaos_parts.wares import Ware, all_kinds
+from support.nursery import Nursery
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.errors import Busy, WrongState
+from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.records import Job, State
+
+RATE_BPS = 16_000_000
+LEASE_S = 2.0
+SUSPENDED_S = (LEASE_S + 0.3, LEASE_S + 1.0)
+PAUSE_S = (0.1, 1.8)  # between two blows
+WORKERS = 2
+BUSY = 5  # jobs at least
+CALM_AT_MOST_S = 120.0
+RETRIES_MAX = 3
+TICK_S = 0.05
+
+# Times that a person waits for are short here; a fault that passes never counts as the last.
+SHORT = {
+    "FLOWHUB_BACKOFF_BASE_S": "0.1",
+    "FLOWHUB_BACKOFF_CAP_S": "1",
+    "FLOWHUB_FAULTS_MAX": "100000",
+    "FLOWHUB_LOOK_AGAIN_S": "0.5",
+    "FLOWHUB_STALL_TIMEOUT_S": "5",
+    "FLOWHUB_CONNECTIONS_PER_HOST": "4",
+}
+
+Blows = dict[str, tuple[int, Callable[["Campaign"], str | None]]]  # by name: how often, and what; None: it could not be
+Undo = Callable[[], None]  # may be called twice, and from any thread
+
+
+class Wrong(Exception):
+    """What must not be. `args` are the complaints."""
+
+
+class Interrupted(Exception):
+    """Somebody wants it to end."""
+
+
+class Campaign:
+    def __init__(self, shop: Shop, line: Line, ground: Ground, nursery: Nursery, seed: int) -> None:
+        self.shop, self.line, self.ground, self.seed = shop, line, ground, seed
+        self.hands = Hands(shop, nursery, ground, lease_s=LEASE_S, suspended_s=SUSPENDED_S[1])
+        self.wares: list[Ware] = []
+        self.done: Counter[str] = Counter()  # blows, by name
+        self.refused: dict[int, str] = {}  # jobs that are to stay cancelled, by which verb
+        self.chance = random.Random(seed)
+        self.stop_asked = threading.Event()
+        self.said_no_at = 0.0  # seconds since 1970
+        self.began = time.monotonic()
+        self._undos: list[tuple[threading.Timer, Undo]] = []
+
+    def open(self) -> None:
+        """Have something to do, and hands for it."""
+        self.wares = all_kinds()
+        self.shop.offer(*(ware.offer(self.line) for ware in self.wares))
+        for ware in self.wares:
+            self.enqueue(ware)
+        self.keep_busy()
+
+    # A round --------------------------------------------------------------------------------------------------------
+
+    def strike(self, number: int, blows: Blows) -> str:
+        """Do the harm of a round; return what it was. The same seed and number choose the same, where that can be."""
+        turns = random.Random(f"{self.seed}/{number}")
+        self.chance = random.Random(turns.random())
+        self.keep_busy()
+        self.breathe(turns.uniform(*PAUSE_S))
+        while True:
+            [name] = turns.choices(list(blows), [weight for weight, _ in blows.values()])
+            said = blows[name][1](self)
+            if said is not None:
+                self.done[name] += 1
+                return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {said}"
+
+    def keep_busy(self) -> None:
+        """Put a new worker in the place of each that is gone, and a new job where few are left."""
+        self.hands.learn_names()
+        if self.ground.full:
+            return
+        while len([hand for hand in self.hands.living if hand.told is None]) < WORKERS:
+            self.hands.hire()
+        live = self.live_jobs()
+        busy = {job.model for job in live}
+        idle = [ware for ware in self.wares if ware.model not in busy]
+        for ware in self.chance.sample(idle, max(0, min(len(idle), BUSY - len(live)))):
+            self.enqueue(ware)
+
+    def enqueue(self, ware: Ware) -> int:
+        # With --force, so that a job always means one whole fetch.
+        return self.shop.enqueue(ware.model, force=True)
+
+    def breathe(self, seconds: float) -> None:
+        """Let it work for so long. Raises Wrong if a worker is not as it should be, Interrupted."""
+        end = time.monotonic() + seconds
+        while True:
+            if wrong := list(self.hands.gone_wrong()):
+                raise Wrong(*wrong)
+            if self.stop_asked.wait(max(0.0, min(TICK_S, end - time.monotonic()))):
+                raise Interrupted
+            if time.monotonic() >= end:
+                return
+
+    def later(self, seconds: float, undo: Undo) -> None:
+        """Make good again by itself: a suspended worker may hold the database, and this thread wait for that."""
+        timer = threading.Timer(seconds, undo)
+        timer.daemon = True
+        timer.start()
+        self._undos.append((timer, undo))
+
+    def make_good(self) -> None:
+        for timer, undo in self._undos:
+            timer.cancel()
+            timer.join()
+            undo()
+        self._undos.clear()
+
+    # Jobs -----------------------------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        return self.shop.home.reports.all()
+
+    def live_jobs(self, *states: State) -> list[Job]:
+        return [job for job in self.jobs() if job.state in (states or LIVE)]
+
+    def ask(self, verb: str, job: int) -> bool:
+        """Ask for a job what a person may; return whether it could be asked."""
+        shop = self.shop
+        acts: dict[str, Callable[[int], object]] = {
+            "cancel": shop.desk.cancel,
+            "purge": lambda number: shop.desk.cancel(number, purge=True),
+            "pause": shop.home.ledger.pause,
+            "resume": lambda number: shop.desk.again(number, "resume"),
+            "retry": lambda number: shop.desk.again(number, "retry"),
+        }
+        shop.home.take_back_orphans()  # as the commands do
+        try:
+            acts[verb](job)
+        except (WrongState, Busy):  # it has ended meanwhile, or another job is at work on the same files
+            return False
+        return True
+
+    # Calm -----------------------------------------------------------------------------------------------------------
+
+    def say_no(self) -> None:
+        """Cancel two jobs for good, one of them with all that was kept."""
+        live = self.live_jobs()
+        self.said_no_at = time.time()
+        for verb, job in zip(("cancel", "purge"), self.chance.sample(live, min(2, len(live))), strict=False):
+            if self.ask(verb, job.id):
+                self.refused[job.id] = verb
+
+    def calm(self) -> None:
+        """End all harm and wait until every job has ended, the refused ones as was asked. Raises Wrong."""
+        self.make_good()
+        self.line.be_good()
+        self.ground.free()
+        retries: Counter[int] = Counter()
+        end = time.monotonic() + CALM_AT_MOST_S
+        while left := self._revived(retries):
+            if time.monotonic() > end:
+                raise Wrong(*(f"job {job.id} ({job.ref}) is still {job.state}: {job}" for job in left))
+            self.keep_hands()
+            self.breathe(4 * TICK_S)
+        self.hands.learn_names()
+        self.hands.stop_all()
+        if wrong := list(self.hands.gone_wrong()):
+            raise Wrong(*wrong)
+
+    def keep_hands(self) -> None:
+        while len(self.hands.awake) < WORKERS:
+            self.hands.hire()
+        self.hands.learn_names()
+
+    def _revived(self, retries: Counter[int]) -> list[Job]:
+        """Have every job go on that waits for a person; return those that are to end yet."""
+        left = []
+        for job in self.jobs():
+            if job.state is State.COMPLETED or (job.id in self.refused and job.state is State.CANCELLED):
+                continue
+            left.append(job)
+            if job.state in (State.FAILED, State.CANCELLED):
+                retries[job.id] += self.ask("retry", job.id)
+                if retries[job.id] > RETRIES_MAX:
+                    raise Wrong(f"job {job.id} ({job.ref}) fails again and again: {job.error}")
+            elif job.state is State.PAUSED:
+                self.ask("resume", job.id)
+        return left
+
+    def close(self) -> None:
+        self.stop_asked.set()
+        self.make_good()
+
+
+@contextmanager
+def campaign(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Campaign]:
+    """Set all up in `folder`; at the end all that was started is stopped."""
+    with ExitStack() as stack:
+        floor = stack.enter_context(ground(folder, keep=keep))
+        line = stack.enter_context(Line(RATE_BPS))
+        home = floor.place / "home"
+        stack.enter_context(environment(**SHORT, FLOWHUB_HOME=str(home), HF_ENDPOINT=line.address))
+        home.mkdir()
+        (home / "worker.log").symlink_to(folder / "worker.log")  # what is said on a full disk is worth reading
+        nursery = Nursery()
+        stack.callback(nursery.close)
+        shop = stack.enter_context(shop_of(home))
+        under_way = Campaign(shop, line, floor, nursery, seed)
+        stack.callback(under_way.close)
+        under_way.open()
+        yield under_way

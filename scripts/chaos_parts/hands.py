@@ -1,0 +1,123 @@
+"""The workers: hired, watched, and known to the origin and to the rows by name."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos_parts.ground import Ground
+from support.nursery import Forked, Nursery
+from support.shop import Shop
+
+STOPS_WITHIN_S = 5.0  # the contract's, of a worker that is told to stop
+
+
+@dataclass
+class Hand:
+    """One worker process. `token` is what the origin knows it by, `name` what the rows do, once it has one there."""
+
+    token: str
+    process: Forked
+    name: str | None = None
+    struck: list[float] = field(default_factory=list)  # killed or suspended, on time.monotonic(), as all times here
+    let_go: list[float] = field(default_factory=list)
+    told: float | None = None  # to stop
+    suspended: bool = False
+    judged: bool = False  # that it has ended, and how
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        self.struck.append(time.monotonic())
+        self.process.kill()
+        self.process.wait()
+
+    def suspend(self) -> None:
+        self.struck.append(time.monotonic())
+        self.suspended = True
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on, from any thread; a dead one is let be."""
+        if not self.suspended:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGCONT)
+        self.suspended = False
+        self.let_go.append(time.monotonic())
+
+    def tell_to_stop(self) -> None:
+        self.told = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+
+
+class Hands:
+    """All workers of a home, from first to last."""
+
+    def __init__(self, shop: Shop, nursery: Nursery, ground: Ground, *, lease_s: float, suspended_s: float) -> None:
+        self._shop, self._nursery = shop, nursery
+        self._harm = f"lease={lease_s} {ground.harm}"
+        # Another that is suspended in mid-write holds the database for as long.
+        self._stops_within_s = STOPS_WITHIN_S + suspended_s
+        self.all: list[Hand] = []
+
+    def hire(self) -> Hand:
+        token = f"worker-{len(self.all) + 1}"
+        # Two jobs at a time, so that a blow to one worker meets more than one job.
+        process = self._nursery.worker(self._shop, "--jobs", "2", harm=self._harm, HF_TOKEN=token)
+        hand = Hand(token, process)
+        self.all.append(hand)
+        return hand
+
+    @property
+    def living(self) -> list[Hand]:
+        return [hand for hand in self.all if hand.lives]
+
+    @property
+    def awake(self) -> list[Hand]:
+        return [hand for hand in self.living if not hand.suspended and hand.told is None]
+
+    def learn_names(self) -> None:
+        """Ask the rows what the workers call themselves; one that stops well takes its name with it."""
+        names = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers ORDER BY started_at"))
+        for hand in self.all:
+            if hand.name is None:
+                hand.name = names.get(hand.process.pid)
+
+    def gone_wrong(self) -> Iterator[str]:
+        """Yield which workers ended otherwise than they were told to, or do not end; of each, once."""
+        for hand in self.all:
+            status = None if hand.judged else hand.process.poll()
+            if status is None:
+                if hand.told is not None and time.monotonic() > hand.told + self._stops_within_s and not hand.judged:
+                    hand.judged = True
+                    yield f"{hand.token} was told to stop and does not within {self._stops_within_s} s"
+                continue
+            hand.judged = True
+            if hand.told is not None and status != 0:
+                yield f"{hand.token} was told to stop and ended with {status}"
+            if hand.told is None and not (status == -signal.SIGKILL and hand.struck):
+                yield f"{hand.token} ended by itself, with {status}"
+
+    def stop_all(self) -> None:
+        """Have them all stop well; how that went, `gone_wrong` tells."""
+        for hand in self.living:
+            hand.wake()
+            hand.tell_to_stop()
+        for hand in self.living:
+            with contextlib.suppress(TimeoutError):
+                hand.process.wait(2 * self._stops_within_s)
+
+
+def rows(home: Path, query: str) -> list[Any]:
+    """Return what the database says, read from outside."""
+    with closing(sqlite3.connect(f"file:{home / 'flowhub.db'}?mode=ro", uri=True, timeout=30)) as database:
+        return database.execute(query).fetchall()

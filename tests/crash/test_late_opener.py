@@ -1,0 +1,47 @@
+"""A worker that is suspended while it opens a partial, and wakes when another one is at work in it."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from support.engine import kept_in
+from support.faults import Hold
+from support.models import gguf, one_file_model, write_catalog
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import shop_of
+from support.turned_clock import ClockFile
+from support.wares import Wares
+
+from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.jobs.leases import LEASE_S
+
+
+@pytest.mark.parametrize(
+    "at", ["transfer.reopen:load:after", "transfer.reopen:_sweep:before", "transfer.journal:Journal.rewrite:before"]
+)
+def test_a_late_opener_takes_nothing_from_its_successor(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, at: str
+) -> None:
+    wares, clock, hold = Wares(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
+    with shop_of(home, clock=clock.clock) as shop:
+        job = wares.shelve(shop)
+        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk clock={clock.path} halt=flowhub_jobs.{at}")
+        shop.until(late.is_stopped, "its halt")
+        clock.sleep_for(LEASE_S + 1)
+        origin.break_with(hold.once(), path=wares.path("m.gguf"))
+        nursery.worker(shop, "--jobs", "1", harm=f"brisk lock=0.2 clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1")
+        partial = shop.partial("m")
+        shop.until(lambda: partial.exists() and kept_in(partial) == 100_000, "a third of it")
+        write_catalog(shop.catalog, other)
+        shop.desk = Desk(shop.home)
+        late.send_signal(signal.SIGCONT)
+        shop.until_ended(shop.enqueue("other"))
+        kept = kept_in(partial)
+        hold.event.set()
+        shop.until_ended(job)
+        assert kept == 100_000, "the late one has taken nothing away"
+        assert wares.there(shop) == dict(wares.contents)
+        assert [event.kind for event in shop.events(job)] == ["queued", "claimed", "rescued", "claimed", "completed"]
+        assert wares.sent() == wares.total

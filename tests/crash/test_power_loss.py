@@ -1,0 +1,101 @@
+"""The power fails at any moment: what was not synced is lost, torn or kept; the next worker finishes all the same."""
+
+import random
+import signal
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import Shop, shop_of
+from support.wares import KINDS, Wares
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.records import State
+from flowhub_jobs.transfer import journal
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
+
+CUTS = 6
+# Where: at any call that changes the store, of which a whole job makes about sixty, or in mid-word of the journal.
+MOMENTS = [*(f"{number}" for number in range(3, 60)), *(f"{number}:write" for number in range(2, 30))]
+SIZE = 2_000_000
+RATE_BPS = 8_000_000
+BRISK = "brisk commits=0.02"  # so that there is much that the journal says, and much that it does not say yet
+LOG_FRAME = 24 + 4096
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_power_cuts_nothing_is_claimed_that_is_gone_and_the_next_worker_finishes(
+    home: Path, origin: Origin, nursery: Nursery, kind: str, seed: int
+) -> None:
+    wares, chance = Wares(origin, kind, size=SIZE), random.Random(f"{kind}/{seed}")
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        old = wares.there(shop) if wares.newer else {}
+    origin.limit(total_bps=RATE_BPS)
+    for _ in range(CUTS):
+        databases = cut_power(home, nursery, f"{BRISK} unplug={seed}:{chance.choice(MOMENTS)}")
+        plug_in_again(home, databases, chance)
+        with shop_of(home) as shop:
+            assert wrong_claims(wares, shop) == []
+            assert name_is_right(wares, shop, old)
+            assert is_sound(home)
+            if shop.job(job).state is State.COMPLETED:
+                break
+    with shop_of(home) as shop:
+        assert nursery.drain(shop) == 0
+        wares.check(shop, job)
+
+
+def cut_power(home: Path, nursery: Nursery, harm: str) -> dict[str, bytes]:
+    """Let a worker work until its power fails, at the latest when it is done; return the databases as it left them."""
+    with shop_of(home) as shop:
+        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL, shop.log()
+        # Now, as the last of ours to close them would tidy them up.
+        names = ("flowhub.db", "flowhub.db-wal")
+        return {name: (home / name).read_bytes() for name in names if (home / name).exists()}
+
+
+def plug_in_again(home: Path, databases: dict[str, bytes], chance: random.Random) -> None:
+    """Put the databases back as a power cut leaves them: with half a write behind the last that was committed."""
+    for path in home.glob("flowhub.db*"):
+        path.unlink()
+    for name, data in databases.items():
+        torn = chance.randbytes(chance.randrange(LOG_FRAME)) if name.endswith("-wal") and data else b""
+        (home / name).write_bytes(data + torn)
+
+
+def wrong_claims(wares: Wares, shop: Shop) -> list[str]:
+    """Return which bytes the journal says are there, and are not as they came."""
+    if (shop.store / wares.name).exists() and wares.there(shop) == dict(wares.contents):
+        return []  # the parts have their names by now
+    [partial] = list((shop.store / ".partial").glob(f"{wares.name}.*")) or [shop.store / "none"]
+    wrong = []
+    for path, file in journal.load(partial).files.items():
+        places = (partial / file.part, partial / "files" / path)  # the second: it was being put among the others
+        data = next((place.read_bytes() for place in places if place.exists()), b"")
+        expected = wares.contents[path]
+        wrong += [f"{file.part}: {span}" for span in file.kept if data[slice(*span)] != expected[slice(*span)]]
+    return wrong
+
+
+def name_is_right(wares: Wares, shop: Shop, old: dict[str, bytes]) -> bool:
+    """Return whether what bears the model's name is the whole of a version, or nothing does."""
+    return not (shop.store / wares.name).exists() or wares.there(shop) in (old, dict(wares.contents))
+
+
+def is_sound(home: Path) -> bool:
+    with closing(sqlite3.connect(home / "flowhub.db")) as database:
+        return database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_committed_row_survives_a_power_cut(home: Path) -> None:
+    """SQLite promises it in WAL mode with synchronous=FULL alone (sqlite.org, PRAGMA synchronous)."""
+    with shop_of(home) as shop, reading(shop.home.engine) as tx:
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
