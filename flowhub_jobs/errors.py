@@ -45,7 +45,7 @@ class DatabaseNewer(FlowhubError):
 
 class DatabaseUnusable(FlowhubError):
     code = "database_unusable"
-    default_hint = "Move the file away and start again: models that are in the store stay there."
+    default_hint = "Look whether its disk is full or another program holds it; then try again. Nothing is lost."
 
 
 class HomeUnusable(FlowhubError):

@@ -19,7 +19,7 @@ from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
-from flowhub_jobs.system import Clock, lock_is_free
+from flowhub_jobs.system import Clock, lock_is_free, sync_path
 
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -119,12 +119,14 @@ def _node_of(home: Path) -> str:
         if not path.exists():
             mine = home / f"node.{secrets.token_hex(4)}"
             mine.write_text(f"n-{secrets.token_hex(4)}\n", encoding="ascii")
+            sync_path(mine)  # an empty name after a power cut would end every command
             try:
                 os.link(mine, path)
             except FileExistsError:
                 pass
             finally:
                 mine.unlink()
+            sync_path(home)
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise HomeUnusable(f"The node's name in {path} cannot be read: {error}.") from error

@@ -117,7 +117,8 @@ def translated(url: str) -> Iterator[None]:
         raise DatabaseUnusable(f"The database {where} does not answer: {error.orig}.") from error
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
-        raise DatabaseUnusable(f"{where} is not a database of flowhub's: {cause}.") from error
+        hint = "Move the file away and start again: models that are in the store stay there."
+        raise DatabaseUnusable(f"{where} is not a database of flowhub's: {cause}.", hint=hint) from error
 
 
 def _revision(engine: sa.Engine) -> str | None:

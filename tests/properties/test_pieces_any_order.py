@@ -53,7 +53,7 @@ class Fetching(RuleBasedStateMachine):
 
     @initialize(data=st.data(), folder=st.booleans(), connections=st.integers(1, 8))
     def begin(self, data: st.DataObject, folder: bool, connections: int) -> None:
-        paths = ("m.bin", "sub/n.json") if folder else ("m.gguf",)
+        paths = ("m.bin", "sub/n.json") if folder else ("m.bin",)
         self.connections = connections
         self.sources = {path: data.draw(sources(path)) for path in paths}
         files = tuple(source.file() for source in self.sources.values())
