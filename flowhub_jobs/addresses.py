@@ -1,4 +1,4 @@
-"""Which addresses may be asked, and what of them may be shown (CONTRACT, Addresses). Pure: no name is resolved.
+"""Which addresses may be asked, and what of them may be shown. Pure: no name is resolved.
 
 An address is cut as RFC 3986, appendix B, cuts it, which is how httpx does it too: a checker that cuts
 otherwise than the client that connects checks another host.

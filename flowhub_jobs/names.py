@@ -1,4 +1,4 @@
-"""Which names from outside may become names on the disk (CONTRACT, Names). Pure.
+"""Which names from outside may become names on the disk. Pure.
 
 The same rules hold on every platform, so that a store can be moved, shared, or mounted from another system.
 """

@@ -1,4 +1,4 @@
-"""Frozen values that travel between rooms, and the words they are made of (DESIGN.md, section 4)."""
+"""Frozen values that travel between rooms, and the words they are made of."""
 
 import hashlib
 import json
@@ -116,7 +116,7 @@ class Artifact:
         return self.ref if self.model else self.key
 
     def second_name(self) -> str:
-        """Return the name of the second artifact that wants the same name (CONTRACT, Store)."""
+        """Return the name of the second artifact that wants the same name."""
         whole = f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"
         # A name holds 200 bytes: what is too long keeps its end, which says what it is.
         return (

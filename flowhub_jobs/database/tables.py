@@ -1,4 +1,4 @@
-"""Every table (DESIGN.md, section 5).
+"""Every table.
 
 Times are whole microseconds since 1970, UTC: one type for SQLite and PostgreSQL, and comparable in SQL.
 A lease's end is on the machine's awake clock instead, which nobody can set.

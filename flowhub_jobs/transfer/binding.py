@@ -1,7 +1,7 @@
 """Holds an answer against what is known of a file, before a byte of it is written. The board's lock is held throughout.
 
 Two versions never mix in one file: what is kept goes on only with an answer of the same identity, the strongest that
-both have (DESIGN, section 6): the digest, else the Hub's commit and path, else a strong ETag.
+both have: the digest, else the Hub's commit and path, else a strong ETag.
 """
 
 from flowhub_jobs.addresses import host_of
@@ -80,7 +80,7 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
 
 
 def _total(answer: Answer, hub: HubWord | None) -> int | None:
-    """Return the size by the source's own answer; the Hub's word where that does not tell (CONTRACT, The catalog)."""
+    """Return the size by the source's own answer; the Hub's word where that does not tell."""
     return answer.total if answer.total is not None or hub is None else hub.size
 
 

@@ -1,8 +1,6 @@
 """Asks an origin for a range: redirects by hand, tokens kept home, httpx's errors and bad statuses made ours."""
 
-import contextlib
 import functools
-import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,83 +10,18 @@ from urllib.parse import urljoin
 
 import httpx
 
-from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, scrub
-from flowhub_jobs.errors import (
-    ConnectionLost,
-    FlowhubError,
-    HeadersTimeout,
-    NetworkDown,
-    RedirectRefused,
-    SourceRefused,
-    Stalled,
-    TlsUntrusted,
-)
-from flowhub_jobs.transfer.headers import HubWord, body_length, hub_word, stays_open, tells_end
+from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused, TlsUntrusted
+from flowhub_jobs.transfer.headers import HubWord, hub_word, tells_end
 from flowhub_jobs.transfer.plan import Range
 from flowhub_jobs.transfer.refusal import refusal
-from flowhub_jobs.transfer.stream import Stream
+from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
+from flowhub_jobs.transfer.translated import translated
 from flowhub_jobs.transfer.wire import Wire
 
 REDIRECTS_MAX = 10
-_OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 AGENT = "flowhub"
-SMALL_BODY = 64 * 1024  # of a redirect: read and dropped, so that the connection can be kept
-DROP_S = 1.0
-
-
-class Reply:
-    """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
-
-    `hub` is what the Hub said on the way.
-    """
-
-    def __init__(self, response: httpx.Response, url: str, hub: HubWord | None, stall_s: float) -> None:
-        self.response, self.url, self.hub = response, url, hub
-        self._stall_s, self._rest = stall_s, memoryview(b"")
-        self._stream = _our_stream(response)
-        self._chunks = iter(()) if self._stream else response.iter_raw()
-        response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
-
-    def narrow(self, size: int) -> None:
-        """Let no more than about `size` bytes come ahead of us."""
-        if self._stream is not None:
-            self._stream.narrow(size)
-
-    def fill(self, view: memoryview) -> int:
-        """Put the next bytes of the body into `view`; return how many, 0 at its end. Raises ConnectionLost, Stalled."""
-        if self._stream is None:
-            return self._fill_from_chunks(view)
-        try:
-            count = self._stream.fill(view, self._stall_s)
-        except TimeoutError as error:
-            raise _stalled(host_of(self.url), self._stall_s) from error
-        except OSError as error:
-            raise _dropped(host_of(self.url), error) from error
-        if not count and self._stream.left:
-            raise ConnectionLost(f"{host_of(self.url)} dropped the connection, {self._stream.left} bytes too early.")
-        return count
-
-    def _fill_from_chunks(self, view: memoryview) -> int:
-        """The same, of a body whose length nobody told: httpcore alone knows how it ends."""
-        with translated(self.url, in_body=True, within=self._stall_s):
-            self._rest = self._rest or memoryview(next(self._chunks, b""))
-        count = min(len(view), len(self._rest))
-        view[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
-
-
-def _our_stream(response: httpx.Response) -> Stream | None:
-    """Return the stream of the answer, set to its body, where its length is told (RFC 9112, section 6.3)."""
-    stream = response.extensions.get("network_stream")
-    if not isinstance(stream, Stream):
-        return None
-    length = body_length(response.headers)
-    if length is None:
-        stream.unframed()
-        return None
-    stream.body(length, keepable=stays_open(response.http_version, response.headers))
-    return stream
 
 
 class Web:
@@ -148,7 +81,7 @@ class Web:
             hub = hub or hub_word(response.headers)
             if not response.has_redirect_location:
                 return response, url, hub
-            _drop_body(response)
+            drop_body(response)
             target = _target(url, response.headers["location"])
             if hub is not None:
                 heard(hub)
@@ -203,17 +136,6 @@ class _StaleConnection(Exception):
     """A connection that was kept had been closed by its server: that is no fault of the source's."""
 
 
-def _drop_body(response: httpx.Response) -> None:
-    """Read the few bytes that come with a redirect, so that its connection serves again, and close the answer."""
-    stream, length = _our_stream(response), body_length(response.headers)
-    if stream is not None and length is not None and 0 < length <= SMALL_BODY:
-        space = memoryview(bytearray(length))
-        with contextlib.suppress(OSError):
-            while space and (count := stream.fill(space, DROP_S)):
-                space = space[count:]
-    response.close()
-
-
 def _target(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
@@ -228,46 +150,3 @@ def _trust() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except (OSError, ssl.SSLError) as error:
         raise TlsUntrusted(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}.") from error
-
-
-@contextmanager
-def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
-    """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come; `within`: the clock, in s."""
-    host = host_of(url)
-    try:
-        yield
-    except httpx.ReadTimeout as error:
-        if in_body:
-            raise _stalled(host, within) from error
-        raise HeadersTimeout(f"{host} accepted the request but did not answer within {within:.3g} s.") from error
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        raise _unreached(host, error) from error
-    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
-        raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
-    except httpx.TransportError as error:
-        raise _dropped(host, error) from error
-
-
-def _stalled(host: str, seconds: float) -> Stalled:
-    return Stalled(f"{host} sent no byte for {seconds:.3g} s.")
-
-
-def _dropped(host: str, error: Exception) -> ConnectionLost:
-    return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).")
-
-
-def _plain(error: Exception) -> str:
-    """Return what the system says, without its own numbers and places."""
-    return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
-
-
-def _unreached(host: str, error: Exception) -> FlowhubError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return TlsUntrusted(f"{host} shows a certificate that is not trusted: {cause.verify_message}.")
-        if isinstance(cause, ssl.SSLError):
-            return ConnectionLost(f"{host} does not speak TLS as it should: {cause.reason or cause}.")
-        cause = cause.__cause__ or cause.__context__
-    why = _plain(error) or "no answer"
-    return NetworkDown(f"{host} cannot be reached: {why}.")

@@ -11,7 +11,7 @@ from flowhub_jobs.errors import ConnectionLost, FlowhubError, WrongRange
 from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.connection import Reply, Web
+from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
 from flowhub_jobs.transfer.faults import Faults, Idle
 from flowhub_jobs.transfer.files import WHOLE, Task
@@ -20,6 +20,7 @@ from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.pace import Pace
 from flowhub_jobs.transfer.partial import PartFile
+from flowhub_jobs.transfer.reply import Reply
 from flowhub_jobs.transfer.terms import Control, Terms
 
 LEAVE_S = 2.0

@@ -1,4 +1,4 @@
-"""`from flowhub_jobs import …`: the catalog, a download without queue or database, the store (CONTRACT, Python)."""
+"""`from flowhub_jobs import …`: the catalog, a download without queue or database, the store."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
 from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, Wait, decide, retry_delay
 
-CONTRACT = Patience()
-HOUR_S = CONTRACT.server_wait_max_s
+PROMISED = Patience()
+HOUR_S = PROMISED.server_wait_max_s
 JITTERS = st.floats(0, 1, exclude_max=True)
 FAULTS = st.integers(1, 100_000)
 PATIENCES = st.builds(
@@ -75,15 +75,15 @@ def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, fa
 
 @given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
 def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, CONTRACT)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, PROMISED)
     assert isinstance(decision, Wait)
     assert decision.asked
-    assert wait_s <= decision.seconds <= max(wait_s, CONTRACT.cap_s)
+    assert wait_s <= decision.seconds <= max(wait_s, PROMISED.cap_s)
 
 
 @given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
 def test_a_wait_of_more_than_an_hour_is_an_end_that_says_so(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, CONTRACT)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
 

@@ -7,7 +7,7 @@ import pytest
 
 from flowhub_jobs.errors import ERRORS, FlowhubError, SourceError, _leaves
 
-# CONTRACT, Commands: the exit codes.
+# The exit codes that programs depend on.
 STATUSES = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 124, 130, 143}
 EACH = pytest.mark.parametrize("kind", ERRORS.values(), ids=list(ERRORS))
 

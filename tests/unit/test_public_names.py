@@ -1,4 +1,4 @@
-"""The names that `from flowhub_jobs import …` promises (CONTRACT, Python): added to, never taken away."""
+"""The names that `from flowhub_jobs import …` promises: added to, never taken away."""
 
 import subprocess
 import sys

@@ -18,15 +18,15 @@ from flowhub_jobs.jobs.states import (
 )
 from flowhub_jobs.records import Reason, State
 
-# CONTRACT, Jobs: written out here once more, so that a slip in the code's own table shows.
-CONTRACT = """
+# Written out here once more, so that a slip in the code's own table shows.
+PROMISED = """
 queued running | running completed | running failed | queued paused | running paused | paused queued
 queued cancelled | running cancelled | paused cancelled | failed queued | cancelled queued | running queued
 """
 
 
 def test_the_moves_are_those_of_the_contract_and_no_others():
-    promised = {tuple(map(State, move.split())) for move in CONTRACT.replace("\n", " | ").split("|") if move.strip()}
+    promised = {tuple(map(State, move.split())) for move in PROMISED.replace("\n", " | ").split("|") if move.strip()}
     assert set(MOVES) == promised
     assert {(old, new) for old in State for new in State if may_move(old, new)} == promised
 
