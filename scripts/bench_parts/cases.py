@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bench_parts import cases_fetch, cases_worker
 from bench_parts.case_last_byte import last_byte
+from bench_parts.case_scale import scale
 from bench_parts.course import Course
 from bench_parts.figures import Result
 
@@ -18,4 +19,5 @@ CASES: dict[str, Callable[[Course], Result]] = {
     "resume-kill": cases_worker.resume_kill,
     "memory": cases_worker.memory,
     "limit-rate": cases_worker.limit_rate,
+    "scale": scale,
 }

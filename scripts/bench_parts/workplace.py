@@ -35,9 +35,12 @@ class Workplace:
         self.store = self.home / "llms"
         os.sync()
 
+    def command(self, *arguments: str) -> list[str]:
+        return [*self._flowhub, *arguments]
+
     def ask(self, *arguments: str) -> Any:
         """Return what a verb prints with --json. Raises BenchFailed with what it said."""
-        command = [*self._flowhub, *arguments, "--json"]
+        command = self.command(*arguments, "--json")
         answer = subprocess.run(command, env=self.environ, check=False, capture_output=True, text=True)
         if answer.returncode:
             raise BenchFailed(f"`flowhub {' '.join(arguments)}` said: {answer.stderr.strip()}")
@@ -50,14 +53,18 @@ class Workplace:
 
     def drained(self, *arguments: str) -> Run:
         """Run a worker until nothing is left to do, and measure it."""
-        return measured([*self._flowhub, "worker", "--drain", *arguments], self.home, self.environ)
+        return measured(self.command("worker", "--drain", *arguments), self.home, self.environ)
 
     @contextlib.contextmanager
     def worker(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         with (self.home / "worker.log").open("ab") as log:
-            command = [*self._flowhub, "worker", *arguments]
             process = subprocess.Popen(
-                command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command("worker", *arguments),
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         with stopped_after(process):
             yield process

@@ -1,0 +1,57 @@
+"""What `status`, `enqueue` and a claim cost with ten finished jobs in the table, and with a hundred thousand."""
+
+import shutil
+import sqlite3
+import statistics
+from contextlib import closing
+
+from bench_parts.course import Course
+from bench_parts.figures import Claim, Result
+from bench_parts.processes import measured
+from bench_parts.workplace import Workplace, model_of
+
+FEW, MANY = 10, 100_000
+ROUNDS = 5
+MORE = 1.2  # times what it costs with few: the noise of a command that takes half a second
+
+
+def scale(course: Course) -> Result:
+    """The same three commands over a table of ten and of a hundred thousand finished jobs."""
+    few, many = _costs(course, FEW), _costs(course, MANY)
+    lines = tuple(
+        f"{verb}: {few[verb]:.2f} s of CPU with {FEW} finished jobs, {many[verb]:.2f} s with {MANY:,}" for verb in few
+    )
+    worst = max(many[verb] / few[verb] for verb in few)
+    reached = f"{worst:.2f} x at worst ({', '.join(few)})"
+    claim = Claim(f"{MANY:,} finished jobs", f"at most {MORE:g} x the cost with {FEW}", reached, worst <= MORE)
+    return Result(lines=lines, claims=(claim,))
+
+
+def _costs(course: Course, finished: int) -> dict[str, float]:
+    """Return the median seconds of CPU of each command, its start included."""
+    files = [course.shelf.one(f"scale{number}.bin", 1 << 20, seed=number) for number in range(ROUNDS + 1)]
+    place = Workplace(course, course.nginx.plain, files)
+    place.ask("enqueue", model_of(files[0]))
+    place.drained()
+    _multiply(place, finished)
+    costs: dict[str, list[float]] = {"status": [], "enqueue": [], "worker --drain": []}
+    for file in files[1:]:
+        costs["status"].append(_cost(place, "status"))
+        costs["enqueue"].append(_cost(place, "enqueue", model_of(file)))
+        costs["worker --drain"].append(_cost(place, "worker", "--drain"))
+    shutil.rmtree(place.home)
+    return {verb: statistics.median(found) for verb, found in costs.items()}
+
+
+def _cost(place: Workplace, *arguments: str) -> float:
+    return measured(place.command(*arguments), place.home, place.environ).cpu_s
+
+
+def _multiply(place: Workplace, finished: int) -> None:
+    """Write so many copies of the one finished job."""
+    with closing(sqlite3.connect(place.home / "flowhub.db")) as database, database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(jobs)") if row[1] != "id"]
+        names = ", ".join(f'"{name}"' for name in columns)
+        values = names.replace('"finished_at"', '"finished_at" - n')
+        copies = f"WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < {finished - 1})"
+        database.execute(f"INSERT INTO jobs ({names}) {copies} SELECT {values} FROM jobs, copies WHERE id = 1")
