@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 GRAIN_S = 0.05
-AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.25, 64 << 10, 4 << 20  # of the rate: enough for a host that is 100 ms away
+AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a host far away gets more connections
 BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
 
 

@@ -111,7 +111,7 @@ class Stream(httpcore.NetworkStream):
 
     def close(self) -> None:
         whole = self.left == 0 and not self._ahead
-        if whole and self._keepable and not self.tunnel and not self._narrow:
+        if whole and self._keepable and not self.tunnel:
             self._wire.keep(self)
         else:
             self.discard()
@@ -134,10 +134,7 @@ class Stream(httpcore.NetworkStream):
         self._in_head = False
 
     def narrow(self, size: int) -> None:
-        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system.
-
-        The system will not widen it again by itself, so the connection serves this answer alone.
-        """
+        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system."""
         if not self._narrow:
             self._narrow = True
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
