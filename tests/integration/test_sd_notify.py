@@ -1,7 +1,9 @@
 """What a worker tells systemd of itself, over a real socket; and that nobody who does not listen can harm it."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 
@@ -28,6 +30,14 @@ class Listener:
             except BlockingIOError:
                 return messages
 
+    def hear(self) -> str:
+        """Return the next message, waiting for it."""
+        self._socket.settimeout(30)
+        try:
+            return self._socket.recv(65536).decode()
+        finally:
+            self._socket.setblocking(False)
+
     def environ(self, **more: str) -> dict[str, str]:
         return {"NOTIFY_SOCKET": self.address, **more}
 
@@ -41,6 +51,23 @@ def listener():
         ears = Listener(f"{short}/notify")
         yield ears
         ears.close()
+
+
+def test_a_real_worker_says_that_it_is_ready_that_it_lives_how_it_stands_and_that_it_stops(listener, tmp_path):
+    said = listener.environ(WATCHDOG_USEC="4000000", FLOWHUB_HOME=str(tmp_path / "home"))
+    command = [sys.executable, "-m", "flowhub_jobs.cli.main", "worker"]
+    with subprocess.Popen(command, env={**os.environ, **said}, stderr=subprocess.DEVNULL) as worker:
+        try:
+            assert listener.hear() == "READY=1"
+            assert listener.hear() == "WATCHDOG=1"
+            assert listener.hear() == "STATUS=Idle; the queue is empty"
+            worker.send_signal(signal.SIGTERM)
+            while not (word := listener.hear()).startswith("STOPPING=1"):
+                assert word == "WATCHDOG=1"
+        except BaseException:
+            worker.kill()
+            raise
+    assert worker.returncode == 0
 
 
 def test_each_word_is_one_datagram(listener):
