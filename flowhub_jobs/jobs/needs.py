@@ -9,6 +9,15 @@ from flowhub_jobs.records import Artifact, Stage, State
 NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
 
 
+_NEED = jobs.c.bytes_total - jobs.c.bytes_done  # bytes that a job has yet to put on the disk
+_IN_ORDER = (jobs.c.priority.desc(), jobs.c.id)
+
+
+def needs_in_order(engine: sa.Engine, node: str) -> tuple[int, dict[int, int]]:
+    """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
+    return _needs(engine, node, jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED)
+
+
 def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
     """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
 
@@ -17,20 +26,31 @@ def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, lis
     """
     me = sa.select(jobs.c.priority).where(jobs.c.id == job).scalar_subquery()
     first = sa.or_(jobs.c.priority > me, sa.and_(jobs.c.priority == me, jobs.c.id < job))
-    need = jobs.c.bytes_total - jobs.c.bytes_done
     at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
-    others = (jobs.c.node == node, is_live, jobs.c.id != job, need > 0)
+    ahead = sa.and_(jobs.c.state == State.QUEUED, first)
+    running, queued = _needs(engine, node, at_work, ahead, jobs.c.id != job)
+    return running, list(queued.values())
+
+
+def _needs(
+    engine: sa.Engine,
+    node: str,
+    at_work: sa.ColumnElement[bool],
+    queued: sa.ColumnElement[bool],
+    *others: sa.ColumnElement[bool],
+) -> tuple[int, dict[int, int]]:
+    """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
+    live = (jobs.c.node == node, is_live, _NEED > 0, *others)
     with reading(engine) as tx:
-        runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*others, at_work)).scalar_one()
-        order = (jobs.c.priority.desc(), jobs.c.id)
-        queued = sa.select(need).where(*others, jobs.c.state == State.QUEUED, first).order_by(*order)
-        return int(runs), [int(one) for one in tx.execute(queued).scalars()]
+        runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_NEED), 0)).where(*live, at_work)).scalar_one()
+        rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*_IN_ORDER))
+        return int(runs), {row[0]: int(row[1]) for row in rows}
 
 
 def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
     """Return an address of each of the next jobs of the node, those that run first, and then of the last that came."""
     waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
-    order = (jobs.c.state.desc(), jobs.c.priority.desc(), jobs.c.id)
+    order = (jobs.c.state.desc(), *_IN_ORDER)
     came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
     wanted = sa.select(jobs.c.artifact).where(jobs.c.node == node)
     to_come = wanted.where(*waits).order_by(*order).limit(NEXT)

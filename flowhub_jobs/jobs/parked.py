@@ -12,33 +12,21 @@ from flowhub_jobs.records import Reason, State
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A queued job that waits for the disk. `need` is bytes, None where its size is not known."""
+    """A queued job that waits for the disk, until that microsecond."""
 
     job: int
     reason: Reason
     until: int
-    need: int | None
     target: str
 
 
 def parked(engine: sa.Engine, node: str, before: int) -> list[Parked]:
     """Return those whose wait ends before that microsecond."""
-    columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.bytes_total - jobs.c.bytes_done, jobs.c.target)
+    columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
     mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before < before)
     with reading(engine) as tx:
         return [Parked(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
-
-
-def needs_in_order(engine: sa.Engine, node: str) -> tuple[int, dict[int, int]]:
-    """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
-    need = jobs.c.bytes_total - jobs.c.bytes_done
-    others = (jobs.c.node == node, is_live, need > 0)
-    with reading(engine) as tx:
-        runs = sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*others, jobs.c.state == State.RUNNING)
-        queued = sa.select(jobs.c.id, need).where(*others, jobs.c.state == State.QUEUED)
-        order = (jobs.c.priority.desc(), jobs.c.id)
-        return int(tx.execute(runs).scalar_one()), {row[0]: row[1] for row in tx.execute(queued.order_by(*order))}
 
 
 def wait_on(engine: sa.Engine, texts: Mapping[Parked, str], until: int) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.parked import Parked, needs_in_order, parked, wait_on
+from flowhub_jobs.jobs.needs import needs_in_order
+from flowhub_jobs.jobs.parked import Parked, parked, wait_on
 from flowhub_jobs.records import Reason
 from flowhub_jobs.store.space import Room, check_room, room_at
 
