@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-GRACE_S = 10  # a worker hands back within five
+from own_processes import stopped_after
 
 
 class CommandFailed(Exception):
@@ -71,21 +71,6 @@ class Flowhub:
 
 def say_command(*arguments: str) -> None:
     print(f"\n$ flowhub {' '.join(arguments)}", flush=True)
-
-
-@contextlib.contextmanager
-def stopped_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stop the process after the block, if it still runs: first with a word, then without."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
 
 
 @dataclass

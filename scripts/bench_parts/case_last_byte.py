@@ -9,8 +9,9 @@ from statistics import median
 
 from bench_parts.course import Course
 from bench_parts.figures import GIB, MIB, Claim, Result, size_in_words
-from bench_parts.processes import BenchFailed, stopped_after
+from bench_parts.processes import BenchFailed
 from bench_parts.rivals import PARTS, Errand, option_of
+from own_processes import stopped_after
 
 POLL_S = 0.001
 AIM_S = 0.2

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench_parts.files import Served
-from bench_parts.processes import BenchFailed, stopped_after
+from bench_parts.processes import BenchFailed
 from origin_answer import Answer, Request, content_answer, text_answer
 from origin_content import File
 from origin_core import OriginServer
+from own_processes import stopped_after
 
 SLOW_LINE = Path(__file__).with_name("slow_line.py")
 

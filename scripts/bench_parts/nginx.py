@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_parts.processes import BenchFailed, stopped_after
+from bench_parts.processes import BenchFailed
+from own_processes import stopped_after
 
 READY_S = 10
 # Measured: a worker for each core serves a client of one connection no slower than one worker does, and a client of

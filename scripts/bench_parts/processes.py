@@ -13,7 +13,6 @@ from pathlib import Path
 from bench_parts.figures import Run
 
 AT_MOST_S = 1800  # a program that hangs must not hang the bench for ever
-GRACE_S = 10
 KIB = 1024
 
 
@@ -65,18 +64,3 @@ def killed_after(process: "subprocess.Popen[bytes]", seconds: float) -> Iterator
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def stopped_after(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
-    """Stop the process after the block, if it still runs: first with a word, then without."""
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()

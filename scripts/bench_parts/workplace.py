@@ -14,8 +14,9 @@ from typing import Any
 from bench_parts.course import Course
 from bench_parts.figures import Run
 from bench_parts.files import Served
-from bench_parts.processes import BenchFailed, measured, stopped_after
+from bench_parts.processes import BenchFailed, measured
 from bench_parts.rivals import option_of
+from own_processes import stopped_after
 
 POLL_S = 0.001
 AT_MOST_S = 900
