@@ -16,6 +16,7 @@ from flowhub_jobs.errors import HomeUnusable, SettingInvalid
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.records import JobKind
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
@@ -77,6 +78,8 @@ class Home:
         """Drop what was kept of a job that has ended, unless another job goes on with it."""
         from flowhub_jobs.store.install import clean_up
 
+        if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
+            return  # it keeps nothing in the store
         artifact = self.ledger.artifact(job)
         if artifact.key not in self.ledger.live_jobs():
             clean_up(self.store.partial_of(artifact, self.node))

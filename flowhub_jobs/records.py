@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -59,9 +59,19 @@ class DigestState(StrEnum):
     MISMATCH = "mismatch"
 
 
+class JobKind(StrEnum):
+    """What a job does. All but `fetch` work on files that are on this machine already, or on a disk that it mounts."""
+
+    FETCH = "fetch"
+    VERIFY = "verify"
+    EXPORT = "export"
+    IMPORT = "import"
+
+
 class Fit(StrEnum):
     FITS = "fits"
     TIGHT = "tight"
+    SLOW = "slow"  # part of it lies in memory that is not the graphics processor's
     TOO_BIG = "too big"
     WRONG_PLATFORM = "wrong platform"
     UNKNOWN = "unknown"
@@ -84,10 +94,36 @@ class ArtifactFile:
 
 
 @dataclass(frozen=True, slots=True)
+class HubSource:
+    """Where on the Hub an artifact was taken from: what was asked, and the commit that answered.
+
+    `revision` is the branch or tag that was asked for; `quant`, `path`, `include` and `exclude` say which of the
+    repository's files were wanted: a later commit is asked in the same words.
+    """
+
+    repo: str
+    commit: str
+    revision: str = "main"
+    quant: str | None = None
+    path: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+HUB_PREFIX = "hf:"  # of the reference of every artifact that has a HubSource
+
+
+def claim_of(ref: str, model: str | None, key: str) -> str:
+    """Return whose a name in the store is: another version of a model takes it over, another URL never does."""
+    return ref if model or ref.startswith(HUB_PREFIX) else key
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """What an option installs: one file, or a folder of files.
 
-    `name` is the bare name it wants in the store: the filename, or `<model>-<option>` for a folder.
+    `name` is the bare name it wants in the store: the filename, or `<model>-<option>` for a folder. `hub` is where on
+    the Hub it was taken from, if it was asked for there and not through a catalog.
     """
 
     ref: str
@@ -97,6 +133,7 @@ class Artifact:
     name: str
     folder: bool
     files: tuple[ArtifactFile, ...]
+    hub: HubSource | None = None
 
     @property
     def size(self) -> int | None:
@@ -112,27 +149,66 @@ class Artifact:
 
     @property
     def claim(self) -> str:
-        """Return whose a name in the store is: another version of a model takes it over, another URL never does."""
-        return self.ref if self.model else self.key
+        """Return whose the name of this artifact in the store is (`claim_of`)."""
+        return claim_of(self.ref, self.model, self.key)
 
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name."""
-        whole = f"{self.model}-{self.option}-{self.name}" if self.model else f"{self.key}-{self.name}"
+        whole = f"{self._owner}-{self.name}"
         # A name holds 200 bytes: what is too long keeps its end, which says what it is.
         return (
             whole if len(whole.encode()) <= 200 else f"{self.key}-" + self.name.encode()[-180:].decode(errors="ignore")
         )
 
+    @property
+    def _owner(self) -> str:
+        if self.model:
+            return f"{self.model}-{self.option}"
+        return self.hub.repo.replace("/", "-") if self.hub else self.key
+
     def as_dict(self) -> dict[str, Any]:
         # Not dataclasses.asdict, which copies every value: a list of ten thousand is a second of it.
         own = {name: getattr(self, name) for name in self.__slots__}
-        return own | {"files": [{name: getattr(file, name) for name in file.__slots__} for file in self.files]}
+        files = [{name: getattr(file, name) for name in file.__slots__} for file in self.files]
+        return own | {"files": files, "hub": asdict(self.hub) if self.hub else None}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Artifact":
         files = tuple(ArtifactFile(**file) for file in data["files"])
         kind = HubFormat(data["format"]) if data["format"] else None
-        return cls(**{**data, "files": files, "format": kind})
+        hub = _hub_source(data.get("hub"))  # rows of older versions have none
+        return cls(**{**data, "files": files, "format": kind, "hub": hub})
+
+
+def _hub_source(data: dict[str, Any] | None) -> HubSource | None:
+    if data is None:
+        return None
+    return HubSource(**{**data, "include": tuple(data["include"]), "exclude": tuple(data["exclude"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a job of another kind than `fetch` does with its artifact.
+
+    `place` is the installed name to `verify`, the folder to `export` to, or the folder to `import` from.
+    """
+
+    kind: JobKind
+    place: str
+
+    def key_of(self, artifact: Artifact) -> str:
+        """Return what one live job at a time may have. An import writes what a fetch of it would: one of both lives."""
+        if self.kind is JobKind.IMPORT:
+            return artifact.key
+        return hashlib.sha256(json.dumps([self.kind, self.place, artifact.key]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The running sha256 of a file at the ends of its pieces of `piece` bytes: 32 bytes for each whole one."""
+
+    piece: int
+    states: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +219,7 @@ class FileDigest:
     bytes: int
     sha256: str
     pinned: bool
+    pieces: Pieces | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +261,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     error: dict[str, Any] | None
+    kind: JobKind = JobKind.FETCH
 
     @property
     def live(self) -> bool:
@@ -210,9 +288,22 @@ class LocalLlm:
     modified_at: datetime
 
 
+class Condition(StrEnum):
+    """How an installed model stands, as far as its files' sizes and times, and the last `verify`, tell."""
+
+    GOOD = "ok"
+    CHANGED = "changed"  # another size or time than it was installed with
+    DAMAGED = "damaged"  # its bytes are not what its digest says
+    BY_HAND = "by hand"  # not installed by flowhub
+    OFFLINE = "offline"  # the store's disk is not there
+
+
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A row of the contract's `flowhub/installed/1`. `sha256` is None for a folder, times are None if put by hand."""
+    """A row of `flowhub/installed/1`. `sha256` is None for a folder, times are None if put by hand.
+
+    `source` is the reference it was installed by, `linked_from` the file of another program that it shares.
+    """
 
     name: str
     model: str | None
@@ -224,6 +315,9 @@ class InstalledModel:
     installed_at: datetime | None
     verified_at: datetime | None
     in_catalog: bool
+    condition: Condition = Condition.BY_HAND
+    source: str | None = None
+    linked_from: str | None = None
 
 
 def moment(micros: int | None) -> datetime | None:

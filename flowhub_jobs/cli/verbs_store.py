@@ -15,7 +15,7 @@ def list_models(as_json: AsJson = False) -> None:
     from flowhub_jobs.words import format_bytes
 
     with desk() as found:
-        models = found.installed()
+        models = found.shelf.models()
         warn_of_catalog(found, quiet=as_json)
         if as_json:
             say.result_json(installed_page(models))
@@ -59,7 +59,7 @@ def path(
     from flowhub_jobs.errors import UsageInvalid
 
     with desk() as found:
-        names = found.find_installed(ref)
+        names = found.shelf.find(ref)
         if len(names) > 1:
             raise UsageInvalid(f"{ref} is installed in {len(names)} variants.", hint=f"Name one: {', '.join(names)}.")
         where = str(found.home.store.path_of(names[0]))
@@ -83,12 +83,12 @@ def rm(
     from flowhub_jobs.cli.session import desk, each, raise_for
 
     with desk() as found:
-        names = list(dict.fromkeys(name for ref in refs for name in found.find_installed(ref)))
+        names = list(dict.fromkeys(name for ref in refs for name in found.shelf.find(ref)))
         sizes = {model.name: model.bytes for model in found.home.store.models()}
         if not (yes or dry_run or _agreed(names, sum(sizes[name] for name in names), as_json)):
             say.hint("Nothing was removed.")
             return
-        outcomes = each(names, lambda name: sizes[name] if dry_run else found.remove(name))
+        outcomes = each(names, lambda name: sizes[name] if dry_run else found.shelf.remove(name))
         removed = {name: size for name, size in outcomes.items() if isinstance(size, int)}
         if removed and as_json:
             gone = [{"name": name, "bytes": size} for name, size in removed.items()]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -48,11 +49,13 @@ jobs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="fetch"),  # records.JobKind
+    Column("task", JSON),  # what a job of another kind than `fetch` works on (jobs/tasks.py)
     Column("ref", Text, nullable=False),
     Column("model", Text),
     Column("option", Text),
     Column("format", String(16)),
-    Column("artifact_key", String(16), nullable=False),  # records.Artifact.key
+    Column("artifact_key", String(16), nullable=False),  # of a fetch records.Artifact.key, else its task's own key
     Column("artifact", JSON, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
     Column("state", String(16), nullable=False),
@@ -190,6 +193,9 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64)),  # of a single file
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),
+    Column("artifact", JSON),  # as it was installed: where its bytes can be had again
+    Column("linked_from", Text),  # the file or folder of another program whose bytes it shares
+    Column("damage", Text),  # what the last `verify` found wrong, in words; NULL: nothing
     Column("installed_at", BigInteger, nullable=False),
     Column("verified_at", BigInteger, nullable=False),
     UniqueConstraint("node", "name_key"),
@@ -205,6 +211,16 @@ artifact_files = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),  # as it was installed: another one means changed by hand
+)
+
+# The running digest of each file at the ends of its pieces, by which a piece that turned on the disk is found.
+artifact_pieces = Table(
+    "artifact_pieces",
+    metadata,
+    Column("artifact_id", Integer, ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("piece", BigInteger, nullable=False),  # bytes
+    Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (transfer/digest.py)
 )
 
 nodes = Table(

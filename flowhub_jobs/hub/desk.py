@@ -1,17 +1,17 @@
 """What the command line and the page ask of one opened home: queue, steer, list, remove."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
+from flowhub_jobs.hub.shelf import Shelf
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, InstalledModel, State
+from flowhub_jobs.records import Artifact, State
 from flowhub_jobs.store.space import Room, room_at
 
 if TYPE_CHECKING:
@@ -170,44 +170,12 @@ class Desk:
             needs = Needs(hardware.min_ram_gb, hardware.recommended_ram_gb, hardware.disk_gb, platforms)
         return fit(needs, artifact.size, artifact.format, self.device, reserve_bytes=self.room().reserve)
 
-    # The library ---------------------------------------------------------------------------------------------------
-
-    def installed(self) -> list[InstalledModel]:
-        from flowhub_jobs.hub.shipped import has_option
-
-        catalog = self.loaded.catalog
-        return self.home.library.models(lambda model, option: has_option(catalog, model, option))
-
-    def find_installed(self, text: str) -> list[str]:
-        """Return the names in the store that a reference or an installed name means. Raises NotFound."""
-        models = self.home.library.models(lambda model, option: False)
-        by_name = [model.name for model in models if model.name == text]
-        wanted, _, option = text.lower().replace(":", "@").partition("@")
-        by_ref = [m.name for m in models if m.model == wanted and option in ("", m.option)]
-        if not (found := by_name or by_ref):
-            raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, [model.name for model in models]))
-        return found
-
-    def remove(self, name: str) -> int:
-        """Remove a model by its bare name; return the bytes it had. Raises Busy while a job works on it."""
-        path = self.home.store.path_of(name)
-        job = self.home.reports.working_on([str(path)])
-        if job is not None:
-            raise Busy(
-                f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
-            )
-        size = self.home.store.remove(name)
-        self.home.library.forget(name)
-        return size
+    @property
+    def shelf(self) -> Shelf:
+        """What is installed, joined to the catalog in force."""
+        return Shelf(self.home, lambda: self.loaded.catalog)
 
 
 def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:
     whose = owners.get(same_name_key(artifact.name), artifact.claim)
     return artifact.name if whose == artifact.claim else artifact.second_name()
-
-
-def _nearest_hint(text: str, names: Iterable[str]) -> str:
-    from flowhub_jobs.catalogs.nearest import nearest
-
-    close = nearest(text, list(names))
-    return f"Nearest: {', '.join(close)}." if close else "`flowhub list` shows what is installed."

@@ -51,7 +51,7 @@ def delete_local_llm(name: str) -> int:
     from flowhub_jobs.hub.desk import Desk
 
     with opened(load_settings()) as home:
-        return Desk(home).remove(name)
+        return Desk(home).shelf.remove(name)
 
 
 def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None = None) -> Path:

@@ -34,6 +34,7 @@ _JOB = [
     "started_at",
     "finished_at",
     "error",
+    "kind",
 ]
 _FILE = ("path", "bytes", "bytes_done", "sha256")
 _INSTALLED = [

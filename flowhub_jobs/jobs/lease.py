@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.errors import InternalError
-from flowhub_jobs.records import Artifact, DigestState, Stage
+from flowhub_jobs.records import Artifact, DigestState, Stage, Task
 
 REVOKED = float("-inf")
 
@@ -57,6 +57,7 @@ class Claimed:
     fetched: int
     faults: int
     intent: dict[str, Any] | None  # what an earlier attempt was about to name
+    task: Task | None = None  # None: to fetch the artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage, State
+from flowhub_jobs.records import Artifact, DigestState, FileDigest, JobKind, Stage, State, Task
 from flowhub_jobs.system import Clock, boot_id
 
 LEASE_S = 30.0
@@ -32,10 +32,11 @@ class Leases:
 
     # Claim and renew -----------------------------------------------------------------------------------------------
 
-    def claim(self, gates: Gates = OPEN) -> Claimed | None:
+    def claim(self, gates: Gates = OPEN, *, only: int | None = None) -> Claimed | None:
         """Take the best queued row that may start now, by one conditional UPDATE; None if there is none.
 
-        `gates` is what `Controls.gates` says: while one of them is shut, nothing may start.
+        `gates` is what `Controls.gates` says: while one of them is shut, nothing may start. `only` names the one job
+        that is wanted.
         """
         token = secrets.token_hex(8)
         if gates.holds(self._clock.now_us()):
@@ -43,7 +44,7 @@ class Leases:
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
-            row = tx.execute(self._take(now, token, until)).mappings().first()
+            row = tx.execute(self._take(now, token, until, only)).mappings().first()
             if row is None:
                 return None
             tx.execute(
@@ -60,10 +61,12 @@ class Leases:
             row["bytes_fetched"],
             row["faults"],
             row["intent"],
+            Task(JobKind(row["kind"]), row["task"]["place"]) if row["task"] else None,
         )
 
-    def _take(self, now: int, token: str, until: float) -> "sa.sql.dml.ReturningUpdate[Any]":
-        best = sa.select(jobs.c.id).where(*self._may_start(now)).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+    def _take(self, now: int, token: str, until: float, only: int | None) -> "sa.sql.dml.ReturningUpdate[Any]":
+        wanted = self._may_start(now) if only is None else (*self._may_start(now), jobs.c.id == only)
+        best = sa.select(jobs.c.id).where(*wanted).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
         return (
             sa.update(jobs)
             .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)

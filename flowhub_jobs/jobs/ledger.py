@@ -23,7 +23,7 @@ from flowhub_jobs.jobs.requests import (
 )
 from flowhub_jobs.jobs.rows import no_such_job, note
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.records import Artifact, DigestState, Reason, State
+from flowhub_jobs.records import Artifact, DigestState, JobKind, Reason, State
 from flowhub_jobs.system import Clock
 
 
@@ -61,6 +61,14 @@ class Ledger:
                 raise no_such_job(tx, job)
         return Artifact.from_dict(found)
 
+    def kind(self, job: int) -> JobKind:
+        """Return what a job does. Raises NotFound."""
+        with reading(self._engine) as tx:
+            found = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
+            if found is None:
+                raise no_such_job(tx, job)
+        return JobKind(found)
+
     def purged(self, job: int) -> None:
         """Note that nothing is kept of an ended job any more."""
         ended = sa.and_(jobs.c.id == job, jobs.c.state.in_((State.CANCELLED, State.FAILED)))
@@ -88,7 +96,7 @@ class Ledger:
         tx.execute(events.insert(), [first_event(number, request, now) for number, request in made])
         if waits := [row for number, request in made for row in after_rows(number, request)]:
             tx.execute(job_after.insert(), waits)
-        return {request.artifact.key: number for number, request in made}
+        return {request.key: number for number, request in made}
 
     # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
-from flowhub_jobs.records import Artifact, Stage, State
+from flowhub_jobs.jobs.rows import writes_to_store
+from flowhub_jobs.records import Artifact, JobKind, Stage, State
 
 NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
 
@@ -40,7 +41,7 @@ def _needs(
     *others: sa.ColumnElement[bool],
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
-    live = (jobs.c.node == node, is_live, _NEED > 0, *others)
+    live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
     with reading(engine) as tx:
         runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_NEED), 0)).where(*live, at_work)).scalar_one()
         rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*_IN_ORDER))
@@ -52,7 +53,7 @@ def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
     waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
     order = (jobs.c.state.desc(), *_IN_ORDER)
     came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
-    wanted = sa.select(jobs.c.artifact).where(jobs.c.node == node)
+    wanted = sa.select(jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
     to_come = wanted.where(*waits).order_by(*order).limit(NEXT)
     lately = wanted.where(*came).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
     with reading(engine) as tx:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.rows import earlier, ended_all_earlier, no_such_job, still_to_end
+from flowhub_jobs.jobs.rows import earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
-from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, Reason, Stage, State, moment
+from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, JobKind, Reason, Stage, State, moment
 from flowhub_jobs.system import Clock
 
 RECENT = 20
@@ -120,7 +120,7 @@ class Reports:
 
     def _bytes_to_come(self, *where: sa.ColumnElement[bool]) -> int:
         need = jobs.c.bytes_total - jobs.c.bytes_done
-        mine = (jobs.c.node == self._node, is_live, need > 0)
+        mine = (jobs.c.node == self._node, is_live, writes_to_store, need > 0)
         with reading(self._engine) as tx:
             return int(tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*mine, *where)).scalar_one())
 
@@ -211,6 +211,7 @@ class Reports:
             started_at=moment(row["started_at"]),
             finished_at=moment(row["finished_at"]),
             error=row["error"],
+            kind=JobKind(row["kind"]),
         )
 
 

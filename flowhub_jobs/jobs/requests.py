@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowhub_jobs.records import Artifact, DigestState, Reason, State
+from flowhub_jobs.records import Artifact, DigestState, JobKind, Reason, State, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ class Request:
     terms: Terms = field(default_factory=Terms)
     installed: bool = False
     installed_by: int | None = None
+    task: Task | None = None  # None: to fetch it
+
+    @property
+    def key(self) -> str:
+        """Return what one live job at a time may have."""
+        return self.task.key_of(self.artifact) if self.task else self.artifact.key
 
     @property
     def settled(self) -> bool:
@@ -46,7 +52,7 @@ def without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[st
     """Return the requests that need a job of their own, by artifact key; one that fetches speaks for all of its key."""
     fresh: dict[str, Request] = {}
     for request in requests:
-        key = request.artifact.key
+        key = request.key
         answered = key in live or (request.settled and request.installed_by is not None)
         if not answered and (key not in fresh or (fresh[key].settled and not request.settled)):
             fresh[key] = request
@@ -55,7 +61,7 @@ def without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[st
 
 def answer(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
     """Return the job that answers a request. What was made counts as new once: it is taken out of `fresh`."""
-    key = request.artifact.key
+    key = request.key
     number = known.get(key, request.installed_by)
     assert number is not None
     made = fresh.get(key) is request
@@ -69,11 +75,13 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
     artifact, terms, here = request.artifact, request.terms, request.settled
     return {
         "node": node,
+        "kind": request.task.kind if request.task else JobKind.FETCH,
+        "task": {"place": request.task.place} if request.task else None,
         "ref": artifact.ref,
         "model": artifact.model,
         "option": artifact.option,
         "format": artifact.format,
-        "artifact_key": artifact.key,
+        "artifact_key": request.key,
         "artifact": artifact.as_dict(),
         "target": request.target,
         "state": State.COMPLETED if here else State.QUEUED,

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import attempts, events, job_after, jobs, lives
 from flowhub_jobs.errors import FlowhubError, NotFound
-from flowhub_jobs.records import DigestState
+from flowhub_jobs.records import DigestState, JobKind
 
 earlier = jobs.alias("earlier")
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
@@ -17,6 +17,8 @@ still_to_end = (
     .correlate(jobs)
 )
 ended_all_earlier = ~still_to_end.exists()
+# What a job of another kind has yet to do takes no room in the store.
+writes_to_store = jobs.c.kind.in_((JobKind.FETCH, JobKind.IMPORT))
 
 # A job that nobody runs.
 CALM: dict[str, Any] = {"stage": None, "rate_bps": None, "wish": None, "wait_reason": None, "wait_text": None}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import artifact_files, artifacts, nodes
+from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, moment
+from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, claim_of, moment
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
@@ -32,8 +32,17 @@ class Library:
 
     # Write ---------------------------------------------------------------------------------------------------------
 
-    def index(self, tx: sa.Connection, artifact: Artifact, placed: "Placed", job: int, now: int) -> None:
-        """Write down what was placed, in the transaction that ends its job."""
+    def index(
+        self,
+        tx: sa.Connection,
+        artifact: Artifact,
+        placed: "Placed",
+        job: int | None,
+        now: int,
+        *,
+        linked_from: str | None = None,
+    ) -> None:
+        """Write down what was placed, in the transaction that ends its job, if it has one."""
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(placed.name))
         tx.execute(sa.delete(artifacts).where(mine))
         values = {
@@ -48,6 +57,8 @@ class Library:
             "bytes": sum(file.bytes for file in placed.files),
             "sha256": None if artifact.folder else placed.files[0].sha256,
             "job_id": job,
+            "artifact": artifact.as_dict(),
+            "linked_from": linked_from,
             "installed_at": now,
             "verified_at": now,
         }
@@ -63,6 +74,21 @@ class Library:
             for file in placed.files
         ]
         tx.execute(artifact_files.insert(), rows)
+        self._index_pieces(tx, number, artifact, placed)
+
+    def _index_pieces(self, tx: sa.Connection, number: int, artifact: Artifact, placed: "Placed") -> None:
+        rows = [
+            {
+                "artifact_id": number,
+                "path": file.path if artifact.folder else placed.name,
+                "piece": file.pieces.piece,
+                "states": file.pieces.states,
+            }
+            for file in placed.files
+            if file.pieces is not None
+        ]
+        if rows:
+            tx.execute(artifact_pieces.insert(), rows)
 
     def forget(self, name: str) -> None:
         with writing(self._engine) as tx:
@@ -183,4 +209,4 @@ class Library:
 
 def _claim(row: Any) -> str:
     """Return what records.Artifact.claim is, of a row."""
-    return str(row["ref"] if row["model"] else row["artifact_key"])
+    return claim_of(row["ref"], row["model"], row["artifact_key"])

@@ -9,6 +9,10 @@ import ctypes
 import functools
 import hashlib
 import importlib
+import struct
+from collections.abc import Mapping
+
+from flowhub_jobs.records import Pieces
 
 _STATE_BYTES = 112  # SHA256_CTX: h[8], Nl, Nh, data[16], num, md_len; all 32 bits
 _Context = ctypes.c_uint8 * _STATE_BYTES
@@ -76,6 +80,40 @@ class Reached:
 
 def _piece_end(piece: int, at: int) -> int:
     return (at // piece + 1) * piece
+
+
+_WORDS_BYTES = 32  # h[8], which is all that a state between two blocks is, beside how many bytes came
+
+
+def compact(saved: str) -> bytes:
+    """Return the 32 bytes of a state that was saved between two blocks of 64 bytes; `expand` makes it whole again."""
+    return bytes.fromhex(saved)[:_WORDS_BYTES]
+
+
+def expand(words: bytes, at: int) -> str:
+    """Return the state that `save` would have returned after `at` bytes, a multiple of 64, from what `compact` kept."""
+    bits = at * 8
+    counters = struct.pack("=II", bits & 0xFFFFFFFF, bits >> 32)
+    return (words + counters + bytes(64) + struct.pack("=II", 0, hashlib.sha256().digest_size)).hex()
+
+
+def pieces_of(states: Mapping[int, str], piece: int, size: int) -> Pieces | None:
+    """Return the states at the ends of all whole pieces of a file; None where one of them is not there."""
+    whole = size // piece if piece else 0
+    try:
+        words = [compact(states[number]) for number in range(1, whole + 1)]
+    except KeyError:
+        return None
+    # A libcrypto that keeps more in its struct than we know of: then there is nothing to go on from.
+    sound = all(expand(words[number], (number + 1) * piece) == states[number + 1] for number in range(whole))
+    return Pieces(piece, b"".join(words)) if whole and sound else None
+
+
+def states_of(pieces: Pieces) -> dict[int, str]:
+    """Return the states that `pieces_of` kept, by the number of whole pieces before them."""
+    count = len(pieces.states) // _WORDS_BYTES
+    words = [pieces.states[at * _WORDS_BYTES : (at + 1) * _WORDS_BYTES] for at in range(count)]
+    return {number: expand(word, number * pieces.piece) for number, word in enumerate(words, 1)}
 
 
 def can_save() -> bool:

@@ -12,7 +12,7 @@ import time
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.records import FileDigest, git_sha1
 from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.digest import Reached, Sha256
+from flowhub_jobs.transfer.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.transfer.files import Check, FileState, Handed
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
@@ -167,7 +167,8 @@ class Hasher(threading.Thread):
                     part.truncate(size)
                     state.dirty = True
                 pinned = state.expected is not None or git is not None
-                self._board.found_right(state, FileDigest(state.file.path, size, digest, pinned))
+                pieces = pieces_of(state.record.states, state.record.piece, size)
+                self._board.found_right(state, FileDigest(state.file.path, size, digest, pinned, pieces))
             else:
                 self._mismatch(state, wrong)
 

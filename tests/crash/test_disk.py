@@ -97,7 +97,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_w
         assert wares.there(shop) == dict(wares.contents)
         assert wares.sent() == wares.total
         assert shop.left_over() == []
-        listed = {model.name: model.installed_at for model in shop.desk.installed()}
+        listed = {model.name: model.installed_at for model in shop.desk.shelf.models()}
         assert set(listed) == {"old.gguf", "m.gguf"}
         assert all(listed.values())
 

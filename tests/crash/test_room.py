@@ -39,7 +39,7 @@ def test_a_job_waits_for_room_beside_those_that_go_first_and_starts_when_there_i
             assert {shop.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}
             assert origin.sent("/third.gguf") == 0
             assert (shop.job(job["third"]).attempt, shop.home.controls.get(NETWORK)) == (0, None)
-            shop.desk.remove("first.gguf")
+            shop.desk.shelf.remove("first.gguf")
             assert shop.until_ended(job["third"]).state is State.COMPLETED
 
 
@@ -55,7 +55,7 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
             nursery.worker(shop, **QUICK)
             assert shop.until_ended(jobs[0]).state is State.COMPLETED
             shop.until(lambda: shop.job(jobs[1]).reason is Reason.DISK, "a wait for room")
-            shop.desk.remove("m0.gguf")
+            shop.desk.shelf.remove("m0.gguf")
             assert shop.until_ended(jobs[1]).state is State.COMPLETED
 
 

@@ -14,10 +14,10 @@ from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.records import DigestState, Job, Reason, Stage, State, rfc3339
 
-# The keys of `flowhub/jobs/1`, in their order.
+# The keys of `flowhub/jobs/1`, in their order; `kind` came later.
 KEYS = (
     "id ref model option format node state stage reason priority group attempt bytes_total bytes_done bytes_fetched "
-    "rate_bps eta_s not_before sha256_state target files created_at started_at finished_at error"
+    "rate_bps eta_s not_before sha256_state target files created_at started_at finished_at error kind"
 )
 HOUR = 3600
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from flowhub_jobs.records import git_sha1
 from flowhub_jobs.transfer import digest
-from flowhub_jobs.transfer.digest import Sha256, can_save
+from flowhub_jobs.transfer.digest import Reached, Sha256, can_save, pieces_of, states_of
+
+MIB = 1 << 20
 
 needs_libcrypto = pytest.mark.skipif(not can_save(), reason="needs a Python that is linked to a shared libcrypto")
 
@@ -91,3 +93,22 @@ def test_a_git_sha1_is_gits_own():
     running = git_sha1(3)
     running.update(b"{}\n")
     assert running.hexdigest() == "0967ef424bce6791893e9a57bb952f80fd536e93"  # git hash-object
+
+
+@needs_libcrypto
+def test_the_states_at_the_ends_of_pieces_come_back_whole_from_32_bytes_each():
+    data = bytes(range(256)) * 16 * 1024 * 3  # 12 MiB
+    digest, reached = Sha256(), Reached(0, MIB)
+    reached.feed(digest, memoryview(bytearray(data)))
+    pieces = pieces_of(reached.states, MIB, len(data))
+    assert pieces is not None
+    assert len(pieces.states) == 12 * 32
+    assert states_of(pieces) == reached.states
+
+
+def test_pieces_of_which_one_is_not_known_are_none():
+    assert pieces_of({1: "00" * 112}, MIB, 3 * MIB) is None
+
+
+def test_a_state_of_a_form_that_is_not_understood_is_not_kept():
+    assert pieces_of({1: "01" * 112}, MIB, MIB) is None
