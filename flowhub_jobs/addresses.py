@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from flowhub_jobs.errors import AddressRefused, RedirectRefused
 from flowhub_jobs.names import is_unseen
 
-HUB_ORIGIN = "https://huggingface.co:443"
+HUB = "https://huggingface.co"
+HUB_ORIGIN = f"{HUB}:443"
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LOOPBACK = IPv4Network("127.0.0.0/8")

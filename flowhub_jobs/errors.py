@@ -62,11 +62,25 @@ class SettingInvalid(FlowhubError):
     code = "setting_invalid"
 
 
+class ManifestUnusable(FlowhubError):
+    """The folder of an `export` has no manifest that can be read."""
+
+    code = "manifest_unusable"
+    default_hint = "Export to it once more, with `flowhub export MODEL --to FOLDER` on the machine that has the models."
+
+
 class JobCancelled(FlowhubError):
     """What `--wait` says of a job that somebody cancelled."""
 
     code = "cancelled"
     default_hint = "`flowhub retry` queues it again."
+
+
+class NotDoneYet(FlowhubError):
+    """A job that was to run at once waits for something: it stays in the queue."""
+
+    code = "not_done_yet"
+    retryable = True
 
 
 class WrongState(FlowhubError):
@@ -264,6 +278,14 @@ class RedirectRefused(SourceError):
     default_hint = "Tell whoever keeps that address: the redirect is unsafe or endless."
 
 
+class TooLarge(SourceError):
+    """An answer beyond what anybody would send in good faith: cut off, and nothing of it is used."""
+
+    code = "too_large"
+    retryable = False
+    default_hint = "Open the address in a browser: it may not be what you think it is."
+
+
 class TlsUntrusted(SourceError):
     code = "tls_untrusted"
     retryable = False
@@ -292,6 +314,14 @@ class DiskFull(FlowhubError):
     exit_status = 6
     retryable = True
     default_hint = "Free some space; the job goes on by itself."
+
+
+class TargetFull(FlowhubError):
+    """The disk that an export goes to is full: nobody waits for a disk that is carried around."""
+
+    code = "target_full"
+    exit_status = 6
+    default_hint = "Free some space on that disk, or export to another one."
 
 
 class DoesNotFit(FlowhubError):

@@ -264,6 +264,16 @@ class Job:
     kind: JobKind = JobKind.FETCH
 
     @property
+    def title(self) -> str:
+        """Return how a screen names it: by its reference, and by what it does, unless it fetches."""
+        return self.ref if self.kind is JobKind.FETCH else f"{self.kind} {self.ref}"
+
+    @property
+    def brings(self) -> bool:
+        """Return whether a model comes into the store by it."""
+        return self.kind in (JobKind.FETCH, JobKind.IMPORT)
+
+    @property
     def live(self) -> bool:
         return self.state in (State.QUEUED, State.RUNNING, State.PAUSED)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.addresses import HUB, origin
 from flowhub_jobs.errors import SettingInvalid, UsageInvalid
 from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
 
-HUB = "https://huggingface.co"
 LOG_FORMATS = ("plain", "json")
 _NOT_FROM_FILE = {"home", "hf_token", "hf_endpoint"}  # of the environment alone, as elsewhere
 _FROM_FILE_ALONE = {"tokens", "notify"}
@@ -41,6 +41,7 @@ class Settings:
     retry_after_max_s: float = 3600.0
     connections_per_host: int = 16
     look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
+    look_elsewhere: bool = True  # for a model's bytes, on this machine, before they are fetched
 
     keep_events_days: int = 90  # of jobs that have ended; the jobs themselves stay
     log_format: str = "plain"
@@ -58,6 +59,12 @@ class Settings:
     def locks(self) -> Path:
         """The folder of the workers' lock files."""
         return self.home / "workers"
+
+    @property
+    def tokens_by_origin(self) -> dict[str, str]:
+        """Return every token under the origin it belongs to: HF_TOKEN to that of HF_ENDPOINT alone."""
+        tokens = {origin(name): token for name, token in self.tokens.items()}
+        return tokens | ({origin(self.hf_endpoint): self.hf_token} if self.hf_token else {})
 
     @property
     def config_path(self) -> Path:
@@ -79,9 +86,24 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     settings = Settings(home=home, store=store, database_url=url, **given)
     return replace(
         settings,
-        hf_token=env.get("HF_TOKEN") or None,
+        hf_token=env.get("HF_TOKEN") or _token_from_file(env),
         hf_endpoint=(env.get("HF_ENDPOINT") or HUB).rstrip("/"),
     )
+
+
+def _token_from_file(env: Mapping[str, str]) -> str | None:
+    """Return the token that the Hub's own tools keep; one that cannot be read, or be sent, is none."""
+    own = env.get("HOME", "")
+    base = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or own + '/.cache'}/huggingface"
+    place = env.get("HF_TOKEN_PATH") or f"{base}/token"
+    path = Path(own + place[1:] if place.startswith("~/") else place)
+    try:
+        if not path.is_absolute() or not path.is_file():  # without a HOME there is no such file; a pipe would not end
+            return None
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return token if token.isprintable() and " " not in token and token else None
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
@@ -158,6 +180,8 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
             return _whole(name, value)
         if kind is float:
             return _seconds(value)
+        if kind is bool:
+            return _switch(value)
         if not isinstance(value, str):
             raise ValueError("is not text")
         if name == "log_format" and value not in LOG_FORMATS:
@@ -186,6 +210,13 @@ def _rate(value: Any) -> int | None:
         return parse_rate(str(value))
     except UsageInvalid:
         raise ValueError("is not a rate (500K, 5M, 123456 or off)") from None
+
+
+def _switch(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in ("1", "true", "on", "yes", "0", "false", "off", "no"):
+        raise ValueError("is neither on nor off")
+    return word in ("1", "true", "on", "yes")
 
 
 def _seconds(value: Any) -> float:

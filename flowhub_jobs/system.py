@@ -23,6 +23,12 @@ MACOS = sys.platform == "darwin"
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
+_FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
+_CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
+# What a kernel answers where blocks cannot be shared: no such call, another disk, a file system without, not allowed.
+_CANNOT_CLONE = frozenset(
+    {errno.ENOTTY, errno.ENOSYS, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
+)
 
 
 def awake_clock() -> float:
@@ -62,6 +68,12 @@ def sync_data(fd: int) -> None:
             os.fsync(fd)
     else:
         os.fdatasync(fd)
+
+
+def let_go_of_cache(fd: int, start: int, end: int) -> None:
+    """Have the system forget what it keeps of this part of a file: the next read asks the disk. A hint, no more."""
+    if not MACOS:
+        os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 def read_tick(sock: socket.socket, seconds: float) -> None:
@@ -139,6 +151,44 @@ def swap(one: Path, other: Path) -> None:
     other.rename(aside)
     one.rename(other)
     aside.rename(one)
+
+
+def reflink(source: Path, target: Path) -> bool:
+    """Make `target`, a new file that shares the bytes of `source` on the disk until either is written to.
+
+    Returns False, and leaves nothing, where the system or the file system cannot. Raises FileExistsError, and whatever
+    keeps `source` from being read. A link is not followed.
+    """
+    code = _clonefile(source, target) if MACOS else _ficlone(source, target)
+    if code == 0:
+        return True
+    if code in _CANNOT_CLONE:
+        return False
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def _clonefile(source: Path, target: Path) -> int:
+    call = getattr(_libc(), "clonefile", None)
+    if call is None:
+        return errno.ENOSYS
+    return 0 if call(os.fsencode(source), os.fsencode(target), _CLONE_NOFOLLOW) == 0 else ctypes.get_errno()
+
+
+def _ficlone(source: Path, target: Path) -> int:
+    # Not blocking: a pipe that has come to bear this name must not hold us.
+    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.ioctl(new, _FICLONE, fd)
+        except OSError as error:
+            target.unlink()
+            return error.errno or errno.EIO
+        finally:
+            os.close(new)
+    finally:
+        os.close(fd)
+    return 0
 
 
 class LockFile:

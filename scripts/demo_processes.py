@@ -118,4 +118,4 @@ def environ_for(home: Path, *, online: bool) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(ours) and (online or not name.lower().endswith("_proxy"))
     }
-    return {**kept, "FLOWHUB_HOME": str(home)}
+    return {**kept, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off"}

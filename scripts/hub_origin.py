@@ -23,13 +23,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
+from hub_api import INFO, TREE, Facts, info_answer, tree_answer
 from hub_shelf import Doors, HubFile, Key, Refusal, Shelf, cdn_path, commit_of
 from origin_answer import Answer, Request, content_answer, text_answer
 from origin_core import OriginServer
 from origin_flow import Bucket
 
-RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
-SMALL = re.compile(r"/api/resolve-cache/models/(?P<repo>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)")
+RESOLVE = re.compile(r"/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+SMALL = re.compile(r"/api/resolve-cache/models/(?P<repo>[^/]+(?:/[^/]+)?)/(?P<revision>[0-9a-f]{40})/(?P<path>.+)")
 
 
 class Front(OriginServer):
@@ -41,11 +42,32 @@ class Front(OriginServer):
         for shape, answer in ((RESOLVE, self._resolve), (SMALL, self._small)):
             if match := shape.fullmatch(request.path):
                 return self._found(request, answer, *(unquote(part) for part in match.groups()))
+        for shape in (TREE, INFO):
+            if match := shape.fullmatch(request.path):
+                return self._listed(request, shape is TREE, *(part and unquote(part) for part in match.groups()))
         return text_answer(404, "Not Found")
+
+    def _listed(self, request: Request, tree: bool, repo: str, revision: str | None) -> Answer:
+        hub = self.hub
+        exists = hub.shelf.has_repo(repo) or repo in hub.facts.about
+        bearer = request.headers.get("authorization")
+        if moved := hub.facts.moved(request, repo):
+            return moved
+        if refusal := hub.facts.refusal(repo) or hub.doors.refusal(repo, exists, bearer, listing=True):
+            return refusal.answer()
+        if tree:
+            return tree_answer(hub.shelf, hub.facts, repo, revision, request, self.address)
+        return info_answer(
+            hub.shelf, hub.facts, repo, revision, request, repo in hub.doors.gated | hub.doors.unaccepted
+        )
 
     def _found(self, request: Request, answer: Any, repo: str, revision: str, path: str) -> Answer:
         shelf = self.hub.shelf
-        refusal = self.hub.doors.refusal(repo, shelf.has_repo(repo), request.headers.get("authorization"))
+        if moved := self.hub.facts.moved(request, repo):
+            return moved
+        refusal = self.hub.facts.refusal(repo) or self.hub.doors.refusal(
+            repo, shelf.has_repo(repo), request.headers.get("authorization")
+        )
         found = refusal or shelf.find(repo, revision, path)
         if isinstance(found, Refusal):
             return found.answer()
@@ -104,7 +126,8 @@ class Cdn(OriginServer):
 class HubOrigin:
     """Both ports, one limit over both. `front` and `cdn` are OriginServers with counts of their own.
 
-    `expires_s` is how long a signed address is honoured; `expire_links` ends all of them at once.
+    `expires_s` is how long a signed address is honoured; `expire_links` ends all of them at once. `facts` are what it
+    says of its repos beside their files, and can be changed at any time, as `doors` can.
     """
 
     front_class: type[Front] = Front
@@ -123,6 +146,7 @@ class HubOrigin:
     ) -> None:
         self.shelf = Shelf(files)
         self.doors = Doors(token, set(gated), set(unaccepted), set(private))
+        self.facts = Facts()
         self.expires_s = expires_s
         self.total = Bucket(rate_bps)
         self.front = self.front_class(total=self.total)

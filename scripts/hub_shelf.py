@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from origin_answer import Answer, text_answer
-from origin_content import Content, content_of
+from origin_content import Bytes, Content, content_of
 
 Key = tuple[str, str, str]
 
@@ -33,6 +33,17 @@ class HubFile:
     @cached_property
     def oid(self) -> str:
         return self.content.git_sha1()
+
+    @property
+    def pointer(self) -> bytes:
+        """Return what git has in place of an LFS file."""
+        text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.digest}\nsize {self.content.size}\n"
+        return text.encode()
+
+    @property
+    def blob(self) -> str:
+        """Return what git calls it: the sha1 of an LFS file is that of its pointer."""
+        return Bytes(self.pointer).git_sha1() if self.lfs else self.oid
 
 
 @dataclass(frozen=True)
@@ -59,15 +70,21 @@ class Doors:
     gated: set[str] = field(default_factory=set)
     unaccepted: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
 
-    def refusal(self, repo: str, exists: bool, authorization: str | None) -> Refusal | None:
-        """Return why this repo is closed to the bearer; a repo that is missing looks the same as one not shown."""
+    def refusal(self, repo: str, exists: bool, authorization: str | None, *, listing: bool = False) -> Refusal | None:
+        """Return why this repo is closed to the bearer; a repo that is missing looks the same as one not shown.
+
+        `listing`: what a gated repo holds is shown to all, but for those in `unlisted`.
+        """
         signed_in = authorization is not None and self.token in (None, authorization.removeprefix("Bearer "))
         if authorization is not None and not signed_in:
             return Refusal(401, "", "Invalid credentials in Authorization header")
         if not exists or (repo in self.private and not signed_in):
             status, text = (404, "Repository not found") if signed_in else (401, "Invalid username or password.")
             return Refusal(status, "RepoNotFound", text)
+        if listing and repo not in self.unlisted:
+            return None
         if repo in self.gated | self.unaccepted and not signed_in:
             return Refusal(401, "GatedRepo", f"Access to model {repo} is restricted. You must be authenticated.")
         if repo in self.unaccepted:
@@ -76,18 +93,27 @@ class Doors:
 
 
 class Shelf:
-    """The files by repo, revision and path. A branch and the commit it stands for name the same files."""
+    """The files by repo, revision and path. A branch and the commit it stands for name the same files.
+
+    `points` says by repo and branch that it stands for another commit now, whose files are keyed by that.
+    """
 
     def __init__(self, files: Mapping[Key, HubFile]) -> None:
         self.files = dict(files)
+        self.points: dict[tuple[str, str], str] = {}
 
     def has_repo(self, repo: str) -> bool:
         return any(key[0] == repo for key in self.files)
 
     def branch(self, repo: str, revision: str) -> str | None:
         """Return the revision as the files are keyed by it, None if the repo has no such revision."""
-        known = {key[1] for key in self.files if key[0] == repo}
+        revision = self.points.get((repo, revision), revision)
+        known = {key[1] for key in self.files if key[0] == repo} or {"main"}  # one without files has a branch, too
         return next((name for name in known if revision in (name, commit_of(repo, name))), None)
+
+    def at(self, repo: str, branch: str) -> dict[str, HubFile]:
+        """Return the files of a branch by path."""
+        return {path: file for (own, name, path), file in self.files.items() if (own, name) == (repo, branch)}
 
     def find(self, repo: str, revision: str, path: str) -> HubFile | Refusal:
         branch = self.branch(repo, revision)

@@ -19,6 +19,18 @@ from support.origin import Origin  # noqa: E402
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test looks through what the person who runs it has in other programs."""
+    person = tmp_path_factory.mktemp("person")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(person))
+        patch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))  # else a system's own is looked at as well
+        for name in ("XDG_CACHE_HOME", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def origin() -> Iterator[Origin]:
     """A real HTTP origin, empty."""
@@ -41,4 +53,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("FLOWHUB_HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))  # there may be a real token in the person's own
     return home

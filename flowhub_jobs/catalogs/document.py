@@ -16,13 +16,14 @@ def read_json(raw: bytes) -> dict[str, Any]:
         raise NotJson("is empty")
     if raw.startswith(b"\xef\xbb\xbf"):
         raise NotJson("begins with a byte order mark: save it as UTF-8 without one")
-    document = _loads(raw)
+    document = loads(raw)
     if not isinstance(document, dict):
         raise NotJson("must be a JSON object with `apiVersion` and `models` at the top")
     return document
 
 
-def _loads(raw: bytes) -> Any:
+def loads(raw: bytes) -> Any:
+    """Return whatever JSON value `raw` holds, or raise NotJson."""
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as fault:

@@ -1,7 +1,7 @@
 """The catalog that was asked for: the file shipped, a file of the person's, or a URL with a good copy behind it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ class Loaded:
     catalog: "HubCatalog"
     where: str
     warning: str | None = None
+    overlays: Mapping[str, str] = field(default_factory=dict)  # by model: the imported catalog that it is of
+    hidden: Mapping[str, int] = field(default_factory=dict)  # by imported catalog: models whose ids were taken
 
 
 def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: Fetch | None = None) -> Loaded:

@@ -8,21 +8,19 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flowhub_jobs import addresses
+from flowhub_jobs import addresses, documents
+from flowhub_jobs.catalogs.kept import copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0
-READ_S = 20.0
 TOTAL_S = 120.0  # a source that trickles is as good as down
-MAX_REDIRECTS = 5
 
 
 class _Copy(NamedTuple):
@@ -36,7 +34,7 @@ def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
     """Return the catalog at `url`, or its last good copy with a warning; the errors as `load_catalog` says."""
     addresses.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
     where = f"catalog {addresses.public_url(url)}"
-    body_path = cache_dir / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+    body_path = copy_path(url, cache_dir)
     copy = _kept_copy(body_path, where)
     try:
         return _asked(url, where, body_path, copy, fetch or _http_fetch(copy))
@@ -45,6 +43,12 @@ def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
             raise
         age = _age(copy.facts.get("checked_at", ""), datetime.now(UTC))
         return Loaded(copy.catalog, where, f"{fault.message.removesuffix('.')}. The last good copy is used, {age}.")
+
+
+def kept_catalog(url: str, cache_dir: Path) -> HubCatalog | None:
+    """Return the last good copy, without asking anybody; None where there is none."""
+    copy = _kept_copy(copy_path(url, cache_dir), f"catalog {addresses.public_url(url)}")
+    return copy.catalog if copy else None
 
 
 def _asked(url: str, where: str, body_path: Path, copy: _Copy | None, fetch: Fetch) -> Loaded:
@@ -87,17 +91,13 @@ def _kept_copy(body_path: Path, where: str) -> _Copy | None:
 def _facts_of(body_path: Path, body: bytes) -> dict[str, str]:
     """Return what is known of the copy; nothing where the two files are not of one write."""
     try:
-        facts = json.loads(_facts_path(body_path).read_bytes())
+        facts = json.loads(facts_path(body_path).read_bytes())
     except (OSError, ValueError):
         return {}
     if not isinstance(facts, dict) or facts.get("sha256") != hashlib.sha256(body).hexdigest():
         # A crash between the two writes: validators of another body would pin this one for ever, by a 304.
         return {}
     return {name: value for name, value in facts.items() if isinstance(value, str)}
-
-
-def _facts_path(body_path: Path) -> Path:
-    return body_path.with_suffix(".facts.json")
 
 
 def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
@@ -119,7 +119,7 @@ def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
 def _keep_facts(body_path: Path, facts: dict[str, str]) -> None:
     known = {**facts, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        _write_whole(_facts_path(body_path), json.dumps(known).encode())
+        _write_whole(facts_path(body_path), json.dumps(known).encode())
     except OSError:
         return  # without them the next load asks for the whole catalog, and no more
 
@@ -155,42 +155,9 @@ def _http_fetch(copy: _Copy | None) -> Fetch:
     connect_s = CONNECT_WITH_COPY_S if copy else CONNECT_S
 
     def fetch(url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        import httpx
-
-        timeout = httpx.Timeout(READ_S, connect=connect_s)
-        try:
-            with httpx.Client(timeout=timeout, headers={"User-Agent": "flowhub", **headers}) as client:
-                return _get(client, url, time.monotonic() + TOTAL_S)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:  # OSError: the file in SSL_CERT_FILE
-            raise CatalogUnreachable(addresses.scrub(str(fault)) or type(fault).__name__) from fault
+        answer = documents.get(
+            url, headers=headers, max_bytes=MAX_BYTES, total_s=TOTAL_S, connect_s=connect_s, pinned=True
+        )
+        return answer.status, answer.headers, answer.body
 
     return fetch
-
-
-def _get(client: Any, url: str, deadline: float) -> tuple[int, dict[str, str], bytes]:
-    for _ in range(MAX_REDIRECTS + 1):
-        with client.stream("GET", url) as response:
-            if not response.has_redirect_location:
-                return response.status_code, dict(response.headers), _body(response, deadline)
-            target = str(response.url.join(response.headers["location"]))
-        check_redirect(url, target)
-        url = target
-    raise CatalogUnreachable(f"more than {MAX_REDIRECTS} redirects.")
-
-
-def check_redirect(source: str, target: str) -> None:
-    """Refuse an unsafe redirect (RedirectRefused). FLOWHUB_CATALOG may be plain http: on that host it may stay so."""
-    same_host = addresses.host_of(source) == addresses.host_of(target)
-    was_http = source.lower().startswith("http://")
-    addresses.check_redirect(source, target, pinned=was_http and same_host)
-
-
-def _body(response: Any, deadline: float) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise CatalogUnreachable(f"it is larger than {MAX_BYTES // 1_000_000} MB.")
-        if time.monotonic() > deadline:
-            raise CatalogUnreachable(f"it took longer than {TOTAL_S:.0f} s.")
-    return bytes(body)

@@ -38,7 +38,7 @@ def is_address(text: str) -> bool:
     text = text.strip()
     if _HUB_REFERENCE.match(text) and not _HUB_FILE.match(text):
         raise UsageInvalid(
-            f"{addresses.public_url(text)!r}: this version does not take `hf:` references and links to Hub pages yet.",
+            f"{addresses.public_url(text)!r} is a repository of the Hub, not a model of the catalog.",
             hint="Give a model of the catalog, or the URL of one file (…/resolve/REVISION/FILE).",
         )
     scheme = _SCHEME.match(text)

@@ -1,27 +1,38 @@
 """All verbs under one name. Typer needs them defined; each imports what it needs when it is called."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any
 
 import typer
 
 from flowhub_jobs.cli import (
+    verbs_adopt,
+    verbs_carry,
     verbs_catalog,
+    verbs_catalogs,
+    verbs_device,
     verbs_help,
     verbs_limit,
     verbs_queue,
     verbs_report,
     verbs_schedule,
+    verbs_search,
     verbs_steer,
     verbs_store,
+    verbs_tidy,
+    verbs_update,
+    verbs_verify,
     verbs_worker,
 )
+from flowhub_jobs.cli.chapters import Chapters
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="flowhub",
+    cls=Chapters,
     help="Fetches model files (GGUF, MLX, safetensors) unattended: queued, resumed, verified, listed.",
     no_args_is_help=False,
     invoke_without_command=True,
@@ -58,33 +69,68 @@ def start(
         raise UsageInvalid("--json stands before the verb.", hint=f"Write it behind: `flowhub {verb} … --json`.")
 
 
-for verb in (
-    verbs_queue.enqueue,
-    verbs_queue.status,
-    verbs_queue.wait,
-    verbs_steer.cancel,
-    verbs_steer.pause,
-    verbs_steer.resume,
-    verbs_steer.retry,
-    verbs_steer.priority,
-    verbs_limit.limit,
-    verbs_report.report,
-    verbs_report.logs,
-    verbs_store.list_models,
-    verbs_catalog.show,
-    verbs_store.path,
-    verbs_store.rm,
-    verbs_catalog.device,
-    verbs_help.help_page,
-):
-    name = {"list_models": "list", "help_page": "help"}.get(verb.__name__, verb.__name__)
+# The verbs as a person looks for them: `flowhub --help` shows them under these words.
+CHAPTERS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
+    "Find a model": {
+        "search": verbs_search.search,
+        "show": verbs_catalog.show,
+        "fits": verbs_device.fits,
+        "device": verbs_device.device,
+        "catalog": verbs_catalogs.catalog,
+    },
+    "Fetch it": {
+        "enqueue": verbs_queue.enqueue,
+        "status": verbs_queue.status,
+        "wait": verbs_queue.wait,
+        "cancel": verbs_steer.cancel,
+        "pause": verbs_steer.pause,
+        "resume": verbs_steer.resume,
+        "retry": verbs_steer.retry,
+        "priority": verbs_steer.priority,
+    },
+    "Leave it alone": {
+        "worker": verbs_worker.app,
+        "schedule": verbs_schedule.schedule,
+        "limit": verbs_limit.limit,
+        "report": verbs_report.report,
+        "logs": verbs_report.logs,
+    },
+    "Keep it": {
+        "list": verbs_store.list_models,
+        "path": verbs_store.path,
+        "verify": verbs_verify.verify,
+        "outdated": verbs_update.outdated,
+        "update": verbs_update.update,
+        "rm": verbs_store.rm,
+        "prune": verbs_tidy.prune,
+        "du": verbs_tidy.du,
+    },
+    "Share it": {
+        "adopt": verbs_adopt.adopt,
+        "export": verbs_carry.export,
+        "import": verbs_carry.import_models,
+    },
+    "More": {"help": verbs_help.help_page},
+}
+
+
+def _add(name: str, verb: Callable[..., Any] | typer.Typer) -> None:
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, name=name)
+        return
     # A priority may be below nothing: `-5` is no option.
     app.command(name, context_settings={**HELP, "ignore_unknown_options": True} if name == "priority" else None)(verb)
-app.add_typer(verbs_worker.app, name="worker")
-app.add_typer(verbs_schedule.schedule)
+
+
+for verbs in CHAPTERS.values():
+    for name, verb in verbs.items():
+        _add(name, verb)
 
 
 @cache
 def command() -> Any:
     """Return the verbs as Typer's command, made once: a list file of ten thousand lines parses each with it."""
-    return typer.main.get_command(app)
+    verbs = typer.main.get_command(app)
+    assert isinstance(verbs, Chapters)
+    verbs.chapters = {chapter: list(names) for chapter, names in CHAPTERS.items()}
+    return verbs

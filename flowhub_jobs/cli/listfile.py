@@ -12,7 +12,7 @@ from typing import Any
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
 # What may stand behind a reference: what is said of one job, not of the call.
-_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "force"}
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "include", "exclude", "force"}
 # All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
 _SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
 _QUOTED = re.compile(r"""[\\"'#]""")

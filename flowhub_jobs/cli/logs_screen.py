@@ -14,7 +14,7 @@ from flowhub_jobs.words import format_duration
 def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
     """Return the events; where an attempt began stands a line about the whole of it. `headed`: the job's name first."""
     begun = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
-    shown = [f"Job {job.id}: {say.clean(job.ref)}"] if headed else []
+    shown = [f"Job {job.id}: {say.clean(job.title)}"] if headed else []
     for event in events:
         attempt = begun.get(event.at) if event.kind == "claimed" else None
         text = f"{event.kind:<11}  {event.text}" if attempt is None else _boundary(attempt)

@@ -13,3 +13,4 @@ Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Jo
 LimitRate = Annotated[
     str | None, typer.Option("--limit-rate", metavar="RATE", help="Bytes a second for all jobs: 500K, 5M, off.")
 ]
+Later = Annotated[bool, typer.Option("--later", help="Only queue it: a worker does it.")]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowhub_jobs.cli import say
+from flowhub_jobs.cli.fitted import best_of, require_fit
 from flowhub_jobs.cli.listfile import Line, at_line, parse_line, read_lines
 from flowhub_jobs.cli.outlook import outlook_lines, outlook_object
 from flowhub_jobs.cli.terms import Clerk
@@ -72,11 +73,24 @@ def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapp
 
 def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) -> Order:
     sha256 = line.options.get("sha256", defaults["sha256"])
-    artifact = desk.artifact(line.ref, sha256)
+    include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
+    ref = best_of(desk, line.ref, desk.references.notes) if defaults["best_fit"] else line.ref
+    artifact = desk.artifact(ref, sha256, include=include, exclude=exclude)
     if sha256 and artifact.model is not None:
         hint = "The catalog has the digests of its models."
         raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
+    if defaults["require_fit"]:
+        require_fit(desk, artifact)
     return Order(artifact, clerk.terms(defaults, line.options))
+
+
+def tell_notes(desk: Desk, *, quiet: bool) -> None:
+    """Say what was chosen for the person among a repository's files, and what else it offers."""
+    notes = list(dict.fromkeys(desk.references.notes))
+    for note in notes[:SHOWN]:
+        say.hint(say.fold(note), quiet=quiet)
+    if len(notes) > SHOWN:
+        say.hint(f"… and {len(notes) - SHOWN} notes more.", quiet=quiet)
 
 
 def place(desk: Desk, ordered: Ordered) -> list[int]:

@@ -104,7 +104,7 @@ def _named(jobs: Sequence[int]) -> str:
 
 def _going(morning: Morning) -> list[str]:
     first = sorted(morning.going, key=lambda job: (job.state is not State.RUNNING, job.id))
-    rows = [(str(job.id), job.ref, _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
+    rows = [(str(job.id), job.title, _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
     if not rows:
         return []
     shown = say.table(("JOB", "STILL TO COME", "DONE", ""), rows, right=(0, 2), give=1).split("\n")
@@ -133,7 +133,7 @@ def _goes(job: Job, now: datetime) -> str:
 def _needs(needs: Sequence[Need]) -> list[str]:
     found = []
     for need in needs[:ROWS_MAX]:
-        who = f"{need.job.id:>3}  {need.job.ref}: " if need.job else "     "
+        who = f"{need.job.id:>3}  {need.job.title}: " if need.job else "     "
         found.append(say.paint(say.shorten(say.clean(f"{who}{need.message}"), say.columns()), "31"))
         found.append(f"     {_what_to_do(need)}")
     return ["NEEDS YOU", *found, *_more(needs, "flowhub status --state failed")] if found else []

@@ -93,7 +93,7 @@ def print_some(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
 
 def print_table(jobs: Sequence[Job]) -> None:
     now = datetime.now(UTC)
-    rows = [(str(job.id), job.ref, job.state, progress(job), how_it_is(job, now)) for job in jobs]
+    rows = [(str(job.id), job.title, job.state, progress(job), how_it_is(job, now)) for job in jobs]
     lines = say.table(("JOB", "MODEL", "STATE", "DONE", ""), rows, right=(0, 3), give=_gives(rows)).split("\n")
     say.result(lines[0])
     for job, line in zip(jobs, lines[1:], strict=True):
@@ -132,7 +132,7 @@ def print_job(desk: Desk, job: Job) -> None:
     """Print everything of one job, and first why it does not move."""
     now = datetime.now(UTC)
     stage = f" ({job.stage})" if job.stage else ""
-    say.result(say.fold(f"Job {job.id}: {job.ref} {_VERBS[job.state]}{stage}.", after="  "))
+    say.result(say.fold(f"Job {job.id}: {job.title} {_VERBS[job.state]}{stage}.", after="  "))
     for line in why_not_moving(desk, job, now):
         say.result(say.fold(line, "  "))
     say.result("")

@@ -9,7 +9,8 @@ from flowhub_jobs.cli.options import AsJson, JobArguments
 
 def enqueue(
     refs: Annotated[
-        list[str] | None, typer.Argument(metavar="REF…", help="model, model@option, or the URL of a file.")
+        list[str] | None,
+        typer.Argument(metavar="REF…", help="model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
     ] = None,
     file: Annotated[
         str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
@@ -29,6 +30,19 @@ def enqueue(
         str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, to steer them by.")
     ] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: take these files along."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: leave these out.")
+    ] = None,
+    best_fit: Annotated[
+        bool, typer.Option("--best-fit", help="Of a model, queue the variant that suits this machine best.")
+    ] = False,
+    require_fit: Annotated[
+        bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if something would not run here.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
     watch: Annotated[
@@ -41,7 +55,7 @@ def enqueue(
     as_json: AsJson = False,
 ) -> None:
     """Queue models for a worker to fetch."""
-    from flowhub_jobs.cli import ordering, waiting
+    from flowhub_jobs.cli import ordering, say, waiting
     from flowhub_jobs.cli.session import desk, warn_of_catalog
 
     defaults = {
@@ -51,11 +65,17 @@ def enqueue(
         "priority": priority,
         "group": group,
         "sha256": sha256,
+        "include": include,
+        "exclude": exclude,
+        "best_fit": best_fit,
+        "require_fit": require_fit,
         "force": force,
     }
     with desk() as found:
+        found.references.tell = lambda text: say.hint(text, quiet=as_json)
         order = ordering.read(found, refs or [], file, defaults, keep_going=keep_going)
         warn_of_catalog(found, quiet=as_json)
+        ordering.tell_notes(found, quiet=as_json)
         if dry_run:
             ordering.tell_plan(found, order, as_json=as_json)
         else:

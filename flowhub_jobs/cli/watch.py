@@ -96,7 +96,7 @@ def _room_for_ended(live: int, height: int) -> int:
 def _widths(jobs: Sequence[Job], now: datetime, width: int) -> tuple[int, int]:
     """Return the cells of the name and of the bar: the bar gives way first, then the name."""
     words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
-    wanted = max((len(job.ref) for job in jobs), default=0)
+    wanted = max((len(job.title) for job in jobs), default=0)
     cells = min(BAR_MOST, max(BAR_LEAST, width - _BESIDE - words - wanted))
     return min(wanted, max(_NAME_LEAST, width - _BESIDE - words - cells)), cells
 
@@ -108,7 +108,7 @@ def _words(job: Job, now: datetime) -> str:
 
 def _line(job: Job, now: datetime, name: int, cells: int) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
-    ref = say.shorten(say.clean(job.ref), name)
+    ref = say.shorten(say.clean(job.title), name)
     return f"{job.id:>4}  {ref:<{name}}  {bar(share, cells)} {progress(job):>5}  {_words(job, now)}"
 
 
@@ -121,6 +121,6 @@ def bar(share: float, cells: int) -> str:
 
 def _one_line(jobs: Sequence[Job]) -> str:
     """Return one line of what runs, and how many wait, for a log."""
-    running = [f"{job.id} {say.clean(job.ref)} {progress(job)}" for job in jobs if job.state is State.RUNNING]
+    running = [f"{job.id} {say.clean(job.title)} {progress(job)}" for job in jobs if job.state is State.RUNNING]
     waiting = sum(job.state in (State.QUEUED, State.PAUSED) for job in jobs)
     return "; ".join([*running, *([f"{waiting} waiting"] if waiting else [])])

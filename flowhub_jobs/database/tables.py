@@ -195,7 +195,7 @@ artifacts = Table(
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),
     Column("artifact", JSON),  # as it was installed: where its bytes can be had again
     Column("linked_from", Text),  # the file or folder of another program whose bytes it shares
-    Column("damage", Text),  # what the last `verify` found wrong, in words; NULL: nothing
+    Column("damage", JSON),  # the ranges of each file that the last `verify` found wrong; NULL: none
     Column("installed_at", BigInteger, nullable=False),
     Column("verified_at", BigInteger, nullable=False),
     UniqueConstraint("node", "name_key"),

@@ -1,7 +1,7 @@
 """How much memory a container or a service may use: Linux control groups, both versions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -10,23 +10,28 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimit:
-    """The lowest limit, and the least that is left under any; in bytes. None where the use cannot be read."""
+    """The lowest limit, and the least that is left under any; in bytes. None where the use cannot be read.
+
+    `found` names the kernel's file that says it.
+    """
 
     limit_bytes: int
     available_bytes: int | None
+    found: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
     """What the kernel calls its files: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst."""
 
+    version: str
     limit: str
     usage: str
     reclaimable: str
 
 
-_V2 = _Files("memory.max", "memory.current", "inactive_file")
-_V1 = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = _Files("v2", "memory.max", "memory.current", "inactive_file")
+_V1 = _Files("v1", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def memory_limit(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) -> MemoryLimit | None:
@@ -39,7 +44,8 @@ def memory_limit(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP)
     if not found:
         return None
     left = [limit.available_bytes for limit in found if limit.available_bytes is not None]
-    return MemoryLimit(min(limit.limit_bytes for limit in found), min(left, default=None))
+    lowest = min(found, key=lambda limit: limit.limit_bytes)
+    return MemoryLimit(lowest.limit_bytes, min(left, default=None), lowest.found)
 
 
 def _groups(cgroup_root: Path, membership: Path) -> Iterator[tuple[Path, _Files]]:
@@ -68,7 +74,8 @@ def _read_limit(group: Path, files: _Files) -> MemoryLimit | None:
     used = _number(_text(group / files.usage))
     # A file just fetched lies in the page cache and counts as used, but the kernel gives it back when asked.
     idle = _number(_statistic(_text(group / "memory.stat"), files.reclaimable)) or 0
-    return MemoryLimit(limit, None if used is None else max(0, limit - max(0, used - idle)))
+    left = None if used is None else max(0, limit - max(0, used - idle))
+    return MemoryLimit(limit, left, f"cgroup {files.version} {files.limit}")
 
 
 def _statistic(text: str, name: str) -> str:

@@ -5,25 +5,33 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.device.apple import read_metal
 from flowhub_jobs.device.cgroup import CGROUP_ROOT, MEMBERSHIP, memory_limit
+from flowhub_jobs.device.gpu import Gpu, read_gpus
 
 CPU_INFO = Path("/proc/cpuinfo")
 
+_GPU_WAYS = {"nvml": "NVML, through nvidia-ml-py", "sysfs": "the amdgpu driver's files in /sys/class/drm"}
 _PLATFORMS = {"darwin": "macos", "win32": "windows"}  # WSL is Linux
 _ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that this process may use, and whose word that is: the "system" or its "cgroup", where that is less."""
+    """Bytes that this process may use, and whose word that is: the "system" or its "cgroup", where that is less.
+
+    `found` names the file or the call that said it.
+    """
 
     total_bytes: int | None
     available_bytes: int | None
     source: str | None
+    found: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +40,25 @@ class Device:
 
     `platform` is linux, macos or windows; `architecture` x86_64, arm64 or as the system says. `cores` are real ones
     where they can be told from threads. `disk_free_bytes` is what a user without privileges may still write.
+    `metal_bytes` is what a GPU may use of Apple's unified memory. Swap is not memory: it is not counted anywhere.
+    `found` says for a figure how it was found; `notes` what was looked for in vain, or seen and not counted.
     """
 
-    hostname: str | None
-    platform: str
-    architecture: str | None
-    cpu: str | None
-    cores: int | None
-    ram_total_bytes: int | None
-    ram_available_bytes: int | None
-    ram_source: str | None
-    disk_total_bytes: int | None
-    disk_free_bytes: int | None
-    unified_memory: bool
+    hostname: str | None = None
+    platform: str | None = None
+    architecture: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    ram_total_bytes: int | None = None
+    ram_available_bytes: int | None = None
+    ram_source: str | None = None
+    disk_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    unified_memory: bool = False
+    metal_bytes: int | None = None
+    gpus: tuple[Gpu, ...] = ()
+    notes: tuple[str, ...] = ()
+    found: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def apple_silicon(self) -> bool:
@@ -57,8 +71,10 @@ class Device:
 def probe(store: Path | None = None) -> Device:
     """Return what this machine is; `store` names the disk to measure, and need not exist yet."""
     system, architecture = read_platform(), read_architecture()
-    memory = read_memory()
-    disk_total, disk_free = read_disk(store) if store else (None, None)
+    memory, disk = read_memory(), read_disk(store) if store else (None, None)
+    unified = system == "macos" and architecture == "arm64"
+    metal, metal_found = read_metal(memory.total_bytes) if unified else (None, None)
+    gpus, notes = ((), ()) if unified else read_gpus()  # Apple's shares the memory: `metal_bytes` is its part
     return Device(
         hostname=platform.node() or None,
         platform=system,
@@ -68,10 +84,25 @@ def probe(store: Path | None = None) -> Device:
         ram_total_bytes=memory.total_bytes,
         ram_available_bytes=memory.available_bytes,
         ram_source=memory.source,
-        disk_total_bytes=disk_total,
-        disk_free_bytes=disk_free,
-        unified_memory=system == "macos" and architecture == "arm64",
+        disk_total_bytes=disk[0],
+        disk_free_bytes=disk[1],
+        unified_memory=unified,
+        metal_bytes=metal,
+        gpus=gpus,
+        notes=notes,
+        found=_found(memory, disk[0], metal_found, gpus),
     )
+
+
+def _found(memory: Memory, disk: int | None, metal: str | None, gpus: tuple[Gpu, ...]) -> dict[str, str]:
+    """Return for each figure that was read, in words, how."""
+    ways = {
+        "ram_total_bytes": memory.found,
+        "disk_total_bytes": "statvfs of the store's folder" if disk is not None else None,
+        "metal_bytes": metal,
+        "gpus": ", ".join(dict.fromkeys(_GPU_WAYS[gpu.source] for gpu in gpus if gpu.source)) or None,
+    }
+    return {figure: way for figure, way in ways.items() if way}
 
 
 def read_platform() -> str:
@@ -88,9 +119,10 @@ def read_memory(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) 
     total, available = _system_memory()
     limit = memory_limit(cgroup_root, membership)
     if limit is None or (total is not None and limit.limit_bytes >= total):
-        return Memory(total, available, "system" if total else None)
+        found = "sysctl hw.memsize" if sys.platform == "darwin" else "/proc/meminfo"
+        return Memory(total, available, "system" if total else None, found if total else None)
     known = [figure for figure in (available, limit.available_bytes) if figure is not None]
-    return Memory(limit.limit_bytes, min(known, default=None), "cgroup")
+    return Memory(limit.limit_bytes, min(known, default=None), "cgroup", limit.found)
 
 
 def read_disk(path: Path) -> tuple[int | None, int | None]:

@@ -4,14 +4,16 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
+from flowhub_jobs.hub.references import References
 from flowhub_jobs.hub.shelf import Shelf
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, State
+from flowhub_jobs.records import Artifact, State, Task
 from flowhub_jobs.store.space import Room, room_at
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An artifact that somebody wants, and on which terms."""
+    """An artifact that somebody wants, and on which terms. Without a `task` it is fetched."""
 
     artifact: Artifact
     terms: Terms = field(default_factory=Terms)
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,16 @@ class Desk:
 
     # Queue ---------------------------------------------------------------------------------------------------------
 
-    def artifact(self, ref: str, sha256: str | None = None) -> Artifact:
-        """Return what a reference means. Raises NotFound, UsageInvalid, AddressRefused."""
-        from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_address
-        from flowhub_jobs.transfer.asked import check_source
+    @cached_property
+    def references(self) -> References:
+        """What understands a reference; its `notes` are for the person."""
+        return References(self.home.settings, lambda: self.loaded.catalog)
 
-        artifact = artifact_for_url(ref, sha256) if is_address(ref) else artifact_for(self.loaded.catalog, ref)
-        endpoint = self.home.settings.hf_endpoint
-        for file in artifact.files:
-            check_source(file.url, endpoint, pinned=file.sha256 is not None)
-        return artifact
+    def artifact(
+        self, ref: str, sha256: str | None = None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Artifact:
+        """Return what a reference means; the errors are those of `References.artifact_of`."""
+        return self.references.artifact_of(ref, sha256, include, exclude)
 
     def _requests(self, orders: Sequence[Order]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
@@ -85,7 +88,8 @@ class Desk:
             found = here.get(artifact.key)
             name = found.name if found else _wanted_name(artifact, owners)
             target = str(self.home.store.root / name)
-            requests.append(Request(artifact, target, order.terms, found is not None, found.job if found else None))
+            by = found.job if found else None
+            requests.append(Request(artifact, target, order.terms, found is not None, by, order.task))
         return requests
 
     def enqueue(self, orders: Sequence[Order]) -> list[Enqueued]:
@@ -159,16 +163,16 @@ class Desk:
         return self._device
 
     def verdict(self, artifact: Artifact) -> "Verdict":
-        """Return whether an artifact runs on this machine, by its model's hardware figures and its size."""
-        from flowhub_jobs.device.fit import Needs, fit
+        """Return whether an artifact runs on this machine; the header of what lies here already is read."""
+        from flowhub_jobs.hub import fitting, heads
 
         model = self.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
-        hardware = model.hardware if model else None
-        needs = Needs()
-        if hardware is not None:
-            platforms = tuple(hardware.platforms) if hardware.platforms else None
-            needs = Needs(hardware.min_ram_gb, hardware.recommended_ram_gb, hardware.disk_gb, platforms)
-        return fit(needs, artifact.size, artifact.format, self.device, reserve_bytes=self.room().reserve)
+        here = self.home.library.unchanged([artifact.key]).get(artifact.key)
+        anatomy = heads.anatomy_here(self.home.store, self.home.node, artifact, here.name if here else None)
+        reserve, installed = self.room().reserve, here is not None
+        return fitting.verdict(
+            artifact, model, self.device, anatomy=anatomy, reserve_bytes=reserve, installed=installed
+        )
 
     @property
     def shelf(self) -> Shelf:

@@ -4,9 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.records import Event, InstalledModel, Job, rfc3339
+from flowhub_jobs.records import Event, Job, rfc3339
+
+if TYPE_CHECKING:
+    from flowhub_jobs.hub.stock import Stock
+    from flowhub_jobs.hub.tidying import Partial
 
 _JOB = [
     "id",
@@ -48,6 +52,9 @@ _INSTALLED = [
     "installed_at",
     "verified_at",
     "in_catalog",
+    "condition",
+    "source",
+    "linked_from",
 ]  # the contract's order
 
 
@@ -59,8 +66,30 @@ def job_object(job: Job) -> dict[str, Any]:
     return _object(job, _JOB)
 
 
-def installed_page(models: Iterable[InstalledModel]) -> dict[str, Any]:
-    return {"schema": "flowhub/installed/1", "models": [_object(model, _INSTALLED) for model in models]}
+def installed_page(stock: "Stock") -> dict[str, Any]:
+    """Return what is installed, and beside it: what is on its way, what was removed by hand, the store."""
+    return {
+        "schema": "flowhub/installed/1",
+        "models": [_object(model, _INSTALLED) for model in stock.models],
+        "partials": [partial_object(partial) for partial in stock.partials],
+        "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in stock.gone],
+        "store": store_object(stock),
+    }
+
+
+def partial_object(partial: "Partial") -> dict[str, Any]:
+    return {
+        "path": str(partial.leaving.path),
+        "name": partial.name,
+        "bytes": partial.leaving.bytes,
+        "age_s": partial.age_s,
+        "job": partial.holder.job if partial.holder else None,
+        "state": str(partial.state),
+    }
+
+
+def store_object(stock: "Stock") -> dict[str, Any]:
+    return {"path": str(stock.root), "online": stock.online, "free": stock.free}
 
 
 def events_object(events: Iterable[Event]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowhub_jobs.jobs.healing import Healed, healed
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.records import Event, Job, Reason, State
+from flowhub_jobs.records import Event, Job, JobKind, Reason, State
 
 # A job that waits for these waits for a person.
 PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
@@ -79,9 +79,9 @@ def morning(
     All are in the order of their numbers. `events` are those since then of the kinds of `healing.KINDS`, by job;
     `workers` is how many live now.
     """
-    completed = [job for job in jobs if job.state is State.COMPLETED]
+    completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
     came = tuple(Came(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
-    work = _worked(attempts.get(job.id, ()) for job in jobs) or 0.0
+    work = _worked(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
     totals = Totals(
         bytes=sum(job.bytes_total or job.bytes_done for job in completed),
         fetched=sum(job.bytes_fetched for job in jobs),
@@ -121,16 +121,22 @@ def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
 
 def _needs(jobs: Sequence[Job], workers: int) -> tuple[Need, ...]:
     last = _last_of_each(jobs)
-    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and last[job.ref] == job.id]
+    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _answered(job, last)]
     needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
         needs.append(Need(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
     return tuple(needs)
 
 
-def _last_of_each(jobs: Sequence[Job]) -> dict[str, int]:
-    """Return the last job of each reference: one that was asked for again speaks for the earlier."""
-    return {job.ref: job.id for job in jobs if job.state is not State.CANCELLED}
+def _last_of_each(jobs: Sequence[Job]) -> dict[tuple[str, JobKind], int]:
+    """Return the last job of each kind for each reference: one that was asked for again speaks for the earlier."""
+    return {(job.ref, job.kind): job.id for job in jobs if job.state is not State.CANCELLED}
+
+
+def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
+    """Return whether a later job speaks for this one: the same once more; of damage that was found, a new fetch too."""
+    kinds = {failed.kind, JobKind.FETCH} if failed.kind is JobKind.VERIFY else {failed.kind}
+    return any(last.get((failed.ref, kind), 0) > failed.id for kind in kinds)
 
 
 def _of_failed(job: Job) -> Need:

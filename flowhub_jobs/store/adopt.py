@@ -1,14 +1,12 @@
 """A file that lies where ours would go and is not ours: of the right digest it is taken as it is, else it stays."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, git_sha1
+from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import files_in
-
-READ = 1 << 20
 
 
 def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) -> Placed | None:
@@ -30,17 +28,13 @@ def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) ->
 def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
     if path.is_symlink() or not path.is_file():
         return None  # a link, a pipe: nothing to read from
-    size = path.stat().st_size
-    if file.size is not None and file.size != size:
+    if file.size is not None and file.size != path.stat().st_size:
         return None
     if file.sha256 is None and file.git_sha1 is None:
         return None  # nothing tells whether it is the one
-    sha256, git = hashlib.sha256(), git_sha1(size)
-    with path.open("rb") as stream:
-        while chunk := stream.read(READ):
-            may_go_on()
-            sha256.update(chunk)
-            if file.sha256 is None:
-                git.update(chunk)
-    same = sha256.hexdigest() == file.sha256 if file.sha256 else git.hexdigest() == file.git_sha1
-    return FileDigest(file.path, size, sha256.hexdigest(), pinned=True) if same else None
+    try:
+        found = hashed(path, may_go_on, git=file.sha256 is None)
+    except Unreadable:
+        return None
+    same = found.sha256 == file.sha256 if file.sha256 else found.git_sha1 == file.git_sha1
+    return FileDigest(file.path, found.stamp.size, found.sha256, pinned=True) if same else None

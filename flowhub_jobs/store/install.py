@@ -25,11 +25,15 @@ Owner = Callable[[str], str | None]  # from a name in the store to the claim (re
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An artifact that lies under its name: what the library writes down."""
+    """An artifact that lies under its name: what the library writes down.
+
+    `linked_from` is the file or folder of another program whose bytes it shares.
+    """
 
     name: str
     path: Path
     files: tuple[FileDigest, ...]
+    linked_from: str | None = None
 
 
 def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
@@ -51,10 +55,10 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
     raise NameTaken(f"Both {artifact.name} and {artifact.second_name()} are names of other models in the store.")
 
 
-def intent(name: str, staged: Path, files: Sequence[FileDigest]) -> dict[str, Any]:
+def intent(name: str, staged: Path, files: Sequence[FileDigest], linked_from: str | None = None) -> dict[str, Any]:
     """Return what is written down before the rename."""
     described = [[file.path, file.bytes, file.sha256, file.pinned] for file in files]
-    return {"name": name, "is": _stamp(staged), "files": described}
+    return {"name": name, "is": _stamp(staged), "files": described, "linked_from": linked_from}
 
 
 def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None:
@@ -68,7 +72,8 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
         return None
     if not same:
         return None
-    return Placed(intent["name"], path, tuple(FileDigest(*file) for file in intent["files"]))
+    files = tuple(FileDigest(*file) for file in intent["files"])
+    return Placed(intent["name"], path, files, intent.get("linked_from"))
 
 
 def let_go_of_claim(intent: dict[str, Any] | None, store: Store) -> None:
@@ -93,17 +98,20 @@ def _stamp(path: Path) -> list[int]:
     return [there.st_ino, there.st_size, there.st_mtime_ns]
 
 
-def stage(artifact: Artifact, partial: Path, parts: Sequence[Path], inodes: Sequence[int]) -> Path:
+def stage(
+    artifact: Artifact, partial: Path, parts: Sequence[Path], inodes: Sequence[int], *, folder: str = "files"
+) -> Path:
     """Return the one thing to rename: the file, or a folder with the artifact's files and nothing else.
 
-    Raises StorageFailed if a part is not the very file that was verified.
+    `folder` is where in the partial a folder is staged. Raises StorageFailed if a part is not the very file that was
+    verified.
     """
     for part, inode in zip(parts, inodes, strict=True):
         if part.lstat().st_ino != inode:
             raise StorageFailed(f"{part} was replaced by somebody while it was fetched; it is not installed.")
     if not artifact.folder:
         return parts[0]
-    staged = partial / "files"
+    staged = partial / folder
     wanted = {staged / file.path for file in artifact.files}
     for file, part in zip(artifact.files, parts, strict=True):
         if part != staged / file.path:  # it was begun anew, and lies in a folder of its own

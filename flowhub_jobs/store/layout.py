@@ -5,6 +5,7 @@
 <store>/.store-id            the store's identity: an unmounted one does not have it
 """
 
+import contextlib
 import errno
 import secrets
 import shutil
@@ -32,8 +33,8 @@ class Store:
         `own`: it lies in flowhub's own home, so that it cannot be an unmounted disk, unless it is a link to one. Raises
         StoreOffline where the identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
         """
-        found, elsewhere = self.identity(), self.root.is_symlink() or not own
-        if known_id is not None and found is None and elsewhere and self._is_bare():
+        found = self.identity()
+        if self.is_away(known_id, own=own):
             raise StoreOffline(
                 f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
                 f"If it was emptied on purpose, make the folder {PARTIAL} in it."
@@ -54,6 +55,11 @@ class Store:
             return (self.root / STORE_ID).read_text(encoding="ascii").strip() or None
         except (OSError, ValueError):
             return None
+
+    def is_away(self, known_id: str | None, *, own: bool) -> bool:
+        """Return whether the store's disk is not there: nothing bears an identity, and it did when it was last used."""
+        elsewhere = self.root.is_symlink() or not own
+        return known_id is not None and self.identity() is None and elsewhere and self._is_bare()
 
     def _is_bare(self) -> bool:
         """Return whether nothing of ours is there. In the folder under an unmounted disk somebody's file may lie."""
@@ -87,26 +93,31 @@ class Store:
 
     def models(self) -> list[LocalLlm]:
         """Return what lies in the store, by name: files and folders, put there by us or by hand."""
-        return [found for entry in self._entries() if (found := _local(entry)) is not None]
+        return [found for entry in self._entries() if (found := local_model(entry)) is not None]
 
     def remove(self, name: str) -> int:
-        """Remove a model, a folder whole; return the bytes that it had. Raises NotFound, UsageInvalid."""
+        """Remove a model, a folder whole; return the bytes that it had. Of a link only the link goes.
+
+        Raises NotFound, UsageInvalid.
+        """
         path = self.path_of(name)
-        model = _local(path)
-        if model is None:
+        model = local_model(path)
+        if model is None and not path.is_symlink():  # a link may lead to what has gone
             raise NotFound(f"There is no model {name!r} in the store.", hint="`flowhub list` shows the names.")
         if path.is_dir() and not path.is_symlink():
             # Out of sight first: a removal that is cut short leaves no half model under the name.
             aside = self.root / PARTIAL / f"removed-{secrets.token_hex(4)}"
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)
-            shutil.rmtree(aside)
+            with contextlib.suppress(FileNotFoundError):  # `prune`, which removes what lies aside, came in between
+                shutil.rmtree(aside)
         else:
             path.unlink()
-        return model.bytes
+        return model.bytes if model else 0
 
 
-def _local(entry: Path) -> LocalLlm | None:
+def local_model(entry: Path) -> LocalLlm | None:
+    """Return what lies at a path of the store; None where nothing does that could be a model."""
     try:
         if entry.is_dir():
             files = [file.stat() for file in entry.rglob("*") if file.is_file()]

@@ -1,6 +1,6 @@
 """The library: the index of what is installed, held against what lies in the store."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,21 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, claim_of, moment
+from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, claim_of
+from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, take_inventory
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import Placed
 
-InCatalog = Callable[[str, str], bool]
+_ENTRY = [
+    artifacts.c[column]
+    for column in (
+        *("id", "name", "artifact_key", "ref", "model", "option", "format", "bytes", "sha256"),
+        *("linked_from", "damage", "installed_at", "verified_at"),
+    )
+]
+_FILE = [artifact_files.c[column] for column in ("artifact_id", "path", "bytes", "mtime_ns", "sha256")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,31 +174,34 @@ class Library:
                 return False
         return True
 
-    def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
-        """Return what lies in the store, by name, joined to what we know of it."""
+    def entries(self) -> list[Entry]:
+        """Return all that the library says, by name, in two queries."""
+        return self._entries(artifacts.c.node == self._node)
+
+    def entry(self, name: str) -> Entry | None:
+        """Return what the library says of one name, written as it is in the store."""
+        found = self._entries(sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name)))
+        return next((entry for entry in found if entry.name == name), None)
+
+    def _entries(self, mine: sa.ColumnElement[bool]) -> list[Entry]:
         with reading(self._engine) as tx:
-            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
-            known = {row["name"]: row for row in tx.execute(mine).mappings()}
-        found = []
-        for local in self._store.models():
-            row = known.get(local.name)
-            model, option = (row["model"], row["option"]) if row else (None, None)
-            kind = HubFormat(row["format"]) if row and row["format"] else local.format
-            found.append(
-                InstalledModel(
-                    name=local.name,
-                    model=model,
-                    option=option,
-                    format=kind,
-                    path=local.path,
-                    bytes=local.bytes,
-                    sha256=row["sha256"] if row else None,
-                    installed_at=moment(row["installed_at"]) if row else None,
-                    verified_at=moment(row["verified_at"]) if row else None,
-                    in_catalog=bool(model and option and in_catalog(model, option)),
-                )
-            )
-        return found
+            rows = tx.execute(sa.select(*_ENTRY).where(mine).order_by(artifacts.c.name)).mappings().all()
+            files: dict[int, dict[str, EntryFile]] = {row["id"]: {} for row in rows}
+            theirs = artifact_files.c.artifact_id.in_(sa.select(artifacts.c.id).where(mine))
+            for number, path, *about in tx.execute(sa.select(*_FILE).where(theirs)):
+                files[number][path] = EntryFile(*about)
+        return [_entry(row, files[row["id"]]) for row in rows]
+
+    def artifact(self, name: str) -> Artifact | None:
+        """Return what was installed under this name, as it was asked for; None if that is not known."""
+        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+        with reading(self._engine) as tx:
+            found = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
+        return Artifact.from_dict(found) if found else None
+
+    def models(self, in_catalog: InCatalog, presence: Presence = Presence.HERE) -> list[InstalledModel]:
+        """Return what lies in the store, by name, joined to what we know of it."""
+        return take_inventory(self._store, self.entries(), in_catalog, presence).models
 
     # The store's identity ------------------------------------------------------------------------------------------
 
@@ -210,3 +221,9 @@ class Library:
 def _claim(row: Any) -> str:
     """Return what records.Artifact.claim is, of a row."""
     return claim_of(row["ref"], row["model"], row["artifact_key"])
+
+
+def _entry(row: Any, files: Mapping[str, EntryFile]) -> Entry:
+    kind = HubFormat(row["format"]) if row["format"] else None
+    same = ("name", "ref", "model", "option", "bytes", "sha256", "linked_from", "damage", "installed_at", "verified_at")
+    return Entry(key=row["artifact_key"], format=kind, files=files, **{name: row[name] for name in same})

@@ -1,7 +1,5 @@
 """Asks an origin for a range: redirects by hand, tokens kept home, httpx's errors and bad statuses made ours."""
 
-import functools
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,14 +9,14 @@ from urllib.parse import urljoin
 import httpx
 
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused, TlsUntrusted
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
+from flowhub_jobs.refusal import refusal
 from flowhub_jobs.transfer.headers import HubWord, hub_word, tells_end
 from flowhub_jobs.transfer.plan import Range
-from flowhub_jobs.transfer.refusal import refusal
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
-from flowhub_jobs.transfer.translated import translated
 from flowhub_jobs.transfer.wire import Wire
+from flowhub_jobs.translated import translated, trust
 
 REDIRECTS_MAX = 10
 AGENT = "flowhub"
@@ -30,7 +28,7 @@ class Web:
     def __init__(self, terms: Terms) -> None:
         self._terms, self._wire = terms, Wire()
         self._client = httpx.Client(
-            verify=_trust(),
+            verify=trust(),
             timeout=httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
             follow_redirects=False,
@@ -141,12 +139,3 @@ def _target(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError as error:  # "http://[" and its like
         raise RedirectRefused(f"{host_of(url)} redirects to what is no address.") from error
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Return whom we trust: SSL_CERT_FILE and SSL_CERT_DIR, else certifi. Read once: it takes 20 ms."""
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ssl.SSLError) as error:
-        raise TlsUntrusted(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}.") from error

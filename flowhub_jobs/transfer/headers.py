@@ -1,22 +1,17 @@
 """What an answer's headers say. Pure: status and headers in, values or an error out."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.refusal import Headers, unsatisfied_total
 from flowhub_jobs.transfer.plan import Range
 
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})", re.IGNORECASE)
-_RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 LARGEST = 1 << 60  # bytes; a larger size is no size, and does not fit a database
-Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +75,6 @@ def _shown(text: str | None) -> str:
     return "none" if text is None else ascii(text[:80])[1:-1]
 
 
-def unsatisfied_total(headers: Headers) -> int | None:
-    """Return the size of the file that a 416 tells, or None."""
-    found = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip())
-    return int(found[1]) if found else None
-
-
 def tells_end(status: int, headers: Headers) -> bool:
     """Return whether a 416 tells where the file ends: an empty file has no range that could be answered."""
     return status == 416 and unsatisfied_total(headers) is not None
@@ -122,29 +111,6 @@ def stays_open(http_version: str, headers: Headers) -> bool:
     """Return whether the connection serves another request after this answer (RFC 9112, section 9.3)."""
     options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
     return http_version == "HTTP/1.1" and "close" not in options
-
-
-def asked_wait(headers: Headers, now: datetime) -> float | None:
-    """Return the seconds that the host asks to be left alone, or None.
-
-    Retry-After in both its forms (RFC 9110, section 10.2.3), else the Hub's `RateLimit: "…";r=0;t=55`.
-    """
-    text = headers.get("retry-after", "").strip()
-    if _DIGITS.fullmatch(text):
-        return float(text[:12])
-    if text:
-        return _seconds_until(text, now)
-    found = _RATE_LIMIT.search(headers.get("ratelimit", ""))
-    return float(found[2][:12]) if found and not found[1].strip("0") else None
-
-
-def _seconds_until(date: str, now: datetime) -> float | None:
-    try:
-        then = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):  # a year or an offset beyond all numbers
-        return None
-    aware = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _number(text: str | None) -> int | None:

@@ -8,7 +8,7 @@ from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost
 from flowhub_jobs.transfer.headers import HubWord, body_length, stays_open
 from flowhub_jobs.transfer.stream import Stream
-from flowhub_jobs.transfer.translated import dropped, stalled, translated
+from flowhub_jobs.translated import dropped, stalled, translated
 
 SMALL_BODY = 64 * 1024  # of a redirect: read and dropped, so that the connection can be kept
 DROP_S = 1.0

@@ -16,7 +16,7 @@ from flowhub_jobs.errors import NameTaken
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.needs import room_needed_before
-from flowhub_jobs.records import Artifact, Stage
+from flowhub_jobs.records import Artifact, JobKind, Stage
 from flowhub_jobs.store.adopt import adoptable
 from flowhub_jobs.store.install import (
     Placed,
@@ -31,10 +31,14 @@ from flowhub_jobs.store.install import (
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
+from flowhub_jobs.transfer.fetch import Past, Seen, fetch
 from flowhub_jobs.transfer.terms import Stopped
+from flowhub_jobs.worker.checking import verify_installed
 from flowhub_jobs.worker.endings import as_ours, end_badly, obey
+from flowhub_jobs.worker.exporting import export_installed
 from flowhub_jobs.worker.floor import Floor, Run
+from flowhub_jobs.worker.importing import bring_in
+from flowhub_jobs.worker.reuse import Gathered, Reused, as_gathered, look_around
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
 
@@ -67,35 +71,56 @@ def _run_to_its_end(floor: Floor, run: Run) -> None:
 
 
 def _attempt(floor: Floor, run: Run) -> None:
-    home, artifact = floor.home, run.claimed.artifact
     screen = Screen(floor.leases, run.lease, run.claimed.fetched)
-    home.open_store()
-    partial = home.store.partial_of(artifact, home.node)
-    placed = _placed_before_a_crash(floor, run) or _here_already(floor, run) or _adopt(floor, run)
-    if placed is None:
-        _check_room(floor, run)
-        floor.throttle.look(at_once=True)
-        floor.peace.heed()
-        past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
-        terms = transfer_terms(home.settings)
-        fetched = fetch(
-            artifact,
-            partial,
-            terms=terms,
-            shared=floor.shared,
-            control=run.control,
-            past=past,
-            watch=_watch(floor, run, screen),
-        )
-        screen.stage(Stage.INSTALL)
-        # One at a time on this machine: between the choice of a name and its row, nobody else may choose. Who is
-        # suspended meanwhile loses its lease in that time, and names nothing any more.
-        lock = home.settings.locks / "install"
-        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
-            placed = _install(floor, run, fetched)
-            _finish(floor, run, placed)
+    floor.home.open_store()
+    kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
+    if kind is JobKind.VERIFY:
+        verify_installed(floor, run, screen)
+    elif kind is JobKind.EXPORT:
+        export_installed(floor, run, screen)
     else:
+        _bring(floor, run, screen)
+
+
+def _bring(floor: Floor, run: Run, screen: Screen) -> None:
+    """Have the artifact installed: by what an earlier run did, else by a fetch or an import."""
+    placed = _placed_before_a_crash(floor, run) or _here_already(floor, run) or _adopt(floor, run)
+    if placed is not None:
         _finish(floor, run, placed)
+        return
+    gathered = _imported(floor, run, screen) if run.claimed.task else _fetched(floor, run, screen)
+    screen.stage(Stage.INSTALL)
+    # One at a time on this machine: between the choice of a name and its row, nobody else may choose. Who is
+    # suspended meanwhile loses its lease in that time, and names nothing any more.
+    lock = floor.home.settings.locks / "install"
+    with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
+        _finish(floor, run, _install(floor, run, gathered))
+
+
+def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
+    """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
+    home, reused = floor.home, look_around(floor, run, screen)
+    if (missing := reused.missing) is None:
+        return reused.gathered(None)
+    _check_room(floor, run, missing)
+    floor.throttle.look(at_once=True)
+    floor.peace.heed()
+    past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
+    fetched = fetch(
+        missing,
+        reused.partial,
+        terms=transfer_terms(home.settings),
+        shared=floor.shared,
+        control=run.control,
+        past=past,
+        watch=_watch(floor, run, screen, reused),
+    )
+    return reused.gathered(fetched)
+
+
+def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
+    partial = floor.home.store.partial_of(run.claimed.artifact, floor.home.node)
+    return as_gathered(bring_in(run, partial, screen, lambda need: _check_need(floor, run, need)))
 
 
 def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
@@ -145,12 +170,11 @@ def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
     return owner
 
 
-def _check_room(floor: Floor, run: Run) -> None:
+def _check_room(floor: Floor, run: Run, missing: Artifact) -> None:
     """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
-    home, artifact = floor.home, run.claimed.artifact
-    known = journal.load(home.store.partial_of(artifact, home.node)).files
+    known = journal.load(floor.home.store.partial_of(run.claimed.artifact, floor.home.node)).files
     nothing = journal.FileRecord("")
-    records = [(file.size, known.get(file.path, nothing)) for file in artifact.files]
+    records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
     _check_need(floor, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
 
 
@@ -161,13 +185,13 @@ def _check_need(floor: Floor, run: Run, need: int) -> None:
     check_room(room, need, spoken_for(room, running, ahead), home.store.root)
 
 
-def _watch(floor: Floor, run: Run, screen: Screen) -> Callable[[Seen], None]:
+def _watch(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Callable[[Seen], None]:
     """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
     unknown = run.claimed.artifact.size is None
 
     def watch(seen: Seen) -> None:
         nonlocal unknown
-        screen.show(seen)
+        screen.show(reused.seen(seen))
         if unknown and seen.total is not None:
             unknown = False
             _check_need(floor, run, seen.total - seen.kept)
@@ -175,22 +199,23 @@ def _watch(floor: Floor, run: Run, screen: Screen) -> Callable[[Seen], None]:
     return watch
 
 
-def _install(floor: Floor, run: Run, fetched: Fetched) -> Placed:
+def _install(floor: Floor, run: Run, gathered: Gathered) -> Placed:
     home, artifact = floor.home, run.claimed.artifact
     partial = home.store.partial_of(artifact, home.node)
     owner = _owner(floor, run)
     name = choose_name(artifact, home.store, owner)
     run.control.check()
-    staged = stage(artifact, partial, fetched.parts, fetched.inodes)
-    floor.leases.intend(run.lease, intent(name, staged, fetched.files))
+    staged = stage(artifact, partial, gathered.parts, gathered.inodes, folder=gathered.folder)
+    floor.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
     path = place(staged, name, home.store, ours=owner(name) == artifact.claim, may_write=run.lease.check)
-    return Placed(name, path, fetched.files)
+    return Placed(name, path, gathered.files, gathered.linked_from)
 
 
 def _complete(floor: Floor, run: Run, placed: Placed) -> None:
     home, artifact = floor.home, run.claimed.artifact
     with writing(home.engine) as tx:
-        home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
+        now = home.clock.now_us()
+        home.library.index(tx, artifact, placed, run.lease.job, now, linked_from=placed.linked_from)
         floor.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
 
 

@@ -1,5 +1,8 @@
 """What a run shows of itself: written into the job's row, at most twice a second."""
 
+import time
+from collections.abc import Sequence
+
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.records import DigestState, Stage
@@ -13,6 +16,7 @@ class Screen:
         self._leases, self._lease = leases, lease
         self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
         self._files: dict[int, FileProgress] = {}
+        self._begun_at = time.monotonic()
 
     def show(self, seen: Seen) -> None:
         """Write how the transfer stands, and what it wants remembered. Raises LeaseLost."""
@@ -27,6 +31,12 @@ class Screen:
         self._leases.progress(self._lease, self._last)
         for kind, text in seen.notes:
             self._leases.say(self._lease, kind, text)
+
+    def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
+        """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
+        rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
+        self._last = Progress(Stage.VERIFY, total, read, self._last.fetched, rate, DigestState.RUNNING, tuple(files))
+        self._leases.progress(self._lease, self._last)
 
     def stage(self, stage: Stage) -> None:
         last = self._last

@@ -1,16 +1,12 @@
 """From the settings to the terms of a transfer: the rooms below do not know the settings."""
 
-from flowhub_jobs.addresses import origin
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.transfer.terms import Terms
 
 
 def transfer_terms(settings: Settings) -> Terms:
-    """Return the terms. HF_TOKEN belongs to the origin of HF_ENDPOINT alone; other tokens to the origins they name."""
-    tokens = {origin(name): token for name, token in settings.tokens.items()}
-    if settings.hf_token:
-        tokens[origin(settings.hf_endpoint)] = settings.hf_token
+    """Return the terms."""
     patience = Patience(
         settings.backoff_base_s, settings.backoff_cap_s, settings.faults_max, settings.retry_after_max_s
     )
@@ -23,5 +19,5 @@ def transfer_terms(settings: Settings) -> Terms:
         patience=patience,
         connections_per_host=settings.connections_per_host,
         hub_endpoint=settings.hf_endpoint,
-        tokens=tokens,
+        tokens=settings.tokens_by_origin,
     )

@@ -23,7 +23,7 @@ def upgrade() -> None:
     )
     op.add_column("artifacts", sa.Column("artifact", sa.JSON(), nullable=True))
     op.add_column("artifacts", sa.Column("linked_from", sa.Text(), nullable=True))
-    op.add_column("artifacts", sa.Column("damage", sa.Text(), nullable=True))
+    op.add_column("artifacts", sa.Column("damage", sa.JSON(), nullable=True))
     op.add_column("jobs", sa.Column("kind", sa.String(length=16), server_default="fetch", nullable=False))
     op.add_column("jobs", sa.Column("task", sa.JSON(), nullable=True))
 

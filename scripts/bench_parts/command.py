@@ -172,4 +172,4 @@ def environ_for(home: Path) -> dict[str, Any]:
         for name, value in os.environ.items()
         if not name.startswith(ours) and not name.lower().endswith("_proxy")
     }
-    return {**kept, "FLOWHUB_HOME": str(home), "PYTHONPATH": str(TOP)}
+    return {**kept, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off", "PYTHONPATH": str(TOP)}

@@ -214,7 +214,9 @@ def campaign(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Campaig
         floor = stack.enter_context(ground(folder, keep=keep))
         line = stack.enter_context(Line(RATE_BPS))
         home = floor.place / "home"
-        stack.enter_context(environment(**SHORT, FLOWHUB_HOME=str(home), HF_ENDPOINT=line.address))
+        stack.enter_context(
+            environment(**SHORT, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=line.address)
+        )
         home.mkdir()
         (home / "worker.log").symlink_to(folder / "worker.log")  # what is said on a full disk is worth reading
         nursery = Nursery()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from support.fault_ways import WAYS, Way
 
-from flowhub_jobs.transfer import committer, connection
+from flowhub_jobs import translated
+from flowhub_jobs.transfer import committer
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,6 @@ def pin(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def fresh_trust() -> Iterator[None]:
     """Whom we trust is read once a process: read it anew, before and after."""
-    connection._trust.cache_clear()
+    translated.trust.cache_clear()
     yield
-    connection._trust.cache_clear()
+    translated.trust.cache_clear()

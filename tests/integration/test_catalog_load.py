@@ -10,7 +10,7 @@ from support.answer_faults import Redirect, Status
 from support.origin import Origin
 
 from flowhub_jobs.catalogs.load import Loaded, load_catalog
-from flowhub_jobs.catalogs.remote import check_redirect
+from flowhub_jobs.documents import check_hop
 from flowhub_jobs.errors import (
     AddressRefused,
     CatalogMalformed,
@@ -226,11 +226,11 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(load: Loads) -> N
 @pytest.mark.parametrize("target", ["http://h.example/c.json", "http://127.0.0.1:1/c.json"])
 def test_no_redirect_leads_from_https_down_to_http(target: str) -> None:
     with pytest.raises(RedirectRefused):
-        check_redirect("https://h.example/c.json", target)
+        check_hop("https://h.example/c.json", target)
 
 
 def test_plain_http_stays_on_its_host() -> None:
-    check_redirect("http://h.example/c.json", "http://h.example/d.json")
-    check_redirect("http://h.example/c.json", "https://other.example/d.json")
+    check_hop("http://h.example/c.json", "http://h.example/d.json")
+    check_hop("http://h.example/c.json", "https://other.example/d.json")
     with pytest.raises(RedirectRefused):
-        check_redirect("http://h.example/c.json", "http://other.example/d.json")
+        check_hop("http://h.example/c.json", "http://other.example/d.json")

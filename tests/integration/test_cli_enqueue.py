@@ -13,7 +13,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.records import State
 
-KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error"]  # fmt: skip  # noqa: E501
+KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error", "kind"]  # fmt: skip  # noqa: E501
 FILE_KEYS = ["path", "bytes", "bytes_done", "sha256"]
 A, B = gguf(4096, 1), gguf(8192, 2)
 
@@ -223,10 +223,11 @@ def test_wait_ends_with_the_status_of_what_went_wrong(cli, home, origin, monkeyp
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         models = [
             one_file_model("good", origin.serve("/good.gguf", A), A),
-            one_file_model("gone", origin.url("/gone.gguf"), A),
-            one_file_model("liar", origin.serve("/liar.gguf", gguf(4096, 9)), A),
-            one_file_model("long", origin.serve("/long.gguf", B), A),
-            one_file_model("gated", hub.add("org/gated", "gated.gguf", A), A),
+            # Each with bytes of its own: what is in the store already under another name is not fetched.
+            one_file_model("gone", origin.url("/gone.gguf"), gguf(4096, 3)),
+            one_file_model("liar", origin.serve("/liar.gguf", gguf(4096, 9)), gguf(4096, 4)),
+            one_file_model("long", origin.serve("/long.gguf", B), gguf(4096, 5)),
+            one_file_model("gated", hub.add("org/gated", "gated.gguf", gguf(4096, 6)), gguf(4096, 6)),
         ]
         with counter(home, monkeypatch, *models) as shop:
             shop.worker()

@@ -11,11 +11,12 @@ import pytest
 from support.cli import PROGRAM, Cli, counter, process, started
 from support.models import catalog, gguf, one_file_model
 
+from flowhub_jobs.cli.app import CHAPTERS
 from flowhub_jobs.cli.main import Stopped, run
 from flowhub_jobs.errors import ERRORS
 
 A = gguf(4096, 1)
-VERBS = ["enqueue", "status", "wait", "cancel", "pause", "resume", "retry", "worker", "list", "show", "path", "rm", "device", "help"]  # fmt: skip  # noqa: E501
+VERBS = [name for names in CHAPTERS.values() for name in names]
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_each_verb_refuses_an_option_that_it_does_not_have(cli, home, verb):
     assert not home.exists()
 
 
-@pytest.mark.parametrize("verb", ["serch", "", "search", "--nonsense", "-x"])
+@pytest.mark.parametrize("verb", ["serch", "", "fetch", "--nonsense", "-x"])
 def test_an_unknown_verb_is_2(cli, home, verb):
     assert cli(verb).status == 2
     assert cli(verb).complaint

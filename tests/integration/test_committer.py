@@ -3,8 +3,8 @@
 import threading
 from pathlib import Path
 
+from flowhub_jobs.addresses import HUB
 from flowhub_jobs.records import Artifact, ArtifactFile
-from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer

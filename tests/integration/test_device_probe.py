@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from flowhub_jobs.device.cgroup import MemoryLimit, memory_limit
+from flowhub_jobs.device.gpu import Gpu, read_amd, read_gpus, read_nvidia
 from flowhub_jobs.device.probe import probe, read_cpu, read_disk, read_memory
 
 GIB = 2**30
@@ -40,6 +41,8 @@ def test_this_machine_is_read_and_fits_into_json(tmp_path):
     assert device.cores >= 1
     assert device.unified_memory == device.apple_silicon
     assert json.loads(json.dumps(device.as_dict()))["ram_total_bytes"] == device.ram_total_bytes
+    assert device.found["ram_total_bytes"]
+    assert device.found["disk_total_bytes"] == "statvfs of the store's folder"
 
 
 def test_without_a_store_no_disk_is_measured():
@@ -121,6 +124,7 @@ def test_memory_is_the_containers_where_that_is_less(tmp_path, membership):
     write(tmp_path / "cg" / "app", memory__max=64 * 2**20, memory__current=2**20)
     memory = read_memory(tmp_path / "cg", membership("0::/app\n"))
     assert (memory.total_bytes, memory.available_bytes, memory.source) == (64 * 2**20, 63 * 2**20, "cgroup")
+    assert memory.found == "cgroup v2 memory.max"
 
 
 def test_memory_is_the_systems_where_the_limit_is_larger_than_any_memory(tmp_path, membership):
@@ -142,3 +146,104 @@ def test_the_processors_name_is_said_where_the_system_knows_it(tmp_path, text, n
     (tmp_path / "cpuinfo").write_text(text)
     assert read_cpu(tmp_path / "cpuinfo") == name
     assert read_cpu(tmp_path / "none") is None
+
+
+# GPUs ----------------------------------------------------------------------------------------------------------------
+
+
+def amd_card(root, name, **files):
+    write(root / "sys/class/drm" / name / "device", **({"vendor": "0x1002"} | files))
+
+
+def test_a_card_of_amds_is_read_from_the_kernels_files(tmp_path):
+    amd_card(
+        tmp_path,
+        "card1",
+        mem_info_vram_total=24 * GIB,
+        mem_info_vram_used=GIB,
+        product_name="Radeon RX 7900 XTX",
+    )
+    assert read_amd(tmp_path) == ((Gpu("Radeon RX 7900 XTX", "amd", 24 * GIB, 23 * GIB, "sysfs"),), ())
+
+
+def test_memory_that_a_card_shares_with_the_machine_is_said_and_not_counted(tmp_path):
+    amd_card(tmp_path, "card0", mem_info_vram_total=GIB // 2, mem_info_vram_used=0, mem_info_gtt_total=8 * GIB)
+    [gpu], [note] = read_amd(tmp_path)
+    assert gpu.vram_total_bytes == GIB // 2
+    assert note == "card0 may also use 8.0 GiB of the machine's memory: not counted as its own."
+
+
+def test_what_is_no_card_of_amds_is_passed_over(tmp_path):
+    amd_card(tmp_path, "card0", vendor="0x8086", mem_info_vram_total=GIB)
+    amd_card(tmp_path, "card1")
+    amd_card(tmp_path, "card2", mem_info_vram_total="lots")
+    amd_card(tmp_path, "card3-HDMI-A-1", mem_info_vram_total=GIB)
+    amd_card(tmp_path, "renderD128", mem_info_vram_total=GIB)
+    assert read_gpus(tmp_path) == ((), ())
+
+
+def test_a_card_whose_use_is_not_told_has_an_unknown_rest(tmp_path):
+    amd_card(tmp_path, "card0", mem_info_vram_total=GIB)
+    assert read_amd(tmp_path)[0][0].vram_free_bytes is None
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """A machine with a sign of NVIDIA's driver."""
+    write(tmp_path / "proc/driver/nvidia", version="NVRM")
+    return tmp_path
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """Return a way to put a `pynvml` of this text where Python finds it."""
+
+    def put(text):
+        (tmp_path / "lib").mkdir()
+        (tmp_path / "lib/pynvml.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path / "lib")
+        monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+
+    yield put
+    sys.modules.pop("pynvml", None)
+
+
+NVML = """
+class NVMLError(Exception): pass
+class Memory: total, free = 24 * 2**30, 23 * 2**30
+def nvmlInit(): pass
+def nvmlShutdown(): pass
+def nvmlDeviceGetCount(): return 2
+def nvmlDeviceGetHandleByIndex(place): return place
+def nvmlDeviceGetName(handle): return [b"NVIDIA L4", "GB10"][handle]
+def nvmlDeviceGetMemoryInfo(handle):
+    if handle: raise NVMLError("Not Supported")
+    return Memory
+"""
+
+
+def test_nvidias_cards_are_read_through_its_library(driver, library):
+    library(NVML)
+    known, shared = Gpu("NVIDIA L4", "nvidia", 24 * GIB, 23 * GIB, "nvml"), Gpu("GB10", "nvidia", None, None, "nvml")
+    assert read_nvidia(driver) == ((known, shared), ())
+
+
+@pytest.mark.parametrize("fault", ["raise ValueError('driver/library version mismatch')", "1 / 0"])
+def test_a_driver_that_does_not_answer_is_said_and_no_gpu(driver, library, fault):
+    library(NVML.replace("def nvmlInit(): pass", f"def nvmlInit(): {fault}"))
+    gpus, [note] = read_gpus(driver)
+    assert gpus == ()
+    assert note.startswith("NVIDIA's driver did not answer (")
+
+
+def test_a_missing_library_is_said_where_there_is_a_driver(driver, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert read_gpus(driver) == (
+        (),
+        ("nvidia-ml-py is not installed: NVIDIA GPUs were not looked for (pip install 'flowhub[gpu]').",),
+    )
+
+
+def test_without_a_driver_nothing_is_loaded_and_nothing_said(tmp_path, library):
+    library("raise RuntimeError('loaded')")
+    assert read_nvidia(tmp_path) == ((), ())

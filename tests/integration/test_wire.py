@@ -7,8 +7,8 @@ from support.faults import NoLength
 from support.models import gguf_pattern
 from support.origin import Origin
 
+from flowhub_jobs import translated
 from flowhub_jobs.errors import NetworkDown
-from flowhub_jobs.transfer import connection
 from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.terms import Terms
 
@@ -22,9 +22,9 @@ def own_origin(request, monkeypatch):
     with Origin(tls=request.param) as origin:
         if request.param:
             monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        connection._trust.cache_clear()
+        translated.trust.cache_clear()
         yield origin
-    connection._trust.cache_clear()
+    translated.trust.cache_clear()
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.refusal import asked_wait, unsatisfied_total
 from flowhub_jobs.transfer.headers import (
     LARGEST,
-    asked_wait,
     hub_word,
     read_answer,
     strong_etag,
     tells_end,
-    unsatisfied_total,
 )
 
 NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)

@@ -44,7 +44,7 @@ def mlx_folder(seed: int = 0, size: int = 65536) -> dict[str, bytes]:
     return {
         "config.json": json.dumps(config, indent=2).encode(),
         "model.safetensors": safetensors(size, seed),
-        "tokenizer.json": json.dumps({"version": "1.0", "model": {"type": "BPE", "vocab": {}}}).encode(),
+        "tokenizer.json": json.dumps({"version": f"1.{seed}", "model": {"type": "BPE", "vocab": {}}}).encode(),
     }
 
 

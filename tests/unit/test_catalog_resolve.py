@@ -77,8 +77,8 @@ def test_other_schemes_are_refused(text: str) -> None:
         "https://huggingface.co/owner/repo/blob/main/x.gguf",
     ],
 )
-def test_references_to_a_hub_are_not_taken_yet(text: str) -> None:
-    with pytest.raises(UsageInvalid, match="does not take `hf:` references"):
+def test_a_repository_of_the_hub_is_neither_a_model_of_the_catalog_nor_an_address(text: str) -> None:
+    with pytest.raises(UsageInvalid, match="is a repository of the Hub"):
         is_address(text)
 
 

@@ -226,25 +226,12 @@ def test_each_option_says_what_it_does():
 
 
 def test_the_verbs_are_those_of_this_version():
-    verbs = [
-        "enqueue",
-        "status",
-        "wait",
-        "cancel",
-        "pause",
-        "resume",
-        "retry",
-        "priority",
-        "limit",
-        "report",
-        "logs",
-        "list",
-        "show",
-        "path",
-        "rm",
-        "device",
-        "help",
-        "worker",
-        "schedule",
-    ]
-    assert list(command().commands) == verbs
+    verbs = (
+        "search show fits device catalog "
+        "enqueue status wait cancel pause resume retry priority "
+        "worker schedule limit report logs "
+        "list path verify outdated update rm prune du "
+        "adopt export import help"
+    )
+    assert set(command().commands) == set(verbs.split())
+    assert [name for names in command().chapters.values() for name in names] == verbs.split()

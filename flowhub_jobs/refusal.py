@@ -1,7 +1,9 @@
 """What a status that is neither 200 nor 206 means: to be tried again, a sign-in, gone, or refused. Pure."""
 
-from collections.abc import Iterable
-from datetime import datetime
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import (
@@ -15,10 +17,15 @@ from flowhub_jobs.errors import (
     TokenRefused,
     WrongRange,
 )
-from flowhub_jobs.transfer.headers import Headers, asked_wait, unsatisfied_total
+
+Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
+
+_UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 
 
 def refusal(
@@ -86,3 +93,32 @@ def _sign_in(status: int, headers: Headers, host: str, said: str, *, had_token: 
 
 def _because(said: str) -> str:
     return f': "{said}"' if said else ""
+
+
+def asked_wait(headers: Headers, now: datetime) -> float | None:
+    """Return the seconds that the host asks to be left alone, or None.
+
+    Retry-After in both its forms (RFC 9110, section 10.2.3), else the Hub's `RateLimit: "…";r=0;t=55`.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _DIGITS.fullmatch(text):
+        return float(text[:12])
+    if text:
+        return _seconds_until(text, now)
+    found = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    return float(found[2][:12]) if found and not found[1].strip("0") else None
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
+    try:
+        then = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):  # a year or an offset beyond all numbers
+        return None
+    aware = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def unsatisfied_total(headers: Headers) -> int | None:
+    """Return the size of the file that a 416 tells, or None."""
+    found = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip())
+    return int(found[1]) if found else None

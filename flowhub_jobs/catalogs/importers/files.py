@@ -1,0 +1,139 @@
+"""The files of a foreign entry, made ours: an address that may be asked, a name that stays in the store, a digest."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from flowhub_jobs import addresses, names
+from flowhub_jobs.catalogs.complaint import shown
+from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers.intake import Entry, Notes, NotTaken, Reason, Remark
+from flowhub_jobs.errors import AddressRefused
+
+FORMATS = {"gguf": "gguf", "safetensors": "safetensors"}
+_HUB = re.compile(r"(?:huggingface://|hf://|(?:https://)?hf\.co/(?!.*/resolve/))([^/]+/[^/]+)/(.+)", re.IGNORECASE)
+_GITHUB = re.compile(r"(?:github:|github://)([^/]+/[^/]+)/(.+)", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """One file that can be taken. `path` is where its own catalog puts it, `name` the last segment of that."""
+
+    path: str
+    name: str
+    url: str
+    size: int | None
+    sha256: str | None
+
+    @property
+    def format(self) -> str | None:
+        return FORMATS.get(shape.suffix(self.name))
+
+    def facts(self) -> Entry:
+        """Return size and digest as far as they are known, in the catalog's words."""
+        known = {"sizeBytes": self.size, "sha256": self.sha256}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -> ForeignFile:
+    """Return the file, or raise NotTaken. A digest that is no sha256 is remarked; the file is then unpinned."""
+    asked = address(url)
+    path = path if isinstance(path, str) and path else names.filename_from_url(asked)
+    pin = shape.sha256(digest)
+    try:
+        addresses.check_address(asked, pinned=pin is not None)
+    except AddressRefused as refused:
+        plain_http = asked.lower().startswith("http://") and pin is None
+        raise NotTaken(Reason.HTTP if plain_http else Reason.ADDRESS, addresses.public_url(asked)[:200]) from refused
+    file = ForeignFile(path, confined(path), asked, shape.size(size), pin)
+    if pin is None:
+        notes.remarks.append((Remark.MD5 if shape.is_md5(digest) else Remark.NO_DIGEST, file.name))
+    return file
+
+
+def confined(path: str) -> str:
+    """Return the last segment of a path that stays in the store, or raise NotTaken."""
+    segments = path.split("/")
+    if path.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", path) or re.match(r"[A-Za-z]:[/\\]", path):
+        raise NotTaken(Reason.LEAVES, shown(path))
+    for segment in segments:
+        if problem := names.name_problem(segment):
+            raise NotTaken(Reason.BAD_NAME, f"{shown(path)} {problem}")
+    return segments[-1]
+
+
+def address(said: Any) -> str:
+    """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` become what they mean."""
+    text: str = said.strip() if isinstance(said, str) else ""
+    if not text:
+        raise NotTaken(Reason.NO_ADDRESS)
+    if found := _HUB.fullmatch(text):
+        return _at("https://huggingface.co", f"{found[1]}/resolve", found[2])
+    if found := _GITHUB.fullmatch(text):
+        return _at("https://raw.githubusercontent.com", found[1], found[2])
+    if text.lower().startswith(("https://", "http://")):
+        return text
+    scheme = _SCHEME.match(text)
+    raise NotTaken(Reason.SCHEME if scheme else Reason.ADDRESS, addresses.public_url(text)[:200])
+
+
+def _at(host: str, repository: str, file: str) -> str:
+    """Return the address of `path[@revision]` in a repository."""
+    path, _, revision = file.partition("@")
+    return f"{host}/{repository}/{quote(revision or 'main', safe='')}/{quote(path)}"
+
+
+# Options -------------------------------------------------------------------------------------------------------------
+
+
+def label_of(name: str, said: Any, notes: Notes) -> str | None:
+    """Return the quantization of a file: its name is trusted before the field beside it, which may be a copy."""
+    own, told = shape.quantization(name), shape.quantization(said)
+    if own and told and own != told:
+        notes.remarks.append((Remark.QUANT, name))
+    return own or told
+
+
+def one_file(file: ForeignFile, label: str | None) -> Entry:
+    """Return an option of one file; NotTaken if it is no model."""
+    if file.format is None:
+        raise NotTaken(Reason.NO_MODEL, shown(file.name))
+    option: Entry = {"id": option_id(label, file.format), "format": file.format}
+    option |= {"quantization": label} if label else {}
+    return option | {"filename": file.name, "url": file.url} | file.facts()
+
+
+def folder(main: ForeignFile, files: Sequence[ForeignFile], label: str | None, *, more: str = "") -> Entry:
+    """Return an option of several files, of the format of its main one; `more` goes behind the option's id."""
+    if main.format is None:
+        raise NotTaken(Reason.NO_MODEL, shown(main.name))
+    option: Entry = {"id": option_id(label, main.format) + more, "format": main.format}
+    option |= {"quantization": label} if label else {}
+    paths = _paths(files)
+    return option | {
+        "files": [{"path": path, "url": file.url} | file.facts() for path, file in zip(paths, files, strict=True)]
+    }
+
+
+def option_id(label: str | None, form: str) -> str:
+    return label.lower() if label else form
+
+
+def _paths(files: Sequence[ForeignFile]) -> list[str]:
+    """Return where the files lie in their folder: side by side, or as their catalog has them where names are equal."""
+    flat = [file.name for file in files]
+    if len({names.same_name_key(name) for name in flat}) == len(flat):
+        return flat
+    return [file.path for file in files]
+
+
+def different_ids(options: list[Entry]) -> list[Entry]:
+    """Return the options with ids of their own: a second `q4_k_m` becomes `q4_k_m-2`."""
+    ids: set[str] = set()
+    for option in options:
+        option["id"] = shape.unique(option["id"], ids)
+        ids.add(option["id"])
+    return options

@@ -1,0 +1,56 @@
+"""GPT4All's models3.json (and its older lists): one file a model, all values texts, descriptions in HTML.
+
+Most entries have an md5 alone. They are taken over https without a digest: a download is then `unpinned`, and says so.
+"""
+
+from typing import Any
+
+from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers.files import foreign_file, label_of, one_file
+from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, NotTaken, Reason, take_in
+
+_GIB_PER_GB = 10**9 / 2**30
+_LICENSE = "License:"
+
+
+def looks_like(entry: Entry) -> bool:
+    return isinstance(entry.get("filename"), str) and ("md5sum" in entry or "sha256sum" in entry)
+
+
+def read(entries: list[Any]) -> Intake:
+    return take_in("gpt4all", entries, _model)
+
+
+def _model(entry: Entry, notes: Notes) -> Entry:
+    name = shape.title(entry.get("name"))
+    if name is None:
+        raise NotTaken(Reason.NO_NAME)
+    if version := shape.title(entry.get("removedIn")):
+        # Replaced by another entry, often of the same name, which newer runtimes can open.
+        raise NotTaken(Reason.WITHDRAWN, f"in version {version}")
+    about = shape.html_items(entry.get("description"))
+    tags = [item.lstrip("#") for item in about if item.startswith("#")]
+    ram_gb = shape.figure(entry.get("ramrequired"))
+    return {
+        "name": name,
+        "family": shape.title(entry.get("type")),
+        "description": shape.sentences([item for item in about if not item.startswith("#")]),
+        "tags": shape.words([*tags, "embedding" if entry.get("embeddingModel") in (True, "true") else None]),
+        "license": _license(about),
+        "parameters": shape.parameters(entry.get("parameters")),
+        "hardware": {"minRamGb": round(ram_gb * _GIB_PER_GB, 2)} if ram_gb else None,  # theirs is GB, ours GiB
+        "downloads": [_option(entry, notes)],
+    }
+
+
+def _option(entry: Entry, notes: Notes) -> Entry:
+    digest = entry.get("sha256sum") or entry.get("md5sum")
+    path, url = entry.get("filename"), entry.get("url")
+    found = foreign_file(path, url, size=entry.get("filesize"), digest=digest, notes=notes)
+    return one_file(found, label_of(found.name, entry.get("quant"), notes))
+
+
+def _license(about: list[str]) -> str | None:
+    """Return the licence that is named in the description, its only place."""
+    item = next((item for item in about if item.startswith(_LICENSE)), "")
+    return shape.title(item.removeprefix(_LICENSE))

@@ -1,0 +1,24 @@
+"""A catalog of our own shape, taken entry by entry: one bad entry of somebody's does not keep the others out."""
+
+from typing import Any
+
+from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, Remark, check_model, take_in
+
+
+def read(entries: list[Any]) -> Intake:
+    return take_in("flowhub", entries, _model)
+
+
+def _model(entry: Entry, notes: Notes) -> Entry:
+    read_as = check_model(entry)
+    # Of what it holds, only what the schema knows.
+    model = read_as.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    model["id"] = shape.slug(read_as.id)
+    for option in model["downloads"]:
+        notes.remarks += [(Remark.NO_DIGEST, f"{model['id']}@{option['id']}") for file in _unpinned(option)[:1]]
+    return model
+
+
+def _unpinned(option: Entry) -> list[Entry]:
+    return [file for file in option.get("files") or [option] if not (file.get("sha256") or file.get("gitSha1"))]

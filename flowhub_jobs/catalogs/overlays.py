@@ -1,0 +1,164 @@
+"""The imported catalogs: a folder with a file of our own shape for each, and the facts of its source beside it.
+
+`NAME.json` is read with every catalog in force; `NAME.facts.json` by those who list and update. The facts may hold an
+address with a token in its query: they are the owner's alone (mode 0600), and are shown by `Facts.shown` only.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.catalogs.facts import BASE as BASE
+from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
+from flowhub_jobs.catalogs.load import Loaded
+from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
+from flowhub_jobs.system import sync_path
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubModel
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """The folder of imported catalogs; it need not be there."""
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        """Return the names in the order in which they count."""
+        try:
+            found = [name.removesuffix(".json") for name in os.listdir(self.folder) if name.endswith(".json")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise HomeUnusable(f"{self.folder} cannot be read: {error.strerror}.") from error
+        return sorted(name for name in found if is_name(name))
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def facts(self, name: str) -> Facts | None:
+        """Return what is known of the source; None where nothing is."""
+        try:
+            return facts_of(json.loads(self._facts_path(name).read_bytes()))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def entries(self, name: str) -> dict[str, Entry]:
+        """Return the models by id, as they are written; none where the file cannot be read."""
+        try:
+            return {model["id"]: model for model in json.loads(self.path(name).read_bytes())["models"]}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return {}
+
+    def put(self, name: str, models: list[Entry], facts: Facts) -> None:
+        """Write a catalog and its facts in place of what was there. What could not be read again is not written."""
+        from flowhub_jobs.catalogs.schema import parse_catalog
+
+        body = json.dumps({"apiVersion": "v1", "models": models}, ensure_ascii=False, indent=1).encode()
+        parse_catalog(body, where=f"the imported catalog {name}", error=CatalogMalformed)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # The catalog first: with the facts of an older one it is asked for again, and no more. The other way
+            # round a "not modified" would keep the old catalog for ever.
+            _write_whole(self.path(name), body)
+        except OSError as error:
+            raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
+        self.put_facts(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
+
+    def is_whole(self, name: str, facts: Facts) -> bool:
+        """Return whether the catalog is, byte for byte, what these facts are about."""
+        try:
+            return hashlib.sha256(self.path(name).read_bytes()).hexdigest() == facts.kept_sha256
+        except OSError:
+            return False
+
+    def put_facts(self, name: str, facts: Facts) -> None:
+        try:
+            _write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
+        except OSError as error:
+            raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
+
+    def remove(self, name: str) -> None:
+        try:
+            self.path(name).unlink(missing_ok=True)
+            self._facts_path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise HomeUnusable(f"The catalog {name} cannot be removed: {error.strerror}.") from error
+
+    def _facts_path(self, name: str) -> Path:
+        return self.folder / f"{name}.facts.json"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write by a rename, so that a reader sees the old file or the new one, also after a power cut."""
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")  # of mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        sync_path(Path(scratch))
+        Path(scratch).replace(path)
+    except OSError:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+# In force ------------------------------------------------------------------------------------------------------------
+
+
+def with_overlays(base: Loaded, overlays: Overlays) -> Loaded:
+    """Return the base with the models of all imported catalogs behind its own. On an id, who comes first wins.
+
+    One that is damaged is left out, with a warning: it must not take the others along.
+    """
+    try:
+        present = overlays.names()
+    except HomeUnusable as fault:
+        return replace(base, warning=_joined(base.warning, f"{fault.message} Imported catalogs are left out."))
+    if not present:
+        return base
+    from flowhub_jobs.catalogs.schema import HubCatalog
+
+    models, warning = list(base.catalog.models), base.warning
+    owners: dict[str, str] = {}
+    hidden: dict[str, int] = {}
+    taken = set(base.catalog.by_id)
+    for name in present:
+        try:
+            found = _models_of(overlays, name)
+        except CatalogMalformed as fault:
+            warning = _joined(warning, fault.message)
+            continue
+        shown = [model for model in found if model.id not in taken]
+        hidden[name] = len(found) - len(shown)
+        owners |= dict.fromkeys((model.id for model in shown), name)
+        taken.update(model.id for model in shown)
+        models += shown
+    # Not validated anew: each model was, and their ids differ.
+    merged = HubCatalog.model_construct(api_version=base.catalog.api_version, models=tuple(models))
+    return replace(base, catalog=merged, warning=warning, overlays=owners, hidden=hidden)
+
+
+def _joined(first: str | None, second: str) -> str:
+    return f"{first} {second}" if first else second
+
+
+def _models_of(overlays: Overlays, name: str) -> "tuple[HubModel, ...]":
+    """Return the models of one imported catalog; CatalogMalformed says which is damaged and what to do."""
+    from flowhub_jobs.catalogs.schema import parse_catalog
+
+    remedy = f"`flowhub catalog update {name}` fetches it anew, `flowhub catalog remove {name}` drops it."
+    try:
+        raw = overlays.path(name).read_bytes()
+        return parse_catalog(raw, where=f"The imported catalog {name}", error=CatalogMalformed).models
+    except OSError as fault:
+        message = f"The imported catalog {name} cannot be read ({fault.strerror}) and is left out. {remedy}"
+        raise CatalogMalformed(message, hint=remedy) from fault
+    except CatalogMalformed as fault:
+        raise CatalogMalformed(f"{fault.message}. It is left out. {remedy}", hint=remedy) from fault

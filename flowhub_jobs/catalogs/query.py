@@ -1,0 +1,91 @@
+"""What a person types into a search, as words: case, accents, punctuation and the syntax of FTS5 mean nothing. Pure."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+TERMS_MAX = 16  # what is typed beyond it is not looked for: nobody types more, and a query of thousands takes long
+WORD_MAX = 64
+
+_WORD = re.compile(r"[^\W_]+")
+# `llama3`, `llama-3` and `Llama 3` are one; `7b` stays whole.
+_LETTER_THEN_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, folded: "Qwen2.5-7B" is qwen, 2, 5, 7b. The index holds its texts in these, too."""
+    if text.isascii():
+        plain = text.lower()
+    else:
+        apart = unicodedata.normalize("NFKD", text)
+        plain = "".join(one for one in apart if not unicodedata.combining(one)).casefold()
+    return [word[:WORD_MAX] for word in _WORD.findall(_LETTER_THEN_DIGIT.sub(" ", plain))]
+
+
+def key(text: str) -> str:
+    """Return the words joined by blanks, by which names, licences and tags are compared."""
+    return " ".join(words(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for: of each term its words, one after the other, and the term as it was typed.
+
+    No terms at all means every model.
+    """
+
+    terms: tuple[tuple[str, ...], ...] = ()
+    typed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, typed: Iterable[str]) -> "Query":
+        """Return the query of what was typed. A term without a letter or a digit counts only if there is no other."""
+        texts = [term for text in typed for term in text.split()]
+        meant = {term: tuple(found) for term in texts if (found := words(term))}
+        kept = list(meant.items())[:TERMS_MAX]
+        if texts and not kept:
+            return cls(((),), (texts[0],))
+        return cls(tuple(found for _, found in kept), tuple(term for term, _ in kept))
+
+    @property
+    def findable(self) -> bool:
+        """Return whether it has words: `***` is in no model."""
+        return all(self.terms)
+
+    @property
+    def words(self) -> list[str]:
+        return list(dict.fromkeys(word for term in self.terms for word in term))
+
+    @property
+    def key(self) -> str:
+        return " ".join(word for term in self.terms for word in term)
+
+    @property
+    def strict(self) -> str:
+        """Return it in FTS5's language: each term's words side by side, the last of them as a beginning."""
+        return _all(self.terms)
+
+    @property
+    def loose(self) -> str:
+        """Return it in FTS5's language: each word as a beginning, wherever it stands."""
+        return _all([(word,) for word in self.words])
+
+    def corrected(self, other: Mapping[str, str]) -> "Query":
+        """Return the query with other words in the place of some."""
+        typed = tuple(
+            _replaced(text, {word: other[word] for word in term if word in other})
+            for text, term in zip(self.typed, self.terms, strict=True)
+        )
+        return Query(tuple(tuple(other.get(word, word) for word in term) for term in self.terms), typed)
+
+
+def _replaced(text: str, other: Mapping[str, str]) -> str:
+    for word, right in other.items():
+        text = text.lower().replace(word, right)
+    return text
+
+
+def _all(phrases: Sequence[Sequence[str]]) -> str:
+    # In quotes, and of letters and digits alone, no text is syntax: FTS5 has no other escape.
+    return " AND ".join(f'"{" ".join(phrase)}"*' for phrase in phrases)

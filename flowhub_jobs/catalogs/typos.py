@@ -1,0 +1,44 @@
+"""The word that was meant where no model has the one that was typed. Pure."""
+
+from collections.abc import Mapping
+
+SHORTEST = 3  # of a word of two letters, half of the alphabet is one typo away
+
+
+def nearest_word(typed: str, known: Mapping[str, int]) -> str | None:
+    """Return the word that is fewest typos away, then the one in most models; None if none is near.
+
+    `known` counts the models that have a word. One typo is forgiven in words of up to five letters, two in longer ones;
+    two letters that changed places are one. Where none is near, a word that has the typed one inside will do.
+    """
+    if len(typed) < SHORTEST:
+        return None
+    allowed = 1 if len(typed) <= 5 else 2
+    # A figure is no misspelling of another: `70b` is not `72b`.
+    names = [word for word in known if abs(len(word) - len(typed)) <= allowed and word.isalpha() == typed.isalpha()]
+    near = [(away, -known[word], word) for word in names if (away := typos(typed, word, allowed)) <= allowed]
+    if near and typed.isalpha():
+        return min(near)[2]
+    inside = [(-known[word], word) for word in known if typed in word]
+    return min(inside)[1] if inside else None
+
+
+def typos(one: str, other: str, most: int) -> int:
+    """Return how many letters must be put in, left out, changed, or swapped with the next; `most + 1` for any more.
+
+    The restricted Damerau-Levenshtein distance (optimal string alignment).
+    """
+    if len(one) > len(other):
+        one, other = other, one
+    before: list[int] = []
+    row = list(range(len(one) + 1))
+    for at, letter in enumerate(other, start=1):
+        before, last, row = row, before, [at]
+        for place, mine in enumerate(one, start=1):
+            steps = min(before[place] + 1, row[place - 1] + 1, before[place - 1] + (mine != letter))
+            if place > 1 and at > 1 and mine == other[at - 2] and one[place - 2] == letter:
+                steps = min(steps, last[place - 2] + 1)
+            row.append(steps)
+        if min(row) > most and min(before) > most:
+            return most + 1
+    return min(row[-1], most + 1)

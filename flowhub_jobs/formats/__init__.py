@@ -1,0 +1,1 @@
+"""What the files of models say of themselves: pure parsing of their first bytes, no network."""

@@ -1,0 +1,70 @@
+"""What the header of a model's file tells of the model, whatever the format."""
+
+from dataclasses import dataclass
+from typing import Any
+
+MAX_LAYERS = 4096  # the largest models of today have under 200
+MAX_COUNT = 10**15  # parameters, lengths, tokens: beyond it a figure is nonsense
+
+
+class HeaderUnreadable(Exception):
+    """This is not such a header, or one that nobody means well with; the message is a plain reason."""
+
+
+class NeedMore(Exception):
+    """The header goes on behind the bytes that were given: ask again with the file's first `bytes_wanted` bytes."""
+
+    def __init__(self, bytes_wanted: int) -> None:
+        super().__init__(f"the header needs the first {bytes_wanted:,} bytes of the file")
+        self.bytes_wanted = bytes_wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """A model as its header describes it; None is not told.
+
+    `context_length` is what it was trained for, in tokens. `kv_heads` is the sum over all layers, since layers may
+    differ; 0 where no layer keeps keys and values (an encoder, a state-space model). `key_length` and `value_length`
+    are numbers a head and token. `windowed_layers` are those that look back over `sliding_window` tokens only; where it
+    is None, all must be taken to look back over everything. `quantization` is the file's type, such as Q4_K_M or BF16.
+    `weights_bytes` is what the header says that the tensors take; `parts` is in how many files the model was split.
+    """
+
+    architecture: str | None = None
+    parameters: int | None = None
+    context_length: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    embedding_length: int | None = None
+    key_length: int | None = None
+    value_length: int | None = None
+    sliding_window: int | None = None
+    windowed_layers: int | None = None
+    quantization: str | None = None
+    weights_bytes: int | None = None
+    parts: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+# One layer in so many looks back over everything, the others over a window, where a file does not say it itself:
+# the values that llama.cpp's loaders (src/models/*.cpp, `set_swa_pattern`) take for these architectures.
+FULL_LAYER_EVERY = {
+    "cohere2": 4,
+    "exaone4": 4,
+    "gemma-embedding": 6,
+    "gemma2": 2,
+    "gemma3": 6,
+    "gemma3n": 5,
+    "gpt-oss": 2,
+    "gpt_oss": 2,
+    "gemma3_text": 6,
+    "gemma3n_text": 5,
+}
+
+
+def windowed_of(layers: int | None, every: int | None) -> int | None:
+    """Return how many of the layers are windowed where one in `every` is not; None where either is not known."""
+    return None if layers is None or not every else layers - layers // every

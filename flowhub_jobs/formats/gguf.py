@@ -1,0 +1,228 @@
+"""The header of a GGUF file, from its first bytes: version 2 and 3, of either byte order.
+
+The format: ggml's docs/gguf.md. Whatever the bytes are, reading them ends: in an Anatomy, in NeedMore, or in
+HeaderUnreadable. What is not wanted is stepped over and never held.
+"""
+
+import struct
+from typing import Any
+
+from flowhub_jobs.formats.anatomy import (
+    FULL_LAYER_EVERY,
+    MAX_COUNT,
+    MAX_LAYERS,
+    Anatomy,
+    HeaderUnreadable,
+    NeedMore,
+    windowed_of,
+)
+
+MAGIC = b"GGUF"
+MAX_HEADER = 64 * 2**20  # a vocabulary of a million words would be some 40 MB
+MAX_KEYS = 65_536
+MAX_KEY_LENGTH = 65_535  # docs/gguf.md: a key is at most 2^16-1 bytes long
+MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name
+MAX_NESTING = 4
+
+_STRING, _ARRAY = 8, 9
+# A value's type to how struct reads it: docs/gguf.md, gguf_metadata_value_type.
+_FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+# `general.file_type`, as llama.h numbers it (enum llama_ftype).
+_NUMBERS = (0, 1, 2, 3, *range(7, 33), 36, 37, 38, 39)
+_NAMES = """
+    F32 F16 Q4_0 Q4_1
+    Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS
+    IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS IQ1_M BF16
+    TQ1_0 TQ2_0 MXFP4 NVFP4
+"""
+_FILE_TYPES = dict(zip(_NUMBERS, _NAMES.split(), strict=True))
+_GENERAL = {"general.architecture", "general.file_type", "general.parameter_count", "split.count"}
+_OWN = {
+    "context_length",
+    "block_count",
+    "embedding_length",
+    "full_attention_interval",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.sliding_window",
+    "attention.sliding_window_pattern",
+    "attention.causal",
+}
+_VOCABULARY = "tokenizer.ggml.tokens"
+
+
+def read_gguf(data: bytes) -> Anatomy:
+    """Return what the first bytes of a GGUF file tell.
+
+    Raises NeedMore where they end too early, HeaderUnreadable where they are no such header. Writers put the model's
+    own keys before its vocabulary, which is megabytes: reading ends there if by then the context can be computed.
+    """
+    cursor = _Cursor(data)
+    count = _preamble(cursor)
+    values: dict[str, Any] = {}
+    for _ in range(count):
+        key = cursor.text(MAX_KEY_LENGTH, "a key")
+        if key == _VOCABULARY and _enough(values):
+            break
+        _value(cursor, key, values)
+    return _anatomy(values)
+
+
+def _preamble(cursor: "_Cursor") -> int:
+    """Return how many keys follow, and set the byte order."""
+    if not MAGIC.startswith(cursor.data[:4]):
+        raise HeaderUnreadable("it does not begin with GGUF")
+    cursor.step(4)
+    version = cursor.number("I")
+    if version & 0xFFFF == 0:  # a small number that was written the other way round
+        cursor.order = ">"
+        version = int.from_bytes(version.to_bytes(4, "little"), "big")
+    if version not in (2, 3):
+        raise HeaderUnreadable(f"it is GGUF of version {version}; 2 and 3 are read")
+    cursor.number("Q")  # how many tensors
+    count: int = cursor.number("Q")
+    if count > MAX_KEYS:
+        raise HeaderUnreadable(f"it claims {count:,} keys; {MAX_KEYS:,} are believed")
+    return count
+
+
+def _value(cursor: "_Cursor", key: str, values: dict[str, Any]) -> None:
+    """Step over a value; keep it if it is wanted."""
+    kind = cursor.number("I")
+    if not (key in _GENERAL or key.partition(".")[2] in _OWN):
+        cursor.skip(kind)
+    elif kind in _FIXED:
+        values[key] = cursor.number(_FIXED[kind])
+    elif kind == _STRING:
+        values[key] = cursor.text(MAX_TEXT, f"the value of {key}")
+    elif kind == _ARRAY:
+        values[key] = cursor.numbers()
+    else:
+        raise HeaderUnreadable(f"it has a value of the unknown type {kind}")
+
+
+def _enough(values: dict[str, Any]) -> bool:
+    own = _own(values)
+    return "block_count" in own and "attention.head_count" in own and "context_length" in own
+
+
+def _own(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of the file's own architecture, without its name."""
+    start = f"{values.get('general.architecture')}."
+    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+
+
+class _Cursor:
+    """A place in the bytes that only moves on."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at, self.order = data, 0, "<"
+
+    def step(self, count: int) -> int:
+        """Move on by `count` bytes; return where they begin."""
+        start, self.at = self.at, self.at + count
+        if self.at > MAX_HEADER:
+            raise HeaderUnreadable(f"its header claims to be longer than {MAX_HEADER // 2**20} MiB")
+        if self.at > len(self.data):
+            raise NeedMore(self.at)
+        return start
+
+    def number(self, letter: str) -> Any:
+        code = self.order + letter
+        return struct.unpack_from(code, self.data, self.step(struct.calcsize(code)))[0]
+
+    def text(self, most: int, what: str) -> str:
+        length: int = self.number("Q")
+        if length > most:
+            raise HeaderUnreadable(f"{what} claims to be {length:,} bytes long")
+        start = self.step(length)
+        return self.data[start : self.at].decode("utf-8", errors="replace")
+
+    def numbers(self) -> list[Any] | None:
+        """Return an array of numbers, one a layer; None (stepped over) where it is anything else."""
+        kind, count = self.number("I"), self.number("Q")
+        if kind in _FIXED and count <= MAX_LAYERS:
+            return [self.number(_FIXED[kind]) for _ in range(count)]
+        self._skip_items(kind, count, 1)
+        return None
+
+    def skip(self, kind: int, depth: int = 0) -> None:
+        if kind in _FIXED:
+            self.step(struct.calcsize(_FIXED[kind]))
+        elif kind == _STRING:
+            self.step(self.number("Q"))
+        elif kind == _ARRAY:
+            self._skip_items(self.number("I"), self.number("Q"), depth + 1)
+        else:
+            raise HeaderUnreadable(f"it has a value of the unknown type {kind}")
+
+    def _skip_items(self, kind: int, count: int, depth: int) -> None:
+        if depth > MAX_NESTING:
+            raise HeaderUnreadable(f"its arrays are nested more than {MAX_NESTING} deep")
+        if kind in _FIXED:
+            self.step(count * struct.calcsize(_FIXED[kind]))
+            return
+        # Each item takes 8 bytes at least: a count that cannot be true is refused before it is walked.
+        if count * 8 > MAX_HEADER:
+            raise HeaderUnreadable(f"it claims an array of {count:,} items")
+        for _ in range(count):
+            self.skip(kind, depth)
+
+
+def _anatomy(values: dict[str, Any]) -> Anatomy:
+    own = _own(values)
+    architecture = values.get("general.architecture")
+    layers, heads = _whole(own.get("block_count"), MAX_LAYERS), _whole(_most(own.get("attention.head_count")))
+    width = _whole(own.get("embedding_length"))
+    length = width // heads if width and heads else None
+    key_length = _whole(own.get("attention.key_length"))
+    value_length = _whole(own.get("attention.value_length"))
+    return Anatomy(
+        architecture=architecture if isinstance(architecture, str) and architecture else None,
+        parameters=_whole(values.get("general.parameter_count")) or None,
+        context_length=_whole(own.get("context_length")) or None,
+        layers=layers,
+        heads=heads,
+        kv_heads=_kv_heads(own, layers, heads),
+        embedding_length=width,
+        key_length=length if key_length is None else key_length,
+        value_length=length if value_length is None else value_length,
+        sliding_window=_whole(own.get("attention.sliding_window")) or None,
+        windowed_layers=_windowed(own, layers, architecture),
+        quantization=_FILE_TYPES.get(values.get("general.file_type", -1)),
+        parts=_whole(values.get("split.count"), 10_000) or None,
+    )
+
+
+def _kv_heads(own: dict[str, Any], layers: int | None, heads: int | None) -> int | None:
+    """Return the key and value heads of all layers together. Where a file names none, each head has its own."""
+    if own.get("attention.causal") is False:
+        return 0  # an encoder reads all at once and keeps nothing
+    told = own.get("attention.head_count_kv", heads)
+    if isinstance(told, list):
+        each = [_whole(count) for count in told[:layers]]
+        return None if None in each or layers is None else sum(count for count in each if count)
+    count, every = _whole(told), _whole(own.get("full_attention_interval")) or 1
+    return None if count is None or layers is None else count * (layers // every)
+
+
+def _windowed(own: dict[str, Any], layers: int | None, architecture: Any) -> int | None:
+    """Return how many layers look back over the window alone: told a layer, or as a period, or known of its kind."""
+    told = own.get("attention.sliding_window_pattern")
+    if isinstance(told, list):
+        return sum(1 for windowed in told[:layers] if windowed)
+    every = _whole(told) if told is not None else FULL_LAYER_EVERY.get(str(architecture))
+    return windowed_of(layers, every)
+
+
+def _most(value: Any) -> Any:
+    """Return a number that may differ by layer: the largest."""
+    return max((one for one in value if type(one) is int), default=None) if isinstance(value, list) else value
+
+
+def _whole(value: Any, most: int = MAX_COUNT) -> int | None:
+    """Return a count, or None where it is not told or nonsense."""
+    return value if type(value) is int and 0 <= value <= most else None

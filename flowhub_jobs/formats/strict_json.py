@@ -1,0 +1,24 @@
+"""JSON from a stranger, read so that it means one thing only."""
+
+import json
+from typing import Any
+
+from flowhub_jobs.formats.anatomy import HeaderUnreadable
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Return the object that the bytes hold; HeaderUnreadable for anything else, and for a key that stands twice."""
+    try:
+        found = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 5,000 digits, nested too deep
+        raise HeaderUnreadable("its description is not JSON") from error
+    if not isinstance(found, dict):
+        raise HeaderUnreadable("its description is no JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # two readers would take two different values
+        raise HeaderUnreadable("its description has a key twice")
+    return found

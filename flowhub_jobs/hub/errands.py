@@ -1,0 +1,99 @@
+"""Jobs that fetch nothing from afar: verify, repair, export, import. What a person asks becomes rows like any other."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowhub_jobs.errors import NotFound
+from flowhub_jobs.hub.desk import Desk, Order
+from flowhub_jobs.jobs.requests import Request, Terms
+from flowhub_jobs.records import JobKind, Task
+from flowhub_jobs.store.checked import Checks, OnShelf
+from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.store.space import check_room
+
+
+class Errands:
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._home = desk, desk.home
+        self.checks = Checks(self._home.engine, self._home.node, self._home.store)
+
+    def known(self, refs: Sequence[str]) -> list[OnShelf]:
+        """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
+        names = [name for ref in refs for name in self._desk.shelf.find(ref)] if refs else self.checks.names()
+        found = []
+        for name in dict.fromkeys(names):
+            model = self.checks.on_shelf(name)
+            if model is None:
+                raise NotFound(
+                    f"{name} was put there by hand: flowhub knows no digest to hold it against.",
+                    hint=f"`flowhub adopt {self._home.store.root / name}` takes it in.",
+                )
+            found.append(model)
+        return found
+
+    def verify(self, models: Sequence[OnShelf]) -> list[int]:
+        """Queue a job for each that reads all of it again; return their numbers, in order."""
+        return self._queue([self._request(model, Task(JobKind.VERIFY, model.name)) for model in models])
+
+    def export(self, models: Sequence[OnShelf], folder: Path) -> list[int]:
+        """Queue a job for each that copies it to `folder`, which is absolute."""
+        return self._queue([self._request(model, Task(JobKind.EXPORT, str(folder))) for model in models])
+
+    def bring(self, folder: Path, names: Sequence[str]) -> list[int]:
+        """Queue a job for each model of the export in `folder`; of those named, if any are. Raises ManifestUnusable."""
+        from flowhub_jobs.store.manifest import read_manifest
+
+        models = read_manifest(folder)
+        chosen = [one for one in models.values() if not names or {one.name, one.artifact.ref} & set(names)]
+        known = {word for one in models.values() for word in (one.name, one.artifact.ref)}
+        if missing := [name for name in names if name not in known]:
+            raise NotFound(
+                f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {', '.join(models) or 'nothing'}."
+            )
+        task = Task(JobKind.IMPORT, str(folder))
+        return [answer.job for answer in self._desk.enqueue([Order(one.artifact, Terms(), task) for one in chosen])]
+
+    def repair(self, model: OnShelf) -> int:
+        """Queue a fetch of what is damaged in an installed model: the rest is taken from where it lies.
+
+        The damaged one keeps its name until the mended one is verified. Raises NotFound where no address is known.
+        """
+        artifact, home = model.artifact, self._home
+        if not all(file.url for file in artifact.files):
+            hint = f"`flowhub rm {model.name}`, and enqueue it again."
+            raise NotFound(f"It is not known where {model.name} can be fetched from.", hint=hint)
+        if artifact.key not in home.ledger.live_jobs():
+            self._seed(model)
+        return self._desk.enqueue([Order(artifact, Terms(force=True))])[0].job
+
+    def _seed(self, model: OnShelf) -> None:
+        from flowhub_jobs.store.install import clean_up
+        from flowhub_jobs.transfer.reseed import Seed, reseed
+
+        store, damage = self._home.store, model.damage or {}
+        check_room(self._desk.room(), model.bytes, 0, store.root)
+        seeds = [
+            Seed(file.path, file.place, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
+            for file in model.files
+        ]
+        aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
+        try:
+            reseed(aside, seeds)
+            partial = store.partial_of(model.artifact, self._home.node)
+            clean_up(partial)
+            aside.rename(partial)
+        except BaseException:
+            clean_up(aside)
+            raise
+
+    def _request(self, model: OnShelf, task: Task) -> Request:
+        place = self._home.store.root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
+        return Request(model.artifact, str(place), Terms(), task=task)
+
+    def _queue(self, requests: Sequence[Request]) -> list[int]:
+        return [answer.job for answer in self._home.ledger.enqueue(requests)]
+
+
+def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    return [(start, end) for start, end in damaged]

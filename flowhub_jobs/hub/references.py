@@ -1,0 +1,167 @@
+"""What a reference means, wherever it points: to the catalog, to a repository of the Hub, or to the URL of a file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.records import Artifact, HubFormat
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubCatalog
+    from flowhub_jobs.repos.api import Hub
+    from flowhub_jobs.repos.reference import HubRef
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to have a repository's model. `bytes` is None where a size is unknown."""
+
+    ref: str
+    format: HubFormat | None
+    quant: str | None
+    bytes: int | None
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepoCard:
+    """What a repository of the Hub says of itself, and its variants, the preferred one first."""
+
+    name: str
+    commit: str
+    license: str | None
+    tags: tuple[str, ...]
+    gated: bool
+    private: bool
+    parameters: int | None
+    context_length: int | None
+    architecture: str | None
+    variants: tuple[Variant, ...]
+    companions: tuple[str, ...] = ()  # their paths: mmproj files, which are taken along with --include
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class References:
+    """Understands references. `catalog` is called only for those that are into the catalog.
+
+    What a person should know of a choice that was made for them is in `notes`, in order; `tell` is told at once why
+    it takes long.
+    """
+
+    settings: Settings
+    catalog: "Callable[[], HubCatalog]"
+    notes: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] = field(default=lambda text: None)
+    _hub: "Hub | None" = None
+
+    def artifact_of(
+        self, ref: str, sha256: str | None = None, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Artifact:
+        """Return what is to be fetched.
+
+        Raises NotFound, UsageInvalid, AddressRefused; of a repository also TokenMissing, TokenRefused, Gated and
+        SourceError: the Hub is asked now, so that what is queued is bound to the commit that answered.
+        """
+        from flowhub_jobs.repos.reference import parse_hub
+        from flowhub_jobs.transfer.asked import check_source
+
+        asked = parse_hub(ref, self.settings.hf_endpoint)
+        if asked is not None:
+            artifact = self._of_repo(_with_globs(asked, include, exclude), sha256)
+        else:
+            artifact = self._of_file_or_catalog(ref, sha256, [*include, *exclude])
+        for file in artifact.files:
+            check_source(file.url, self.settings.hf_endpoint, pinned=file.sha256 is not None)
+        return artifact
+
+    def _of_repo(self, asked: "HubRef", sha256: str | None) -> Artifact:
+        from flowhub_jobs.repos.pick import pick
+
+        if sha256 is not None:
+            hint = "The Hub has the digests of its files; they are checked anyway."
+            raise UsageInvalid(f"--sha256 goes with the address of a file, not with {asked.text}.", hint=hint)
+        hub = self.hub
+        info = hub.info(asked.repo, asked.revision)
+        picked = pick(info, hub.tree(info.repo, info.commit), asked)
+        moved = f"{asked.repo} is called {info.repo} now." if info.repo.lower() != asked.repo.lower() else None
+        self.notes += [f"{info.repo}: {note}" for note in (moved, *picked.notes) if note]
+        return picked.artifact
+
+    def _of_file_or_catalog(self, ref: str, sha256: str | None, globs: Sequence[str]) -> Artifact:
+        from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_address
+
+        if globs:
+            hint = "They choose among the files of a repository: flowhub enqueue hf:owner/repo --include 'mmproj*'."
+            raise UsageInvalid("--include and --exclude go with a repository of the Hub.", hint=hint)
+        return artifact_for_url(ref, sha256) if is_address(ref) else artifact_for(self.catalog(), ref)
+
+    @property
+    def hub(self) -> "Hub":
+        """The Hub; what it said of a repository is asked once."""
+        if self._hub is None:
+            from flowhub_jobs.repos.api import Hub
+
+            self._hub = Hub(
+                self.settings.hf_endpoint, self.settings.tokens_by_origin, tell=lambda text: self.tell(text)
+            )
+        return self._hub
+
+
+def latest(settings: Settings, artifact: Artifact) -> Artifact | None:
+    """Return what the same words mean on the Hub now; None for an artifact that was not taken from there.
+
+    Raises what `artifact_of` raises for a repository.
+    """
+    from flowhub_jobs.repos.api import Hub
+    from flowhub_jobs.repos.pick import pick
+    from flowhub_jobs.repos.reference import HubRef
+
+    source = artifact.hub
+    if source is None:
+        return None
+    hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
+    asked = HubRef(source.repo, source.revision, source.quant, source.path, source.include, source.exclude)
+    info = hub.info(asked.repo, asked.revision)
+    return pick(info, hub.tree(info.repo, info.commit), asked).artifact
+
+
+def repo_card(settings: Settings, ref: str) -> RepoCard | None:
+    """Return the card of the repository that a reference points to; None if it points elsewhere.
+
+    Raises what `artifact_of` raises for a repository. Of one without a model there are no variants, and a note.
+    """
+    from flowhub_jobs.repos.api import Hub
+    from flowhub_jobs.repos.card import variants_of
+    from flowhub_jobs.repos.quants import is_companion
+    from flowhub_jobs.repos.reference import parse_hub
+
+    asked = parse_hub(ref, settings.hf_endpoint)
+    if asked is None:
+        return None
+    hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
+    info = hub.info(asked.repo, asked.revision)
+    files = hub.tree(info.repo, info.commit)
+    found, notes = variants_of(info, files, asked)
+    return RepoCard(
+        name=info.repo,
+        commit=info.commit,
+        license=info.license,
+        tags=info.tags,
+        gated=info.gated,
+        private=info.private,
+        parameters=info.parameters,
+        context_length=info.context_length,
+        architecture=info.architecture,
+        variants=tuple(
+            Variant(one.ref, one.format, one.hub.quant if one.hub else None, one.size, len(one.files)) for one in found
+        ),
+        companions=tuple(file.path for file in files if is_companion(file.path)),
+        notes=notes,
+    )
+
+
+def _with_globs(asked: "HubRef", include: Sequence[str], exclude: Sequence[str]) -> "HubRef":
+    return replace(asked, include=(*asked.include, *include), exclude=(*asked.exclude, *exclude))

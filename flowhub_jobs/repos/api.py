@@ -1,0 +1,203 @@
+"""Asks the Hub what a repository is and what it holds. Waits out a busy Hub for a while; all else is an error of ours.
+
+Shapes and headers: huggingface_hub, `hf_api` and `utils/_http`.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from flowhub_jobs import documents
+from flowhub_jobs.addresses import HUB, at_endpoint, host_of, origin
+from flowhub_jobs.documents import Answer
+from flowhub_jobs.errors import (
+    AddressRefused,
+    ConnectionLost,
+    FlowhubError,
+    Gated,
+    HeadersTimeout,
+    NotFound,
+    ServerBusy,
+    SourceError,
+    SourceMissing,
+    SourceRefused,
+    TokenMissing,
+    TooLarge,
+    WaitTooLong,
+    WrongContent,
+)
+from flowhub_jobs.refusal import refusal
+from flowhub_jobs.repos.reading import RepoFile, RepoInfo, read_info, read_tree
+from flowhub_jobs.words import format_duration
+
+FILES_MAX = 50_000
+PAGES_MAX = 1_000
+PAGE_BYTES = 64_000_000
+TRIES = 4
+PAUSE_S = 0.5  # before the second try; doubled each time
+SILENT_S = 3.0  # a longer wait is told
+WAIT_MAX_S = 60.0  # for which a person at a terminal waits for a Hub that asks to be left alone
+
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
+_DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
+_AGAIN = "Nothing was queued. Check the network, or try again later."
+_NO_LEAVE = {
+    TokenMissing: "Check its name. If it is private, set HF_TOKEN to a token of an account that may read it.",
+    Gated: "Accept the model's terms on its page at the Hub, set HF_TOKEN, then try again.",
+}
+
+
+@dataclass(slots=True)
+class Hub:
+    """The Hub as it is asked at `endpoint`. `tokens` maps an origin to its token. What it said is remembered.
+
+    `tell` is told in words of each wait that a person would wonder about.
+    """
+
+    endpoint: str = HUB
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    _infos: dict[tuple[str, str], RepoInfo] = field(default_factory=dict, repr=False)
+    _trees: dict[tuple[str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
+
+    def info(self, repo: str, revision: str = "main") -> RepoInfo:
+        """Return what the repository is, and the commit that the revision stands for now.
+
+        Raises NotFound, TokenMissing, TokenRefused, Gated, SourceError.
+        """
+        if (repo, revision) not in self._infos:
+            what = f"repository {repo}" if revision == "main" else f"repository {repo} at {revision}"
+            answer = self._asked(f"{HUB}/api/models/{repo}/revision/{quote(revision, safe='')}", what)
+            info = read_info(_json(answer), repo)
+            if info is None:
+                raise WrongContent(
+                    f"{host_of(answer.url)} names no commit of {what}: it does not answer as the Hub does."
+                )
+            if info.disabled:
+                raise _disabled(what)
+            self._infos[repo, revision] = info
+        return self._infos[repo, revision]
+
+    def tree(self, repo: str, commit: str) -> list[RepoFile]:
+        """Return all files of a commit. Raises TooLarge beyond 50,000 of them, and what `info` raises."""
+        if (repo, commit) not in self._trees:
+            self._trees[repo, commit] = self._listed(repo, commit)
+        return self._trees[repo, commit]
+
+    def _listed(self, repo: str, commit: str) -> list[RepoFile]:
+        what = f"repository {repo}"
+        url: str | None = f"{HUB}/api/models/{repo}/tree/{commit}?recursive=true&expand=false"
+        files: list[RepoFile] = []
+        for _ in range(PAGES_MAX):
+            answer = self._asked(url or "", what)
+            page = read_tree(_json(answer))
+            if page is None:
+                raise WrongContent(
+                    f"{host_of(answer.url)} answers with something else than the list of files of {what}."
+                )
+            files += page
+            url = self._next_page(answer)
+            if url is None:
+                return files
+            if len(files) > FILES_MAX:
+                break
+        hint = "Name one of them: hf:owner/repo/path/of/a.file."
+        raise TooLarge(f"The {what} holds more than {FILES_MAX:,} files, or they are listed without end.", hint=hint)
+
+    def _next_page(self, answer: Answer) -> str | None:
+        """Return the address of the next page (RFC 8288). It is asked only where the first was."""
+        found = _NEXT.search(answer.headers.get("link", ""))
+        if found is None:
+            return None
+        try:
+            stays = origin(at_endpoint(found[1], self.endpoint)) == origin(self.endpoint)
+        except AddressRefused:
+            stays = False
+        if not stays:
+            raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")
+        return found[1]
+
+    # One question ----------------------------------------------------------------------------------------------------
+
+    def _asked(self, url: str, what: str) -> Answer:
+        """Return the answer of status 200; a Hub that is busy is asked again."""
+        waited = 0.0
+        for number in range(1, TRIES + 1):
+            try:
+                return self._once(url, what)
+            except (ServerBusy, ConnectionLost, HeadersTimeout) as error:
+                pause = getattr(error, "wait_s", None)
+                pause = PAUSE_S * 2 ** (number - 1) if pause is None else pause
+                if waited + pause > WAIT_MAX_S:
+                    raise _too_long(url, self.endpoint, pause) from error
+                if number == TRIES:
+                    raise
+                if pause > SILENT_S:
+                    self.tell(f"{error.message} It is asked again in {format_duration(pause)}.")
+                self.sleep(pause)
+                waited += pause
+        raise AssertionError("unreachable")
+
+    def _once(self, url: str, what: str) -> Answer:
+        try:
+            answer = documents.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
+        except SourceError as error:
+            error.hint = _AGAIN if error.retryable else error.hint
+            raise
+        if answer.status == 200:
+            return answer
+        raise self._refused(answer, what)
+
+    def _refused(self, answer: Answer, what: str) -> FlowhubError:
+        said = answer.headers.get("x-error-message", "")
+        if answer.status == 403 and _DISABLED.search(said):
+            return _disabled(what)
+        error = refusal(
+            answer.status,
+            answer.headers,
+            host=host_of(answer.url),
+            fresh=True,
+            home=True,
+            had_token=origin(answer.url) in self.tokens,
+            now=datetime.now(UTC),
+            secrets=self.tokens.values(),
+        )
+        if isinstance(error, SourceMissing):
+            missing = {"RevisionNotFound": f"no such revision of the {what}"}
+            not_there = missing.get(answer.headers.get("x-error-code", ""), f"no {what}")
+            return NotFound(f"{host_of(answer.url)} has {not_there}.", hint="Check the spelling at the Hub.")
+        if isinstance(error, ServerBusy):
+            error.hint = _AGAIN
+        error.hint = _NO_LEAVE.get(type(error), error.hint)
+        error.message = f"The {what} cannot be read: {error.message}"
+        error.args = (error.message,)
+        return error
+
+
+def _json(answer: Answer) -> Any:
+    host = host_of(answer.url)
+    if answer.body.lstrip()[:1] == b"<":
+        hint = "A proxy or a sign-in page stands before the Hub, or HF_ENDPOINT is not one."
+        raise WrongContent(f"{host} answers with a web page where the Hub's JSON should be.", hint=hint)
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise WrongContent(f"{host} answers with what is not JSON.", hint=_AGAIN) from error
+
+
+def _disabled(what: str) -> SourceRefused:
+    return SourceRefused(f"The Hub has disabled the {what}.", hint="Its page at the Hub may say why; take another.")
+
+
+def _too_long(url: str, endpoint: str, seconds: float) -> WaitTooLong:
+    host = host_of(at_endpoint(url, endpoint))
+    return WaitTooLong(
+        f"{host} is busy and asks to be left alone for {format_duration(seconds)}.",
+        hint="Nothing was queued. Try again after that time.",
+    )

@@ -1,0 +1,155 @@
+"""The library's entries held against what lies in the store: by name, size and time. No file is read or written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from flowhub_jobs.records import Condition, HubFormat, InstalledModel, LocalLlm, claim_of, moment
+from flowhub_jobs.store.layout import Store, files_in
+
+InCatalog = Callable[[str, str], bool]
+
+
+class Presence(Enum):
+    """Whether the disk that the library speaks of is the one that lies at the store's path now."""
+
+    HERE = "here"
+    AWAY = "away"  # not mounted
+    ANOTHER = "another"  # the path leads to a disk that bears another store's identity
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFile:
+    """One file as it was installed."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the library says of one model. `files` are by path inside the folder; times are microseconds."""
+
+    name: str
+    key: str
+    ref: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    bytes: int
+    sha256: str | None
+    linked_from: str | None
+    damage: str | None
+    installed_at: int
+    verified_at: int
+    files: Mapping[str, EntryFile]
+
+    @property
+    def claim(self) -> str:
+        """Return whose its name is (records.Artifact.claim): entries of one claim are versions of one model."""
+        return claim_of(self.ref, self.model, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is installed, by name, the entries whose files somebody removed by hand, and the names of old versions."""
+
+    models: list[InstalledModel]
+    gone: list[Entry]
+    old: list[str]
+
+
+def take_inventory(store: Store, entries: Sequence[Entry], in_catalog: InCatalog, presence: Presence) -> Inventory:
+    """Return what lies in the store, joined to what we know of it. What is not to be seen now, is not gone."""
+    lies = {local.name: local for local in store.models()}
+    known = {entry.name: entry for entry in entries}
+    models, gone = [], []
+    for name in sorted(lies.keys() | known.keys()):
+        entry = known.get(name)
+        if entry is None:
+            models.append(by_hand(lies[name]))
+        elif is_gone(store, entry, presence):
+            gone.append(entry)
+        else:
+            models.append(joined(store, entry, lies.get(name), in_catalog, presence))
+    lost = {entry.name for entry in gone}
+    return Inventory(models, gone, sorted(old_versions([entry for entry in entries if entry.name not in lost])))
+
+
+def is_gone(store: Store, entry: Entry, presence: Presence) -> bool:
+    """Return whether its file or folder was removed. A link that leads nowhere is there."""
+    path = store.root / entry.name
+    return presence is Presence.HERE and not path.exists() and not path.is_symlink()
+
+
+def by_hand(local: LocalLlm) -> InstalledModel:
+    """Return what nobody but a person knows anything of."""
+    return InstalledModel(local.name, None, None, local.format, local.path, local.bytes, None, None, None, False)
+
+
+def joined(
+    store: Store, entry: Entry, local: LocalLlm | None, in_catalog: InCatalog, presence: Presence
+) -> InstalledModel:
+    """Return one model of the library as it stands; `local` is what bears its name in the store, None for nothing."""
+    path = store.root / entry.name
+    return InstalledModel(
+        name=entry.name,
+        model=entry.model,
+        option=entry.option,
+        format=entry.format or (local.format if local else None),
+        path=path,
+        bytes=local.bytes if local else entry.bytes,
+        sha256=entry.sha256,
+        installed_at=moment(entry.installed_at),
+        verified_at=moment(entry.verified_at),
+        in_catalog=bool(entry.model and entry.option and in_catalog(entry.model, entry.option)),
+        condition=condition_of(entry, path, presence),
+        source=entry.ref,
+        linked_from=entry.linked_from,
+    )
+
+
+def condition_of(entry: Entry, path: Path, presence: Presence = Presence.HERE) -> Condition:
+    """Return how an installed model stands. On another disk than its own, what has its name tells nothing of it."""
+    if presence is Presence.AWAY or (presence is Presence.ANOTHER and not is_unchanged(entry, path)):
+        return Condition.OFFLINE
+    if entry.damage is not None:
+        return Condition.DAMAGED
+    return Condition.GOOD if is_unchanged(entry, path) else Condition.CHANGED
+
+
+def is_unchanged(entry: Entry, path: Path) -> bool:
+    """Return whether every file has the size and time that it was installed with, and a folder has no other file.
+
+    What begins with a dot does not count: a desktop puts such files wherever somebody looks.
+    """
+    folder = path.is_dir()
+    for name, file in entry.files.items():
+        try:
+            there = (path / name if folder else path).stat()
+        except OSError:
+            return False
+        if (there.st_size, there.st_mtime_ns) != (file.bytes, file.mtime_ns):
+            return False
+    return not folder or {name for name in strangers(entry, path) if not Path(name).name.startswith(".")} == set()
+
+
+def strangers(entry: Entry, folder: Path) -> set[str]:
+    """Return the paths of the files in an installed folder that were not installed with it."""
+    return {str(file.relative_to(folder)) for file in files_in(folder)} - entry.files.keys()
+
+
+def old_versions(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Return the entries of which a newer version is installed under another name: the newest one, by the old's name.
+
+    The same bytes under two names are no two versions.
+    """
+    newest = {entry.claim: entry for entry in sorted(entries, key=lambda entry: entry.installed_at)}
+    pairs = [(entry, newest[entry.claim]) for entry in entries]
+    return {old.name: new for old, new in pairs if _digests(old) != _digests(new)}
+
+
+def _digests(entry: Entry) -> list[str]:
+    return sorted(file.sha256 for file in entry.files.values())

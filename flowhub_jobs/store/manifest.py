@@ -1,0 +1,119 @@
+"""What lies in a folder that models were exported to: `flowhub-manifest.json`, with the digest of every file.
+
+<folder>/flowhub-manifest.json     {"schema": "flowhub/export/1", "models": [{"name", "artifact", "files": [...]}]}
+<folder>/<name>                    the models, as they lie in a store
+<folder>/.flowhub-partial/         what is on its way
+"""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.errors import ManifestUnusable
+from flowhub_jobs.names import name_problem, path_problem
+from flowhub_jobs.records import Artifact
+from flowhub_jobs.system import sync_path
+
+NAME = "flowhub-manifest.json"
+PARTIAL = ".flowhub-partial"
+SCHEMA = "flowhub/export/1"
+BYTES_MAX = 100_000_000
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One model of a manifest: what it was installed as, and the bytes and the sha256 of each of its files, by path."""
+
+    name: str
+    artifact: Artifact
+    files: Mapping[str, tuple[int, str]]
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for size, _ in self.files.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        files = [{"path": path, "bytes": size, "sha256": digest} for path, (size, digest) in self.files.items()]
+        return {"name": self.name, "artifact": self.artifact.as_dict(), "files": files}
+
+
+def read_manifest(folder: Path) -> dict[str, Carried]:
+    """Return the models of a manifest by name. Raises ManifestUnusable, which names the entry and why."""
+    path = folder / NAME
+    try:
+        if path.stat().st_size > BYTES_MAX:
+            raise ManifestUnusable(f"{path} is larger than {BYTES_MAX // 1_000_000} MB.")
+        page = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ManifestUnusable(
+            f"{folder} holds no {NAME}: nothing was exported to it.",
+            hint=f"For models that others put there: `flowhub adopt {folder}`.",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ManifestUnusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if not isinstance(page, dict) or page.get("schema") != SCHEMA or not isinstance(page.get("models"), list):
+        raise ManifestUnusable(f"{path} is not of the form {SCHEMA}.")
+    models = [_carried(entry, f"{path}, model {number}") for number, entry in enumerate(page["models"], 1)]
+    return {model.name: model for model in models}
+
+
+def manifest_there(folder: Path) -> dict[str, Carried]:
+    """Return the models of a folder's manifest; none where there is no manifest yet."""
+    return read_manifest(folder) if (folder / NAME).exists() else {}
+
+
+def write_manifest(folder: Path, models: Mapping[str, Carried]) -> None:
+    """Write it by a rename, durably. The caller holds the folder's lock."""
+    page = {"schema": SCHEMA, "models": [models[name].as_dict() for name in sorted(models)]}
+    new = folder / f".{NAME}.{secrets.token_hex(4)}"
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(page, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(folder / NAME)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_path(folder)
+
+
+def _carried(entry: Any, where: str) -> Carried:
+    """Return an entry of somebody else's disk, believed in nothing."""
+    try:
+        artifact = Artifact.from_dict(entry["artifact"])
+        files = {file["path"]: (file["bytes"], file["sha256"]) for file in entry["files"]}
+        _check(entry["name"], artifact, files)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ManifestUnusable(f"{where} is malformed: {type(error).__name__}: {str(error)[:200]}.") from error
+    return Carried(entry["name"], artifact, files)
+
+
+def _check(name: Any, artifact: Artifact, files: Mapping[Any, tuple[Any, Any]]) -> None:
+    """Raise ValueError for a name that would leave a folder, and for a digest or a size that is none."""
+    for bare in (name, artifact.name):
+        if not isinstance(bare, str) or (problem := name_problem(bare)):
+            raise ValueError(f"the name {bare!r} {problem if isinstance(bare, str) else 'is no text'}")
+    for path, (size, digest) in files.items():
+        _check_file(path, size, digest)
+    if {file.path for file in artifact.files} != set(files) or not files:
+        raise ValueError("its files are not those of its artifact")
+    if not artifact.folder and len(files) != 1:
+        raise ValueError("a model that is no folder has one file")
+    for file in artifact.files:
+        if file.sha256 not in (None, files[file.path][1]):
+            raise ValueError(f"{file.path} has two digests")
+
+
+def _check_file(path: Any, size: Any, digest: Any) -> None:
+    if not isinstance(path, str) or (problem := path_problem(path)):
+        raise ValueError(f"the path {path!r} {problem if isinstance(path, str) else 'is no text'}")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError(f"{path} has no size")
+    if not isinstance(digest, str) or not _HEX.fullmatch(digest):
+        raise ValueError(f"{path} has no sha256")

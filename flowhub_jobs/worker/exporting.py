@@ -1,0 +1,123 @@
+"""The way of a job that exports: an installed model is copied to a folder, for a machine without a network.
+
+store ─► <folder>/.flowhub-partial ─► digest ─► fsync ─► rename ─► the manifest
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, TargetFull
+from flowhub_jobs.records import FileDigest
+from flowhub_jobs.store.checked import Checks, OnShelf
+from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, write_manifest
+from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.system import held_lock, rename_new, sync_path
+from flowhub_jobs.transfer.partial import disk_errors
+from flowhub_jobs.worker.copier import Copier
+from flowhub_jobs.worker.floor import Floor, Run
+from flowhub_jobs.worker.screen import Screen
+
+LOCK_S = 60.0
+
+
+def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
+    """Copy an installed model to the folder that the job's task names, and write it into its manifest.
+
+    Raises NotFound, DigestMismatch for a model that is damaged here, NameTaken, DiskFull, StorageFailed.
+    """
+    home, task, artifact = floor.home, run.claimed.task, run.claimed.artifact
+    assert task is not None, "a job that exports has a task"
+    checks, folder = Checks(home.engine, home.node, home.store), Path(task.place)
+    model = next((found for name in checks.names() if (found := checks.on_shelf(name)) and _is(found, run)), None)
+    if model is None:
+        raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
+    carried = Carried(model.name, model.artifact, {file.path: (file.bytes, file.sha256) for file in model.files})
+    try:
+        _carry(model, folder, carried, run, screen)
+    except DiskFull as error:
+        raise TargetFull(error.message) from error
+    digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
+    with writing(home.engine) as tx:
+        text = f"{model.name} lies in {folder}, with its digests in the manifest there."
+        floor.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
+
+
+def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen) -> None:
+    if not _lies_there(folder, carried):
+        check_room(room_at(folder, 0), model.bytes, 0, folder)
+        staged = _staged(model, folder, run, screen)
+        _name(staged, folder, carried, run)
+    _note(folder, carried, run)
+
+
+def _is(model: OnShelf, run: Run) -> bool:
+    return model.artifact.key == run.claimed.artifact.key
+
+
+def _lies_there(folder: Path, carried: Carried) -> bool:
+    """Return whether the folder has this very model by its manifest, and by the sizes of its files."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    there = manifest_there(folder).get(carried.name)
+    return there is not None and dict(there.files) == dict(carried.files) and _sizes_are(folder, carried)
+
+
+def _sizes_are(folder: Path, carried: Carried) -> bool:
+    place = folder / carried.name
+    try:
+        return all(
+            (place / path if carried.artifact.folder else place).stat().st_size == size
+            for path, (size, _) in carried.files.items()
+        )
+    except OSError:
+        return False
+
+
+def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
+    """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
+    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen)
+    screen.reads(model.bytes, 0, [])
+    _remove(staged)
+    for file in model.files:
+        digest = copier.copy(file.place, staged / file.path if model.artifact.folder else staged)
+        if digest != file.sha256:
+            raise DigestMismatch(
+                f"{file.place} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
+                hint=f"`flowhub verify {model.name} --repair`, then export it again.",
+            )
+    for place, _, _ in os.walk(staged, topdown=False):
+        sync_path(Path(place))
+    return staged
+
+
+def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
+    """Give the copy its name. What bears it already gives way only if the manifest says that we put it there."""
+    target = folder / carried.name
+    with held_lock(folder / PARTIAL / "lock", may_go_on=run.control.check, at_most_s=LOCK_S):
+        run.lease.check()
+        if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
+            aside = folder / PARTIAL / f"old.{run.lease.job}"
+            target.rename(aside)
+            _remove(aside)
+        try:
+            rename_new(staged, target)
+        except FileExistsError:
+            raise NameTaken(
+                f"{target} is there already and was not exported by flowhub; it is never replaced.",
+                hint="Move or remove it, or export to another folder.",
+            ) from None
+        sync_path(folder)
+
+
+def _note(folder: Path, carried: Carried, run: Run) -> None:
+    with held_lock(folder / PARTIAL / "lock", may_go_on=run.control.check, at_most_s=LOCK_S):
+        write_manifest(folder, manifest_there(folder) | {carried.name: carried})
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""export, import: models carried on a disk to a machine without a network, verified at both ends."""
+
+import json
+import os
+import signal
+
+import pytest
+from support.cli import Cli, counter, started, work
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.shop import shop_of
+
+from flowhub_jobs.records import State
+
+A = gguf(4096, 1)
+FOLDER = mlx_folder()
+
+
+@pytest.fixture
+def cli(capsys):
+    return Cli(capsys)
+
+
+@pytest.fixture
+def stick(tmp_path):
+    return tmp_path / "stick"
+
+
+@pytest.fixture
+def models(origin):
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
+    return [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)]
+
+
+@pytest.fixture
+def shop(home, models, monkeypatch):
+    with counter(home, monkeypatch, *models) as shop:
+        for model in ("a", "c"):
+            shop.enqueue(model)
+        work(shop)
+        yield shop
+
+
+@pytest.fixture
+def elsewhere(tmp_path, shop, models, monkeypatch):
+    """Another machine's home, whose catalog is the same, and which no origin serves."""
+
+    def go():
+        monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
+        return shop_of(tmp_path / "elsewhere", *models)
+
+    return go
+
+
+def test_what_was_exported_is_imported_elsewhere_and_listed_like_any_other(cli, shop, elsewhere, stick, origin):
+    assert cli("export", "a", "c", "--to", stick).status == 0
+    assert (stick / "a.gguf").read_bytes() == A
+    assert {path: (stick / "c-mlx-4bit" / path).read_bytes() for path in FOLDER} == FOLDER
+    for path in ("/a.gguf", *(f"/c/{path}" for path in FOLDER)):
+        origin.remove(path)
+    with elsewhere() as there:
+        jobs = cli("import", stick, "--json").jobs
+        assert {(job["kind"], job["state"], job["sha256_state"], job["bytes_fetched"]) for job in jobs} == {
+            ("import", "completed", "verified", 0)
+        }
+        assert (there.store / "a.gguf").read_bytes() == A
+        listed = {model["name"]: model for model in cli("list", "--json").page["models"]}
+        assert listed["a.gguf"]["in_catalog"]
+        assert listed["c-mlx-4bit"]["model"] == "c"
+        assert "installed already" in cli("enqueue", "a").out
+        assert there.left_over() == []
+
+
+def test_only_what_is_named_is_imported(cli, shop, elsewhere, stick):
+    cli("export", "a", "c", "--to", stick)
+    with elsewhere() as there:
+        assert cli("import", stick, "a.gguf").status == 0
+        assert [model.name for model in there.desk.shelf.models()] == ["a.gguf"]
+        said = cli("import", stick, "b")
+        assert (said.status, "It holds: a.gguf, c-mlx-4bit" in said.complaint) == (3, True)
+
+
+def test_a_byte_that_turned_on_the_way_is_found(cli, shop, elsewhere, stick):
+    cli("export", "a", "--to", stick)
+    (stick / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
+    with elsewhere() as there:
+        said = cli("import", stick)
+        assert said.status == 8
+        assert str(stick / "a.gguf") in said.complaint
+        assert list(there.store.glob("*.gguf")) == []
+
+
+def test_what_is_damaged_here_is_not_carried_away(cli, shop, stick):
+    place = shop.store / "a.gguf"
+    place.write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
+    said = cli("export", "a", "--to", stick)
+    assert said.status == 8
+    assert "--repair" in said.complaint
+    assert not (stick / "a.gguf").exists()
+
+
+def test_what_lies_there_and_was_not_exported_is_never_replaced(cli, shop, stick):
+    stick.mkdir()
+    (stick / "a.gguf").write_text("mine")
+    assert cli("export", "a", "--to", stick).status == 1
+    assert (stick / "a.gguf").read_text() == "mine"
+
+
+def test_a_second_export_copies_nothing_again(cli, shop, stick):
+    cli("export", "a", "--to", stick)
+    before = (stick / "a.gguf").stat()
+    assert cli("export", "a", "--to", stick).status == 0
+    assert (stick / "a.gguf").stat().st_ino == before.st_ino
+
+
+def test_a_second_export_replaces_what_was_changed_there(cli, shop, stick):
+    cli("export", "c", "--to", stick)
+    path = max(FOLDER, key=lambda path: len(FOLDER[path]))
+    os.truncate(stick / "c-mlx-4bit" / path, 1)
+    assert cli("export", "c", "--to", stick).status == 0
+    assert (stick / "c-mlx-4bit" / path).read_bytes() == FOLDER[path]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda page: page["models"][0].update(name="../a.gguf"),
+        lambda page: page["models"][0]["artifact"].update(name="../../a.gguf"),
+        lambda page: page["models"][0]["files"][0].update(path="../a.gguf"),
+        lambda page: page["models"][0]["files"][0].update(sha256="ab"),
+        lambda page: page["models"][0]["files"][0].update(bytes=-1),
+        lambda page: page["models"][0].update(files=[]),
+        lambda page: page["models"].append(7),
+        lambda page: page.update(schema="other/1"),
+        lambda page: page.update(models={}),
+    ],
+)
+def test_a_manifest_is_believed_in_nothing(cli, shop, elsewhere, stick, harm):
+    cli("export", "a", "--to", stick)
+    manifest = stick / "flowhub-manifest.json"
+    page = json.loads(manifest.read_text())
+    harm(page)
+    manifest.write_text(json.dumps(page))
+    with elsewhere() as there:
+        said = cli("import", stick)
+        assert said.status == 1
+        assert said.complaint
+        assert there.home.reports.all() == []
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[" * 100_000, "\0", '{"schema": "flowhub/export/1"}'])
+def test_a_manifest_that_is_none_is_named(cli, shop, stick, text):
+    stick.mkdir()
+    (stick / "flowhub-manifest.json").write_text(text)
+    assert "flowhub-manifest.json" in cli("import", stick).complaint
+
+
+def test_a_folder_without_a_manifest_points_to_adopt(cli, shop, stick):
+    stick.mkdir()
+    said = cli("import", stick)
+    assert (said.status, f"flowhub adopt {stick}" in said.complaint) == (1, True)
+
+
+def test_wrong_calls(cli, shop, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert cli("export", "a").status == 2
+    assert cli("export", "a", "--to", shop.store / "x").status == 2
+    assert cli("export", "a", "--to", tmp_path / "file").status == 2
+    assert cli("export", "nothing", "--to", tmp_path / "x").status == 3
+
+
+def test_a_worker_carries_it_later_if_asked(cli, shop, stick):
+    assert "export a@q4, 4.1 KB, queued" in cli("export", "a", "--to", stick, "--later").out
+    assert not stick.exists()
+    work(shop)
+    assert (stick / "a.gguf").read_bytes() == A
+
+
+def test_an_import_that_is_killed_is_ended_by_the_next_worker(shop, elsewhere, stick, cli):
+    cli("export", "c", "--to", stick)
+    path = max(FOLDER, key=lambda path: len(FOLDER[path]))
+    place = stick / "c-mlx-4bit" / path
+    place.unlink()
+    os.mkfifo(place)  # whoever reads it waits
+    with elsewhere() as there:
+        with started("import", stick) as begun:
+            there.until(lambda: [job for job in there.home.reports.all() if job.state is State.RUNNING])
+            begun.send_signal(signal.SIGKILL)
+            begun.wait()
+        place.unlink()
+        place.write_bytes(FOLDER[path])
+        assert there.drain() == 0
+        assert (there.store / "c-mlx-4bit" / path).read_bytes() == FOLDER[path]
+        assert there.left_over() == []

@@ -1,0 +1,56 @@
+"""Whatever a foreign catalog holds, an import ends with models that our schema takes, or with one error of ours."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.catalogs.importers.read import read_catalog
+from flowhub_jobs.catalogs.importers.titles import TITLES
+from flowhub_jobs.catalogs.importers.yaml_text import NotYaml, read_yaml
+from flowhub_jobs.catalogs.schema import parse_catalog
+from flowhub_jobs.errors import CatalogMalformed
+
+FIELDS = [
+    "name", "filename", "url", "uri", "files", "all", "highlighted", "economical", "sha256", "sha256sum", "md5sum",
+    "sha256checksum", "sizeBytes", "filesize", "quantization", "quant", "overrides", "parameters", "model", "urls",
+    "tags", "license", "description", "author", "resources", "canonicalUrl", "numParameters", "ramrequired", "format",
+    "datePublished", "id", "downloads", "path", "removedIn", "embeddingModel", "versions", "hardware", "minRamGb",
+]  # fmt: skip
+NAMES = ["m.gguf", "a/m-Q4_K_M.gguf", "../m.gguf", "mmproj-F16.gguf", "x.bin", "con", "\u202e", "\ud800"]
+PARTS = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]
+URLS = ["https://h.example/m.gguf", "http://h.example/m.gguf", "hf://o/r/m.gguf", "huggingface://o", "oci://x"]
+FIGURES = ["", "ab" * 32, "ab" * 16, "7B", "8 billion", "2024-01-01T00:00:00Z", "gguf", "5", "1e400", "nan"]
+TEXTS = [*NAMES, *PARTS, *URLS, *FIGURES, "<li>License: x"]
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.sampled_from(TEXTS), st.text()
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(FIELDS), inner, max_size=8)),
+    max_leaves=30,
+)
+entries = st.lists(st.one_of(values, st.dictionaries(st.sampled_from(FIELDS), values, max_size=20)), max_size=5)
+
+
+@given(entries, st.sampled_from(sorted(TITLES)))
+def test_any_entries_end_in_a_catalog_of_ours_or_in_one_error(found, shape):
+    document = {"apiVersion": "v1", "models": found} if shape == "flowhub" else found
+    try:
+        intake = read_catalog(json.dumps(document).encode(), where="c", error=CatalogMalformed, shape=shape)
+    except CatalogMalformed:
+        return
+    assert intake.entries == len(found)
+    body = json.dumps({"apiVersion": "v1", "models": intake.models}, ensure_ascii=False).encode()
+    assert len(parse_catalog(body, where="what was taken", error=CatalogMalformed).models) == len(intake.models)
+
+
+@given(
+    st.one_of(st.binary(max_size=200), st.text(alphabet="&*<-[]{}:,!|>\"'#%@ \nabc01~", max_size=200).map(str.encode))
+)
+def test_any_bytes_are_a_value_or_no_yaml(raw):
+    try:
+        value = read_yaml(raw)
+    except NotYaml:
+        return
+    assert value is None or isinstance(value, str | list | dict)

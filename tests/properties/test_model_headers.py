@@ -1,0 +1,101 @@
+"""No bytes break the readers of model headers: they end in an Anatomy, in NeedMore, or in HeaderUnreadable."""
+
+import json
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.config import read_config
+from flowhub_jobs.formats.gguf import read_gguf
+from flowhub_jobs.formats.safetensors import read_safetensors
+
+KEYS = ["general.architecture", "general.file_type", "a.block_count", "a.attention.head_count", "split.count"]
+KEYS += ["a.attention.head_count_kv", "a.attention.sliding_window_pattern", "a.context_length", "tokenizer.ggml.tokens"]
+NUMBERS = st.integers(0, 2**64 - 1) | st.integers(0, 300)
+
+
+def ends(read, raw):
+    told = outcome(read, raw)
+    if isinstance(told, NeedMore):
+        assert told.bytes_wanted > len(raw)
+    elif isinstance(told, HeaderUnreadable):
+        assert str(told)
+    else:
+        assert isinstance(told, Anatomy)
+        assert told.kv_heads is None or told.kv_heads >= 0
+
+
+def outcome(read, raw):
+    try:
+        return read(raw)
+    except (HeaderUnreadable, NeedMore) as end:
+        return end
+
+
+def text(value):
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+@st.composite
+def values(draw, depth=0):
+    kind = draw(st.integers(0, 13))
+    if kind == 8:
+        return kind, text(draw(st.text(max_size=5) | st.just("a")))
+    if kind == 9 and depth < 6:
+        inner, raw = draw(values(depth + 1))
+        count = draw(st.integers(0, 5))
+        return kind, struct.pack("<IQ", inner, draw(st.just(count) | NUMBERS)) + raw * count
+    return kind, draw(st.binary(max_size=8))
+
+
+@st.composite
+def files(draw):
+    pairs = draw(st.lists(st.tuples(st.sampled_from(KEYS) | st.text(max_size=8), values()), max_size=8))
+    body = b"".join(text(key) + struct.pack("<I", kind) + raw for key, (kind, raw) in pairs)
+    order = draw(st.sampled_from("<>"))
+    count = draw(st.just(len(pairs)) | NUMBERS)
+    return b"GGUF" + struct.pack(f"{order}IQQ", draw(st.integers(1, 4)), 0, count) + body + draw(st.binary(max_size=40))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(raw):
+    ends(read_gguf, raw)
+    ends(read_gguf, b"GGUF\x03\0\0\0" + raw)
+    ends(read_safetensors, raw)
+    ends(read_safetensors, struct.pack("<Q", len(raw)) + raw)
+    ends(read_config, raw)
+
+
+@given(files())
+def test_gguf_that_is_nearly_right(raw):
+    ends(read_gguf, raw)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just(10**15),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=8,
+)
+TENSOR = st.fixed_dictionaries(
+    {
+        "dtype": JSON | st.sampled_from(["F32", "U8"]),
+        "shape": JSON | st.lists(st.integers(0, 9)),
+        "data_offsets": JSON | st.lists(st.integers(0, 99), min_size=2, max_size=2),
+    }
+)
+FIELDS = ["num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_size", "head_dim", "layer_types"]
+FIELDS += ["sliding_window", "sliding_window_pattern", "quantization", "text_config", "model_type", "torch_dtype"]
+
+
+@given(st.dictionaries(st.text(max_size=6) | st.just("__metadata__"), JSON | TENSOR, max_size=4))
+def test_safetensors_that_is_nearly_right(tensors):
+    raw = json.dumps(tensors).encode()
+    ends(read_safetensors, struct.pack("<Q", len(raw)) + raw)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.integers(0, 64)))
+def test_a_config_that_is_nearly_right(fields):
+    ends(read_config, json.dumps(fields).encode())
+    ends(read_config, json.dumps({"text_config": fields}).encode())

@@ -1,0 +1,62 @@
+"""Trees of models as other programs lay them out, made under a person's home folder."""
+
+import hashlib
+import json
+from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def lm_studio(person: Path, path: str, content: bytes) -> Path:
+    """Put a file where LM Studio would: `publisher/repo/file`."""
+    return put(person / ".lmstudio" / "models" / path, content)
+
+
+def llama_cpp(person: Path, name: str, content: bytes) -> Path:
+    put(person / ".cache" / "llama.cpp" / f"{name}.json", b'{"etag": "x"}')
+    return put(person / ".cache" / "llama.cpp" / name, content)
+
+
+def hugging_face(
+    person: Path, repo: str, files: dict[str, bytes], *, lfs: tuple[str, ...] = (".gguf", ".safetensors")
+) -> Path:
+    """Put a repository into the cache: a link for each file to a blob named by its digest; return its folder."""
+    folder = person / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
+    put(folder / "refs" / "main", COMMIT.encode())
+    for path, content in files.items():
+        digest = sha256(content) if path.endswith(lfs) else git_sha1(content)
+        blob = put(folder / "blobs" / digest, content)
+        link = folder / "snapshots" / COMMIT / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(Path(*[".."] * (2 + path.count("/"))) / "blobs" / blob.name)
+    return folder
+
+
+def ollama(person: Path, name: str, tag: str, content: bytes, *, projector: bytes | None = None) -> Path:
+    """Put a model where Ollama would, by its manifest; return its blob."""
+    root = person / ".ollama" / "models"
+    layers = [_layer(root, "model", content), _layer(root, "template", b"{{ .Prompt }}")]
+    layers += [_layer(root, "projector", projector)] if projector else []
+    manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64}, "layers": layers}
+    put(root / "manifests" / "registry.ollama.ai" / "library" / name / tag, json.dumps(manifest).encode())
+    return root / "blobs" / f"sha256-{sha256(content)}"
+
+
+def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
+    put(root / "blobs" / f"sha256-{sha256(content)}", content)
+    media = f"application/vnd.ollama.image.{kind}"
+    return {"mediaType": media, "digest": f"sha256:{sha256(content)}", "size": len(content)}

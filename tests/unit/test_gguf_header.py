@@ -1,0 +1,187 @@
+"""A GGUF's header, written by the format's own library, is read from its first bytes; a hostile one is refused."""
+
+import struct
+
+import gguf
+import pytest
+from support.written_gguf import WORDS, Written, usual
+
+from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.gguf import MAX_HEADER, MAX_KEYS, read_gguf
+from flowhub_jobs.formats.reading import read_anatomy
+
+LLAMA = Anatomy(
+    architecture="llama",
+    context_length=131_072,
+    layers=32,
+    heads=32,
+    kv_heads=32 * 8,
+    embedding_length=4096,
+    key_length=128,
+    value_length=128,
+    quantization="Q4_K_M",
+)
+
+
+@pytest.fixture
+def written(tmp_path):
+    return lambda kind="llama", **more: Written(tmp_path / "m.gguf", kind, **more)
+
+
+def test_a_real_file_tells_its_anatomy(written):
+    assert read_anatomy(usual(written())) == LLAMA
+
+
+def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(written):
+    raw = usual(written()).read_bytes()
+    assert len(raw) > 400_000
+    assert read_gguf(raw[:1024]) == LLAMA
+
+
+def test_every_beginning_of_a_file_asks_for_more_or_tells_all(written):
+    raw = usual(written(words=["a", "b"])).read_bytes()
+    read = [outcome(raw[:count]) for count in range(len(raw))]
+    told = [place for place, one in enumerate(read) if isinstance(one, Anatomy)]
+    assert {read[place] for place in told} == {LLAMA}
+    assert told == list(range(told[0], len(raw)))  # once there is enough, there is
+    assert all(count < short.bytes_wanted <= told[0] for count, short in enumerate(read[: told[0]]))
+
+
+def outcome(raw):
+    try:
+        return read_gguf(raw)
+    except NeedMore as short:
+        return short
+
+
+def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
+    writer = Written(tmp_path / "late.gguf")
+    writer.writer.add_token_list(WORDS)
+    raw = usual(writer).read_bytes()
+    with pytest.raises(NeedMore):
+        read_gguf(raw[:4096])
+    assert read_gguf(raw) == LLAMA
+    assert read_anatomy(writer.path) == LLAMA
+
+
+def test_a_file_of_the_other_byte_order_is_read(written):
+    assert read_anatomy(usual(written(endian=gguf.GGUFEndian.BIG))) == LLAMA
+
+
+def test_version_2_is_laid_out_alike_and_version_1_is_refused(written):
+    raw = bytearray(usual(written()).read_bytes())
+    raw[4:8] = struct.pack("<I", 2)
+    assert read_gguf(bytes(raw)) == LLAMA
+    raw[4:8] = struct.pack("<I", 1)
+    with pytest.raises(HeaderUnreadable, match="version 1"):
+        read_gguf(bytes(raw))
+
+
+def test_heads_that_differ_by_layer_are_summed(written):
+    told = read_anatomy(written("lfm2").told(block_count=4, head_count_kv=[0, 8, 0, 8]).done())
+    assert (told.layers, told.kv_heads) == (4, 16)
+
+
+def test_without_a_count_of_its_own_each_head_has_keys_and_values(written):
+    assert read_anatomy(written().told().done()).kv_heads == 32 * 32
+
+
+def test_lengths_that_the_file_names_stand_before_those_derived(written):
+    told = read_anatomy(written("qwen3").told(head_count_kv=8, key_length=192, value_length=64).done())
+    assert (told.key_length, told.value_length) == (192, 64)
+
+
+def test_an_encoder_has_no_cache(written):
+    assert read_anatomy(written("bert").told(causal_attention=False).done()).kv_heads == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "windowed"),
+    [("gemma3", None, 20), ("gemma2", None, 12), ("phi3", None, None), ("olmo2", 4, 18), ("x", [True, False] * 12, 12)],
+)
+def test_windowed_layers_are_told_by_the_file_or_known_of_its_architecture(written, kind, pattern, windowed):
+    file = written(kind).told(block_count=24, head_count_kv=4, sliding_window=1024)
+    if isinstance(pattern, list):
+        file.writer.add_array(f"{kind}.attention.sliding_window_pattern", pattern)
+    elif pattern:
+        file.writer.add_uint32(f"{kind}.attention.sliding_window_pattern", pattern)
+    told = read_anatomy(file.done())
+    assert (told.sliding_window, told.windowed_layers) == (1024, windowed)
+
+
+def test_only_every_so_manieth_layer_of_a_hybrid_keeps_keys_and_values(written):
+    file = written("qwen3next").told(block_count=48, head_count_kv=2)
+    file.writer.add_uint32("qwen3next.full_attention_interval", 4)
+    assert read_anatomy(file.done()).kv_heads == 12 * 2
+
+
+def test_a_part_of_a_split_model_tells_how_many_there_are(written):
+    file = written().told(head_count_kv=8)
+    file.writer.add_uint16("split.count", 3)
+    assert read_anatomy(file.done()).parts == 3
+
+
+def test_figures_of_a_wrong_kind_or_beyond_reason_are_not_told(written):
+    file = written().told(block_count=None, head_count_kv=None)
+    file.writer.add_string("llama.block_count", "many")
+    file.writer.add_uint64("llama.attention.key_length", 2**63)
+    told = read_anatomy(file.done())
+    assert (told.layers, told.kv_heads, told.heads, told.key_length) == (None, None, 32, 128)
+
+
+# By hand: what no library would write ---------------------------------------------------------------------------------
+
+
+def header(*pairs, count=None):
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs) if count is None else count) + b"".join(pairs)
+
+
+def text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def pair(key, kind, raw):
+    return text(key) + struct.pack("<I", kind) + raw
+
+
+NESTED = b"".join(struct.pack("<IQ", 9, 1) for _ in range(200_000))
+HOSTILE = {
+    "no GGUF": (b"<!DOCTYPE html><html>", "does not begin with GGUF"),
+    "more keys than anyone has": (header(count=MAX_KEYS + 1), "keys"),
+    "a key of a gigabyte": (header(struct.pack("<Q", 2**30), count=1), "a key claims"),
+    "a key of 2^64 bytes": (header(struct.pack("<Q", 2**64 - 1), count=1), "a key claims"),
+    "a text of 2^63 bytes": (header(pair("x", 8, struct.pack("<Q", 2**63))), "longer than"),
+    "an architecture of a megabyte": (header(pair("general.architecture", 8, text("a" * 2**20))), "claims to be"),
+    "a type that is none": (header(pair("x", 77, b"")), "unknown type 77"),
+    "a wanted type that is none": (header(pair("split.count", 77, b"")), "unknown type 77"),
+    "an array of a type that is none": (header(pair("x", 9, struct.pack("<IQ", 13, 5) + bytes(64))), "unknown type 13"),
+    "an array of 2^64 numbers": (header(pair("x", 9, struct.pack("<IQ", 4, 2**64 - 1))), "longer than"),
+    "an array of 2^64 texts": (header(pair("x", 9, struct.pack("<IQ", 8, 2**64 - 1))), "an array of"),
+    "heads of 2^64 layers": (header(pair("a.attention.head_count_kv", 9, struct.pack("<IQ", 4, 2**60))), "longer than"),
+    "arrays in arrays": (header(pair("x", 9, NESTED)), "nested"),
+}
+
+
+@pytest.mark.parametrize(("raw", "why"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_header_is_refused_with_a_plain_reason(raw, why):
+    with pytest.raises(HeaderUnreadable, match=why):
+        read_gguf(raw)
+
+
+def test_a_file_that_ends_inside_its_header_is_refused(tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(header(count=5))
+    with pytest.raises(HeaderUnreadable, match="ends inside its own header"):
+        read_anatomy(tmp_path / "cut.gguf")
+
+
+def test_a_header_that_claims_to_go_on_and_on_is_refused(tmp_path):
+    endless = tmp_path / "endless.gguf"
+    with endless.open("wb") as file:  # sparse: it takes no disk
+        file.write(header(pair("x", 8, struct.pack("<Q", MAX_HEADER - 50)), count=2))
+        file.truncate(MAX_HEADER * 2)
+    with pytest.raises(HeaderUnreadable, match="longer than 64 MiB"):
+        read_anatomy(endless)
+
+
+def test_no_keys_at_all_tell_nothing():
+    assert read_gguf(header()) == Anatomy()

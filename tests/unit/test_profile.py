@@ -1,0 +1,100 @@
+"""A machine described in a file: what another machine's `flowhub device --json` printed, whole or in part."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from flowhub_jobs.device.gpu import Gpu
+from flowhub_jobs.device.probe import Device, probe
+from flowhub_jobs.device.profile import MAX_BYTES, read_profile
+from flowhub_jobs.errors import UsageInvalid
+
+SERVER = Device(
+    hostname="gpu-01",
+    platform="linux",
+    architecture="x86_64",
+    cores=64,
+    ram_total_bytes=2**37,
+    ram_source="system",
+    disk_free_bytes=10**12,
+    gpus=(Gpu("NVIDIA L4", "nvidia", 24 * 2**30, 23 * 2**30, "nvml"), Gpu("NVIDIA L4", "nvidia")),
+)
+
+
+@pytest.fixture
+def profile(tmp_path):
+    def write(content):
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (tmp_path / "there.json").write_bytes(raw)
+        return tmp_path / "there.json"
+
+    return write
+
+
+def test_what_device_prints_is_read_back(profile):
+    assert read_profile(profile({"schema": "flowhub/device/1", "device": SERVER.as_dict()})) == SERVER
+    assert read_profile(profile(SERVER.as_dict())) == SERVER
+    here = probe()
+    assert read_profile(profile(here.as_dict())) == replace(here, notes=())
+
+
+def test_what_is_missing_or_null_is_unknown(profile):
+    assert read_profile(profile({"ram_total_bytes": 5})) == Device(ram_total_bytes=5)
+    assert read_profile(profile({"platform": "macos", "gpus": None, "cpu": None})) == Device(platform="macos")
+
+
+def test_fields_of_a_later_version_are_passed_over(profile):
+    assert read_profile(profile({"cores": 4, "gpus": [{"name": "x", "tensor": 9}], "npu": {"tops": 40}})) == Device(
+        cores=4, gpus=(Gpu("x"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "named"),
+    [
+        ({"ram_total_bytes": "8 GB"}, '`ram_total_bytes` must be a whole number, not below 0; it is "8 GB"'),
+        ({"ram_total_bytes": -1}, "`ram_total_bytes` must be"),
+        ({"ram_total_bytes": 2**80}, "`ram_total_bytes` must be"),
+        ({"ram_total_bytes": True}, "`ram_total_bytes` must be"),
+        ({"platform": 3}, "`platform` must be a text; it is 3"),
+        ({"platform": "linux", "unified_memory": "yes"}, "`unified_memory` must be true or false"),
+        ({"gpus": {"name": "x"}}, "`gpus` must be a list of objects"),
+        ({"gpus": ["RTX 4090"]}, "`gpus` must be a list of objects"),
+        ({"gpus": [{}, {"vram_total_bytes": 1.5}]}, "`gpus[1].vram_total_bytes` must be a whole number"),
+        ({"cores": [4], "platform": "linux"}, "`cores` must be"),
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
+    with pytest.raises(UsageInvalid) as refused:
+        read_profile(profile(machine))
+    assert named in refused.value.message
+    assert "there.json" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"<!DOCTYPE html><html>Sign in</html>", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "no JSON object"),
+        (b" " * (MAX_BYTES + 1), "no JSON object"),
+        ({}, "says nothing of a machine"),
+        ({"models": []}, "says nothing of a machine"),
+        ({"schema": "flowhub/jobs/1", "jobs": []}, "its schema is 'flowhub/jobs/1'"),
+        ({"schema": "flowhub/device/1", "device": [1]}, "not the profile of a machine"),
+    ],
+)
+def test_what_is_no_profile_is_refused(profile, content, why):
+    with pytest.raises(UsageInvalid) as refused:
+        read_profile(profile(content))
+    assert why in refused.value.message
+    assert "flowhub device --json" in refused.value.hint
+
+
+def test_a_profile_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageInvalid, match=r"none\.json cannot be read: No such file"):
+        read_profile(tmp_path / "none.json")
+    with pytest.raises(UsageInvalid, match="cannot be read"):
+        read_profile(tmp_path)

@@ -1,0 +1,281 @@
+"""Of a repository's files those are taken that make the model that was asked for, and nothing else."""
+
+import pytest
+
+from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
+from flowhub_jobs.records import Artifact, HubFormat, HubSource
+from flowhub_jobs.repos.card import variants_of
+from flowhub_jobs.repos.pick import Picked, pick
+from flowhub_jobs.repos.quants import quant_of
+from flowhub_jobs.repos.reading import RepoFile, RepoInfo
+from flowhub_jobs.repos.reference import parse_hub
+
+COMMIT = "c" * 40
+GGUFS = ("m-Q8_0.gguf", "m-Q4_K_M.gguf", "m-BF16.gguf", "README.md", ".gitattributes")
+SPLIT = tuple(f"UD-Q4_K_XL/m-UD-Q4_K_XL-0000{n}-of-00003.gguf" for n in (3, 1, 2))
+MLX = ("config.json", "tokenizer.model", "merges.txt", "chat_template.jinja", "model.safetensors", "README.md", "a.png")
+
+
+def files(*paths: str) -> list[RepoFile]:
+    return [
+        RepoFile(path, 10 + number, sha256="ab" * 32)
+        if path.endswith(("gguf", "safetensors"))
+        else RepoFile(path, 1, None, "cd" * 20)
+        for number, path in enumerate(paths)
+    ]
+
+
+def picked(ref: str, *paths: str, **about: object) -> Picked:
+    asked = parse_hub(ref)
+    assert asked is not None
+    return pick(RepoInfo(asked.repo, COMMIT, **about), files(*paths), asked)  # type: ignore[arg-type]
+
+
+def artifact(ref: str, *paths: str, **about: object) -> Artifact:
+    return picked(ref, *paths, **about).artifact
+
+
+def taken(ref: str, *paths: str) -> list[str]:
+    return [
+        file.url.removeprefix(f"https://huggingface.co/o/r/resolve/{COMMIT}/") for file in artifact(ref, *paths).files
+    ]
+
+
+# Quants --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("Qwen3-8B-Q4_K_M.gguf", "Q4_K_M"),
+        ("qwen2.5-0.5b-instruct-q4_k_m.gguf", "Q4_K_M"),
+        ("gemma-3-27b-it-IQ4_XS.gguf", "IQ4_XS"),
+        ("x-UD-Q4_K_XL.gguf", "UD-Q4_K_XL"),
+        ("x.i1-IQ2_XXS.gguf", "IQ2_XXS"),
+        ("mistral-7b.Q5_0.gguf", "Q5_0"),
+        ("x-Q4_0_4_8.gguf", "Q4_0_4_8"),
+        ("x-Q6_K_L.gguf", "Q6_K_L"),
+        ("gpt-oss-20b-mxfp4.gguf", "MXFP4"),
+        ("x-fp16.gguf", "F16"),
+        ("x-BF16.gguf", "BF16"),
+        ("x-TQ1_0.gguf", "TQ1_0"),
+        ("Q8_0/x-00001-of-00002.gguf", "Q8_0"),
+        ("UD-Q2_K_XL/x-Q8_0.gguf", "Q8_0"),
+        ("gemma-3-4b-it-qat-q4_0.gguf", "Q4_0"),
+        ("Qwen3-30B-A3B.gguf", None),
+        ("faq16x.gguf", None),
+    ],
+)
+def test_a_quant_is_told_by_the_name_of_the_file_or_of_its_folder(path, label):
+    assert quant_of(path) == label
+
+
+def test_a_single_gguf_is_one_file_under_its_bare_name():
+    made = artifact("hf:o/r:q8_0", "sub/m-Q8_0.gguf", *GGUFS[1:])
+    assert (made.model, made.option, made.format, made.folder) == (None, None, HubFormat.GGUF, False)
+    assert (made.ref, made.name, [file.path for file in made.files]) == ("hf:o/r:Q8_0", "m-Q8_0.gguf", ["m-Q8_0.gguf"])
+    assert made.files[0].url == f"https://huggingface.co/o/r/resolve/{COMMIT}/sub/m-Q8_0.gguf"
+    assert (made.files[0].size, made.files[0].sha256) == (10, "ab" * 32)
+    assert made.hub == HubSource("o/r", COMMIT, "main", "Q8_0")
+
+
+def test_where_no_quant_is_named_the_preferred_is_taken_and_said():
+    found = picked("hf:o/r", *GGUFS)
+    assert found.artifact.ref == "hf:o/r:Q4_K_M"
+    assert found.notes == ("No quant was named: Q4_K_M is taken. There are also Q8_0, BF16.",)
+    assert artifact("hf:o/r", "m-Q8_0.gguf", "m-IQ4_XS.gguf", "m-Q2_K.gguf").ref == "hf:o/r:IQ4_XS"
+
+
+def test_a_lone_gguf_needs_no_quant_in_its_name():
+    found = picked("hf:o/r", "model.gguf", "README.md")
+    assert (found.artifact.ref, found.artifact.name, found.notes) == ("hf:o/r/model.gguf", "model.gguf", ())
+
+
+def test_an_unknown_quant_comes_with_those_that_are_there():
+    with pytest.raises(NotFound, match="has no Q5_K_M") as caught:
+        picked("hf:o/r:Q5_K_M", *GGUFS)
+    assert caught.value.hint == "It has: Q4_K_M, Q8_0, BF16."
+    with pytest.raises(NotFound) as caught:
+        picked("hf:o/r:Q5_K_M", *MLX)
+    assert "no GGUF files" in (caught.value.hint or "")
+
+
+def test_the_short_name_of_a_dynamic_quant_will_do():
+    assert artifact("hf:o/r:Q4_K_XL", *SPLIT).ref == "hf:o/r:UD-Q4_K_XL"
+
+
+def test_the_parts_of_a_split_model_lie_side_by_side_in_a_folder():
+    made = artifact("hf:o/r:UD-Q4_K_XL", *GGUFS, *SPLIT)
+    assert (made.name, made.folder) == ("r-UD-Q4_K_XL", True)
+    assert [file.path for file in made.files] == [f"m-UD-Q4_K_XL-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+
+
+def test_a_part_that_is_missing_is_said_and_such_a_model_is_not_preferred():
+    with pytest.raises(NotFound, match="only 2 of the 3 parts of UD-Q4_K_XL"):
+        picked("hf:o/r:UD-Q4_K_XL", *SPLIT[:2])
+    parts = ("m-Q4_K_M-00001-of-00002.gguf", "m-Q2_K.gguf")
+    assert artifact("hf:o/r", *parts).ref == "hf:o/r:Q2_K"
+
+
+def test_a_part_named_by_its_path_brings_the_others():
+    found = picked(f"hf:o/r/{SPLIT[0]}", *SPLIT, *GGUFS)
+    assert len(found.artifact.files) == 3
+    assert "all of them are taken" in found.notes[0]
+
+
+def test_two_models_of_one_quant_are_named_by_path():
+    with pytest.raises(UsageInvalid, match="2 models of o/r are Q4_K_M") as caught:
+        picked("hf:o/r:Q4_K_M", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf")
+    assert caught.value.hint == "Name one: hf:o/r/a-Q4_K_M.gguf, hf:o/r/b/b-Q4_K_M.gguf."
+    assert taken("hf:o/r/b/b-Q4_K_M.gguf", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf") == ["b/b-Q4_K_M.gguf"]
+
+
+# Companions ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_companion_is_offered_and_never_taken_for_the_model():
+    found = picked("hf:o/r", "mmproj-m-BF16.gguf", "mmproj-m-F16.gguf", "m-Q4_K_M.gguf", "imatrix.gguf")
+    assert found.artifact.name == "m-Q4_K_M.gguf"
+    assert found.notes == (
+        "It has a companion for images or sound: add --include mmproj-m-F16.gguf to fetch that too.",
+    )
+
+
+def test_a_companion_that_is_asked_for_comes_along_in_a_folder():
+    found = picked("hf:o/r:Q4_K_M,include=mmproj*F16*", "x/mmproj-F16.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf")
+    assert [file.path for file in found.artifact.files] == ["m-Q4_K_M.gguf", "mmproj-F16.gguf"]
+    assert (found.artifact.name, found.artifact.folder, found.notes) == ("r-Q4_K_M", True, ())
+    assert found.artifact.ref == "hf:o/r:Q4_K_M,include=mmproj*F16*"
+    assert found.artifact.hub.include == ("mmproj*F16*",)
+
+
+# A whole model -------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_in_a_folder_is_its_settings_its_tokenizer_and_its_weights():
+    duplicates = ("pytorch_model.bin", "model.onnx", "onnx/config.json", "flax_model.msgpack", "original/params.json")
+    made = artifact("hf:o/r", *MLX, *duplicates, ".gitattributes")
+    assert [file.path for file in made.files] == list(MLX[:5])
+    assert (made.ref, made.name, made.folder, made.format) == ("hf:o/r", "r", True, HubFormat.SAFETENSORS)
+    assert made.files[0].git_sha1 == "cd" * 20
+
+
+@pytest.mark.parametrize(
+    ("ref", "about"), [("hf:mlx-community/r", {}), ("hf:o/r", {"tags": ("mlx",)}), ("hf:o/r", {"library": "mlx"})]
+)
+def test_an_mlx_model_is_told_by_its_owner_its_tags_or_its_library(ref, about):
+    assert artifact(ref, *MLX, **about).format is HubFormat.MLX
+
+
+def test_weights_that_lie_there_twice_are_taken_once():
+    assert "consolidated.safetensors" not in taken("hf:o/r", *MLX, "consolidated.safetensors")
+    assert "consolidated.safetensors" in taken("hf:o/r", "consolidated.safetensors", "params.json")
+
+
+def test_globs_add_and_take_away_and_make_another_reference():
+    made = artifact("hf:o/r,include=README.md,include=onnx/,exclude=*.TXT", *MLX, "onnx/a.onnx", "onnx/b/c.onnx")
+    paths = [file.path for file in made.files]
+    assert {"README.md", "onnx/a.onnx", "onnx/b/c.onnx"} <= set(paths)
+    assert "merges.txt" not in paths
+    assert made.ref == "hf:o/r,include=README.md,include=onnx/,exclude=*.TXT"
+
+
+def test_a_repository_of_both_gives_its_folder_when_its_ggufs_are_excluded():
+    assert artifact("hf:o/r,exclude=*.gguf", *GGUFS, *MLX).format is HubFormat.SAFETENSORS
+
+
+def test_a_glob_that_covers_nothing_is_said():
+    with pytest.raises(NotFound, match="matches --include 'x\\*'"):
+        picked("hf:o/r,include=x*", *MLX)
+    with pytest.raises(NotFound):
+        picked("hf:o/r,exclude=*", *MLX)
+
+
+@pytest.mark.parametrize("paths", [("pytorch_model.bin", "config.json"), ("README.md",), (".gitattributes",)])
+def test_a_repository_without_a_model_is_said(paths):
+    with pytest.raises(NotFound, match="neither GGUF nor safetensors"):
+        picked("hf:o/r", *paths)
+    with pytest.raises(NotFound, match="is empty"):
+        picked("hf:o/r")
+
+
+# A path --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_is_one_file_or_a_folder():
+    assert artifact("hf:o/r/config.json", *MLX).name == "config.json"
+    made = artifact("hf:o/r/4bit", "4bit/config.json", "4bit/a/model.safetensors", "8bit/model.safetensors")
+    assert (made.name, [file.path for file in made.files]) == ("r-4bit", ["config.json", "a/model.safetensors"])
+    assert artifact("hf:o/r/UD-Q4_K_XL", *SPLIT, *GGUFS).ref == "hf:o/r/UD-Q4_K_XL"
+
+
+def test_a_path_that_is_not_there_comes_with_the_nearest():
+    with pytest.raises(NotFound) as caught:
+        picked("hf:o/r/confg.json", *MLX)
+    assert caught.value.hint == "Did you mean config.json?"
+
+
+def test_the_address_of_a_file_is_percent_encoded():
+    assert taken("hf:o/r/a%20b%231.json", "a b#1.json") == ["a%20b%231.json"]
+
+
+# Names that may not be used ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ref", "path"),
+    [
+        ("hf:o/r", "../x.safetensors"),
+        ("hf:o/r", "/etc/x.json"),
+        ("hf:o/r", "con.json"),
+        ("hf:o/r", "a\u202eb.json"),
+        ("hf:o/r,include=*.bin", "a:b.bin"),
+        ("hf:o/r/4bit", "4bit/../x"),
+        ("hf:o/r/.gitattributes", ".gitattributes"),
+    ],
+)
+def test_a_wanted_file_with_a_dangerous_name_refuses_the_repository_by_that_name(ref, path):
+    with pytest.raises(SourceRefused) as caught:
+        picked(ref, *MLX, "4bit/model.safetensors", "x.bin", path)
+    assert ascii(path)[1:-1] in caught.value.message
+    assert caught.value.exit_status == 5
+
+
+def test_a_dangerous_name_among_parts_of_the_quant_is_refused():
+    with pytest.raises(SourceRefused):
+        picked("hf:o/r:Q4_K_M", *GGUFS, "../m-Q4_K_M.gguf")
+    found = picked("hf:o/r:Q8_0", *GGUFS, "../m-Q4_K_M.gguf", "../README.md")
+    assert found.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
+
+
+def test_names_that_differ_only_in_case_are_refused():
+    with pytest.raises(SourceRefused, match="differ only in case"):
+        picked("hf:o/r", *MLX, "Config.json")
+
+
+def test_a_repository_with_the_name_of_a_device_is_called_otherwise():
+    assert artifact("hf:o/con", *MLX).name == f"o-con-{COMMIT[:12]}"
+
+
+# What is said --------------------------------------------------------------------------------------------------------
+
+
+def test_a_gated_repository_is_said_to_be_one():
+    assert "accept its terms at https://huggingface.co/o/r" in picked("hf:o/r", *MLX, gated=True).notes[0]
+
+
+def test_all_that_a_repository_offers_is_listed_the_preferred_first():
+    names = (*GGUFS, *SPLIT, "a-Q2_K.gguf", "b-Q2_K.gguf", "m-Q3_K_M-00001-of-00002.gguf")
+    asked = parse_hub("hf:o/r")
+    assert asked is not None
+    found, notes = variants_of(RepoInfo("o/r", COMMIT), files(*names), asked)
+    assert [one.ref for one in found] == [
+        "hf:o/r:Q4_K_M",
+        "hf:o/r:UD-Q4_K_XL",
+        "hf:o/r:Q8_0",
+        "hf:o/r/a-Q2_K.gguf",
+        "hf:o/r/b-Q2_K.gguf",
+        "hf:o/r:BF16",
+    ]
+    assert notes == ()
+    assert variants_of(RepoInfo("o/r", COMMIT), files("x.bin"), asked)[1]

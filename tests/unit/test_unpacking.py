@@ -1,0 +1,30 @@
+"""A packed body comes out in the portions that were asked for, however much is in it."""
+
+import gzip
+
+import pytest
+
+from flowhub_jobs.errors import ConnectionLost, WrongContent
+from flowhub_jobs.unpacking import unpacker
+
+
+def test_no_more_comes_out_of_a_chunk_than_was_asked_for():
+    unpack = unpacker("gzip", "h.example")
+    assert unpack(gzip.compress(bytes(50_000_000)), 10) == bytes(10)
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", " Identity "])
+def test_what_is_plain_stays_as_it_is(encoding):
+    assert unpacker(encoding, "h.example")(b"abc", 2) == b"ab"
+
+
+def test_what_ends_early_or_cannot_be_unpacked_is_told():
+    unpack = unpacker("gzip", "h.example")
+    unpack(gzip.compress(b"abc" * 1000)[:20], 100)
+    with pytest.raises(ConnectionLost):
+        unpack(b"", 1)
+    with pytest.raises(WrongContent):
+        unpacker("gzip", "h.example")(b"no gzip", 100)
+    with pytest.raises(WrongContent):
+        unpacker("br", "h.example")
+    assert unpacker("gzip", "h.example")(b"", 1) == b"", "a 304 has no body"
