@@ -213,6 +213,9 @@ artifact_files = Table(
     Column("mtime_ns", BigInteger, nullable=False),  # as it was installed: another one means changed by hand
 )
 
+# By which a file that is about to be fetched is found here under another name.
+Index("ix_artifact_files_sha256", artifact_files.c.sha256)
+
 # The running digest of each file at the ends of its pieces, by which a piece that turned on the disk is found.
 artifact_pieces = Table(
     "artifact_pieces",

@@ -1,7 +1,8 @@
 """The library: the index of what is installed, held against what lies in the store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -124,6 +125,16 @@ class Library:
             return set()
         known = sa.select(artifact_files.c.path).where(artifact_files.c.artifact_id == row["id"])
         return {str(file.relative_to(path)) for file in files_in(path)} - set(tx.execute(known).scalars())
+
+    def by_digest(self, digests: Sequence[str]) -> list[tuple[str, Path]]:
+        """Return where files with these sha256 were installed, whatever lies there now."""
+        joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
+        which = (artifacts.c.node == self._node, artifact_files.c.sha256.in_(list(digests)))
+        query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
+        with reading(self._engine) as tx:
+            rows = tx.execute(query.where(*which).order_by(artifacts.c.id)).all()
+        tops = [(row, self._store.root / row.name) for row in rows]
+        return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
     def owners(self) -> dict[str, str]:
         """Return the claim of every artifact that we installed, by its name's key."""

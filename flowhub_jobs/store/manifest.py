@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Carried:
     def as_dict(self) -> dict[str, Any]:
         files = [{"path": path, "bytes": size, "sha256": digest} for path, (size, digest) in self.files.items()]
         return {"name": self.name, "artifact": self.artifact.as_dict(), "files": files}
+
+
+def without_queries(artifact: Artifact) -> Artifact:
+    """Return the artifact as it may be carried away: what stands behind an address's path may be a secret."""
+    return replace(artifact, files=tuple(replace(file, url=file.url.partition("?")[0]) for file in artifact.files))
 
 
 def read_manifest(folder: Path) -> dict[str, Carried]:

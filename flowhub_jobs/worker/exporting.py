@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, TargetFull
 from flowhub_jobs.records import FileDigest
 from flowhub_jobs.store.checked import Checks, OnShelf
-from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, write_manifest
+from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.system import held_lock, rename_new, sync_path
 from flowhub_jobs.transfer.partial import disk_errors
@@ -33,7 +33,9 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
     model = next((found for name in checks.names() if (found := checks.on_shelf(name)) and _is(found, run)), None)
     if model is None:
         raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
-    carried = Carried(model.name, model.artifact, {file.path: (file.bytes, file.sha256) for file in model.files})
+    carried = Carried(
+        model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
+    )
     try:
         _carry(model, folder, carried, run, screen)
     except DiskFull as error:

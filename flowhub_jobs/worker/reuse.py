@@ -166,11 +166,8 @@ class _Search:
             yield from claimants(places_of(os.environ), wanted)
 
     def _installed(self, wanted: Mapping[str, Wanted]) -> Iterator[tuple[Wanted, Path]]:
-        for entry in self._floor.home.library.entries():
-            path = self._floor.home.store.root / entry.name
-            for name, file in entry.files.items():
-                if file.sha256 in wanted:
-                    yield wanted[file.sha256], path / name if os.path.isdir(path) else path
+        for digest, path in self._floor.home.library.by_digest(list(wanted)):
+            yield wanted[digest], path
 
     def _link(self, file: ArtifactFile, path: Path) -> Linked | None:
         """Read a file, and link it if it is the one that is wanted."""

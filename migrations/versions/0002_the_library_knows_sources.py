@@ -21,6 +21,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("artifact_id", "path", name=op.f("pk_artifact_pieces")),
     )
+    op.create_index("ix_artifact_files_sha256", "artifact_files", ["sha256"], unique=False)
     op.add_column("artifacts", sa.Column("artifact", sa.JSON(), nullable=True))
     op.add_column("artifacts", sa.Column("linked_from", sa.Text(), nullable=True))
     op.add_column("artifacts", sa.Column("damage", sa.JSON(), nullable=True))
@@ -34,4 +35,5 @@ def downgrade() -> None:
     op.drop_column("artifacts", "damage")
     op.drop_column("artifacts", "linked_from")
     op.drop_column("artifacts", "artifact")
+    op.drop_index("ix_artifact_files_sha256", table_name="artifact_files")
     op.drop_table("artifact_pieces")

@@ -100,6 +100,15 @@ def test_a_folder_is_known_by_its_pinned_files_and_only_those_are_linked(cli, sh
     assert listed(cli)["c-mlx-4bit"]["in_catalog"]
 
 
+def test_a_folder_with_one_byte_of_another_is_not_the_catalog_s(cli, shop, person):
+    weights = next(path for path in MLX if path.endswith(".safetensors"))
+    turned = MLX[weights][:-1] + bytes([MLX[weights][-1] ^ 1])
+    for path, data in (MLX | {weights: turned}).items():
+        lm_studio(person, f"pub/c/{path}", data)
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    assert (model["state"], model["model"]) == ("adopted", None)
+
+
 def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(cli, shop, person):
     files = {"config.json": b"{}", "model.safetensors": safetensors(9000, 3), "1_Pooling/config.json": b"{}"}
     hugging_face(person, "own/embed", files)

@@ -191,3 +191,11 @@ def test_an_import_that_is_killed_is_ended_by_the_next_worker(shop, elsewhere, s
         assert there.drain() == 0
         assert (there.store / "c-mlx-4bit" / path).read_bytes() == FOLDER[path]
         assert there.left_over() == []
+
+
+def test_no_signature_is_carried_away(cli, shop, stick, origin):
+    url = origin.serve("/signed.gguf", gguf(4096, 8)) + "?token=secret-of-mine"
+    shop.enqueue(url)
+    work(shop)
+    assert cli("export", "signed.gguf", "--to", stick).status == 0
+    assert "secret-of-mine" not in (stick / "flowhub-manifest.json").read_text()
