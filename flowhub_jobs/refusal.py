@@ -79,7 +79,7 @@ def _at_the_edge(status: int, host: str, *, fresh: bool) -> FlowhubError:
 def _sign_in(status: int, headers: Headers, host: str, said: str, *, had_token: bool) -> FlowhubError:
     code = headers.get("x-error-code", "")
     if code == "GatedRepo":
-        hint = None if had_token else f"{Gated.default_hint} It also takes a token: set HF_TOKEN."
+        hint = None if had_token else f"{Gated.default_hint} It also takes a token: start the worker with HF_TOKEN set."
         return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
     if had_token:
         return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.")

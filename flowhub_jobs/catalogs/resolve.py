@@ -18,6 +18,7 @@ _OTHER_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:file|ftp|data|javascr
 _HUB_REFERENCE = re.compile(r"(?:hf:|(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)(?:/|$))", re.IGNORECASE)
 _HUB_FILE = re.compile(r"https?://[^/]+/[^?#]+/resolve/[^/?#]+/[^?#]+", re.IGNORECASE)
 _MODEL = re.compile(r"([a-z0-9][a-z0-9._-]*)(?:[@:]([a-z0-9][a-z0-9._-]*))?")
+_REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]+)?(:[\w.-]+)?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FORMATS = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
 
@@ -68,10 +69,10 @@ def parse_reference(text: str) -> ModelRef:
         raise UsageInvalid(f"{addresses.public_url(text)!r} is an address, not a model of the catalog.")
     parts = _MODEL.fullmatch(text.strip().lower())
     if parts is None:
-        raise UsageInvalid(
-            f"{addresses.public_url(text)!r} is not a reference.",
-            hint="Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, or the URL of a file.",
-        )
+        hint = "Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, hf:owner/repo, or the URL of a file."
+        if _REPOSITORY.fullmatch(text.strip()):
+            hint = f"A repository of the Hub is written hf:{text.strip()}."
+        raise UsageInvalid(f"{addresses.public_url(text)!r} is not a reference.", hint=hint)
     return ModelRef(parts[1], parts[2])
 
 

@@ -23,7 +23,9 @@ def best_of(desk: Desk, ref: str, notes: list[str]) -> str:
 
 def require_fit(desk: Desk, artifact: Artifact) -> None:
     """Raise DoesNotFit for what does not run here, or of what nobody knows."""
-    verdict = desk.verdict(artifact)
+    from flowhub_jobs.hub import variants
+
+    verdict = variants.judge_one(desk, artifact).verdict
     if verdict.fit not in _RUNS:
         word = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
         raise DoesNotFit(f"{artifact.ref} {word} ({verdict.fit}): {verdict.why}.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.waiting import error_of
-from flowhub_jobs.errors import DiskFull, FlowhubError, NotDoneYet, SomeFailed, StoreOffline
+from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.records import Job, Reason, State
 from flowhub_jobs.words import format_bytes, format_rate
@@ -23,14 +23,24 @@ def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> l
 
     wanted = list(dict.fromkeys(numbers))
     shows = sys.stderr.isatty() and not quiet
-    with at_work(desk.home, wanted) as runner:
-        while runner.is_alive() or State.RUNNING in desk.home.reports.state_of(wanted).values():
-            if shows:
-                _draw(_line(verb, desk.home.reports.jobs(wanted)))
-            runner.join(LOOK_S) if runner.is_alive() else time.sleep(LOOK_S)
+    try:
+        with at_work(desk.home, wanted) as over:
+            while not over.is_set() or State.RUNNING in desk.home.reports.state_of(wanted).values():
+                if shows:
+                    _draw(_line(verb, desk.home.reports.jobs(wanted)))
+                over.wait(LOOK_S) if not over.is_set() else _look_after(desk)
+    except KeyboardInterrupt:
+        hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
+        raise Interrupted("Interrupted.", hint=hint) from None
     if shows:
         _draw("")
     return desk.home.reports.jobs(wanted)
+
+
+def _look_after(desk: Desk) -> None:
+    """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
+    time.sleep(LOOK_S)
+    desk.home.take_back_orphans()
 
 
 def why_not_done(job: Job) -> FlowhubError | None:

@@ -11,6 +11,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.wire import events_object, jobs_page
 from flowhub_jobs.records import Job, State, micros
+from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.times import clock_time, parse_since
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
@@ -201,7 +202,9 @@ def print_glance(desk: Desk) -> None:
     say.result(f"Queue:     {_count(live)}" + (f"; {failed} failed lately" if failed else ""))
     size = format_bytes(sum(model.bytes for model in models))
     what = f"{len(models)} model{'' if len(models) == 1 else 's'}"
-    say.result(f"Installed: {what}, {size}, in {desk.home.store.root}")
+    where = desk.home.store.root
+    away = desk.shelf.presence is Presence.AWAY
+    say.result(f"Installed: the store {where} is offline" if away else f"Installed: {what}, {size}, in {where}")
     if line := limit_line(desk):
         say.result(f"Limit:     {line}")
     if live:

@@ -83,5 +83,8 @@ def _references() -> str:
 _REFERENCES = """\
 model               a model of the catalog; its first option
 model@option        that option (model:option is taken too)
+hf:owner/repo       a repository of the Hub: its Q4_K_M, or the folder of its model
+hf:owner/repo:QUANT one quant of it; hf:owner/repo/path one file; @revision behind repo
+https://huggingface.co/owner/repo   a link to its page, or to a file, as it is pasted
 https://host/file   the URL of a file; --sha256 HEX pins it
 -f FILE             a list: one reference a line, then options of `enqueue`; # begins a comment"""

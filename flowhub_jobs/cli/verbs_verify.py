@@ -108,21 +108,24 @@ def _whole(
         error = why_not_done(job)
         damaged = errands.checks.on_shelf(model.name) if error else None
         if error and repair and damaged and damaged.damage:
-            looked.append(_mended(found, errands, damaged, quiet))
+            looked.append(_mended(found, errands, damaged, error, quiet))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
             looked.append(_entry(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
     return looked
 
 
-def _mended(found: "Desk", errands: "Errands", model: "OnShelf", quiet: bool) -> dict[str, Any]:
+def _mended(
+    found: "Desk", errands: "Errands", model: "OnShelf", found_damage: "FlowhubError", quiet: bool
+) -> dict[str, Any]:
     from flowhub_jobs.cli.here import run_here, why_not_done
-    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.errors import DigestMismatch, FlowhubError
 
     try:
         [job] = run_here(found, [errands.repair(model)], "Mending", quiet=quiet)
     except FlowhubError as refused:
-        return _entry(model, "damaged", refused, damage=model.damage)
+        what = DigestMismatch(found_damage.message, hint=f"It cannot be mended: {refused.message} {refused.hint or ''}")
+        return _entry(model, "damaged", what, damage=model.damage)
     undone = why_not_done(job)
     state = "damaged" if undone else "repaired"
     return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)

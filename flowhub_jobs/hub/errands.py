@@ -20,6 +20,7 @@ class Errands:
 
     def known(self, refs: Sequence[str]) -> list[OnShelf]:
         """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
+        self._desk.shelf.demand_store()
         names = [name for ref in refs for name in self._desk.shelf.find(ref)] if refs else self.checks.names()
         found = []
         for name in dict.fromkeys(names):

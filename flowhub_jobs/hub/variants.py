@@ -75,9 +75,17 @@ class _Bench:
         return looked
 
 
+def judge_one(desk: "Desk", artifact: Artifact) -> Variant:
+    """Return one artifact with its verdict. Where neither the catalog nor what lies here tells, its source is asked."""
+    model = desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+    here = desk.home.library.unchanged([artifact.key]).get(artifact.key)
+    bench = _Bench(desk, Meant((artifact,), model), None, None, ask=model is None)
+    return bench.judge(artifact, here.name if here else None)
+
+
 def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
-    return fitting.best_fit(judge(desk, ref, ask=False))
+    return fitting.best_fit(judge(desk, ref, ask=meant(desk, ref).model is None))
 
 
 def leaves_choice(desk: "Desk", ref: str) -> bool:

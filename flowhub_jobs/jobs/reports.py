@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.rows import earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
+from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, JobKind, Reason, Stage, State, moment
 from flowhub_jobs.system import Clock
 
-RECENT = 20
+RECENT, RECENT_ERRANDS = 20, 5
+LOOKED_THROUGH = 500  # of the last that ended, to find them among
 GROUP = 10_000  # of numbers in one query: a bound parameter each, and SQLite takes 32,766
 # A worker that drains does not wait for these: they may hold for hours, and the person knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
@@ -40,13 +41,16 @@ class Reports:
         return [found[number] for number in numbers]
 
     def overview(self) -> list[Job]:
-        """Return all live jobs and the last 20 that ended, by number."""
+        """Return all live jobs and the last 20 that ended, by number; of those that brought no model, the last 5."""
         mine = jobs.c.node == self._node
         lately = (jobs.c.finished_at.desc(), jobs.c.id.desc())
-        ended = sa.select(jobs.c.id).where(mine, jobs.c.finished_at.is_not(None)).order_by(*lately).limit(RECENT)
+        ended = sa.select(jobs.c.id, jobs.c.kind).where(mine, jobs.c.finished_at.is_not(None)).order_by(*lately)
         with reading(self._engine) as tx:
-            live = self._load(tx, sa.and_(mine, is_live))
-            return sorted([*live, *self._load(tx, jobs.c.id.in_(ended))], key=lambda job: job.id)
+            rows = tx.execute(ended.limit(LOOKED_THROUGH)).all()
+            brought = [row.id for row in rows if row.kind in BRING][:RECENT]
+            errands = [row.id for row in rows if row.kind not in BRING][:RECENT_ERRANDS]
+            numbers = [*brought, *errands]
+            return self._load(tx, sa.or_(sa.and_(mine, is_live), jobs.c.id.in_(numbers)))
 
     def all(self, *, state: State | None = None, since: int | None = None, live: bool = False) -> list[Job]:
         """Return every job, by number; only those in `state`, and created or ended since that microsecond, if given."""

@@ -17,8 +17,9 @@ still_to_end = (
     .correlate(jobs)
 )
 ended_all_earlier = ~still_to_end.exists()
+BRING = (JobKind.FETCH, JobKind.IMPORT)  # a model comes into the store by them
 # What a job of another kind has yet to do takes no room in the store.
-writes_to_store = jobs.c.kind.in_((JobKind.FETCH, JobKind.IMPORT))
+writes_to_store = jobs.c.kind.in_(BRING)
 
 # A job that nobody runs.
 CALM: dict[str, Any] = {"stage": None, "rate_bps": None, "wish": None, "wait_reason": None, "wait_text": None}

@@ -30,7 +30,7 @@ class Store:
     def open(self, known_id: str | None, *, own: bool) -> str:
         """Make the store ready and return its identity.
 
-        `own`: it lies in flowhub's own home, so that it cannot be an unmounted disk, unless it is a link to one. Raises
+        `own`: it lies in flowhub's own home: if it is not there at all, it was removed, and is made anew. Raises
         StoreOffline where the identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
         """
         found = self.identity()
@@ -57,9 +57,12 @@ class Store:
             return None
 
     def is_away(self, known_id: str | None, *, own: bool) -> bool:
-        """Return whether the store's disk is not there: nothing bears an identity, and it did when it was last used."""
-        elsewhere = self.root.is_symlink() or not own
-        return known_id is not None and self.identity() is None and elsewhere and self._is_bare()
+        """Return whether the store's disk is not there: nothing bears an identity, and it did when it was last used.
+
+        A folder of our own home that is gone was removed; one that is there and bare is the place of a disk.
+        """
+        a_disk = self.root.is_symlink() or not own or self.root.is_dir()
+        return known_id is not None and self.identity() is None and a_disk and self._is_bare()
 
     def _is_bare(self) -> bool:
         """Return whether nothing of ours is there. In the folder under an unmounted disk somebody's file may lie."""

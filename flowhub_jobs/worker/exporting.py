@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, TargetFull
+from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
 from flowhub_jobs.records import FileDigest
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
@@ -40,6 +40,8 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
         _carry(model, folder, carried, run, screen)
     except DiskFull as error:
         raise TargetFull(error.message) from error
+    except StoreOffline as error:  # what is not there is the folder, and nobody waits for it
+        raise StorageFailed(error.message, hint="Name a folder that can be written.") from error
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     with writing(home.engine) as tx:
         text = f"{model.name} lies in {folder}, with its digests in the manifest there."

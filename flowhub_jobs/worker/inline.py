@@ -15,31 +15,37 @@ from flowhub_jobs.worker.pipeline import run_job
 
 
 @contextmanager
-def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Thread]:
-    """Yield the thread that runs the jobs, one after the other; a job that another worker has is left to it.
+def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
+    """Run the jobs in a thread, one after the other; yield what is set at its end. Another worker's job is left to it.
 
     Who leaves before its end has the job at hand handed back: it stays in the queue.
     """
     log = logging.getLogger("flowhub")
     level = log.level
     log.setLevel(logging.CRITICAL)  # a worker's log is not for who asked: the jobs' rows say how they ended
-    floor = Floor(home, 1)
+    home.take_back_orphans()  # what an earlier call was killed with, and no worker has taken back yet
+    floor, over = Floor(home, 1), threading.Event()
     heartbeat = Heartbeat(floor)
-    runner = threading.Thread(target=_run_each, args=(floor, jobs), name="inline")
+    runner = threading.Thread(target=_run_each, args=(floor, jobs, over), name="inline")
     heartbeat.start()
     runner.start()
     try:
-        yield runner
+        yield over
     finally:
         floor.stop()
+        # Not `join` first: a Ctrl-C inside of one has Python 3.11 take the thread for ended (gh-90882).
+        over.wait()
         runner.join()
         heartbeat.stop()
         floor.close()
         log.setLevel(level)
 
 
-def _run_each(floor: Floor, jobs: Sequence[int]) -> None:
-    for job in jobs:
-        claimed = None if floor.stopping.is_set() else floor.leases.claim(only=job)
-        if claimed is not None:
-            run_job(floor, claimed)
+def _run_each(floor: Floor, jobs: Sequence[int], over: threading.Event) -> None:
+    try:
+        for job in jobs:
+            claimed = None if floor.stopping.is_set() else floor.leases.claim(only=job)
+            if claimed is not None:
+                run_job(floor, claimed)
+    finally:
+        over.set()

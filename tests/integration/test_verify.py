@@ -7,6 +7,8 @@ import pytest
 from support.cli import Cli, counter, process, started, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import artifact_files, artifact_pieces
 from flowhub_jobs.records import JobKind, State
 from flowhub_jobs.store.checked import Checks
 
@@ -211,9 +213,6 @@ def test_what_a_wrong_call_says(cli, shop):
 
 def test_pieces_are_learned_by_a_first_reading(shop, cli):
     checks = Checks(shop.home.engine, shop.home.node, shop.home.store)
-    from flowhub_jobs.database.engine import writing
-    from flowhub_jobs.database.tables import artifact_pieces
-
     with writing(shop.home.engine) as tx:
         tx.execute(artifact_pieces.delete())
     assert checks.on_shelf("big.gguf").files[0].pieces is None
@@ -232,3 +231,24 @@ def test_what_a_process_says_of_damage_is_its_error_alone(shop):
     said = process("verify", "big", "--json")
     assert said.error["code"] == "digest_mismatch"
     assert len(process("verify", "big").complaint.splitlines()) == 2
+
+
+def test_ctrl_c_hands_the_job_back_at_once_and_the_next_call_ends_it(shop, home):
+    # Four gigabytes of nothing: long enough to be interrupted, and read from no disk.
+    place = shop.store / "big.gguf"
+    place.unlink()
+    with place.open("wb") as file:
+        file.truncate(4 << 30)
+    with writing(shop.home.engine) as tx:
+        tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=4 << 30))
+        tx.execute(artifact_pieces.delete())
+    with started("verify", "big") as begun:
+        [job] = shop.until(lambda: [j for j in shop.home.reports.all(state=State.RUNNING) if j.bytes_done])
+        begun.send_signal(signal.SIGINT)
+        assert begun.wait() == 130
+    assert shop.job(job.id).state is State.QUEUED
+    place.write_bytes(BIG)
+    with writing(shop.home.engine) as tx:
+        tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=len(BIG)))
+    assert process("verify", "big").status == 0
+    assert shop.job(job.id).state is State.COMPLETED
