@@ -123,11 +123,19 @@ def tell(error: FlowhubError, *, as_json: bool) -> int:
 
         text = json.dumps({"error": error.as_dict()})
     else:
-        text = f"flowhub: {_one_line(error.message)}" + (f"\n  {_one_line(error.hint)}" if error.hint else "")
+        text = _shown(f"flowhub: {_one_line(error.message)}")
+        text += "\n" + _shown(f"  {_one_line(error.hint)}") if error.hint else ""
     with contextlib.suppress(OSError):  # stderr is gone: the exit status still says it
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
     return error.exit_status
+
+
+def _shown(line: str) -> str:
+    """Return a line that a terminal does not break in the middle of a word; for a program it stays one."""
+    from flowhub_jobs.cli.say import fold
+
+    return fold(line.strip(), "  " if line.startswith(" ") else "", after="  ") if sys.stderr.isatty() else line
 
 
 def _one_line(text: str) -> str:

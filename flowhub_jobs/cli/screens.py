@@ -92,18 +92,25 @@ def print_some(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
         say.hint("There is no live job to wait for.")
 
 
+_HEAD = ("JOB", "MODEL", "STATE", "DONE", "")
+NAME_LEAST, WORDS_LEAST = 16, 30
+
+
 def print_table(jobs: Sequence[Job]) -> None:
     now = datetime.now(UTC)
     rows = [(str(job.id), job.title, job.state, progress(job), how_it_is(job, now)) for job in jobs]
-    lines = say.table(("JOB", "MODEL", "STATE", "DONE", ""), rows, right=(0, 3), give=_gives(rows)).split("\n")
+    lines = say.table(_HEAD, _fitting(rows), right=(0, 3), give=4).split("\n")
     say.result(lines[0])
     for job, line in zip(jobs, lines[1:], strict=True):
         say.result(say.paint(line, _COLOURS[job.state]) if job.state in _COLOURS else line)
 
 
-def _gives(rows: Sequence[Sequence[str]]) -> int:
-    """Return the column that gives way on a narrow screen: an error's words before a model's name."""
-    return 4 if max(len(row[4]) for row in rows) > 30 else 1
+def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows with names that leave room: on a narrow screen long words give way first, then the names."""
+    words_give = max(0, max(len(row[4]) for row in rows) - WORDS_LEAST)
+    over = say.width_of(_HEAD, rows) - words_give - say.columns()
+    longest = max(NAME_LEAST, max(len(row[1]) for row in rows) - max(0, over))
+    return [(row[0], say.shorten(row[1], longest), *row[2:]) for row in rows]
 
 
 def progress(job: Job) -> str:

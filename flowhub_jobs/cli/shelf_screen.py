@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from flowhub_jobs.cli import say
+from flowhub_jobs.hub.matching import can_be_asked
 from flowhub_jobs.hub.stock import Stock
 from flowhub_jobs.hub.tidying import Partial, PartialState
 from flowhub_jobs.records import Condition, InstalledModel
@@ -128,11 +129,10 @@ def _not_as_it_was(stock: Stock) -> list[str]:
     if stock.old:
         lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` clears them away.")
     if stock.gone:
-        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3]))
+        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_asked(entry)))
+        fetches = f"`flowhub enqueue {again}` fetches it again; " if again else ""
         names = _some([entry.name for entry in stock.gone])
-        lines.append(
-            f"Removed by hand: {names}. `flowhub enqueue {again}` fetches it again; `flowhub prune` forgets it."
-        )
+        lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
     return lines
 
 

@@ -108,6 +108,8 @@ def _tell(verb: str, outcomes: "dict[int, State]", said: str | None) -> None:
     """Say what became of each job: its state, or what is `said` of it."""
     from flowhub_jobs.cli import say
 
+    if verb == "cancel" and "failed" in outcomes.values():  # with --purge, or it would have been refused
+        said = "failed; what was kept of it is dropped"
     if not outcomes:
         say.hint(f"There is no job to {verb}." if said is None else "There is no job to give a priority to.")
     for number, state in outcomes.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.records import HUB_PREFIX
 from flowhub_jobs.store.inventory import Entry
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ def matching(text: str, entries: Sequence[Entry], endpoint: str) -> list[Entry]:
     if by_model := [entry for entry in entries if entry.model == wanted and option in ("", entry.option)]:
         return by_model
     return [entry for entry in entries if entry.ref == text.strip()] or _from_the_hub(text, entries, endpoint)
+
+
+def can_be_asked(entry: Entry) -> bool:
+    """Return whether its reference is one that `enqueue` takes: what was only adopted has its name alone."""
+    return bool(entry.model) or entry.ref.startswith((HUB_PREFIX, "https://", "http://"))
 
 
 def _from_the_hub(text: str, entries: Sequence[Entry], endpoint: str) -> list[Entry]:

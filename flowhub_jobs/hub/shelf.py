@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.home import Home
-from flowhub_jobs.hub.matching import matching
+from flowhub_jobs.hub.matching import can_be_asked, matching
 from flowhub_jobs.names import name_problem
 from flowhub_jobs.records import InstalledModel
 from flowhub_jobs.store.inventory import Entry, Inventory, Presence, by_hand, is_gone, joined, take_inventory
@@ -111,7 +111,8 @@ class Shelf:
             ref = entries[0].ref
             raise NotFound(
                 f"{text} was installed as {entries[0].name}, which was removed by hand since.",
-                hint=f"`flowhub enqueue {ref}` fetches it again; `flowhub rm {entries[0].name}` forgets it.",
+                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_asked(entries[0]) else "")
+                + f"`flowhub rm {entries[0].name}` forgets it.",
             )
         raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self._names()))
 

@@ -268,4 +268,4 @@ def test_every_quant_of_a_repository_is_judged_with_the_header_of_one(cli, home,
     assert {variant["ref"].rpartition(":")[2] for variant in page["variants"]} == {"Q4_K_M", "Q8_0"}
     assert {(variant["fit"], variant["context_bytes"]) for variant in page["variants"]} == {("fits", CONTEXT)}
     assert (named["bytes"], named["fit"]) == (len(eight) + 1000, "fits")
-    assert [plan["ref"] for plan in queued] == ["hf:acme/m-GGUF:Q4_K_M"]  # without parameters nothing is known
+    assert [plan["ref"] for plan in queued] == ["hf:acme/m-GGUF:Q8_0"]  # of those that fit the one with most bytes
