@@ -6,26 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from flowhub_jobs.cli import (
-    verbs_adopt,
-    verbs_carry,
-    verbs_catalog,
-    verbs_catalogs,
-    verbs_device,
-    verbs_help,
-    verbs_limit,
-    verbs_queue,
-    verbs_report,
-    verbs_schedule,
-    verbs_search,
-    verbs_steer,
-    verbs_store,
-    verbs_tidy,
-    verbs_update,
-    verbs_verify,
-    verbs_worker,
-)
+from flowhub_jobs.cli import verbs_help
 from flowhub_jobs.cli.chapters import Chapters
+from flowhub_jobs.cli.fetch import verbs_queue, verbs_steer
+from flowhub_jobs.cli.find import verbs_catalog, verbs_catalogs, verbs_device, verbs_search
+from flowhub_jobs.cli.keep import verbs_adopt, verbs_carry, verbs_store, verbs_tidy, verbs_update, verbs_verify
+from flowhub_jobs.cli.night import verbs_limit, verbs_report, verbs_schedule, verbs_worker
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}

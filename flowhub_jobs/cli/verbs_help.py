@@ -47,7 +47,7 @@ def _states() -> str:
 
 
 def _reasons() -> str:
-    from flowhub_jobs.cli.why import REASONS
+    from flowhub_jobs.cli.fetch.why import REASONS
 
     rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
     return f"{rows}\n\nWhere several hold, the first of these is shown. `flowhub status JOB` says until when."

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
+from flowhub_jobs.hub.keep.shelf import Shelf
 from flowhub_jobs.hub.references import References
-from flowhub_jobs.hub.shelf import Shelf
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, State, Task
@@ -55,7 +55,7 @@ class Desk:
     def loaded(self) -> "Loaded":
         """The catalog in force, read once."""
         if self._loaded is None:
-            from flowhub_jobs.hub.shipped import catalog_in_force
+            from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
 
             self._loaded = catalog_in_force(self.home.settings)
         return self._loaded
@@ -164,7 +164,7 @@ class Desk:
 
     def verdict(self, artifact: Artifact) -> "Verdict":
         """Return whether an artifact runs on this machine; the header of what lies here already is read."""
-        from flowhub_jobs.hub import fitting, heads
+        from flowhub_jobs.hub.find import fitting, heads
 
         model = self.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
         here = self.home.library.unchanged([artifact.key]).get(artifact.key)

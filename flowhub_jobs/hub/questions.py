@@ -14,9 +14,9 @@ from flowhub_jobs.settings import load_settings
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.probe import Device
-    from flowhub_jobs.hub.fitting import Variant
-    from flowhub_jobs.hub.newer import Survey
-    from flowhub_jobs.hub.search import Findings
+    from flowhub_jobs.hub.find.fitting import Variant
+    from flowhub_jobs.hub.find.search import Findings
+    from flowhub_jobs.hub.keep.newer import Survey
 
 
 def search(
@@ -38,7 +38,7 @@ def search(
     UsageInvalid for one that is not understood. Nothing found is an answer.
     """
     from flowhub_jobs.catalogs.filters import Filters
-    from flowhub_jobs.hub.search import Wanted, find
+    from flowhub_jobs.hub.find.search import Wanted, find
 
     filters = Filters.typed(
         format=format, params=params, max_size=max_size, license=license, tags=tuple(tags), publisher=publisher
@@ -58,7 +58,7 @@ def fits(ref: str, *, context: int | None = None, on: "Device | None" = None) ->
 
     `context` is in tokens. Raises NotFound, UsageInvalid, and for the Hub's repositories what it answers.
     """
-    from flowhub_jobs.hub.variants import judge
+    from flowhub_jobs.hub.find.variants import judge
 
     with opened(load_settings()) as home:
         return judge(Desk(home), ref, on, context=context)
@@ -72,7 +72,7 @@ def installed() -> list[InstalledModel]:
 
 def outdated(*names: str) -> "Survey":
     """Return what the catalog or the Hub has in another version; of these installed names, or of all."""
-    from flowhub_jobs.hub.newer import survey
+    from flowhub_jobs.hub.keep.newer import survey
 
     with opened(load_settings()) as home:
         return survey(Desk(home), names or None)
@@ -83,7 +83,7 @@ def path(ref: str) -> Path:
 
     Raises NotFound, and UsageInvalid where several variants are installed.
     """
-    from flowhub_jobs.hub.matching import entrance
+    from flowhub_jobs.hub.keep.matching import entrance
 
     with opened(load_settings()) as home:
         return entrance(Desk(home).shelf.one(ref).path)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.records import Event, Job, rfc3339
 
 if TYPE_CHECKING:
-    from flowhub_jobs.hub.stock import Stock
-    from flowhub_jobs.hub.tidying import Partial
+    from flowhub_jobs.hub.keep.stock import Stock
+    from flowhub_jobs.hub.keep.tidying import Partial
 
 _JOB = [
     "id",

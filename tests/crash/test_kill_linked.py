@@ -22,7 +22,7 @@ A = gguf((1 << 20) + 5, 1)
 MLX = mlx_folder(seed=7, size=300_000)
 PIPELINE, REUSE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.worker.reuse", "flowhub_jobs.store.install"
 LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
-ADOPTING = "flowhub_jobs.hub.adopting"
+ADOPTING = "flowhub_jobs.hub.keep.adopting"
 
 JOB_STEPS = [
     f"{REUSE}:link:before",

@@ -10,7 +10,7 @@ from support.cli import Cli, counter, work
 from support.elsewhere import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 
-from flowhub_jobs.hub import adopting
+from flowhub_jobs.hub.keep import adopting
 from flowhub_jobs.names import name_problem
 from flowhub_jobs.store.candidates import safe_name
 from flowhub_jobs.store.elsewhere import places

@@ -192,7 +192,7 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
 
 def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
     """`--keep-going` collects errors; SIGTERM is none of those."""
-    from flowhub_jobs.cli import ordering
+    from flowhub_jobs.cli.fetch import ordering
 
     def stop(*_):
         raise Stopped
@@ -207,7 +207,7 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
 def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
-    from flowhub_jobs.cli import verbs_queue
+    from flowhub_jobs.cli.fetch import verbs_queue
 
     def fail(*, as_json):
         raise kind

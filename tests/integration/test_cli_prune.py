@@ -12,7 +12,7 @@ from support.cli import Cli, counter, fail, owner, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
-from flowhub_jobs.hub.tidying import Litter, chosen, litter, sweep
+from flowhub_jobs.hub.keep.tidying import Litter, chosen, litter, sweep
 from flowhub_jobs.system import LockFile
 from flowhub_jobs.transfer import journal
 
@@ -206,7 +206,7 @@ def test_what_a_prune_that_was_cut_short_left_goes_with_the_next(cli, shop, monk
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowhub_jobs.hub.tidying.drop", cut)
+        patch.setattr("flowhub_jobs.hub.keep.tidying.drop", cut)
         with pytest.raises(PowerCut):
             sweep(shop.home, shop.desk.shelf, item)
     assert not left.exists()

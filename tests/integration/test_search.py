@@ -13,8 +13,8 @@ from support.models import catalog
 
 from flowhub_jobs.catalogs.filters import Filters
 from flowhub_jobs.device.probe import Device
-from flowhub_jobs.hub import searching
-from flowhub_jobs.hub.search import SORTS, Wanted, find
+from flowhub_jobs.hub.find import searching
+from flowhub_jobs.hub.find.search import SORTS, Wanted, find
 from flowhub_jobs.records import Fit
 from flowhub_jobs.settings import Settings, load_settings
 
@@ -271,8 +271,8 @@ def test_what_is_not_known_comes_last(tmp_path):
 
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.hub.fitting import Variant, best_fit, verdict
-    from flowhub_jobs.hub.shipped import catalog_in_force
+    from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
+    from flowhub_jobs.hub.find.fitting import Variant, best_fit, verdict
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:
@@ -300,7 +300,7 @@ def test_the_index_is_made_once_and_anew_when_the_catalog_changes(few, tmp_path)
 
 
 def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
-    from flowhub_jobs.hub.overlays import import_catalog
+    from flowhub_jobs.hub.catalogs.overlays import import_catalog
 
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"apiVersion": "v1", "models": [{**made(99), "id": "newcomer", "name": "Newcomer"}]}))
@@ -387,7 +387,7 @@ def test_what_a_build_that_was_killed_left_is_removed_when_it_is_old(few):
 
 def test_processes_that_build_at_once_all_answer_and_leave_one_index(few, tmp_path):
     ask = (
-        "import sys; from flowhub_jobs.hub.search import Wanted, find; from flowhub_jobs.settings import load_settings;"
+        "from flowhub_jobs.hub.find.search import Wanted, find; from flowhub_jobs.settings import load_settings;"
         "print(find(load_settings(), Wanted(('qwen',))).total)"
     )
     environ = {"FLOWHUB_HOME": str(few.home), "FLOWHUB_CATALOG": str(few.catalog), "PYTHONPATH": ":".join(sys.path)}

@@ -96,7 +96,7 @@ class Nursery:
 
 def serve() -> None:
     import flowhub_jobs.cli.app
-    import flowhub_jobs.cli.verbs_worker
+    import flowhub_jobs.cli.night.verbs_worker
     import flowhub_jobs.worker.app  # noqa: F401, all that a worker needs is in memory now
 
     living: set[int] = set()

@@ -4,7 +4,7 @@ import pytest
 
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.hub.fitting import Variant, best_fit, parse_parameters, weights_of
+from flowhub_jobs.hub.find.fitting import Variant, best_fit, parse_parameters, weights_of
 from flowhub_jobs.records import Artifact, ArtifactFile, Fit, HubFormat
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.cli.listfile import parse_line, read_lines, without_comment
+from flowhub_jobs.cli.fetch.listfile import parse_line, read_lines, without_comment
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
 

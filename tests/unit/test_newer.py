@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flowhub_jobs.hub.newer import differs
+from flowhub_jobs.hub.keep.newer import differs
 from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
 from flowhub_jobs.store.inventory import Entry, EntryFile, old_versions
 

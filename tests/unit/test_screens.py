@@ -11,8 +11,8 @@ import pytest
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.app import command
-from flowhub_jobs.cli.screens import how_it_is, progress
-from flowhub_jobs.cli.watch import bar, picture
+from flowhub_jobs.cli.fetch.screens import how_it_is, progress
+from flowhub_jobs.cli.fetch.watch import bar, picture
 from flowhub_jobs.records import DigestState, HubFormat, Job, Reason, Stage, State
 
 NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)

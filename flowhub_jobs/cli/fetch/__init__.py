@@ -1,0 +1,1 @@
+"""enqueue, status, wait, and the verbs that steer a job."""

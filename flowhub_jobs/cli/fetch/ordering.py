@@ -1,0 +1,200 @@
+"""From references to jobs: what `enqueue` was told, resolved, queued or only planned, and said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.cli.fetch.fitted import best_of, require_fit
+from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines
+from flowhub_jobs.cli.fetch.outlook import outlook_lines, outlook_object
+from flowhub_jobs.cli.fetch.terms import Clerk
+from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
+from flowhub_jobs.hub.desk import Desk, Order, Plan
+from flowhub_jobs.hub.forecast import forecast
+from flowhub_jobs.hub.wire import jobs_page
+from flowhub_jobs.records import Fit, Job, State
+from flowhub_jobs.words import format_bytes
+
+FEW = 5  # jobs of one order of which all is said
+SHOWN = 40  # lines of a long order that are printed
+
+
+@dataclass(slots=True)
+class Ordered:
+    """What is to be queued, and the lines that could not be understood."""
+
+    orders: list[Order] = field(default_factory=list)
+    bad: list[FlowhubError] = field(default_factory=list)
+    count: int = 0
+    made: set[int] = field(default_factory=set)  # the jobs that were not there before
+
+
+def read(
+    desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any], *, keep_going: bool
+) -> Ordered:
+    """Return what was ordered. Raises the first error, unless `keep_going` collects them."""
+    _check(refs, file, defaults)
+    found, clerk = Ordered(), Clerk(desk)
+    clerk.terms(defaults)  # what is wrong with the whole call is told once, and not again for each line
+    typed = [(0, ref) for ref in refs] if file is None else read_lines(file)
+    for number, text in typed:
+        found.count += 1
+        try:
+            found.orders.append(_understood(desk, clerk, number, text, defaults))
+        except FlowhubError as error:
+            if not keep_going:
+                raise
+            found.bad.append(error)
+    return found
+
+
+def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant, whatever the references are."""
+    if bool(refs) == (file is not None):
+        said = "both were given" if refs else "neither was given"
+        hint = "`flowhub enqueue MODEL`, or `flowhub enqueue -f FILE`."
+        raise UsageInvalid(f"Say what to queue: references, or a list with -f; {said}.", hint=hint)
+    if defaults["sha256"] and len(refs) != 1:
+        hint = "In a list, write it behind the address that it belongs to."
+        raise UsageInvalid("--sha256 is the digest of one file, and goes with one address.", hint=hint)
+
+
+def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapping[str, Any]) -> Order:
+    """Return what a reference, or a line of a list (`number` is not 0), orders."""
+    if not number:
+        return _order(desk, clerk, Line(0, text, {}), defaults)
+    line = parse_line(number, text)
+    try:
+        return _order(desk, clerk, line, defaults)
+    except FlowhubError as error:
+        raise at_line(number, error) from error
+
+
+def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) -> Order:
+    sha256 = line.options.get("sha256", defaults["sha256"])
+    include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
+    ref = best_of(desk, line.ref, desk.references.notes) if defaults["best_fit"] else line.ref
+    artifact = desk.artifact(ref, sha256, include=include, exclude=exclude)
+    if sha256 and artifact.model is not None:
+        hint = "The catalog has the digests of its models."
+        raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
+    if defaults["require_fit"]:
+        require_fit(desk, artifact)
+    return Order(artifact, clerk.terms(defaults, line.options))
+
+
+def tell_notes(desk: Desk, *, quiet: bool) -> None:
+    """Say what was chosen for the person among a repository's files, and what else it offers."""
+    notes = list(dict.fromkeys(desk.references.notes))
+    for note in notes[:SHOWN]:
+        say.hint(say.fold(note), quiet=quiet)
+    if len(notes) > SHOWN:
+        say.hint(f"… and {len(notes) - SHOWN} notes more.", quiet=quiet)
+
+
+def place(desk: Desk, ordered: Ordered) -> list[int]:
+    """Queue it all; return the jobs' numbers, in the order of the references."""
+    answers = desk.enqueue(ordered.orders)
+    ordered.made = {answer.job for answer in answers if answer.new}
+    return [answer.job for answer in answers]
+
+
+def raise_for(ordered: Ordered) -> None:
+    """Raise what was wrong with some lines, after the others were queued."""
+    if not ordered.bad:
+        return
+    if ordered.count == 1:
+        raise ordered.bad[0]
+    first = ordered.bad[0]
+    raise SomeFailed(f"{len(ordered.bad)} of {ordered.count} were not queued. {first.message}", hint=first.hint)
+
+
+def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
+    """Say which jobs answer, whether they fit this machine, and what is missing for them to move."""
+    shown = numbers if as_json else numbers[:SHOWN]
+    by_number = {job.id: job for job in desk.home.reports.jobs(list(dict.fromkeys(shown)))}
+    if as_json:
+        say.result_json(jobs_page(by_number[number] for number in numbers))
+        return
+    for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
+        line = _answer(desk, by_number[number], order, brief, few=len(shown) <= FEW)
+        say.result(say.fold(line if brief or number in ordered.made else line + _known(by_number[number]), after="  "))
+    if len(numbers) > SHOWN:
+        say.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
+    if not ordered.count:
+        say.hint("The list names no model: nothing was queued.")
+    if not brief:
+        _hints(desk, State.QUEUED in desk.home.reports.state_of(numbers).values())
+
+
+def _known(job: Job) -> str:
+    """Return what is said of a job that was there before: the options of this call are not its own."""
+    return "; it is installed already, --force fetches it again" if not job.live else "; as it was queued before"
+
+
+def _answer(desk: Desk, job: Job, order: Order, brief: bool, *, few: bool) -> str:
+    """Return the line that says which job answers a reference, and whether it fits this machine.
+
+    Of many jobs only what may be a surprise is said: that one does not fit well.
+    """
+    size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
+    line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
+    if brief or job.state is not State.QUEUED:
+        return line
+    verdict = desk.verdict(order.artifact)
+    if not few and verdict.fit in (Fit.FITS, Fit.UNKNOWN):
+        return line
+    fit = "fit unknown" if verdict.fit is Fit.UNKNOWN else str(verdict.fit)
+    return f"{line}; {fit}: {verdict.why}"
+
+
+def _hints(desk: Desk, waits: bool) -> None:
+    room, need = desk.room(), desk.home.reports.bytes_still_needed()
+    if need > room.free - room.reserve:
+        say.hint(
+            f"All that is queued needs {format_bytes(need)}; "
+            f"the store's disk has {format_bytes(room.free)} free.\n"
+            "  What does not fit waits until there is room."
+        )
+    if waits and not desk.home.living_workers():
+        say.hint("No worker is running; start one with `flowhub worker`.")
+
+
+def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool) -> None:
+    """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
+    plans = desk.plan(ordered.orders)
+    begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
+    outlook = forecast(desk.home, plans, begins)
+    if as_json:
+        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans]}
+        say.result_json(page | outlook_object(outlook))
+        return
+    rows = [(plan.artifact.ref, _size(plan.artifact.size), plan.action, _size(plan.to_fetch)) for plan in plans]
+    say.result(say.table(("MODEL", "SIZE", "WOULD", "TO FETCH"), rows[:SHOWN], right=(1, 3)))
+    if len(rows) > SHOWN:
+        say.result(f"… and {len(rows) - SHOWN} more.")
+    for line in outlook_lines(outlook):
+        say.hint(say.fold(line))
+    say.hint("Nothing was queued.")
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
+
+
+def _plan_object(desk: Desk, plan: Plan) -> dict[str, Any]:
+    verdict = desk.verdict(plan.artifact)
+    return {
+        "ref": plan.artifact.ref,
+        "model": plan.artifact.model,
+        "option": plan.artifact.option,
+        "action": plan.action,
+        "job": plan.job,
+        "target": str(plan.target),
+        "bytes_total": plan.artifact.size,
+        "bytes_done": plan.kept,
+        "bytes_to_fetch": plan.to_fetch,
+        "fit": str(verdict.fit),
+        "why": verdict.why,
+    }

@@ -1,0 +1,156 @@
+"""enqueue, status, wait, and what a bare `flowhub` shows."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, JobArguments
+
+
+def enqueue(
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF…", help="model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
+    ] = None,
+    tonight: Annotated[
+        bool, typer.Option("--tonight", help="Not before the schedule's next opening; without one, 23:00.")
+    ] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option("--after", metavar="JOB", help="Not before these jobs have ended, well or badly: 12, 12,15-18."),
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, to steer them by.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: take these files along."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: leave these out.")
+    ] = None,
+    best_fit: Annotated[
+        bool, typer.Option("--best-fit", help="Of a model, queue the variant that suits this machine best.")
+    ] = False,
+    require_fit: Annotated[
+        bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if something would not run here.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Watch the jobs until they have ended; Ctrl-C detaches.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is installed.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue models for a worker to fetch."""
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.fetch import ordering, waiting
+    from flowhub_jobs.cli.session import desk, warn_of_catalog
+
+    defaults = {
+        "at": at,
+        "tonight": tonight,
+        "after": after,
+        "priority": priority,
+        "group": group,
+        "sha256": sha256,
+        "include": include,
+        "exclude": exclude,
+        "best_fit": best_fit,
+        "require_fit": require_fit,
+        "force": force,
+    }
+    with desk() as found:
+        found.references.tell = lambda text: say.hint(text, quiet=as_json)
+        order = ordering.read(found, refs or [], file, defaults, keep_going=keep_going)
+        warn_of_catalog(found, quiet=as_json)
+        ordering.tell_notes(found, quiet=as_json)
+        if dry_run:
+            ordering.tell_plan(found, order, as_json=as_json)
+        else:
+            numbers = ordering.place(found, order)
+            if wait or watch:
+                waiting.until_ended(found, numbers, watch=watch and not as_json)
+            ordering.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
+        ordering.raise_for(order)
+        if (wait or watch) and not dry_run:
+            waiting.raise_for(found, numbers)
+
+
+def status(
+    jobs: JobArguments = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, the jobs go on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Jobs of every state and age.")] = False,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="S", help="Only: queued, running, paused, completed, failed, cancelled."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="Queued or ended since: 12h, 22:00, RFC 3339.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the queue, or all of one job and why it waits.
+
+    Without JOB: what is queued, runs or is paused, and the last 20 that ended.
+    """
+    from flowhub_jobs.cli.fetch import screens
+    from flowhub_jobs.cli.fetch.watch import watch_jobs
+    from flowhub_jobs.cli.session import desk, job_numbers
+
+    with desk() as found:
+        numbers = job_numbers(jobs) if jobs else None
+        view = screens.Choice(numbers, every, screens.state_named(state), screens.since(since))
+        if watch and not as_json:
+            watch_jobs(found, lambda: view.read(found), until_ended=bool(jobs))
+        elif as_json:
+            screens.print_json(found, view)
+        else:
+            screens.print_plain(found, view)
+
+
+def wait(
+    jobs: JobArguments = None,
+    every: Annotated[bool, typer.Option("--all", help="Every live job.")] = False,
+    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Every live job of this group.")] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Return when the jobs have ended.
+
+    Exit status: 0 if all are completed, that of its error if the one job failed, 10 if some of several did, 124 when
+    the time of --timeout is over.
+    """
+    from flowhub_jobs.cli.fetch import screens, waiting
+    from flowhub_jobs.cli.session import chosen_jobs, desk
+    from flowhub_jobs.jobs.states import LIVE
+    from flowhub_jobs.times import parse_span
+
+    limit = parse_span(timeout) if timeout else None
+    with desk() as found:
+        numbers = chosen_jobs(found, jobs, every, group, LIVE)
+        found.home.reports.jobs(numbers)  # a number that is none is told at once
+        waiting.until_ended(found, numbers, limit_s=limit)
+        screens.print_some(found, numbers, as_json=as_json)
+        waiting.raise_for(found, numbers)
+
+
+def glance(*, as_json: bool) -> None:
+    """Print one screen of what is going on."""
+    from flowhub_jobs.cli.fetch import screens
+    from flowhub_jobs.cli.session import desk
+
+    with desk() as found:
+        screens.print_glance_json(found) if as_json else screens.print_glance(found)

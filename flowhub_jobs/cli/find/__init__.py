@@ -1,0 +1,1 @@
+"""search, show, fits, device, catalog: before a download."""

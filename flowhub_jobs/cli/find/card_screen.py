@@ -1,0 +1,135 @@
+"""What `show` shows: who made a model and what it is, each variant with its verdict, the versions, what to do next."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.hub.find.cards import Card, CardVariant
+from flowhub_jobs.records import Fit, InstalledModel
+from flowhub_jobs.words import format_bytes
+
+VERSIONS_SHOWN = 5
+_WIDTH = 10  # of the names of facts
+
+
+def print_card(card: Card) -> None:
+    facts = card.facts
+    name = facts["name"] + (f" ({facts['id']})" if facts["id"] else "")
+    say.result(say.fold(name + (f", by {facts['publisher']}" if facts.get("publisher") else ""), after="  "))
+    if facts.get("description"):
+        say.result(say.fold(facts["description"], "  "))
+    _print_facts(_facts(card))
+    if card.installed:
+        _print_facts(_lying(card.installed))
+    if card.variants:
+        say.result("")
+        say.result(_variants(card.variants))
+    _print_versions(facts.get("versions") or ())
+    for note in card.notes:
+        say.hint(say.fold(note))
+    if card.variants:
+        say.hint(f"\n{_next(card)}")
+
+
+def _facts(card: Card) -> dict[str, str | None]:
+    facts = card.facts
+    return {
+        "parameters": facts.get("parameters"),
+        "context": f"{facts['contextLength']:,} tokens" if facts.get("contextLength") else None,
+        "license": facts.get("license"),
+        "tags": ", ".join(facts.get("tags") or ()),
+        "needs": _needs(facts.get("hardware") or {}),
+        "homepage": facts.get("homepage"),
+        "catalog": card.catalog,
+        "commit": facts.get("commit"),
+        "access": _access(facts),
+        "companions": ", ".join(facts.get("companions") or ()),
+    }
+
+
+def _needs(hardware: Mapping[str, Any]) -> str:
+    """Return what the catalog says that a machine must have."""
+    least, wanted, disk = (hardware.get(name) for name in ("minRamGb", "recommendedRamGb", "diskGb"))
+    platforms = list(hardware.get("platforms") or ())
+    parts = [
+        f"{least:g} GiB of memory" if least else None,
+        f"{wanted:g} GiB recommended" if wanted and wanted != least else None,
+        f"{disk:g} GB of disk" if disk else None,
+        " or ".join(filter(None, (", ".join(platforms[:-1]), *platforms[-1:]))),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _access(facts: Mapping[str, Any]) -> str | None:
+    if facts.get("gated"):
+        return "gated: its terms must be accepted on its page"
+    return "private" if facts.get("private") else None
+
+
+def _lying(model: InstalledModel) -> dict[str, str | None]:
+    """Return what is known of a model in the store."""
+    return {
+        "lies at": str(model.path),
+        "state": str(model.condition),
+        "source": model.source,
+        "linked": model.linked_from,
+        "installed": _day(model.installed_at),
+        "verified": _day(model.verified_at),
+        "sha256": model.sha256,
+    }
+
+
+def _day(moment: datetime | None) -> str | None:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else None
+
+
+def _print_facts(facts: Mapping[str, str | None]) -> None:
+    for name, value in facts.items():
+        if value:
+            say.result(say.fold(f"{name:<{_WIDTH}} {value}", "  ", after=" " * (_WIDTH + 3)))
+
+
+def _variants(variants: Sequence[CardVariant]) -> str:
+    """Return a table of them; why a variant runs or not may take several lines, and nothing is cut."""
+    rows = [
+        (
+            one.option or one.quantization or one.ref,
+            str(one.format or "-") + (f", {one.files} files" if one.files > 1 else ""),
+            "unknown" if one.bytes is None else format_bytes(one.bytes),
+            str(one.verdict.fit) + (f" ({one.state})" if one.state else ""),
+            one.verdict.why,
+        )
+        for one in variants
+    ]
+    head = ("VARIANT", "FORMAT", "SIZE", "HERE", "WHY")
+    if say.width_of(head[:-1], [row[:-1] for row in rows]) + 24 <= say.columns():
+        return say.folded_table(head, rows, right=(2,))
+    lines = [say.fold(", ".join(row[:-1]), after="  ") + "\n" + say.fold(row[-1], "  ") for row in rows]
+    return "\n".join(lines)
+
+
+def _print_versions(versions: Sequence[Mapping[str, Any]]) -> None:
+    """Print the versions, newest first: those without a date last, as the catalog has them."""
+    newest = sorted(versions, key=lambda version: version.get("releasedAt") or "", reverse=True)
+    if newest:
+        say.result("")
+    for version in newest[:VERSIONS_SHOWN]:
+        head = " of ".join(part for part in (version.get("version"), (version.get("releasedAt") or "")[:10]) if part)
+        notes = f": {version['notes']}" if version.get("notes") else ""
+        say.result(say.fold(f"{head or 'a version'}{notes}", "  ", after="    "))
+    if len(newest) > VERSIONS_SHOWN:
+        say.result(f"  and {len(newest) - VERSIONS_SHOWN} earlier ones; --json has them all")
+
+
+def _next(card: Card) -> str:
+    """Return what to do next: open what is here, else fetch what runs here best, else the first."""
+    from flowhub_jobs.hub.find.merit import merit
+
+    if here := [one for one in card.variants if one.state == "installed"]:
+        name = card.installed.name if card.installed else here[0].ref
+        return f"`flowhub path {name}` prints where it lies."
+    first = card.variants[0]
+    best = min(card.variants, key=lambda one: merit(one.verdict, one.format, first.format))
+    runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)
+    return f"`flowhub enqueue {(best if runs else first).ref}` queues it."

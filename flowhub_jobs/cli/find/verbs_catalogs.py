@@ -1,0 +1,185 @@
+"""catalog list, import, update, remove, validate: whose models there are, beside those of the shipped catalog."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Yes
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.catalogs.overlays import Change
+
+catalog = typer.Typer(
+    name="catalog",
+    help="List, import and update catalogs of models.",
+    rich_markup_mode=None,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="SHAPE", help="lmstudio, gpt4all, localai or flowhub (default: by its content)."),
+]
+
+
+@catalog.command("list")
+def list_catalogs(as_json: AsJson = False) -> None:
+    """List the catalogs in force, in the order in which they count."""
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find.catalog_screen import list_table
+    from flowhub_jobs.hub.catalogs.page import catalogs_page
+    from flowhub_jobs.settings import load_settings
+
+    page, warning = catalogs_page(load_settings())
+    if as_json:
+        say.result_json(page)
+        return
+    say.result(list_table(page["catalogs"]))
+    if warning:
+        say.hint(f"flowhub: {warning}")
+
+
+@catalog.command("import")
+def import_catalog(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="LM Studio's, GPT4All's, LocalAI's, or one of ours.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call it (default: its shape, or its file).")
+    ] = None,
+    shape: Format = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in another catalog; what cannot be taken is counted.
+
+    The models stand behind those of the shipped catalog. One whose id is taken there gets its catalog's name behind it.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find.catalog_screen import import_lines
+    from flowhub_jobs.hub.catalogs.overlays import import_catalog as take
+    from flowhub_jobs.hub.catalogs.page import import_page
+    from flowhub_jobs.settings import load_settings
+
+    change = take(load_settings(), source, name=name, shape=_shape(shape))
+    if as_json:
+        say.result_json(import_page(change))
+        return
+    for line in import_lines(change):
+        say.result(line)
+    say.hint("\n" + say.fold(f"`flowhub show MODEL` shows one; `flowhub catalog remove {change.name}` takes all away."))
+
+
+@catalog.command()
+def update(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="Which ones (default: all).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the sources of the imported catalogs again.
+
+    FLOWHUB_CATALOG's URL is asked, too. One whose source fails stays as it is.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import each, raise_for
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.catalogs.overlays import BASE, updatable, update_base, update_catalog
+    from flowhub_jobs.hub.catalogs.page import update_page
+    from flowhub_jobs.settings import load_settings
+
+    settings = load_settings()
+    wanted = list(dict.fromkeys(names)) if names else updatable(settings)
+    done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
+    alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is told as an error, once
+    if as_json and not alone:
+        say.result_json(update_page(done))
+    elif not alone:
+        _tell_update(done)
+    raise_for(done)
+
+
+def _tell_update(done: "Mapping[str, Change | FlowhubError]") -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find.catalog_screen import update_lines
+
+    if not done:
+        say.hint("Nothing was imported; the shipped catalog comes with flowhub itself.")
+    for name, outcome in done.items():
+        for line in update_lines(name, outcome):
+            say.result(line)
+
+
+@catalog.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="From `flowhub catalog list`.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take imported catalogs away; it asks first. What was installed from them stays."""
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import each, raise_for
+    from flowhub_jobs.hub.catalogs.overlays import check_present, remove_catalog
+    from flowhub_jobs.hub.catalogs.shipped import imported_catalogs
+    from flowhub_jobs.settings import load_settings
+
+    settings = load_settings()
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        check_present(imported_catalogs(settings), name)
+    if not (yes or _agreed(wanted, as_json)):
+        say.hint("Nothing was removed.")
+        return
+    done = each(wanted, lambda name: remove_catalog(settings, name))
+    removed = [name for name, outcome in done.items() if outcome == name]
+    if as_json and removed:
+        say.result_json({"schema": "flowhub/catalog-removed/1", "removed": removed})
+    elif removed:
+        say.result(f"Removed {', '.join(removed)}.")
+    raise_for(done)
+
+
+def _agreed(names: list[str], as_json: bool) -> bool:
+    """Ask on the terminal. Raises UsageInvalid where nobody can answer; no answer is a no."""
+    import sys
+
+    from flowhub_jobs.errors import UsageInvalid
+
+    if as_json or not sys.stdin.isatty():
+        raise UsageInvalid("It asks before it removes, and nobody is there to ask.", hint="Add -y to remove.")
+    sys.stderr.write(f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@catalog.command()
+def validate(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[FILE|URL]", help="Any catalog (default: what is in force).")
+    ] = None,
+    shape: Format = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a catalog; nothing is written.
+
+    One of ours must be without a fault. Of another shape it says what would be taken, and what not.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find.catalog_screen import validate_lines
+    from flowhub_jobs.hub.catalogs.page import validate_page
+    from flowhub_jobs.settings import load_settings
+
+    page = validate_page(load_settings(), source, _shape(shape))
+    if as_json:
+        say.result_json(page)
+        return
+    for line in validate_lines(page):
+        say.result(line)
+
+
+def _shape(text: str | None) -> str | None:
+    from flowhub_jobs.catalogs.importers.titles import TITLES
+    from flowhub_jobs.errors import UsageInvalid
+
+    if text is not None and text.lower() not in TITLES:
+        raise UsageInvalid(f"--format {text[:40]!r} is no shape of a catalog.", hint=f"One of: {', '.join(TITLES)}.")
+    return text.lower() if text else None

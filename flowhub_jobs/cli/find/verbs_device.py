@@ -1,0 +1,66 @@
+"""device, fits: what this machine is, and what runs on it."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+
+def device(as_json: AsJson = False) -> None:
+    """Show this machine: memory, GPUs, disk.
+
+    Each figure says how it was found.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find import device_screens
+    from flowhub_jobs.cli.session import desk
+
+    with desk() as found:
+        machine, store = found.device, found.home.store.root
+    if as_json:
+        say.result_json({"schema": "flowhub/device/1", "device": machine.as_dict()})
+    else:
+        device_screens.print_device(machine, store)
+
+
+def fits(
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="REF", help="model, model@option, hf:owner/repo[:QUANT], a URL, or what is installed."),
+    ],
+    context: Annotated[
+        int | None, typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Tokens of context (default 4096).")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json`.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no server for the header; a rule stands in for it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether a model runs here, and the arithmetic.
+
+    Of a model, each variant is told.
+
+    The verdict is the result: the exit status is 0 whatever it is.
+    """
+    from pathlib import Path
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.find import device_screens
+    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.device.profile import read_profile
+    from flowhub_jobs.hub.find import variants
+
+    machine = read_profile(Path(on).expanduser()) if on else None
+    with desk() as found:
+        judged = variants.judge(found, ref, machine, context=context, ask=not offline)
+        warn_of_catalog(found, quiet=as_json)
+        machine = machine or found.device
+    if as_json:
+        page = [device_screens.variant_object(variant) for variant in judged]
+        say.result_json({"schema": "flowhub/fits/1", "device": machine.as_dict(), "variants": page})
+    else:
+        device_screens.print_fits(judged, machine, on)

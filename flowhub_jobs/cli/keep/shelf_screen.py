@@ -1,0 +1,141 @@
+"""What `list` shows: the models, what is on its way, and what the person should know of the store."""
+
+from collections.abc import Iterator, Sequence
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.hub.keep.matching import can_be_asked
+from flowhub_jobs.hub.keep.stock import Stock
+from flowhub_jobs.hub.keep.tidying import Partial, PartialState
+from flowhub_jobs.records import Condition, InstalledModel
+from flowhub_jobs.store.inventory import Presence
+from flowhub_jobs.words import format_bytes, format_duration
+
+FEW = 8  # partials that are shown one by one
+_HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE")
+_SUMS = {
+    PartialState.LIVE: "{size} are on their way",
+    PartialState.KEPT: "{size} wait for `flowhub retry`",
+    PartialState.NOBODY: "{size} are nobody's: `flowhub prune` clears them away",
+    PartialState.ELSEWHERE: "{size} are another node's",
+}
+
+
+def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
+    """Return the models: one a line where the screen is wide enough, else two. No name is cut: names are typed."""
+    rows = [_row(model) for model in models]
+    if not verbose and say.width_of(_HEAD, rows) <= say.columns():
+        return say.table(_HEAD, rows, right=(3,))
+    return "\n".join(_stacked(models, rows, verbose=verbose))
+
+
+def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
+    """Yield two lines a model, and one more for a name that is too long; `verbose` adds what else is known."""
+    short = [(say.clean(row[0]), row[3], row[5]) for row in rows]
+    beside = say.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
+    room = max(len("NAME"), min(max(len(name) for name, _, _ in short), say.columns() - beside))
+    wide = max(len("SIZE"), *(len(size) for _, size, _ in short))
+    yield f"{'NAME':<{room}}  {'SIZE':>{wide}}  STATE"
+    for model, row, (name, size, state) in zip(models, rows, short, strict=True):
+        if len(name) > room:
+            yield name
+            name = ""
+        yield f"{name:<{room}}  {size:>{wide}}  {state}"
+        if about := _about(row):
+            yield say.fold(about, "  ")
+        yield from _facts(model) if verbose else ()
+
+
+def _about(row: Sequence[str]) -> str:
+    _, ref, kind, _, verified, _ = row
+    return ", ".join([part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-"))
+
+
+def _row(model: InstalledModel) -> tuple[str, ...]:
+    verified = model.verified_at.astimezone().strftime("%Y-%m-%d") if model.verified_at else "-"
+    ref = f"{model.model}@{model.option}" if model.model else model.source or "-"
+    return model.name, ref, model.format or "-", format_bytes(model.bytes), verified, state_of(model)
+
+
+def state_of(model: InstalledModel) -> str:
+    """Return how a model stands, in a word or two."""
+    lost = "not in the catalog" if model.model and not model.in_catalog else ""
+    if model.condition is Condition.GOOD:
+        return lost or "ok"
+    return f"{model.condition}, {lost}" if lost else str(model.condition)
+
+
+def _facts(model: InstalledModel) -> list[str]:
+    facts = [("path", str(model.path)), ("sha256", model.sha256), ("source", model.source)]
+    facts += [("shares", model.linked_from)]
+    if model.installed_at:
+        facts.append(("installed", model.installed_at.astimezone().strftime("%Y-%m-%d %H:%M")))
+    return [f"    {name:<10}{say.clean(text)}" for name, text in facts if text]
+
+
+def partials_text(found: Sequence[Partial]) -> str:
+    """Return what is on its way or was left there, with its age."""
+    rows = [
+        (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), whose(partial))
+        for partial in found
+    ]
+    if say.width_of(head := ("PARTIAL", "SIZE", "UNTOUCHED FOR", "WHOSE"), rows) <= say.columns():
+        return say.table(head, rows, right=(1, 2))
+    lines = ["Partials:"]
+    for name, size, age, job in rows:
+        lines += [say.clean(name), say.fold(f"{size}, untouched for {age}, {job}", "  ")]
+    return "\n".join(lines)
+
+
+def whose(partial: Partial) -> str:
+    if partial.holder:
+        return f"job {partial.holder.job}, {partial.holder.state}"
+    if partial.state is PartialState.ELSEWHERE:
+        return "another node's"
+    return "nobody's" if partial.state is PartialState.NOBODY else partial.leaving.work or "a call of download()"
+
+
+def sums(found: Sequence[Partial]) -> str:
+    """Return how much the partials hold, by who goes on with them."""
+    parts = []
+    for state, words in _SUMS.items():
+        sizes = [partial.leaving.bytes for partial in found if partial.state is state]
+        if sizes:
+            parts.append(words.format(size=format_bytes(sum(sizes))))
+    return f"Partials: {'; '.join(parts)}."
+
+
+def foot(stock: Stock) -> list[str]:
+    """Return what is said below: how many, how much, and what is not as it was."""
+    lines = []
+    if stock.models:
+        count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
+        free = f"; {format_bytes(stock.free)} free" if stock.free is not None else ""
+        lines.append(f"{count}, {format_bytes(sum(model.bytes for model in stock.models))}, in {stock.root}{free}")
+    if stock.partials:
+        lines.append(sums(stock.partials))
+    return [*lines, *_not_as_it_was(stock)]
+
+
+def _not_as_it_was(stock: Stock) -> list[str]:
+    lines = []
+    if stock.presence is Presence.AWAY:
+        lines.append(f"The store {stock.root} is offline: its disk is not mounted. This is what was on it.")
+    elif any(model.condition is Condition.OFFLINE for model in stock.models):
+        lines.append(f"What is offline lies in another store than the one that is at {stock.root} now.")
+    if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
+        lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` reads it again.")
+    if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
+        lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` mends it.")
+    if stock.old:
+        lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` clears them away.")
+    if stock.gone:
+        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_asked(entry)))
+        fetches = f"`flowhub enqueue {again}` fetches it again; " if again else ""
+        names = _some([entry.name for entry in stock.gone])
+        lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

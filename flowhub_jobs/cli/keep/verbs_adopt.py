@@ -1,0 +1,243 @@
+"""adopt: what other programs have already, and what the library does not know of its own store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Yes
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.desk import Desk
+    from flowhub_jobs.hub.keep.adopting import Adopted
+    from flowhub_jobs.hub.keep.finding import Offer, Survey
+    from flowhub_jobs.store.links import LinkKind
+
+    Outcomes = Mapping[int, "Adopted | FlowhubError"]
+
+SHOWN_MAX = 8  # of what is not taken
+
+
+def adopt(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLACE…]", help="lm-studio, huggingface, ollama, llama.cpp, store; a folder or file. Default: all."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be adopted.")] = False,
+    yes: Yes = False,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Give the store its own bytes, at the price of their room.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take in what other programs have, by linking it.
+
+    The store itself is always looked through as well: what lies in it and is not in the library is written down.
+    Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
+    """
+    import os
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+    from flowhub_jobs.hub.keep.finding import Finder
+    from flowhub_jobs.hub.keep.recognizing import Recognizer
+    from flowhub_jobs.store.links import LINKS, OWN_BYTES
+
+    _refuse_to_ask_nobody(yes or dry_run, as_json)
+    kinds = OWN_BYTES if copy else LINKS
+    with desk() as found:
+        found.shelf.demand_store()
+        found.home.open_store()
+        finder = Finder(found.home, Recognizer(found.loaded.catalog), os.environ, kinds)
+        with _progress(as_json) as watch:
+            survey = finder.survey(places or [], watch)
+        warn_of_catalog(found, quiet=as_json)
+        new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
+        if not as_json:
+            _tell_found(survey)
+        outcomes: Outcomes = {}
+        if not dry_run and (yes or not new or _agreed(list(new.values()), found.home.store.root)):
+            outcomes = _adopt_each(found, new, kinds)
+        elif not dry_run:
+            say.hint("Nothing was adopted.")
+        if as_json:
+            say.result_json(_page(survey, outcomes, dry_run))
+        else:
+            _tell_outcomes(outcomes, survey)
+            _tell_partials(found)
+        raise_for(outcomes)
+
+
+def _refuse_to_ask_nobody(decided: bool, as_json: bool) -> None:
+    import sys
+
+    from flowhub_jobs.errors import UsageInvalid
+
+    if not decided and (as_json or not sys.stdin.isatty()):
+        raise UsageInvalid(
+            "adopt asks before it changes anything, and nobody is there to ask.",
+            hint="Add -y to adopt, or --dry-run to look.",
+        )
+
+
+class _progress:  # noqa: N801, reads as a word where it is used
+    """Shows on a terminal how much was read."""
+
+    def __init__(self, quiet: bool) -> None:
+        import sys
+
+        self._shown = sys.stderr.isatty() and not quiet
+        self._next = 0.0
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        return self._watch
+
+    def __exit__(self, *_: object) -> None:
+        import sys
+
+        if self._shown and self._next:
+            sys.stderr.write("\r\x1b[K")
+
+    def _watch(self, read: int, total: int) -> None:
+        import sys
+        import time
+
+        from flowhub_jobs.words import format_bytes
+
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.5
+            sys.stderr.write(f"\r\x1b[KReading: {format_bytes(read)} of {format_bytes(total)}")
+            sys.stderr.flush()
+
+
+def _agreed(offers: "Sequence[Offer]", root: Path) -> bool:
+    """Ask on the terminal; no answer is a no."""
+    import sys
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.words import format_bytes
+
+    size = format_bytes(sum(offer.size for offer in offers))
+    sys.stdout.flush()
+    sys.stderr.write(f"Adopt {_count(len(offers))} ({size}) into {say.clean(str(root))}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _adopt_each(found: "Desk", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
+    from contextlib import closing
+
+    from flowhub_jobs.cli.session import each
+    from flowhub_jobs.hub.keep.adopting import Adoption
+
+    with closing(Adoption(found.home, kinds)) as adoption:
+        return each(list(offers), lambda number: adoption.adopt(offers[number]))
+
+
+# What is said --------------------------------------------------------------------------------------------------------
+
+
+def _tell_found(survey: "Survey") -> None:
+    from flowhub_jobs.cli import say
+
+    for offer in survey.offers:
+        say.result(say.clean(offer.candidate.name))
+        say.result(say.fold(", ".join(_about(offer)), "  "))
+    for skipped in survey.skipped[:SHOWN_MAX]:
+        say.hint(say.fold(f"Not taken: {_short(skipped.path)} {skipped.why}."))
+    if len(survey.skipped) > SHOWN_MAX:
+        say.hint(f"Not taken, either: {len(survey.skipped) - SHOWN_MAX} more. --json names them all.")
+    if not survey.offers:
+        say.hint("Nothing was found that flowhub does not know already.")
+
+
+def _about(offer: "Offer") -> list[str]:
+    from flowhub_jobs.words import format_bytes
+
+    artifact = offer.recognized.artifact
+    known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
+    how = f"{offer.how} from {offer.candidate.program}" if offer.how else "no way to link it"
+    if offer.same_as:
+        how = f"in the store already as {offer.same_as}"
+    elif offer.in_place:
+        how = "lies in the store"
+    return [
+        format_bytes(offer.size),
+        str(artifact.format or "unknown format"),
+        known,
+        how,
+        _short(offer.candidate.where),
+    ]
+
+
+def _short(path: Path) -> str:
+    """Return a path with the person's home folder as `~`."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _tell_outcomes(outcomes: "Outcomes", survey: "Survey") -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.errors import FlowhubError
+
+    for number, outcome in outcomes.items():
+        if isinstance(outcome, FlowhubError):
+            if len(outcomes) > 1:  # a single one is said as the command's own error
+                say.hint(say.fold(f"Not adopted: {survey.offers[number].candidate.name}. {outcome.message}"))
+        else:
+            say.result(say.fold(f"Adopted {outcome.name} ({outcome.how or 'as it lies in the store'}).", after="  "))
+
+
+def _tell_partials(found: "Desk") -> None:
+    """Mention what a lost database leaves: partials that no job goes on with."""
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.hub.keep.tidying import PartialState, partials
+    from flowhub_jobs.words import format_bytes
+
+    left = [one for one in partials(found.home) if one.state is PartialState.NOBODY]
+    if left:
+        size = format_bytes(sum(one.leaving.bytes for one in left))
+        what = f"{len(left)} partial downloads lie" if len(left) > 1 else "1 partial download lies"
+        say.hint(say.fold(
+            f"{what} in the store ({size}) that no job goes on with: a job for the same model does, and "
+            "`flowhub prune` drops them."
+        ))  # fmt: skip
+
+
+def _count(number: int) -> str:
+    return f"{number} model" + ("s" if number != 1 else "")
+
+
+def _page(survey: "Survey", outcomes: "Outcomes", dry_run: bool) -> dict[str, Any]:
+    models = [_object(offer, outcomes.get(number)) for number, offer in enumerate(survey.offers)]
+    skipped = [{"path": str(one.path), "why": one.why} for one in survey.skipped]
+    return {"schema": "flowhub/adopt/1", "dry_run": dry_run, "models": models, "skipped": skipped}
+
+
+def _object(offer: "Offer", outcome: "Adopted | FlowhubError | None") -> dict[str, Any]:
+    from flowhub_jobs.errors import FlowhubError
+
+    artifact, failed = offer.recognized.artifact, isinstance(outcome, FlowhubError)
+    state = "already" if offer.same_as else "failed" if failed else "found" if outcome is None else "adopted"
+    how = "in place" if offer.in_place else None if offer.same_as else offer.how
+    if outcome is not None and not isinstance(outcome, FlowhubError):
+        how = outcome.how or "in place"
+    return {
+        "name": offer.same_as
+        or getattr(outcome, "name", artifact.name if not offer.in_place else offer.candidate.name),
+        "ref": artifact.ref,
+        "model": artifact.model,
+        "option": artifact.option,
+        "format": artifact.format,
+        "bytes": offer.size,
+        "sha256": None if artifact.folder else offer.recognized.files[0].sha256,
+        "program": offer.candidate.program,
+        "from": str(offer.candidate.where),
+        "how": how,
+        "state": state,
+        "error": outcome.as_dict() if isinstance(outcome, FlowhubError) else None,
+    }

@@ -1,0 +1,187 @@
+"""outdated and update: what there is in another version by now."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.desk import Desk, Order
+    from flowhub_jobs.hub.keep.newer import Newer, Survey
+
+Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")]
+
+
+def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
+    """List what is there in another version by now.
+
+    The catalog and the Hub are asked. Exit 0 whether or not something is outdated.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+
+    with desk() as found:
+        seen = _survey(found, refs)
+        warn_of_catalog(found, quiet=as_json)
+        if as_json:
+            say.result_json(_page(found, seen))
+        else:
+            _tell(found, seen)
+    raise_for(_answers(seen))
+
+
+def update(
+    refs: Refs = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is outdated.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace also what was changed by hand.")] = False,
+    tonight: Annotated[
+        bool, typer.Option("--tonight", help="Not before the schedule's next opening, or 23:00.")
+    ] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue the newer version of what is outdated.
+
+    The old one stays until the new one is verified.
+    """
+    from flowhub_jobs.cli.fetch.terms import Clerk
+    from flowhub_jobs.cli.session import desk, each, raise_for, warn_of_catalog
+    from flowhub_jobs.errors import UsageInvalid
+    from flowhub_jobs.hub.desk import Order
+    from flowhub_jobs.hub.keep.newer import check_ours
+
+    if bool(refs) == every:
+        raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
+    said = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
+    with desk() as found:
+        terms = Clerk(found).terms(said)
+        seen = _survey(found, refs)
+        warn_of_catalog(found, quiet=as_json)
+        newer = {one.entry.name: one for one in seen.outdated}
+        checked = each(list(newer), lambda name: check_ours(found, newer[name], force=force))
+        orders = [Order(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
+        if not as_json:
+            _tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
+        if orders or as_json:
+            _plan(found, orders, as_json) if dry_run else _queue(found, orders, as_json, wait=wait)
+    # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
+    raise_for(_answers(seen) | ({} if every else checked))
+
+
+def _plan(found: "Desk", orders: "list[Order]", as_json: bool) -> None:
+    from flowhub_jobs.cli.fetch import ordering
+
+    ordering.tell_plan(found, ordering.Ordered(orders=orders, count=len(orders)), as_json=as_json)
+
+
+def _queue(found: "Desk", orders: "list[Order]", as_json: bool, *, wait: bool) -> None:
+    from flowhub_jobs.cli.fetch import ordering, waiting
+
+    order = ordering.Ordered(orders=orders, count=len(orders))
+    numbers = ordering.place(found, order)
+    if wait:
+        waiting.until_ended(found, numbers)
+    ordering.tell(found, order, numbers, as_json=as_json, brief=wait)
+    if wait:
+        waiting.raise_for(found, numbers)
+
+
+def _survey(found: "Desk", refs: Sequence[str] | None) -> "Survey":
+    from flowhub_jobs.hub.keep.newer import survey
+
+    names = list(dict.fromkeys(name for ref in refs for name in found.shelf.find(ref))) if refs else None
+    return survey(found, names)
+
+
+def _answers(seen: "Survey") -> "dict[str, FlowhubError | None]":
+    """Return every model that was asked about, with the error of those that got no answer."""
+    answered = [*seen.current, *(one.entry.name for one in seen.outdated), *(one.name for one in seen.unknown)]
+    return dict.fromkeys(answered) | seen.failed
+
+
+def _tell(found: "Desk", seen: "Survey") -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.words import format_bytes
+
+    if seen.outdated:
+        sizes = _to_fetch(found, seen)
+        rows = []
+        for one in seen.outdated:
+            size = sizes[one.entry.name]
+            here, there = _shown(_installed(one)), _shown(_available(one))
+            rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
+        head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
+        if say.width_of(head, rows) <= say.columns():
+            say.result(say.table(head, rows, right=(3,)))
+        else:
+            said = ((say.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
+            say.result("\n".join(f"{name}\n{say.fold(rest, '  ')}" for name, rest in said))
+    for other in seen.unknown:
+        say.hint(say.fold(f"{other.name}: not known; {other.why}.", after="  "))
+    _tell_rest(seen, [], nothing=not seen.outdated)
+    if seen.outdated:
+        say.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")
+
+
+def _tell_rest(seen: "Survey", refused: "Sequence[FlowhubError | None]", *, nothing: bool) -> None:
+    """Tell what could not be asked or is not done, and why."""
+    from flowhub_jobs.cli import say
+
+    lines = [f"{name}: could not be asked. {error.message}" for name, error in seen.failed.items()]
+    lines += [f"{error.message} {error.hint}" for error in refused if error]
+    if nothing and not refused:
+        lines.append(f"Nothing is outdated, of {seen.count} model{'s' * (seen.count != 1)}.")
+    for line in lines:
+        say.hint(say.fold(line, after="  "))
+
+
+def _to_fetch(found: "Desk", seen: "Survey") -> dict[str, int | None]:
+    """Return the bytes that each update would fetch, by name; None where a size is unknown."""
+    from flowhub_jobs.hub.desk import Order
+
+    plans = found.plan([Order(one.artifact) for one in seen.outdated])
+    return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
+
+
+def _installed(one: "Newer") -> dict[str, Any]:
+    return {"version": None, "commit": one.commit, "sha256": one.entry.sha256}
+
+
+def _available(one: "Newer") -> dict[str, Any]:
+    from flowhub_jobs.hub.keep.newer import commit_of
+
+    artifact = one.artifact
+    commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
+    return {"version": one.version, "commit": commit, "sha256": None if artifact.folder else artifact.files[0].sha256}
+
+
+def _shown(side: dict[str, Any]) -> str:
+    """Return a few digits by which two versions are told apart."""
+    for what in ("commit", "sha256"):
+        if side[what]:
+            return f"{what} {side[what][:8]}"
+    return str(side["version"] or "another")
+
+
+def _page(found: "Desk", seen: "Survey") -> dict[str, Any]:
+    sizes = _to_fetch(found, seen)
+    outdated = [
+        {
+            "name": one.entry.name,
+            "ref": one.entry.ref,
+            "installed": _installed(one),
+            "available": _available(one),
+            "bytes_to_fetch": sizes[one.entry.name],
+        }
+        for one in seen.outdated
+    ]
+    unknown = [{"name": one.name, "ref": one.ref, "why": one.why} for one in seen.unknown]
+    failed = [{"name": name, "error": error.as_dict()} for name, error in seen.failed.items()]
+    return {"schema": "flowhub/outdated/1", "outdated": outdated, "unknown": unknown, "failed": failed}

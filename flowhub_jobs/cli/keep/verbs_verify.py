@@ -1,0 +1,163 @@
+"""verify: whether what is installed is still what was verified, and the mending of what is not."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Later
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.desk import Desk
+    from flowhub_jobs.hub.errands import Errands
+    from flowhub_jobs.store.checked import OnShelf
+
+
+def verify(
+    refs: Annotated[
+        list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`; none is all.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Look at sizes and times only; read no file.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Fetch again what differs, and no more.")] = False,
+    later: Later = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read what is installed again, and find what has turned.
+
+    Every byte is held against what was verified. It runs here, as a job that `flowhub status` shows; --later leaves it
+    to a worker. Exit 8 if something differs.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.errors import UsageInvalid
+    from flowhub_jobs.hub.errands import Errands
+
+    if ((fast or repair) and later) or (fast and repair):
+        raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
+    with desk() as found:
+        errands = Errands(found)
+        models = errands.known(refs or [])
+        _tell_of_strangers(found, errands, bool(refs), as_json)
+        if later:
+            numbers = errands.verify(models)
+            found.ring(len(numbers))
+            _tell_queued(found, numbers, as_json)
+            return
+        looked = _fast(models) if fast else _whole(found, errands, models, repair, as_json)
+        _tell(looked, as_json)
+        _raise_for(looked)
+    if not models:
+        say.hint("Nothing is installed that could be verified.", quiet=as_json)
+
+
+def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bool) -> None:
+    from flowhub_jobs.cli import say
+
+    strangers = [] if named else sorted({one.name for one in found.home.store.models()} - set(errands.checks.names()))
+    if strangers:
+        say.hint(
+            say.fold(
+                f"Put there by hand, so that no digest is known: {say.clean(', '.join(strangers))}. "
+                "`flowhub adopt` takes them in."
+            ),
+            quiet=quiet,
+        )
+
+
+def _tell_queued(found: "Desk", numbers: Sequence[int], as_json: bool) -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.hub.wire import jobs_page
+
+    jobs = found.home.reports.jobs(numbers)
+    if as_json:
+        say.result_json(jobs_page(jobs))
+        return
+    for job in jobs:
+        say.result(f"Job {job.id}: {job.kind} {say.clean(job.ref)}, {job.state}")
+    if not found.home.living_workers():
+        say.hint("No worker is running; start one with `flowhub worker`.")
+
+
+def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:
+    from flowhub_jobs.errors import DigestMismatch
+
+    looked = []
+    for model in models:
+        changed = [file for file in model.files if not file.unchanged]
+        error = None
+        if changed:
+            what = (
+                "has gone" if not changed[0].place.exists() else "has another size or time than it was installed with"
+            )
+            error = DigestMismatch(
+                f"{changed[0].place} {what}.", hint=f"`flowhub verify {model.name}` reads it and tells what differs."
+            )
+        looked.append(_entry(model, "changed" if changed else "unchanged", error))
+    return looked
+
+
+def _whole(
+    found: "Desk", errands: "Errands", models: Sequence["OnShelf"], repair: bool, quiet: bool
+) -> list[dict[str, Any]]:
+    from flowhub_jobs.cli.keep.here import run_here, why_not_done
+
+    jobs = run_here(found, errands.verify(models), "Verifying", quiet=quiet)
+    looked = []
+    for model, job in zip(models, jobs, strict=True):
+        error = why_not_done(job)
+        damaged = errands.checks.on_shelf(model.name) if error else None
+        if error and repair and damaged and damaged.damage:
+            looked.append(_mended(found, errands, damaged, error, quiet))
+        else:
+            state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
+            looked.append(_entry(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
+    return looked
+
+
+def _mended(
+    found: "Desk", errands: "Errands", model: "OnShelf", found_damage: "FlowhubError", quiet: bool
+) -> dict[str, Any]:
+    from flowhub_jobs.cli.keep.here import run_here, why_not_done
+    from flowhub_jobs.errors import DigestMismatch, FlowhubError
+
+    try:
+        [job] = run_here(found, [errands.repair(model)], "Mending", quiet=quiet)
+    except FlowhubError as refused:
+        what = DigestMismatch(found_damage.message, hint=f"It cannot be mended: {refused.message} {refused.hint or ''}")
+        return _entry(model, "damaged", what, damage=model.damage)
+    undone = why_not_done(job)
+    state = "damaged" if undone else "repaired"
+    return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
+
+
+def _entry(model: "OnShelf", state: str, error: "FlowhubError | None", **more: Any) -> dict[str, Any]:
+    known = {"name": model.name, "ref": model.artifact.ref, "state": state, "bytes": model.bytes, "job": None}
+    return known | {"damage": None, "bytes_fetched": 0} | more | {"error": error}
+
+
+def _tell(looked: Sequence[dict[str, Any]], as_json: bool) -> None:
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.words import format_bytes
+
+    if as_json:
+        models = [one | {"error": one["error"].as_dict() if one["error"] else None} for one in looked]
+        say.result_json({"schema": "flowhub/verify/1", "models": models})
+        return
+    for one in looked:
+        words = one["state"]
+        if words == "repaired":
+            words += f", {format_bytes(one['bytes_fetched'])} fetched"
+        say.result(f"{say.clean(one['name'])}: {words}, {format_bytes(one['bytes'])}")
+        if one["error"] and len(looked) > 1:  # of one alone, the error itself says it
+            say.hint(say.fold(one["error"].message, "  "))
+
+
+def _raise_for(looked: Sequence[dict[str, Any]]) -> None:
+    from flowhub_jobs.errors import SomeFailed
+
+    errors = [one["error"] for one in looked if one["error"]]
+    if errors and len(looked) == 1:
+        raise errors[0]
+    if errors:
+        raise SomeFailed(f"{len(errors)} of {len(looked)} models are not whole.", hint=errors[0].hint)

@@ -1,0 +1,1 @@
+"""worker, schedule, limit, report, logs: what goes on unattended."""

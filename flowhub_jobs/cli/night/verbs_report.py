@@ -1,0 +1,68 @@
+"""report, logs: what happened while nobody looked."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LAST_NIGHT = "last-night"
+
+
+def report(
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="T", help="last-night (since 18:00 of yesterday), or 12h, 22:00, RFC 3339."),
+    ] = LAST_NIGHT,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what came, what healed by itself, what needs you."""
+    from datetime import datetime
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.night import report_page, report_screen
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.hub.mornings import read_morning
+
+    begin = report_begins(since, datetime.now().astimezone())
+    with desk() as found:
+        morning = read_morning(found.home, begin)
+        if as_json:
+            say.result_json(report_page.page(morning, found.home.node))
+        else:
+            say.result("\n".join(report_screen.lines(morning)))
+
+
+def report_begins(text: str, now: "datetime") -> "datetime":
+    """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
+
+    In the evening, too: the night that is over is still the last one, and a page that empties at 18:00 helps nobody.
+    """
+    from flowhub_jobs.times import parse_since
+
+    if text.strip().lower() != LAST_NIGHT:
+        return parse_since(text, now)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return parse_since("18:00", today)  # the last one before
+
+
+def logs(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell all that happened to a job, a line each, oldest first."""
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.night import logs_screen
+    from flowhub_jobs.cli.session import desk, job_numbers
+    from flowhub_jobs.hub.mornings import read_history
+
+    with desk() as found:
+        happened = read_history(found.home, job_numbers(jobs))
+    if as_json:
+        say.result_json(logs_screen.page(happened))
+        return
+    for job, events, attempts in happened:
+        say.result("\n".join(logs_screen.lines(job, events, attempts, headed=len(happened) > 1)))

@@ -1,0 +1,96 @@
+"""worker: fetch what is queued; and below it install, uninstall, status: the same as a service of this machine's."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.night import verbs_service
+from flowhub_jobs.cli.options import Jobs, LimitRate
+
+if TYPE_CHECKING:
+    from flowhub_jobs.settings import Settings
+
+app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback()
+def worker(
+    context: typer.Context,
+    jobs: Jobs = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Exit when nothing is left to do; 10 if a job failed.")
+    ] = False,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Exit at this time: 07:00, +3h.")] = None,
+    limit_rate: LimitRate = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Work under this node's name.")] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", metavar="FORM", help="plain (default), or json: an object a line.")
+    ] = None,
+) -> int:
+    """Fetch what is queued, until stopped.
+
+    Ctrl-C or SIGTERM hands every job back with all that came, and ends it within seconds; a second one at once.
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context.invoked_subcommand, jobs, drain, until, limit_rate, node, log_format)
+        return 0
+
+    from datetime import datetime
+
+    from flowhub_jobs.records import micros
+    from flowhub_jobs.settings import load_settings
+    from flowhub_jobs.times import parse_time
+    from flowhub_jobs.words import parse_rate
+
+    end = micros(parse_time(until, datetime.now().astimezone())) if until else None
+    rate = parse_rate(limit_rate) if limit_rate else None
+
+    def work() -> int:
+        return _work(load_settings(jobs=jobs, node=node, limit_rate=rate, log_format=log_format), drain, end)
+
+    return _as_service(work)
+
+
+def _refuse_options(verb: str, *given: object) -> None:
+    if any(given):
+        from flowhub_jobs.errors import UsageInvalid
+
+        hint = f"Write them behind, where it has them: `flowhub worker {verb} --help`."
+        raise UsageInvalid(f"What stands before {verb} would not be heard.", hint=hint)
+
+
+def _work(settings: "Settings", drain: bool, end: int | None) -> int:
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.worker.app import run_worker
+    from flowhub_jobs.worker.logs import set_up
+
+    set_up(settings.log_format, sys.stderr, os.environ)
+    with opened(settings) as home:
+        return run_worker(home, slots=settings.jobs, drain=drain, until_us=end)
+
+
+def _as_service(work: Callable[[], int]) -> int:
+    """Return what `work` returns. To systemd alone, what no restart can mend has an exit status of its own."""
+    from flowhub_jobs.errors import DatabaseNewer, SettingInvalid
+
+    try:
+        return work()
+    except (DatabaseNewer, SettingInvalid) as error:
+        from flowhub_jobs.cli.main import tell
+        from flowhub_jobs.service.notify import Notifier
+        from flowhub_jobs.service.unit import EX_CONFIG
+
+        notifier = Notifier()
+        if not notifier.wanted:
+            raise
+        notifier.status(error.message)
+        tell(error, as_json=False)
+        return EX_CONFIG
+
+
+app.command("install")(verbs_service.install)
+app.command("uninstall")(verbs_service.uninstall)
+app.command("status")(verbs_service.status)

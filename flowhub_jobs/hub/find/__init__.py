@@ -1,0 +1,1 @@
+"""What there is, and whether it runs here: search, cards, variants held against a machine."""

@@ -1,0 +1,206 @@
+"""All that is known of one model, as `show` tells it: one of a catalog, of a repository on the Hub, of the store.
+
+Values, for the command line and the page alike; nothing here prints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.hub.find.fitting import Variant
+from flowhub_jobs.records import HubFormat, InstalledModel, rfc3339
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubModel
+    from flowhub_jobs.hub.desk import Desk
+    from flowhub_jobs.hub.references import RepoCard
+
+
+@dataclass(frozen=True, slots=True)
+class CardVariant:
+    """One variant. `bytes` None is unknown; `state` is "installed", "queued" or None."""
+
+    ref: str
+    option: str | None
+    format: HubFormat | None
+    quantization: str | None
+    bytes: int | None
+    files: int
+    verdict: Verdict
+    state: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        told = {name: getattr(self, name) for name in ("ref", "option", "quantization", "bytes", "files", "state")}
+        said = {"format": self.format and str(self.format), "fit": str(self.verdict.fit), "why": self.verdict.why}
+        return told | said
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A model. `facts` are in the catalog's words (contextLength, …); a repository has some more, and an id of null.
+
+    `catalog` is the one that it is from: "base", the name of an imported one, or None. `installed` is the model of the
+    store that was asked for by its name.
+    """
+
+    facts: Mapping[str, Any]
+    variants: tuple[CardVariant, ...]
+    catalog: str | None = None
+    installed: InstalledModel | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as `flowhub/model/1`."""
+        return {
+            "schema": "flowhub/model/1",
+            "model": dict(self.facts),
+            "variants": [variant.as_dict() for variant in self.variants],
+            "catalog": self.catalog,
+            "installed": _installed_object(self.installed) if self.installed else None,
+            "notes": list(self.notes),
+        }
+
+
+def card(desk: "Desk", ref: str) -> Card:
+    """Return what a reference or an installed name means. Raises NotFound with the nearest names, UsageInvalid.
+
+    Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
+    """
+    from flowhub_jobs.hub.references import repo_card
+
+    if (repo := repo_card(desk.home.settings, ref)) is not None:
+        return _of_repo(desk, repo)
+    try:
+        return _of_catalog(desk, ref)
+    except (NotFound, UsageInvalid):
+        if (model := desk.shelf.model(ref) if "/" not in ref else None) is None:
+            raise
+        return _of_installed(desk, model)
+
+
+# Of the catalog -----------------------------------------------------------------------------------------------------
+
+
+def _of_catalog(desk: "Desk", ref: str) -> Card:
+    from flowhub_jobs.catalogs.facts import BASE
+    from flowhub_jobs.catalogs.resolve import find_model, parse_reference, resolve_option
+    from flowhub_jobs.hub.find.variants import judge
+
+    wanted = parse_reference(ref)
+    model = find_model(desk.loaded.catalog, wanted.model)
+    if wanted.option:
+        resolve_option(model, wanted.option)
+    judged = judge(desk, f"{model.id}@{wanted.option}" if wanted.option else model.id, ask=False)
+    return Card(
+        facts=model.model_dump(by_alias=True, mode="json", exclude={"downloads"}),
+        variants=_variants(desk, model, judged),
+        catalog=desk.loaded.overlays.get(model.id, BASE),
+    )
+
+
+def _variants(desk: "Desk", model: "HubModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
+    from flowhub_jobs.hub.desk import Order
+
+    labels = {option.id: option.quantization for option in model.downloads}
+    plans = desk.plan([Order(one.artifact) for one in judged])
+    return tuple(
+        CardVariant(
+            ref=one.artifact.ref,
+            option=one.artifact.option,
+            format=one.artifact.format,
+            quantization=labels.get(one.artifact.option or ""),
+            bytes=one.artifact.size,
+            files=len(one.artifact.files),
+            verdict=one.verdict,
+            state=None if plan.action == "fetch" else plan.action,
+        )
+        for one, plan in zip(judged, plans, strict=True)
+    )
+
+
+# Of the Hub ---------------------------------------------------------------------------------------------------------
+
+
+def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
+    facts = {
+        "id": None,
+        "name": repo.name,
+        "tags": list(repo.tags),
+        "license": repo.license,
+        "parameters": _rounded(repo.parameters),
+        "contextLength": repo.context_length,
+        "homepage": f"https://huggingface.co/{repo.name}",
+        "architecture": repo.architecture,
+        "commit": repo.commit,
+        "gated": repo.gated,
+        "private": repo.private,
+        "companions": list(repo.companions),
+    }
+    states = _states(desk)
+    found = []
+    for one in repo.variants:
+        state = states.get(one.ref)
+        asked = Asked(
+            weights_bytes=one.bytes,
+            format=one.format,
+            parameters=repo.parameters,
+            context_max=repo.context_length,
+            disk_bytes=one.bytes,
+        )
+        said = fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=state == "installed")
+        found.append(CardVariant(one.ref, None, one.format, one.quant, one.bytes, one.files, said, state))
+    return Card(facts, tuple(found), notes=repo.notes)
+
+
+def _states(desk: "Desk") -> dict[str, str]:
+    """Return by reference what is queued, and what is installed."""
+    queued = {job.ref: "queued" for job in desk.home.reports.all(live=True)}
+    return queued | {model.source: "installed" for model in desk.shelf.models() if model.source}
+
+
+def _rounded(parameters: int | None) -> str | None:
+    """Return a number of parameters as catalogs write it: 7.6B, 494M."""
+    if parameters is None:
+        return None
+    for size, letter in ((10**9, "B"), (10**6, "M")):
+        if parameters >= size:
+            return f"{round(parameters / size, 1 if parameters < 100 * size else 0):g}{letter}"
+    return str(parameters)
+
+
+# Of what lies here --------------------------------------------------------------------------------------------------
+
+
+def _of_installed(desk: "Desk", model: InstalledModel) -> Card:
+    """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
+    if model.model and model.option and model.model in desk.loaded.catalog.by_id:
+        try:
+            known = _of_catalog(desk, f"{model.model}@{model.option}")
+        except NotFound:  # the option is gone from the catalog
+            known = None
+        if known is not None:
+            return Card(known.facts, known.variants, known.catalog, model)
+    return Card({"id": model.model, "name": model.name}, (_as_it_lies(desk, model),), installed=model)
+
+
+def _as_it_lies(desk: "Desk", model: InstalledModel) -> CardVariant:
+    from flowhub_jobs.hub.find.variants import judge
+
+    [one] = judge(desk, model.name, ask=False)
+    ref = model.source or model.name
+    return CardVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
+
+
+def _installed_object(model: InstalledModel) -> dict[str, Any]:
+    times = {name: getattr(model, name) for name in ("installed_at", "verified_at")}
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "bytes": model.bytes,
+        "sha256": model.sha256,
+        "condition": str(model.condition),
+        "source": model.source,
+        "linked_from": model.linked_from,
+    } | {name: time and rfc3339(time) for name, time in times.items()}

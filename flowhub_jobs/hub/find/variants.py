@@ -1,0 +1,163 @@
+"""All variants that a reference can mean, each judged for a machine; the best of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.formats.anatomy import Anatomy
+from flowhub_jobs.hub.find import fitting
+from flowhub_jobs.hub.find.fitting import Variant
+from flowhub_jobs.hub.find.heads import Looked, anatomy_here, anatomy_there
+from flowhub_jobs.records import Artifact, ArtifactFile, Fit, HubFormat
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubModel
+    from flowhub_jobs.device.fit import Verdict
+    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.hub.desk import Desk
+
+
+def judge(
+    desk: "Desk", ref: str, machine: "Device | None" = None, *, context: int | None = None, ask: bool = True
+) -> list[Variant]:
+    """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
+
+    Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
+    `ask`, a source is asked for the first kilobytes of a model that does not lie here. Raises NotFound and what else
+    `desk.artifact` raises.
+    """
+    said = meant(desk, ref)
+    bench = _Bench(desk, said, machine, context, ask)
+    here = desk.home.library.unchanged([artifact.key for artifact in said.artifacts])
+    names = {key: found.name for key, found in here.items()}
+    return [bench.judge(artifact, names.get(artifact.key, _lying(artifact))) for artifact in said.artifacts]
+
+
+@dataclass(slots=True)
+class _Bench:
+    """Judges the variants of one reference. `looks` is what was told of a variant of each format."""
+
+    desk: "Desk"
+    said: "Meant"
+    machine: "Device | None"
+    context: int | None
+    ask: bool
+    looks: dict[HubFormat | None, Looked] = field(default_factory=dict)
+
+    def judge(self, artifact: Artifact, installed: str | None) -> Variant:
+        home = self.desk.home
+        looked = Looked(anatomy_here(home.store, home.node, artifact, installed))
+        verdict = self._verdict(artifact, looked, installed)
+        if looked.anatomy is None and self.ask and verdict.fit is not Fit.WRONG_PLATFORM:
+            looked = self._asked(artifact)
+            artifact = _sized(artifact, looked.size)
+            verdict = self._verdict(artifact, looked, installed)
+        return Variant(artifact, verdict, looked.note)
+
+    def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> "Verdict":
+        return fitting.verdict(
+            artifact,
+            self.said.model,
+            self.machine or self.desk.device,
+            context=self.context,
+            anatomy=looked.anatomy,
+            reserve_bytes=self.desk.room().reserve,
+            installed=installed is not None and self.machine is None,
+            parameters=self.said.parameters,
+        )
+
+    def _asked(self, artifact: Artifact) -> Looked:
+        """Return what the source tells. The variants of one model are built alike: one of each format is asked."""
+        if (known := self.looks.get(artifact.format)) is not None:
+            return known
+        looked = anatomy_there(artifact, self.desk.home.settings)
+        self.looks[artifact.format] = Looked(_shape_of(looked.anatomy), looked.note)
+        return looked
+
+
+def judge_one(desk: "Desk", artifact: Artifact) -> Variant:
+    """Return one artifact with its verdict. Where neither the catalog nor what lies here tells, its source is asked."""
+    model = desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+    here = desk.home.library.unchanged([artifact.key]).get(artifact.key)
+    bench = _Bench(desk, Meant((artifact,), model), None, None, ask=model is None)
+    return bench.judge(artifact, here.name if here else None)
+
+
+def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
+    """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
+    return fitting.best_fit(judge(desk, ref, ask=meant(desk, ref).model is None))
+
+
+def leaves_choice(desk: "Desk", ref: str) -> bool:
+    """Return whether a reference names a model of the catalog, or a repository of the Hub, but no variant of it."""
+    return ref.strip().lower() in desk.loaded.catalog.by_id or _is_repository(desk, ref)
+
+
+def _is_repository(desk: "Desk", ref: str) -> bool:
+    from flowhub_jobs.repos.reference import parse_hub
+
+    asked = parse_hub(ref, desk.home.settings.hf_endpoint)
+    return asked is not None and not (asked.quant or asked.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a reference may mean: all variants of a bare model or repository; the catalog's model, if it is in one."""
+
+    artifacts: Sequence[Artifact]
+    model: "HubModel | None" = None
+    parameters: int | None = None
+
+
+def meant(desk: "Desk", ref: str) -> Meant:
+    """Return the artifacts that a reference may mean. Raises what `desk.artifact` raises."""
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+
+    if (lying := _installed(desk, ref)) is not None:
+        return Meant([lying], _model_of(desk, lying))
+    if _is_repository(desk, ref):
+        return _repository(desk, ref)
+    named = desk.artifact(ref)
+    model = _model_of(desk, named)
+    if model is None or model.id != ref.strip().lower():
+        return Meant([named], model)
+    return Meant([artifact_of(model, option) for option in model.downloads], model)
+
+
+def _model_of(desk: "Desk", artifact: Artifact) -> "HubModel | None":
+    return desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+
+
+def _repository(desk: "Desk", ref: str) -> Meant:
+    from flowhub_jobs.hub.references import repo_card
+
+    card = repo_card(desk.home.settings, ref)
+    if card is None or not card.variants:
+        return Meant([desk.artifact(ref)])
+    return Meant([desk.artifact(variant.ref) for variant in card.variants], parameters=card.parameters)
+
+
+def _installed(desk: "Desk", name: str) -> Artifact | None:
+    """Return what lies in the store under a bare name, as an artifact without a source."""
+    models = desk.home.library.models(lambda model, option: False)
+    found = next((model for model in models if model.name == name), None)
+    if found is None:
+        return None
+    file = ArtifactFile(found.name, "", found.bytes)
+    return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
+
+
+def _lying(artifact: Artifact) -> str | None:
+    return artifact.name if artifact.files[0].url == "" else None
+
+
+def _sized(artifact: Artifact, size: int | None) -> Artifact:
+    """Return an artifact of one file with the size that its source said, where nobody else did."""
+    if size is None or artifact.size is not None or len(artifact.files) != 1:
+        return artifact
+    return replace(artifact, files=(replace(artifact.files[0], size=size),))
+
+
+def _shape_of(anatomy: Anatomy | None) -> Anatomy | None:
+    """Return what holds for every variant of a model: not the bytes and the type of this one's weights."""
+    return replace(anatomy, weights_bytes=None, quantization=None, parts=None) if anatomy else None

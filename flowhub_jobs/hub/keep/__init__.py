@@ -1,0 +1,1 @@
+"""What is installed: listed, found, adopted, compared with its source, cleared away."""

@@ -1,0 +1,188 @@
+"""What stands on the shelf: the models that are installed, found by what a person types, and removed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
+from flowhub_jobs.home import Home
+from flowhub_jobs.hub.keep.matching import can_be_asked, matching
+from flowhub_jobs.names import name_problem
+from flowhub_jobs.records import InstalledModel
+from flowhub_jobs.store.inventory import Entry, Inventory, Presence, by_hand, is_gone, joined, take_inventory
+from flowhub_jobs.store.layout import local_model
+from flowhub_jobs.store.weight import Weight, weigh
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What the removal of a model comes to. `bytes` is its size as it is listed.
+
+    `leads_to` is where it leads if it is a link, `linked_from` whose bytes it shares; `forgotten`: it is gone already.
+    """
+
+    name: str
+    bytes: int
+    weight: Weight
+    leads_to: Path | None = None
+    linked_from: str | None = None
+    forgotten: bool = False
+
+    @property
+    def freed(self) -> int:
+        return self.weight.own
+
+    @property
+    def shares_blocks(self) -> bool:
+        """Return whether it is a copy that shares its blocks with another: how much it frees, only the disk knows."""
+        return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
+
+
+class Shelf:
+    def __init__(self, home: Home, catalog: "Callable[[], HubCatalog]") -> None:
+        """`catalog` is asked for only where it matters whether a model is in it."""
+        self._home, self._catalog = home, catalog
+
+    # What is here --------------------------------------------------------------------------------------------------
+
+    @property
+    def presence(self) -> Presence:
+        """Whether the store is the one that the library speaks of. Nothing is made or written to find it out."""
+        store, known = self._home.store, self._home.library.known_store()
+        if store.is_away(known, own=store.root.is_relative_to(self._home.settings.home)):
+            return Presence.AWAY
+        if known is None:  # a folder that no worker has used yet: what is installed lies in another
+            return Presence.ANOTHER if self._home.library.entries() else Presence.HERE
+        return Presence.HERE if store.identity() in (known, None) else Presence.ANOTHER
+
+    def inventory(self) -> Inventory:
+        """Return what is installed, joined to the catalog in force, and what was removed by hand."""
+        from flowhub_jobs.hub.catalogs.shipped import has_option
+
+        catalog = self._catalog()
+        entries = self._home.library.entries()
+        in_catalog = lambda model, option: has_option(catalog, model, option)  # noqa: E731
+        return take_inventory(self._home.store, entries, in_catalog, self.presence)
+
+    def models(self) -> list[InstalledModel]:
+        return self.inventory().models
+
+    def model(self, name: str) -> InstalledModel | None:
+        """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
+        local = local_model(self._home.store.root / name)
+        entry = self._home.library.entry(name)
+        if entry is None:
+            return by_hand(local) if local else None
+        if is_gone(self._home.store, entry, self.presence):
+            return None
+        return joined(self._home.store, entry, local, lambda model, option: False, self.presence)
+
+    def demand_store(self) -> None:
+        """Raise StoreOffline while the store's disk is not there."""
+        if self.presence is Presence.AWAY:
+            why = f"The store {self._home.store.root} is not there: its disk is not mounted."
+            raise StoreOffline(why, hint="Mount the disk, then try again.")
+
+    def demand(self, name: str) -> None:
+        """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
+        self.demand_store()
+        here = self.presence is not Presence.ANOTHER or self._lies_there(name)
+        if not here and self._home.library.entry(name) is not None:
+            why = f"{name} lies in another store than the one that is at {self._home.store.root} now."
+            raise StoreOffline(why, hint="Mount its disk, or set FLOWHUB_STORE to its folder; then try again.")
+
+    # Find ----------------------------------------------------------------------------------------------------------
+
+    def find(self, text: str) -> list[str]:
+        """Return the names of the models that a reference or an installed name means, the newest version first.
+
+        Raises NotFound, in other words for what was removed by hand.
+        """
+        presence, entries = self.presence, self._matching(text)
+        if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence)]:
+            return there
+        if self._lies_there(text):
+            return [text]
+        if entries:
+            ref = entries[0].ref
+            raise NotFound(
+                f"{text} was installed as {entries[0].name}, which was removed by hand since.",
+                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_asked(entries[0]) else "")
+                + f"`flowhub rm {entries[0].name}` forgets it.",
+            )
+        raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self._names()))
+
+    def one(self, text: str) -> InstalledModel:
+        """Return the one model that is meant, of several versions the newest.
+
+        Raises NotFound, StoreOffline, and UsageInvalid where several variants are meant.
+        """
+        names = self.find(text)
+        if len(names) > 1 and not self.are_versions(names):
+            raise UsageInvalid(f"{text} is installed in {len(names)} variants.", hint=f"Name one: {', '.join(names)}.")
+        self.demand(names[0])
+        model = self.model(names[0])
+        if model is None:
+            raise NotFound(f"{names[0]} was removed meanwhile.", hint="`flowhub list` shows what is installed.")
+        return model
+
+    def find_all(self, text: str) -> list[str]:
+        """Return what `find` does, and the names that are in the library alone. Raises NotFound."""
+        return [entry.name for entry in self._matching(text)] or self.find(text)
+
+    def are_versions(self, names: list[str]) -> bool:
+        """Return whether these are all versions of one variant of a model."""
+        return len({entry.claim for entry in self._home.library.entries() if entry.name in names}) == 1
+
+    def _matching(self, text: str) -> list[Entry]:
+        entries = self._home.library.entries()
+        found = matching(text, entries, self._home.settings.hf_endpoint)
+        return sorted(found, key=lambda entry: entry.installed_at, reverse=True)
+
+    def _lies_there(self, name: str) -> bool:
+        return name_problem(name) is None and local_model(self._home.store.root / name) is not None
+
+    def _names(self) -> list[str]:
+        listed = (model.name for model in self._home.store.models())
+        return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.library.entries())]))
+
+    # Remove --------------------------------------------------------------------------------------------------------
+
+    def removal(self, name: str) -> Removal:
+        """Return what `remove` would come to."""
+        path = self._home.store.path_of(name)
+        entry = self._home.library.entry(name)
+        if entry and is_gone(self._home.store, entry, self.presence):
+            return Removal(name, 0, Weight(), forgotten=True)
+        local = local_model(path)
+        leads_to = path.readlink() if path.is_symlink() else None
+        shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
+        return Removal(name, local.bytes if local else 0, weigh(path), leads_to, shares)
+
+    def remove(self, name: str) -> int:
+        """Remove a model by its bare name; return the bytes it had. What was removed by hand is forgotten.
+
+        Raises Busy while a job works on it, NotFound, StoreOffline.
+        """
+        self.demand(name)
+        path = self._home.store.path_of(name)
+        job = self._home.reports.working_on([str(path)])
+        if job is not None:
+            raise Busy(
+                f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
+            )
+        forgotten = self.removal(name).forgotten
+        size = 0 if forgotten else self._home.store.remove(name)
+        self._home.library.forget(name)
+        return size
+
+
+def _nearest_hint(text: str, names: Iterable[str]) -> str:
+    from flowhub_jobs.catalogs.nearest import nearest
+
+    close = nearest(text, list(names))
+    return f"Nearest: {', '.join(close)}." if close else "`flowhub list` shows what is installed."
