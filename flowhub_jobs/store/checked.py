@@ -88,13 +88,18 @@ class Checks:
             )
         return OnShelf(row["id"], row["name"], artifact, tuple(known), row["damage"])
 
-    def found_good(self, tx: sa.Connection, model: OnShelf, learned: Mapping[str, Pieces], now: int) -> None:
-        """Write down that every byte is as it was installed: what only its times differ in is no longer changed."""
+    def found_good(
+        self, tx: sa.Connection, model: OnShelf, times: Mapping[str, int], learned: Mapping[str, Pieces], now: int
+    ) -> None:
+        """Write down that every byte is as it was installed: what only its times differ in is no longer changed.
+
+        `times` are those that the files bore when they were read: who writes to one later has changed it.
+        """
         tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now, damage=None))
         for file in model.files:
             path = file.path if model.artifact.folder else model.name
             its = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
-            tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=file.place.stat().st_mtime_ns))
+            tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=times[file.path]))
             if (pieces := learned.get(file.path)) is not None:
                 row = {"artifact_id": model.id, "path": path, "piece": pieces.piece, "states": pieces.states}
                 tx.execute(artifact_pieces.insert().values(row))

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.errors import ManifestUnusable
-from flowhub_jobs.names import name_problem, path_problem
+from flowhub_jobs.addresses import check_address
+from flowhub_jobs.errors import AddressRefused, ManifestUnusable
+from flowhub_jobs.names import name_problem, path_problem, same_name_key
 from flowhub_jobs.records import Artifact
 from flowhub_jobs.system import sync_path
 
@@ -52,6 +53,8 @@ def read_manifest(folder: Path) -> dict[str, Carried]:
     """Return the models of a manifest by name. Raises ManifestUnusable, which names the entry and why."""
     path = folder / NAME
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep its reader for ever
+            raise ManifestUnusable(f"{path} is not a file.")
         if path.stat().st_size > BYTES_MAX:
             raise ManifestUnusable(f"{path} is larger than {BYTES_MAX // 1_000_000} MB.")
         page = json.loads(path.read_bytes())
@@ -65,6 +68,8 @@ def read_manifest(folder: Path) -> dict[str, Carried]:
     if not isinstance(page, dict) or page.get("schema") != SCHEMA or not isinstance(page.get("models"), list):
         raise ManifestUnusable(f"{path} is not of the form {SCHEMA}.")
     models = [_carried(entry, f"{path}, model {number}") for number, entry in enumerate(page["models"], 1)]
+    if len({same_name_key(model.name) for model in models}) < len(models):
+        raise ManifestUnusable(f"{path} names a model twice (case does not count).")
     return {model.name: model for model in models}
 
 
@@ -91,10 +96,11 @@ def write_manifest(folder: Path, models: Mapping[str, Carried]) -> None:
 def _carried(entry: Any, where: str) -> Carried:
     """Return an entry of somebody else's disk, believed in nothing."""
     try:
+        _check_types(entry["artifact"])
         artifact = Artifact.from_dict(entry["artifact"])
         files = {file["path"]: (file["bytes"], file["sha256"]) for file in entry["files"]}
         _check(entry["name"], artifact, files)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, AddressRefused) as error:
         raise ManifestUnusable(f"{where} is malformed: {type(error).__name__}: {str(error)[:200]}.") from error
     return Carried(entry["name"], artifact, files)
 
@@ -111,8 +117,11 @@ def _check(name: Any, artifact: Artifact, files: Mapping[Any, tuple[Any, Any]]) 
     if not artifact.folder and len(files) != 1:
         raise ValueError("a model that is no folder has one file")
     for file in artifact.files:
-        if file.sha256 not in (None, files[file.path][1]):
-            raise ValueError(f"{file.path} has two digests")
+        size, digest = files[file.path]
+        if file.sha256 not in (None, digest) or file.size not in (None, size):
+            raise ValueError(f"{file.path} has two digests, or two sizes")
+        if file.url:
+            check_address(file.url, pinned=True)
 
 
 def _check_file(path: Any, size: Any, digest: Any) -> None:
@@ -122,3 +131,35 @@ def _check_file(path: Any, size: Any, digest: Any) -> None:
         raise ValueError(f"{path} has no size")
     if not isinstance(digest, str) or not _HEX.fullmatch(digest):
         raise ValueError(f"{path} has no sha256")
+
+
+def _check_types(artifact: Any) -> None:
+    """Raise ValueError where a value of the artifact is of another kind than ours: it goes into a database as it is."""
+    texts = {name: artifact[name] for name in ("model", "option", "format")} | {"hub": None}
+    required = {name: artifact[name] for name in ("ref", "name")}
+    for file in artifact["files"]:
+        texts |= {f"{file['path']!r} {name}": file[name] for name in ("sha256", "git_sha1")}
+        required |= {"path": file["path"]} | ({"url": file["url"]} if file["url"] != "" else {})
+        if not (file["size"] is None or (type(file["size"]) is int and 0 <= file["size"] < 2**63)):
+            raise ValueError(f"{file['path']!r} has no size")
+    texts |= required | _texts_of_hub(artifact.get("hub"))
+    for name, text in texts.items():
+        if text is not None and not (isinstance(text, str) and text and text.isprintable() and _encodes(text)):
+            raise ValueError(f"{name} is {str(text)[:40]!r}")
+    if type(artifact["folder"]) is not bool or None in required.values():
+        raise ValueError("its reference, its name or its kind is missing")
+
+
+def _texts_of_hub(hub: Any) -> dict[str, Any]:
+    if hub is None:
+        return {}
+    lists = {f"{name} {at}": glob for name in ("include", "exclude") for at, glob in enumerate(hub[name])}
+    return {f"hub {name}": hub[name] for name in ("repo", "commit", "revision", "quant", "path")} | lists
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.records import Pieces
 from flowhub_jobs.system import let_go_of_cache
 from flowhub_jobs.transfer.digest import Reached, Sha256, can_save, pieces_of, states_of
@@ -36,10 +37,14 @@ class Known:
 
 @dataclass(slots=True)
 class Looked:
-    """How a file stands: what of it differs, and how long it is now. `pieces` were learned, if it is whole."""
+    """How a file stands: what of it differs, how long it is now, and the time that it bore when it was read.
+
+    `pieces` were learned, if it is whole.
+    """
 
     known: Known
     bytes: int
+    mtime_ns: int
     bad: Ranges = field(default_factory=Ranges)
     pieces: Pieces | None = None
 
@@ -54,11 +59,15 @@ def recheck(files: Sequence[Known], may_go_on: Callable[[], None], tell: Callabl
     `may_go_on` is asked before each read, in several threads, and may raise. `tell` gets the bytes that were read of
     each file, twice a second. Raises StorageFailed for a disk that does not read.
     """
-    looked = [Looked(known, _length(known.path)) for known in files]
+    looked = [Looked(known, *_stamp(known.path)) for known in files]
     board = _Read(len(files), may_go_on)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
         works = [pool.submit(work) for number, one in enumerate(looked) for work in _works(one, number, board)]
         _await(works, lambda: tell(board.so_far()), board)
+    for one in looked:
+        if _stamp(one.known.path) != (one.bytes, one.mtime_ns):
+            hint = "Verify it again once nobody writes to it."
+            raise StorageFailed(f"{one.known.path} was written to while it was read.", hint=hint)
     return looked
 
 
@@ -100,12 +109,14 @@ def _await(works: Sequence["Future[None]"], tell: Callable[[], None], board: _Re
         raise
 
 
-def _length(path: Path) -> int:
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return the size and the time of a file; of one that is gone nothing of both."""
     with disk_errors(path):
         try:
-            return path.stat().st_size
+            there = path.stat()
         except FileNotFoundError:
-            return 0
+            return 0, 0
+        return there.st_size, there.st_mtime_ns
 
 
 def _works(one: Looked, number: int, board: _Read) -> Iterator[Callable[[], None]]:

@@ -46,10 +46,11 @@ def _show(screen: Screen, model: OnShelf, read: Sequence[int]) -> None:
 
 def _good(floor: Floor, run: Run, checks: Checks, model: OnShelf, looked: Sequence[Looked]) -> None:
     learned = {file.path: one.pieces for file, one in zip(model.files, looked, strict=True) if one.pieces is not None}
+    times = {file.path: one.mtime_ns for file, one in zip(model.files, looked, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
     with writing(floor.home.engine) as tx:
-        checks.found_good(tx, model, learned, floor.home.clock.now_us())
+        checks.found_good(tx, model, times, learned, floor.home.clock.now_us())
         floor.leases.complete(tx, run.lease, str(floor.home.store.path_of(model.name)), digests, text)
 
 

@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from flowhub_jobs.errors import NotFound, SizeMismatch, StorageFailed
 from flowhub_jobs.system import sync_data
 from flowhub_jobs.transfer.partial import disk_errors
 from flowhub_jobs.worker.floor import Run
@@ -14,28 +18,54 @@ TELL_BYTES = 64 << 20
 
 
 class Copier:
-    """Copies file by file, and tells how far it is."""
+    """Copies file by file, and tells how far it is. `hint` is what to do about a source that is not as it should be."""
 
-    def __init__(self, total: int, run: Run, screen: Screen) -> None:
-        self._total, self._run, self._screen = total, run, screen
+    def __init__(self, total: int, run: Run, screen: Screen, hint: str) -> None:
+        self._total, self._run, self._screen, self._hint = total, run, screen, hint
         self._done = self._told = 0
 
-    def copy(self, source: Path, target: Path) -> str:
-        """Copy a file to a new one, put it on the disk, and return its sha256."""
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(READ))
-        with disk_errors(target):
+    def copy(self, source: Path, size: int, target: Path) -> str:
+        """Copy a file of `size` bytes to a new one, put it on the disk, and return its sha256. A link is not followed.
+
+        Raises NotFound, SizeMismatch and StorageFailed for the source, DiskFull and its like for the target.
+        """
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(READ, size or 1)))
+        with self._opened(source, size) as origin, disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-        with disk_errors(source), source.open("rb", buffering=0) as origin, target.open("xb", buffering=0) as copy:
-            while count := origin.readinto(buffer):
-                self._run.control.check()
-                digest.update(buffer[:count])
-                _write_all(copy.fileno(), buffer[:count])
-                self.passed(count)
-            sync_data(copy.fileno())
+            with target.open("xb", buffering=0) as copy:
+                while (left := size - copy.tell()) and (count := self._read(origin, buffer[:left], source)):
+                    self._run.control.check()
+                    digest.update(buffer[:count])
+                    _write_all(copy.fileno(), buffer[:count])
+                    self._passed(count)
+                sync_data(copy.fileno())
         return digest.hexdigest()
 
-    def passed(self, count: int) -> None:
+    @contextmanager
+    def _opened(self, source: Path, size: int) -> Iterator[int]:
+        """Yield the open source: a regular file of this size, and no pipe or device, which never end."""
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotFound(f"{source} cannot be read: {error.strerror}.", hint=self._hint) from error
+        try:
+            there = os.fstat(fd)
+            if not stat.S_ISREG(there.st_mode):
+                raise NotFound(f"{source} is not a file.", hint=self._hint)
+            if there.st_size != size:
+                raise SizeMismatch(f"{source} has {there.st_size:,} bytes, and not {size:,}.", hint=self._hint)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _read(self, fd: int, view: memoryview, source: Path) -> int:
+        try:
+            return os.readv(fd, [view])
+        except OSError as error:
+            raise StorageFailed(f"{source} cannot be read: {error.strerror}.") from error
+
+    def _passed(self, count: int) -> None:
         self._done += count
         if self._done - self._told >= TELL_BYTES or self._done == self._total:
             self._told = self._done

@@ -11,6 +11,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
 from flowhub_jobs.records import FileDigest
 from flowhub_jobs.store.checked import Checks, OnShelf
+from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.system import held_lock, rename_new, sync_path
@@ -49,7 +50,7 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
 
 
 def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen) -> None:
-    if not _lies_there(folder, carried):
+    if not _lies_there(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
         staged = _staged(model, folder, run, screen)
         _name(staged, folder, carried, run)
@@ -60,32 +61,35 @@ def _is(model: OnShelf, run: Run) -> bool:
     return model.artifact.key == run.claimed.artifact.key
 
 
-def _lies_there(folder: Path, carried: Carried) -> bool:
-    """Return whether the folder has this very model by its manifest, and by the sizes of its files."""
+def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
+    """Return whether the folder has this very model, by its manifest and by every byte of its files."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     there = manifest_there(folder).get(carried.name)
-    return there is not None and dict(there.files) == dict(carried.files) and _sizes_are(folder, carried)
+    return there is not None and dict(there.files) == dict(carried.files) and _is_whole(folder, carried, run)
 
 
-def _sizes_are(folder: Path, carried: Carried) -> bool:
+def _is_whole(folder: Path, carried: Carried, run: Run) -> bool:
     place = folder / carried.name
+    files = [(place / path if carried.artifact.folder else place, known) for path, known in carried.files.items()]
     try:
-        return all(
-            (place / path if carried.artifact.folder else place).stat().st_size == size
-            for path, (size, _) in carried.files.items()
-        )
-    except OSError:
+        if any(path.stat().st_size != size for path, (size, _) in files):
+            return False
+        return all(hashed(path, run.control.check).sha256 == digest for path, (_, digest) in files)
+    except (OSError, Unreadable):
         return False
 
 
 def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
     """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
-    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen)
+    staged, copier = (
+        folder / PARTIAL / f"{model.name}.{run.lease.job}",
+        Copier(model.bytes, run, screen, f"`flowhub verify {model.name} --repair`, then export it again."),
+    )
     screen.reads(model.bytes, 0, [])
     _remove(staged)
     for file in model.files:
-        digest = copier.copy(file.place, staged / file.path if model.artifact.folder else staged)
+        digest = copier.copy(file.place.resolve(), file.bytes, staged / file.path if model.artifact.folder else staged)
         if digest != file.sha256:
             raise DigestMismatch(
                 f"{file.place} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",

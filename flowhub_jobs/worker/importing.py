@@ -9,15 +9,20 @@ from pathlib import Path
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.records import FileDigest
 from flowhub_jobs.store.manifest import read_manifest
-from flowhub_jobs.transfer.fetch import Fetched
-from flowhub_jobs.transfer.partial import part_path, refuse_links
+from flowhub_jobs.transfer.partial import refuse_links
 from flowhub_jobs.worker.copier import Copier
 from flowhub_jobs.worker.floor import Run
+from flowhub_jobs.worker.reuse import Gathered
 from flowhub_jobs.worker.screen import Screen
 
+BROUGHT = "brought"
+AGAIN = "Export it to that folder again."
 
-def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int], None]) -> Fetched:
+
+def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int], None]) -> Gathered:
     """Copy the job's artifact from the folder that its task names into the partial; return what a fetch would.
+
+    It lies in a folder of its own there: what a fetch has kept, its journal speaks of, and nobody else may write into.
 
     `may_begin(bytes)` raises where there is no room. Raises ManifestUnusable, NotFound, DigestMismatch, StorageFailed.
     """
@@ -26,21 +31,22 @@ def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int],
     folder = Path(task.place)
     carried = next((one for one in read_manifest(folder).values() if one.artifact.key == artifact.key), None)
     if carried is None:
-        raise NotFound(f"{folder} does not hold {artifact.ref} any more.", hint="Export it to that folder again.")
+        raise NotFound(f"{folder} does not hold {artifact.ref} any more.", hint=AGAIN)
     may_begin(carried.bytes)
     refuse_links(partial.parent, partial)
     screen.reads(carried.bytes, 0, [])
-    copier, parts, digests = Copier(carried.bytes, run, screen), [], []
+    copier, parts, digests = Copier(carried.bytes, run, screen, AGAIN), [], []
     for file in artifact.files:
         source = folder / carried.name / file.path if artifact.folder else folder / carried.name
-        part = partial / part_path(file.path, 0)
+        part = partial / BROUGHT / file.path
         size, expected = carried.files[file.path]
-        found = copier.copy(source, part)
+        found = copier.copy(source, size, part)
         if found != expected:
             raise DigestMismatch(
                 f"{source} is damaged: its sha256 is {found}, and the manifest says {expected}.",
-                hint="Export it to that folder again.",
+                hint=AGAIN,
             )
         parts.append(part)
         digests.append(FileDigest(file.path, size, found, pinned=True))
-    return Fetched(tuple(digests), tuple(parts), tuple(part.lstat().st_ino for part in parts), 0)
+    inodes = tuple(part.lstat().st_ino for part in parts)
+    return Gathered(tuple(digests), tuple(parts), inodes, 0, BROUGHT)

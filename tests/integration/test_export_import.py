@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from support.cli import Cli, counter, started, work
+from support.line_faults import Stall
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.shop import shop_of
 
@@ -131,6 +132,31 @@ def test_a_second_export_replaces_what_was_changed_there(cli, shop, stick):
         lambda page: page["models"][0].update(files=[]),
         lambda page: page["models"].append(7),
         lambda page: page.update(schema="other/1"),
+        lambda page: page["models"].append({**page["models"][0], "name": "A.GGUF"}),
+        *(
+            lambda page, name=name, value=value: page["models"][0]["artifact"].update({name: value})
+            for name, value in [
+                ("ref", 5),
+                ("ref", None),
+                ("ref", ""),
+                ("ref", "a\ud800"),
+                ("model", {}),
+                ("format", {}),
+                ("folder", None),
+            ]
+        ),
+        *(
+            lambda page, name=name, value=value: page["models"][0]["artifact"]["files"][0].update({name: value})
+            for name, value in [
+                ("size", 10**30),
+                ("size", "x"),
+                ("size", -5),
+                ("size", 5),
+                ("url", 7),
+                ("url", "file:///x"),
+                ("git_sha1", 5),
+            ]
+        ),
         lambda page: page.update(models={}),
     ],
 )
@@ -199,3 +225,68 @@ def test_no_signature_is_carried_away(cli, shop, stick, origin):
     work(shop)
     assert cli("export", "signed.gguf", "--to", stick).status == 0
     assert "secret-of-mine" not in (stick / "flowhub-manifest.json").read_text()
+
+
+def test_an_import_that_fails_takes_nothing_from_what_a_fetch_has_kept(cli, shop, stick, elsewhere, origin):
+    """Bytes of a damaged disk never pass for those that a journal speaks of."""
+    big = gguf(3 << 20, 9)
+    model = one_file_model("big", origin.serve("/big.gguf", big), big)
+    shop.offer(model)
+    shop.enqueue("big")
+    work(shop)
+    cli("export", "big", "--to", stick)
+    damaged = bytearray(big)
+    damaged[100] ^= 1
+    (stick / "big.gguf").write_bytes(damaged)
+    with elsewhere() as there:
+        there.offer(model)
+        origin.serve("/big.gguf", big, faults=[Stall(after=2 << 20)])
+        number = there.enqueue("big")
+        worker = there.worker()
+        there.until(lambda: there.job(number).bytes_done >= 1 << 20)
+        there.desk.cancel(number)
+        there.until_ended(number)
+        worker.terminate()
+        worker.wait()
+        assert cli("import", stick).status == 8
+        origin.serve("/big.gguf", big)
+        there.desk.again(number, "retry")
+        work(there)
+        assert (there.store / "big.gguf").read_bytes() == big
+
+
+@pytest.mark.parametrize("harm", ["gone", "pipe", "link", "longer", "shorter"])
+def test_a_source_that_is_no_such_file_is_refused_before_a_byte_is_copied(cli, shop, stick, elsewhere, harm):
+    cli("export", "a", "--to", stick)
+    place = stick / "a.gguf"
+    place.unlink()
+    if harm == "pipe":
+        os.mkfifo(place)
+    elif harm == "link":
+        place.symlink_to("/dev/zero")
+    elif harm != "gone":
+        place.write_bytes(A + b"more" if harm == "longer" else A[:-1])
+    with elsewhere() as there:
+        said = cli("import", stick)
+        assert said.status == (8 if harm in ("longer", "shorter") else 3)
+        assert str(place) in said.complaint
+        assert there.home.reports.all()[-1].state is State.FAILED
+
+
+def test_a_manifest_that_is_a_pipe_is_refused(cli, shop, stick):
+    stick.mkdir()
+    os.mkfifo(stick / "flowhub-manifest.json")
+    assert "is not a file" in cli("import", stick).complaint
+
+
+def test_an_export_again_mends_what_turned_on_the_way(cli, shop, stick):
+    cli("export", "a", "--to", stick)
+    (stick / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
+    assert cli("export", "a", "--to", stick).status == 0
+    assert (stick / "a.gguf").read_bytes() == A
+
+
+def test_an_export_to_what_cannot_be_a_folder_fails_at_once(cli, shop):
+    said = cli("export", "a", "--to", "/proc/nobody")
+    assert said.status == 1
+    assert shop.home.reports.all()[-1].state is State.FAILED

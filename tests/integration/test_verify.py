@@ -9,6 +9,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
+from flowhub_jobs.hub.errands import Errands
 from flowhub_jobs.records import JobKind, State
 from flowhub_jobs.store.checked import Checks
 
@@ -252,3 +253,25 @@ def test_ctrl_c_hands_the_job_back_at_once_and_the_next_call_ends_it(shop, home)
         tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=len(BIG)))
     assert process("verify", "big").status == 0
     assert shop.job(job.id).state is State.COMPLETED
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, monkeypatch):
+    place = shop.store / "big.gguf"
+    read, harmed = os.preadv, []
+
+    def harm(fd, buffers, offset):
+        if offset == 4 * MIB and not harmed:
+            harmed.append(offset)
+            with place.open("r+b") as file:
+                file.write(b"X")
+        return read(fd, buffers, offset)
+
+    with writing(shop.home.engine) as tx:
+        tx.execute(artifact_pieces.delete())  # from front to back
+    monkeypatch.setattr(os, "preadv", harm)
+    errands = Errands(shop.desk)
+    [number] = errands.verify(errands.known(["big"]))
+    work(shop)
+    assert harmed
+    assert shop.job(number).error["code"] == "storage_failed"
+    assert shop.desk.shelf.one("big").condition == "changed"
