@@ -213,13 +213,17 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """What a finished file is: its path inside the artifact, its bytes, and the sha256 computed on the way."""
+    """What a finished file is: its path inside the artifact, its bytes, and the sha256 computed on the way.
+
+    `mtime_ns` is its time when it was read, for a file that others may write into; None: nobody else does.
+    """
 
     path: str
     bytes: int
     sha256: str
     pinned: bool
     pieces: Pieces | None = None
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

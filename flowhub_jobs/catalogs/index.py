@@ -4,6 +4,7 @@ It is never changed, only replaced: built beside its place and renamed, so that 
 and of two that build at once the later stays, which is as good. What it was built from stands in it (`signature`).
 """
 
+import errno
 import json
 import os
 import sqlite3
@@ -82,6 +83,7 @@ class Source:
 def build(path: Path, source: Source) -> None:
     """Write the index and give it its name. Raises OSError or sqlite3.Error where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_place(path)
     _sweep(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)
     os.close(handle)
@@ -91,6 +93,12 @@ def build(path: Path, source: Source) -> None:
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _check_place(path: Path) -> None:
+    """Raise OSError where something lies that is not ours to replace: a pipe, a folder."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, f"{path.name} is no regular file", str(path))
 
 
 def build_in_memory(source: Source) -> sqlite3.Connection:

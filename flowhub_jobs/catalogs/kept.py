@@ -5,6 +5,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flowhub_jobs.regular import read_regular
+
+FACTS_BYTES = 2**20
+
 
 def copy_path(url: str, cache_dir: Path) -> Path:
     """Return where the last good copy of this catalog is kept."""
@@ -22,6 +26,7 @@ def checked_at(url: str, cache_dir: Path) -> datetime | None:
     try:
         if not path.exists():
             return None
-        return datetime.fromisoformat(json.loads(facts_path(path).read_bytes())["checked_at"]).astimezone(UTC)
+        facts = json.loads(read_regular(facts_path(path), FACTS_BYTES))
+        return datetime.fromisoformat(facts["checked_at"]).astimezone(UTC)
     except (OSError, ValueError, KeyError, TypeError):
         return None

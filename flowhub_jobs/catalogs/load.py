@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs import addresses
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, CatalogUnreadable
+from flowhub_jobs.regular import read_regular
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog
@@ -62,7 +63,7 @@ def _read(path: Path, where: str) -> bytes:
             raise CatalogUnreadable(f"{where}: is not a file.")
         if path.stat().st_size > MAX_BYTES:
             raise CatalogUnreadable(f"{where}: is larger than {MAX_BYTES // 1_000_000} MB.")
-        return path.read_bytes()
+        return read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         reason = getattr(fault, "strerror", None) or str(fault)
         raise CatalogUnreadable(f"{where}: cannot be read: {reason}.") from fault

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from flowhub_jobs.catalogs.filters import Filters, conditions, parameter_range
 from flowhub_jobs.catalogs.query import Query
+from flowhub_jobs.regular import is_regular
 
 SCHEMA = 1  # counts up when the tables change, or the folding of words
 
@@ -82,6 +83,8 @@ class Lookup:
     @classmethod
     def open(cls, path: Path, signature: str) -> Self | None:
         """Return the index at `path`; None if there is none, or it is damaged, or not made from these catalogs."""
+        if not is_regular(path):  # SQLite would wait at a pipe, and no signal ends that
+            return None
         try:
             # It is never changed in its place, so that neither locks nor a journal are needed: `immutable`.
             connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.catalogs.facts import BASE as BASE
 from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
-from flowhub_jobs.catalogs.load import Loaded
+from flowhub_jobs.catalogs.load import MAX_BYTES, Loaded
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.system import sync_path
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ class Overlays:
     def facts(self, name: str) -> Facts | None:
         """Return what is known of the source; None where nothing is."""
         try:
-            return facts_of(json.loads(self._facts_path(name).read_bytes()))
+            return facts_of(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
         except (OSError, ValueError, RecursionError):
             return None
 
     def entries(self, name: str) -> dict[str, Entry]:
         """Return the models by id, as they are written; none where the file cannot be read."""
         try:
-            return {model["id"]: model for model in json.loads(self.path(name).read_bytes())["models"]}
+            return {model["id"]: model for model in json.loads(self._body(name))["models"]}
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
@@ -75,7 +76,7 @@ class Overlays:
     def is_whole(self, name: str, facts: Facts) -> bool:
         """Return whether the catalog is, byte for byte, what these facts are about."""
         try:
-            return hashlib.sha256(self.path(name).read_bytes()).hexdigest() == facts.kept_sha256
+            return hashlib.sha256(self._body(name)).hexdigest() == facts.kept_sha256
         except OSError:
             return False
 
@@ -91,6 +92,9 @@ class Overlays:
             self._facts_path(name).unlink(missing_ok=True)
         except OSError as error:
             raise HomeUnusable(f"The catalog {name} cannot be removed: {error.strerror}.") from error
+
+    def _body(self, name: str) -> bytes:
+        return read_regular(self.path(name), MAX_BYTES)
 
     def _facts_path(self, name: str) -> Path:
         return self.folder / f"{name}.facts.json"
@@ -155,7 +159,7 @@ def _models_of(overlays: Overlays, name: str) -> "tuple[HubModel, ...]":
 
     remedy = f"`flowhub catalog update {name}` fetches it anew, `flowhub catalog remove {name}` drops it."
     try:
-        raw = overlays.path(name).read_bytes()
+        raw = read_regular(overlays.path(name), MAX_BYTES)
         return parse_catalog(raw, where=f"The imported catalog {name}", error=CatalogMalformed).models
     except OSError as fault:
         message = f"The imported catalog {name} cannot be read ({fault.strerror}) and is left out. {remedy}"

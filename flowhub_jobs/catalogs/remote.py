@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowhub_jobs import addresses, documents
-from flowhub_jobs.catalogs.kept import copy_path, facts_path
+from flowhub_jobs.catalogs.kept import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
+from flowhub_jobs.regular import read_regular
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0
@@ -81,7 +82,7 @@ def _conditions(copy: _Copy | None) -> dict[str, str]:
 def _kept_copy(body_path: Path, where: str) -> _Copy | None:
     """Return the copy, or None where there is none that this version can read."""
     try:
-        body = body_path.read_bytes()
+        body = read_regular(body_path, MAX_BYTES)
         catalog = parse_catalog(body, where=where, error=CatalogSourceMalformed)
     except (OSError, CatalogSourceMalformed):
         return None
@@ -91,7 +92,7 @@ def _kept_copy(body_path: Path, where: str) -> _Copy | None:
 def _facts_of(body_path: Path, body: bytes) -> dict[str, str]:
     """Return what is known of the copy; nothing where the two files are not of one write."""
     try:
-        facts = json.loads(facts_path(body_path).read_bytes())
+        facts = json.loads(read_regular(facts_path(body_path), FACTS_BYTES))
     except (OSError, ValueError):
         return {}
     if not isinstance(facts, dict) or facts.get("sha256") != hashlib.sha256(body).hexdigest():

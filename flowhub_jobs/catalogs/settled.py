@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from flowhub_jobs.catalogs.importers.shape import unique
+from flowhub_jobs.catalogs.importers.shape import Ids
 from flowhub_jobs.catalogs.overlays import Entry
 
 
@@ -14,14 +14,14 @@ def settled(
     `taken` are the ids of all other catalogs. `known` is what was settled before: who installed `x-localai` finds it
     under that name after an update, too.
     """
-    used, changed, answer = set(taken), dict[str, str](), []
+    used, changed, answer = Ids(taken), dict[str, str](), []
     for model in models:
         own = str(model["id"])
         wanted = known.get(own, own)
         if wanted in used:
-            wanted = unique(f"{own}-{name}", used)
+            wanted = used.free(f"{own}-{name}")
         if wanted != own:
             changed[own] = wanted
-        used.add(wanted)
+        used.take(wanted)
         answer.append(model | {"id": wanted})
     return answer, changed

@@ -7,6 +7,7 @@ from typing import Any
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.probe import Device
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.regular import read_regular
 
 MAX_BYTES = 2**20
 MAX_GPUS = 256
@@ -34,12 +35,11 @@ def read_profile(path: Path) -> Device:
 
 def _page(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise UsageInvalid(f"The profile {path} cannot be read: {error.strerror}.", hint=HOW) from error
     try:
-        page = json.loads(raw) if len(raw) <= MAX_BYTES else None
+        page = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise UsageInvalid(f"{path} is not the profile of a machine: it is not JSON.", hint=HOW) from error
     if not isinstance(page, dict):

@@ -43,7 +43,9 @@ PAUSE_S = 0.5  # before the second try; doubled each time
 SILENT_S = 3.0  # a longer wait is told
 WAIT_MAX_S = 60.0  # for which a person at a terminal waits for a Hub that asks to be left alone
 
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
+LINK_MAX = 8192  # characters of a Link header
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")  # an address, which may hold commas, and what is said of it
+_IS_NEXT = re.compile(r';[^,]*\brel="?next"?')
 _DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
 _AGAIN = "Nothing was queued. Check the network, or try again later."
 _NO_LEAVE = {
@@ -112,16 +114,16 @@ class Hub:
 
     def _next_page(self, answer: Answer) -> str | None:
         """Return the address of the next page (RFC 8288). It is asked only where the first was."""
-        found = _NEXT.search(answer.headers.get("link", ""))
-        if found is None:
+        following = _following(answer)
+        if following is None:
             return None
         try:
-            stays = origin(at_endpoint(found[1], self.endpoint)) == origin(self.endpoint)
+            stays = origin(at_endpoint(following, self.endpoint)) == origin(self.endpoint)
         except AddressRefused:
             stays = False
         if not stays:
             raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")
-        return found[1]
+        return following
 
     # One question ----------------------------------------------------------------------------------------------------
 
@@ -178,6 +180,14 @@ class Hub:
         error.message = f"The {what} cannot be read: {error.message}"
         error.args = (error.message,)
         return error
+
+
+def _following(answer: Answer) -> str | None:
+    """Return the address that a Link header calls the next; SourceRefused if it is longer than any honest one."""
+    said = answer.headers.get("link", "")
+    if len(said) > LINK_MAX:
+        raise SourceRefused(f"{host_of(answer.url)} answers with a Link header of {len(said):,} characters: not read.")
+    return next((url for url, about in _LINK.findall(said) if _IS_NEXT.match(about.lstrip())), None)
 
 
 def _json(answer: Answer) -> Any:

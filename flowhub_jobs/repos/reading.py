@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+_NAME = re.compile(r"(?!\.{1,2}(?:/|\Z))[\w.-]+(?:/(?!\.{1,2}\Z)[\w.-]+)?", re.ASCII)
 LARGEST = 1 << 60  # bytes; a larger size is no size
 
 
@@ -48,7 +49,7 @@ def read_info(page: Any, repo: str) -> RepoInfo | None:
     gguf, weights = _object(said.get("gguf")), _object(said.get("safetensors"))
     tags = said.get("tags")
     return RepoInfo(
-        repo=_text(said.get("id")) or repo,
+        repo=_name(said.get("id")) or repo,
         commit=commit,
         gated=said.get("gated") not in (None, False),
         private=said.get("private") is True,
@@ -77,6 +78,11 @@ def _files(page: list[Any]) -> Iterator[RepoFile]:
             yield RepoFile(entry["path"], _number(lfs.get("size", entry.get("size"))), sha256=digest)
         else:
             yield RepoFile(entry["path"], _number(entry.get("size")), git_sha1=_digest(entry.get("oid"), _SHA1))
+
+
+def _name(value: Any) -> str | None:
+    """Return a repository's name, such as owner/name; None for what would lead a request elsewhere (`../..`)."""
+    return value if isinstance(value, str) and len(value) <= 200 and _NAME.fullmatch(value) else None
 
 
 def _license(said: dict[str, Any]) -> str | None:

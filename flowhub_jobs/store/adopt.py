@@ -6,6 +6,7 @@ from pathlib import Path
 from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.install import Placed
+from flowhub_jobs.store.inventory import Entry, EntryFile
 from flowhub_jobs.store.layout import files_in
 
 
@@ -37,4 +38,25 @@ def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> Fi
     except Unreadable:
         return None
     same = found.sha256 == file.sha256 if file.sha256 else found.git_sha1 == file.git_sha1
-    return FileDigest(file.path, found.stamp.size, found.sha256, pinned=True) if same else None
+    if not same:
+        return None
+    return FileDigest(file.path, found.stamp.size, found.sha256, pinned=True, mtime_ns=found.stamp.mtime_ns)
+
+
+def is_lost(entry: Entry, top: Path) -> bool:
+    """Return whether what an entry of ours lacks are dead links: nothing in it that a person could have changed."""
+    places = {top / path if top.is_dir() else top: file for path, file in entry.files.items()}
+    left = {place: file for place, file in places.items() if not _is_dead_link(place)}
+    return len(left) < len(places) and all(_is_as_installed(place, file) for place, file in left.items())
+
+
+def _is_dead_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _is_as_installed(path: Path, file: EntryFile) -> bool:
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return (there.st_size, there.st_mtime_ns) == (file.bytes, file.mtime_ns)

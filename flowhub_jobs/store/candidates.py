@@ -19,6 +19,7 @@ DEPTH_MAX = 16
 ENTRIES_MAX = 200_000
 JSON_MAX = 32 << 20
 HEADER_MAX = 8 << 20
+NO_UTF8 = "has a name that is no UTF-8"
 GGUF_MAGIC = (b"GGUF", b"FUGG")  # the second: big-endian files
 _PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf", re.IGNORECASE)
 _MLX = re.compile(rb'"format"\s*:\s*"mlx"')
@@ -103,6 +104,10 @@ def folders_below(top: Path, look: Look) -> Iterator[tuple[Path, list[str]]]:
         if count > ENTRIES_MAX or depth > DEPTH_MAX:
             look.skip(folder, "lies too deep, or holds too much: name the folder of the models itself")
             return
+        for entry in here:
+            if not is_utf8(entry.name):
+                look.skip(Path(entry.path), NO_UTF8)
+        here = [entry for entry in here if is_utf8(entry.name)]
         below = [entry for entry in here if entry.is_dir(follow_symlinks=False)]
         yield folder, [entry.name for entry in here if not entry.is_dir(follow_symlinks=False)]
         pending += [(Path(entry.path), depth + 1) for entry in reversed(below) if not entry.name.startswith(".")]
@@ -190,6 +195,9 @@ def found_file(path: Path, inside: str, look: Look, *, within: Path | None = Non
         return None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         look.skip(path, "is a link that leads nowhere" if path.is_symlink() else reason(OSError(str(error))))
+        return None
+    if not is_utf8(path, real):
+        look.skip(path, NO_UTF8)
         return None
     if within is not None and not real.is_relative_to(within):
         look.skip(path, "is a link that leads out of its folder")
@@ -309,6 +317,14 @@ def _json(path: Path) -> object:
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
+
+
+def is_utf8(*paths: Path | str) -> bool:
+    """Return whether all of these can be written down: neither the database nor a page takes other names."""
+    try:
+        return all(str(path).encode() is not None for path in paths)
+    except UnicodeEncodeError:
+        return False
 
 
 def safe_name(name: str) -> str:

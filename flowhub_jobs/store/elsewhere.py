@@ -15,10 +15,12 @@ from pathlib import Path
 from flowhub_jobs.names import name_problem
 from flowhub_jobs.records import HubSource
 from flowhub_jobs.store.candidates import (
+    NO_UTF8,
     FoundFile,
     Look,
     first_bytes,
     folders_below,
+    is_utf8,
     look_through,
     safe_name,
     single,
@@ -126,6 +128,9 @@ def look_at(place: Place, look: Look) -> None:
 
 def _hugging_face(root: Path, look: Look) -> None:
     for folder in sorted(root.glob("models--*")):
+        if not is_utf8(folder):
+            look.skip(folder, NO_UTF8)
+            continue
         names = folder.name.removeprefix("models--").split("--")
         if folder.is_symlink() or len(names) > 2 or any(name_problem(name) for name in names):
             look.skip(folder, "has a name that is no repository's")
@@ -142,7 +147,7 @@ def _revisions(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((folder / "refs").rglob("*")):
         commit = first_bytes(path, 64).decode(errors="replace").strip()
-        if _COMMIT.fullmatch(commit):
+        if _COMMIT.fullmatch(commit) and is_utf8(path):
             found.setdefault(commit, str(path.relative_to(folder / "refs")))
     return found
 
@@ -228,11 +233,11 @@ class Wanted:
 def claimants(places: list[Place], wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
     """Yield files that may be what is wanted: by the digest in their name, else by their exact size.
 
-    Whether they are, only their bytes tell. Paths are without links.
+    Whether they are, only their bytes tell. Paths are without links, and can be written down.
     """
     for place in places:
         try:
-            yield from _claimants(place, wanted)
+            yield from (found for found in _claimants(place, wanted) if is_utf8(found[1]))
         except OSError:
             continue  # it went away, or its disk did
 

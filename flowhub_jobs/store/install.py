@@ -57,7 +57,7 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
 
 def intent(name: str, staged: Path, files: Sequence[FileDigest], linked_from: str | None = None) -> dict[str, Any]:
     """Return what is written down before the rename."""
-    described = [[file.path, file.bytes, file.sha256, file.pinned] for file in files]
+    described = [[file.path, file.bytes, file.sha256, file.pinned, file.mtime_ns] for file in files]
     return {"name": name, "is": _stamp(staged), "files": described, "linked_from": linked_from}
 
 
@@ -72,8 +72,12 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
         return None
     if not same:
         return None
-    files = tuple(FileDigest(*file) for file in intent["files"])
+    files = tuple(_digest(*file) for file in intent["files"])
     return Placed(intent["name"], path, files, intent.get("linked_from"))
+
+
+def _digest(path: str, size: int, sha256: str, pinned: bool, mtime_ns: int | None = None) -> FileDigest:
+    return FileDigest(path, size, sha256, pinned, mtime_ns=mtime_ns)
 
 
 def let_go_of_claim(intent: dict[str, Any] | None, store: Store) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, claim_of
+from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, Pieces, claim_of
 from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, take_inventory
 from flowhub_jobs.store.layout import Store, files_in
 
@@ -78,7 +78,7 @@ class Library:
                 "path": file.path if artifact.folder else placed.name,
                 "bytes": file.bytes,
                 "sha256": file.sha256,
-                "mtime_ns": (placed.path / file.path if artifact.folder else placed.path).stat().st_mtime_ns,
+                "mtime_ns": _time_of(file, placed.path / file.path if artifact.folder else placed.path),
             }
             for file in placed.files
         ]
@@ -165,12 +165,15 @@ class Library:
                 return None
             known = sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])
             found = {file["path"]: file for file in tx.execute(known).mappings()}
+            theirs = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == row["id"])
+            pieces = {one["path"]: Pieces(one["piece"], one["states"]) for one in tx.execute(theirs).mappings()}
         files = []
         for file in artifact.files:
-            there = found[file.path if artifact.folder else row["name"]]
-            pinned = file.sha256 is not None or file.git_sha1 is not None
-            files.append(FileDigest(file.path, there["bytes"], there["sha256"], pinned))
-        return Placed(row["name"], self._store.root / row["name"], tuple(files))
+            path = file.path if artifact.folder else row["name"]
+            there, pinned = found[path], file.sha256 is not None or file.git_sha1 is not None
+            digest = FileDigest(file.path, there["bytes"], there["sha256"], pinned, pieces.get(path), there["mtime_ns"])
+            files.append(digest)
+        return Placed(row["name"], self._store.root / row["name"], tuple(files), row["linked_from"])
 
     def _is_unchanged(self, tx: sa.Connection, row: Any) -> bool:
         files = tx.execute(sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])).mappings()
@@ -227,6 +230,11 @@ class Library:
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
+
+
+def _time_of(file: FileDigest, path: Path) -> int:
+    """Return the time by which a later change is noticed: that of the bytes that were read, not what it is by now."""
+    return path.stat().st_mtime_ns if file.mtime_ns is None else file.mtime_ns
 
 
 def _claim(row: Any) -> str:

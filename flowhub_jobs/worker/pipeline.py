@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.needs import room_needed_before
 from flowhub_jobs.records import Artifact, JobKind, Stage
-from flowhub_jobs.store.adopt import adoptable
+from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
     Placed,
     already_placed,
@@ -31,14 +31,14 @@ from flowhub_jobs.store.install import (
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.fetch import Past, Seen, fetch
+from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
 from flowhub_jobs.transfer.terms import Stopped
 from flowhub_jobs.worker.checking import verify_installed
 from flowhub_jobs.worker.endings import as_ours, end_badly, obey
 from flowhub_jobs.worker.exporting import export_installed
 from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.importing import bring_in
-from flowhub_jobs.worker.reuse import Gathered, Reused, as_gathered, look_around
+from flowhub_jobs.worker.reuse import Gathered, Reused, look_around, told_changed
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
 
@@ -99,14 +99,25 @@ def _bring(floor: Floor, run: Run, screen: Screen) -> None:
 
 def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
     """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    home, reused = floor.home, look_around(floor, run, screen)
+    reused = look_around(floor, run, screen)
+    while True:
+        fetched = _fetch_missing(floor, run, screen, reused)
+        # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
+        if (sound := reused.sound()) is reused:
+            return reused.gathered(fetched)
+        floor.leases.say(run.lease, "linked", told_changed(reused, sound))
+        reused = sound
+
+
+def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fetched | None:
+    home = floor.home
     if (missing := reused.missing) is None:
-        return reused.gathered(None)
+        return None
     _check_room(floor, run, missing)
     floor.throttle.look(at_once=True)
     floor.peace.heed()
     past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
-    fetched = fetch(
+    return fetch(
         missing,
         reused.partial,
         terms=transfer_terms(home.settings),
@@ -115,12 +126,11 @@ def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
         past=past,
         watch=_watch(floor, run, screen, reused),
     )
-    return reused.gathered(fetched)
 
 
 def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
     partial = floor.home.store.partial_of(run.claimed.artifact, floor.home.node)
-    return as_gathered(bring_in(run, partial, screen, lambda need: _check_need(floor, run, need)))
+    return bring_in(run, partial, screen, lambda need: _check_need(floor, run, need))
 
 
 def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
@@ -161,10 +171,16 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
 
 
 def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
-    """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force."""
+    """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force.
+
+    A link of ours whose target went away holds nothing of theirs: it stays ours.
+    """
+    library = floor.home.library
 
     def owner(name: str) -> str | None:
-        installed = floor.home.library.owner(name, changed_too=run.claimed.forced)
+        entry = library.entry(name)
+        lost = entry is not None and is_lost(entry, floor.home.store.root / name)
+        installed = library.owner(name, changed_too=run.claimed.forced or lost)
         return installed or floor.leases.intended(name, but=run.lease.job)
 
     return owner

@@ -33,12 +33,23 @@ _refuted: set[tuple[Stamp, str]] = set()
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """One file of the artifact that was found and linked. `source` is where its bytes lie."""
+    """One file of the artifact that was found and linked. `source` is where its bytes lie.
+
+    `stamp` is what `part` was when its bytes had been read, and stays while nobody writes to it.
+    """
 
     part: Path
     digest: FileDigest
     source: Path
     how: LinkKind
+    stamp: Stamp
+
+    @property
+    def is_as_read(self) -> bool:
+        try:
+            return stamp_of(self.part) == self.stamp
+        except Unreadable:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ class Reused:
     artifact: Artifact
     partial: Path
     linked: Mapping[int, Linked]
-    linked_from: str | None = None
+    root: Path  # the store's
 
     @property
     def missing(self) -> Artifact | None:
@@ -65,6 +76,16 @@ class Reused:
             return self.artifact
         left = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
         return replace(self.artifact, files=left) if left else None
+
+    def sound(self) -> "Reused":
+        """Return this without what was written to since it was read: its link is dropped, and it is missing now."""
+        sound = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
+        if len(sound) == len(self.linked):
+            return self
+        with disk_errors(self.partial):
+            for number in self.linked.keys() - sound.keys():
+                self.linked[number].part.unlink(missing_ok=True)
+        return replace(self, linked=sound)
 
     def seen(self, seen: Seen) -> Seen:
         """Return how the whole artifact stands, from how the transfer of what is missing does."""
@@ -94,7 +115,8 @@ class Reused:
                     rows.append((digest, _beside(part, self.partial / LINKED / file.path), inode))
         files, parts, inodes = zip(*rows, strict=True)
         bytes_fetched = fetched.bytes_fetched if fetched else 0
-        return Gathered(files, parts, inodes, bytes_fetched, LINKED, self.linked_from)
+        linked_from = _linked_from(self.artifact, self.linked, self.root)
+        return Gathered(files, parts, inodes, bytes_fetched, LINKED, linked_from)
 
 
 def as_gathered(fetched: Fetched) -> Gathered:
@@ -122,14 +144,14 @@ def look_around(floor: Floor, run: Run, screen: Screen) -> Reused:
     # What a crashed run has linked is looked for again, and read again: nobody knows what became of it since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
     if run.claimed.forced or not floor.home.settings.look_elsewhere:
-        return Reused(artifact, partial, {})
+        return Reused(artifact, partial, {}, floor.home.store.root)
     search = _Search(floor, run, screen, partial)
     linked = search.run()
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
         floor.leases.say(run.lease, "linked", _told(artifact, linked))
-    return Reused(artifact, partial, linked, _linked_from(artifact, linked, floor.home.store.root))
+    return Reused(artifact, partial, linked, floor.home.store.root)
 
 
 class _Search:
@@ -192,8 +214,12 @@ class _Search:
         refuse_links(self._partial.parent, self._partial)
         part.parent.mkdir(parents=True, exist_ok=True)
         how = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)
-        digest = FileDigest(file.path, stamp.size, sha256, pinned=True)
-        return Linked(part, digest, real, how) if how else None
+        if how is None:
+            return None
+        # A reflink is a file of our own, with a time of its own; the others are the very file that was read.
+        stamp = stamp_of(part) if how is LinkKind.REFLINK else stamp
+        digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
+        return Linked(part, digest, real, how, stamp)
 
     def _seen(self) -> Seen:
         """Return how the job stands while files of others are read: what the journal says, and nothing on its way."""
@@ -224,6 +250,13 @@ def _told(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
     if len(linked) == len(artifact.files):
         return f"Its bytes were on this machine already: linked from there, {where}; nothing was fetched."
     return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {where}."
+
+
+def told_changed(before: Reused, after: Reused) -> str:
+    """Return what is said of files that are fetched after all."""
+    changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{more} was written to after it had been read: it is fetched instead."
 
 
 def _linked_from(artifact: Artifact, linked: Mapping[int, Linked], root: Path) -> str | None:

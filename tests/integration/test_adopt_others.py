@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from support.elsewhere import COMMIT, hugging_face, llama_cpp, lm_studio, ollama
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 
 from flowhub_jobs.hub.keep import adopting
+from flowhub_jobs.hub.keep.finding import Finder
+from flowhub_jobs.hub.keep.recognizing import Recognizer
 from flowhub_jobs.names import name_problem
 from flowhub_jobs.store.candidates import safe_name
 from flowhub_jobs.store.elsewhere import places
@@ -229,6 +232,26 @@ def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop
     assert theirs.read_bytes() == B
 
 
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("when", ["at the sync", "at the index"])
+def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypatch, error, when):
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    where = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
+
+    def fail(*_arguments, **_options):
+        assert (shop.store / "A-Q4.gguf").exists()
+        raise error("on purpose")
+
+    shop.home.open_store()
+    monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
+    finder = Finder(shop.home, Recognizer(shop.desk.loaded.catalog), os.environ)
+    [offer] = finder.survey([]).offers
+    with closing(adopting.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
+        adoption.adopt(offer)
+    assert not (shop.store / "A-Q4.gguf").exists()
+    assert (theirs.read_bytes(), shop.left_over()) == (A, [])
+
+
 def test_a_name_that_is_somebody_else_s_is_never_replaced(cli, shop, person):
     """Not even when it comes to be there between the look and the link."""
     lm_studio(person, "pub/repo/a.gguf", A)
@@ -342,6 +365,30 @@ def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
         assert part in why
     screen = cli("adopt", "--dry-run")
     assert "\x1b" not in screen.out + screen.err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_has_a_name_that_is_no_utf8_is_told_and_the_rest_is_taken(cli, shop, person, as_json):
+    bad = os.fsdecode(b"caf\xe9")
+    lm_studio(person, f"pub/{bad}/a.gguf", A)
+    lm_studio(person, f"pub/repo/{bad}.gguf", C)
+    lm_studio(person, "pub/repo/b.gguf", B)
+    put(person / bad, D)
+    (person / ".lmstudio" / "models" / "pub" / "link.gguf").symlink_to(person / bad)
+    ollama(person, "beta", bad, D)
+    hub = person / ".cache" / "huggingface" / "hub"
+    hugging_face(person, f"own/{bad}", {"delta-q8.gguf": D})
+    hugging_face(person, "own/epsilon", {f"{bad}.gguf": C, "eps.gguf": gguf(50_000, 9)})
+    refs = hub / "models--own--epsilon" / "refs"
+    (refs / "main").rename(refs / bad)
+    said = cli("adopt", "-y", *(["--json"] if as_json else []))
+    assert said.status == 0
+    assert set(listed(cli)) == {"b.gguf", "eps.gguf"}
+    if as_json:
+        assert {one["why"] for one in said.page["skipped"]} == {"has a name that is no UTF-8"}
+        assert len(said.page["skipped"]) == 6
+    else:
+        assert "has a name that is no UTF-8" in " ".join(said.err.split())
 
 
 def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, person, monkeypatch):

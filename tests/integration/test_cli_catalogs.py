@@ -413,6 +413,38 @@ def test_validate_alone_is_about_what_is_in_force(cli, shop):
     assert cli("catalog", "validate").status == 1
 
 
+def test_two_models_of_one_id_are_one_fault_of_a_catalog_of_ours(cli, shop, tmp_path):
+    twice = json.loads(shop.catalog.read_text())
+    twice["models"] *= 2
+    (tmp_path / "twice.json").write_text(json.dumps(twice))
+    (tmp_path / "twice.yaml").write_text(f"apiVersion: v1\nmodels: {json.dumps(twice['models'])}\n")
+    for verb in ("import", "validate"):
+        for file in ("twice.json", "twice.yaml"):
+            said = cli("catalog", verb, tmp_path / file)
+            assert said.status == 1
+            assert "field \"models\": has 'm' twice" in said.complaint
+    assert not (shop.path / "catalogs").exists()
+
+
+# Pipes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["gpt4all.json", "gpt4all.facts.json"])
+def test_a_pipe_among_the_imported_catalogs_is_not_waited_at(cli, shop, file):
+    cli("catalog", "import", DATA / "gpt4all.json")
+    place = shop.path / "catalogs" / "overlays" / file
+    place.unlink()
+    os.mkfifo(place)
+    damaged = file == "gpt4all.json"
+    said = process("catalog", "list", "--json", timeout_s=20)
+    assert said.status == 0
+    assert [row["damaged"] for row in json.loads(said.out)["catalogs"]] == [False, damaged]
+    said = process("show", "m", timeout_s=20)
+    assert said.status == 0
+    assert ("it is no regular file" in said.err) is damaged
+    assert process("catalog", "remove", "gpt4all", "-y", timeout_s=20).status == 0
+
+
 # Screens -------------------------------------------------------------------------------------------------------------
 
 

@@ -243,7 +243,11 @@ def test_what_does_not_fit_is_refused_and_nothing_queued(cli, known, refs):
 
 
 def test_what_nobody_knows_is_not_let_through_where_a_fit_is_required(cli, shop):
-    assert "m@small may not fit (unknown)" in cli("enqueue", "m", "--require-fit").complaint
+    assert "blank@q4 may not fit (unknown)" in cli("enqueue", "blank", "--require-fit").complaint
+
+
+def test_where_the_catalog_does_not_tell_the_file_s_own_header_is_asked(cli, shop):
+    assert [job["ref"] for job in cli("enqueue", "m", "--require-fit", "--json").jobs] == ["m@small"]
 
 
 def test_the_right_ones_of_a_list_are_queued_all_the_same(cli, known, tmp_path):

@@ -1,5 +1,7 @@
 """`search`: what a person sees, what a program reads, and what is said where nothing is found."""
 
+import json
+import os
 import sqlite3
 
 import pytest
@@ -133,14 +135,41 @@ def test_a_search_makes_no_database(cli, home):
     assert [path.name for path in home.iterdir()] == ["search.db"]
 
 
-@pytest.mark.parametrize("typed", [("qwen",), ("--variants", "coder"), ("--fits", "--sort", "size")], ids=" ".join)
+def test_a_pipe_in_the_place_of_the_index_is_not_waited_at_and_stays(home):
+    home.mkdir(exist_ok=True)
+    os.mkfifo(home / "search.db")
+    said = process("search", "qwen3-8b", timeout_s=20)
+    assert (said.status, "qwen3-8b" in said.out) == (0, True)
+    assert "search.db is no regular file" in said.err
+    assert (home / "search.db").is_fifo()
+
+
+@pytest.mark.parametrize("typed", [("qwen",), ("--variants", "coder"), ("--fits", "--sort", "size"), ()], ids=" ".join)
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
-def test_a_screen_of_real_models_is_no_wider_than_the_terminal_and_cuts_nothing(home, columns, typed):
+def test_a_screen_of_real_models_is_no_wider_than_the_terminal_and_cuts_no_id(home, columns, typed):
     said = process("search", *typed, COLUMNS=columns)
     assert said.status == 0
     assert max(len(line) for line in (said.out + said.err).splitlines()) <= max(int(columns), 80)
     assert max(len(line) for line in said.out.splitlines()) <= int(columns)
-    assert "…" not in said.out
+    cut = [word for line in said.out.splitlines() for word in line.split() if word.endswith("…")]
+    assert not cut or (columns == "80" and "--variants" not in typed)
+    assert all("…" not in line.split()[0] for line in said.out.splitlines())
+
+
+def test_a_search_without_words_is_a_table_at_80_columns(shop):
+    long = "a-model-with-a-name-of-many-words-35"
+    page = json.loads(shop.catalog.read_text())
+    page["models"][0] |= {"id": long, "parameters": "22.7M"}
+    page["models"][0]["downloads"][0] |= {"id": "q4_k_m-bartowski"}
+    page["models"][0]["downloads"] = page["models"][0]["downloads"][:1]
+    page["models"][1]["downloads"] = [option | {"format": "mlx"} for option in page["models"][1]["downloads"]]
+    shop.catalog.write_text(json.dumps(page))
+    said = process("search", COLUMNS="80")
+    assert said.out.startswith("MODEL")
+    assert long in said.out
+    assert "q4_k_m-ba…" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert "q4_k_m-bartowski" in process("search", "--variants", COLUMNS="80").out, "which is read to be typed"
 
 
 def test_what_to_do_next_is_said_of_a_model_that_runs_here(cli, home):

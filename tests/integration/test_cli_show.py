@@ -1,8 +1,11 @@
 """`show`: the card of a model, of a repository on the Hub, and of what lies in the store."""
 
 import pytest
+from support.answer_faults import Status
 from support.cli import Cli, counter, process, work
+from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
+from support.written_gguf import Written, usual
 
 A, B = gguf(4096, 1), gguf(8192, 2)
 GGUF, MLX = "org/Tiny-GGUF", "mlx-community/Tiny-4bit"
@@ -100,6 +103,26 @@ def test_a_repository_is_shown_with_its_variants_sizes_and_verdicts(cli, shop):
     said = cli("show", f"hf:{GGUF}")
     assert "Q8_0" in said.out
     assert f"flowhub enqueue hf:{GGUF}:" in said.err
+
+
+def test_a_repository_is_judged_by_the_header_of_one_variant(cli, home, hub, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    eight = usual(Written(tmp_path / "eight.gguf")).read_bytes()
+    for quant, more in (("Q4_K_M", 0), ("Q8_0", 1000)):
+        hub.add("acme/m-GGUF", f"m-{quant}.gguf", eight + bytes(more))
+    with counter(home, monkeypatch):
+        shown = cli("show", "hf:acme/m-GGUF", "--json").page["variants"]
+        asked = [request.path for request in hub.front.requests() if "/resolve/" in request.path]
+        fits = cli("fits", "hf:acme/m-GGUF", "--json").page["variants"]
+    assert {variant["fit"] for variant in shown} == {variant["fit"] for variant in fits}
+    assert "unknown" not in {variant["fit"] for variant in shown}
+    assert len(asked) == 1, "variants are built alike"
+
+
+def test_a_repository_whose_headers_cannot_be_had_is_shown_all_the_same(cli, shop, hub):
+    hub.break_front(Status(503), path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q4_K_M.gguf")
+    page = cli("show", f"hf:{GGUF}", "--json").page
+    assert [variant["fit"] for variant in page["variants"]] == ["unknown"] * 2
 
 
 def test_what_was_taken_from_the_hub_is_marked_in_its_repository(cli, shop):

@@ -133,8 +133,41 @@ def test_a_list_is_not_followed_to_another_host(hub, asked, next_page):
 
 def test_a_page_that_names_the_hub_itself_is_asked_at_the_endpoint(hub, asked):
     link = '<https://huggingface.co/api/models/o/r/tree/x?cursor=1>; rel="next"'
-    hub.break_front(Status(200, {"Link": link}, b"[]").once(), Status(200, {}, b"[]"))
+    hub.break_front(Status(200, {"Link": link}, b"[]"), path=f"/api/models/o/r/tree/{'c' * 40}")
+    hub.break_front(Status(200, {}, b"[]"), path="/api/models/o/r/tree/x")
     assert asked().tree("o/r", "c" * 40) == []
+    assert len(hub.front.requests()) == 2
+
+
+def test_the_next_page_is_found_among_other_links_and_may_have_a_comma(hub, asked):
+    url = f"{hub.endpoint}/api/models/o/r/tree/x,y"
+    link = f'<{hub.endpoint}/first>; rel="first", <{url}>; title="x"; rel="next", <>; rel="last"'
+    hub.break_front(Status(200, {"Link": link}, b"[]"), path=f"/api/models/o/r/tree/{'c' * 40}")
+    hub.break_front(Status(200, {}, b"[]"), path="/api/models/o/r/tree/x,y")
+    assert asked().tree("o/r", "c" * 40) == []
+    assert hub.front.requests()[-1].path.endswith("/tree/x,y")
+
+
+def test_a_link_header_without_end_is_not_read(hub, asked):
+    hub.break_front(Status(200, {"Link": "<>;" * 10_000}, b"[]"))
+    with pytest.raises(SourceRefused, match="Link header of 30,000 characters"):
+        asked().tree("o/r", "c" * 40)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "..", ".", "o/..", "./r", "o/r/x", "o/r?x", "o r", "/r", "o/", "ö/r", ""]
+)
+def test_a_repository_has_no_name_that_leads_elsewhere(hub, asked, name):
+    hub.add("o/r", "m.gguf", b"weights")
+    hub.facts.about["o/r"] = {"id": name}
+    assert asked().info("o/r").repo == "o/r"
+
+
+def test_a_repository_that_was_renamed_says_its_name(hub, asked):
+    hub.add("o/r", "m.gguf", b"weights")
+    for name in ("New.owner/R-2.5_x", "gpt2", "..o/r.."):
+        hub.facts.about["o/r"] = {"id": name}
+        assert asked().info("o/r").repo == name
 
 
 # What is not ---------------------------------------------------------------------------------------------------------

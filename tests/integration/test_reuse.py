@@ -1,6 +1,7 @@
 """Before a fetch, the same bytes are looked for on this machine, and linked: two programs fetch them once."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.shop import shop_of
 
 from flowhub_jobs.errors import SettingInvalid
+from flowhub_jobs.jobs.lease import LeaseLost
+from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.records import DigestState, State
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer import journal
+from flowhub_jobs.worker import pipeline
 from flowhub_jobs.worker.floor import Floor
 from flowhub_jobs.worker.pipeline import run_job
 from flowhub_jobs.worker.screen import Screen
@@ -108,6 +113,135 @@ def test_what_turned_on_the_disk_unseen_is_not_linked_again(shop, origin):
     os.utime(ours, ns=(there.st_atime_ns, there.st_mtime_ns))
     job = run(shop, "again")
     assert (job.bytes_fetched, (shop.store / "again.gguf").read_bytes()) == (SIZE, A)
+
+
+# What changes after it was read ---------------------------------------------------------------------------------------
+
+
+def flip(path):
+    """Write into a file, at a later time than it was read."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    later = path.stat().st_mtime_ns + 1_000_000_000
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(later, later))
+
+
+def after(monkeypatch, name, act):
+    """Have something happen right after a step of the pipeline, the first time."""
+    real, times = getattr(pipeline, name), []
+
+    def step(*arguments, **options):
+        done = real(*arguments, **options)
+        times.append(None)
+        if len(times) == 1:
+            act()
+        return done
+
+    monkeypatch.setattr(pipeline, name, step)
+
+
+@pytest.fixture(params=["hardlink", "symlink"])
+def shared(request, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+    if request.param == "symlink":
+        monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+
+
+def test_a_linked_file_that_is_written_to_while_the_rest_is_fetched_is_fetched_too(
+    shop, person, shared, origin, monkeypatch
+):
+    theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
+    theirs = theirs / "blobs" / sha256(MLX["model.safetensors"])
+    after(monkeypatch, "fetch", lambda: flip(theirs))
+    job = run(shop, "c")
+    total = sum(map(len, MLX.values()))
+    assert (job.state, job.bytes_fetched, job.bytes_done) == (State.COMPLETED, total, total)
+    ours = shop.store / "c-mlx-4bit"
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == MLX
+    assert row(shop, "c-mlx-4bit").linked_from is None
+    assert theirs.read_bytes() != MLX["model.safetensors"]
+    said = [event.text for event in shop.events(job.id) if event.kind == "linked"]
+    assert "was written to after it had been read" in said[-1]
+    assert shop.left_over() == []
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_a_linked_file_that_is_written_to_before_its_row_counts_as_changed(
+    shop, person, shared, monkeypatch, cut_short
+):
+    """The time of the bytes that were read is written down, not the time that the file has by then."""
+    theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
+    theirs = theirs / "blobs" / sha256(MLX["model.safetensors"])
+
+    def act():
+        flip(theirs)
+        if cut_short:
+            raise LeaseLost(1)  # as after a crash: nothing more is written
+
+    after(monkeypatch, "place", act)
+    job = run(shop, "c")
+    if cut_short:
+        assert rescue(shop.home.engine, shop.home.node, shop.home.clock, lambda worker: True) == {job.id: None}
+        shop.work_here()
+    assert shop.job(job.id).state is State.COMPLETED
+    assert not is_unchanged(row(shop, "c-mlx-4bit"), shop.store / "c-mlx-4bit")
+
+
+def test_a_path_that_is_no_utf8_is_passed_over_and_the_rest_is_used(shop, person, origin):
+    lm = person / ".lmstudio" / "models"
+    put(lm / "pub" / os.fsdecode(b"caf\xe9") / "a.gguf", A)
+    put(lm / "pub" / os.fsdecode(b"\xff.gguf"), A)
+    put(person / os.fsdecode(b"\xfe.bin"), A)
+    (lm / "pub" / "link.gguf").symlink_to(person / os.fsdecode(b"\xfe.bin"))
+    job = run(shop, "a")
+    assert (job.state, job.bytes_fetched) == (State.COMPLETED, SIZE)
+    (shop.store / "a.gguf").unlink()
+    theirs = put(lm / "pub" / "z" / "good.gguf", A)
+    job = run(shop, "again")
+    assert (job.state, job.bytes_fetched, row(shop, "again.gguf").linked_from) == (State.COMPLETED, 0, str(theirs))
+
+
+# A link of ours that leads nowhere ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ref", ["a", "c"])
+def test_a_dead_link_of_ours_gives_way_to_a_fetch(shop, person, monkeypatch, ref):
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+    monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+    if ref == "a":
+        lm_studio(person, "pub/repo/a.gguf", A)
+    else:
+        hugging_face(person, "own/c", MLX, lfs=("",))
+    first = run(shop, ref)
+    assert first.bytes_fetched == 0
+    for path in (".lmstudio", ".cache"):
+        shutil.rmtree(person / path, ignore_errors=True)
+    again = run(shop, ref)
+    assert (again.state, again.target) == (State.COMPLETED, first.target)
+    there = Path(again.target)
+    found = {path.name: path.read_bytes() for path in (there.iterdir() if there.is_dir() else [there])}
+    assert found == ({"a.gguf": A} if ref == "a" else MLX)
+
+
+def test_a_dead_link_that_is_somebody_s_own_is_never_replaced(shop, person):
+    shop.store.mkdir(exist_ok=True)
+    (shop.store / "a.gguf").symlink_to(person / "gone")
+    job = run(shop, "a")
+    assert (job.state, job.error["code"]) == (State.FAILED, "name_taken")
+    assert (shop.store / "a.gguf").is_symlink()
+
+
+def test_a_folder_with_a_dead_link_and_a_file_that_a_person_changed_is_theirs(shop, person, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+    monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+    theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
+    run(shop, "c")
+    shutil.rmtree(theirs)
+    (shop.store / "c-mlx-4bit" / "config.json").write_text("mine")
+    assert run(shop, "c").state is State.FAILED
+    assert (shop.store / "c-mlx-4bit" / "config.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -295,3 +295,15 @@ def test_what_an_importer_overlooks_the_schema_refuses():
     """Two files of one name, whose folders differ in case alone: some disks hold one of them."""
     found = localai(("A/m.gguf", "hf://o/r/m.gguf"), ("a/m.gguf", "hf://o/r/n.gguf"))
     assert (found.models, list(found.refused)) == ([], ["against the catalog's rules"])
+
+
+def test_many_entries_of_one_name_are_told_apart():
+    entry = {"name": "x", "filename": "x.gguf", "url": "https://h.example/x.gguf", "md5sum": "ab" * 16}
+    found = taken(json.dumps([entry] * 2000).encode(), shape="gpt4all")
+    assert [model["id"] for model in found.models[:3]] == ["x", "x-2", "x-3"]
+    assert len({model["id"] for model in found.models}) == 2000
+
+
+def test_many_entries_of_one_id_refuse_a_catalog_of_ours_whole():
+    entry = {"id": "x", "name": "X", "downloads": [{"id": "q4", "format": "gguf", "url": "https://h.example/x.gguf"}]}
+    assert "has 'x' twice" in complaint(json.dumps({"apiVersion": "v1", "models": [entry] * 20_000}).encode())

@@ -7,6 +7,7 @@ import pytest
 from support.galleries import gallery_index
 
 from flowhub_jobs.catalogs.importers.read import read_catalog
+from flowhub_jobs.catalogs.importers.shape import Ids
 from flowhub_jobs.catalogs.schema import parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
 
@@ -197,10 +198,33 @@ def test_an_index_of_localais_size_is_taken_whole():
 def test_of_a_catalog_of_our_shape_one_bad_entry_does_not_keep_the_others_out():
     good = {"id": "a", "name": "A", "junk": [1], "downloads": [{"id": "q", "format": "gguf", "url": f"{HUB}/a.gguf"}]}
     bad = {"id": "b", "name": "B", "downloads": [{"id": "q", "format": "gguf", "url": "ftp://h/b.gguf"}]}
-    raw = json.dumps({"apiVersion": "v1", "models": [good, bad, good]}).encode()
+    raw = json.dumps({"apiVersion": "v1", "models": [good, bad, good | {"id": "c"}]}).encode()
     found = read_catalog(raw, where="c", error=CatalogMalformed)
-    assert [model["id"] for model in found.models] == ["a", "a-2"]
+    assert [model["id"] for model in found.models] == ["a", "c"]
     assert "junk" not in found.models[0]
     [told] = found.refused["against the catalog's rules"]
     assert told.startswith("B (option")
     assert '"url"' in told
+
+
+class Looked(str):
+    """A name that counts how often it is put together with a number."""
+
+    count = 0
+
+    def __format__(self, how: str) -> str:
+        Looked.count += 1
+        return str(self)
+
+
+def test_many_of_one_name_are_numbered_without_counting_anew():
+    ids = Ids(["x-3"])
+    found = [name for name in (ids.free(Looked("x")) for _ in range(1000)) if ids.take(name) is None]
+    assert found[:4] == ["x", "x-2", "x-4", "x-5"]
+    assert len(set(found)) == 1000
+    assert Looked.count < 3000
+
+
+def test_a_name_that_was_free_but_not_taken_stays_free():
+    ids = Ids(["x"])
+    assert [ids.free("x"), ids.free("x")] == ["x-2", "x-2"]

@@ -1,6 +1,7 @@
 """A machine described in a file: what another machine's `flowhub device --json` printed, whole or in part."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
         (b"\xff\xfe\x00", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[1]", "no JSON object"),
-        (b" " * (MAX_BYTES + 1), "no JSON object"),
+        (b" " * (MAX_BYTES + 1), "it has more than 1,048,576 bytes"),
         ({}, "says nothing of a machine"),
         ({"models": []}, "says nothing of a machine"),
         ({"schema": "flowhub/jobs/1", "jobs": []}, "its schema is 'flowhub/jobs/1'"),
@@ -98,3 +99,9 @@ def test_a_profile_that_is_not_there_is_named(tmp_path):
         read_profile(tmp_path / "none.json")
     with pytest.raises(UsageInvalid, match="cannot be read"):
         read_profile(tmp_path)
+
+
+def test_a_pipe_is_no_profile_and_is_not_waited_at(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageInvalid, match="pipe cannot be read: it is no regular file"):
+        read_profile(tmp_path / "pipe")

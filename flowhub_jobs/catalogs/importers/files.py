@@ -132,8 +132,8 @@ def _paths(files: Sequence[ForeignFile]) -> list[str]:
 
 def different_ids(options: list[Entry]) -> list[Entry]:
     """Return the options with ids of their own: a second `q4_k_m` becomes `q4_k_m-2`."""
-    ids: set[str] = set()
+    ids = shape.Ids()
     for option in options:
-        option["id"] = shape.unique(option["id"], ids)
-        ids.add(option["id"])
+        option["id"] = ids.free(option["id"])
+        ids.take(option["id"])
     return options

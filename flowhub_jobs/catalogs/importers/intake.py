@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowhub_jobs.catalogs.complaint import describe, shown
-from flowhub_jobs.catalogs.importers.shape import slug, title, unique
+from flowhub_jobs.catalogs.importers.shape import Ids, slug, title
 from flowhub_jobs.catalogs.schema import HubModel
 
 Entry = dict[str, Any]
@@ -77,7 +77,7 @@ Convert = Callable[[Entry, Notes], Entry]
 def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> Intake:
     """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
     intake = Intake(shape)
-    ids: set[str] = set()
+    ids = Ids()
     for number, entry in enumerate(entries, start=1):
         notes = Notes()
         try:
@@ -85,7 +85,7 @@ def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> Intake:
         except NotTaken as refusal:
             _add(intake.refused, refusal.reason, _told(entry, number, refusal.what))
             continue
-        ids.add(model["id"])
+        ids.take(model["id"])
         intake.models.append(model)
         for reason, what in notes.left_out:
             _add(intake.left_out, reason, what)
@@ -94,12 +94,12 @@ def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> Intake:
     return intake
 
 
-def _converted(entry: Any, convert: Convert, notes: Notes, ids: set[str]) -> Entry:
+def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
     if not isinstance(entry, dict):
         raise NotTaken(Reason.NOT_AN_OBJECT)
     known = {key: value for key, value in convert(entry, notes).items() if value is not None}
     own_id = known.pop("id", None) or slug(known["name"])
-    model = {"id": unique(own_id, ids)} | known
+    model = {"id": ids.free(own_id)} | known
     check_model(model)
     return model
 

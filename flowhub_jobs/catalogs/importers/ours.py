@@ -1,13 +1,29 @@
-"""A catalog of our own shape, taken entry by entry: one bad entry of somebody's does not keep the others out."""
+"""A catalog of our own shape, taken entry by entry: one bad entry of somebody's does not keep the others out.
+
+Two of one id do: a reference must mean one model.
+"""
 
 from typing import Any
 
+from flowhub_jobs.catalogs.complaint import shown
+from flowhub_jobs.catalogs.document import NotJson
 from flowhub_jobs.catalogs.importers import shape
 from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, Remark, check_model, take_in
 
 
 def read(entries: list[Any]) -> Intake:
+    _refuse_twins(entries)
     return take_in("flowhub", entries, _model)
+
+
+def _refuse_twins(entries: list[Any]) -> None:
+    """Raise NotJson where two entries have one id: the catalog is nobody's word for which of them is meant."""
+    seen: set[str] = set()
+    for entry in entries:
+        own = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(own, str) and own in seen:
+            raise NotJson(f"field \"models\": has '{shown(own)}' twice")
+        seen |= {own} if isinstance(own, str) else set()
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:

@@ -3,7 +3,7 @@
 import html
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 
@@ -36,12 +36,26 @@ def slug(text: str) -> str:
     return _NOT_OF_AN_ID.sub("-", plain).strip("-._")[:ID_MAX].rstrip("-._") or "model"
 
 
-def unique(name: str, taken: Container[str]) -> str:
-    """Return `name`, or the first of `name-2`, `name-3` … that is not taken."""
-    number, found = 2, name
-    while found in taken:
-        found, number = f"{name}-{number}", number + 1
-    return found
+class Ids:
+    """The ids that are taken, and for each the number that its next twin gets: many of one name cost no more each."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._numbers: dict[str, int] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._taken
+
+    def free(self, name: str) -> str:
+        """Return `name`, or the first of `name-2`, `name-3` … that is not taken."""
+        number, found = self._numbers.get(name, 2), name
+        while found in self._taken:
+            self._numbers[name] = number
+            found, number = f"{name}-{number}", number + 1
+        return found
+
+    def take(self, name: str) -> None:
+        self._taken.add(name)
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from flowhub_jobs.records import Fit
 from flowhub_jobs.words import format_bytes
 
 COLOURS = {Fit.FITS: "32", Fit.TIGHT: "33", Fit.SLOW: "33", Fit.TOO_BIG: "31", Fit.WRONG_PLATFORM: "31"}
+_BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
 
@@ -20,7 +21,8 @@ def print_findings(findings: Findings, wanted: Wanted, *, every_variant: bool) -
         return
     pairs = [(model, variant) for model in findings.models for variant in _shown(model, every_variant)]
     head = ("MODEL", "PARAMS", "VARIANT" if every_variant else "BEST", "SIZE", "HERE")
-    _print_table(head, [_row(*pair) for pair in pairs], [variant.verdict.fit for _, variant in pairs])
+    rows = [_row(*pair) for pair in pairs]
+    _print_table(head, rows if every_variant else _narrowed(head, rows), [variant.verdict.fit for _, variant in pairs])
     say.hint(f"\n{_foot(findings)}")
 
 
@@ -32,6 +34,15 @@ def _row(model: FoundModel, variant: FoundVariant) -> _Row:
     size = format_bytes(variant.bytes) if variant.bytes is not None else "unknown"
     here = str(variant.verdict.fit) + (", installed" if variant.installed else "")
     return model.row.id, model.row.parameters or "-", variant.option, size, here
+
+
+def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
+    """Return the rows with the names of variants cut as far as the screen asks; the ids stay, which `show` takes."""
+    over = say.width_of(head, rows) - say.columns()
+    width = max(len(row[_BEST]) for row in rows) - max(0, over)
+    if over <= 0 or width < _BEST_MIN:
+        return rows
+    return [(id_, parameters, say.shorten(best, width), size, here) for id_, parameters, best, size, here in rows]
 
 
 def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:

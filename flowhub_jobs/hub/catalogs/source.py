@@ -16,6 +16,7 @@ from flowhub_jobs.errors import (
     CatalogUnreadable,
     FlowhubError,
 )
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _from_file(path: Path) -> Raw:
             raise CatalogUnreadable(
                 f"The catalog {path} has {size} MB; {BYTES_MAX // 1_000_000} MB are read.", hint=hint
             )
-        return Raw(path.read_bytes())
+        return Raw(read_regular(path, BYTES_MAX))
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         reason = getattr(fault, "strerror", None) or str(fault)
         raise CatalogUnreadable(f"The catalog {path} cannot be read: {reason}.", hint=hint) from fault

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.device.fit import Asked, Verdict, fit
-from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.hub.find.fitting import Variant
 from flowhub_jobs.records import HubFormat, InstalledModel, rfc3339
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
     from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.hub.references import RepoCard
+    from flowhub_jobs.hub.references import Variant as RepoVariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +140,33 @@ def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
         "companions": list(repo.companions),
     }
     states = _states(desk)
-    found = []
-    for one in repo.variants:
-        state = states.get(one.ref)
-        asked = Asked(
-            weights_bytes=one.bytes,
-            format=one.format,
-            parameters=repo.parameters,
-            context_max=repo.context_length,
-            disk_bytes=one.bytes,
-        )
-        said = fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=state == "installed")
-        found.append(CardVariant(one.ref, None, one.format, one.quant, one.bytes, one.files, said, state))
+    judged = _judged(desk, repo, states)
+    found = [
+        CardVariant(one.ref, None, one.format, one.quant, one.bytes, one.files, said, states.get(one.ref))
+        for one, said in zip(repo.variants, judged, strict=True)
+    ]
     return Card(facts, tuple(found), notes=repo.notes)
+
+
+def _judged(desk: "Desk", repo: "RepoCard", states: Mapping[str, str]) -> list[Verdict]:
+    """Return a verdict a variant: by a header that its source is asked for, or by what the card alone tells."""
+    from flowhub_jobs.hub.find.variants import judge_repository
+
+    try:
+        return [one.verdict for one in judge_repository(desk, repo)]
+    except FlowhubError:  # a Hub that has become busy: the card is there, and is shown
+        return [_by_card(desk, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
+
+
+def _by_card(desk: "Desk", repo: "RepoCard", one: "RepoVariant", installed: bool) -> Verdict:
+    asked = Asked(
+        weights_bytes=one.bytes,
+        format=one.format,
+        parameters=repo.parameters,
+        context_max=repo.context_length,
+        disk_bytes=one.bytes,
+    )
+    return fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=installed)
 
 
 def _states(desk: "Desk") -> dict[str, str]:

@@ -71,14 +71,17 @@ def verdict(
     reserve_bytes: int = 0,
     installed: bool = False,
     parameters: int | None = None,
+    context_max: int | None = None,
 ) -> Verdict:
     """Return whether an artifact runs on a machine.
 
-    `context` is the tokens that are wanted; `parameters` are those of a model that is in no catalog.
+    `context` is the tokens that are wanted; `parameters` and `context_max` are those of a model that is in no catalog.
     """
     asked = asked_of(artifact, model, anatomy, context)
     if asked.parameters is None and parameters is not None:
         asked = replace(asked, parameters=parameters)
+    if asked.context_max is None and context_max is not None:
+        asked = replace(asked, context_max=context_max)
     return fit(asked, device, reserve_bytes=reserve_bytes, installed=installed)
 
 

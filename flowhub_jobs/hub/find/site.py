@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.records import HubFormat, Offload
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.probe import Device
     from flowhub_jobs.store.marks import Mark
+
+NODE_BYTES = 1000
 
 
 class Site:
@@ -69,6 +72,6 @@ def asked_of(needs: str) -> Asked:
 def _node(settings: Settings) -> str | None:
     """Return this node's name, or None before it has one: then nothing was ever installed."""
     try:
-        return settings.node or (settings.home / "node").read_text(encoding="utf-8").strip()
+        return settings.node or read_regular(settings.home / "node", NODE_BYTES).decode().strip()
     except (OSError, ValueError):
         return None

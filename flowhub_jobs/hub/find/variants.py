@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.device.fit import Verdict
     from flowhub_jobs.device.probe import Device
     from flowhub_jobs.hub.desk import Desk
+    from flowhub_jobs.hub.references import RepoCard
 
 
 def judge(
@@ -26,7 +27,18 @@ def judge(
     `ask`, a source is asked for the first kilobytes of a model that does not lie here. Raises NotFound and what else
     `desk.artifact` raises.
     """
-    said = meant(desk, ref)
+    return _judged(desk, meant(desk, ref), machine, context, ask)
+
+
+def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
+    """Return the variants of a repository with their verdicts on this machine; of each format one header is asked.
+
+    Raises what `desk.artifact` raises.
+    """
+    return _judged(desk, _of_card(desk, card), None, None, True)
+
+
+def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
     bench = _Bench(desk, said, machine, context, ask)
     here = desk.home.library.unchanged([artifact.key for artifact in said.artifacts])
     names = {key: found.name for key, found in here.items()}
@@ -64,6 +76,7 @@ class _Bench:
             reserve_bytes=self.desk.room().reserve,
             installed=installed is not None and self.machine is None,
             parameters=self.said.parameters,
+            context_max=self.said.context_max,
         )
 
     def _asked(self, artifact: Artifact) -> Looked:
@@ -79,7 +92,11 @@ def judge_one(desk: "Desk", artifact: Artifact) -> Variant:
     """Return one artifact with its verdict. Where neither the catalog nor what lies here tells, its source is asked."""
     model = desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
     here = desk.home.library.unchanged([artifact.key]).get(artifact.key)
-    bench = _Bench(desk, Meant((artifact,), model), None, None, ask=model is None)
+    bench = _Bench(desk, Meant((artifact,), model), None, None, ask=False)
+    judged = bench.judge(artifact, here.name if here else None)
+    if judged.verdict.fit is not Fit.UNKNOWN:
+        return judged
+    bench.ask = True
     return bench.judge(artifact, here.name if here else None)
 
 
@@ -107,6 +124,7 @@ class Meant:
     artifacts: Sequence[Artifact]
     model: "HubModel | None" = None
     parameters: int | None = None
+    context_max: int | None = None
 
 
 def meant(desk: "Desk", ref: str) -> Meant:
@@ -134,7 +152,12 @@ def _repository(desk: "Desk", ref: str) -> Meant:
     card = repo_card(desk.home.settings, ref)
     if card is None or not card.variants:
         return Meant([desk.artifact(ref)])
-    return Meant([desk.artifact(variant.ref) for variant in card.variants], parameters=card.parameters)
+    return _of_card(desk, card)
+
+
+def _of_card(desk: "Desk", card: "RepoCard") -> Meant:
+    artifacts = [desk.artifact(variant.ref) for variant in card.variants]
+    return Meant(artifacts, parameters=card.parameters, context_max=card.context_length)
 
 
 def _installed(desk: "Desk", name: str) -> Artifact | None:

@@ -7,7 +7,7 @@ the next `adopt` finds in the store and writes down as it lies.
 """
 
 import shutil
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,15 +89,24 @@ class Adoption:
                 name = choose_name(artifact, self._home.store, self._owner)
                 self._refuse_busy(name)
                 ours = self._owner(name) == artifact.claim
-                path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
+                inode = staged.lstat().st_ino
                 try:
+                    path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
                     self._index(offer, Placed(name, path, _digests(offer)), artifact, _shared(offer, how))
-                except Unreadable:
-                    self._home.store.remove(name)  # ours, and no longer what it was taken for
+                except NameTaken:
+                    raise  # what bears the name is somebody else's
+                except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
+                    self._take_back(name, inode)
                     raise
         except NameTaken as error:
             raise NameTaken(error.message, hint="Move or remove it, then adopt again.") from error
         return Adopted(name, path, how)
+
+    def _take_back(self, name: str, inode: int) -> None:
+        """Remove what was placed under the name, if that has happened."""
+        with suppress(OSError):
+            if self._home.store.path_of(name).lstat().st_ino == inode:
+                self._home.store.remove(name)
 
     def _stage(self, offer: Offer) -> tuple[Path, LinkKind]:
         """Link all files of the offer into the folder of partials; return the one thing to rename."""

