@@ -136,6 +136,7 @@ def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
         raise
     finally:
         watch.timer.cancel()
+        watch.timer.join()
     if watch.over:  # a body whose length nobody told ends like this, too
         raise too_slow
 
