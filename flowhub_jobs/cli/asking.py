@@ -1,21 +1,23 @@
-"""Asking on the terminal before something is taken away."""
+"""Asking on the terminal before something is changed."""
 
 import sys
 
 from flowhub_jobs.errors import UsageInvalid
 
+BEFORE = "it removes"
+HINT = "Add -y to remove, or --dry-run to see what would go."
 
-def agreed(verb: str, question: str, *, as_json: bool) -> bool:
+
+def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> bool:
     """Ask on the terminal; no answer is a no. Raises UsageInvalid where nobody can answer."""
-    demand_terminal(verb, as_json=as_json)
+    demand_terminal(verb, as_json=as_json, before=before, hint=hint)
     sys.stdout.flush()  # what the question is about stands above it
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def demand_terminal(verb: str, *, as_json: bool) -> None:
-    """Raise UsageInvalid where nobody can be asked."""
+def demand_terminal(verb: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> None:
+    """Raise UsageInvalid where nobody can be asked. The message says before what the verb asks, `hint` what to do."""
     if as_json or not sys.stdin.isatty():
-        hint = "Add -y to remove, or --dry-run to see what would go."
-        raise UsageInvalid(f"{verb} asks before it removes, and nobody is there to ask.", hint=hint)
+        raise UsageInvalid(f"{verb} asks before {before}, and nobody is there to ask.", hint=hint)

@@ -48,6 +48,12 @@ def hint(text: str, *, quiet: bool = False) -> None:
         sys.stderr.write(text + "\n")
 
 
+def progress(line: str) -> None:
+    """Draw over the last line of a terminal's stderr; nothing clears it."""
+    sys.stderr.write(f"\r{shorten(line, columns() - 1)}\x1b[K")
+    sys.stderr.flush()
+
+
 def columns() -> int:
     """Return how wide a line may be: the terminal's width; a pipe has no end."""
     return shutil.get_terminal_size((UNBOUNDED, 24)).columns

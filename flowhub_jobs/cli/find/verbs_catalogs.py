@@ -139,16 +139,10 @@ def remove(
 
 
 def _agreed(names: list[str], as_json: bool) -> bool:
-    """Ask on the terminal. Raises UsageInvalid where nobody can answer; no answer is a no."""
-    import sys
+    from flowhub_jobs.cli.asking import agreed
 
-    from flowhub_jobs.errors import UsageInvalid
-
-    if as_json or not sys.stdin.isatty():
-        raise UsageInvalid("It asks before it removes, and nobody is there to ask.", hint="Add -y to remove.")
-    sys.stderr.write(f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    question = f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}?"
+    return agreed("It", question, as_json=as_json, hint="Add -y to remove.")
 
 
 @catalog.command()

@@ -27,13 +27,13 @@ def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> l
         with at_work(desk.home, wanted) as over:
             while not over.is_set() or State.RUNNING in desk.home.reports.state_of(wanted).values():
                 if shows:
-                    _draw(_line(verb, desk.home.reports.jobs(wanted)))
+                    say.progress(_line(verb, desk.home.reports.jobs(wanted)))
                 over.wait(LOOK_S) if not over.is_set() else _look_after(desk)
     except KeyboardInterrupt:
         hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
         raise Interrupted("Interrupted.", hint=hint) from None
     if shows:
-        _draw("")
+        say.progress("")
     return desk.home.reports.jobs(wanted)
 
 
@@ -64,11 +64,6 @@ def raise_for_undone(jobs: Sequence[Job]) -> None:
     if errors:
         message = f"{len(errors)} of {len(jobs)} jobs are not done. The first: {errors[0].message}"
         raise SomeFailed(message, hint=errors[0].hint)
-
-
-def _draw(line: str) -> None:
-    sys.stderr.write(f"\r{say.shorten(line, say.columns() - 1)}\x1b[K")
-    sys.stderr.flush()
 
 
 def _line(verb: str, jobs: Sequence[Job]) -> str:

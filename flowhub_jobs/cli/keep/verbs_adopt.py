@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Outcomes = Mapping[int, "Adopted | FlowhubError"]
 
 SHOWN_MAX = 8  # of what is not taken
+BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # what is said where nobody can be asked
 
 
 def adopt(
@@ -42,12 +43,14 @@ def adopt(
     import os
 
     from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.asking import demand_terminal
     from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
     from flowhub_jobs.hub.keep.finding import Finder
     from flowhub_jobs.hub.keep.recognizing import Recognizer
     from flowhub_jobs.store.links import LINKS, OWN_BYTES
 
-    _refuse_to_ask_nobody(yes or dry_run, as_json)
+    if not (yes or dry_run):
+        demand_terminal("adopt", as_json=as_json, before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
     with desk() as found:
         found.shelf.demand_store()
@@ -72,18 +75,6 @@ def adopt(
         raise_for(outcomes)
 
 
-def _refuse_to_ask_nobody(decided: bool, as_json: bool) -> None:
-    import sys
-
-    from flowhub_jobs.errors import UsageInvalid
-
-    if not decided and (as_json or not sys.stdin.isatty()):
-        raise UsageInvalid(
-            "adopt asks before it changes anything, and nobody is there to ask.",
-            hint="Add -y to adopt, or --dry-run to look.",
-        )
-
-
 class _progress:  # noqa: N801, reads as a word where it is used
     """Shows on a terminal how much was read."""
 
@@ -97,35 +88,30 @@ class _progress:  # noqa: N801, reads as a word where it is used
         return self._watch
 
     def __exit__(self, *_: object) -> None:
-        import sys
+        from flowhub_jobs.cli import say
 
         if self._shown and self._next:
-            sys.stderr.write("\r\x1b[K")
+            say.progress("")
 
     def _watch(self, read: int, total: int) -> None:
-        import sys
         import time
 
+        from flowhub_jobs.cli import say
         from flowhub_jobs.words import format_bytes
 
         if self._shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.5
-            sys.stderr.write(f"\r\x1b[KReading: {format_bytes(read)} of {format_bytes(total)}")
-            sys.stderr.flush()
+            say.progress(f"Reading: {format_bytes(read)} of {format_bytes(total)}")
 
 
 def _agreed(offers: "Sequence[Offer]", root: Path) -> bool:
-    """Ask on the terminal; no answer is a no."""
-    import sys
-
     from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.asking import agreed
     from flowhub_jobs.words import format_bytes
 
     size = format_bytes(sum(offer.size for offer in offers))
-    sys.stdout.flush()
-    sys.stderr.write(f"Adopt {_count(len(offers))} ({size}) into {say.clean(str(root))}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    question = f"Adopt {_count(len(offers))} ({size}) into {say.clean(str(root))}?"
+    return agreed("adopt", question, as_json=False, before=BEFORE, hint=HINT)
 
 
 def _adopt_each(found: "Desk", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
