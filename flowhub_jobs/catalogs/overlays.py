@@ -7,7 +7,6 @@ address with a token in its query: they are the owner's alone (mode 0600), and a
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.catalogs.facts import BASE as BASE
 from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
 from flowhub_jobs.catalogs.load import MAX_BYTES, Loaded
+from flowhub_jobs.catalogs.whole import write_whole
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.regular import read_regular
-from flowhub_jobs.system import sync_path
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
@@ -68,7 +67,7 @@ class Overlays:
             self.folder.mkdir(parents=True, exist_ok=True)
             # The catalog first: with the facts of an older one it is asked for again, and no more. The other way
             # round a "not modified" would keep the old catalog for ever.
-            _write_whole(self.path(name), body)
+            write_whole(self.path(name), body)
         except OSError as error:
             raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
         self.put_facts(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
@@ -82,7 +81,7 @@ class Overlays:
 
     def put_facts(self, name: str, facts: Facts) -> None:
         try:
-            _write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
+            write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
         except OSError as error:
             raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
 
@@ -98,19 +97,6 @@ class Overlays:
 
     def _facts_path(self, name: str) -> Path:
         return self.folder / f"{name}.facts.json"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write by a rename, so that a reader sees the old file or the new one, also after a power cut."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")  # of mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        sync_path(Path(scratch))
-        Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
-        raise
 
 
 # In force ------------------------------------------------------------------------------------------------------------

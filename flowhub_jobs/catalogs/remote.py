@@ -6,8 +6,6 @@ one day install an old digest. With a good copy at hand the wait for a connectio
 
 import hashlib
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +14,7 @@ from flowhub_jobs import addresses, documents
 from flowhub_jobs.catalogs.kept import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
+from flowhub_jobs.catalogs.whole import write_whole
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 from flowhub_jobs.regular import read_regular
 
@@ -110,7 +109,7 @@ def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
     }
     try:
         body_path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(body_path, body)
+        write_whole(body_path, body)
     except OSError as fault:
         return f"No copy of the catalog could be kept in {body_path.parent}: {fault.strerror}."
     _keep_facts(body_path, facts)
@@ -120,21 +119,9 @@ def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
 def _keep_facts(body_path: Path, facts: dict[str, str]) -> None:
     known = {**facts, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        _write_whole(facts_path(body_path), json.dumps(known).encode())
+        write_whole(facts_path(body_path), json.dumps(known).encode())
     except OSError:
         return  # without them the next load asks for the whole catalog, and no more
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write by a rename, so that a reader sees the old file or the new one. Two writers do not share a scratch file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as scratch:
-            scratch.write(content)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _age(checked_at: str, now: datetime) -> str:

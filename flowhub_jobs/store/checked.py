@@ -1,6 +1,6 @@
 """What the library knows of one installed model, to hold its bytes against, and what was found when that was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts
+from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat, Pieces
+from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
-
-Damage = Mapping[str, Sequence[Sequence[int]]]  # ranges that differ, by the path of their file
+from flowhub_jobs.store.library import read_pieces, write_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,7 @@ class ShelfFile:
     @property
     def unchanged(self) -> bool:
         """Return whether its size and time are those that it was installed with."""
-        try:
-            there = self.place.stat()
-        except OSError:
-            return False
-        return (there.st_size, there.st_mtime_ns) == (self.bytes, self.mtime_ns)
+        return as_installed(self.place, self.bytes, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,7 @@ class Checks:
     def _read(self, tx: sa.Connection, row: Any) -> OnShelf:
         its = artifact_files.c.artifact_id == row["id"]
         files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
-        theirs = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == row["id"])
-        pieces = {one["path"]: Pieces(one["piece"], one["states"]) for one in tx.execute(theirs).mappings()}
+        pieces = read_pieces(tx, row["id"])
         artifact = Artifact.from_dict(row["artifact"]) if row["artifact"] else _as_far_as_known(row, files)
         place = self._store.root / row["name"]
         known = []
@@ -101,8 +96,7 @@ class Checks:
             its = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
             tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=times[file.path]))
             if (pieces := learned.get(file.path)) is not None:
-                row = {"artifact_id": model.id, "path": path, "piece": pieces.piece, "states": pieces.states}
-                tx.execute(artifact_pieces.insert().values(row))
+                write_pieces(tx, model.id, {path: pieces})
 
     def found_damaged(self, model: OnShelf, damage: Damage) -> None:
         with writing(self._engine) as tx:

@@ -9,6 +9,7 @@ from flowhub_jobs.records import Condition, HubFormat, InstalledModel, LocalLlm,
 from flowhub_jobs.store.layout import Store, files_in
 
 InCatalog = Callable[[str, str], bool]
+Damage = Mapping[str, Sequence[Sequence[int]]]  # ranges that differ, by the path of their file
 
 
 class Presence(Enum):
@@ -41,7 +42,7 @@ class Entry:
     bytes: int
     sha256: str | None
     linked_from: str | None
-    damage: str | None
+    damage: Damage | None
     installed_at: int
     verified_at: int
     files: Mapping[str, EntryFile]
@@ -126,14 +127,18 @@ def is_unchanged(entry: Entry, path: Path) -> bool:
     What begins with a dot does not count: a desktop puts such files wherever somebody looks.
     """
     folder = path.is_dir()
-    for name, file in entry.files.items():
-        try:
-            there = (path / name if folder else path).stat()
-        except OSError:
-            return False
-        if (there.st_size, there.st_mtime_ns) != (file.bytes, file.mtime_ns):
-            return False
+    if not all(as_installed(path / name if folder else path, f.bytes, f.mtime_ns) for name, f in entry.files.items()):
+        return False
     return not folder or {name for name in strangers(entry, path) if not Path(name).name.startswith(".")} == set()
+
+
+def as_installed(path: Path, size: int, mtime_ns: int) -> bool:
+    """Return whether a file has the size and the time that it was installed with."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return (there.st_size, there.st_mtime_ns) == (size, mtime_ns)
 
 
 def strangers(entry: Entry, folder: Path) -> set[str]:

@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, Pieces, claim_of
-from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, take_inventory
+from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, as_installed, take_inventory
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ class Library:
         placed: "Placed",
         job: int | None,
         now: int,
-        *,
-        linked_from: str | None = None,
     ) -> None:
         """Write down what was placed, in the transaction that ends its job, if it has one."""
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(placed.name))
@@ -67,7 +65,7 @@ class Library:
             "sha256": None if artifact.folder else placed.files[0].sha256,
             "job_id": job,
             "artifact": artifact.as_dict(),
-            "linked_from": linked_from,
+            "linked_from": placed.linked_from,
             "installed_at": now,
             "verified_at": now,
         }
@@ -83,21 +81,8 @@ class Library:
             for file in placed.files
         ]
         tx.execute(artifact_files.insert(), rows)
-        self._index_pieces(tx, number, artifact, placed)
-
-    def _index_pieces(self, tx: sa.Connection, number: int, artifact: Artifact, placed: "Placed") -> None:
-        rows = [
-            {
-                "artifact_id": number,
-                "path": file.path if artifact.folder else placed.name,
-                "piece": file.pieces.piece,
-                "states": file.pieces.states,
-            }
-            for file in placed.files
-            if file.pieces is not None
-        ]
-        if rows:
-            tx.execute(artifact_pieces.insert(), rows)
+        known = {file.path if artifact.folder else placed.name: file.pieces for file in placed.files}
+        write_pieces(tx, number, {path: pieces for path, pieces in known.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
         with writing(self._engine) as tx:
@@ -165,8 +150,7 @@ class Library:
                 return None
             known = sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])
             found = {file["path"]: file for file in tx.execute(known).mappings()}
-            theirs = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == row["id"])
-            pieces = {one["path"]: Pieces(one["piece"], one["states"]) for one in tx.execute(theirs).mappings()}
+            pieces = read_pieces(tx, row["id"])
         files = []
         for file in artifact.files:
             path = file.path if artifact.folder else row["name"]
@@ -179,14 +163,7 @@ class Library:
         files = tx.execute(sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])).mappings()
         path = self._store.root / row["name"]
         folder = path.is_dir()
-        for file in files:
-            try:
-                there = (path / file["path"] if folder else path).stat()
-            except OSError:
-                return False
-            if (there.st_size, there.st_mtime_ns) != (file["bytes"], file["mtime_ns"]):
-                return False
-        return True
+        return all(as_installed(path / f["path"] if folder else path, f["bytes"], f["mtime_ns"]) for f in files)
 
     def entries(self) -> list[Entry]:
         """Return all that the library says, by name, in two queries."""
@@ -230,6 +207,18 @@ class Library:
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
+
+
+def read_pieces(tx: sa.Connection, number: int) -> dict[str, Pieces]:
+    """Return the pieces of an artifact's files, as far as they are known, by the path in its row."""
+    its = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == number)
+    return {row["path"]: Pieces(row["piece"], row["states"]) for row in tx.execute(its).mappings()}
+
+
+def write_pieces(tx: sa.Connection, number: int, known: Mapping[str, Pieces]) -> None:
+    if known:
+        rows = [{"path": path, "piece": pieces.piece, "states": pieces.states} for path, pieces in known.items()]
+        tx.execute(artifact_pieces.insert(), [row | {"artifact_id": number} for row in rows])
 
 
 def _time_of(file: FileDigest, path: Path) -> int:

@@ -23,7 +23,12 @@ def room_at(path: Path, reserve: int) -> Room:
     while not place.exists() and place != place.parent:
         place = place.parent
     usage = shutil.disk_usage(place)
-    return Room(usage.free, min(reserve, usage.total // 20))
+    return Room(usage.free, kept_back(usage.total, reserve))
+
+
+def kept_back(total: int, reserve: int) -> int:
+    """Return what is kept back of a disk of `total` bytes: the reserve, but of a small one a twentieth, no more."""
+    return min(reserve, total // 20)
 
 
 def spoken_for(room: Room, running: int, ahead: Iterable[int]) -> int:

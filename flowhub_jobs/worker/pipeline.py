@@ -230,8 +230,7 @@ def _install(floor: Floor, run: Run, gathered: Gathered) -> Placed:
 def _complete(floor: Floor, run: Run, placed: Placed) -> None:
     home, artifact = floor.home, run.claimed.artifact
     with writing(home.engine) as tx:
-        now = home.clock.now_us()
-        home.library.index(tx, artifact, placed, run.lease.job, now, linked_from=placed.linked_from)
+        home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
         floor.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
 
 

@@ -102,7 +102,7 @@ class Reused:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
-            return as_gathered(fetched)
+            return Gathered(fetched.files, fetched.parts, fetched.inodes, fetched.bytes_fetched)
         came = iter(zip(fetched.files, fetched.parts, fetched.inodes, strict=True) if fetched else ())
         rows = []
         with disk_errors(self.partial):
@@ -117,11 +117,6 @@ class Reused:
         bytes_fetched = fetched.bytes_fetched if fetched else 0
         linked_from = _linked_from(self.artifact, self.linked, self.root)
         return Gathered(files, parts, inodes, bytes_fetched, LINKED, linked_from)
-
-
-def as_gathered(fetched: Fetched) -> Gathered:
-    """Return what was only fetched, or imported."""
-    return Gathered(fetched.files, fetched.parts, fetched.inodes, fetched.bytes_fetched)
 
 
 def _beside(part: Path, target: Path) -> Path:
@@ -225,15 +220,13 @@ class _Search:
         """Return how the job stands while files of others are read: what the journal says, and nothing on its way."""
         nothing = journal.FileRecord("")
         records = [self._record.files.get(file.path, nothing) for file in self._artifact.files]
+        state = DigestState.RUNNING
         files = tuple(
-            FileSeen(number, file.size or record.size, record.kept.total, file.sha256, record.identity, _RUNNING)
+            FileSeen(number, file.size or record.size, record.kept.total, file.sha256, record.identity, state)
             for number, (file, record) in enumerate(zip(self._artifact.files, records, strict=True))
         )
         kept = sum(file.kept for file in files)
         return Seen(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
-
-
-_RUNNING = DigestState.RUNNING
 
 
 def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileSeen:

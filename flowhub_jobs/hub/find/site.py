@@ -58,9 +58,11 @@ class Site:
 
     @cached_property
     def _reserve(self) -> int:
-        """The bytes of the disk that are kept back, as store.space has them."""
+        """The bytes of the disk that are kept back."""
+        from flowhub_jobs.store.space import kept_back
+
         total = self.device.disk_total_bytes
-        return self._settings.disk_reserve if total is None else min(self._settings.disk_reserve, total // 20)
+        return self._settings.disk_reserve if total is None else kept_back(total, self._settings.disk_reserve)
 
 
 def asked_of(needs: str) -> Asked:

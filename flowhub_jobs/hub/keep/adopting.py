@@ -76,7 +76,7 @@ class Adoption:
         with self._installing():
             if self._owner(name) is not None:
                 raise Busy(f"{name} was installed meanwhile.", hint="`flowhub list` shows it.")
-            self._index(offer, Placed(name, path, _digests(offer)), artifact, offer.shares)
+            self._index(offer, Placed(name, path, _digests(offer), offer.shares), artifact)
         return Adopted(name, path, None)
 
     # What lies elsewhere -------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Adoption:
                 inode = staged.lstat().st_ino
                 try:
                     path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
-                    self._index(offer, Placed(name, path, _digests(offer)), artifact, _shared(offer, how))
+                    self._index(offer, Placed(name, path, _digests(offer), _shared(offer, how)), artifact)
                 except NameTaken:
                     raise  # what bears the name is somebody else's
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
@@ -134,9 +134,9 @@ class Adoption:
         """The lock that a worker holds between the choice of a name and its row."""
         return held_lock(self._home.settings.locks / "install", may_go_on=lambda: None, at_most_s=2 * LEASE_S)
 
-    def _index(self, offer: Offer, placed: Placed, artifact: Artifact, shares: str | None) -> None:
+    def _index(self, offer: Offer, placed: Placed, artifact: Artifact) -> None:
         with writing(self._home.engine) as tx:
-            self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us(), linked_from=shares)
+            self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us())
             # The index has taken each file's time: from here on a change is noticed, and until here there was none.
             for file, source in zip(artifact.files, offer.recognized.files, strict=True):
                 _check_unchanged(placed.path / file.path if artifact.folder else placed.path, source.stamp)
