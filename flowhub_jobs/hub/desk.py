@@ -164,15 +164,9 @@ class Desk:
 
     def verdict(self, artifact: Artifact) -> "Verdict":
         """Return whether an artifact runs on this machine; the header of what lies here already is read."""
-        from flowhub_jobs.hub.find import fitting, heads
+        from flowhub_jobs.hub.find.variants import judge_one
 
-        model = self.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
-        here = self.home.library.unchanged([artifact.key]).get(artifact.key)
-        anatomy = heads.anatomy_here(self.home.store, self.home.node, artifact, here.name if here else None)
-        reserve, installed = self.room().reserve, here is not None
-        return fitting.verdict(
-            artifact, model, self.device, anatomy=anatomy, reserve_bytes=reserve, installed=installed
-        )
+        return judge_one(self, artifact, ask_unknown=False).verdict
 
     @property
     def shelf(self) -> Shelf:

@@ -5,24 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.records import Artifact, HubFormat
+from flowhub_jobs.records import Artifact
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog
     from flowhub_jobs.repos.api import Hub
     from flowhub_jobs.repos.reference import HubRef
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One way to have a repository's model. `bytes` is None where a size is unknown."""
-
-    ref: str
-    format: HubFormat | None
-    quant: str | None
-    bytes: int | None
-    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +27,7 @@ class RepoCard:
     parameters: int | None
     context_length: int | None
     architecture: str | None
-    variants: tuple[Variant, ...]
+    variants: tuple[Artifact, ...]
     companions: tuple[str, ...] = ()  # their paths: mmproj files, which are taken along with --include
     notes: tuple[str, ...] = ()
 
@@ -155,9 +144,7 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
         parameters=info.parameters,
         context_length=info.context_length,
         architecture=info.architecture,
-        variants=tuple(
-            Variant(one.ref, one.format, one.hub.quant if one.hub else None, one.size, len(one.files)) for one in found
-        ),
+        variants=tuple(found),
         companions=tuple(file.path for file in files if is_companion(file.path)),
         notes=notes,
     )

@@ -196,7 +196,7 @@ def test_a_repository_has_a_card_of_all_its_variants(shop, hub):
     card = repo_card(shop.settings, f"hf:{GGUF}")
     assert card is not None
     assert (card.name, card.license, card.tags, card.gated) == (GGUF, "apache-2.0", ("gguf", "chat"), True)
-    rows = [(one.ref, one.format, one.quant, one.bytes, one.files) for one in card.variants]
+    rows = [(one.ref, one.format, one.hub.quant, one.size, len(one.files)) for one in card.variants]
     assert rows == [
         (f"hf:{GGUF}:Q4_K_M", "gguf", "Q4_K_M", 4096, 1),
         (f"hf:{GGUF}:Q8_0", "gguf", "Q8_0", 4096, 1),

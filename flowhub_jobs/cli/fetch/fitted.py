@@ -25,7 +25,7 @@ def require_fit(desk: Desk, artifact: Artifact) -> None:
     """Raise DoesNotFit for what does not run here, or of what nobody knows."""
     from flowhub_jobs.hub.find import variants
 
-    verdict = variants.judge_one(desk, artifact).verdict
+    verdict = variants.judge_one(desk, artifact, ask_unknown=True).verdict
     if verdict.fit not in _RUNS:
         word = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
         raise DoesNotFit(f"{artifact.ref} {word} ({verdict.fit}): {verdict.why}.")

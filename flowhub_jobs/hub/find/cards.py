@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.hub.find.fitting import Variant
-from flowhub_jobs.records import HubFormat, InstalledModel, rfc3339
+from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, rfc3339
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
     from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.hub.references import RepoCard
-    from flowhub_jobs.hub.references import Variant as RepoVariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +140,7 @@ def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
     }
     states = _states(desk)
     judged = _judged(desk, repo, states)
-    found = [
-        CardVariant(one.ref, None, one.format, one.quant, one.bytes, one.files, said, states.get(one.ref))
-        for one, said in zip(repo.variants, judged, strict=True)
-    ]
+    found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
     return Card(facts, tuple(found), notes=repo.notes)
 
 
@@ -158,13 +154,18 @@ def _judged(desk: "Desk", repo: "RepoCard", states: Mapping[str, str]) -> list[V
         return [_by_card(desk, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
 
 
-def _by_card(desk: "Desk", repo: "RepoCard", one: "RepoVariant", installed: bool) -> Verdict:
+def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> CardVariant:
+    quant = one.hub.quant if one.hub else None
+    return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref))
+
+
+def _by_card(desk: "Desk", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
     asked = Asked(
-        weights_bytes=one.bytes,
+        weights_bytes=one.size,
         format=one.format,
         parameters=repo.parameters,
         context_max=repo.context_length,
-        disk_bytes=one.bytes,
+        disk_bytes=one.size,
     )
     return fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=installed)
 

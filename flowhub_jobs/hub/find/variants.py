@@ -31,11 +31,8 @@ def judge(
 
 
 def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
-    """Return the variants of a repository with their verdicts on this machine; of each format one header is asked.
-
-    Raises what `desk.artifact` raises.
-    """
-    return _judged(desk, _of_card(desk, card), None, None, True)
+    """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
+    return _judged(desk, _of_card(card), None, None, ask=True)
 
 
 def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
@@ -59,12 +56,15 @@ class _Bench:
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self.desk.home
         looked = Looked(anatomy_here(home.store, home.node, artifact, installed))
-        verdict = self._verdict(artifact, looked, installed)
-        if looked.anatomy is None and self.ask and verdict.fit is not Fit.WRONG_PLATFORM:
-            looked = self._asked(artifact)
-            artifact = _sized(artifact, looked.size)
-            verdict = self._verdict(artifact, looked, installed)
-        return Variant(artifact, verdict, looked.note)
+        judged = Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
+        to_ask = looked.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
+        return self.judge_there(artifact, installed) if to_ask else judged
+
+    def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
+        """Return the variant as the header at its source tells."""
+        looked = self._asked(artifact)
+        artifact = _sized(artifact, looked.size)
+        return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
 
     def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> "Verdict":
         return fitting.verdict(
@@ -88,21 +88,20 @@ class _Bench:
         return looked
 
 
-def judge_one(desk: "Desk", artifact: Artifact) -> Variant:
-    """Return one artifact with its verdict. Where neither the catalog nor what lies here tells, its source is asked."""
-    model = desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant:
+    """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
     here = desk.home.library.unchanged([artifact.key]).get(artifact.key)
-    bench = _Bench(desk, Meant((artifact,), model), None, None, ask=False)
-    judged = bench.judge(artifact, here.name if here else None)
-    if judged.verdict.fit is not Fit.UNKNOWN:
-        return judged
-    bench.ask = True
-    return bench.judge(artifact, here.name if here else None)
+    installed = here.name if here else None
+    bench = _Bench(desk, Meant((artifact,), _model_of(desk, artifact)), None, None, ask=False)
+    judged = bench.judge(artifact, installed)
+    ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
+    return bench.judge_there(artifact, installed) if ask else judged
 
 
 def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
-    return fitting.best_fit(judge(desk, ref, ask=meant(desk, ref).model is None))
+    said = meant(desk, ref)
+    return fitting.best_fit(_judged(desk, said, None, None, ask=said.model is None))
 
 
 def leaves_choice(desk: "Desk", ref: str) -> bool:
@@ -152,12 +151,11 @@ def _repository(desk: "Desk", ref: str) -> Meant:
     card = repo_card(desk.home.settings, ref)
     if card is None or not card.variants:
         return Meant([desk.artifact(ref)])
-    return _of_card(desk, card)
+    return _of_card(card)
 
 
-def _of_card(desk: "Desk", card: "RepoCard") -> Meant:
-    artifacts = [desk.artifact(variant.ref) for variant in card.variants]
-    return Meant(artifacts, parameters=card.parameters, context_max=card.context_length)
+def _of_card(card: "RepoCard") -> Meant:
+    return Meant(card.variants, parameters=card.parameters, context_max=card.context_length)
 
 
 def _installed(desk: "Desk", name: str) -> Artifact | None:
