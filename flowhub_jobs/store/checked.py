@@ -61,6 +61,15 @@ class Checks:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             return self._read(tx, row) if row else None
 
+    def of(self, artifact: Artifact) -> OnShelf | None:
+        """Return what is known of an artifact that is installed; None if it is not."""
+        # A row of an older version knows no artifact: what is known of it, and its key, are told by its name.
+        either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
+        with reading(self._engine) as tx:
+            rows = tx.execute(sa.select(artifacts).where(artifacts.c.node == self._node, either)).mappings().all()
+            found = [self._read(tx, row) for row in rows]
+        return next((model for model in found if model.artifact.key == artifact.key), None)
+
     def names(self) -> list[str]:
         """Return the names of all that is installed, in their order."""
         mine = sa.select(artifacts.c.name).where(artifacts.c.node == self._node)

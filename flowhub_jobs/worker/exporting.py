@@ -4,12 +4,14 @@ store ─► <folder>/.flowhub-partial ─► digest ─► fsync ─► rename 
 """
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
 from flowhub_jobs.records import FileDigest
+from flowhub_jobs.regular import is_regular
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
@@ -30,8 +32,7 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
     """
     home, task, artifact = floor.home, run.claimed.task, run.claimed.artifact
     assert task is not None, "a job that exports has a task"
-    checks, folder = Checks(home.engine, home.node, home.store), Path(task.place)
-    model = next((found for name in checks.names() if (found := checks.on_shelf(name)) and _is(found, run)), None)
+    model, folder = Checks(home.engine, home.node, home.store).of(artifact), Path(task.place)
     if model is None:
         raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
     carried = Carried(
@@ -57,23 +58,18 @@ def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Scr
     _note(folder, carried, run)
 
 
-def _is(model: OnShelf, run: Run) -> bool:
-    return model.artifact.key == run.claimed.artifact.key
-
-
 def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
-    """Return whether the folder has this very model, by its manifest and by every byte of its files."""
+    """Return whether the folder has this very model, by every byte of its files.
+
+    The manifest is not asked: who was killed between the name and the manifest left it without a word of it.
+    """
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    there = manifest_there(folder).get(carried.name)
-    return there is not None and dict(there.files) == dict(carried.files) and _is_whole(folder, carried, run)
-
-
-def _is_whole(folder: Path, carried: Carried, run: Run) -> bool:
+        (folder / PARTIAL).mkdir(parents=True, exist_ok=True)  # where the lock is
     place = folder / carried.name
     files = [(place / path if carried.artifact.folder else place, known) for path, known in carried.files.items()]
     try:
-        if any(path.stat().st_size != size for path, (size, _) in files):
+        # A link is no copy: what it leads to stays here when the disk goes.
+        if place.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
             return False
         return all(hashed(path, run.control.check).sha256 == digest for path, (_, digest) in files)
     except (OSError, Unreadable):
@@ -105,8 +101,10 @@ def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
     target = folder / carried.name
     with held_lock(folder / PARTIAL / "lock", may_go_on=run.control.check, at_most_s=LOCK_S):
         run.lease.check()
+        for left in (folder / PARTIAL).glob("old.*"):  # by who was killed here; nobody else is at work under this lock
+            _remove(left)
         if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
-            aside = folder / PARTIAL / f"old.{run.lease.job}"
+            aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
             target.rename(aside)
             _remove(aside)
         try:

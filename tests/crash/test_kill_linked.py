@@ -1,17 +1,15 @@
 """SIGKILL at each step of linking what another program has: the next run finishes it, and theirs is unharmed."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.elsewhere import hugging_face, lm_studio
-from support.lone_process import ROOT
 from support.models import folder_model, gguf, mlx_folder, one_file_model
-from support.nursery import Nursery
+from support.nursery import Nursery, harmed
+from support.on_disk import files_in
 from support.origin import Origin
 from support.shop import Shop, shop_of
 from support.wares import library_rows
@@ -58,10 +56,6 @@ def person(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "person"
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize("step", JOB_STEPS)
 def test_a_job_that_was_killed_while_it_linked_is_finished_by_the_next_worker(
     home: Path, person: Path, origin: Origin, nursery: Nursery, step: str
@@ -84,7 +78,7 @@ def test_a_folder_of_which_a_part_was_linked_is_finished_and_no_byte_fetched_twi
 ) -> None:
     there = {path: MLX[path] for path in ("config.json", "model.safetensors")}
     theirs = hugging_face(person, "own/c", there, lfs=("",))
-    before = bytes_of(theirs / "blobs")
+    before = files_in(theirs / "blobs")
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in MLX.items()}
     with shop_of(home, folder_model("c", files)) as shop:
         job = shop.enqueue("c")
@@ -94,7 +88,7 @@ def test_a_folder_of_which_a_part_was_linked_is_finished_and_no_byte_fetched_twi
             "tokenizer.json": len(MLX["tokenizer.json"])
         }
         _check(shop, job, {f"c-mlx-4bit/{path}": data for path, data in MLX.items()})
-        assert bytes_of(theirs / "blobs") == before
+        assert files_in(theirs / "blobs") == before
 
 
 @pytest.mark.parametrize("step", [step for step in MIXED_STEPS if step.startswith((REUSE, f"{PIPELINE}:stage"))])
@@ -105,7 +99,7 @@ def test_their_files_are_unharmed_when_they_take_them_away_and_all_is_fetched(
     theirs = hugging_face(
         person, "own/c", {path: MLX[path] for path in ("config.json", "model.safetensors")}, lfs=("",)
     )
-    before = bytes_of(theirs / "blobs")
+    before = files_in(theirs / "blobs")
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in MLX.items()}
     with shop_of(home, folder_model("c", files)) as shop:
         job = shop.enqueue("c")
@@ -113,7 +107,7 @@ def test_their_files_are_unharmed_when_they_take_them_away_and_all_is_fetched(
         theirs.rename(person / "moved away")
         assert nursery.drain(shop) == 0
         _check(shop, job, {f"c-mlx-4bit/{path}": data for path, data in MLX.items()})
-        assert bytes_of(person / "moved away" / "blobs") == before
+        assert files_in(person / "moved away" / "blobs") == before
 
 
 @pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
@@ -137,23 +131,12 @@ def test_an_adopt_that_was_killed_is_finished_by_the_next_and_nothing_is_doubled
         assert theirs.exists()
 
 
-def adopt(shop: Shop, *, harm: str = "") -> "subprocess.CompletedProcess[str]":
-    code = (
-        "import sys; from support.harms import do_harm; from flowhub_jobs.cli.main import main; "
-        "do_harm(sys.argv.pop(1)); main()"
-    )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return subprocess.run(
-        [sys.executable, "-c", code, harm, "adopt", "-y", "--json"],
-        env=os.environ | {"PYTHONPATH": path, "FLOWHUB_CATALOG": str(shop.catalog)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def adopt(shop: Shop, harm: str = "") -> "subprocess.CompletedProcess[str]":
+    return harmed(shop, harm, "adopt", "-y", "--json")
 
 
 def models_of(shop: Shop) -> dict[str, bytes]:
-    return {path: data for path, data in bytes_of(shop.store).items() if not path.startswith(".")}
+    return {path: data for path, data in files_in(shop.store).items() if not path.startswith(".")}
 
 
 def _check(shop: Shop, job: int, wanted: dict[str, bytes]) -> None:

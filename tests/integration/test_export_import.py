@@ -2,10 +2,9 @@
 
 import json
 import os
-import signal
 
 import pytest
-from support.cli import Cli, counter, started, work
+from support.cli import Cli, counter, work
 from support.line_faults import Stall
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.shop import shop_of
@@ -201,22 +200,25 @@ def test_a_worker_carries_it_later_if_asked(cli, shop, stick):
     assert (stick / "a.gguf").read_bytes() == A
 
 
-def test_an_import_that_is_killed_is_ended_by_the_next_worker(shop, elsewhere, stick, cli):
-    cli("export", "c", "--to", stick)
-    path = max(FOLDER, key=lambda path: len(FOLDER[path]))
-    place = stick / "c-mlx-4bit" / path
-    place.unlink()
-    os.mkfifo(place)  # whoever reads it waits
-    with elsewhere() as there:
-        with started("import", stick) as begun:
-            there.until(lambda: [job for job in there.home.reports.all() if job.state is State.RUNNING])
-            begun.send_signal(signal.SIGKILL)
-            begun.wait()
-        place.unlink()
-        place.write_bytes(FOLDER[path])
-        assert there.drain() == 0
-        assert (there.store / "c-mlx-4bit" / path).read_bytes() == FOLDER[path]
-        assert there.left_over() == []
+@pytest.mark.parametrize("ours", [True, False], ids=["exported", "put there by hand"])
+def test_a_link_in_its_place_is_no_copy(cli, shop, stick, ours):
+    """What is carried away is the disk, and not what a link on it leads to."""
+    if ours:
+        cli("export", "a", "--to", stick)
+        (stick / "a.gguf").unlink()
+    stick.mkdir(exist_ok=True)
+    (stick / "a.gguf").symlink_to(shop.store / "a.gguf")
+    said = cli("export", "a", "--to", stick)
+    assert (said.status == 0, (stick / "a.gguf").is_symlink()) == (ours, not ours)
+
+
+def test_what_lies_there_whole_is_only_written_into_the_manifest(cli, shop, stick):
+    stick.mkdir()
+    (stick / "a.gguf").write_bytes(A)
+    before = (stick / "a.gguf").stat()
+    assert cli("export", "a", "--to", stick).status == 0
+    assert (stick / "a.gguf").stat() == before
+    assert [one["name"] for one in json.loads((stick / "flowhub-manifest.json").read_bytes())["models"]] == ["a.gguf"]
 
 
 def test_no_signature_is_carried_away(cli, shop, stick, origin):

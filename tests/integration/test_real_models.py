@@ -11,6 +11,7 @@ from demo_models import SHIPPED_CATALOG, NotAsPublished, bring_published, models
 from own_environment import TOP, NoEnvironment
 from support.cli import Cli, counter, work
 from support.models import one_file_model
+from support.on_disk import files_in, turn
 from support.shop import shop_of
 from support.written_gguf import Written, usual
 
@@ -36,22 +37,10 @@ def cli(capsys):
     return Cli(capsys)
 
 
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def turn(path, at):
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 1]))
-
-
 def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machine(
     cli, home, hub, published, tmp_path, monkeypatch
 ):
-    files = files_of(published)
+    files = files_in(published)
     for path, data in files.items():
         hub.add(REPO, path, data)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
@@ -63,7 +52,7 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
         [model] = cli("list", "--json").page["models"]
         assert (model["name"], model["format"], model["condition"]) == ("all-MiniLM-L6-v2", "safetensors", "ok")
         here = Path(cli("path", f"hf:{REPO}").out.strip())
-        taken = files_of(here)
+        taken = files_in(here)
         assert taken == {path: files[path] for path in taken}
         assert "model.safetensors" in taken
 
@@ -71,7 +60,7 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
         assert cli("verify").status == 8
         [one] = cli("verify", "--repair", "--json").page["models"]
         assert (one["state"], one["bytes_fetched"]) == ("repaired", MIB)
-        assert files_of(here) == taken
+        assert files_in(here) == taken
 
         assert cli("outdated", "--json").page["outdated"] == []
         assert cli("du", "--json").page["models"][0]["bytes"] == sum(map(len, taken.values()))

@@ -6,6 +6,7 @@ import signal
 import pytest
 from support.cli import Cli, counter, process, started, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.on_disk import turn
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
@@ -57,17 +58,6 @@ class Asked:
 @pytest.fixture
 def asked(shop, origin):
     return Asked(origin)
-
-
-def turn(path, at):
-    """Turn a byte on the disk, as a bad cell would: size and time stay."""
-    there = path.stat()
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 1]))
-    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
 
 
 def test_what_is_whole_is_ok_and_was_read_by_jobs_that_status_shows(cli, shop):
@@ -188,23 +178,6 @@ def test_a_worker_does_it_later_if_asked(cli, shop):
     work(shop)
     job = shop.home.reports.all()[-1]
     assert (job.kind, job.state, job.error["code"]) == (JobKind.VERIFY, State.FAILED, "digest_mismatch")
-
-
-def test_a_verify_that_is_cut_short_is_handed_back_and_a_worker_ends_it(shop, home):
-    # A FIFO in the place of a file holds the reader up for as long as nobody writes to it.
-    place = shop.store / "small.gguf"
-    place.unlink()
-    os.mkfifo(place)
-    with started("verify", "big", "small") as begun:
-        running = shop.until(
-            lambda: [j for j in shop.home.reports.all() if j.kind is JobKind.VERIFY and j.state is State.RUNNING]
-        )
-        begun.send_signal(signal.SIGKILL)
-        begun.wait()
-    place.unlink()
-    place.write_bytes(SMALL)
-    assert shop.drain() == 0
-    assert all(shop.job(job.id).state is State.COMPLETED for job in running)
 
 
 def test_what_a_wrong_call_says(cli, shop):

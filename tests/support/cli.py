@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -68,13 +69,14 @@ class Cli:
 
     def __call__(self, *arguments: object) -> Said:
         self._capsys.readouterr()
-        before = signal.getsignal(signal.SIGTERM)
+        before, handlers = signal.getsignal(signal.SIGTERM), list(logging.getLogger().handlers)
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.delenv("COLUMNS", raising=False)  # which xdist sets
                 status = run([str(argument) for argument in arguments])
         finally:
             signal.signal(signal.SIGTERM, before)
+            logging.getLogger().handlers[:] = handlers  # a worker's writes to the stderr of this test, which ends with it
         return Said(status, *self._capsys.readouterr())
 
 

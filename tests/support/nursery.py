@@ -91,6 +91,22 @@ class Nursery:
         self._process.communicate()
 
 
+def harmed(shop: "Shop", harm: str, *verb: object) -> "subprocess.CompletedProcess[str]":
+    """Run a verb as a process of its own to its end, and do to it what support/harms.py says."""
+    code = (
+        "import sys; from support.harms import do_harm; from flowhub_jobs.cli.main import main; "
+        "do_harm(sys.argv.pop(1)); main()"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, "-c", code, harm, *map(str, verb)],
+        env=os.environ | {"PYTHONPATH": path, "FLOWHUB_CATALOG": str(shop.catalog)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 # The other side ------------------------------------------------------------------------------------------------------
 
 

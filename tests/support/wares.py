@@ -10,6 +10,7 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.records import DigestState, State
 from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.on_disk import files_in
 from support.origin import Origin
 from support.shop import Shop
 
@@ -93,7 +94,7 @@ class Wares:
         place = shop.store / self.name
         if not self.folder:
             return {self.name: place.read_bytes()}
-        return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        return files_in(place)
 
     def stamps(self, shop: Shop) -> list[Stamp]:
         """Return inode, size and mtime of each file under the model's name."""

@@ -1,0 +1,198 @@
+"""SIGKILL at each step of verify, repair, export, import, prune and catalog import: the next run finishes it."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.nursery import Nursery, harmed
+from support.on_disk import files_in, turn
+from support.origin import Origin
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.records import JobKind, State
+
+A = gguf((2 << 20) + 5, 1)
+FOLDER = mlx_folder(seed=7, size=300_000)
+NAME = "c-mlx-4bit"
+CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("checking", "exporting", "importing"))
+COPIER, MANIFEST = "flowhub_jobs.worker.copier", "flowhub_jobs.store.manifest"
+PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
+LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
+ERRANDS, RESEED = "flowhub_jobs.hub.errands", "flowhub_jobs.transfer.reseed"
+LEAVINGS, OVERLAYS = "flowhub_jobs.store.leavings", "flowhub_jobs.catalogs.overlays"
+
+VERIFY_STEPS = [
+    f"{CHECKING}:recheck:before",
+    f"{CHECKING}:recheck:after",
+    f"{CHECKING}:_good:before",
+    f"{LEASES}.complete:after",
+]
+REPAIR_STEPS = [
+    f"{RESEED}:_copy:before",
+    f"{RESEED}:_copy:after",
+    f"{RESEED}:reseed:after",
+    "flowhub_jobs.jobs.ledger:Ledger.enqueue:before",
+    "flowhub_jobs.jobs.ledger:Ledger.enqueue:after",
+    f"{PIPELINE}:fetch:before",
+    f"{PIPELINE}:fetch:after",
+    f"{PIPELINE}:place:before",
+    f"{PIPELINE}:place:after",
+    f"{LEASES}.complete:after",
+]
+EXPORT_STEPS = [
+    f"{COPIER}:_write_all:before:2",
+    f"{COPIER}:sync_data:after",
+    f"{EXPORTING}:rename_new:before",
+    f"{EXPORTING}:rename_new:after",
+    f"{EXPORTING}:write_manifest:before",
+    f"{MANIFEST}:sync_path:before",
+    f"{EXPORTING}:write_manifest:after",
+    f"{LEASES}.complete:before",
+    f"{LEASES}.complete:after",
+]
+AGAIN_STEPS = [
+    *EXPORT_STEPS,
+    f"{EXPORTING}:_remove:before:2",
+    f"{EXPORTING}:_remove:amid:2",
+    f"{EXPORTING}:_remove:after:2",
+]
+IMPORT_STEPS = [
+    f"{COPIER}:_write_all:before:2",
+    f"{COPIER}:sync_data:after",
+    f"{PIPELINE}:stage:before",
+    f"{PIPELINE}:stage:after",
+    f"{LEASES}.intend:after",
+    f"{INSTALL}:rename_new:before",
+    f"{INSTALL}:rename_new:after",
+    f"{PIPELINE}:clean_up:amid",
+    f"{LIBRARY}.index:after",
+    f"{LEASES}.complete:after",
+]
+PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", "flowhub_jobs.hub.keep.tidying:drop:amid"]
+CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    return tmp_path / "stick"
+
+
+@pytest.fixture
+def shop(home: Path, origin: Origin, nursery: Nursery) -> Iterator[Shop]:
+    """A home with a folder and a file of two pieces installed."""
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
+    with shop_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as shop:
+        shop.enqueue("a")
+        shop.enqueue("c")
+        assert nursery.drain(shop) == 0
+        yield shop
+
+
+@pytest.mark.parametrize("step", VERIFY_STEPS)
+def test_a_verify_that_was_killed_is_ended_by_the_next_worker(shop: Shop, nursery: Nursery, step: str) -> None:
+    assert harmed(shop, f"die={step}", "verify", "c").returncode == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert _states(shop, JobKind.VERIFY) == [State.COMPLETED]
+    assert files_in(shop.store / NAME) == FOLDER
+
+
+@pytest.mark.parametrize("step", REPAIR_STEPS)
+def test_a_repair_that_was_killed_is_ended_by_the_next_call(shop: Shop, origin: Origin, step: str) -> None:
+    place = shop.store / "a.gguf"
+    turn(place, 100)
+    sent = origin.sent("/a.gguf")
+    assert harmed(shop, f"die={step}", "verify", "a", "--repair").returncode == -signal.SIGKILL
+    done = harmed(shop, "", "verify", "a", "--repair")
+    assert done.returncode == 0, done.stderr
+    assert place.read_bytes() == A
+    assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and once more what a kill threw away
+    harmed(shop, "", "prune", "--partials", "-y")
+
+
+@pytest.mark.parametrize("step", EXPORT_STEPS)
+def test_an_export_that_was_killed_is_ended_by_the_next_worker(
+    shop: Shop, nursery: Nursery, stick: Path, step: str
+) -> None:
+    assert harmed(shop, f"die={step}", "export", "c", "--to", stick).returncode == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert _states(shop, JobKind.EXPORT) == [State.COMPLETED]
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", AGAIN_STEPS)
+def test_an_export_over_a_damaged_one_that_was_killed_is_ended_by_the_next_call(
+    shop: Shop, stick: Path, step: str
+) -> None:
+    assert harmed(shop, "", "export", "c", "--to", stick).returncode == 0
+    for path in FOLDER:
+        turn(stick / NAME / path, 3)
+    assert harmed(shop, f"die={step}", "export", "c", "--to", stick).returncode == -signal.SIGKILL
+    done = harmed(shop, "", "export", "c", "--to", stick)
+    assert done.returncode == 0, done.stderr
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", IMPORT_STEPS)
+def test_an_import_that_was_killed_is_ended_by_the_next_worker(
+    shop: Shop,
+    nursery: Nursery,
+    stick: Path,
+    tmp_path: Path,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    assert harmed(shop, "", "export", "c", "--to", stick).returncode == 0
+    for path in FOLDER:
+        origin.remove(f"/c/{path}")
+    monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
+    with shop_of(tmp_path / "elsewhere") as there:
+        assert harmed(there, f"die={step}", "import", stick).returncode == -signal.SIGKILL
+        assert nursery.drain(there) == 0
+        assert _states(there, JobKind.IMPORT) == [State.COMPLETED]
+        assert files_in(there.store / NAME) == FOLDER
+        assert there.left_over() == []
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", PRUNE_STEPS)
+def test_a_prune_that_was_killed_is_ended_by_the_next(shop: Shop, step: str) -> None:
+    partial = shop.store / ".partial" / f"x.gguf.0123456789abcdef.{shop.home.node}" / "deep"
+    partial.mkdir(parents=True)
+    for name in ("one", "two"):
+        (partial / name).write_bytes(b"of no use")
+    assert harmed(shop, f"die={step}", "prune", "--partials", "-y").returncode == -signal.SIGKILL
+    done = harmed(shop, "", "prune", "--partials", "-y")
+    assert done.returncode == 0, done.stderr
+    assert shop.left_over() == []
+    assert files_in(shop.store / NAME) == FOLDER
+
+
+@pytest.mark.parametrize("step", CATALOG_STEPS)
+def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(shop: Shop, tmp_path: Path, step: str) -> None:
+    model = one_file_model("z", "https://h.example/z.gguf", A)
+    source = tmp_path / "more.json"
+    source.write_text(json.dumps({"apiVersion": "v1", "models": [model]}))
+    assert harmed(shop, f"die={step}", "catalog", "import", source).returncode == -signal.SIGKILL
+    assert harmed(shop, "", "search", "a").returncode == 0
+    done = harmed(shop, "", "catalog", "import", source)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(harmed(shop, "", "catalog", "list", "--json").stdout)
+    assert len(listed["catalogs"]) == 2
+    assert harmed(shop, "", "show", "z").returncode == 0
+
+
+def _states(shop: Shop, kind: JobKind) -> list[State]:
+    return [job.state for job in shop.home.reports.all() if job.kind is kind]
+
+
+def _check_stick(stick: Path) -> None:
+    """The folder has the model whole, its digests in the manifest, and nothing that was on its way."""
+    assert files_in(stick / NAME) == FOLDER
+    manifest = json.loads((stick / "flowhub-manifest.json").read_bytes())
+    assert [model["name"] for model in manifest["models"]] == [NAME]
+    assert sorted(path.name for path in stick.iterdir()) == [".flowhub-partial", NAME, "flowhub-manifest.json"]
+    assert [path.name for path in (stick / ".flowhub-partial").iterdir()] == ["lock"]

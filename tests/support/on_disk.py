@@ -1,0 +1,20 @@
+"""What lies on the disk: the files of a folder, and a byte that turns."""
+
+import os
+from pathlib import Path
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file at or below a folder, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def turn(path: Path, at: int) -> None:
+    """Turn a byte on the disk, as a bad cell would: size and time stay."""
+    there = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
