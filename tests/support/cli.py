@@ -76,7 +76,7 @@ class Cli:
                 status = run([str(argument) for argument in arguments])
         finally:
             signal.signal(signal.SIGTERM, before)
-            logging.getLogger().handlers[:] = handlers  # a worker's writes to the stderr of this test, which ends with it
+            logging.getLogger().handlers[:] = handlers  # a worker sets up one of its own
         return Said(status, *self._capsys.readouterr())
 
 
