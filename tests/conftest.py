@@ -55,3 +55,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLOWHUB_HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))  # there may be a real token in the person's own
     return home
+
+
+@pytest.fixture
+def person(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a person who has other programs."""
+    person = tmp_path / "person"
+    person.mkdir()
+    monkeypatch.setenv("HOME", str(person))
+    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
+    monkeypatch.delenv("HF_HOME")
+    return person
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    """Where models are carried to; it is not there yet."""
+    return tmp_path / "stick"
+
+
+@pytest.fixture
+def quick_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is told every 20 ms, so that nobody waits for half a second to pass."""
+    monkeypatch.setattr("flowhub_jobs.transfer.committer.PERIOD_S", 0.02)

@@ -12,8 +12,9 @@ from flowhub_jobs.records import State
 Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")
 
+NO_WORKER = "No worker is running; start one with `flowhub worker`."
 _NUMBERS = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
-RANGE_MAX = 30_000  # the database is asked for them by number, one bound parameter each
+RANGE_MAX = 30_000  # a range of more is a slip of the finger
 
 
 @contextmanager
@@ -32,6 +33,14 @@ def warn_of_catalog(found: Desk, *, quiet: bool) -> None:
 
     if found.catalog_warning:
         say.hint(f"flowhub: {found.catalog_warning}", quiet=quiet)
+
+
+def tell_no_worker(found: Desk, *, quiet: bool = False) -> None:
+    """Say so where nobody is there to do what waits."""
+    from flowhub_jobs.cli import say
+
+    if not found.home.living_workers():
+        say.hint(NO_WORKER, quiet=quiet)
 
 
 def job_numbers(typed: Sequence[str]) -> list[int]:

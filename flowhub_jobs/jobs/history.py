@@ -1,18 +1,17 @@
 """What happened to jobs: their attempts and events, as they were written down. Reads only."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import attempts, events, workers
 from flowhub_jobs.records import Event, moment
 
 SEEN_EVERY_US = 15_000_000  # a worker says that it lives every ten seconds, or a little later
-AT_ONCE = 10_000  # jobs of one query: a bound parameter each, and SQLite takes 32,766
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class History:
     def events(self, numbers: Sequence[int]) -> dict[int, list[Event]]:
         """Return all events of these jobs, oldest first."""
         found: dict[int, list[Event]] = {number: [] for number in numbers}
-        for some in _in_groups(numbers):
+        for some in in_groups(numbers):
             query = sa.select(events).where(events.c.job_id.in_(some)).order_by(events.c.id)
             with reading(self._engine) as tx:
                 for row in tx.execute(query).mappings():
@@ -59,17 +58,11 @@ class History:
         """Return all attempts at these jobs, oldest first."""
         found: dict[int, list[Attempt]] = {number: [] for number in numbers}
         seen = sa.select(attempts, workers.c.seen_at).join(workers, workers.c.worker == attempts.c.worker, isouter=True)
-        for some in _in_groups(numbers):
+        for some in in_groups(numbers):
             with reading(self._engine) as tx:
                 for row in tx.execute(seen.where(attempts.c.job_id.in_(some)).order_by(attempts.c.id)).mappings():
                     found[row["job_id"]].append(_attempt(row, now))
         return found
-
-
-def _in_groups(numbers: Sequence[int]) -> Iterator[list[int]]:
-    rest = iter(numbers)
-    while some := list(itertools.islice(rest, AT_ONCE)):
-        yield some
 
 
 def _event(row: sa.RowMapping) -> Event:

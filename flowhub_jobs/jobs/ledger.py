@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.requests import (
@@ -200,9 +201,7 @@ _NEXT = {
 
 def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
     """Raise NotFound for the first job that somebody wants to wait for and that is not there."""
-    wanted = list(dict.fromkeys(job for request in requests for job in request.terms.after))
-    for start in range(0, len(wanted), 10_000):  # in groups: a bound parameter each, and SQLite takes 32,766
-        group = wanted[start : start + 10_000]
+    for group in in_groups(dict.fromkeys(job for request in requests for job in request.terms.after)):
         there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
         for job in group:
             if job not in there:

@@ -1,12 +1,13 @@
 """Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
@@ -16,7 +17,6 @@ from flowhub_jobs.system import Clock
 
 RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
-GROUP = 10_000  # of numbers in one query: a bound parameter each, and SQLite takes 32,766
 # A worker that drains does not wait for these: they may hold for hours, and the person knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 
@@ -34,7 +34,8 @@ class Reports:
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
         with reading(self._engine) as tx:
-            found = {job.id: job for job in self._load(tx, jobs.c.id.in_(list(numbers)))}
+            loaded = (self._load(tx, jobs.c.id.in_(some)) for some in in_groups(numbers))
+            found = {job.id: job for some in loaded for job in some}
             for number in numbers:
                 if number not in found:
                     raise no_such_job(tx, number)
@@ -73,7 +74,8 @@ class Reports:
 
     def state_of(self, numbers: Iterable[int]) -> dict[int, State]:
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(list(numbers))))
+            query = sa.select(jobs.c.id, jobs.c.state)
+            rows = [row for some in in_groups(numbers) for row in tx.execute(query.where(jobs.c.id.in_(some)))]
             return {number: State(state) for number, state in rows}
 
     def events(self, job: int) -> list[Event]:
@@ -144,7 +146,7 @@ class Reports:
         rows = tx.execute(sa.select(jobs).where(where).order_by(jobs.c.id)).mappings().all()
         numbers = [row["id"] for row in rows]
         files: dict[int, list[JobFile]] = {number: [] for number in numbers}
-        for group in _groups(numbers):
+        for group in in_groups(numbers):
             chosen = job_files.c.job_id.in_(group)
             query = sa.select(job_files).where(chosen).order_by(job_files.c.job_id, job_files.c.number)
             for file in tx.execute(query).mappings():
@@ -171,7 +173,7 @@ class Reports:
         found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
         joined = job_after.join(earlier, earlier.c.id == job_after.c.after_id)
         columns = (job_after.c.job_id, earlier.c.id, earlier.c.state)
-        for group in _groups(queued):
+        for group in in_groups(queued):
             query = sa.select(*columns).select_from(joined).where(job_after.c.job_id.in_(group), lives(earlier))
             for job, other, state in tx.execute(query):
                 found[job].append((other, State(state)))
@@ -223,10 +225,6 @@ def _elsewhere(node: str) -> sa.ColumnElement[bool]:
     """Return whether a job waits for one that another node runs or will run: nobody here keeps the worker for it."""
     theirs = sa.and_(earlier.c.node != node, earlier.c.state != State.PAUSED)
     return still_to_end.where(theirs).exists()
-
-
-def _groups(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (numbers[start : start + GROUP] for start in range(0, len(numbers), GROUP))
 
 
 def _eta(total: int | None, done: int, rate: int | None) -> int | None:

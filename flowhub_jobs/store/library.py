@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, Pieces, claim_of
@@ -114,10 +115,11 @@ class Library:
     def by_digest(self, digests: Sequence[str]) -> list[tuple[str, Path]]:
         """Return where files with these sha256 were installed, whatever lies there now."""
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
-        which = (artifacts.c.node == self._node, artifact_files.c.sha256.in_(list(digests)))
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
+        mine = query.where(artifacts.c.node == self._node).order_by(artifacts.c.id)
+        groups = in_groups(dict.fromkeys(digests))
         with reading(self._engine) as tx:
-            rows = tx.execute(query.where(*which).order_by(artifacts.c.id)).all()
+            rows = [row for some in groups for row in tx.execute(mine.where(artifact_files.c.sha256.in_(some)))]
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 

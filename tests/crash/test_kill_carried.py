@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.models import folder_model, gguf, mlx_folder, one_file_model
-from support.nursery import Nursery, harmed
+from support.nursery import Nursery
 from support.on_disk import files_in, turn
 from support.origin import Origin
 from support.shop import Shop, shop_of
@@ -22,6 +22,7 @@ COPIER, MANIFEST = "flowhub_jobs.worker.copier", "flowhub_jobs.store.manifest"
 PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
 LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
 ERRANDS, RESEED = "flowhub_jobs.hub.errands", "flowhub_jobs.transfer.reseed"
+LEDGER, TIDYING = "flowhub_jobs.jobs.ledger:Ledger", "flowhub_jobs.hub.keep.tidying"
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.leavings", "flowhub_jobs.catalogs.overlays"
 
 VERIFY_STEPS = [
@@ -34,8 +35,8 @@ REPAIR_STEPS = [
     f"{RESEED}:_copy:before",
     f"{RESEED}:_copy:after",
     f"{RESEED}:reseed:after",
-    "flowhub_jobs.jobs.ledger:Ledger.enqueue:before",
-    "flowhub_jobs.jobs.ledger:Ledger.enqueue:after",
+    f"{LEDGER}.enqueue:before",
+    f"{LEDGER}.enqueue:after",
     f"{PIPELINE}:fetch:before",
     f"{PIPELINE}:fetch:after",
     f"{PIPELINE}:place:before",
@@ -71,13 +72,8 @@ IMPORT_STEPS = [
     f"{LIBRARY}.index:after",
     f"{LEASES}.complete:after",
 ]
-PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", "flowhub_jobs.hub.keep.tidying:drop:amid"]
+PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", f"{TIDYING}:drop:amid"]
 CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
-
-
-@pytest.fixture
-def stick(tmp_path: Path) -> Path:
-    return tmp_path / "stick"
 
 
 @pytest.fixture
@@ -93,30 +89,32 @@ def shop(home: Path, origin: Origin, nursery: Nursery) -> Iterator[Shop]:
 
 @pytest.mark.parametrize("step", VERIFY_STEPS)
 def test_a_verify_that_was_killed_is_ended_by_the_next_worker(shop: Shop, nursery: Nursery, step: str) -> None:
-    assert harmed(shop, f"die={step}", "verify", "c").returncode == -signal.SIGKILL
+    assert nursery.run(shop, "verify", "c", harm=f"die={step}").status == -signal.SIGKILL
     assert nursery.drain(shop) == 0
     assert _states(shop, JobKind.VERIFY) == [State.COMPLETED]
     assert files_in(shop.store / NAME) == FOLDER
 
 
 @pytest.mark.parametrize("step", REPAIR_STEPS)
-def test_a_repair_that_was_killed_is_ended_by_the_next_call(shop: Shop, origin: Origin, step: str) -> None:
+def test_a_repair_that_was_killed_is_ended_by_the_next_call(
+    shop: Shop, nursery: Nursery, origin: Origin, step: str
+) -> None:
     place = shop.store / "a.gguf"
     turn(place, 100)
     sent = origin.sent("/a.gguf")
-    assert harmed(shop, f"die={step}", "verify", "a", "--repair").returncode == -signal.SIGKILL
-    done = harmed(shop, "", "verify", "a", "--repair")
-    assert done.returncode == 0, done.stderr
+    assert nursery.run(shop, "verify", "a", "--repair", harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "verify", "a", "--repair")
+    assert done.status == 0, done.said
     assert place.read_bytes() == A
     assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and once more what a kill threw away
-    harmed(shop, "", "prune", "--partials", "-y")
+    nursery.run(shop, "prune", "--partials", "-y")
 
 
 @pytest.mark.parametrize("step", EXPORT_STEPS)
 def test_an_export_that_was_killed_is_ended_by_the_next_worker(
     shop: Shop, nursery: Nursery, stick: Path, step: str
 ) -> None:
-    assert harmed(shop, f"die={step}", "export", "c", "--to", stick).returncode == -signal.SIGKILL
+    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
     assert nursery.drain(shop) == 0
     assert _states(shop, JobKind.EXPORT) == [State.COMPLETED]
     _check_stick(stick)
@@ -124,14 +122,14 @@ def test_an_export_that_was_killed_is_ended_by_the_next_worker(
 
 @pytest.mark.parametrize("step", AGAIN_STEPS)
 def test_an_export_over_a_damaged_one_that_was_killed_is_ended_by_the_next_call(
-    shop: Shop, stick: Path, step: str
+    shop: Shop, nursery: Nursery, stick: Path, step: str
 ) -> None:
-    assert harmed(shop, "", "export", "c", "--to", stick).returncode == 0
+    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
     for path in FOLDER:
         turn(stick / NAME / path, 3)
-    assert harmed(shop, f"die={step}", "export", "c", "--to", stick).returncode == -signal.SIGKILL
-    done = harmed(shop, "", "export", "c", "--to", stick)
-    assert done.returncode == 0, done.stderr
+    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "export", "c", "--to", stick)
+    assert done.status == 0, done.said
     _check_stick(stick)
 
 
@@ -145,12 +143,12 @@ def test_an_import_that_was_killed_is_ended_by_the_next_worker(
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    assert harmed(shop, "", "export", "c", "--to", stick).returncode == 0
+    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
     for path in FOLDER:
         origin.remove(f"/c/{path}")
     monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
     with shop_of(tmp_path / "elsewhere") as there:
-        assert harmed(there, f"die={step}", "import", stick).returncode == -signal.SIGKILL
+        assert nursery.run(there, "import", stick, harm=f"die={step}").status == -signal.SIGKILL
         assert nursery.drain(there) == 0
         assert _states(there, JobKind.IMPORT) == [State.COMPLETED]
         assert files_in(there.store / NAME) == FOLDER
@@ -159,30 +157,32 @@ def test_an_import_that_was_killed_is_ended_by_the_next_worker(
 
 
 @pytest.mark.parametrize("step", PRUNE_STEPS)
-def test_a_prune_that_was_killed_is_ended_by_the_next(shop: Shop, step: str) -> None:
+def test_a_prune_that_was_killed_is_ended_by_the_next(shop: Shop, nursery: Nursery, step: str) -> None:
     partial = shop.store / ".partial" / f"x.gguf.0123456789abcdef.{shop.home.node}" / "deep"
     partial.mkdir(parents=True)
     for name in ("one", "two"):
         (partial / name).write_bytes(b"of no use")
-    assert harmed(shop, f"die={step}", "prune", "--partials", "-y").returncode == -signal.SIGKILL
-    done = harmed(shop, "", "prune", "--partials", "-y")
-    assert done.returncode == 0, done.stderr
+    assert nursery.run(shop, "prune", "--partials", "-y", harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "prune", "--partials", "-y")
+    assert done.status == 0, done.said
     assert shop.left_over() == []
     assert files_in(shop.store / NAME) == FOLDER
 
 
 @pytest.mark.parametrize("step", CATALOG_STEPS)
-def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(shop: Shop, tmp_path: Path, step: str) -> None:
+def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(
+    shop: Shop, nursery: Nursery, tmp_path: Path, step: str
+) -> None:
     model = one_file_model("z", "https://h.example/z.gguf", A)
     source = tmp_path / "more.json"
     source.write_text(json.dumps({"apiVersion": "v1", "models": [model]}))
-    assert harmed(shop, f"die={step}", "catalog", "import", source).returncode == -signal.SIGKILL
-    assert harmed(shop, "", "search", "a").returncode == 0
-    done = harmed(shop, "", "catalog", "import", source)
-    assert done.returncode == 0, done.stderr
-    listed = json.loads(harmed(shop, "", "catalog", "list", "--json").stdout)
+    assert nursery.run(shop, "catalog", "import", source, harm=f"die={step}").status == -signal.SIGKILL
+    assert nursery.run(shop, "search", "a").status == 0
+    done = nursery.run(shop, "catalog", "import", source)
+    assert done.status == 0, done.said
+    listed = json.loads(nursery.run(shop, "catalog", "list", "--json").said)
     assert len(listed["catalogs"]) == 2
-    assert harmed(shop, "", "show", "z").returncode == 0
+    assert nursery.run(shop, "show", "z").status == 0
 
 
 def _states(shop: Shop, kind: JobKind) -> list[State]:

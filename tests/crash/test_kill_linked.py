@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from support.elsewhere import hugging_face, lm_studio
 from support.models import folder_model, gguf, mlx_folder, one_file_model
-from support.nursery import Nursery, harmed
+from support.nursery import Nursery
 from support.on_disk import files_in
 from support.origin import Origin
 from support.shop import Shop, shop_of
@@ -47,13 +46,6 @@ ADOPT_STEPS = [
     f"{LIBRARY}.index:after",
     f"{ADOPTING}:_check_unchanged:after",
 ]
-
-
-@pytest.fixture
-def person(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("HF_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "person"))
-    return tmp_path / "person"
 
 
 @pytest.mark.parametrize("step", JOB_STEPS)
@@ -113,26 +105,22 @@ def test_their_files_are_unharmed_when_they_take_them_away_and_all_is_fetched(
 @pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
 @pytest.mark.parametrize("step", ADOPT_STEPS)
 def test_an_adopt_that_was_killed_is_finished_by_the_next_and_nothing_is_doubled(
-    home: Path, person: Path, step: str, folder: bool
+    home: Path, person: Path, nursery: Nursery, step: str, folder: bool
 ) -> None:
     theirs = hugging_face(person, "own/c", MLX) if folder else lm_studio(person, "pub/repo/x.gguf", A)
     files = {path: (f"https://h.example/{path}", data) for path, data in MLX.items()}
     with shop_of(home, one_file_model("a", "https://h.example/a.gguf", A), folder_model("c", files)) as shop:
-        assert adopt(shop, harm=f"die={step}").returncode == -signal.SIGKILL
-        done = adopt(shop)
-        assert done.returncode == 0, done.stderr
+        assert nursery.run(shop, "adopt", "-y", harm=f"die={step}").status == -signal.SIGKILL
+        done = nursery.run(shop, "adopt", "-y")
+        assert done.status == 0, done.said
         wanted = {f"c-mlx-4bit/{path}": data for path, data in MLX.items()} if folder else {"a.gguf": A}
         assert models_of(shop) == wanted
         assert shop.left_over() == []  # not of the killed one, either
         [row], rows = library_rows(shop)
         assert (row["model"], len(rows)) == ("c" if folder else "a", len(wanted))
-        again = json.loads(adopt(shop).stdout)
+        again = json.loads(nursery.run(shop, "adopt", "-y", "--json").said)
         assert {model["state"] for model in again["models"]} == {"already"}
         assert theirs.exists()
-
-
-def adopt(shop: Shop, harm: str = "") -> "subprocess.CompletedProcess[str]":
-    return harmed(shop, harm, "adopt", "-y", "--json")
 
 
 def models_of(shop: Shop) -> dict[str, bytes]:

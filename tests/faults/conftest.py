@@ -7,13 +7,11 @@ import pytest
 from support.fault_ways import WAYS, Way
 
 from flowhub_jobs import translated
-from flowhub_jobs.transfer import committer
 
 
 @pytest.fixture(autouse=True)
-def quick_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal is told every 20 ms, so that nobody waits for longer."""
-    monkeypatch.setattr(committer, "PERIOD_S", 0.02)
+def always_quick(quick_commits: None) -> None:
+    """No test here waits for the journal."""
 
 
 @pytest.fixture(params=WAYS)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.elsewhere import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 
@@ -23,23 +23,7 @@ MLX = mlx_folder(seed=7)
 
 
 @pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
-
-
-@pytest.fixture
-def person(tmp_path, monkeypatch):
-    """The home folder of a person who has other programs."""
-    person = tmp_path / "person"
-    person.mkdir()
-    monkeypatch.setenv("HOME", str(person))
-    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
-    return person
-
-
-@pytest.fixture
 def shop(home, person, monkeypatch):
-    monkeypatch.delenv("HF_HOME")
     files = {path: (f"https://h.example/c/{path}", data) for path, data in MLX.items()}
     models = [one_file_model("a", "https://h.example/A-Q4.gguf", A), folder_model("c", files)]
     with counter(home, monkeypatch, *models) as shop:

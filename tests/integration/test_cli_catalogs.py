@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.answer_faults import LoginPage, Redirect, Status
-from support.cli import Cli, counter, process, work
+from support.cli import counter, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.hub.catalogs.shipped import catalog_files, catalog_in_force, catalog_signature
@@ -18,11 +18,6 @@ from flowhub_jobs.settings import load_settings
 DATA = Path(__file__).parents[1] / "data" / "catalogs"
 A, B = gguf(4096, 1), gguf(5000, 2)
 ROW = ["name", "format", "models", "hidden", "damaged", "source", "imported_at", "checked_at"]
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

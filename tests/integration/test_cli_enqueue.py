@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.cli import Cli, counter, process, started
+from support.cli import counter, process, started
 from support.faults import StallAfterHeaders
 from support.hub import Hub
 from support.models import folder_model, gguf, mlx_folder, one_file_model
@@ -16,11 +16,6 @@ from flowhub_jobs.records import State
 KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error", "kind"]  # fmt: skip  # noqa: E501
 FILE_KEYS = ["path", "bytes", "bytes_done", "sha256"]
 A, B = gguf(4096, 1), gguf(8192, 2)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

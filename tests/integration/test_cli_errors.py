@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from support.cli import PROGRAM, Cli, counter, process, started
+from support.cli import PROGRAM, counter, process, started
 from support.models import catalog, gguf, one_file_model
 
 from flowhub_jobs.cli.app import CHAPTERS
@@ -17,11 +17,6 @@ from flowhub_jobs.errors import ERRORS
 
 A = gguf(4096, 1)
 VERBS = [name for names in CHAPTERS.values() for name in names]
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -4,18 +4,13 @@ import json
 
 import pytest
 from support.answer_faults import LoginPage, Status
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 from support.written_gguf import Written, usual
 
 GIB = 2**30
 # 8 layers' worth of an 8B: 32 layers x 8 heads x 256 numbers x 2 bytes = 128 KiB a token, 0.5 GiB for 4,096.
 CONTEXT = GIB // 2
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

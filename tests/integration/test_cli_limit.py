@@ -1,7 +1,7 @@
 """`flowhub limit`, `flowhub priority`, and what a dry run says of the whole order."""
 
 import pytest
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
@@ -10,11 +10,6 @@ from flowhub_jobs.jobs.windows import Schedule
 
 A = gguf(4096, 1)
 KEYS = ["schema", "rate_bps", "rules", "limit_bps", "until", "schedule_bps", "setting_bps"]
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from support.cli import Cli, counter, fail, owner, process, work
+from support.cli import counter, fail, owner, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
@@ -18,11 +18,6 @@ from flowhub_jobs.transfer import journal
 
 A = gguf(4096, 1)
 MIB = 1 << 20
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from support.answer_faults import LoginPage, Status
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.hub import commit_of
 from support.models import gguf, mlx_folder
 from support.shop import Shop
@@ -19,11 +19,6 @@ TOKEN = "hf_" + "S3cret" * 5
 GGUF = "org/Tiny-GGUF"
 MLX = "mlx-community/Tiny-4bit"
 SPLIT = [f"UD-Q2_K_XL/Tiny-UD-Q2_K_XL-0000{n}-of-00002.gguf" for n in (1, 2)]
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import sqlite3
 
 import pytest
-from support.cli import Cli, counter, process, work
+from support.cli import counter, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.home import opened
@@ -15,11 +15,6 @@ MODEL = ["id", "name", "publisher", "family", "parameters", "license", "context_
          "released_at", "installed", "best", "variants"]  # fmt: skip
 VARIANT = ["ref", "option", "format", "quantization", "bytes", "fit", "why", "installed"]
 A = gguf(4096, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 from support.answer_faults import Status
-from support.cli import Cli, counter, process, work
+from support.cli import counter, process, work
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
 from support.written_gguf import Written, usual
@@ -25,11 +25,6 @@ ABOUT = {
     ],
 }
 VARIANT = {"ref", "option", "format", "quantization", "bytes", "files", "fit", "why", "state"}
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture
@@ -183,3 +178,12 @@ def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(shop, ref, columns)
     assert "…" not in said.out
     long = [line for line in said.out.splitlines() if len(line) > int(columns)]
     assert all(len(line.split()) <= 2 for line in long), long  # an address or a path alone on its line is not cut
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".partial", "./.partial"])
+def test_the_store_itself_is_no_model(cli, shop, name):
+    cli("enqueue", "a")  # which makes the store
+    work(shop)
+    said = cli("show", name)
+    assert said.status in (2, 3)
+    assert "llms" not in said.complaint

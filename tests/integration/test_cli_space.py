@@ -4,18 +4,13 @@ import os
 
 import pytest
 import sqlalchemy as sa
-from support.cli import Cli, counter, process, work
+from support.cli import counter, process, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifacts
 
 A = gguf(8192, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

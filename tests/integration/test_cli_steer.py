@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.cli import Cli, counter, fail, owner
+from support.cli import counter, fail, owner
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
@@ -12,11 +12,6 @@ from flowhub_jobs.records import DigestState, Stage, State
 from flowhub_jobs.system import LockFile
 
 A = gguf(4096, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ import signal
 import sys
 
 import pytest
-from support.cli import Cli, counter, owner, process, work
+from support.cli import counter, owner, process, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 KEYS = ["name", "model", "option", "format", "path", "bytes", "sha256", "installed_at", "verified_at", "in_catalog"]
 KEYS += ["condition", "source", "linked_from"]
 A = gguf(4096, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

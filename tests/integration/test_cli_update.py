@@ -4,18 +4,13 @@ import os
 from dataclasses import replace
 
 import pytest
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.hub.keep.newer import survey
 
 V1, V2, V3 = gguf(4096, 1), gguf(5000, 2), gguf(5000, 3)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

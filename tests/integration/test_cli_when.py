@@ -18,11 +18,6 @@ MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) 
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
-@pytest.fixture
 def shop(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     with counter(home, monkeypatch, *MODELS) as shop:
         yield shop

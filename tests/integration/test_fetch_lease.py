@@ -14,16 +14,12 @@ MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
 HALF = 2 * MIB + 500_000
 
+pytestmark = pytest.mark.usefixtures("quick_commits")
+
 
 @pytest.fixture
 def model(origin):
     return pinned(origin.serve("m.gguf", MODEL), MODEL)
-
-
-@pytest.fixture(autouse=True)
-def quick_commits(monkeypatch):
-    """The journal is told every 20 ms, so that nobody waits for half a second to pass."""
-    monkeypatch.setattr(committer, "PERIOD_S", 0.02)
 
 
 class Lease:

@@ -38,11 +38,7 @@ SHORTER = gguf_pattern(3 * MIB, seed=3)
 HALF = 2 * MIB + 500_000
 ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(autouse=True)
-def quick_commits(monkeypatch):
-    """The journal is told every 20 ms, so that nobody waits for half a second to pass."""
-    monkeypatch.setattr(committer, "PERIOD_S", 0.02)
+pytestmark = pytest.mark.usefixtures("quick_commits")
 
 
 @pytest.fixture

@@ -15,13 +15,6 @@ from flowhub_jobs.store.layout import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "llms")
-    store.open(None, own=True)
-    return store
-
-
-@pytest.fixture
 def flags(request, monkeypatch) -> bool:
     if not request.param:
         monkeypatch.setattr(system, "_rename_flags", lambda *names, **flags: False)

@@ -11,13 +11,6 @@ from flowhub_jobs.records import HubFormat
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID, Store, format_of
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "llms")
-    store.open(None, own=True)
-    return store
-
-
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 

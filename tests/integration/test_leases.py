@@ -1,9 +1,7 @@
 """What one owner writes, and nobody else: claims, renewals, the fence of the token, and the rescue of orphans."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -19,13 +17,6 @@ from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
 
 
 def everything(rooms: Rooms) -> list[list[tuple]]:

@@ -1,11 +1,8 @@
 """What a person asks of jobs: enqueue, cancel, pause, resume, retry, in every state a job can be in."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
-from support.rooms import Rooms, artifact
+from support.rooms import artifact
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
@@ -16,13 +13,6 @@ from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
 from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 HOUR = 3600
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
 
 
 # Every state, every verb ---------------------------------------------------------------------------------------------

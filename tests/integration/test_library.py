@@ -1,12 +1,10 @@
 """What is installed: written with the job that ends, compared by size and time, joined to what lies in the store."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.rooms import NODE, Rooms, artifact, digests, folder_artifact
+from support.rooms import NODE, PIN, Rooms, artifact, digests, folder_artifact
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
@@ -18,20 +16,6 @@ from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Installed, Library
 
 NOW = 1_795_000_000_000_000
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "llms")
-    store.open(None, own=True)
-    return store
 
 
 @pytest.fixture
@@ -154,6 +138,15 @@ def test_a_file_in_a_folders_place_means_changed(rooms, store, library):
     (store.root / "big-mlx").rename(store.root / "elsewhere")
     (store.root / "big-mlx").write_bytes(b"x" * 10)
     assert library.unchanged([FOLDER.key]) == {}
+
+
+@pytest.mark.parametrize("place", [0, 20_000, -1], ids=["first", "in the middle", "last"])
+def test_a_digest_is_found_among_more_than_one_query_can_ask_for(rooms, store, library, place):
+    install(rooms, store, artifact("tiny"))
+    asked = [f"{number:064x}" for number in range(40_001)]
+    asked[place] = PIN
+    rooms.limit_variables()
+    assert library.by_digest([*asked, PIN]) == [(PIN, store.root / "tiny-q4.gguf")]
 
 
 # Whose it is ---------------------------------------------------------------------------------------------------------

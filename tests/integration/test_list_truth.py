@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.cli import Cli, counter, fail, process, work
+from support.cli import counter, fail, process, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
@@ -16,11 +16,6 @@ from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.store.layout import STORE_ID
 
 A = gguf(4096, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture
@@ -155,6 +150,16 @@ def test_an_unmounted_store_is_offline_and_its_entries_stay(cli, stocked, how):
     assert known(stocked) == ["a.gguf", "c-mlx-4bit"]
     mount(stocked, away)
     assert conditions(cli) == {"a.gguf": "ok", "c-mlx-4bit": "ok"}
+
+
+def test_a_model_that_no_catalog_knows_is_shown_while_its_disk_is_away(cli, stocked):
+    stocked.offer()
+    away = unmount(stocked)
+    page = cli("show", "a.gguf", "--json").page
+    assert (page["installed"]["condition"], page["variants"][0]["bytes"]) == ("offline", len(A))
+    assert cli("fits", "a.gguf").status == 0
+    mount(stocked, away)
+    assert cli("show", "a.gguf", "--json").page["installed"]["condition"] == "ok"
 
 
 def test_on_another_disk_nothing_of_the_first_is_gone_or_forgotten(cli, stocked):

@@ -32,13 +32,6 @@ NOTICE = b'{"schema": "flowhub/notice/1"}'
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path / "rooms")
-    yield rooms
-    rooms.close()
-
-
-@pytest.fixture
 def office() -> Iterator[PostOffice]:
     with post_office() as office:
         yield office

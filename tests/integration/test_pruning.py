@@ -1,8 +1,5 @@
 """Old events go, once an hour and a few at a time; jobs stay, and of a live one everything."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from support.rooms import Rooms
@@ -16,13 +13,6 @@ from flowhub_jobs.jobs.rows import note
 from flowhub_jobs.records import State
 
 DAY, HOUR = 86_400.0, 3600.0
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
 
 
 def dropped(rooms: Rooms, days: int = 90) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from demo_models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
 from own_environment import TOP, NoEnvironment
-from support.cli import Cli, counter, work
+from support.cli import counter, work
 from support.models import one_file_model
 from support.on_disk import files_in, turn
 from support.shop import shop_of
@@ -30,11 +30,6 @@ def published(tmp_path_factory):
     except (NoEnvironment, NotAsPublished) as error:
         pytest.skip(f"the real model is not to be had here: {error}")
     return folder
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machine(

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.cli import Cli, counter, fail, owner, work
+from support.cli import counter, fail, owner, work
 from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRange, Status
 from support.models import gguf, one_file_model
-from support.rooms import Rooms
 from support.shop import shop_of
 
 from flowhub_jobs.errors import DiskFull, Gated, SourceMissing
@@ -17,11 +16,6 @@ from flowhub_jobs.records import DigestState, Reason, Stage, State
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 A = gguf(300_000, 1)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture
@@ -137,13 +131,6 @@ def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):
 
 
 # History -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def rooms(tmp_path):
-    rooms = Rooms(tmp_path / "rooms")
-    yield rooms
-    rooms.close()
 
 
 def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_missed(rooms):

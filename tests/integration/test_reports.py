@@ -1,9 +1,7 @@
 """What the screens read: the contract's fields, reasons, the overview, what a drain waits for."""
 
-from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC
-from pathlib import Path
 
 import pytest
 from support.rooms import NODE, Rooms, artifact, folder_artifact
@@ -22,19 +20,22 @@ KEYS = (
 HOUR = 3600
 
 
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
-
-
 def wait(rooms: Rooms, job_reason: Reason, seconds: float = 60) -> int:
     """Let a new job wait for this reason, as its last run left it."""
     [job] = rooms.enqueue(f"waits-{job_reason}")
     until = rooms.time.in_us(seconds)
     rooms.owner.wait(rooms.claim().lease, until, job_reason, f"It waits: {job_reason}.", faults=0, cost=True)
     return job
+
+
+def test_more_jobs_than_one_query_can_ask_for_are_read(rooms):
+    [first, last] = rooms.enqueue("first", "last")
+    rooms.limit_variables()
+    numbers = [first, *[last] * 40_000]
+    assert rooms.reports.state_of(numbers) == {first: State.QUEUED, last: State.QUEUED}
+    assert [job.id for job in rooms.reports.jobs(numbers)] == numbers
+    with pytest.raises(NotFound, match="40001"):
+        rooms.reports.jobs(range(40_001, first, -1))
 
 
 # One job -------------------------------------------------------------------------------------------------------------

@@ -28,17 +28,7 @@ MLX = mlx_folder(seed=7, size=300_000)
 
 
 @pytest.fixture
-def person(tmp_path, monkeypatch):
-    person = tmp_path / "person"
-    person.mkdir()
-    monkeypatch.setenv("HOME", str(person))
-    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
-    return person
-
-
-@pytest.fixture
 def shop(home, person, origin, monkeypatch):
-    monkeypatch.delenv("HF_HOME", raising=False)
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in MLX.items()}
     models = [
         one_file_model("a", origin.serve("/a.gguf", A), A),

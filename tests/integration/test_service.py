@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import Cli, counter, owner, process
+from support.cli import counter, owner, process
 from support.models import gguf, one_file_model
 from support.service_desk import ServiceDesk
 from support.systemd_words import command, values
@@ -22,11 +22,6 @@ from flowhub_jobs.worker.floor import Floor
 
 A = gguf(4096, 1)
 SYSTEMCTL = "systemctl --user"
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture

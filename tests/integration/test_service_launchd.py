@@ -113,10 +113,8 @@ def test_a_token_has_its_place_elsewhere(agent, desk):
     assert agent.hints(Program(PROGRAM.words, {})) == []
 
 
-def test_on_macos_the_verbs_act_on_launchd(home, desk, monkeypatch, capsys):
-    from support.cli import Cli
-
+def test_on_macos_the_verbs_act_on_launchd(home, desk, monkeypatch, cli):
     monkeypatch.setattr("flowhub_jobs.system.MACOS", True)
-    said = Cli(capsys)("worker", "install", "--print", "--json").page
+    said = cli("worker", "install", "--print", "--json").page
     assert said["kind"] == "launchd"
     assert plistlib.loads(said["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

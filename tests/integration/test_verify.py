@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from support.cli import Cli, counter, process, started, work
+from support.cli import counter, process, started, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.on_disk import turn
 
@@ -17,11 +17,6 @@ from flowhub_jobs.store.checked import Checks
 MIB = 1 << 20
 BIG = gguf(5 * MIB + 1234, 1)
 SMALL = gguf(4096, 2)
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
 
 
 @pytest.fixture
@@ -173,11 +168,21 @@ def test_what_was_put_by_hand_is_no_models_of_ours(cli, shop):
 
 def test_a_worker_does_it_later_if_asked(cli, shop):
     said = cli("verify", "big", "--later")
-    assert "verify big@q4, queued" in said.out
+    assert "verify big@q4, 5.2 MB, queued" in said.out
+    assert said.err == "No worker is running; start one with `flowhub worker`.\n"
     turn(shop.store / "big.gguf", 100)
     work(shop)
     job = shop.home.reports.all()[-1]
     assert (job.kind, job.state, job.error["code"]) == (JobKind.VERIFY, State.FAILED, "digest_mismatch")
+
+
+@pytest.mark.parametrize("how", [[], ["--later"]], ids=["here", "later"])
+def test_where_nothing_is_installed_that_is_all_that_is_said(cli, shop, how):
+    for model in ("big", "small", "c"):
+        cli("rm", model, "-y")
+    said = cli("verify", *how)
+    assert (said.status, said.out) == (0, "")
+    assert said.err == "Nothing is installed that could be verified.\n"
 
 
 def test_what_a_wrong_call_says(cli, shop):

@@ -1,8 +1,5 @@
 """What flowhub itself waits for is moved along when the calendar is set; what a person named is not."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from support.rooms import Rooms
 
@@ -12,13 +9,6 @@ from flowhub_jobs.records import Reason
 
 DAY = 86_400.0
 MINUTE = 60.0
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.close()
 
 
 def look(rooms: Rooms) -> float:

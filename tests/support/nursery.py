@@ -1,4 +1,4 @@
-"""Real workers without the second that a new process needs to import flowhub: forked from one that has done so.
+"""Real workers and verbs without the second that a process needs to import flowhub: forked from one that has done so.
 
 `python -m support.nursery` is that process. It has one thread and nothing open; each line on its stdin is a wish as
 JSON, each line on its stdout the answer.
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from support.lone_process import ROOT
@@ -57,6 +59,14 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+@dataclass(frozen=True)
+class Ran:
+    """How a verb ended: its exit status, or minus the signal; and what it said on stdout and stderr."""
+
+    status: int
+    said: str
+
+
 class Nursery:
     def __init__(self) -> None:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
@@ -77,11 +87,21 @@ class Nursery:
 
     def worker(self, shop: "Shop", *arguments: str, harm: str = "brisk", **environ: str) -> Forked:
         """Start a worker of a shop, which ends with it; `harm` is what support/harms.py does to it."""
+        return self._start(shop, ["worker", *arguments], shop.path / "worker.log", harm, environ)
+
+    def _start(self, shop: "Shop", verb: list[str], log: Path, harm: str, environ: dict[str, str]) -> Forked:
         environment = os.environ | {"FLOWHUB_CATALOG": str(shop.catalog), "HARM": harm} | environ
-        wish = {"arguments": arguments, "environ": dict(environment), "log": str(shop.path / "worker.log")}
+        wish = {"verb": verb, "environ": dict(environment), "log": str(log)}
         worker = Forked(self, self.ask({"fork": wish})["pid"])
         shop.workers.append(worker)
         return worker
+
+    def run(self, shop: "Shop", *verb: object, harm: str = "") -> "Ran":
+        """Run a verb to its end, come what may to it."""
+        log = shop.path / "verb.log"
+        log.unlink(missing_ok=True)
+        status = self._start(shop, [str(word) for word in verb], log, harm, {}).wait()
+        return Ran(status, log.read_text())
 
     def drain(self, shop: "Shop", *, harm: str = "brisk", **environ: str) -> int:
         """Have a worker do what is left, and return its exit status."""
@@ -89,22 +109,6 @@ class Nursery:
 
     def close(self) -> None:
         self._process.communicate()
-
-
-def harmed(shop: "Shop", harm: str, *verb: object) -> "subprocess.CompletedProcess[str]":
-    """Run a verb as a process of its own to its end, and do to it what support/harms.py says."""
-    code = (
-        "import sys; from support.harms import do_harm; from flowhub_jobs.cli.main import main; "
-        "do_harm(sys.argv.pop(1)); main()"
-    )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return subprocess.run(
-        [sys.executable, "-c", code, harm, *map(str, verb)],
-        env=os.environ | {"PYTHONPATH": path, "FLOWHUB_CATALOG": str(shop.catalog)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 # The other side ------------------------------------------------------------------------------------------------------
@@ -124,15 +128,15 @@ def serve() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(living: set[int], arguments: list[str], environ: dict[str, str], log: str) -> dict[str, int]:
+def _fork(living: set[int], verb: list[str], environ: dict[str, str], log: str) -> dict[str, int]:
     pid = os.fork()
     if pid == 0:
-        _work(arguments, environ, log)
+        _work(verb, environ, log)
     living.add(pid)
     return {"pid": pid}
 
 
-def _work(arguments: list[str], environ: dict[str, str], log: str) -> NoReturn:
+def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     from flowhub_jobs.cli.main import main
     from support.harms import do_harm
 
@@ -143,7 +147,7 @@ def _work(arguments: list[str], environ: dict[str, str], log: str) -> NoReturn:
     os.environ.clear()
     os.environ.update(environ)
     do_harm(environ["HARM"])
-    sys.argv = ["flowhub", "worker", *arguments]
+    sys.argv = ["flowhub", *verb]
     main()
 
 

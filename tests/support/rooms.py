@@ -3,6 +3,7 @@
 import functools
 import tempfile
 from pathlib import Path
+from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,6 +71,10 @@ class Rooms:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def limit_variables(self) -> None:
+        """Have SQLite take as many bound parameters as it does by default: some systems build it to take more."""
+        sa.event.listen(self.engine, "checkout", lambda raw, *_: raw.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 32_766))
 
     def worker(self, name: str) -> Leases:
         return Leases(self.engine, self.node, name, self.time.clock)

@@ -9,6 +9,7 @@ from flowhub_jobs.cli.fetch.fitted import best_of, require_fit
 from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines
 from flowhub_jobs.cli.fetch.outlook import outlook_lines, outlook_object
 from flowhub_jobs.cli.fetch.terms import Clerk
+from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.forecast import forecast
@@ -157,8 +158,8 @@ def _hints(desk: Desk, waits: bool) -> None:
             f"the store's disk has {format_bytes(room.free)} free.\n"
             "  What does not fit waits until there is room."
         )
-    if waits and not desk.home.living_workers():
-        say.hint("No worker is running; start one with `flowhub worker`.")
+    if waits:
+        tell_no_worker(desk)
 
 
 def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool) -> None:

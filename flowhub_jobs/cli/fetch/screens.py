@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.why import why_not_moving
 from flowhub_jobs.cli.night.verbs_limit import limit_line
+from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.wire import events_object, jobs_page
@@ -26,7 +27,6 @@ _VERBS = {
 }
 EVENTS_SHOWN = 12
 GLANCE_ROWS = 15
-NO_WORKER = "No worker is running; start one with `flowhub worker`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,7 @@ def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
         return
     if line := limit_line(desk):
         say.hint(line)
-    if not desk.home.living_workers():
-        say.hint(NO_WORKER)
+    tell_no_worker(desk)
 
 
 def print_glance(desk: Desk) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
-from flowhub_jobs.cli.fetch.screens import NO_WORKER, how_it_is, progress
+from flowhub_jobs.cli.fetch.screens import how_it_is, progress
+from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.records import Job, State

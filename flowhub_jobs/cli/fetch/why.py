@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.records import Job, Reason, State, moment
@@ -62,7 +63,7 @@ def _why_queued(desk: Desk, job: Job, now: datetime) -> list[str]:
     holds = desk.home.reports.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
     if not desk.home.living_workers():
-        lines.append("No worker is running; start one with `flowhub worker`.")
+        lines.append(NO_WORKER)
     elif not lines:
         lines.append("A worker is about to take it.")
     return lines

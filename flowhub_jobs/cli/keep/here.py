@@ -1,4 +1,4 @@
-"""Jobs that the calling process runs itself, and the line that says how far they are."""
+"""Jobs that the calling process runs itself or leaves to a worker, and the lines that say how far they are."""
 
 import sys
 import time
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.waiting import error_of
+from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.records import Job, Reason, State
 from flowhub_jobs.words import format_bytes, format_rate
 
@@ -35,6 +37,24 @@ def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> l
     if shows:
         say.progress("")
     return desk.home.reports.jobs(wanted)
+
+
+def leave(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+    """Leave these jobs to a worker, and tell of them."""
+    desk.ring(len(numbers))
+    tell(desk.home.reports.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
+    if numbers:
+        tell_no_worker(desk, quiet=as_json)
+
+
+def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
+    if as_json:
+        say.result_json(jobs_page(jobs))
+        return
+    for job in jobs:
+        size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
+        where = f", {say.clean(job.target)}" if job.state is State.COMPLETED else ""
+        say.result(f"Job {job.id}: {job.kind} {say.clean(job.ref)}, {size}, {job.state}{where}")
 
 
 def _look_after(desk: Desk) -> None:

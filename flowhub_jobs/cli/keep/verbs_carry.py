@@ -9,7 +9,6 @@ from flowhub_jobs.cli.options import AsJson, Later
 
 if TYPE_CHECKING:
     from flowhub_jobs.hub.desk import Desk
-    from flowhub_jobs.records import Job
 
 
 def export(
@@ -65,31 +64,11 @@ def _check_target(found: "Desk", folder: Any) -> None:
 
 
 def _carry(found: "Desk", numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
-    from flowhub_jobs.cli import say
-    from flowhub_jobs.cli.keep.here import raise_for_undone, run_here
-    from flowhub_jobs.hub.wire import jobs_page
+    from flowhub_jobs.cli.keep.here import leave, raise_for_undone, run_here, tell
 
     if later:
-        found.ring(len(numbers))
-        jobs = found.home.reports.jobs(list(dict.fromkeys(numbers)))
-    else:
-        jobs = run_here(found, numbers, verb, quiet=as_json)
-    if as_json:
-        say.result_json(jobs_page(jobs))
-    else:
-        for job in jobs:
-            say.result(_line(job))
-    if later and not found.home.living_workers():
-        say.hint("No worker is running; start one with `flowhub worker`.", quiet=as_json)
-    if not later:
-        raise_for_undone(jobs)
-
-
-def _line(job: "Job") -> str:
-    from flowhub_jobs.cli import say
-    from flowhub_jobs.records import State
-    from flowhub_jobs.words import format_bytes
-
-    size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
-    where = f", {say.clean(job.target)}" if job.state is State.COMPLETED else ""
-    return f"Job {job.id}: {job.kind} {say.clean(job.ref)}, {size}, {job.state}{where}"
+        leave(found, numbers, as_json=as_json)
+        return
+    jobs = run_here(found, numbers, verb, quiet=as_json)
+    tell(jobs, as_json=as_json)
+    raise_for_undone(jobs)

@@ -29,6 +29,7 @@ def verify(
     to a worker. Exit 8 if something differs.
     """
     from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.keep.here import leave
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.errors import UsageInvalid
     from flowhub_jobs.hub.errands import Errands
@@ -40,13 +41,11 @@ def verify(
         models = errands.known(refs or [])
         _tell_of_strangers(found, errands, bool(refs), as_json)
         if later:
-            numbers = errands.verify(models)
-            found.ring(len(numbers))
-            _tell_queued(found, numbers, as_json)
-            return
-        looked = _fast(models) if fast else _whole(found, errands, models, repair, as_json)
-        _tell(looked, as_json)
-        _raise_for(looked)
+            leave(found, errands.verify(models), as_json=as_json)
+        else:
+            looked = _fast(models) if fast else _whole(found, errands, models, repair, as_json)
+            _tell(looked, as_json)
+            _raise_for(looked)
     if not models:
         say.hint("Nothing is installed that could be verified.", quiet=as_json)
 
@@ -63,20 +62,6 @@ def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bo
             ),
             quiet=quiet,
         )
-
-
-def _tell_queued(found: "Desk", numbers: Sequence[int], as_json: bool) -> None:
-    from flowhub_jobs.cli import say
-    from flowhub_jobs.hub.wire import jobs_page
-
-    jobs = found.home.reports.jobs(numbers)
-    if as_json:
-        say.result_json(jobs_page(jobs))
-        return
-    for job in jobs:
-        say.result(f"Job {job.id}: {job.kind} {say.clean(job.ref)}, {job.state}")
-    if not found.home.living_workers():
-        say.hint("No worker is running; start one with `flowhub worker`.")
 
 
 def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def card(desk: "Desk", ref: str) -> Card:
     try:
         return _of_catalog(desk, ref)
     except (NotFound, UsageInvalid):
-        if (model := desk.shelf.model(ref) if "/" not in ref else None) is None:
+        if (model := desk.shelf.model(ref)) is None:
             raise
         return _of_installed(desk, model)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.device.fit import Asked, Verdict, fit
@@ -41,17 +41,28 @@ def weights_of(artifact: Artifact) -> int | None:
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def asked_of(artifact: Artifact, model: "HubModel | None", anatomy: Anatomy | None, context: int | None) -> Asked:
-    """Return what an artifact asks of a machine, by all that is known of it."""
+def asked_of(
+    artifact: Artifact,
+    model: "HubModel | None",
+    *,
+    anatomy: Anatomy | None = None,
+    context: int | None = None,
+    parameters: int | None = None,
+    context_max: int | None = None,
+) -> Asked:
+    """Return what an artifact asks of a machine, by all that is known of it.
+
+    `parameters` and `context_max` are those of a model that is in no catalog.
+    """
     hardware = model.hardware if model else None
     option = next((one for one in model.downloads if one.id == artifact.option), None) if model else None
     return Asked(
         weights_bytes=weights_of(artifact),
         format=artifact.format,
         anatomy=anatomy,
-        parameters=parse_parameters(model.parameters) if model else None,
+        parameters=parse_parameters(model.parameters) if model else parameters,
         context=context,
-        context_max=model.context_length if model else None,
+        context_max=model.context_length if model else context_max,
         offload=Offload(option.offload) if option and option.offload else None,
         min_ram_gib=hardware.min_ram_gb if hardware else None,
         recommended_ram_gib=hardware.recommended_ram_gb if hardware else None,
@@ -75,13 +86,9 @@ def verdict(
 ) -> Verdict:
     """Return whether an artifact runs on a machine.
 
-    `context` is the tokens that are wanted; `parameters` and `context_max` are those of a model that is in no catalog.
+    `context` is the tokens that are wanted; `parameters` and `context_max` are as `asked_of` takes them.
     """
-    asked = asked_of(artifact, model, anatomy, context)
-    if asked.parameters is None and parameters is not None:
-        asked = replace(asked, parameters=parameters)
-    if asked.context_max is None and context_max is not None:
-        asked = replace(asked, context_max=context_max)
+    asked = asked_of(artifact, model, anatomy=anatomy, context=context, parameters=parameters, context_max=context_max)
     return fit(asked, device, reserve_bytes=reserve_bytes, installed=installed)
 
 

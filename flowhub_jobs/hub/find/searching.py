@@ -100,7 +100,7 @@ def needs_of(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.hub.find.fitting import asked_of
 
-    asked = asked_of(artifact(model, option), model, None, None)
+    asked = asked_of(artifact(model, option), model)
     known = {name: getattr(asked, name) for name in asked.__slots__}
     return {name: value for name, value in known.items() if value is not None}
 

@@ -160,8 +160,7 @@ def _of_card(card: "RepoCard") -> Meant:
 
 def _installed(desk: "Desk", name: str) -> Artifact | None:
     """Return what lies in the store under a bare name, as an artifact without a source."""
-    models = desk.home.library.models(lambda model, option: False)
-    found = next((model for model in models if model.name == name), None)
+    found = desk.shelf.model(name)
     if found is None:
         return None
     file = ArtifactFile(found.name, "", found.bytes)

@@ -73,6 +73,8 @@ class Shelf:
 
     def model(self, name: str) -> InstalledModel | None:
         """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
+        if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it
+            return None
         local = local_model(self._home.store.root / name)
         entry = self._home.library.entry(name)
         if entry is None:
