@@ -30,6 +30,7 @@ class Board:
         self.artifact, self.folder, self._hub_endpoint = artifact, folder, hub_endpoint
         lock = threading.RLock()
         self.changed = threading.Condition(lock)  # for the fetchers: a range may be there for them, or room
+        self.hiring = threading.Condition(lock)  # for the fetchers that are too many for now
         self.fresh = threading.Condition(lock)  # for the hasher, which is woken by every chunk
         self.due = threading.Condition(lock)  # for the committer and the watching thread: it is their turn, or the end
         self.files: list[FileState] = []
@@ -97,6 +98,7 @@ class Board:
             if not self.over:
                 self.over, self.over_at = True, time.monotonic()
             self._wake_workers()
+            self.hiring.notify_all()
             self.due.notify_all()
 
     def close(self) -> None:

@@ -3,23 +3,22 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urljoin
 
 import httpx
 
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
-from flowhub_jobs.refusal import refusal
-from flowhub_jobs.transfer.headers import HubWord, hub_word, tells_end
+from flowhub_jobs.refusal import Headers, refusal
+from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
 from flowhub_jobs.transfer.plan import Range
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
 from flowhub_jobs.translated import translated, trust
 
-REDIRECTS_MAX = 10
-AGENT = "flowhub"
+REDIRECTS, REDIRECTS_MAX = (301, 302, 303, 307, 308), 10
+HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class Web:
@@ -27,14 +26,14 @@ class Web:
 
     def __init__(self, terms: Terms) -> None:
         self._terms, self._wire = terms, Wire()
+        # The client is there for its transports, which it has one for each proxy of the environment. Requests go to
+        # them at once: what a client does beside that (cookies, logins of an address, a redirect made ready) is not
+        # wanted here, and for small files costs as much as the request itself.
         self._client = httpx.Client(
             verify=trust(),
-            timeout=httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: one of the Hub's is not a CDN's
-            headers={"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
         )
+        self._timeout = httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s).as_dict()
         # httpx has no public way to give its pools a network backend (encode/httpx discussion 2938).
         for transport in (self._client._transport, *self._client._mounts.values()):
             if isinstance(transport, httpx.HTTPTransport):
@@ -58,40 +57,44 @@ class Web:
         Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost, RedirectRefused.
         """
         start = at_endpoint(url, self._terms.hub_endpoint)
-        headers = {"Range": f"bytes={asked[0]}-{asked[1] - 1}"}
+        wish = HEADERS | {"Range": f"bytes={asked[0]}-{asked[1] - 1}"}
         if if_range is not None:
-            headers["If-Range"] = if_range
-        response, place, hub = self._follow(known or start, headers, pinned, heard)
+            wish["If-Range"] = if_range
+        response, place, hub = self._follow(known or start, wish, pinned, heard)
         try:
-            if response.status_code not in (200, 206) and not tells_end(response.status_code, response.headers):
-                raise self._refused(response, place, fresh=known is None, home=origin(place) == origin(start))
-            yield Reply(response, place, hub, self._terms.stall_s)
+            headers = folded(response.headers.raw)
+            if response.status_code not in (200, 206) and not tells_end(response.status_code, headers):
+                at_home = origin(place) == origin(start)
+                raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home)
+            yield Reply(response, headers, place, hub, self._terms.stall_s)
         finally:
             with translated(place, in_body=True, within=self._terms.stall_s):
                 response.close()
 
     def _follow(
-        self, url: str, headers: dict[str, str], pinned: bool, heard: Callable[[HubWord], None]
+        self, url: str, wish: dict[str, str], pinned: bool, heard: Callable[[HubWord], None]
     ) -> tuple[httpx.Response, str, HubWord | None]:
         hub: HubWord | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, headers)
-            hub = hub or hub_word(response.headers)
-            if not response.has_redirect_location:
+            response = self._send(url, wish)
+            headers = folded(response.headers.raw)
+            hub = hub or hub_word(headers)
+            if response.status_code not in REDIRECTS or "location" not in headers:
                 return response, url, hub
-            drop_body(response)
-            target = _target(url, response.headers["location"])
+            drop_body(response, headers)
+            target = _target(url, headers["location"])
             if hub is not None:
                 heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
             url = target
         raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")
 
-    def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _send(self, url: str, wish: dict[str, str]) -> httpx.Response:
         token = self._terms.tokens.get(origin(url))
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        own = headers | ({"Authorization": f"Bearer {token}"} if token else {})
-        request = self._client.build_request("GET", url, headers=own)
+        own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
+        with translated(url, in_body=False, within=self._terms.headers_s):
+            request = httpx.Request("GET", url, headers=own, extensions={"timeout": self._timeout.copy()})
         try:
             return self._over_the_wire(request, anew=False)
         except _StaleConnection:
@@ -103,16 +106,18 @@ class Web:
         with self._wire.calling(seconds, tls=request.url.scheme == "https", anew=anew) as call:
             try:
                 with translated(url, in_body=False, within=self._terms.headers_s):
-                    return self._client.send(request, stream=True)
+                    response = self._client._transport_for_url(request.url).handle_request(request)
+                    response.request = request
+                    return response
             except ConnectionLost as error:
                 if call.reused:
                     raise _StaleConnection from error
                 raise
 
-    def _refused(self, response: httpx.Response, url: str, *, fresh: bool, home: bool) -> FlowhubError:
+    def _refused(self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool) -> FlowhubError:
         return refusal(
-            response.status_code,
-            response.headers,
+            status,
+            headers,
             host=host_of(url),
             fresh=fresh,
             home=home,

@@ -72,7 +72,7 @@ class Crew:
         with self.board.changed:
             if count != self._wanted:
                 self._wanted = count
-                self.board.changed.notify_all()
+                self.board.hiring.notify_all()
         while len(self._fetchers) < count:
             fetcher = Fetcher(self, len(self._fetchers))
             self._fetchers.append(fetcher)
@@ -101,14 +101,15 @@ class Crew:
         """Return the next range, waiting for one; None when the transfer is over."""
         with self.board.changed:
             while not self.board.over:
-                wait: float | None = None  # until something changes
-                if fetcher.number < self._wanted:
-                    wait = self._faults.must_wait()
-                    if wait <= 0:
-                        task, wait = self._take()
-                        if task is not None:
-                            return task
-                self.board.changed.wait(wait)
+                if fetcher.number >= self._wanted:
+                    self.board.hiring.wait()
+                elif (quiet := self._faults.must_wait()) > 0:
+                    self.board.changed.wait(quiet)
+                else:
+                    task, wait = self._take()
+                    if task is not None:
+                        return task
+                    self.board.changed.wait(wait)
         return None
 
     def _take(self) -> tuple[Task | None, float | None]:
@@ -145,7 +146,7 @@ class Crew:
             pinned=state.pinned,
             heard=lambda hub: self.board.hear(state, hub),
         ) as reply:
-            answer = read_answer(reply.response.status_code, reply.response.headers, asked, host_of(reply.url))
+            answer = read_answer(reply.status, reply.headers, asked, host_of(reply.url))
             moved = reply.url if reply.url != state.file.url else None
             self.board.bind(task, answer, reply.hub, moved)
             self._receive(task, reply, answer.start)

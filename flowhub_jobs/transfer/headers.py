@@ -1,6 +1,7 @@
 """What an answer's headers say. Pure: status and headers in, values or an error out."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import WrongRange
@@ -36,6 +37,25 @@ class HubWord:
     sha256: str | None = None
     git_sha1: str | None = None
     size: int | None = None
+
+
+def folded(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their names in lower case; one that came twice is a list, as RFC 9110, section 5.3 joins it.
+
+    httpx has a mapping for this, which looks through all of them, and decodes each, whenever one is asked for.
+    """
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = _text(name).lower(), _text(value)
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def read_answer(status: int, headers: Headers, asked: Range, host: str) -> Answer:

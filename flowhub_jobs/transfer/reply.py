@@ -6,6 +6,7 @@ import httpx
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost
+from flowhub_jobs.refusal import Headers
 from flowhub_jobs.transfer.headers import HubWord, body_length, stays_open
 from flowhub_jobs.transfer.stream import Stream
 from flowhub_jobs.translated import dropped, stalled, translated
@@ -20,10 +21,12 @@ class Reply:
     `hub` is what the Hub said on the way.
     """
 
-    def __init__(self, response: httpx.Response, url: str, hub: HubWord | None, stall_s: float) -> None:
-        self.response, self.url, self.hub = response, url, hub
+    def __init__(
+        self, response: httpx.Response, headers: Headers, url: str, hub: HubWord | None, stall_s: float
+    ) -> None:
+        self.status, self.headers, self.url, self.hub = response.status_code, headers, url, hub
         self._stall_s, self._rest = stall_s, memoryview(b"")
-        self._stream = _our_stream(response)
+        self._stream = _our_stream(response, headers)
         self._chunks = iter(()) if self._stream else response.iter_raw()
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
 
@@ -55,22 +58,22 @@ class Reply:
         return count
 
 
-def _our_stream(response: httpx.Response) -> Stream | None:
+def _our_stream(response: httpx.Response, headers: Headers) -> Stream | None:
     """Return the stream of the answer, set to its body, where its length is told (RFC 9112, section 6.3)."""
     stream = response.extensions.get("network_stream")
     if not isinstance(stream, Stream):
         return None
-    length = body_length(response.headers)
+    length = body_length(headers)
     if length is None:
         stream.unframed()
         return None
-    stream.body(length, keepable=stays_open(response.http_version, response.headers))
+    stream.body(length, keepable=stays_open(response.http_version, headers))
     return stream
 
 
-def drop_body(response: httpx.Response) -> None:
+def drop_body(response: httpx.Response, headers: Headers) -> None:
     """Read the few bytes that come with a redirect, so that its connection serves again, and close the answer."""
-    stream, length = _our_stream(response), body_length(response.headers)
+    stream, length = _our_stream(response, headers), body_length(headers)
     if stream is not None and length is not None and 0 < length <= SMALL_BODY:
         space = memoryview(bytearray(length))
         with contextlib.suppress(OSError):
