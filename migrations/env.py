@@ -7,7 +7,9 @@ and `alembic check`, name a database: `alembic -x url=sqlite:////tmp/x.db check`
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from flowhub_jobs.database.tables import metadata
+from flowhub_jobs.database.tables import metadata, speak_postgresql
+
+speak_postgresql()
 
 
 def run(connection: Connection) -> None:

@@ -1,17 +1,12 @@
 """All verbs under one name. Typer needs them defined; each imports what it needs when it is called."""
 
-from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, cast
 
 import typer
 
-from flowhub_jobs.cli import verbs_help
-from flowhub_jobs.cli.chapters import Chapters
-from flowhub_jobs.cli.fetch import verbs_queue, verbs_steer
-from flowhub_jobs.cli.find import verbs_catalog, verbs_catalogs, verbs_device, verbs_search
-from flowhub_jobs.cli.keep import verbs_adopt, verbs_carry, verbs_store, verbs_tidy, verbs_update, verbs_verify
-from flowhub_jobs.cli.night import verbs_limit, verbs_report, verbs_schedule, verbs_worker
+from flowhub_jobs.cli.chapters import Chapters, Verbs
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -46,7 +41,9 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        verbs_queue.glance(as_json=as_json)
+        from flowhub_jobs.cli.fetch.verbs_queue import glance
+
+        glance(as_json=as_json)
     elif as_json:
         # Only behind the verb would it be obeyed; taken silently, a program would be given text.
         from flowhub_jobs.errors import UsageInvalid
@@ -55,62 +52,50 @@ def start(
         raise UsageInvalid("--json stands before the verb.", hint=f"Write it behind: `flowhub {verb} … --json`.")
 
 
-# The verbs as a person looks for them: `flowhub --help` shows them under these words.
-CHAPTERS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
+# The verbs as a person looks for them: `flowhub --help` shows them under these words. Where each is, and not the verb:
+# to import and to build all of them would cost each command as much as Typer itself.
+CHAPTERS: dict[str, dict[str, str]] = {
     "Find a model": {
-        "search": verbs_search.search,
-        "show": verbs_catalog.show,
-        "fits": verbs_device.fits,
-        "device": verbs_device.device,
-        "catalog": verbs_catalogs.catalog,
+        "search": "find.verbs_search:search",
+        "show": "find.verbs_catalog:show",
+        "fits": "find.verbs_device:fits",
+        "device": "find.verbs_device:device",
+        "catalog": "find.verbs_catalogs:catalog",
     },
     "Fetch it": {
-        "enqueue": verbs_queue.enqueue,
-        "status": verbs_queue.status,
-        "wait": verbs_queue.wait,
-        "cancel": verbs_steer.cancel,
-        "pause": verbs_steer.pause,
-        "resume": verbs_steer.resume,
-        "retry": verbs_steer.retry,
-        "priority": verbs_steer.priority,
+        "enqueue": "fetch.verbs_queue:enqueue",
+        "status": "fetch.verbs_queue:status",
+        "wait": "fetch.verbs_queue:wait",
+        "cancel": "fetch.verbs_steer:cancel",
+        "pause": "fetch.verbs_steer:pause",
+        "resume": "fetch.verbs_steer:resume",
+        "retry": "fetch.verbs_steer:retry",
+        "priority": "fetch.verbs_steer:priority",
     },
     "Leave it alone": {
-        "worker": verbs_worker.app,
-        "schedule": verbs_schedule.schedule,
-        "limit": verbs_limit.limit,
-        "report": verbs_report.report,
-        "logs": verbs_report.logs,
+        "worker": "night.verbs_worker:app",
+        "schedule": "night.verbs_schedule:schedule",
+        "limit": "night.verbs_limit:limit",
+        "report": "night.verbs_report:report",
+        "logs": "night.verbs_report:logs",
     },
     "Keep it": {
-        "list": verbs_store.list_models,
-        "path": verbs_store.path,
-        "verify": verbs_verify.verify,
-        "outdated": verbs_update.outdated,
-        "update": verbs_update.update,
-        "rm": verbs_store.rm,
-        "prune": verbs_tidy.prune,
-        "du": verbs_tidy.du,
+        "list": "keep.verbs_store:list_models",
+        "path": "keep.verbs_store:path",
+        "verify": "keep.verbs_verify:verify",
+        "outdated": "keep.verbs_update:outdated",
+        "update": "keep.verbs_update:update",
+        "rm": "keep.verbs_store:rm",
+        "prune": "keep.verbs_tidy:prune",
+        "du": "keep.verbs_tidy:du",
     },
     "Share it": {
-        "adopt": verbs_adopt.adopt,
-        "export": verbs_carry.export,
-        "import": verbs_carry.import_models,
+        "adopt": "keep.verbs_adopt:adopt",
+        "export": "keep.verbs_carry:export",
+        "import": "keep.verbs_carry:import_models",
     },
-    "More": {"help": verbs_help.help_page},
+    "More": {"help": "verbs_help:help_page"},
 }
-
-
-def _add(name: str, verb: Callable[..., Any] | typer.Typer) -> None:
-    if isinstance(verb, typer.Typer):
-        app.add_typer(verb, name=name)
-        return
-    # A priority may be below nothing: `-5` is no option.
-    app.command(name, context_settings={**HELP, "ignore_unknown_options": True} if name == "priority" else None)(verb)
-
-
-for verbs in CHAPTERS.values():
-    for name, verb in verbs.items():
-        _add(name, verb)
 
 
 @cache
@@ -119,4 +104,19 @@ def command() -> Any:
     verbs = typer.main.get_command(app)
     assert isinstance(verbs, Chapters)
     verbs.chapters = {chapter: list(names) for chapter, names in CHAPTERS.items()}
+    places = {name: place for names in CHAPTERS.values() for name, place in names.items()}
+    verbs.commands = cast(Any, Verbs(places, _built))  # Typer only reads it
     return verbs
+
+
+def _built(name: str, place: str) -> Any:
+    """Return the command of a verb that is at `MODULE:NAME`: a function, or the Typer of what has verbs of its own."""
+    module, _, attribute = place.partition(":")
+    verb = getattr(import_module(f"flowhub_jobs.cli.{module}"), attribute)
+    if not isinstance(verb, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        # A priority may be below nothing: `-5` is no option.
+        settings = {**HELP, "ignore_unknown_options": True} if name == "priority" else HELP
+        alone.command(name, context_settings=settings)(verb)
+        verb = alone
+    return typer.main.get_command(verb)

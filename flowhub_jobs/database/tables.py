@@ -38,8 +38,18 @@ metadata = MetaData(
 
 
 def _only(condition: str) -> dict[str, Any]:
-    """Return the options of an index that holds only some rows, for both databases."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    """Return the options of an index that holds only some rows.
+
+    PostgreSQL's own are `speak_postgresql`'s: to name them here would import its dialect with every command.
+    """
+    return {"sqlite_where": text(condition)}
+
+
+def speak_postgresql() -> None:
+    """Give the indexes that hold only some rows the options that PostgreSQL has for that; for what makes tables."""
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:
+            index.dialect_kwargs["postgresql_where"] = condition
 
 
 LIVE = "state IN ('queued', 'running', 'paused')"

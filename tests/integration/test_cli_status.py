@@ -7,7 +7,7 @@ import sys
 
 import psutil
 import pytest
-from support.cli import Cli, counter, fail, owner, process, started
+from support.cli import counter, fail, owner, process, started
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
@@ -15,12 +15,7 @@ from flowhub_jobs.jobs.lease import FileProgress, Progress
 from flowhub_jobs.records import DigestState, Stage
 
 A = gguf(4096, 1)
-HEAVY = ["pydantic", "httpx", "alembic", "huey", "psutil", "pygments", "rich"]
-
-
-@pytest.fixture
-def cli(capsys):
-    return Cli(capsys)
+HEAVY = ["pydantic", "httpx", "sqlalchemy.dialects.postgresql", "alembic", "huey", "psutil", "pygments", "rich"]
 
 
 @pytest.fixture
