@@ -27,10 +27,10 @@ _PUBLIC = {
     "HubVersion": "catalogs.schema",
     "DownloadOption": "catalogs.schema",
     "Hardware": "catalogs.schema",
-    "InstalledModel": "records",
-    "LocalLlm": "records",
-    "HubFormat": "records",
-    "Offload": "records",
+    "InstalledModel": "artifacts",
+    "LocalLlm": "artifacts",
+    "HubFormat": "kinds",
+    "Offload": "kinds",
     "FlowhubError": "errors",
 }
 

@@ -16,7 +16,7 @@ from flowhub_jobs.errors import HomeUnusable, SettingInvalid
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
-from flowhub_jobs.records import JobKind
+from flowhub_jobs.kinds import JobKind
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
@@ -75,14 +75,21 @@ class Home:
         return list(taken)
 
     def purge(self, job: int) -> None:
-        """Drop what was kept of a job that has ended, unless another job goes on with it."""
-        from flowhub_jobs.store.install import clean_up
+        """Drop what was kept of a job that has ended, unless another job goes on with it.
+
+        A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
+        """
+        from flowhub_jobs.store.install import already_placed, clean_up
+        from flowhub_jobs.store.leavings import drop, put_aside
 
         if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
         artifact = self.ledger.artifact(job)
         if artifact.key not in self.ledger.live_jobs():
             clean_up(self.store.partial_of(artifact, self.node))
+            placed = already_placed(self.ledger.intent(job), self.store)
+            if placed is not None and self.library.entry(placed.name) is None:
+                drop(put_aside(self.store, placed.path))
             self.ledger.purged(job)
 
     def living_workers(self) -> int:

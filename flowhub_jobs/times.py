@@ -95,3 +95,25 @@ def clock_time(moment: datetime, now: datetime) -> str:
     local = moment.astimezone()
     away = abs((moment - now).total_seconds())
     return local.strftime("%H:%M:%S" if away < 120 else "%H:%M" if away < 86400 else "%Y-%m-%d %H:%M")
+
+
+# As the tables and the contract hold them -----------------------------------------------------------------------------
+
+
+def moment(micros: int | None) -> datetime | None:
+    """Return the time that a table holds, as UTC."""
+    return (
+        None
+        if micros is None
+        else datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    )
+
+
+def micros(time: datetime) -> int:
+    """Return a time as the tables hold it: whole microseconds since 1970, UTC."""
+    return int(time.timestamp()) * 1_000_000 + time.microsecond
+
+
+def rfc3339(time: datetime) -> str:
+    """Return a UTC time as the contract writes it: `2026-11-22T23:00:00.123456Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, Strict
 
 from flowhub_jobs import names
-from flowhub_jobs.records import HubFormat, Offload
+from flowhub_jobs.kinds import HubFormat, Offload
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _HEX = re.compile(r"[0-9a-f]*")

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from flowhub_jobs.catalogs.query import key
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.records import HubFormat
+from flowhub_jobs.kinds import HubFormat
 
 NEW_DAYS = 90
 

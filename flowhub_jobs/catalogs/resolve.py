@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowhub_jobs import addresses, names
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.catalogs.nearest import nearest
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
+from flowhub_jobs.kinds import HubFormat
 
 if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel

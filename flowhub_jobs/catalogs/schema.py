@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from flowhub_jobs import addresses, names
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.catalogs.complaint import complaint, describe
 from flowhub_jobs.catalogs.document import NotJson, read_json
 from flowhub_jobs.catalogs.fields import (
@@ -28,7 +29,6 @@ from flowhub_jobs.catalogs.fields import (
     Words,
 )
 from flowhub_jobs.errors import AddressRefused, FlowhubError
-from flowhub_jobs.records import Artifact, ArtifactFile
 
 
 class _Wire(BaseModel):

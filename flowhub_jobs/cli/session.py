@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")

@@ -59,13 +59,13 @@ jobs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
-    Column("kind", String(16), nullable=False, server_default="fetch"),  # records.JobKind
+    Column("kind", String(16), nullable=False, server_default="fetch"),  # kinds.JobKind
     Column("task", JSON),  # what a job of another kind than `fetch` works on (jobs/tasks.py)
     Column("ref", Text, nullable=False),
     Column("model", Text),
     Column("option", Text),
     Column("format", String(16)),
-    Column("artifact_key", String(16), nullable=False),  # of a fetch records.Artifact.key, else its task's own key
+    Column("artifact_key", String(16), nullable=False),  # of a fetch artifacts.Artifact.key, else its task's own key
     Column("artifact", JSON, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
     Column("state", String(16), nullable=False),

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.device import sentences
-from flowhub_jobs.records import Fit, HubFormat, Offload
+from flowhub_jobs.kinds import Fit, HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.gpu import Gpu

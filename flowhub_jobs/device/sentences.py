@@ -6,7 +6,7 @@ Memory is told in GiB, as it is sold; the disk in GB, as files and disks are.
 import math
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.records import Fit
+from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.shelf import Shelf
 from flowhub_jobs.hub.references import References
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
+from flowhub_jobs.kinds import State
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, State, Task
+from flowhub_jobs.records import Task
 from flowhub_jobs.store.space import Room, room_at
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.hub.desk import Desk, Order
 from flowhub_jobs.jobs.requests import Request, Terms
-from flowhub_jobs.records import JobKind, Task
+from flowhub_jobs.kinds import JobKind
+from flowhub_jobs.records import Task
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room

@@ -9,8 +9,8 @@ from flowhub_jobs.hub.desk import Plan
 from flowhub_jobs.hub.mornings import read_morning
 from flowhub_jobs.jobs.limits import limits
 from flowhub_jobs.jobs.windows import Schedule
-from flowhub_jobs.records import moment
 from flowhub_jobs.store.space import Room, room_at
+from flowhub_jobs.times import moment
 
 SPANS_MAX = 1000  # windows of a schedule that are looked through: two years of nights
 

@@ -7,7 +7,8 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.healing import KINDS
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.morning import Morning, morning
-from flowhub_jobs.records import Event, Job, micros, moment
+from flowhub_jobs.records import Event, Job
+from flowhub_jobs.times import micros, moment
 
 Happened = tuple[Job, list[Event], list[Attempt]]
 

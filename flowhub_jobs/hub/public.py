@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact, LocalLlm
 from flowhub_jobs.errors import Busy, NameTaken
 from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
-from flowhub_jobs.records import Artifact, LocalLlm
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 

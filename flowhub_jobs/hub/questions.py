@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.home import opened
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.records import InstalledModel
 from flowhub_jobs.settings import load_settings
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.records import Artifact
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:

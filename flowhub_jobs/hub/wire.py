@@ -6,7 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.records import Event, Job, rfc3339
+from flowhub_jobs.records import Event, Job
+from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
     from flowhub_jobs.hub.keep.stock import Stock

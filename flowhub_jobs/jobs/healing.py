@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowhub_jobs.records import Event, Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Event, Job
 
 KINDS = ("rescued", "fault", "again", "healed", "waits", "handed_back")  # of events
 # Of healings, in the order in which they are told.

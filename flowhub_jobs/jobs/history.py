@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import attempts, events, workers
-from flowhub_jobs.records import Event, moment
+from flowhub_jobs.records import Event
+from flowhub_jobs.times import moment
 
 SEEN_EVERY_US = 15_000_000  # a worker says that it lives every ten seconds, or a little later
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import is_live, jobs
 from flowhub_jobs.jobs.rows import writes_to_store
-from flowhub_jobs.records import Artifact, State
+from flowhub_jobs.kinds import State
 
 _WAITS = (State.FAILED, State.CANCELLED)
 

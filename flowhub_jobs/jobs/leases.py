@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError
@@ -17,7 +18,8 @@ from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.records import Artifact, DigestState, FileDigest, JobKind, Stage, State, Task
+from flowhub_jobs.kinds import DigestState, JobKind, Stage, State
+from flowhub_jobs.records import Task
 from flowhub_jobs.system import Clock, boot_id
 
 LEASE_S = 30.0
@@ -206,7 +208,8 @@ class Leases:
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
-        changes |= {"intent": None}  # it speaks of a run that was cut short; this one was not
+        if changes["state"] is State.COMPLETED:
+            changes |= {"intent": None}  # until then what was named may be there, and in no other row
         self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
         end_attempt(tx, lease.job, lease.token, now, outcome)
         note(tx, lease.job, now, outcome, text)

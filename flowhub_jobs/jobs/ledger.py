@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
@@ -24,7 +25,7 @@ from flowhub_jobs.jobs.requests import (
 )
 from flowhub_jobs.jobs.rows import no_such_job, note
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.records import Artifact, DigestState, JobKind, Reason, State
+from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
 from flowhub_jobs.system import Clock
 
 
@@ -61,6 +62,11 @@ class Ledger:
             if found is None:
                 raise no_such_job(tx, job)
         return Artifact.from_dict(found)
+
+    def intent(self, job: int) -> dict[str, Any] | None:
+        """Return what a run of the job was about to name, if that is in no other row yet."""
+        with reading(self._engine) as tx:
+            return tx.execute(sa.select(jobs.c.intent).where(jobs.c.id == job)).scalar()
 
     def kind(self, job: int) -> JobKind:
         """Return what a job does. Raises NotFound."""
@@ -129,7 +135,6 @@ class Ledger:
         # The person's own time stays while it is ahead; what earlier attempts waited for is over.
         own = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
         fresh: dict[str, Any] = {
-            "intent": None,
             "state": State.QUEUED,
             "finished_at": None,
             "error": None,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from flowhub_jobs.jobs.healing import Healed, healed
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.records import Event, Job, JobKind, Reason, State
+from flowhub_jobs.kinds import JobKind, Reason, State
+from flowhub_jobs.records import Event, Job
 
 # A job that waits for these waits for a person.
 PARKED = (Reason.DISK, Reason.STORE_OFFLINE)

@@ -2,10 +2,11 @@
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
 from flowhub_jobs.jobs.rows import writes_to_store
-from flowhub_jobs.records import Artifact, JobKind, Stage, State
+from flowhub_jobs.kinds import JobKind, Stage, State
 
 NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
 

@@ -10,8 +10,9 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.morning import PARKED, parked_words, what_to_do
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.notify_table import FAILED, NEEDS_YOU, QUEUE_EMPTY
-from flowhub_jobs.records import Reason, State, moment, rfc3339
+from flowhub_jobs.times import moment, rfc3339
 
 PATIENCE_US = 3_600_000_000  # a job that is parked for longer needs a person
 AT_ONCE = 100  # of one notice; the rest is in the next

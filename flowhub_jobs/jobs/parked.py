@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import is_live, jobs
-from flowhub_jobs.records import Reason, State
+from flowhub_jobs.kinds import Reason, State
 
 
 @dataclass(frozen=True, slots=True)

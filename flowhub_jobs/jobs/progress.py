@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.tables import job_files, jobs
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 _number = sa.bindparam("stage_number", type_=sa.Integer)
 # A parameter may not bear the name of a column that it is only compared with.

@@ -12,8 +12,10 @@ from flowhub_jobs.database.tables import events, is_live, job_after, job_files, 
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
-from flowhub_jobs.records import DigestState, Event, HubFormat, Job, JobFile, JobKind, Reason, Stage, State, moment
+from flowhub_jobs.kinds import DigestState, HubFormat, JobKind, Reason, Stage, State
+from flowhub_jobs.records import Event, Job, JobFile
 from flowhub_jobs.system import Clock
+from flowhub_jobs.times import moment
 
 RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among

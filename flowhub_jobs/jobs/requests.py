@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowhub_jobs.records import Artifact, DigestState, JobKind, Reason, State, Task
+from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
+from flowhub_jobs.records import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import rescued_state
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.system import Clock, boot_id
 
 

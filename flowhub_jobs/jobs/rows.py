@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import attempts, events, job_after, jobs, lives
 from flowhub_jobs.errors import FlowhubError, NotFound
-from flowhub_jobs.records import DigestState, JobKind
+from flowhub_jobs.kinds import DigestState, JobKind
 
 earlier = jobs.alias("earlier")
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import controls, is_live, jobs
-from flowhub_jobs.records import Reason
+from flowhub_jobs.kinds import Reason
 from flowhub_jobs.system import Clock, boot_id
 
 NAME = "calendar"  # in `controls`: how far the calendar is from the awake clock, as some worker saw it last

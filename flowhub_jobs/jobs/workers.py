@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs, workers
-from flowhub_jobs.records import State, moment
+from flowhub_jobs.kinds import State
+from flowhub_jobs.times import moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.records import Artifact
 from flowhub_jobs.repos.pick import pick
 from flowhub_jobs.repos.quants import gguf_models, is_gguf
 from flowhub_jobs.repos.reading import RepoFile, RepoInfo

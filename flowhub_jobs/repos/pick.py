@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from urllib.parse import quote
 
 from flowhub_jobs.addresses import HUB
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, HubSource
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import name_problem, same_name_key
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat, HubSource
 from flowhub_jobs.repos.notes import companion_offer, few, gated, left_out
 from flowhub_jobs.repos.quants import GgufModel, gguf_models, is_gguf, labels, quant_of
 from flowhub_jobs.repos.reading import RepoFile, RepoInfo

@@ -9,7 +9,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from flowhub_jobs.records import Job, Stage
+from flowhub_jobs.kinds import Stage
+from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_rate
 
 SEND_S = 1.0  # a listener that does not read is not waited for longer

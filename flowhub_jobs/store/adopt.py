@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.inventory import Entry, EntryFile

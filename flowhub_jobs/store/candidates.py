@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from flowhub_jobs.artifacts import HubSource
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import MAX_NAME_BYTES, is_unseen, name_problem, path_problem
-from flowhub_jobs.records import HubFormat, HubSource
 from flowhub_jobs.store.hashed import Unreadable, reason, stamp_of
 
 STORE = "store"

@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, Pieces
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat, Pieces
 from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import read_pieces, write_pieces

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowhub_jobs.artifacts import HubSource
 from flowhub_jobs.names import name_problem
-from flowhub_jobs.records import HubSource
 from flowhub_jobs.store.candidates import (
     NO_UTF8,
     FoundFile,

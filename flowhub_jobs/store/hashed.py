@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowhub_jobs.records import git_sha1
+from flowhub_jobs.artifacts import git_sha1
 
 READ = 1 << 20  # bytes between two looks whether to go on
 SMALL = 64 << 20  # bytes up to which a git blob id is computed unasked

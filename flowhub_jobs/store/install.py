@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import NameTaken, StorageFailed
-from flowhub_jobs.records import Artifact, FileDigest
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.system import rename_new, swap, sync_path
 
-Owner = Callable[[str], str | None]  # from a name in the store to the claim (records.Artifact) that it was installed by
+Owner = Callable[[str], str | None]  # from a name in the store to whose it is (artifacts.Artifact.claim)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from flowhub_jobs.records import Condition, HubFormat, InstalledModel, LocalLlm, claim_of, moment
+from flowhub_jobs.artifacts import InstalledModel, LocalLlm, claim_of
+from flowhub_jobs.kinds import Condition, HubFormat
 from flowhub_jobs.store.layout import Store, files_in
+from flowhub_jobs.times import moment
 
 InCatalog = Callable[[str, str], bool]
 Damage = Mapping[str, Sequence[Sequence[int]]]  # ranges that differ, by the path of their file
@@ -49,7 +51,7 @@ class Entry:
 
     @property
     def claim(self) -> str:
-        """Return whose its name is (records.Artifact.claim): entries of one claim are versions of one model."""
+        """Return whose its name is (artifacts.Artifact.claim): entries of one claim are versions of one model."""
         return claim_of(self.ref, self.model, self.key)
 
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flowhub_jobs.artifacts import Artifact, LocalLlm
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import name_problem, same_name_key
-from flowhub_jobs.records import Artifact, HubFormat, LocalLlm
 
 PARTIAL = ".partial"
 STORE_ID = ".store-id"

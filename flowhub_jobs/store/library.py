@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact, FileDigest, InstalledModel, Pieces, claim_of
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, FileDigest, HubFormat, InstalledModel, Pieces, claim_of
 from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, as_installed, take_inventory
 from flowhub_jobs.store.layout import Store, files_in
 
@@ -229,7 +230,7 @@ def _time_of(file: FileDigest, path: Path) -> int:
 
 
 def _claim(row: Any) -> str:
-    """Return what records.Artifact.claim is, of a row."""
+    """Return what artifacts.Artifact.claim is, of a row."""
     return claim_of(row["ref"], row["model"], row["artifact_key"])
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.addresses import check_address
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import AddressRefused, ManifestUnusable
 from flowhub_jobs.names import name_problem, path_problem, same_name_key
-from flowhub_jobs.records import Artifact
 from flowhub_jobs.system import sync_path
 
 NAME = "flowhub-manifest.json"

@@ -8,8 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import SourceChanged
-from flowhub_jobs.records import Artifact, FileDigest
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import accept, check_hub_word, check_size, is_another_version
 from flowhub_jobs.transfer.digest import Sha256

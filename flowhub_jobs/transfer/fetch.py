@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import FlowhubError, StorageFailed
-from flowhub_jobs.records import Artifact, DigestState, FileDigest, Stage
+from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.asked import check_source
 from flowhub_jobs.transfer.board import Board

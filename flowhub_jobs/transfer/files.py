@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from flowhub_jobs.records import ArtifactFile, FileDigest
+from flowhub_jobs.artifacts import ArtifactFile, FileDigest
 from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile

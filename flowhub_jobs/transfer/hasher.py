@@ -9,8 +9,8 @@ to the next: one that does not match what came is given up, fetched again, and c
 import threading
 import time
 
+from flowhub_jobs.artifacts import FileDigest, git_sha1
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.records import FileDigest, git_sha1
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.transfer.files import Check, FileState, Handed

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from flowhub_jobs.artifacts import Pieces
 from flowhub_jobs.errors import StorageFailed
-from flowhub_jobs.records import Pieces
 from flowhub_jobs.system import let_go_of_cache
 from flowhub_jobs.transfer.digest import Reached, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.transfer.partial import disk_errors

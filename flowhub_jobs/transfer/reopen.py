@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import StorageFailed, StoreOffline
-from flowhub_jobs.records import ArtifactFile
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Sha256, can_save
 from flowhub_jobs.transfer.files import Check, FileState

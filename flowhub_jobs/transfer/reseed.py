@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowhub_jobs.records import Pieces
+from flowhub_jobs.artifacts import Pieces
 from flowhub_jobs.system import reflink, sync_path
 from flowhub_jobs.transfer.digest import states_of
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record

@@ -5,7 +5,7 @@ import os
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.service.notify import Notifier, Pulse, status_line
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer

@@ -6,10 +6,11 @@ Good: the library has a new `verified_at`. Not good: it knows which ranges diffe
 
 from collections.abc import Sequence
 
+from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.jobs.lease import FileProgress
-from flowhub_jobs.records import DigestState, FileDigest
+from flowhub_jobs.kinds import DigestState
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.transfer.recheck import Known, Looked, recheck
 from flowhub_jobs.words import format_bytes

@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
-from flowhub_jobs.records import Reason
+from flowhub_jobs.kinds import Reason
 from flowhub_jobs.store.install import clean_up
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.transfer.partial import disk_error

@@ -8,9 +8,9 @@ import secrets
 import shutil
 from pathlib import Path
 
+from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
-from flowhub_jobs.records import FileDigest
 from flowhub_jobs.regular import is_regular
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.hashed import Unreadable, hashed

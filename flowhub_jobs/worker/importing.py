@@ -6,8 +6,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.errors import DigestMismatch, NotFound
-from flowhub_jobs.records import FileDigest
 from flowhub_jobs.store.manifest import read_manifest
 from flowhub_jobs.transfer.partial import refuse_links
 from flowhub_jobs.worker.copier import Copier

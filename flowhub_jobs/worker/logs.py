@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.names import is_unseen
-from flowhub_jobs.records import rfc3339
+from flowhub_jobs.times import rfc3339
 
 PLAIN, JSON = "plain", "json"
 OURS = "flowhub"  # the name of our handler

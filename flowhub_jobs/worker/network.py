@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.addresses import at_endpoint, host_of
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.agreed import Agreed, Version
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.needs import addresses_wanted
-from flowhub_jobs.records import Artifact
 from flowhub_jobs.transfer.offline import Place, answers, any_answers, machines_fault, place_of
 
 log = logging.getLogger("flowhub.network")

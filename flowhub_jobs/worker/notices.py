@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.agreed import Agreed, Version
 from flowhub_jobs.jobs.news import News, Newsroom, Told
-from flowhub_jobs.records import moment, rfc3339
+from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.delivery import Delivery
 
 log = logging.getLogger("flowhub.notices")

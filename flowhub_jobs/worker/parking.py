@@ -8,7 +8,7 @@ from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.needs import needs_in_order
 from flowhub_jobs.jobs.parked import Parked, parked, wait_on
-from flowhub_jobs.records import Reason
+from flowhub_jobs.kinds import Reason
 from flowhub_jobs.store.space import Room, check_room, room_at
 
 LOOKS = 5  # in the time that a job waits: one that may go on is not kept for the whole of it

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.needs import room_needed_before
-from flowhub_jobs.records import Artifact, JobKind, Stage
+from flowhub_jobs.kinds import JobKind, Stage
 from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
     Placed,

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowhub_jobs.records import Artifact, ArtifactFile, DigestState, FileDigest, Stage
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.store.elsewhere import Wanted, claimants, places_of
 from flowhub_jobs.store.hashed import Stamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.records import DigestState, Stage
+from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.transfer.fetch import Seen
 
 

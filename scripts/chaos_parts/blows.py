@@ -7,7 +7,7 @@ from pathlib import Path
 from chaos_parts.campaign import SUSPENDED_S, Campaign
 from support.faults import Fault, Status
 
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 Blow = Callable[[Campaign], str | None]
 PASSING_S = (0.3, 1.2)  # how long an origin or a disk is in a bad way
@@ -22,14 +22,14 @@ def kill(campaign: Campaign) -> str | None:
         return None
     hand = campaign.chance.choice(living)
     was = "suspended " if hand.suspended else ""
-    hand.kill()
+    campaign.hands.kill(hand)
     return f"SIGKILL {was}{hand.token}"
 
 
 def kill_all(campaign: Campaign) -> str | None:
     living = campaign.hands.living
     for hand in living:
-        hand.kill()
+        campaign.hands.kill(hand)
     return f"SIGKILL {' and '.join(hand.token for hand in living)}" if living else None
 
 

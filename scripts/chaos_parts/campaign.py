@@ -18,7 +18,8 @@ from support.shop import Shop, shop_of
 
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.records import Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 
 RATE_BPS = 16_000_000
 LEASE_S = 2.0
@@ -159,9 +160,14 @@ class Campaign:
 
     def say_no(self) -> None:
         """Cancel two jobs for good, one of them with all that was kept."""
-        live = self.live_jobs()
-        self.said_no_at = time.time()
-        for verb, job in zip(("cancel", "purge"), self.chance.sample(live, min(2, len(live))), strict=False):
+        live, self.said_no_at = self.live_jobs(), time.time()
+        # A purge takes along what another job of the same model has kept: nobody could tell then how much that was.
+        kept = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
+        fit = [job for job in live if job.model not in kept]
+        purged = self.chance.sample(fit, min(1, len(fit)))
+        others = [job for job in live if job not in purged]
+        cancelled = self.chance.sample(others, min(1, len(others)))
+        for verb, job in [*(("cancel", job) for job in cancelled), *(("purge", job) for job in purged)]:
             if self.ask(verb, job.id):
                 self.refused[job.id] = verb
 
@@ -172,9 +178,9 @@ class Campaign:
         self.ground.free()
         retries: Counter[int] = Counter()
         end = time.monotonic() + CALM_AT_MOST_S
-        while left := self._revived(retries):
+        while left := self._still_to_come(retries):
             if time.monotonic() > end:
-                raise Wrong(*(f"job {job.id} ({job.ref}) is still {job.state}: {job}" for job in left))
+                raise Wrong(*left)
             self.keep_hands()
             self.breathe(4 * TICK_S)
         self.hands.learn_names()
@@ -186,6 +192,11 @@ class Campaign:
         while len(self.hands.awake) < WORKERS:
             self.hands.hire()
         self.hands.learn_names()
+
+    def _still_to_come(self, retries: Counter[int]) -> list[str]:
+        """Return in words which jobs are to end yet, and which dead workers are to be forgotten yet."""
+        jobs = [f"job {job.id} ({job.ref}) is still {job.state}: {job}" for job in self._revived(retries)]
+        return [*jobs, *(f"{name} is dead, and still in the rows" for name in self.hands.remembered())]
 
     def _revived(self, retries: Counter[int]) -> list[Job]:
         """Have every job go on that waits for a person; return those that are to end yet."""

@@ -10,7 +10,8 @@ from chaos_parts.line import who
 from chaos_parts.wares import Ware
 from support.engine import kept_in
 
-from flowhub_jobs.records import Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 from flowhub_jobs.transfer.plan import MIB
 
 WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
@@ -78,6 +79,7 @@ class Evidence:
                 self.home, "SELECT job_id, worker, token, started_at, finished_at, outcome FROM attempts ORDER BY id"
             )
         ]
+        self.said_no_at = campaign.said_no_at
         calendar = time.time() - time.monotonic()
         line = campaign.line
         self.asked = [Asked(who(one), one.path.split("/")[1], one.at + calendar) for one in line.requests()]

@@ -92,6 +92,18 @@ class Hands:
             if hand.name is None:
                 hand.name = names.get(hand.process.pid)
 
+    def remembered(self) -> list[str]:
+        """Return the dead that the rows still know: a living worker looks for them once a second."""
+        there = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers"))
+        living = {hand.process.pid for hand in self.living}
+        return [name for pid, name in there.items() if pid not in living]
+
+    def kill(self, hand: Hand) -> None:
+        """Kill it where it stands. Its name is learned while it stands still: who takes its jobs back forgets it."""
+        hand.process.send_signal(signal.SIGSTOP)
+        self.learn_names()
+        hand.kill()
+
     def gone_wrong(self) -> Iterator[str]:
         """Yield which workers ended otherwise than they were told to, or do not end; of each, once."""
         for hand in self.all:

@@ -11,11 +11,13 @@ from typing import Any
 from chaos_parts.evidence import Attempt, Evidence
 from chaos_parts.hands import rows
 
-from flowhub_jobs.records import Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 
 LATE_S = 2.0  # in which a cancel may come too late for a job that was about to end
 NOTICES_S = 1.0  # in which a worker that lost its lease notices that
 STAYS = {"migrate.lock", "node", "catalog.json", "worker.log", "llms", "workers", "flowhub.db", "queue.db"}
+NAMED_AND_CANCELLED = "SELECT intent FROM jobs WHERE state = 'cancelled' AND json_type(intent) = 'object'"
 ENDS = {"completed", "failed", "waits", "handed_back", "paused", "cancelled", "rescued"}
 
 
@@ -29,7 +31,7 @@ def jobs_ended_as_asked(evidence: Evidence) -> Iterator[str]:
     for job in evidence.jobs:
         wanted = State.CANCELLED if job.id in refused else State.COMPLETED
         if job.state is not wanted and not (job.state is State.COMPLETED and _was_too_late(evidence, job)):
-            yield f"job {job.id} ({job.ref}) is {job.state}, not {wanted}"
+            yield f"job {job.id} ({job.ref}) is {job.state}, not {wanted}; said no at {evidence.said_no_at}: {job}"
         if (
             job.state is State.CANCELLED
             and refused.get(job.id) == "purge"
@@ -39,8 +41,7 @@ def jobs_ended_as_asked(evidence: Evidence) -> Iterator[str]:
 
 
 def _was_too_late(evidence: Evidence, job: Job) -> bool:
-    said_no = evidence.campaign.said_no_at
-    return job.finished_at is not None and job.finished_at.timestamp() <= said_no + LATE_S
+    return job.finished_at is not None and job.finished_at.timestamp() <= evidence.said_no_at + LATE_S
 
 
 def _partial(evidence: Evidence, job: Job) -> bool:
@@ -58,7 +59,9 @@ def store_is_known(evidence: Evidence) -> Iterator[str]:
     there = {path.name for path in shop.store.iterdir() if not path.name.startswith(".")}
     known = {str(name) for (name,) in rows(evidence.home, "SELECT name FROM artifacts")}
     wanted = {ware.name for ware in evidence.campaign.wares if evidence.is_installed(ware)}
-    if there != known or there != wanted:
+    # Named by a worker that was killed before it could write that down; then its job was cancelled.
+    cut_short = {json.loads(str(intent))["name"] for (intent,) in rows(evidence.home, NAMED_AND_CANCELLED)}
+    if known != wanted or not wanted <= there <= wanted | cut_short:
         yield f"the store has {sorted(there)}, the library {sorted(known)}, installed were {sorted(wanted)}"
     hidden = {path.name for path in shop.store.iterdir()} - there - {".partial", ".store-id"}
     if hidden:

@@ -15,7 +15,8 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 from support.wares import Wares, library_rows
 
-from flowhub_jobs.records import Job, Reason, State
+from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.records import Job
 
 MIB = 1 << 20
 QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}

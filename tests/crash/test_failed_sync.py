@@ -17,7 +17,7 @@ from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.plan import Ranges
 

@@ -12,7 +12,7 @@ from support.on_disk import files_in, turn
 from support.origin import Origin
 from support.shop import Shop, shop_of
 
-from flowhub_jobs.records import JobKind, State
+from flowhub_jobs.kinds import JobKind, State
 
 A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)

@@ -13,7 +13,7 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 from support.wares import library_rows
 
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 A = gguf((1 << 20) + 5, 1)
 MLX = mlx_folder(seed=7, size=300_000)

@@ -104,6 +104,48 @@ def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_pub
         assert wares.sent() == wares.total
 
 
+@pytest.mark.parametrize("kind", ["new-file", "new-folder"])
+def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
+    home: Path, origin: Origin, nursery: Nursery, kind: str
+) -> None:
+    wares = Wares(origin, kind, pin=False)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
+        shop.home.take_back_orphans()
+        shop.desk.cancel(job)
+        shop.desk.again(job, "retry")
+        assert nursery.drain(shop) == 0
+        assert (shop.job(job).state, wares.there(shop)) == ("completed", dict(wares.contents))
+        assert wares.sent() == wares.total
+
+
+@pytest.mark.parametrize("kind", ["new-file", "new-folder"])
+def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
+    home: Path, origin: Origin, nursery: Nursery, kind: str
+) -> None:
+    wares = Wares(origin, kind)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
+        shop.home.take_back_orphans()
+        assert shop.store.joinpath(wares.name).exists()
+        shop.desk.cancel(job, purge=True)
+        assert (shop.home.store.models(), shop.left_over()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["newer-file", "newer-folder"])
+def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nursery: Nursery, kind: str) -> None:
+    """The older version's row bears the name still: what lies there is somebody's."""
+    wares = Wares(origin, kind)
+    with shop_of(home) as shop:
+        job = wares.shelve(shop)
+        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
+        shop.home.take_back_orphans()
+        shop.desk.cancel(job, purge=True)
+        assert wares.there(shop) == dict(wares.contents)
+
+
 @pytest.mark.parametrize("move", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["new-folder", "newer-folder"])

@@ -14,7 +14,7 @@ from support.turned_clock import ClockFile
 from support.wares import KINDS, RENAMES, Wares, library_rows
 
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 MOMENTS = {
     "in download": "flowhub_jobs.transfer.crew:Crew._keep:before",

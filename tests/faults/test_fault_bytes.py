@@ -10,8 +10,8 @@ from support.faults import FlipByte
 from support.hub import commit_of
 from support.origin import Since
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
-from flowhub_jobs.records import ArtifactFile
 from flowhub_jobs.transfer import digest, journal
 from flowhub_jobs.transfer.terms import Control, Stopped
 

@@ -7,8 +7,8 @@ from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CappedRange, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import safetensors_pattern
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, WrongContent
-from flowhub_jobs.records import ArtifactFile
 
 # Log-in pages --------------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from support.engine import one_file, pinned, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CappedRange, EarlyClose, EndlessBody, Gzip, IgnoreRange, LyingLength, NoLength, Reset
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import SizeMismatch, WrongRange
-from flowhub_jobs.records import ArtifactFile
 
 LENGTHLESS = {
     "chunked": [NoLength()],

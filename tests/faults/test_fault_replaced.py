@@ -19,8 +19,8 @@ from support.faults import ChangeEtag, EarlyClose, Hold, NoEtag, Reset, WeakEtag
 from support.models import gguf_pattern
 from support.origin import Since
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
-from flowhub_jobs.records import ArtifactFile
 
 VALIDATORS = {"a strong ETag": [], "a weak ETag": [WeakEtag()], "no ETag": [NoEtag()]}
 NEW = {"same size": OTHER, "other size": SHORTER}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.rooms import artifact, folder_artifact
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import Interrupted
-from flowhub_jobs.records import Artifact, FileDigest
 from flowhub_jobs.store.adopt import adoptable
 
 A, B = b"{}", b"weights" * 1000

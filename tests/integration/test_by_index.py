@@ -18,7 +18,7 @@ from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.jobs.waits import keep_waits
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"
 WHOLE = "state|created|ended"  # the indices that hold more than the few jobs that live

@@ -12,7 +12,7 @@ from support.models import gguf, mlx_folder
 from support.shop import Shop
 
 from flowhub_jobs.hub.references import latest, repo_card
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.settings import load_settings
 
 TOKEN = "hf_" + "S3cret" * 5

@@ -12,7 +12,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
 from flowhub_jobs.jobs.lease import FileProgress, Progress
-from flowhub_jobs.records import DigestState, Stage
+from flowhub_jobs.kinds import DigestState, Stage
 
 A = gguf(4096, 1)
 HEAVY = ["pydantic", "httpx", "sqlalchemy.dialects.postgresql", "alembic", "huey", "psutil", "pygments", "rich"]

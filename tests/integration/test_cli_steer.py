@@ -8,7 +8,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.records import DigestState, Stage, State
+from flowhub_jobs.kinds import DigestState, Stage, State
 from flowhub_jobs.system import LockFile
 
 A = gguf(4096, 1)

@@ -11,7 +11,7 @@ from support.shop import Shop
 
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.records import Reason
+from flowhub_jobs.kinds import Reason
 
 MINUTE_US = 60_000_000
 MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) for name in "abcdef"]

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from flowhub_jobs.addresses import HUB
-from flowhub_jobs.records import Artifact, ArtifactFile
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer

@@ -12,7 +12,7 @@ from support.origin import Origin
 from support.shop import shop_of
 
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.transfer.plan import Ranges
 from flowhub_jobs.worker import pipeline
 

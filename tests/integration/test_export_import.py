@@ -9,7 +9,7 @@ from support.line_faults import Stall
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.shop import shop_of
 
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.store.hashed import stamp_of
 
 A = gguf(4096, 1)

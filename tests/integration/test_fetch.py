@@ -8,8 +8,9 @@ from support.engine import Running, folder_of, one_file, part_in, pinned, quick,
 from support.faults import CappedRange, Hold, IgnoreRange, NoEtag, NoLength
 from support.models import gguf, gguf_pattern, mlx_folder, safetensors_pattern
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.records import ArtifactFile, DigestState, Stage
+from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import Shared
 from flowhub_jobs.transfer.hosts import Hosts

@@ -15,7 +15,7 @@ from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.settings import Settings, load_settings
 
 

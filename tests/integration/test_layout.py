@@ -7,7 +7,7 @@ import pytest
 from support.rooms import artifact
 
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
-from flowhub_jobs.records import HubFormat
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID, Store, format_of
 
 

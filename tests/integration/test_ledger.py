@@ -10,7 +10,7 @@ from flowhub_jobs.errors import Busy, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.lease import Progress
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
-from flowhub_jobs.records import DigestState, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, Reason, Stage, State
 
 HOUR = 3600
 

@@ -6,11 +6,12 @@ import pytest
 import sqlalchemy as sa
 from support.rooms import NODE, PIN, Rooms, artifact, digests, folder_artifact
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.records import Artifact, HubFormat
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Installed, Library

@@ -11,7 +11,9 @@ from support.zones import machine_in
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request, Terms
-from flowhub_jobs.records import Job, Reason, micros
+from flowhub_jobs.kinds import Reason
+from flowhub_jobs.records import Job
+from flowhub_jobs.times import micros
 
 HOUR = 3600
 EVENING = "2026-11-23T20:00+01:00"  # a Monday

@@ -19,8 +19,8 @@ from flowhub_jobs.errors import Gated, SourceMissing
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs import news
 from flowhub_jobs.jobs.states import RESCUES_MAX
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.notify_table import NOTICES, Notify
-from flowhub_jobs.records import Reason, State
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.worker.delivery import Delivery

@@ -10,7 +10,7 @@ from flowhub_jobs.jobs import pruning
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.pruning import prune
 from flowhub_jobs.jobs.rows import note
-from flowhub_jobs.records import State
+from flowhub_jobs.kinds import State
 
 DAY, HOUR = 86_400.0, 3600.0
 

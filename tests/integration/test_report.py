@@ -12,7 +12,7 @@ from flowhub_jobs.errors import DiskFull, Gated, SourceMissing
 from flowhub_jobs.hub.mornings import read_morning
 from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.records import DigestState, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, Reason, Stage, State
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 A = gguf(300_000, 1)

@@ -10,7 +10,9 @@ from flowhub_jobs.errors import NotFound, SourceMissing
 from flowhub_jobs.jobs.lease import FileProgress, Progress
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.records import DigestState, Job, Reason, Stage, State, rfc3339
+from flowhub_jobs.kinds import DigestState, Reason, Stage, State
+from flowhub_jobs.records import Job
+from flowhub_jobs.times import rfc3339
 
 # The keys of `flowhub/jobs/1`, in their order; `kind` came later.
 KEYS = (

@@ -13,7 +13,7 @@ from support.shop import shop_of
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
-from flowhub_jobs.records import DigestState, State
+from flowhub_jobs.kinds import DigestState, State
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer import journal

@@ -15,7 +15,7 @@ from flowhub_jobs.catalogs.filters import Filters
 from flowhub_jobs.device.probe import Device
 from flowhub_jobs.hub.find import searching
 from flowhub_jobs.hub.find.search import SORTS, Wanted, find
-from flowhub_jobs.records import Fit
+from flowhub_jobs.kinds import Fit
 from flowhub_jobs.settings import Settings, load_settings
 
 MANY = 20_000

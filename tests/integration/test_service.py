@@ -15,7 +15,7 @@ from support.service_desk import ServiceDesk
 from support.systemd_words import command, values
 
 from flowhub_jobs.jobs.lease import FileProgress, Progress
-from flowhub_jobs.records import DigestState, Stage, State
+from flowhub_jobs.kinds import DigestState, Stage, State
 from flowhub_jobs.service.notify import status_line
 from flowhub_jobs.service.unit import EX_CONFIG
 from flowhub_jobs.worker.floor import Floor

@@ -11,7 +11,7 @@ from support.on_disk import turn
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
 from flowhub_jobs.hub.errands import Errands
-from flowhub_jobs.records import JobKind, State
+from flowhub_jobs.kinds import JobKind, State
 from flowhub_jobs.store.checked import Checks
 
 MIB = 1 << 20

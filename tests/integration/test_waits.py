@@ -5,7 +5,7 @@ from support.rooms import Rooms
 
 from flowhub_jobs.jobs import waits
 from flowhub_jobs.jobs.waits import OURS, keep_waits
-from flowhub_jobs.records import Reason
+from flowhub_jobs.kinds import Reason
 
 DAY = 86_400.0
 MINUTE = 60.0

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.by_hand import ByHand, Fetcher
 from support.replaced_source import LONGEST, Source, Style, Tells
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import DigestMismatch
-from flowhub_jobs.records import Artifact, HubFormat
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.plan import MIB, Ranges

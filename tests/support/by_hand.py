@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from httpx import Headers
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import SourceChanged, WrongRange
-from flowhub_jobs.records import Artifact
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer import asking, board, files, hasher, journal
 from flowhub_jobs.transfer.asking import take

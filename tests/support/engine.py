@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, Shared, fetch
 from flowhub_jobs.transfer.hosts import Hosts

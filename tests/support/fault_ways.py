@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.records import Artifact, ArtifactFile, State
+from flowhub_jobs.kinds import State
 from flowhub_jobs.transfer.terms import Terms
 from support.engine import QUICK, run
 from support.shop import shop_of

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
-from flowhub_jobs.records import DigestState, Reason, Stage
+from flowhub_jobs.kinds import DigestState, Reason, Stage
 from support.rooms import Rooms, digests
 
 FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)

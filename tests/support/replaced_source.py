@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flowhub_jobs.records import ArtifactFile, git_sha1
+from flowhub_jobs.artifacts import ArtifactFile, git_sha1
 from flowhub_jobs.transfer.headers import HubWord
 from flowhub_jobs.transfer.plan import Range
 from support.by_hand import Answered, Fetcher

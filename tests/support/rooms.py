@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.database.engine import open_database, reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
@@ -19,7 +20,7 @@ from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.jobs.requests import Request, Terms
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.jobs.windows import Schedule
-from flowhub_jobs.records import Artifact, ArtifactFile, FileDigest, HubFormat, State
+from flowhub_jobs.kinds import HubFormat, State
 from support.turned_clock import TurnedClock
 
 NODE = "n-test"

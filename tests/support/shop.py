@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.hub.desk import Desk, Order
 from flowhub_jobs.jobs.requests import Terms
-from flowhub_jobs.records import Artifact, Event, Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Event, Job
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import Clock
 from flowhub_jobs.worker.floor import Floor

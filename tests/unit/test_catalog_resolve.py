@@ -17,7 +17,7 @@ from flowhub_jobs.catalogs.resolve import (
 )
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, NotFound, UsageInvalid
-from flowhub_jobs.records import HubFormat
+from flowhub_jobs.kinds import HubFormat
 
 
 def entry(model: str, name: str, *options: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, artifact, parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
-from flowhub_jobs.records import ArtifactFile, HubFormat
+from flowhub_jobs.kinds import HubFormat
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.hub.find.fitting import Variant, best_fit, parse_parameters, weights_of
-from flowhub_jobs.records import Artifact, ArtifactFile, Fit, HubFormat
+from flowhub_jobs.kinds import Fit, HubFormat
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.healing import ORDER, Healed
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.morning import Morning, morning, what_to_do
-from flowhub_jobs.records import DigestState, Event, HubFormat, Job, Reason, State
+from flowhub_jobs.kinds import DigestState, HubFormat, Reason, State
+from flowhub_jobs.records import Event, Job
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 EVENING = NOW - timedelta(hours=9)

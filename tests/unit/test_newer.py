@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.hub.keep.newer import differs
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.store.inventory import Entry, EntryFile, old_versions
 
 A, B = "aa" * 32, "bb" * 32

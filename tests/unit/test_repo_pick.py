@@ -2,8 +2,9 @@
 
 import pytest
 
+from flowhub_jobs.artifacts import Artifact, HubSource
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.records import Artifact, HubFormat, HubSource
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.repos.card import variants_of
 from flowhub_jobs.repos.pick import Picked, pick
 from flowhub_jobs.repos.quants import quant_of

@@ -13,7 +13,8 @@ from flowhub_jobs.cli import say
 from flowhub_jobs.cli.app import command
 from flowhub_jobs.cli.fetch.screens import how_it_is, progress
 from flowhub_jobs.cli.fetch.watch import bar, picture
-from flowhub_jobs.records import DigestState, HubFormat, Job, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, HubFormat, Reason, Stage, State
+from flowhub_jobs.records import Job
 
 NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)
 JOB = Job(

@@ -6,7 +6,7 @@ from support.zones import BERLIN, NEW_YORK, machine_in
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.windows import Schedule, Window
-from flowhub_jobs.records import moment
+from flowhub_jobs.times import moment
 
 NIGHT = Schedule.parse("23:00-07:00")
 WORKING_NIGHT = Schedule.parse("23:00-07:00", "mon-fri")

@@ -1,8 +1,9 @@
 """What `--best-fit` and `--require-fit` ask of an order."""
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.records import Artifact, Fit
+from flowhub_jobs.kinds import Fit
 
 _RUNS = (Fit.FITS, Fit.TIGHT, Fit.SLOW)
 

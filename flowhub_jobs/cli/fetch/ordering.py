@@ -14,7 +14,8 @@ from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.forecast import forecast
 from flowhub_jobs.hub.wire import jobs_page
-from flowhub_jobs.records import Fit, Job, State
+from flowhub_jobs.kinds import Fit, State
+from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes
 
 FEW = 5  # jobs of one order of which all is said

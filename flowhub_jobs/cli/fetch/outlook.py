@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowhub_jobs.hub.forecast import Forecast
-from flowhub_jobs.records import moment, rfc3339
-from flowhub_jobs.times import clock_time
+from flowhub_jobs.times import clock_time, moment, rfc3339
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 

@@ -11,9 +11,10 @@ from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.wire import events_object, jobs_page
-from flowhub_jobs.records import Job, State, micros
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 from flowhub_jobs.store.inventory import Presence
-from flowhub_jobs.times import clock_time, parse_since
+from flowhub_jobs.times import clock_time, micros, parse_since
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 _COLOURS = {State.RUNNING: "36", State.COMPLETED: "32", State.FAILED: "31", State.PAUSED: "33"}

@@ -9,8 +9,7 @@ from flowhub_jobs.cli.session import job_numbers
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.requests import Terms
-from flowhub_jobs.records import micros
-from flowhub_jobs.times import parse_time
+from flowhub_jobs.times import micros, parse_time
 
 TONIGHT = "23:00"  # where no schedule says otherwise
 PRIORITY_MAX = 1_000_000

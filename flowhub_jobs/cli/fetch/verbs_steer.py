@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
 
 if TYPE_CHECKING:
-    from flowhub_jobs.records import State
+    from flowhub_jobs.kinds import State
 
 
 def cancel(
@@ -75,7 +75,7 @@ def _steer(
     from flowhub_jobs.cli.session import chosen_jobs, desk, each, raise_for
     from flowhub_jobs.errors import FlowhubError
     from flowhub_jobs.hub.wire import jobs_page
-    from flowhub_jobs.records import State
+    from flowhub_jobs.kinds import State
 
     suits = {
         "cancel": (State.QUEUED, State.RUNNING, State.PAUSED),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.records import Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 
 LOOK_S = 0.2
 

@@ -10,7 +10,8 @@ from flowhub_jobs.cli.fetch.screens import how_it_is, progress
 from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.records import Job, State
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
 
 REFRESH_S = 0.5
 LOG_S = 1.0

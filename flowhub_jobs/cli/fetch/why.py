@@ -6,8 +6,9 @@ from datetime import datetime
 from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import Hold
-from flowhub_jobs.records import Job, Reason, State, moment
-from flowhub_jobs.times import clock_time
+from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.records import Job
+from flowhub_jobs.times import clock_time, moment
 from flowhub_jobs.words import format_duration, format_rate
 
 # Why a queued job does not start; and how that goes on with the time at which it ends.

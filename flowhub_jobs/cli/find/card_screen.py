@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.cli import say
 from flowhub_jobs.hub.find.cards import Card, CardVariant
-from flowhub_jobs.records import Fit, InstalledModel
+from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
 VERSIONS_SHOWN = 5

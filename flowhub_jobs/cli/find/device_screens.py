@@ -8,7 +8,7 @@ from flowhub_jobs.cli import say
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.probe import Device
 from flowhub_jobs.hub.find.fitting import Variant
-from flowhub_jobs.records import Fit
+from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
 _AFTER = " " * 13

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.hub.find.search import RUNS, Findings, FoundModel, FoundVariant, Wanted
-from flowhub_jobs.records import Fit
+from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
 COLOURS = {Fit.FITS: "32", Fit.TIGHT: "33", Fit.SLOW: "33", Fit.TOO_BIG: "31", Fit.WRONG_PLATFORM: "31"}

@@ -10,7 +10,8 @@ from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.wire import jobs_page
-from flowhub_jobs.records import Job, Reason, State
+from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes, format_rate
 
 LOOK_S = 0.2

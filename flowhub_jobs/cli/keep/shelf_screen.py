@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.cli import say
 from flowhub_jobs.hub.keep.matching import can_be_asked
 from flowhub_jobs.hub.keep.stock import Stock
 from flowhub_jobs.hub.keep.tidying import Partial, PartialState
-from flowhub_jobs.records import Condition, InstalledModel
+from flowhub_jobs.kinds import Condition
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.words import format_bytes, format_duration
 

@@ -52,7 +52,7 @@ def path(
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.hub.keep.matching import entrance
-    from flowhub_jobs.records import Condition
+    from flowhub_jobs.kinds import Condition
 
     with desk() as found:
         model = found.shelf.one(ref)

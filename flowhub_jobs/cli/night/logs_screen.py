@@ -7,7 +7,8 @@ from typing import Any
 from flowhub_jobs.cli import say
 from flowhub_jobs.hub.wire import events_object
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.records import Event, Job, rfc3339
+from flowhub_jobs.records import Event, Job
+from flowhub_jobs.times import rfc3339
 from flowhub_jobs.words import format_duration
 
 

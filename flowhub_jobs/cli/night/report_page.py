@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from flowhub_jobs.jobs.morning import Came, Morning, Need
-from flowhub_jobs.records import Job, rfc3339
+from flowhub_jobs.records import Job
+from flowhub_jobs.times import rfc3339
 
 
 def page(morning: Morning, node: str) -> dict[str, Any]:

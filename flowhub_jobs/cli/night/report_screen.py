@@ -8,7 +8,8 @@ from typing import Any
 from flowhub_jobs.cli import say
 from flowhub_jobs.jobs.healing import Healed
 from flowhub_jobs.jobs.morning import Came, Morning, Need
-from flowhub_jobs.records import DigestState, Job, Reason, State
+from flowhub_jobs.kinds import DigestState, Reason, State
+from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 ROWS_MAX = 40  # of a section; `flowhub status` lists every one

@@ -49,8 +49,7 @@ def _end(now: int, span: str | None) -> int | None:
     from datetime import UTC, datetime
 
     from flowhub_jobs.errors import UsageInvalid
-    from flowhub_jobs.records import micros
-    from flowhub_jobs.times import parse_span, parse_time
+    from flowhub_jobs.times import micros, parse_span, parse_time
 
     if span is None:
         return None
@@ -91,7 +90,7 @@ def _tell(desk: "Desk", *, as_json: bool) -> None:
 
 def _page(found: "Limits") -> dict[str, Any]:
     """Return `flowhub/limit/1`: bytes a second, null for no limit; `rules` names the one that is obeyed."""
-    from flowhub_jobs.records import moment, rfc3339
+    from flowhub_jobs.times import moment, rfc3339
 
     until = moment(found.until)
     rates = {"rate_bps": found.rate_bps, "rules": found.rules, "limit_bps": found.limit}
@@ -122,8 +121,7 @@ def _said(found: "Limits", name: str, rate: int, now: int) -> str:
 def _until(until: int, now: int) -> str:
     from datetime import UTC, datetime
 
-    from flowhub_jobs.records import moment
-    from flowhub_jobs.times import clock_time
+    from flowhub_jobs.times import clock_time, moment
     from flowhub_jobs.words import format_duration
 
     end = moment(until)

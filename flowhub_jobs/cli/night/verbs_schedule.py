@@ -82,7 +82,7 @@ def _tell(desk: "Desk", *, as_json: bool) -> None:
 
 def _page(known: "Schedule | None", now: int) -> dict[str, Any]:
     """Return `flowhub/schedule/1`. Without a schedule it is always open; `outside_bps` null means that nothing runs."""
-    from flowhub_jobs.records import moment, rfc3339
+    from flowhub_jobs.times import moment, rfc3339
 
     told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None}
     change = moment(known.next_change(now)) if known else None
@@ -104,8 +104,7 @@ def in_words(known: "Schedule", now: int) -> list[str]:
 def _now_in_words(known: "Schedule", now: int) -> str:
     from datetime import UTC, datetime
 
-    from flowhub_jobs.records import moment
-    from flowhub_jobs.times import clock_time
+    from flowhub_jobs.times import clock_time, moment
     from flowhub_jobs.words import format_duration
 
     change = known.next_change(now)

@@ -73,7 +73,7 @@ def status(as_json: AsJson = False) -> None:
 
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.records import State
+    from flowhub_jobs.kinds import State
 
     with desk() as found:
         home = found.home
@@ -159,7 +159,7 @@ def _print_hints(hints: list[str]) -> None:
 def _status_page(node: str, workers: "list[WorkerSeen]", queued: int, look: "Look") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from flowhub_jobs.records import rfc3339
+    from flowhub_jobs.times import rfc3339
 
     crew = [{**asdict(worker), "started_at": rfc3339(worker.started_at), "by": _by(worker, look)} for worker in workers]
     return {

@@ -40,9 +40,8 @@ def worker(
 
     from datetime import datetime
 
-    from flowhub_jobs.records import micros
     from flowhub_jobs.settings import load_settings
-    from flowhub_jobs.times import parse_time
+    from flowhub_jobs.times import micros, parse_time
     from flowhub_jobs.words import parse_rate
 
     end = micros(parse_time(until, datetime.now().astimezone())) if until else None

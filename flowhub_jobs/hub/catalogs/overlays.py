@@ -14,8 +14,8 @@ from flowhub_jobs.catalogs.settled import settled
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
 from flowhub_jobs.hub.catalogs.shipped import base_catalog, imported_catalogs, is_at_url
 from flowhub_jobs.hub.catalogs.source import Raw, digest_of, fetch, read, source_of
-from flowhub_jobs.records import rfc3339
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.importers.intake import Intake

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowhub_jobs.artifacts import Artifact, InstalledModel
 from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.hub.find.fitting import Variant
-from flowhub_jobs.records import Artifact, HubFormat, InstalledModel, rfc3339
+from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.formats.anatomy import Anatomy
 from flowhub_jobs.hub.find.merit import RUNNING, merit
-from flowhub_jobs.records import Artifact, Fit, Offload
+from flowhub_jobs.kinds import Fit, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel

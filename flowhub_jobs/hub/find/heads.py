@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable
 from flowhub_jobs.formats.config import MAX_BYTES as CONFIG_BYTES
 from flowhub_jobs.formats.config import read_config
 from flowhub_jobs.formats.reading import grown, read_anatomy
-from flowhub_jobs.records import Artifact, ArtifactFile, HubFormat
+from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.transfer.partial import FILES
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Which variant of a model is the best for a machine: one rule, for `--best-fit`, and light enough for a search."""
 
 from flowhub_jobs.device.fit import Verdict
-from flowhub_jobs.records import Fit, HubFormat
+from flowhub_jobs.kinds import Fit, HubFormat
 
 BEST_FIRST = (Fit.FITS, Fit.TIGHT, Fit.SLOW, Fit.UNKNOWN, Fit.TOO_BIG, Fit.WRONG_PLATFORM)
 RUNNING = BEST_FIRST[:4]  # what is not known is tried where nothing better is known

@@ -17,7 +17,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.find.merit import BEST_FIRST, merit
 from flowhub_jobs.hub.find.searching import looked_up
 from flowhub_jobs.hub.find.site import Site
-from flowhub_jobs.records import Fit, HubFormat
+from flowhub_jobs.kinds import Fit, HubFormat
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.device.fit import Asked, Verdict, fit
-from flowhub_jobs.records import HubFormat, Offload
+from flowhub_jobs.kinds import HubFormat, Offload
 from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.formats.anatomy import Anatomy
 from flowhub_jobs.hub.find import fitting
 from flowhub_jobs.hub.find.fitting import Variant
 from flowhub_jobs.hub.find.heads import Looked, anatomy_here, anatomy_there
-from flowhub_jobs.records import Artifact, ArtifactFile, Fit, HubFormat
+from flowhub_jobs.kinds import Fit, HubFormat
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel

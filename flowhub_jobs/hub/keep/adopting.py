@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import Busy, NameTaken, StorageFailed
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.finding import Offer
 from flowhub_jobs.jobs.leases import LEASE_S, Leases
-from flowhub_jobs.records import Artifact, FileDigest
 from flowhub_jobs.store.hashed import Hashed, Stamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.install import Placed, choose_name, place
 from flowhub_jobs.store.layout import PARTIAL

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import HUB_PREFIX
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.records import HUB_PREFIX
 from flowhub_jobs.store.inventory import Entry
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import FlowhubError, NameTaken
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.records import Artifact, ArtifactFile
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.inventory import Entry, EntryFile, is_gone, old_versions
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flowhub_jobs.addresses import HUB
-from flowhub_jobs.records import Artifact, ArtifactFile
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.store.candidates import Candidate
 from flowhub_jobs.store.hashed import Hashed
 

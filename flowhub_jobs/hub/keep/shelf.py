@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.matching import can_be_asked, matching
 from flowhub_jobs.names import name_problem
-from flowhub_jobs.records import InstalledModel
 from flowhub_jobs.store.inventory import Entry, Inventory, Presence, by_hand, is_gone, joined, take_inventory
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.store.weight import Weight, weigh

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.keep.tidying import Partial, partials
-from flowhub_jobs.records import InstalledModel
 from flowhub_jobs.store.inventory import Entry, Presence
 from flowhub_jobs.store.leavings import leavings
 from flowhub_jobs.store.weight import Scales, Weight

@@ -12,7 +12,7 @@ from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.shelf import Shelf
 from flowhub_jobs.jobs.holders import Holder, holders, unless_held
-from flowhub_jobs.records import Condition
+from flowhub_jobs.kinds import Condition
 from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.leavings import Leaving, drop, leavings, put_aside
 from flowhub_jobs.store.weight import weigh

@@ -1,0 +1,81 @@
+"""The closed sets of words in what flowhub says and keeps: states, stages, reasons, formats."""
+
+from enum import StrEnum
+
+
+class HubFormat(StrEnum):
+    GGUF = "gguf"
+    MLX = "mlx"
+    SAFETENSORS = "safetensors"
+
+
+class Offload(StrEnum):
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Stage(StrEnum):
+    RESOLVE = "resolve"
+    DOWNLOAD = "download"
+    VERIFY = "verify"
+    INSTALL = "install"
+
+
+class Reason(StrEnum):
+    """Why a queued job may not start, in the order in which they are shown where several hold."""
+
+    AT = "at"
+    WINDOW = "window"
+    AFTER = "after"
+    STORE_OFFLINE = "store_offline"
+    DISK = "disk"
+    NETWORK = "network"
+    HOST_WAIT = "host_wait"
+    BACKOFF = "backoff"
+    SLOTS = "slots"
+
+
+class DigestState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    VERIFIED = "verified"
+    UNPINNED = "unpinned"
+    MISMATCH = "mismatch"
+
+
+class JobKind(StrEnum):
+    """What a job does. All but `fetch` work on files that are on this machine already, or on a disk that it mounts."""
+
+    FETCH = "fetch"
+    VERIFY = "verify"
+    EXPORT = "export"
+    IMPORT = "import"
+
+
+class Fit(StrEnum):
+    FITS = "fits"
+    TIGHT = "tight"
+    SLOW = "slow"  # part of it lies in memory that is not the graphics processor's
+    TOO_BIG = "too big"
+    WRONG_PLATFORM = "wrong platform"
+    UNKNOWN = "unknown"
+
+
+class Condition(StrEnum):
+    """How an installed model stands, as far as its files' sizes and times, and the last `verify`, tell."""
+
+    GOOD = "ok"
+    CHANGED = "changed"  # another size or time than it was installed with
+    DAMAGED = "damaged"  # its bytes are not what its digest says
+    BY_HAND = "by hand"  # not installed by flowhub
+    OFFLINE = "offline"  # the store's disk is not there
