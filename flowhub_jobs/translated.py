@@ -7,7 +7,7 @@ import functools
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 
@@ -32,6 +32,12 @@ def trust() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except (OSError, ssl.SSLError) as error:
         raise TlsUntrusted(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}.") from error
+
+
+def warm_trust() -> None:
+    """Read it beforehand, beside something else. What is wrong with it, the first who asks is told."""
+    with suppress(FlowhubError):
+        trust()
 
 
 @contextmanager

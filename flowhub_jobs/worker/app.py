@@ -2,11 +2,13 @@
 
 import logging
 import os
+import threading
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.kinds import State
 from flowhub_jobs.service.notify import Notifier, Pulse, status_line
+from flowhub_jobs.translated import warm_trust
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer
 from flowhub_jobs.worker.floor import Floor
@@ -26,6 +28,7 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
     Returns the exit status: 0, or 10 where a drained job did not end completed.
     """
     started = home.clock.now_us()
+    threading.Thread(target=warm_trust, name="trust", daemon=True).start()
     floor = Floor(home, slots)
     bells = Bells(home.settings.queue_path, lambda: answer(floor))
     consumer = Consumer(bells.huey, slots, floor.stop)

@@ -34,11 +34,8 @@ from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
 from flowhub_jobs.transfer.terms import Stopped
-from flowhub_jobs.worker.checking import verify_installed
 from flowhub_jobs.worker.endings import as_ours, end_badly, obey
-from flowhub_jobs.worker.exporting import export_installed
 from flowhub_jobs.worker.floor import Floor, Run
-from flowhub_jobs.worker.importing import bring_in
 from flowhub_jobs.worker.reuse import Gathered, Reused, look_around, told_changed
 from flowhub_jobs.worker.screen import Screen
 from flowhub_jobs.worker.terms import transfer_terms
@@ -75,9 +72,14 @@ def _attempt(floor: Floor, run: Run) -> None:
     screen = Screen(floor.leases, run.lease, run.claimed.fetched)
     floor.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
+    # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
+        from flowhub_jobs.worker.checking import verify_installed
+
         verify_installed(floor, run, screen)
     elif kind is JobKind.EXPORT:
+        from flowhub_jobs.worker.exporting import export_installed
+
         export_installed(floor, run, screen)
     else:
         _bring(floor, run, screen)
@@ -130,6 +132,8 @@ def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fe
 
 
 def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
+    from flowhub_jobs.worker.importing import bring_in
+
     partial = floor.home.store.partial_of(run.claimed.artifact, floor.home.node)
     return bring_in(run, partial, screen, lambda need: _check_need(floor, run, need))
 
