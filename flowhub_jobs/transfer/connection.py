@@ -60,9 +60,8 @@ class Web:
         wish = HEADERS | {"Range": f"bytes={asked[0]}-{asked[1] - 1}"}
         if if_range is not None:
             wish["If-Range"] = if_range
-        response, place, hub = self._follow(known or start, wish, pinned, heard)
+        response, headers, place, hub = self._follow(known or start, wish, pinned, heard)
         try:
-            headers = folded(response.headers.raw)
             if response.status_code not in (200, 206) and not tells_end(response.status_code, headers):
                 at_home = origin(place) == origin(start)
                 raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home)
@@ -73,14 +72,14 @@ class Web:
 
     def _follow(
         self, url: str, wish: dict[str, str], pinned: bool, heard: Callable[[HubWord], None]
-    ) -> tuple[httpx.Response, str, HubWord | None]:
+    ) -> tuple[httpx.Response, Headers, str, HubWord | None]:
         hub: HubWord | None = None
         for _ in range(REDIRECTS_MAX):
             response = self._send(url, wish)
             headers = folded(response.headers.raw)
             hub = hub or hub_word(headers)
             if response.status_code not in REDIRECTS or "location" not in headers:
-                return response, url, hub
+                return response, headers, url, hub
             drop_body(response, headers)
             target = _target(url, headers["location"])
             if hub is not None:

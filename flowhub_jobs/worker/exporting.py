@@ -78,10 +78,8 @@ def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
 
 def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
     """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
-    staged, copier = (
-        folder / PARTIAL / f"{model.name}.{run.lease.job}",
-        Copier(model.bytes, run, screen, f"`flowhub verify {model.name} --repair`, then export it again."),
-    )
+    hint = f"`flowhub verify {model.name} --repair`, then export it again."
+    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen, hint)
     screen.reads(model.bytes, 0, [])
     _remove(staged)
     for file in model.files:
@@ -89,7 +87,7 @@ def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
         if digest != file.sha256:
             raise DigestMismatch(
                 f"{file.place} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
-                hint=f"`flowhub verify {model.name} --repair`, then export it again.",
+                hint=hint,
             )
     for place, _, _ in os.walk(staged, topdown=False):
         sync_path(Path(place))

@@ -11,6 +11,7 @@ from support.nursery import Nursery
 from support.on_disk import files_in, turn
 from support.origin import Origin
 from support.shop import Shop, shop_of
+from support.steps import INSTALLATION, LEASES, PIPELINE
 
 from flowhub_jobs.kinds import JobKind, State
 
@@ -19,8 +20,6 @@ FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("checking", "exporting", "importing"))
 COPIER, MANIFEST = "flowhub_jobs.worker.copier", "flowhub_jobs.store.manifest"
-PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
-LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
 ERRANDS, RESEED = "flowhub_jobs.hub.errands", "flowhub_jobs.transfer.reseed"
 LEDGER, TIDYING = "flowhub_jobs.jobs.ledger:Ledger", "flowhub_jobs.hub.keep.tidying"
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.leavings", "flowhub_jobs.catalogs.overlays"
@@ -63,14 +62,7 @@ AGAIN_STEPS = [
 IMPORT_STEPS = [
     f"{COPIER}:_write_all:before:2",
     f"{COPIER}:sync_data:after",
-    f"{PIPELINE}:stage:before",
-    f"{PIPELINE}:stage:after",
-    f"{LEASES}.intend:after",
-    f"{INSTALL}:rename_new:before",
-    f"{INSTALL}:rename_new:after",
-    f"{PIPELINE}:clean_up:amid",
-    f"{LIBRARY}.index:after",
-    f"{LEASES}.complete:after",
+    *INSTALLATION,
 ]
 PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", f"{TIDYING}:drop:amid"]
 CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]

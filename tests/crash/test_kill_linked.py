@@ -11,29 +11,20 @@ from support.nursery import Nursery
 from support.on_disk import files_in
 from support.origin import Origin
 from support.shop import Shop, shop_of
+from support.steps import INSTALL, INSTALLATION, LEASES, LIBRARY, PIPELINE
 from support.wares import library_rows
 
 from flowhub_jobs.kinds import State
 
 A = gguf((1 << 20) + 5, 1)
 MLX = mlx_folder(seed=7, size=300_000)
-PIPELINE, REUSE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.worker.reuse", "flowhub_jobs.store.install"
-LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
-ADOPTING = "flowhub_jobs.hub.keep.adopting"
+REUSE, ADOPTING = "flowhub_jobs.worker.reuse", "flowhub_jobs.hub.keep.adopting"
 
 JOB_STEPS = [
     f"{REUSE}:link:before",
     f"{REUSE}:link:after",
     f"{LEASES}.say:before",
-    f"{PIPELINE}:stage:before",
-    f"{PIPELINE}:stage:after",
-    f"{LEASES}.intend:after",
-    f"{INSTALL}:rename_new:before",
-    f"{INSTALL}:rename_new:after",
-    f"{PIPELINE}:clean_up:amid",
-    f"{LIBRARY}.index:before",
-    f"{LIBRARY}.index:after",
-    f"{LEASES}.complete:after",
+    *INSTALLATION,
 ]
 MIXED_STEPS = [*JOB_STEPS, f"{REUSE}:link:after:2", f"{REUSE}:_beside:before", f"{REUSE}:_beside:after"]
 ADOPT_STEPS = [

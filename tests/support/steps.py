@@ -1,0 +1,16 @@
+"""The rooms in which a run is killed, and the steps of an installation: what support/harms.py calls CALL:WHEN."""
+
+PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
+LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
+
+INSTALLATION = [
+    f"{PIPELINE}:stage:before",
+    f"{PIPELINE}:stage:after",
+    f"{LEASES}.intend:after",
+    f"{INSTALL}:rename_new:before",
+    f"{INSTALL}:rename_new:after",
+    f"{PIPELINE}:clean_up:amid",
+    f"{LIBRARY}.index:before",
+    f"{LIBRARY}.index:after",
+    f"{LEASES}.complete:after",
+]
