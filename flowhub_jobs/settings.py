@@ -40,6 +40,7 @@ class Settings:
     faults_max: int = 10
     retry_after_max_s: float = 3600.0
     connections_per_host: int = 16
+    direct_io: bool = True  # write past the system's cache where the disk is known to take it
     look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
     look_elsewhere: bool = True  # for a model's bytes, on this machine, before they are fetched
 

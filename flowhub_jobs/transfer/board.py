@@ -85,7 +85,8 @@ class Board:
 
     def flow(self, at: float) -> Flow:
         """Return how it flows at the time `at`. The lock is held."""
-        return Flow(at, self.fetched, sum(task.got > 0 for task in self.tasks), self.outrun)
+        flowing = sum(task.got > 0 for task in self.tasks)
+        return Flow(at, self.fetched, flowing, self.outrun, digest_bps=self.feed.rate)
 
     def _wake_workers(self) -> None:
         self.changed.notify_all()

@@ -1,4 +1,4 @@
-"""The fetchers: each a thread with a connection, that asks for a range, writes what comes, and starts again.
+"""The fetchers: each a thread with a connection, that asks for a range, takes the answer in, and starts again.
 
 A fault sends its range back to the board; what follows is decided in `faults`.
 """
@@ -7,21 +7,14 @@ import threading
 import time
 
 from flowhub_jobs.addresses import host_of
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, WrongRange
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.transfer.asking import take
-from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.connection import Web
-from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
 from flowhub_jobs.transfer.faults import Faults, Idle
-from flowhub_jobs.transfer.files import WHOLE, Task
+from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.headers import read_answer
 from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.pace import Pace
-from flowhub_jobs.transfer.partial import PartFile
-from flowhub_jobs.transfer.reply import Reply
-from flowhub_jobs.transfer.terms import Control, Terms
+from flowhub_jobs.transfer.receiving import Means, Receiver
 
 LEAVE_S = 2.0
 LOOK_AGAIN_S = 0.5  # whether another connection has become slow
@@ -48,22 +41,11 @@ class Fetcher(threading.Thread):
 
 
 class Crew:
-    def __init__(
-        self,
-        board: Board,
-        web: Web,
-        committer: Committer,
-        hosts: Hosts,
-        bucket: Bucket,
-        control: Control,
-        terms: Terms,
-    ) -> None:
-        self.board = board
-        self._web, self._committer, self._hosts, self._bucket = web, committer, hosts, bucket
-        self._control, self._terms = control, terms
+    def __init__(self, web: Web, hosts: Hosts, means: Means) -> None:
+        self.board, self._web, self._hosts, self._means = means.board, web, hosts, means
         self._fetchers: list[Fetcher] = []
         self._wanted = 1
-        self._faults = Faults(board, hosts, terms)
+        self._faults = Faults(self.board, hosts, means.terms)
 
     # Who works -----------------------------------------------------------------------------------------------------
 
@@ -81,7 +63,7 @@ class Crew:
     def cap(self) -> int:
         """Return how many connections are worth a try, by what the hosts of the files take."""
         most = max((self._hosts.cap(origin) for origin in self.board.origins), default=1)
-        return min(most, self._terms.connections_per_host)
+        return min(most, self._means.terms.connections_per_host)
 
     def leave(self) -> bool:
         """Wait for the fetchers to go; False if one hangs where it cannot be reached, as in a look-up of a name."""
@@ -114,7 +96,7 @@ class Crew:
 
     def _take(self) -> tuple[Task | None, float | None]:
         """Return a range, if there is one and its host takes one more connection; else how long to wait for one."""
-        task = take(self.board, may_steal=not self._bucket.limited)
+        task = take(self.board, may_steal=not self._means.bucket.limited)
         if task is None:
             return None, LOOK_AGAIN_S if self.board.tasks else None
         if self._hosts.enter(task.state.origin):
@@ -136,7 +118,7 @@ class Crew:
         """Ask for the task's range, hold the answer against what is known, and keep what comes."""
         state = task.state
         asked = (task.start, task.end)
-        self._control.check()
+        self._means.control.check()
         self.board.open_part(task)
         with self._web.ask(
             state.file.url,
@@ -149,48 +131,4 @@ class Crew:
             answer = read_answer(reply.status, reply.headers, asked, host_of(reply.url))
             moved = reply.url if reply.url != state.file.url else None
             self.board.bind(task, answer, reply.hub, moved)
-            self._receive(task, reply, answer.start)
-
-    def _receive(self, task: Task, reply: Reply, at: int) -> None:
-        """Keep what comes, from byte `at` on, until the task's end: another connection may have taken the rest over."""
-        pace, feed = Pace(self._terms, host_of(reply.url)), self.board.feed
-        part, buffer = task.part, feed.buffer()
-        assert part is not None
-        while task.at < task.end and (count := self._read(task, reply, pace, buffer)):
-            fresh = buffer[max(0, task.at - at) : count]  # what a 200 repeats is passed over
-            at += count
-            if at > task.answer_end:
-                path, end = task.state.file.path, task.answer_end
-                raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
-            if self._keep(task, part, fresh[: task.end - task.at], buffer):
-                buffer = feed.buffer()
-        feed.give_back(buffer)
-        if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
-            check_first_bytes(task.state.file.path, b"")
-        self.board.learn_end(task)
-        if task.at < task.end:
-            raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
-
-    def _read(self, task: Task, reply: Reply, pace: Pace, buffer: memoryview) -> int:
-        """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
-        space = buffer[: self._bucket.grain(len(buffer))]
-        if (ahead := self._bucket.ahead) is not None:
-            reply.narrow(ahead)
-        count = pace.timed(reply.fill, space)
-        self._bucket.take(count, lambda: self.board.over)
-        if task.at == 0 and not task.state.glanced and count:  # a range of the middle may overtake the first
-            while count < GLANCE and (more := pace.timed(reply.fill, space[count:])):
-                count += more
-            check_first_bytes(task.state.file.path, bytes(space[:GLANCE]) if count >= GLANCE else bytes(space[:count]))
-            task.state.glanced = True
-        return count
-
-    def _keep(self, task: Task, part: PartFile, data: memoryview, buffer: memoryview) -> bool:
-        """Write what came to its place; return whether the hasher has taken the buffer over."""
-        if not data:
-            return False
-        self._committer.admit(len(data))
-        self.board.wait_for_hasher(task, len(data))
-        self._control.check()
-        part.write(data, task.at)
-        return self.board.arrived(task, data, buffer)
+            Receiver(self._means, task, reply, answer.start).run()

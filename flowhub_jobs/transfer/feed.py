@@ -4,30 +4,33 @@ Bytes that are not next in line are not kept in memory: the hasher reads them fr
 board's lock guards all of it, but for the spare buffers.
 """
 
-from collections import deque
+import mmap
+from collections import defaultdict, deque
 
-from flowhub_jobs.transfer.files import BUFFER, FileState, Handed
+from flowhub_jobs.transfer.files import BUFFER_DIRECT, FileState, Handed
 
 HANDED_MAX = 8 << 20  # bytes that wait for the hasher; who has more waits until it comes up with them
+UNDERWAY_MAX = 2  # buffers on their way to the disk, of each fetcher: who asked for room may come with what it had
 
 
 class Feed:
     def __init__(self) -> None:
         self.waiting = 0  # bytes in memory
         self._hashed, self._busy_s = 0, 0.0
-        self._spare: deque[memoryview] = deque()
+        self._spare: defaultdict[int, deque[memoryview]] = defaultdict(deque)  # by their size
         self._ready: dict[int, FileState] = {}
 
-    def buffer(self) -> memoryview:
-        """Return a buffer to read into. Anybody may call it, at any time."""
+    def buffer(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes to read into. Anybody may call it, at any time."""
         try:
-            return self._spare.pop()
+            return self._spare[size].pop()
         except IndexError:
-            return memoryview(bytearray(BUFFER))
+            # Not a bytearray: what goes to the disk past the system's cache must begin with a page of memory.
+            return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def give_back(self, buffer: memoryview | None) -> None:
         if buffer is not None:
-            self._spare.append(buffer)
+            self._spare[len(buffer)].append(buffer)
 
     def has_room(self, count: int) -> bool:
         return self.waiting + count <= HANDED_MAX
@@ -38,7 +41,7 @@ class Feed:
 
     def hand(self, state: FileState, begin: int, data: memoryview, buffer: memoryview) -> bool:
         """Keep bytes for the hasher, in their buffer, if they are next in line; return whether they were."""
-        if not self.is_next(state, begin) or not self.has_room(len(data)):
+        if not self.is_next(state, begin) or self.waiting > HANDED_MAX + UNDERWAY_MAX * BUFFER_DIRECT:
             return False
         state.handed.append(Handed(begin, data, buffer))
         state.handed_to = begin + len(data)

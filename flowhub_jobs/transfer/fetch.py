@@ -10,6 +10,7 @@ Raises Stopped (asked to stop: all is kept), Postponed (a wait too long to sit o
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.offline import machines_fault
 from flowhub_jobs.transfer.partial import disk_errors, refuse_links, sync_tree
+from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
 from flowhub_jobs.transfer.terms import Control, Terms
@@ -142,7 +144,9 @@ class _Transfer:
         self._web = Web(terms)
         self._committer = Committer(board, log, past.tag, control)
         self._hasher = Hasher(board)
-        self._crew = Crew(board, self._web, self._committer, shared.hosts, shared.bucket, control, terms)
+        self._writer = ThreadPoolExecutor(1, "writer")
+        means = Means(board, self._committer, shared.bucket, control, terms, self._writer)
+        self._crew = Crew(self._web, shared.hosts, means)
         self._tuning = Tuning(bytes=board.fetched)
         self._arrived = board.fetched
         self._watched_at = 0.0
@@ -208,6 +212,7 @@ class _Transfer:
         board.end()
         self._web.cut()
         board.abandoned = not self._crew.leave()
+        self._writer.shutdown(wait=not board.abandoned)
         self._hasher.join()
         self._committer.join()
         self._web.close()

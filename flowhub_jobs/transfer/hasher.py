@@ -110,7 +110,7 @@ class Hasher(threading.Thread):
             state.new_states |= reached.states
             state.dirty = True
             board.feed.look_at(state)
-            if self._board.starved:
+            if board.starved or board.outrun:
                 board.changed.notify_all()
 
     # Pieces of a crashed run ---------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffline
-from flowhub_jobs.system import sync_data, sync_path
+from flowhub_jobs.system import direct_twin, sync_data, sync_path
 
 FILES = "files"
 SIDE_BY_SIDE = 8  # syncs at once
+PAGE = 4096  # bytes
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEW = _OPEN | os.O_CREAT | os.O_EXCL
 
@@ -61,6 +62,8 @@ class PartFile:
         refuse_links(folder, self.path.parent)
         with disk_errors(self.path):
             self._fd = _opened_new(self.path) if new else os.open(self.path, _OPEN)
+        self._direct: int | None = None
+        self._takes_direct: bool | None = None  # None: nobody has asked yet
 
     @property
     def size(self) -> int:
@@ -80,6 +83,28 @@ class PartFile:
         except OSError as error:  # written out: `disk_errors` costs more than it should in the innermost loop
             raise disk_error(self.path, error) from error
 
+    @property
+    def takes_direct(self) -> bool:
+        """Whether `write_direct` is of use on this disk."""
+        if self._takes_direct is None:
+            self._direct = direct_twin(self._fd)
+            self._takes_direct = self._direct is not None
+        return self._takes_direct
+
+    def write_direct(self, data: memoryview, offset: int) -> None:
+        """Write past the system's cache: whole pages, in memory and in the file. What the disk does not take so goes
+        through the cache after all."""
+        written = 0
+        try:
+            if self._direct is not None:
+                written = os.pwrite(self._direct, data, offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise disk_error(self.path, error) from error
+            self._takes_direct = False  # its pages are larger, or it has none of the kind
+        if written < len(data):
+            self.write(data[written:], offset + written)
+
     def read(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; return how much there was."""
         with disk_errors(self.path):
@@ -95,6 +120,8 @@ class PartFile:
 
     def close(self) -> None:
         os.close(self._fd)
+        if self._direct is not None:
+            os.close(self._direct)
 
 
 def _opened_new(path: Path) -> int:

@@ -11,7 +11,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -170,11 +170,14 @@ class Stream(httpcore.NetworkStream):
 
     def _read_records(self, view: memoryview) -> int:
         """TLS hands out one record of 16 KiB at a time. An error after the first is met again by the next read."""
-        filled = more = self._sock.recv_into(view)
+        # Not recv_into: what it does beside this costs a tenth of the time. Given a buffer, it returns how much came.
+        read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[attr-defined]
+        size = len(view)
+        filled = more = read(size, view)
         until = time.monotonic() + TICK_S
         with contextlib.suppress(OSError):
-            while more and filled < len(view) and time.monotonic() < until:
-                more = self._sock.recv_into(view[filled:])
+            while more and filled < size and time.monotonic() < until:
+                more = read(size - filled, view[filled:])
                 filled += more
         return filled
 

@@ -18,6 +18,7 @@ class Terms:
     slow_window_s: float = 30.0
     patience: Patience = field(default_factory=Patience)
     connections_per_host: int = 16
+    direct_io: bool = True
     hub_endpoint: str = "https://huggingface.co"
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 

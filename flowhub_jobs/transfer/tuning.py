@@ -1,11 +1,12 @@
 """How many connections: start with one, add while the whole gains, step back when it does not. Pure."""
 
 from dataclasses import dataclass, replace
+from math import inf
 
 WINDOW_S = 0.2  # how long a number of connections is watched before it is judged
 SETTLE_S = 1.0  # the longest that new connections may take to their first bytes before the window begins
-LEAP, LEAP_GAIN = 4, 1.5  # at first by leaps, kept if all together are that much faster
-STEP, STEP_GAIN = 2, 1.2  # then by steps
+LEAP, STEP = 4, 2  # at first by leaps, then by steps
+GAIN = {LEAP: 1.5, STEP: 1.2}  # kept if all together are that much faster
 REST_S, REST_MAX_S = 10.0, 80.0  # before the next try; longer after each that brought nothing
 
 
@@ -28,13 +29,14 @@ class Tuning:
 class Flow:
     """How it flows, at the time `at` (s): bytes so far, connections that have brought some.
 
-    `outrun`: the line is faster than the digest can follow; more of it is of no use.
+    `outrun`: the line is faster than the digest can follow; more of it is of no use. `digest_bps`: what it can.
     """
 
     at: float
     fetched: int
     flowing: int
     outrun: bool = False
+    digest_bps: float = inf
 
 
 def tune(now: Tuning, flow: Flow, cap: int) -> Tuning:
@@ -59,19 +61,18 @@ def _settle(now: Tuning, flow: Flow) -> Tuning:
 
 def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
     if now.count > now.held:
-        gain = LEAP_GAIN if now.factor == LEAP else STEP_GAIN
-        if rate >= now.best * gain:
+        if rate >= now.best * GAIN[now.factor]:
             return _more(replace(now, held=now.count, best=rate), flow, cap)
         if now.factor == LEAP:
             return _more(replace(now, factor=STEP), flow, cap)
         return _rest(now, flow)
-    if now.resting_until > flow.at:
-        return _anew(replace(now, best=max(rate, 0.9 * now.best)), flow)
-    return _more(replace(now, best=rate), flow, cap)
+    now = replace(now, best=max(rate, 0.9 * now.best))  # one bad moment is not the line
+    return _anew(now, flow) if now.resting_until > flow.at else _more(now, flow, cap)
 
 
 def _more(now: Tuning, flow: Flow, cap: int) -> Tuning:
-    count = max(1, min(cap, now.held * now.factor))
+    can_gain = now.best * GAIN[now.factor] <= flow.digest_bps
+    count = max(1, min(cap, now.held * now.factor if can_gain else now.held))
     return _anew(replace(now, count=count, settled=count == now.count), flow)
 
 

@@ -18,6 +18,7 @@ def transfer_terms(settings: Settings) -> Terms:
         slow_window_s=settings.slow_window_s,
         patience=patience,
         connections_per_host=settings.connections_per_host,
+        direct_io=settings.direct_io,
         hub_endpoint=settings.hf_endpoint,
         tokens=settings.tokens_by_origin,
     )

@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.kinds import State
 
 MOMENTS = {
-    "in download": "flowhub_jobs.transfer.crew:Crew._keep:before",
+    "in download": "flowhub_jobs.transfer.receiving:Receiver._keep:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
     "before the journal's last word": "flowhub_jobs.transfer.journal:Journal.commit:before",

@@ -1,6 +1,6 @@
 """The number of connections grows while the whole gains by it, and steps back when it does not."""
 
-from flowhub_jobs.transfer.tuning import REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.tuning import GAIN, LEAP, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
 
 START = 1000.0
 
@@ -22,6 +22,32 @@ def counts(rates, cap=16):
 def test_where_each_connection_adds_as_much_it_goes_up_to_the_cap():
     assert max(counts(lambda count, _: count * 20e6)) == 16
     assert counts(lambda count, _: count * 20e6)[-1] == 16
+
+
+def test_no_more_are_tried_than_the_digest_could_follow():
+    """What comes out of order it reads from the disk, and then it is slower still."""
+
+    def tried(digest_bps):
+        now, most = Tuning(), 0
+        for window in range(1, 20):
+            flow = Flow(
+                START + window * WINDOW_S * 1.01, int(window * WINDOW_S * 700e6), now.count, digest_bps=digest_bps
+            )
+            now = tune(now, flow, 16)
+            most = max(most, now.count)
+        return most
+
+    assert tried(700e6 * GAIN[LEAP] * 0.99) == 1
+    assert tried(700e6 * GAIN[LEAP] * 1.01) == LEAP
+
+
+def test_one_bad_moment_is_not_the_line():
+    rates = [700e6] * 5 + [300e6] + [700e6] * 5
+    now, fetched = Tuning(), 0.0
+    for window, rate in enumerate(rates, 1):
+        fetched += rate * WINDOW_S
+        now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count, digest_bps=900e6), 16)
+        assert now.count == 1
 
 
 def test_a_cap_is_never_passed():

@@ -1,0 +1,211 @@
+"""Bytes that go to the disk past the system's cache: which do, what happens where the disk does not take them so."""
+
+import errno
+import fcntl
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import Running, held_after, kept_in, pinned, quick, run, stopped_after
+from support.faults import Hold
+from support.models import gguf_pattern
+from support.origin import Since
+
+from flowhub_jobs.errors import DiskFull, StorageFailed
+from flowhub_jobs.system import direct_twin
+from flowhub_jobs.transfer import fetch, hasher, journal
+from flowhub_jobs.transfer.files import BUFFER_DIRECT
+from flowhub_jobs.transfer.partial import PAGE
+from flowhub_jobs.transfer.tuning import Tuning
+
+MIB = 1 << 20
+MODEL = gguf_pattern(24 * MIB + 12_345, seed=1)
+ONE = quick(connections_per_host=1)
+
+
+def takes_direct(folder: Path) -> bool:
+    probe = folder / "probe"
+    with probe.open("wb") as file:
+        twin = direct_twin(file.fileno())
+        if twin is not None:
+            os.close(twin)
+    probe.unlink()
+    return twin is not None
+
+
+@pytest.fixture(autouse=True)
+def _disk(tmp_path):
+    if not takes_direct(tmp_path):
+        pytest.skip("the disk of the temporary folder is none that is written past the cache")
+
+
+@pytest.fixture
+def model(origin):
+    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+
+
+@dataclass
+class Writes:
+    """The writes of this process, each as (offset, bytes): through the cache, and past it, which `at_direct` does."""
+
+    cached: list[tuple[int, int]] = field(default_factory=list)
+    direct: list[tuple[int, int]] = field(default_factory=list)
+    at_direct: Any = os.pwrite
+
+    def pwrite(self, fd: int, data: Any, offset: int) -> int:
+        past_cache = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT
+        (self.direct if past_cache else self.cached).append((offset, len(data)))
+        return (self.at_direct if past_cache else os.pwrite.real)(fd, data, offset)
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    real, seen = os.pwrite, Writes()
+
+    def pwrite(fd, data, offset):
+        return seen.pwrite(fd, data, offset)
+
+    pwrite.real = real
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    return seen
+
+
+def in_cache(path: Path) -> int:
+    """Return how many bytes of a file the system could give without asking the disk, in steps of 64 KiB."""
+    step, found = 1 << 16, 0
+    with path.open("rb", buffering=0) as file:
+        for at in range(0, path.stat().st_size, step):
+            try:
+                found += os.preadv(file.fileno(), [bytearray(step)], at, os.RWF_NOWAIT)
+            except BlockingIOError:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead of us
+    return found
+
+
+def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path, writes):
+    fetched = run(model, tmp_path, terms=ONE)
+    assert sum(count for _, count in writes.direct) > MODEL.size // 2
+    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+    assert max(count for _, count in writes.direct) == BUFFER_DIRECT
+    assert fetched.content() == MODEL.read()
+
+
+def test_a_fetch_leaves_the_cache_to_others(model, tmp_path):
+    assert in_cache(run(model, tmp_path / "direct", terms=ONE).fetched.parts[0]) < MODEL.size // 2
+    assert in_cache(run(model, tmp_path / "cached", terms=quick(direct_io=False)).fetched.parts[0]) > MODEL.size // 2
+
+
+def test_it_can_be_turned_off(model, tmp_path, writes):
+    fetched = run(model, tmp_path, terms=quick(direct_io=False))
+    assert not writes.direct
+    assert fetched.content() == MODEL.read()
+
+
+def test_a_small_file_is_copied_and_not_waited_for(origin, tmp_path, writes):
+    small = gguf_pattern(MIB - 1)
+    assert run(pinned(origin.serve("m.gguf", small), small), tmp_path).content() == small.read()
+    assert not writes.direct
+
+
+def test_a_disk_that_wants_larger_pages_is_asked_no_more(model, tmp_path, writes):
+    def refuse(fd, data, offset):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    writes.at_direct = refuse
+    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert 1 <= len(writes.direct) <= 3, "those that were on their way already"
+
+
+def test_a_write_past_the_cache_that_takes_less_is_gone_on_with(model, tmp_path, writes):
+    writes.at_direct = lambda fd, data, offset: os.pwrite.real(fd, data[:PAGE], offset)
+    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert len(writes.direct) > 3
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EIO, StorageFailed), (errno.ENOSPC, DiskFull)], ids=["EIO", "ENOSPC"]
+)
+def test_a_write_that_fails_ends_the_run_and_nothing_from_there_on_is_believed(
+    origin, model, tmp_path, writes, number, kind
+):
+    """Also not what the writer had already, behind it, and has written well."""
+    failed = []
+
+    def fail_once(fd, data, offset):
+        if offset >= 8 * MIB and not failed:
+            failed.append(offset)
+            raise OSError(number, os.strerror(number))
+        return os.pwrite.real(fd, data, offset)
+
+    writes.at_direct = fail_once
+    with pytest.raises(kind, match=r"m\.gguf"):
+        run(model, tmp_path, terms=ONE)
+    kept = journal.load(tmp_path).files["m.gguf"].kept
+    assert all(end <= failed[0] for _, end in kept)
+    since, count = Since(origin), kept_in(tmp_path)
+    assert run(model, tmp_path).content() == MODEL.read()
+    assert since.bytes == MODEL.size - count
+
+
+def test_a_write_that_fails_ends_the_run_though_no_byte_comes_any_more(origin, model, tmp_path, writes):
+    def fail_the_last_that_came(fd, data, offset):
+        if offset + len(data) == 8 * MIB:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return os.pwrite.real(fd, data, offset)
+
+    writes.at_direct = fail_the_last_that_came
+    origin.break_with(Hold(after=8 * MIB).once(), path="/m.gguf")
+    terms = quick(connections_per_host=1, stall_s=600)
+    with Running(model, tmp_path, terms=terms) as running, pytest.raises(StorageFailed):
+        running.end()
+
+
+def test_a_line_that_pauses_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
+    pause = 3 * MIB + 300_001
+    with held_after(pause, model, tmp_path, origin, terms=ONE) as running:
+        running.hold.set()
+        assert running.end().content() == MODEL.read()
+    assert any(offset > pause for offset, _ in writes.direct)
+    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+
+
+def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, writes, monkeypatch):
+    """What comes out of order is what the digest reads later: it goes through the cache."""
+    read = []
+
+    def noted(part, view, offset):
+        read.append((offset, offset + len(view)))
+        real(part, view, offset)
+
+    real = hasher._read_full
+    monkeypatch.setattr(hasher, "_read_full", noted)
+    monkeypatch.setattr(fetch, "Tuning", partial(Tuning, count=4, held=4))
+    front = Hold(after=MIB)
+    origin.break_with(front.once(), path="/m.gguf")
+    with Running(model, tmp_path) as running:
+        origin.wait_for(lambda: kept_in(tmp_path) > 8 * MIB)
+        front.event.set()
+        assert running.end().content() == MODEL.read()
+    assert read
+    for start, end in read:
+        assert not any(offset < end and start < offset + count for offset, count in writes.direct)
+
+
+def test_a_resume_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
+    stopped_after(5 * MIB + 4321, model, tmp_path, origin)
+    since, kept, before = Since(origin), kept_in(tmp_path), len(writes.direct)
+    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert since.bytes == MODEL.size - kept
+    assert len(writes.direct) > before
+    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+
+
+def test_every_byte_is_written_once(model, tmp_path, writes):
+    run(model, tmp_path, terms=ONE)
+    spans = sorted((offset, offset + count) for offset, count in writes.cached + writes.direct)
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
+    assert (spans[0][0], spans[-1][1]) == (0, MODEL.size)
