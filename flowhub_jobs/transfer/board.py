@@ -1,7 +1,7 @@
 """What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all of it.
 
-Fetchers take tasks from the board and tell it what arrived; the hasher follows the frontier; the committer takes
-snapshots for the journal. Nobody reads or writes bytes, on a disk or a socket, while holding the lock.
+Fetchers take tasks from the board; they or the writer tell it what arrived; the hasher follows the frontier; the
+committer takes snapshots for the journal. Nobody reads or writes bytes, on a disk or a socket, while holding the lock.
 """
 
 import threading
@@ -22,7 +22,7 @@ from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
-COMMIT_AT = 32 * MIB  # unsynced bytes for which the committer is woken before its time
+COMMIT_AT = 24 * MIB  # unsynced bytes for which the committer is woken before its time
 
 
 class Board:

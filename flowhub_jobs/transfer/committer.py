@@ -17,7 +17,7 @@ from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25
-UNSYNCED_MAX = 56 * MIB
+UNSYNCED_MAX = 44 * MIB
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from flowhub_jobs.transfer.files import BUFFER_DIRECT, FileState, Handed
 
 HANDED_MAX = 8 << 20  # bytes that wait for the hasher; who has more waits until it comes up with them
-UNDERWAY_MAX = 2  # buffers on their way to the disk, of each fetcher: who asked for room may come with what it had
+UNDERWAY_MAX = 2  # buffers that the writer has, whoever gave them: they come on top, as they were given before
 
 
 class Feed:
@@ -40,7 +40,7 @@ class Feed:
         return begin == max(state.handed_to, state.record.frontier)
 
     def hand(self, state: FileState, begin: int, data: memoryview, buffer: memoryview) -> bool:
-        """Keep bytes for the hasher, in their buffer, if they are next in line; return whether they were."""
+        """Keep bytes for the hasher, in their buffer, if they are next in line and there is room; return whether."""
         if not self.is_next(state, begin) or self.waiting > HANDED_MAX + UNDERWAY_MAX * BUFFER_DIRECT:
             return False
         state.handed.append(Handed(begin, data, buffer))

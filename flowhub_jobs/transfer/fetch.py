@@ -1,7 +1,7 @@
 """The story of one transfer: open the partial, fetch what is missing with as many connections as help, verify, done.
 
     fetch ─► open the partial and its journal ─► check the kept pieces, if the last run crashed
-          ─► fetchers (crew) ask ranges, write them, tell the board
+          ─► fetchers (crew) ask ranges, write them or have the writer do it, tell the board
              beside them: the hasher follows, the committer syncs and journals, this thread watches and tunes
           ─► every file verified: the last commit, and the digests are returned
 
@@ -10,7 +10,6 @@ Raises Stopped (asked to stop: all is kept), Postponed (a wait too long to sit o
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
 from flowhub_jobs.transfer.terms import Control, Terms
 from flowhub_jobs.transfer.tuning import Tuning, tune
+from flowhub_jobs.transfer.writer import Writer
 
 TICK_S = 0.05
 WATCH_S = 0.5
@@ -144,7 +144,7 @@ class _Transfer:
         self._web = Web(terms)
         self._committer = Committer(board, log, past.tag, control)
         self._hasher = Hasher(board)
-        self._writer = ThreadPoolExecutor(1, "writer")
+        self._writer = Writer()
         means = Means(board, self._committer, shared.bucket, control, terms, self._writer)
         self._crew = Crew(self._web, shared.hosts, means)
         self._tuning = Tuning(bytes=board.fetched)
@@ -212,7 +212,7 @@ class _Transfer:
         board.end()
         self._web.cut()
         board.abandoned = not self._crew.leave()
-        self._writer.shutdown(wait=not board.abandoned)
+        self._writer.close(wait=not board.abandoned)
         self._hasher.join()
         self._committer.join()
         self._web.close()

@@ -92,7 +92,7 @@ class FileState:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A range on its way. `at` is the next byte to keep."""
+    """A range on its way. `at` is the next byte to keep; what the writer has lies behind it."""
 
     state: FileState
     start: int
@@ -102,7 +102,8 @@ class Task:
     begun: float = field(default_factory=time.monotonic)
     answered: bool = False  # its answer was found to be what was asked
     answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
-    got: int = 0
+    came: int = 0  # bytes that were read of its answer
+    got: int = 0  # bytes that were kept
 
     @property
     def alone(self) -> bool:
@@ -111,12 +112,14 @@ class Task:
 
     def left_s(self, now: float) -> float:
         """Return the seconds that it will still take, by its speed so far; `now` is on the monotonic clock."""
-        spent = now - self.begun
-        if not self.got:
+        spent, left = now - self.begun, self.end - self.at
+        if left <= 0:
+            return 0.0  # another has all that is left
+        if not self.came:
             return 0.0 if spent < SILENT_S else float("inf")
-        return (self.end - self.at) * spent / self.got if self.end - self.at > SHARE_MIN else 0.0
+        return left * spent / self.came if left > SHARE_MIN else 0.0
 
     @property
     def middle(self) -> int:
         """Where what is left is cut in two; at its very place if nothing comes."""
-        return self.at + (self.end - self.at) // 2 if self.got else self.at
+        return self.at + (self.end - self.at) // 2 if self.came else self.at

@@ -62,8 +62,7 @@ class PartFile:
         refuse_links(folder, self.path.parent)
         with disk_errors(self.path):
             self._fd = _opened_new(self.path) if new else os.open(self.path, _OPEN)
-        self._direct: int | None = None
-        self._takes_direct: bool | None = None  # None: nobody has asked yet
+        self.takes_direct = True  # until its disk says otherwise: see DirectPart
 
     @property
     def size(self) -> int:
@@ -83,28 +82,6 @@ class PartFile:
         except OSError as error:  # written out: `disk_errors` costs more than it should in the innermost loop
             raise disk_error(self.path, error) from error
 
-    @property
-    def takes_direct(self) -> bool:
-        """Whether `write_direct` is of use on this disk."""
-        if self._takes_direct is None:
-            self._direct = direct_twin(self._fd)
-            self._takes_direct = self._direct is not None
-        return self._takes_direct
-
-    def write_direct(self, data: memoryview, offset: int) -> None:
-        """Write past the system's cache: whole pages, in memory and in the file. What the disk does not take so goes
-        through the cache after all."""
-        written = 0
-        try:
-            if self._direct is not None:
-                written = os.pwrite(self._direct, data, offset)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise disk_error(self.path, error) from error
-            self._takes_direct = False  # its pages are larger, or it has none of the kind
-        if written < len(data):
-            self.write(data[written:], offset + written)
-
     def read(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; return how much there was."""
         with disk_errors(self.path):
@@ -120,8 +97,37 @@ class PartFile:
 
     def close(self) -> None:
         os.close(self._fd)
-        if self._direct is not None:
-            os.close(self._direct)
+
+    def direct_twin(self) -> int | None:
+        return direct_twin(self._fd)
+
+
+class DirectPart:
+    """A part that is written past the system's cache: whole pages, in memory and in the file.
+
+    It has a descriptor of its own until `close`, but for a disk that is not known to be good at that (`direct_twin`).
+    """
+
+    def __init__(self, part: PartFile) -> None:
+        self._part, self._fd = part, part.direct_twin()
+        part.takes_direct = self._fd is not None
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of `data`; what the disk does not take so goes through the cache after all."""
+        written = 0
+        try:
+            if self._fd is not None:
+                written = os.pwrite(self._fd, data, offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise disk_error(self._part.path, error) from error
+            self._part.takes_direct = False  # its pages are larger, or it has none of the kind
+        if written < len(data):
+            self._part.write(data[written:], offset + written)
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
 
 
 def _opened_new(path: Path) -> int:

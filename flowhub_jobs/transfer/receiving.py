@@ -1,41 +1,42 @@
 """One answer, taken in: read a buffer full, write it to its place, tell the board, until the range's end.
 
 What is next in line for the digest needs no place in the system's cache, as nobody reads it again: where the disk takes
-whole pages past it, a writer puts them there while the next buffer is read, for half of the processor's time. What is
-out of order goes through the cache, where the digest finds it when its turn comes.
+whole pages past it, the writer puts them there while the next buffer is read, which saves copying each byte once. What
+is out of order goes through the cache, where the digest finds it when its turn comes.
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, WrongRange
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
-from flowhub_jobs.transfer.feed import UNDERWAY_MAX
 from flowhub_jobs.transfer.files import BUFFER, BUFFER_DIRECT, WHOLE, Task
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.pace import Pace
-from flowhub_jobs.transfer.partial import PAGE
+from flowhub_jobs.transfer.partial import PAGE, DirectPart
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.reply import Reply
 from flowhub_jobs.transfer.terms import Control, Terms
+from flowhub_jobs.transfer.writer import Writer
 
 DIRECT_MIN = MIB  # a range that is worth it: a small file is sooner copied than its disk waited for
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What all answers of a transfer are taken in with. `writer` has one thread."""
+    """What all answers of a transfer are taken in with."""
 
     board: Board
     committer: Committer
     bucket: Bucket
     control: Control
     terms: Terms
-    writer: ThreadPoolExecutor
+    writer: Writer
 
 
 class Receiver:
@@ -44,11 +45,13 @@ class Receiver:
     def __init__(self, means: Means, task: Task, reply: Reply, at: int) -> None:
         assert task.part is not None
         self._means, self._task, self._part, self._reply = means, task, task.part, reply
-        self._at, self._next = at, task.at  # where the answer is; the next byte to keep: a 200 repeats what was kept
+        # Where the answer is; the next byte that is new, as a 200 repeats what was kept. The task's `at` comes behind.
+        self._at, self._next = at, task.at
         self._pace = Pace(means.terms, host_of(reply.url))
         self._may_go_direct = means.terms.direct_io and task.end - task.start >= DIRECT_MIN
-        self._buffer = means.board.feed.buffer(BUFFER)
-        self._underway: deque[Future[None]] = deque()  # what the writer has
+        self._buffer: memoryview = means.board.feed.buffer(BUFFER)
+        self._direct: DirectPart | None = None
+        self._underway: deque[Future[None]] = deque()  # what the writer has of this answer
 
     def run(self) -> None:
         """Keep what comes, until the task's end: another connection may have taken the rest over."""
@@ -56,9 +59,12 @@ class Receiver:
         try:
             while self._at < task.end and (count := self._read()):
                 self._take(count)
+            self._settle()
         finally:
-            board.feed.give_back(self._buffer)
-            self._settle(0)
+            wait(self._underway)
+            if self._direct is not None:
+                self._direct.close()
+        board.feed.give_back(self._buffer)
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"")
         board.learn_end(task)
@@ -68,10 +74,11 @@ class Receiver:
     def _read(self) -> int:
         """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
         state, bucket = self._task.state, self._means.bucket
-        space = self._buffer[: self._to_full_place(bucket.grain(len(self._buffer)))]
+        space = self._buffer[: self._to_boundary(bucket.grain(len(self._buffer)))]
         if (ahead := bucket.ahead) is not None:
             self._reply.narrow(ahead)
         count = self._pace.timed(self._reply.fill, space)
+        self._task.came += count
         bucket.take(count, lambda: self._means.board.over)
         if self._next == 0 and not state.glanced and count:  # a range of the middle may overtake the first
             while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
@@ -80,7 +87,7 @@ class Receiver:
             state.glanced = True
         return count
 
-    def _to_full_place(self, count: int) -> int:
+    def _to_boundary(self, count: int) -> int:
         """Return how much of `count` to read so that buffers end at multiples of their size, as pages and pieces do."""
         last = (self._at + count) % len(self._buffer)
         return count - last if last < count else count
@@ -99,45 +106,57 @@ class Receiver:
 
     def _keep(self, data: memoryview) -> None:
         """Bring what came to its place, and to the hasher if it is its turn."""
-        means, task, feed = self._means, self._task, self._means.board.feed
-        means.committer.admit(len(data))
-        means.board.wait_for_hasher(task, len(data))
-        means.control.check()
+        board = self._means.board
+        board.wait_for_hasher(self._task, len(data))
+        self._means.control.check()
         if self._goes_direct(len(data)):
-            self._settle(UNDERWAY_MAX - 1)
-            self._underway.append(means.writer.submit(self._put, self._next, data, self._buffer))
-            self._buffer = feed.buffer(BUFFER_DIRECT)
-            return
-        self._settle(0)
-        self._part.write(data, self._next)
-        if means.board.arrived(task, data, self._buffer):
-            self._buffer = feed.buffer(BUFFER)
+            buffer, self._buffer = self._buffer, board.feed.buffer(BUFFER_DIRECT)
+            self._underway.append(self._means.writer.give(partial(self._put, self._next, data, buffer)))
+            while self._underway and self._underway[0].done():
+                self._underway.popleft().result()
+        else:
+            self._write(data)
 
     def _goes_direct(self, count: int) -> bool:
         """Whether the next `count` bytes are whole pages, and go to the hasher from memory."""
         if not self._may_go_direct or count < BUFFER or count % PAGE or self._next % PAGE:
             return False
-        feed = self._means.board.feed
-        behind_ours = bool(self._underway) and not self._underway[-1].done()
-        in_line = behind_ours or feed.is_next(self._task.state, self._next)
-        return in_line and feed.has_room(count) and self._part.takes_direct
+        task, feed = self._task, self._means.board.feed
+        if not feed.is_next(task.state, task.at) or not feed.has_room(count):  # with what is underway before them
+            return False
+        if self._direct is None and self._part.takes_direct:
+            self._direct = DirectPart(self._part)
+        return self._part.takes_direct
 
     def _put(self, begin: int, data: memoryview, buffer: memoryview) -> None:
         """Write whole pages to their place, and tell the board: the writer does, in the order of the bytes."""
-        board, task = self._means.board, self._task
+        means, task = self._means, self._task
+        assert self._direct is not None
         if begin != task.at:
-            return  # those before them did not arrive
+            return  # those before them did not arrive; nor do these, and their buffer is let go
         try:
-            self._part.write_direct(data, begin)
-            if not board.arrived(task, data, buffer):
-                board.feed.give_back(buffer)
+            means.committer.admit(len(data))
+            means.control.check_owner()
+            self._direct.write(data, begin)
+            if not means.board.arrived(task, data, buffer):
+                means.board.feed.give_back(buffer)
         except SourceChanged:
             raise
         except FlowhubError as error:
-            board.end(error)  # now: whoever reads may wait for a byte for long
+            means.board.end(error)  # now: whoever reads may wait for a byte for long
             raise
 
-    def _settle(self, most: int) -> None:
-        """Wait until the writer has no more than `most` of what was given to it. Raises what it met."""
-        while len(self._underway) > most:
+    def _write(self, data: memoryview) -> None:
+        """Write to the next place through the cache, behind all that is underway, and tell the board."""
+        means, buffer = self._means, self._buffer
+        self._settle()
+        means.committer.admit(len(data))
+        means.control.check()
+        self._part.write(data, self._next)
+        if means.board.arrived(self._task, data, buffer):
+            self._buffer = means.board.feed.buffer(BUFFER)
+
+    def _settle(self) -> None:
+        """Wait until the writer has nothing of ours any more. Raises what it met."""
+        while self._underway:
             self._underway.popleft().result()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from support.engine import kept_in
 from support.faults import Hold
-from support.models import gguf, one_file_model
+from support.models import gguf, gguf_pattern, one_file_model
 from support.nursery import Nursery
+from support.on_disk import takes_direct
 from support.origin import Origin
 from support.shop import shop_of
 from support.turned_clock import ClockFile
@@ -88,3 +89,31 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
         assert shop.until_ended(again).state is State.COMPLETED
         wares.check(shop, again)
         assert wares.sent() == 2 * wares.total
+
+
+def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_installed(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other goes on with the very file, as the journal knows of it: a write would be the same bytes, but seen."""
+    if not takes_direct(tmp_path):
+        pytest.skip("the disk of the temporary folder is none that is written past the cache")
+    monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
+    content, hold, clock = gguf_pattern(8 << 20), Hold(after=2 << 20), ClockFile(tmp_path / "clock")
+    model = one_file_model("m", origin.serve("/m.gguf", content, faults=(hold.once(),)), content)
+    other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
+    with shop_of(home, model, other, clock=clock.clock) as shop:
+        shop.enqueue("m")
+        # What came before the hold are three buffers at most, of which each ends at a multiple of its size.
+        step = "flowhub_jobs.transfer.receiving:Receiver._put:before:4"
+        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=0.01 clock={clock.path} halt={step}")
+        shop.until(lambda: kept_in(shop.partial("m")) >= 2 << 20, "the first bytes in the journal")
+        hold.event.set()
+        shop.until(late.is_stopped, "its halt")
+        clock.sleep_for(LEASE_S + 1)
+        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
+        before = (shop.store / "m.gguf").stat()
+
+        late.send_signal(signal.SIGCONT)
+        assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
+        after = (shop.store / "m.gguf").stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

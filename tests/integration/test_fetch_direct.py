@@ -13,10 +13,10 @@ import pytest
 from support.engine import Running, held_after, kept_in, pinned, quick, run, stopped_after
 from support.faults import Hold
 from support.models import gguf_pattern
+from support.on_disk import takes_direct
 from support.origin import Since
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
-from flowhub_jobs.system import direct_twin
 from flowhub_jobs.transfer import fetch, hasher, journal
 from flowhub_jobs.transfer.files import BUFFER_DIRECT
 from flowhub_jobs.transfer.partial import PAGE
@@ -25,16 +25,6 @@ from flowhub_jobs.transfer.tuning import Tuning
 MIB = 1 << 20
 MODEL = gguf_pattern(24 * MIB + 12_345, seed=1)
 ONE = quick(connections_per_host=1)
-
-
-def takes_direct(folder: Path) -> bool:
-    probe = folder / "probe"
-    with probe.open("wb") as file:
-        twin = direct_twin(file.fileno())
-        if twin is not None:
-            os.close(twin)
-    probe.unlink()
-    return twin is not None
 
 
 @pytest.fixture(autouse=True)

@@ -130,6 +130,7 @@ class ByHand:
         if flip is not None and chunk:
             chunk[flip % len(chunk)] ^= 0x55
         fetcher.came += len(chunk)
+        task.came += len(chunk)
         assert at + len(chunk) <= task.answer_end
         fresh = memoryview(chunk)[max(0, task.at - at) :][: task.end - task.at]
         kept = self._keep(fetcher, fresh) if fresh else None

@@ -1,7 +1,9 @@
-"""What lies on the disk: the files of a folder, and a byte that turns."""
+"""What lies on the disk: the files of a folder, a byte that turns, and whether the disk is written past the cache."""
 
 import os
 from pathlib import Path
+
+from flowhub_jobs.system import direct_twin
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -18,3 +20,14 @@ def turn(path: Path, at: int) -> None:
         file.seek(at)
         file.write(bytes([byte[0] ^ 1]))
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
+
+
+def takes_direct(folder: Path) -> bool:
+    """Whether the disk of a folder is one that flowhub writes past the system's cache."""
+    probe = folder / "probe"
+    with probe.open("wb") as file:
+        twin = direct_twin(file.fileno())
+        if twin is not None:
+            os.close(twin)
+    probe.unlink()
+    return twin is not None
