@@ -1,0 +1,33 @@
+"""How long a range on its way will still take: by that it is shared with a connection that has nothing to do."""
+
+import math
+
+from flowhub_jobs.transfer.files import SHARE_MIN, SILENT_S, Task
+
+BEGUN, SIZE = 1000.0, 8 * SHARE_MIN
+
+
+def task(**known):
+    return Task(None, 0, SIZE, begun=BEGUN, **known)
+
+
+def test_it_takes_as_long_as_its_speed_so_far_says():
+    assert task(at=SIZE // 2, came=SIZE // 2, got=SIZE // 2).left_s(BEGUN + 3) == 3
+    assert task(at=SIZE // 2, came=SIZE // 2, got=SIZE // 2).middle == SIZE // 2 + SIZE // 4
+
+
+def test_one_without_a_byte_takes_for_ever_after_a_while_and_all_of_it_is_taken_over():
+    assert task().left_s(BEGUN + SILENT_S / 2) == 0
+    assert task().left_s(BEGUN + SILENT_S * 2) == math.inf
+    assert task().middle == 0
+
+
+def test_bytes_that_wait_for_the_disk_have_come():
+    assert task(came=SIZE // 4).left_s(BEGUN + SILENT_S * 2) < math.inf
+    assert task(came=SIZE // 4).middle == SIZE // 2
+
+
+def test_of_one_that_another_has_taken_over_whole_nothing_is_left_to_share():
+    taken_over = task()
+    taken_over.end = taken_over.middle
+    assert taken_over.left_s(BEGUN + SILENT_S * 2) == 0
