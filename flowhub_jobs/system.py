@@ -24,8 +24,8 @@ _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
-_GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
 _CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
+_GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
 # What a kernel answers where blocks cannot be shared: no such call, another disk, a file system without, not allowed.
 _CANNOT_CLONE = frozenset(
     {errno.ENOTTY, errno.ENOSYS, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}

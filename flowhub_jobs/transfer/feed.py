@@ -7,10 +7,9 @@ board's lock guards all of it, but for the spare buffers.
 import mmap
 from collections import defaultdict, deque
 
-from flowhub_jobs.transfer.files import BUFFER_DIRECT, FileState, Handed
+from flowhub_jobs.transfer.files import BUFFER_DIRECT, UNDERWAY_MAX, FileState, Handed
 
 HANDED_MAX = 8 << 20  # bytes that wait for the hasher; who has more waits until it comes up with them
-UNDERWAY_MAX = 2  # buffers that the writer has, whoever gave them: they come on top, as they were given before
 
 
 class Feed:
@@ -41,6 +40,7 @@ class Feed:
 
     def hand(self, state: FileState, begin: int, data: memoryview, buffer: memoryview) -> bool:
         """Keep bytes for the hasher, in their buffer, if they are next in line and there is room; return whether."""
+        # Room was asked for before the writer had them: what it has may come on top.
         if not self.is_next(state, begin) or self.waiting > HANDED_MAX + UNDERWAY_MAX * BUFFER_DIRECT:
             return False
         state.handed.append(Handed(begin, data, buffer))

@@ -11,6 +11,7 @@ from flowhub_jobs.transfer.partial import PartFile
 
 BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
 BUFFER_DIRECT = 1 << 20  # the same where the disk is written past the system's cache, which is slow in small steps
+UNDERWAY_MAX = 2  # of these that the writer of a transfer has at once
 SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
 WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go

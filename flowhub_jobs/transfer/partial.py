@@ -98,9 +98,6 @@ class PartFile:
     def close(self) -> None:
         os.close(self._fd)
 
-    def direct_twin(self) -> int | None:
-        return direct_twin(self._fd)
-
 
 class DirectPart:
     """A part that is written past the system's cache: whole pages, in memory and in the file.
@@ -109,7 +106,7 @@ class DirectPart:
     """
 
     def __init__(self, part: PartFile) -> None:
-        self._part, self._fd = part, part.direct_twin()
+        self._part, self._fd = part, direct_twin(part._fd)
         part.takes_direct = self._fd is not None
 
     def write(self, data: memoryview, offset: int) -> None:

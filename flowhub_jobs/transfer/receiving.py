@@ -108,8 +108,8 @@ class Receiver:
         """Bring what came to its place, and to the hasher if it is its turn."""
         board = self._means.board
         board.wait_for_hasher(self._task, len(data))
-        self._means.control.check()
         if self._goes_direct(len(data)):
+            self._means.control.check()
             buffer, self._buffer = self._buffer, board.feed.buffer(BUFFER_DIRECT)
             self._underway.append(self._means.writer.give(partial(self._put, self._next, data, buffer)))
             while self._underway and self._underway[0].done():

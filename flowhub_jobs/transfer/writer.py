@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from flowhub_jobs.transfer.feed import UNDERWAY_MAX
+from flowhub_jobs.transfer.files import UNDERWAY_MAX
 
 
 class Writer:

@@ -8,7 +8,7 @@ from support.engine import kept_in
 from support.faults import Hold
 from support.models import gguf, gguf_pattern, one_file_model
 from support.nursery import Nursery
-from support.on_disk import takes_direct
+from support.on_disk import only_where_direct
 from support.origin import Origin
 from support.shop import shop_of
 from support.turned_clock import ClockFile
@@ -95,18 +95,17 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other goes on with the very file, as the journal knows of it: a write would be the same bytes, but seen."""
-    if not takes_direct(tmp_path):
-        pytest.skip("the disk of the temporary folder is none that is written past the cache")
+    only_where_direct(tmp_path)
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
-    content, hold, clock = gguf_pattern(8 << 20), Hold(after=2 << 20), ClockFile(tmp_path / "clock")
+    content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
     model = one_file_model("m", origin.serve("/m.gguf", content, faults=(hold.once(),)), content)
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
     with shop_of(home, model, other, clock=clock.clock) as shop:
         shop.enqueue("m")
-        # What came before the hold are three buffers at most, of which each ends at a multiple of its size.
-        step = "flowhub_jobs.transfer.receiving:Receiver._put:before:4"
+        # The fifth: before the hold come four at most, of 256 KiB or more.
+        step = "flowhub_jobs.transfer.receiving:Receiver._put:before:5"
         late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=0.01 clock={clock.path} halt={step}")
-        shop.until(lambda: kept_in(shop.partial("m")) >= 2 << 20, "the first bytes in the journal")
+        shop.until(lambda: kept_in(shop.partial("m")) >= 1 << 20, "the first bytes in the journal")
         hold.event.set()
         shop.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)

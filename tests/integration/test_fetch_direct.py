@@ -13,7 +13,7 @@ import pytest
 from support.engine import Running, held_after, kept_in, pinned, quick, run, stopped_after
 from support.faults import Hold
 from support.models import gguf_pattern
-from support.on_disk import takes_direct
+from support.on_disk import only_where_direct
 from support.origin import Since
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
@@ -22,6 +22,7 @@ from flowhub_jobs.transfer.files import BUFFER_DIRECT
 from flowhub_jobs.transfer.partial import PAGE
 from flowhub_jobs.transfer.tuning import Tuning
 
+PWRITE = os.pwrite  # the real one
 MIB = 1 << 20
 MODEL = gguf_pattern(24 * MIB + 12_345, seed=1)
 ONE = quick(connections_per_host=1)
@@ -29,8 +30,7 @@ ONE = quick(connections_per_host=1)
 
 @pytest.fixture(autouse=True)
 def _disk(tmp_path):
-    if not takes_direct(tmp_path):
-        pytest.skip("the disk of the temporary folder is none that is written past the cache")
+    only_where_direct(tmp_path)
 
 
 @pytest.fixture
@@ -44,23 +44,22 @@ class Writes:
 
     cached: list[tuple[int, int]] = field(default_factory=list)
     direct: list[tuple[int, int]] = field(default_factory=list)
-    at_direct: Any = os.pwrite
+    at_direct: Any = PWRITE
+
+    @property
+    def direct_in_whole_pages(self) -> bool:
+        return all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in self.direct)
 
     def pwrite(self, fd: int, data: Any, offset: int) -> int:
         past_cache = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT
         (self.direct if past_cache else self.cached).append((offset, len(data)))
-        return (self.at_direct if past_cache else os.pwrite.real)(fd, data, offset)
+        return (self.at_direct if past_cache else PWRITE)(fd, data, offset)
 
 
 @pytest.fixture
 def writes(monkeypatch):
-    real, seen = os.pwrite, Writes()
-
-    def pwrite(fd, data, offset):
-        return seen.pwrite(fd, data, offset)
-
-    pwrite.real = real
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    seen = Writes()
+    monkeypatch.setattr(os, "pwrite", seen.pwrite)
     return seen
 
 
@@ -79,7 +78,7 @@ def in_cache(path: Path) -> int:
 def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path, writes):
     fetched = run(model, tmp_path, terms=ONE)
     assert sum(count for _, count in writes.direct) > MODEL.size // 2
-    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+    assert writes.direct_in_whole_pages
     assert max(count for _, count in writes.direct) == BUFFER_DIRECT
     assert fetched.content() == MODEL.read()
 
@@ -111,7 +110,7 @@ def test_a_disk_that_wants_larger_pages_is_asked_no_more(model, tmp_path, writes
 
 
 def test_a_write_past_the_cache_that_takes_less_is_gone_on_with(model, tmp_path, writes):
-    writes.at_direct = lambda fd, data, offset: os.pwrite.real(fd, data[:PAGE], offset)
+    writes.at_direct = lambda fd, data, offset: PWRITE(fd, data[:PAGE], offset)
     assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
     assert len(writes.direct) > 3
 
@@ -129,7 +128,7 @@ def test_a_write_that_fails_ends_the_run_and_nothing_from_there_on_is_believed(
         if offset >= 8 * MIB and not failed:
             failed.append(offset)
             raise OSError(number, os.strerror(number))
-        return os.pwrite.real(fd, data, offset)
+        return PWRITE(fd, data, offset)
 
     writes.at_direct = fail_once
     with pytest.raises(kind, match=r"m\.gguf"):
@@ -145,7 +144,7 @@ def test_a_write_that_fails_ends_the_run_though_no_byte_comes_any_more(origin, m
     def fail_the_last_that_came(fd, data, offset):
         if offset + len(data) == 8 * MIB:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return os.pwrite.real(fd, data, offset)
+        return PWRITE(fd, data, offset)
 
     writes.at_direct = fail_the_last_that_came
     origin.break_with(Hold(after=8 * MIB).once(), path="/m.gguf")
@@ -160,7 +159,7 @@ def test_a_line_that_pauses_in_the_middle_of_a_page_finds_back_to_whole_ones(ori
         running.hold.set()
         assert running.end().content() == MODEL.read()
     assert any(offset > pause for offset, _ in writes.direct)
-    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+    assert writes.direct_in_whole_pages
 
 
 def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, writes, monkeypatch):
@@ -191,7 +190,7 @@ def test_a_resume_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model
     assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
     assert len(writes.direct) > before
-    assert all(offset % PAGE == 0 and count % PAGE == 0 for offset, count in writes.direct)
+    assert writes.direct_in_whole_pages
 
 
 def test_every_byte_is_written_once(model, tmp_path, writes):

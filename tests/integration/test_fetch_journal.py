@@ -9,8 +9,7 @@ from support.models import gguf_pattern
 from support.origin import Since
 
 from flowhub_jobs.transfer import committer, journal
-from flowhub_jobs.transfer.feed import UNDERWAY_MAX
-from flowhub_jobs.transfer.files import BUFFER_DIRECT
+from flowhub_jobs.transfer.files import BUFFER_DIRECT, UNDERWAY_MAX
 from flowhub_jobs.transfer.journal import Journal
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.terms import Control
