@@ -25,7 +25,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.unpacking import unpacker
 
 if TYPE_CHECKING:  # httpx is only paid for by those who ask
-    import httpx
+    from flowhub_jobs.lean_httpx import httpx
 
 READ_S = 20.0  # without a byte
 REDIRECTS_MAX = 5
@@ -146,8 +146,7 @@ def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
 
 @contextmanager
 def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -> "Iterator[httpx.Client]":
-    import httpx
-
+    from flowhub_jobs.lean_httpx import httpx
     from flowhub_jobs.translated import trust
 
     own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if asked else "gzip", **headers}

@@ -9,8 +9,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import httpx
-
 from flowhub_jobs.addresses import host_of, scrub
 from flowhub_jobs.errors import (
     ConnectionLost,
@@ -21,6 +19,7 @@ from flowhub_jobs.errors import (
     Stalled,
     TlsUntrusted,
 )
+from flowhub_jobs.lean_httpx import httpx
 
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 

@@ -18,8 +18,6 @@ class Stopped(BaseException):
 def main() -> NoReturn:
     # The imports make many objects and no garbage: looking for it would take a tenth of a command's time.
     gc.set_threshold(100_000, 20, 20)
-    # httpx imports a command line of its own where it finds the packages for it, and does without where it does not.
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     _open_closed_streams()
     sys.exit(run(sys.argv[1:]))
 

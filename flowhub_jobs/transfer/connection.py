@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from urllib.parse import urljoin
 
-import httpx
-
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
+from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers, refusal
 from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
 from flowhub_jobs.transfer.plan import Range

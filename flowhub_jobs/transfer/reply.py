@@ -2,10 +2,9 @@
 
 import contextlib
 
-import httpx
-
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost
+from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers
 from flowhub_jobs.transfer.headers import HubWord, body_length, stays_open
 from flowhub_jobs.transfer.stream import Stream

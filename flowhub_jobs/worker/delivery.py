@@ -85,7 +85,7 @@ class Delivery:
         return None if why is None else f"{why}, {1 + len(self._pauses_s)} times"
 
     def _try(self, notice: bytes) -> str | None:
-        import httpx
+        from flowhub_jobs.lean_httpx import httpx
 
         assert self._notify.webhook is not None
         headers = {"Content-Type": "application/json", "User-Agent": "flowhub"}

@@ -61,3 +61,17 @@ def test_to_import_the_package_loads_nothing_heavy():
     code = f"import flowhub_jobs, sys; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_fetch_does_not_pay_for_the_command_line_of_httpx():
+    code = "import flowhub_jobs.transfer.fetch, sys; print([name for name in ('click', 'rich') if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("first", ["httpx", "flowhub_jobs.lean_httpx"])
+def test_who_calls_the_command_line_of_httpx_still_gets_it(first):
+    code = f"import {first}, flowhub_jobs.lean_httpx, httpx, sys; sys.argv[1:] = ['--help']; httpx.main()"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "httpx" in shown.stdout
+    assert "--help" in shown.stdout
