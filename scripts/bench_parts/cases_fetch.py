@@ -64,6 +64,7 @@ def _all(errand: Errand) -> dict[str, list[rivals.Way]]:
     return {
         "flowhub": rivals.flowhub(errand),
         "limit": rivals.limit(errand),
+        "digest": rivals.digest(errand),
         "aria2c": rivals.aria2c(errand, connections=4),
         "curl": rivals.curl_then_openssl(errand),
         "wget": rivals.wget(errand),

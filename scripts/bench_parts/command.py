@@ -165,8 +165,11 @@ def working_folder(given: Path | None) -> Iterator[Path]:
 
 
 def environ_for(home: Path) -> dict[str, Any]:
-    """Return the environment of all that is run: no proxy, no token, no setting of the caller's reaches it."""
-    ours = ("FLOWHUB_", "HF_", "SSL_CERT_")
+    """Return the environment of all that is run: no proxy, no token, no setting of the caller's reaches it.
+
+    Nor does PYTHONDONTWRITEBYTECODE: with it, each run of flowhub would compile its modules anew.
+    """
+    ours = ("FLOWHUB_", "HF_", "SSL_CERT_", "PYTHONDONTWRITEBYTECODE")
     kept = {
         name: value
         for name, value in os.environ.items()
