@@ -17,6 +17,7 @@ class Tuning:
     count: int = 1
     held: int = 1
     best: float = 0.0
+    latest: float = 0.0  # bytes a second of the last window with `held`
     factor: int = LEAP
     since: float = 0.0  # when the window began; before it is settled, when the count was set
     bytes: int = 0
@@ -62,11 +63,11 @@ def _settle(now: Tuning, flow: Flow) -> Tuning:
 def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
     if now.count > now.held:
         if rate >= now.best * GAIN[now.factor]:
-            return _more(replace(now, held=now.count, best=rate), flow, cap)
+            return _more(replace(now, held=now.count, best=rate, latest=rate), flow, cap)
         if now.factor == LEAP:
             return _more(replace(now, factor=STEP), flow, cap)
         return _rest(now, flow)
-    now = replace(now, best=max(rate, 0.9 * now.best))  # one bad moment is not the line
+    now = replace(now, best=max(rate, now.latest), latest=rate)  # one bad moment is not the line
     return _anew(now, flow) if now.resting_until > flow.at else _more(now, flow, cap)
 
 

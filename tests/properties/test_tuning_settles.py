@@ -1,6 +1,6 @@
 """On any line the number of connections settles soon, near the best that can be had, and never above the cap."""
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.simulated_line import TICK_S, Line, mean_rate, ride
 
@@ -60,6 +60,7 @@ def test_once_settled_the_number_moves_only_for_a_short_try_after_a_rest(line, c
 
 
 @given(LINES, LINES, CAPS)
+@example(Line(21e6, 21e6), Line(1e5, 2e5), 2)
 def test_a_line_that_becomes_another_is_learned_anew(first, second, cap):
     assume(second.best(cap) > 0)
     change = 20.0

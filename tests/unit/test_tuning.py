@@ -50,6 +50,15 @@ def test_one_bad_moment_is_not_the_line():
         assert now.count == 1
 
 
+def test_two_bad_moments_are():
+    """A line that fell to a hundredth is judged by what it is now, when the next try comes."""
+    now, fetched = Tuning(), 0.0
+    for window, rate in enumerate([100e6] * 5 + [1e6] * 2, 1):
+        fetched += rate * WINDOW_S
+        now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count), cap=1)
+    assert now.best < 1.01e6
+
+
 def test_a_cap_is_never_passed():
     assert max(counts(lambda count, _: count * 20e6, cap=5)) == 5
 
