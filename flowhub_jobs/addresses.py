@@ -149,6 +149,11 @@ def scrub(text: str) -> str:
     return _HUB_TOKEN.sub("hf_…", text)
 
 
+def driver_words(error: Exception) -> str:
+    """Return what a database's driver said. SQLAlchemy adds the statement and a page of its own to that."""
+    return scrub(str(getattr(error, "orig", None) or error))
+
+
 def _scrubbed_url(found: re.Match[str]) -> str:
     url = found[0]
     kept = public_url(url)

@@ -104,12 +104,12 @@ def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
 def _internal(error: Exception) -> FlowhubError:
     import sqlite3
 
-    from flowhub_jobs.addresses import scrub
+    from flowhub_jobs.addresses import driver_words, scrub
 
     if isinstance(error, sqlite3.Error) or type(error).__module__.startswith("sqlalchemy"):
         from flowhub_jobs.errors import DatabaseUnusable
 
-        return DatabaseUnusable(f"The database does not answer: {scrub(str(getattr(error, 'orig', None) or error))}.")
+        return DatabaseUnusable(f"The database does not answer: {driver_words(error)}.")
     if isinstance(error, OSError):
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."

@@ -4,7 +4,7 @@ import logging
 
 from sqlalchemy.exc import OperationalError
 
-from flowhub_jobs.addresses import scrub
+from flowhub_jobs.addresses import driver_words, scrub
 from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
 from flowhub_jobs.kinds import Reason
 from flowhub_jobs.store.install import clean_up
@@ -69,7 +69,7 @@ def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
     if isinstance(error, OSError):
         return disk_error(floor.home.store.root, error)
     if isinstance(error, OperationalError):
-        busy = DatabaseUnusable(f"The database did not answer: {scrub(str(error.orig))}.")
+        busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
         return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
     log.exception("A fault of flowhub's own")
     return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")

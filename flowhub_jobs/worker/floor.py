@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.leases import Leases
@@ -93,6 +94,6 @@ class Floor:
         try:
             self.leases.unregister()
         except SQLAlchemyError as error:  # a full disk: whoever takes back orphans next drops the row
-            log.warning("This worker's row could not be dropped: %s", error)
+            log.warning("This worker's row could not be dropped: %s", driver_words(error))
         finally:
             self._alive.release()

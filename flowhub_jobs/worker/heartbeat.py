@@ -5,6 +5,7 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.worker.floor import LOST, Floor
 
@@ -28,7 +29,7 @@ class Heartbeat(threading.Thread):
                 self._beat()
             except SQLAlchemyError as error:
                 # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.
-                log.warning("The heartbeat could not be written: %s", error)
+                log.warning("The heartbeat could not be written: %s", driver_words(error))
 
     def _beat(self) -> None:
         floor, now = self._floor, self._floor.home.clock.awake()

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.names import is_unseen
 from flowhub_jobs.times import rfc3339
+from flowhub_jobs.worker.repeats import Repeats
 
 PLAIN, JSON = "plain", "json"
 OURS = "flowhub"  # the name of our handler
@@ -28,6 +30,7 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
         raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
     handler = logging.StreamHandler(stream)
     handler.name = OURS
+    handler.addFilter(Repeats(words))
     handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
     root = logging.getLogger()
     for former in [one for one in root.handlers if one.name == OURS]:
@@ -105,9 +108,19 @@ def _job_of(record: logging.LogRecord, message: str) -> int | None:
 
 def words(record: logging.LogRecord) -> str:
     """Return what a record says, its traceback too, on one line, without secrets or what steers a terminal."""
-    text = record.getMessage()
-    if record.exc_info:
-        text += "\n" + logging.Formatter().formatException(record.exc_info)
+    text = record.getMessage() + _error_of(record)
+    if before := getattr(record, "kept_back", 0):
+        text += f" (since this was last told: {before} more)"
     # Scrubbed line by line: a header's secret ends with its line, the words behind it are not a part of it.
     lines = (scrub(line.strip()) for line in text.splitlines())
     return "".join("?" if is_unseen(one) else one for one in " | ".join(line for line in lines if line))
+
+
+def _error_of(record: logging.LogRecord) -> str:
+    """Return the error that a record tells of: with its traceback, but for a disk's that a library met."""
+    if not record.exc_info:
+        return ""
+    error = record.exc_info[1]
+    if record.name.split(".")[0] in FOREIGN and isinstance(error, OSError | sqlite3.Error):
+        return f": {error}"
+    return "\n" + logging.Formatter().formatException(record.exc_info)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.jobs.pruning import prune
 from flowhub_jobs.jobs.waits import keep_waits
 from flowhub_jobs.service.notify import Pulse
@@ -48,7 +49,7 @@ class Maintenance(threading.Thread):
                     self._go_home()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-                log.warning("Maintenance could not reach a database, and tries again: %s", error)
+                log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
 
     def look_after(self) -> None:
         floor, home = self._floor, self._floor.home

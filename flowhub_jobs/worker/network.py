@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import at_endpoint, host_of
+from flowhub_jobs.addresses import at_endpoint, driver_words, host_of
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
@@ -101,7 +101,7 @@ class Network:
             else:
                 self._wait(down, turn, number)
         except SQLAlchemyError as error:  # the gate opens by itself, and the next job finds out anew
-            log.warning("What the network does could not be written down: %s", error)
+            log.warning("What the network does could not be written down: %s", driver_words(error))
 
 
 def _places(urls: list[str]) -> list[Place]:

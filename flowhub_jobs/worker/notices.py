@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.agreed import Agreed, Version
 from flowhub_jobs.jobs.news import News, Newsroom, Told
@@ -98,7 +99,7 @@ class Notices:
                 self._agreed.exchange(turn, _standing(after))  # if it is no longer our turn, another has told
                 return
             except SQLAlchemyError as error:
-                log.warning("What was told could not be written down, and is tried again: %s", error)
+                log.warning("What was told could not be written down, and is tried again: %s", driver_words(error))
                 if self._delivery.stopping.wait(AGAIN_S):
                     return
 

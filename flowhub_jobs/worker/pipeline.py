@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
@@ -51,7 +52,11 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
     except LeaseLost as error:
         log.warning("%s", error.message)
     except SQLAlchemyError as error:
-        log.warning("The end of job %d could not be written; when its lease ends it goes on: %s", run.lease.job, error)
+        log.warning(
+            "The end of job %d could not be written; when its lease ends it goes on: %s",
+            run.lease.job,
+            driver_words(error),
+        )
     finally:
         floor.end(run)
 

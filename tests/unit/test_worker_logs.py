@@ -6,12 +6,14 @@ import logging
 import os
 import pty
 import re
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.worker.logs import OURS, set_up
+from flowhub_jobs.worker.logs import OURS, set_up, words
+from flowhub_jobs.worker.repeats import KEPT_S, Repeats
 
 log = logging.getLogger("flowhub.test")
 
@@ -128,6 +130,63 @@ def test_set_up_twice_a_line_is_written_once():
     log.info("Once.")
     assert stream.getvalue().count("Once.") == 1
     assert [one.name for one in logging.getLogger().handlers].count(OURS) == 1
+
+
+# Troubles that last ---------------------------------------------------------------------------------------------------
+
+
+def told_over(seconds: list[float], text: str = "The disk is full.") -> list[str]:
+    """Return the words of a warning that is given at each of these times."""
+    now = [0.0]
+    repeats = Repeats(words, lambda: now[0])
+    shown = []
+    for now[0] in seconds:
+        record = logging.LogRecord("flowhub.test", logging.WARNING, "", 0, text, (), None)
+        if repeats.filter(record):
+            shown.append(words(record))
+    return shown
+
+
+def test_the_same_trouble_is_told_once_a_minute_with_how_often_it_was_met():
+    assert told_over([0, 0.4, 1, 59, 60.5, 61, 200]) == [
+        "The disk is full.",
+        "The disk is full. (since this was last told: 3 more)",
+        "The disk is full. (since this was last told: 1 more)",
+    ]
+
+
+def test_other_troubles_and_what_is_no_trouble_are_told_each_time():
+    stream = said()
+    for number in (1, 2):
+        log.info("It runs.")
+        log.warning("Job %d failed.", number)
+    assert [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()] == [
+        "It runs.",
+        "WARNING: Job 1 failed.",
+        "It runs.",
+        "WARNING: Job 2 failed.",
+    ]
+
+
+def test_what_is_remembered_of_troubles_is_bounded():
+    now = [0.0]
+    repeats = Repeats(words, lambda: now[0])
+    for number in range(100):
+        now[0] += KEPT_S
+        repeats.filter(logging.LogRecord("flowhub.test", logging.WARNING, "", 0, f"Job {number} failed.", (), None))
+    assert len(repeats._told) <= 2
+
+
+def test_a_disk_that_a_library_met_is_told_in_a_line_a_fault_with_its_traceback():
+    stream = said()
+    for error in (sqlite3.OperationalError("database or disk is full"), KeyError("a bug")):
+        try:
+            raise error
+        except Exception:
+            logging.getLogger("huey.consumer.Worker").exception("Error reading from queue")
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith(" ERROR: Error reading from queue: database or disk is full")
+    assert "Traceback" in second
 
 
 def test_another_format_is_refused():
