@@ -133,10 +133,16 @@ class Leases:
             if seen.files:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
 
-    def intend(self, lease: Lease, intent: dict[str, Any]) -> None:
-        """Write down what is about to be named: after a crash it tells whether that happened."""
+    def intend(self, lease: Lease, intent: dict[str, Any]) -> str | None:
+        """Write down what is about to be named: after a crash it tells whether that happened.
+
+        Where the person wishes something else by now, nothing is written, and the wish returned.
+        """
         with writing(self._engine) as tx:
-            self._write(tx, lease, intent=intent)
+            wish = self._wish(tx, lease)
+            if wish is None:
+                self._write(tx, lease, intent=intent)
+        return wish
 
     def intended(self, name: str, *, but: int) -> str | None:
         """Return the claim of another live job that was about to give this name, and may have done so; else None."""
@@ -161,12 +167,21 @@ class Leases:
             tx.execute(sa.update(job_files).where(where).values(**values))
         self._end(tx, lease, changes, "completed", text)
 
-    def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> None:
+    def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> str | None:
+        """End the job badly; if the person wishes by now that it is cancelled, it is that. Return the wish it obeyed.
+
+        A pause does not hide what went wrong: the next run would only meet it again.
+        """
         changes = CALM | {"state": State.FAILED, "error": error.as_dict()}
         if mismatch:
             changes["sha256_state"] = DigestState.MISMATCH
         with writing(self._engine) as tx:
+            wish = self._wish(tx, lease)
+            if wish is not None and wish != "pause":
+                self._end_as_wished(tx, lease, wish)
+                return wish
             self._end(tx, lease, changes, "failed", error.message)
+        return None
 
     def wait(self, lease: Lease, until: int, reason: str, text: str, *, faults: int, cost: bool) -> str | None:
         """Queue the job again for a later time; `cost` says whether the attempt counts. Return the wish it obeyed."""
@@ -189,21 +204,27 @@ class Leases:
     def wish(self, lease: Lease) -> str | None:
         """Return what the person wishes of a job that is still ours."""
         with writing(self._engine) as tx:
-            self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
-            return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
+            return self._wish(tx, lease)
+
+    def _wish(self, tx: sa.Connection, lease: Lease) -> str | None:
+        self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
+        return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
 
     def _let_go(self, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> str | None:
         """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
         with writing(self._engine) as tx:
-            wish = tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
+            wish = self._wish(tx, lease)
             if wish is not None:
-                state = rescued_state(wish, 0, progressed=True)
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
-                given_back |= {"bytes_done": 0} if wish == "purge" else {}
-                self._end(tx, lease, CALM | {"state": state} | given_back, state, f"{state.capitalize()} by request.")
+                self._end_as_wished(tx, lease, wish, **given_back)
             else:
                 self._end(tx, lease, CALM | {"state": State.QUEUED} | changes, outcome, text)
         return wish
+
+    def _end_as_wished(self, tx: sa.Connection, lease: Lease, wish: str, **changes: Any) -> None:
+        state = rescued_state(wish, 0, progressed=True)
+        changes |= {"bytes_done": 0} if wish == "purge" else {}
+        self._end(tx, lease, CALM | {"state": state} | changes, state, f"{state.capitalize()} by request.")
 
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
         now = self._clock.now_us()

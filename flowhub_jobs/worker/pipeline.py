@@ -232,7 +232,10 @@ def _install(floor: Floor, run: Run, gathered: Gathered) -> Placed:
     name = choose_name(artifact, home.store, owner)
     run.control.check()
     staged = stage(artifact, partial, gathered.parts, gathered.inodes, folder=gathered.folder)
-    floor.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
+    # The last moment at which a wish is obeyed: one that comes later finds the model installed.
+    wish = floor.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
+    if wish is not None:
+        raise Stopped(wish)
     path = place(staged, name, home.store, ours=owner(name) == artifact.claim, may_write=run.lease.check)
     return Placed(name, path, gathered.files, gathered.linked_from)
 

@@ -10,7 +10,7 @@ from support.rooms import Rooms
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
-from flowhub_jobs.errors import WorkerLost
+from flowhub_jobs.errors import SourceMissing, WorkerLost
 from flowhub_jobs.jobs.lease import LeaseLost, Progress
 from flowhub_jobs.jobs.leases import LEASE_S, Leases
 from flowhub_jobs.jobs.rescue import rescue
@@ -270,6 +270,34 @@ def test_a_wish_is_obeyed_however_the_worker_lets_go_of_the_job(rooms, wish, sta
     assert (row["state"], row["attempt"], row["wish"]) == (state, attempt, None)
     assert (row["not_before"], row["wait_reason"]) == (None, None)
     assert (row["finished_at"] is not None) == (state == "cancelled")
+
+
+@pytest.mark.parametrize("wish", ["cancel", "purge"])
+def test_a_job_that_fails_when_it_was_cancelled_is_cancelled(rooms, wish):
+    [job] = rooms.enqueue("a")
+    claimed = rooms.claim()
+    rooms.set_row(job, wish=wish)
+    assert rooms.owner.fail(claimed.lease, SourceMissing("Gone.")) == wish
+    row = rooms.row(job)
+    assert (row["state"], row["wish"], row["error"]) == ("cancelled", None, None)
+
+
+def test_a_job_that_fails_when_it_was_to_pause_tells_why(rooms):
+    [job] = rooms.enqueue("a")
+    claimed = rooms.claim()
+    rooms.set_row(job, wish="pause")
+    assert rooms.owner.fail(claimed.lease, SourceMissing("Gone.")) is None
+    row = rooms.row(job)
+    assert (row["state"], row["wish"], row["error"]["code"]) == ("failed", None, "source_missing")
+
+
+@pytest.mark.parametrize("wish", [None, "pause", "cancel", "purge"])
+def test_nothing_is_about_to_be_named_of_a_job_of_which_something_else_is_wished(rooms, wish):
+    [job] = rooms.enqueue("a")
+    claimed = rooms.claim()
+    rooms.set_row(job, wish=wish)
+    assert rooms.owner.intend(claimed.lease, {"name": "a.gguf"}) == wish
+    assert rooms.row(job)["intent"] == (None if wish else {"name": "a.gguf"})
 
 
 def test_completing_writes_what_came_of_each_file(rooms):
