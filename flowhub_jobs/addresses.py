@@ -8,6 +8,7 @@ import functools
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from urllib.parse import urljoin
 
 from flowhub_jobs.errors import AddressRefused, RedirectRefused
 from flowhub_jobs.names import is_unseen
@@ -77,6 +78,14 @@ def check_redirect(source: str, target: str, *, pinned: bool) -> None:
             f"{_shown(source)} redirects to {_shown(target)} and is not followed: that leaves https, "
             "and no pinned sha256 guards the file."
         )
+
+
+def redirect_target(source: str, location: str) -> str:
+    """Return the absolute address of a redirect, not yet checked. Raises RedirectRefused for what is no address."""
+    try:
+        return urljoin(source, location)
+    except ValueError as error:  # "http://[" and its like
+        raise RedirectRefused(f"{host_of(source)} redirects to what is no address.") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
-from flowhub_jobs.addresses import HUB, at_endpoint, check_address, check_redirect, host_of, origin
+from flowhub_jobs.addresses import HUB, at_endpoint, check_address, check_redirect, host_of, origin, redirect_target
 from flowhub_jobs.errors import (
     FlowhubError,
     RedirectRefused,
@@ -90,10 +89,7 @@ def check_hop(source: str, target: str) -> None:
 
 
 def _next_hop(url: str, location: str) -> str:
-    try:
-        target = urljoin(url, location)
-    except ValueError as error:  # "http://[" and its like
-        raise RedirectRefused(f"{host_of(url)} redirects to what is no address.") from error
+    target = redirect_target(url, location)
     check_hop(url, target)
     return target
 

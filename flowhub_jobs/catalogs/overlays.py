@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.catalogs.facts import BASE as BASE
 from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
 from flowhub_jobs.catalogs.load import MAX_BYTES, Loaded
-from flowhub_jobs.catalogs.whole import write_whole
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.regular import read_regular
+from flowhub_jobs.whole import write_whole
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel

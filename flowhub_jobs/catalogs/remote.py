@@ -14,9 +14,9 @@ from flowhub_jobs import addresses, documents
 from flowhub_jobs.catalogs.kept import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
-from flowhub_jobs.catalogs.whole import write_whole
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 from flowhub_jobs.regular import read_regular
+from flowhub_jobs.whole import write_whole
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0

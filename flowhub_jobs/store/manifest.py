@@ -6,9 +6,7 @@
 """
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from flowhub_jobs.addresses import check_address
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import AddressRefused, ManifestUnusable
 from flowhub_jobs.names import name_problem, path_problem, same_name_key
-from flowhub_jobs.system import sync_path
+from flowhub_jobs.whole import write_whole
 
 NAME = "flowhub-manifest.json"
 PARTIAL = ".flowhub-partial"
@@ -79,18 +77,10 @@ def manifest_there(folder: Path) -> dict[str, Carried]:
 
 
 def write_manifest(folder: Path, models: Mapping[str, Carried]) -> None:
-    """Write it by a rename, durably. The caller holds the folder's lock."""
+    """Write it, durably; whoever has the disk may read it. The caller holds the folder's lock."""
     page = {"schema": SCHEMA, "models": [models[name].as_dict() for name in sorted(models)]}
-    new = folder / f".{NAME}.{secrets.token_hex(4)}"
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(page, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(folder / NAME)
-    finally:
-        new.unlink(missing_ok=True)
-    sync_path(folder)
+    content = json.dumps(page, indent=1).encode()
+    write_whole(folder / NAME, content, mode=0o644, scratch=folder / PARTIAL / NAME)
 
 
 def _carried(entry: Any, where: str) -> Carried:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from urllib.parse import urljoin
 
-from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin
+from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, redirect_target
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers, refusal
@@ -80,7 +79,7 @@ class Web:
             if response.status_code not in REDIRECTS or "location" not in headers:
                 return response, headers, url, hub
             drop_body(response, headers)
-            target = _target(url, headers["location"])
+            target = redirect_target(url, headers["location"])
             if hub is not None:
                 heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
@@ -135,10 +134,3 @@ class Web:
 
 class _StaleConnection(Exception):
     """A connection that was kept had been closed by its server: that is no fault of the source's."""
-
-
-def _target(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError as error:  # "http://[" and its like
-        raise RedirectRefused(f"{host_of(url)} redirects to what is no address.") from error

@@ -19,7 +19,7 @@ A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("checking", "exporting", "importing"))
-COPIER, MANIFEST = "flowhub_jobs.worker.copier", "flowhub_jobs.store.manifest"
+COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.whole"
 ERRANDS, RESEED = "flowhub_jobs.hub.errands", "flowhub_jobs.transfer.reseed"
 LEDGER, TIDYING = "flowhub_jobs.jobs.ledger:Ledger", "flowhub_jobs.hub.keep.tidying"
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.leavings", "flowhub_jobs.catalogs.overlays"
@@ -48,7 +48,8 @@ EXPORT_STEPS = [
     f"{EXPORTING}:rename_new:before",
     f"{EXPORTING}:rename_new:after",
     f"{EXPORTING}:write_manifest:before",
-    f"{MANIFEST}:sync_path:before",
+    f"{WHOLE}:sync_path:before",
+    f"{WHOLE}:sync_path:before:2",
     f"{EXPORTING}:write_manifest:after",
     f"{LEASES}.complete:before",
     f"{LEASES}.complete:after",

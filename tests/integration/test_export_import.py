@@ -272,6 +272,23 @@ def test_a_manifest_that_is_a_pipe_is_refused(cli, shop, stick):
     assert "is not a file" in cli("import", stick).complaint
 
 
+@pytest.mark.parametrize("lies", ["a link", "a pipe", "what a killed export left"])
+def test_nothing_is_written_through_what_lies_where_the_manifest_is_made(cli, shop, stick, tmp_path, lies):
+    outside, made = tmp_path / "outside", stick / ".flowhub-partial" / "flowhub-manifest.json"
+    outside.write_text("theirs")
+    made.parent.mkdir(parents=True)
+    {
+        "a link": lambda: made.symlink_to(outside),
+        "a pipe": lambda: os.mkfifo(made),
+        "what a killed export left": lambda: made.write_text('{"mod'),
+    }[lies]()
+    assert cli("export", "a", "--to", stick).status == 0
+    assert outside.read_text() == "theirs"
+    [model] = json.loads((stick / "flowhub-manifest.json").read_bytes())["models"]
+    assert model["name"] == "a.gguf"
+    assert not os.path.lexists(made)
+
+
 def test_an_export_again_mends_what_turned_on_the_way(cli, shop, stick):
     cli("export", "a", "--to", stick)
     (stick / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
