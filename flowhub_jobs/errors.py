@@ -115,6 +115,14 @@ class StorageFailed(FlowhubError):
     default_hint = "Look at the disk and the system's log; what was kept goes on with `flowhub retry`."
 
 
+class TooManyFiles(FlowhubError):
+    """EMFILE, ENFILE: a limit of this machine, which says nothing of the disk."""
+
+    code = "too_many_files"
+    retryable = True
+    default_hint = "Raise the limit (`ulimit -n 4096`), or run fewer jobs at once (`flowhub worker --jobs 1`)."
+
+
 class ServiceUnavailable(FlowhubError):
     """No service manager that serves this person: a container, a log-in by `su`, an ssh session on macOS."""
 

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import functools
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 
 MACOS = sys.platform == "darwin"
 
+_OPEN_FILES = 10_240  # macOS sys/syslimits.h, OPEN_MAX: its setrlimit may refuse more
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
@@ -57,6 +59,15 @@ def boot_id() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return "unknown"
+
+
+def allow_open_files() -> None:
+    """Raise this process's limit of open files, as far as it may: macOS begins with 256, and a model may have 200."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def sync_data(fd: int) -> None:

@@ -23,6 +23,7 @@ from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
 COMMIT_AT = 24 * MIB  # unsynced bytes for which the committer is woken before its time
+COMMIT_AT_FILES = 64  # the same of verified files whose parts are still open
 
 
 class Board:
@@ -41,6 +42,7 @@ class Board:
         self.outrun = False  # by the line, the digest
         self.starved = 0  # fetchers that wait for the hasher
         self.retired: list[PartFile] = []
+        self.finished: list[FileState] = []  # verified, their parts still open
         self.fetched = 0
         self.fetched_committed = 0
         self.unsynced = 0
@@ -101,6 +103,21 @@ class Board:
             self._wake_workers()
             self.hiring.notify_all()
             self.due.notify_all()
+
+    def to_close(self) -> list[FileState]:
+        """Return the verified files that nobody reads or writes any more, once they are synced. The lock is held."""
+        return [state for state in self.finished if not state.tasks]
+
+    def close_finished(self) -> None:
+        """Close the parts of verified and synced files: a model may have more files than a process may have open."""
+        with self.changed:
+            spent = [state for state in self.to_close() if not state.dirty]
+            self.finished = [state for state in self.finished if state not in spent]
+            for state in spent:
+                if state.part is not None:
+                    state.part.close()
+            if spent:
+                self.changed.notify_all()  # who waits to open one
 
     def close(self) -> None:
         """Close every part, unless somebody who hangs could still write to it: its descriptor must stay its own."""
@@ -242,6 +259,7 @@ class Board:
         state.record.states.clear()
         state.record.frontier, state.record.frontier_state = 0, None
         self.verified -= state.verified is not None
+        self.finished = [other for other in self.finished if other is not state]
         state.digest, state.verified = Sha256(), None
         state.epoch += 1
 
@@ -263,6 +281,9 @@ class Board:
         """Note that all of a file is there and right. The lock is held."""
         state.verified = digest
         self.verified += 1
+        self.finished.append(state)
+        if len(self.finished) == COMMIT_AT_FILES:
+            self.due.notify_all()
         self.feed.look_away(state)
         if self.done:
             self.due.notify_all()

@@ -1,6 +1,7 @@
 """Makes bytes durable, off the hot path: sync the files, then say so in the journal, four times a second.
 
-What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait.
+What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait. Files that are verified and on the
+disk are closed.
 """
 
 import copy
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.transfer.board import COMMIT_AT, Board
+from flowhub_jobs.transfer.board import COMMIT_AT, COMMIT_AT_FILES, Board
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.journal import Journal, Record, file_entry
 from flowhub_jobs.transfer.partial import PartFile, disk_errors, sync_all
@@ -18,6 +19,7 @@ from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25
 UNSYNCED_MAX = 44 * MIB
+OPEN_FILES_MAX = 128  # verified files whose parts are still open; a Mac gives a process 256
 
 
 @dataclass(slots=True)
@@ -46,12 +48,24 @@ class Committer(threading.Thread):
         try:
             while True:
                 with board.due:
-                    board.due.wait_for(lambda: board.over or board.unsynced >= COMMIT_AT, PERIOD_S)
+                    board.due.wait_for(lambda: board.over or self._is_due(), PERIOD_S)
                     if board.over:
                         return
                 self.commit()
         except Exception as error:
             board.end(error)
+
+    def _is_due(self) -> bool:
+        board = self._board
+        return board.unsynced >= COMMIT_AT or len(board.to_close()) >= COMMIT_AT_FILES
+
+    def admit_file(self) -> None:
+        """Wait until one more file may be opened before the next commit."""
+        board = self._board
+        if len(board.finished) < OPEN_FILES_MAX:
+            return
+        with board.changed:
+            board.changed.wait_for(lambda: board.over or len(board.finished) < OPEN_FILES_MAX)
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
@@ -68,16 +82,19 @@ class Committer(threading.Thread):
             if self._failed is not None:
                 raise self._failed
             snapshot = self._snapshot()
-            if snapshot is None:
-                return
-            self._sync(snapshot.parts)
-            self._control.check_owner()
-            with disk_errors(self._board.folder):
-                if snapshot.whole is not None:
-                    self._journal.rewrite(snapshot.whole)
-                else:
-                    self._journal.commit(snapshot.entry)
-            self._settle(snapshot)
+            if snapshot is not None:
+                self._commit(snapshot)
+            self._board.close_finished()
+
+    def _commit(self, snapshot: Snapshot) -> None:
+        self._sync(snapshot.parts)
+        self._control.check_owner()
+        with disk_errors(self._board.folder):
+            if snapshot.whole is not None:
+                self._journal.rewrite(snapshot.whole)
+            else:
+                self._journal.commit(snapshot.entry)
+        self._settle(snapshot)
 
     def _sync(self, parts: list[PartFile]) -> None:
         """Put the parts on the disk. Once a sync has failed nothing more is committed.

@@ -119,6 +119,8 @@ class Crew:
         state = task.state
         asked = (task.start, task.end)
         self._means.control.check()
+        if task.part is None:
+            self._means.committer.admit_file()
         self.board.open_part(task)
         with self._web.ask(
             state.file.url,

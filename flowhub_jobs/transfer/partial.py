@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffline
+from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffline, TooManyFiles
 from flowhub_jobs.system import direct_twin, sync_data, sync_path
 
 FILES = "files"
@@ -22,6 +22,7 @@ SIDE_BY_SIDE = 8  # syncs at once
 PAGE = 4096  # bytes
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEW = _OPEN | os.O_CREAT | os.O_EXCL
+_CLOSED = -1
 
 
 def part_path(path: str, generation: int) -> str:
@@ -49,29 +50,31 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
         return DiskFull(f"The disk that holds {path} is full.")
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE):
         return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return TooManyFiles(f"{path} cannot be opened: too many files are open already.")
     if error.errno == errno.EROFS:
         return StoreOffline(f"The disk that holds {path} is read-only now.")
     return StorageFailed(f"The disk refused {path}: {error.strerror or error}.")
 
 
 class PartFile:
-    """One file of a partial, open. Its descriptor lives until `close`, whatever name the file has by then."""
+    """One file of a partial, open. Its descriptor lives until `close`, whatever name the file has by then.
+
+    `inode` is the file's, as it was opened.
+    """
 
     def __init__(self, folder: Path, part: str, *, new: bool) -> None:
         self.path = folder / part
         refuse_links(folder, self.path.parent)
         with disk_errors(self.path):
             self._fd = _opened_new(self.path) if new else os.open(self.path, _OPEN)
+        self.inode = os.fstat(self._fd).st_ino
         self.takes_direct = True  # until its disk says otherwise: see DirectPart
 
     @property
     def size(self) -> int:
         """The bytes that the file has on the disk, holes included."""
         return os.fstat(self._fd).st_size
-
-    @property
-    def inode(self) -> int:
-        return os.fstat(self._fd).st_ino
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of `data` at `offset`."""
@@ -96,7 +99,10 @@ class PartFile:
             sync_data(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Give the descriptor back. What is closed already stays so: its number may be another file's by now."""
+        fd, self._fd = self._fd, _CLOSED
+        if fd != _CLOSED:
+            os.close(fd)
 
 
 class DirectPart:

@@ -11,7 +11,7 @@ from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.system import LockFile
+from flowhub_jobs.system import LockFile, allow_open_files
 from flowhub_jobs.transfer.fetch import Shared
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
@@ -45,6 +45,7 @@ class Run:
 
 class Floor:
     def __init__(self, home: Home, slots: int) -> None:
+        allow_open_files()
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
         self.leases = Leases(home.engine, home.node, self.worker, home.clock)
