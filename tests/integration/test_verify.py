@@ -213,13 +213,13 @@ def test_what_a_process_says_of_damage_is_its_error_alone(shop):
 
 
 def test_ctrl_c_hands_the_job_back_at_once_and_the_next_call_ends_it(shop, home):
-    # Four gigabytes of nothing: long enough to be interrupted, and read from no disk.
+    # So much of nothing that it is not read to its end, however long the disk takes to write how far it is.
     place = shop.store / "big.gguf"
     place.unlink()
     with place.open("wb") as file:
-        file.truncate(4 << 30)
+        file.truncate(256 << 30)
     with writing(shop.home.engine) as tx:
-        tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=4 << 30))
+        tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=256 << 30))
         tx.execute(artifact_pieces.delete())
     with started("verify", "big") as begun:
         [job] = shop.until(lambda: [j for j in shop.home.reports.all(state=State.RUNNING) if j.bytes_done])
