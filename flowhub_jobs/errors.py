@@ -120,7 +120,7 @@ class TooManyFiles(FlowhubError):
 
     code = "too_many_files"
     retryable = True
-    default_hint = "Raise the limit (`ulimit -n 4096`), or run fewer jobs at once (`flowhub worker --jobs 1`)."
+    default_hint = "Raise this machine's limit of open files, or run fewer jobs at once (`flowhub worker --jobs 1`)."
 
 
 class ServiceUnavailable(FlowhubError):

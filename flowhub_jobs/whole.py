@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, scratch: Path 
             file.write(content)
         sync_path(scratch)
         scratch.replace(path)
-    except OSError:
+    except BaseException:
         scratch.unlink(missing_ok=True)
         raise
     sync_path(path.parent)

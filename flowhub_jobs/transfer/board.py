@@ -23,7 +23,7 @@ from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
 COMMIT_AT = 24 * MIB  # unsynced bytes for which the committer is woken before its time
-COMMIT_AT_FILES = 64  # the same of verified files whose parts are still open
+COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # the same of verified files whose parts are open; a Mac gives a process 256
 
 
 class Board:
@@ -108,15 +108,24 @@ class Board:
         """Return the verified files that nobody reads or writes any more, once they are synced. The lock is held."""
         return [state for state in self.finished if not state.tasks]
 
-    def close_finished(self) -> None:
-        """Close the parts of verified and synced files: a model may have more files than a process may have open."""
+    def wait_to_open(self) -> None:
+        """Wait until one more part may be opened: those of verified files are closed after the next commit."""
+        if len(self.finished) < OPEN_FILES_MAX:
+            return
         with self.changed:
-            spent = [state for state in self.to_close() if not state.dirty]
-            self.finished = [state for state in self.finished if state not in spent]
-            for state in spent:
-                if state.part is not None:
+            self.changed.wait_for(lambda: self.over or len(self.finished) < OPEN_FILES_MAX)
+
+    def close_finished(self) -> None:
+        """Close the parts of verified and synced files, which nobody is at."""
+        with self.changed:
+            before, still = self.finished, []
+            for state in before:
+                if state.tasks or state.dirty:
+                    still.append(state)
+                elif state.part is not None:
                     state.part.close()
-            if spent:
+            self.finished = still
+            if len(still) < len(before):
                 self.changed.notify_all()  # who waits to open one
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
-"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, four times a second.
+"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, four times a second or more often.
 
-What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait. Files that are verified and on the
-disk are closed.
+What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait.
 """
 
 import copy
@@ -19,7 +18,6 @@ from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25
 UNSYNCED_MAX = 44 * MIB
-OPEN_FILES_MAX = 128  # verified files whose parts are still open; a Mac gives a process 256
 
 
 @dataclass(slots=True)
@@ -58,14 +56,6 @@ class Committer(threading.Thread):
     def _is_due(self) -> bool:
         board = self._board
         return board.unsynced >= COMMIT_AT or len(board.to_close()) >= COMMIT_AT_FILES
-
-    def admit_file(self) -> None:
-        """Wait until one more file may be opened before the next commit."""
-        board = self._board
-        if len(board.finished) < OPEN_FILES_MAX:
-            return
-        with board.changed:
-            board.changed.wait_for(lambda: board.over or len(board.finished) < OPEN_FILES_MAX)
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""

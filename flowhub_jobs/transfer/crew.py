@@ -118,9 +118,8 @@ class Crew:
         """Ask for the task's range, hold the answer against what is known, and keep what comes."""
         state = task.state
         asked = (task.start, task.end)
-        self._means.control.check()
-        if task.part is None:
-            self._means.committer.admit_file()
+        self.board.wait_to_open()
+        self._means.control.check()  # behind the wait: who was suspended in it may own nothing any more
         self.board.open_part(task)
         with self._web.ask(
             state.file.url,

@@ -43,6 +43,7 @@ class Hasher(threading.Thread):
                 if board.over:
                     return False
                 board.fresh.wait()
+        board.wait_to_open()
         state, check = work
         if check is not None:
             self._check(state, check)

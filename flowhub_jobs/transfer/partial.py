@@ -9,6 +9,7 @@
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,48 +59,79 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
 
 
 class PartFile:
-    """One file of a partial, open. Its descriptor lives until `close`, whatever name the file has by then.
+    """One file of a partial. Between two uses it may be closed: a model may have more files than a process may open.
 
-    `inode` is the file's, as it was opened.
+    Who closes it knows that nobody is at it. `inode` is the file's, and stays so.
     """
 
     def __init__(self, folder: Path, part: str, *, new: bool) -> None:
-        self.path = folder / part
+        self.path, self._folder = folder / part, folder
+        self._opening = threading.Lock()
         refuse_links(folder, self.path.parent)
         with disk_errors(self.path):
             self._fd = _opened_new(self.path) if new else os.open(self.path, _OPEN)
-        self.inode = os.fstat(self._fd).st_ino
+        found = os.fstat(self._fd)
+        self._device, self.inode = found.st_dev, found.st_ino
         self.takes_direct = True  # until its disk says otherwise: see DirectPart
+
+    @property
+    def descriptor(self) -> int:
+        """The file's descriptor, opened anew if it was closed."""
+        if self._fd == _CLOSED:
+            with self._opening:
+                if self._fd == _CLOSED:
+                    self._fd = self._opened_again()
+        return self._fd
+
+    def _opened_again(self) -> int:
+        refuse_links(self._folder, self.path.parent)
+        with disk_errors(self.path):
+            fd = os.open(self.path, _OPEN)
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != (self._device, self.inode):
+            os.close(fd)
+            raise StorageFailed(f"{self.path} was replaced by somebody while it was fetched.")
+        return fd
 
     @property
     def size(self) -> int:
         """The bytes that the file has on the disk, holes included."""
-        return os.fstat(self._fd).st_size
+        return os.fstat(self.descriptor).st_size
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of `data` at `offset`."""
         try:
-            written = os.pwrite(self._fd, data, offset)
+            fd = self.descriptor
+            written = os.pwrite(fd, data, offset)
             while written < len(data):  # a disk that fills up writes less
-                written += os.pwrite(self._fd, memoryview(data)[written:], offset + written)
+                written += os.pwrite(fd, memoryview(data)[written:], offset + written)
         except OSError as error:  # written out: `disk_errors` costs more than it should in the innermost loop
             raise disk_error(self.path, error) from error
 
     def read(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; return how much there was."""
         with disk_errors(self.path):
-            return os.preadv(self._fd, [buffer], offset)
+            return os.preadv(self.descriptor, [buffer], offset)
 
     def truncate(self, size: int) -> None:
         with disk_errors(self.path):
-            os.ftruncate(self._fd, size)
+            os.ftruncate(self.descriptor, size)
 
     def sync(self) -> None:
-        with disk_errors(self.path):
-            sync_data(self._fd)
+        """Put the file on the disk. One that is closed stays so for all others."""
+        if self._fd != _CLOSED:
+            with disk_errors(self.path):
+                sync_data(self._fd)
+            return
+        fd = self._opened_again()
+        try:
+            with disk_errors(self.path):
+                sync_data(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
-        """Give the descriptor back. What is closed already stays so: its number may be another file's by now."""
+        """Give the descriptor back, once: its number may be another file's by now."""
         fd, self._fd = self._fd, _CLOSED
         if fd != _CLOSED:
             os.close(fd)
@@ -112,7 +144,7 @@ class DirectPart:
     """
 
     def __init__(self, part: PartFile) -> None:
-        self._part, self._fd = part, direct_twin(part._fd)
+        self._part, self._fd = part, direct_twin(part.descriptor)
         part.takes_direct = self._fd is not None
 
     def write(self, data: memoryview, offset: int) -> None:

@@ -58,6 +58,7 @@ def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
         fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece)
         return _empty_or_waiting(FileState(number, file, fresh, file.sha256, file.git_sha1), folder)
     _fit_to_disk(record, part.size)
+    part.close()  # until it is its turn
     state = FileState(number, file, record, file.sha256, file.git_sha1, part=part)
     _remember_word(state)
     state.best = state.committed = record.kept.total

@@ -57,9 +57,8 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
         until = now + int(floor.home.settings.look_again_s * 1e6)
         wish = floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
     else:
+        log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
         wish = floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
-        if wish is None:
-            log.warning("Job %d failed: %s", run.lease.job, error.message)
     _purge_if_wished(floor, run, wish)
 
 

@@ -6,6 +6,8 @@ store ─► <folder>/.flowhub-partial ─► digest ─► fsync ─► rename 
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flowhub_jobs.artifacts import FileDigest
@@ -97,7 +99,7 @@ def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
 def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
     """Give the copy its name. What bears it already gives way only if the manifest says that we put it there."""
     target = folder / carried.name
-    with held_lock(folder / PARTIAL / "lock", may_go_on=run.control.check, at_most_s=LOCK_S):
+    with _locked(folder, run):
         run.lease.check()
         for left in (folder / PARTIAL).glob("old.*"):  # by who was killed here; nobody else is at work under this lock
             _remove(left)
@@ -116,8 +118,16 @@ def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
 
 
 def _note(folder: Path, carried: Carried, run: Run) -> None:
-    with held_lock(folder / PARTIAL / "lock", may_go_on=run.control.check, at_most_s=LOCK_S):
+    with _locked(folder, run):
         write_manifest(folder, manifest_there(folder) | {carried.name: carried})
+
+
+@contextmanager
+def _locked(folder: Path, run: Run) -> Iterator[None]:
+    """Hold the folder's lock; what its disk refuses meanwhile is an error of ours."""
+    lock = folder / PARTIAL / "lock"
+    with disk_errors(folder), held_lock(lock, may_go_on=run.control.check, at_most_s=LOCK_S):
+        yield
 
 
 def _remove(path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -117,10 +118,15 @@ def words(record: logging.LogRecord) -> str:
 
 
 def _error_of(record: logging.LogRecord) -> str:
-    """Return the error that a record tells of: with its traceback, but for a disk's that a library met."""
+    """Return the error that a record tells of: with its traceback, but for a disk's that a library met by itself."""
     if not record.exc_info:
         return ""
     error = record.exc_info[1]
-    if record.name.split(".")[0] in FOREIGN and isinstance(error, OSError | sqlite3.Error):
+    if isinstance(error, OSError | sqlite3.Error) and not _came_by_us(error):
         return f": {error}"
     return "\n" + logging.Formatter().formatException(record.exc_info)
+
+
+def _came_by_us(error: BaseException) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith("flowhub_jobs") for frame, _ in frames)

@@ -1,4 +1,7 @@
-"""A trouble that lasts is told once a minute: while a disk is full, the consumer meets it ten times a second."""
+"""A trouble that lasts is told once a minute: while a disk is full, the consumer meets it ten times a second.
+
+That is so of what is done again and again. What happens once is told each time, as that a job failed.
+"""
 
 import logging
 import threading
@@ -7,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 QUIET_S = 60.0
-KEPT_S = 3600.0  # who is not met again in that time is forgotten
+KNOWN_MAX = 256  # troubles that are remembered
+AGAIN_AND_AGAIN = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # whose warnings these are
 
 
 @dataclass(slots=True)
@@ -22,18 +26,24 @@ class Repeats(logging.Filter):
     def __init__(self, words: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._words, self._clock, self._lock = words, clock, threading.Lock()
-        self._told: dict[str, _Told] = {}
+        self._told: dict[tuple[str, int, str], _Told] = {}  # the latest last
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING or not record.name.startswith(AGAIN_AND_AGAIN):
             return True
-        words, now = self._words(record), self._clock()
+        try:
+            trouble = record.name, record.levelno, self._words(record)
+        except Exception:  # arguments that do not fit: whoever formats the record tells of that, and raises nothing
+            return True
+        now = self._clock()
         with self._lock:
-            told = self._told.get(words)
+            told = self._told.get(trouble)
             if told is not None and now - told.at < QUIET_S:
                 told.kept_back += 1
                 return False
             record.kept_back = told.kept_back if told else 0
-            self._told = {text: one for text, one in self._told.items() if now - one.at < KEPT_S}
-            self._told[words] = _Told(now)
+            self._told.pop(trouble, None)
+            self._told[trouble] = _Told(now)
+            if len(self._told) > KNOWN_MAX:
+                del self._told[next(iter(self._told))]
         return True

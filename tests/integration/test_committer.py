@@ -1,28 +1,40 @@
 """What is unsynced never exceeds 64 MiB a transfer, and few parts are open: who wants more waits for a commit."""
 
-import contextlib
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.errors import StorageFailed
+from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.transfer.asking import take
-from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.committer import OPEN_FILES_MAX, UNSYNCED_MAX, Committer
+from flowhub_jobs.transfer.board import OPEN_FILES_MAX, Board
+from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
+from flowhub_jobs.transfer.connection import Web
+from flowhub_jobs.transfer.crew import Crew
 from flowhub_jobs.transfer.files import Task
+from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.journal import Journal
+from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer.terms import Control, Terms
+from flowhub_jobs.transfer.writer import Writer
 
 URL = "https://example.org/m.gguf"
 
 
-def opened(folder: Path, files: int = 1) -> tuple[Board, Committer, Journal]:
+def opened(folder: Path, files: int = 1, control: Control | None = None) -> tuple[Board, Committer, Journal]:
     wanted = tuple(ArtifactFile(f"m{number}.gguf", URL, 1 << 30, "0" * 64) for number in range(files))
     board = Board(Artifact("m@q", "m", "q", None, "m", files > 1, wanted), folder, HUB)
     log = reopen(board, "", 0)
-    return board, Committer(board, log, "", Control()), log
+    return board, Committer(board, log, "", control or Control()), log
 
 
 def begun(board: Board) -> Task:
@@ -40,9 +52,13 @@ def verified(board: Board, task: Task) -> None:
 
 def is_open(task: Task) -> bool:
     assert task.part is not None
-    with contextlib.suppress(OSError):
-        return task.part.size >= 0
-    return False
+    return any(os.path.realpath(f"/proc/self/fd/{fd}") == str(task.part.path) for fd in os.listdir("/proc/self/fd"))
+
+
+def replaced(task: Task) -> None:
+    assert task.part is not None
+    task.part.path.rename(task.part.path.with_suffix(".old"))
+    task.part.path.write_bytes(b"theirs")
 
 
 def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp_path: Path) -> None:
@@ -76,10 +92,30 @@ def test_a_file_that_is_begun_anew_after_all_stays_open(tmp_path: Path) -> None:
     log.close()
 
 
+def test_what_was_closed_is_opened_by_its_next_use_if_it_is_the_same_file(tmp_path: Path) -> None:
+    board, _, log = opened(tmp_path)
+    task = begun(board)
+    assert task.part is not None
+    task.part.write(b"ours", 0)
+    task.part.close()
+    task.part.sync()
+    assert not is_open(task), "a sync opens it for itself"
+    assert task.part.size == 4
+    assert is_open(task)
+    task.part.close()
+    replaced(task)
+    for use in (lambda: task.part.write(b"more", 0), lambda: task.part.size, task.part.sync):
+        with pytest.raises(StorageFailed, match="was replaced by somebody"):
+            use()
+    assert task.part.path.read_bytes() == b"theirs"
+    board.close()
+    log.close()
+
+
 def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path) -> None:
     board, committer, log = opened(tmp_path, OPEN_FILES_MAX)
     for _ in range(OPEN_FILES_MAX):
-        committer.admit_file()
+        board.wait_to_open()
         task = begun(board)
         verified(board, task)
         board.wanting.pop(task.state.number)
@@ -87,7 +123,7 @@ def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path)
     passed = threading.Event()
 
     def one_more() -> None:
-        committer.admit_file()
+        board.wait_to_open()
         passed.set()
 
     waiting = threading.Thread(target=one_more)
@@ -96,6 +132,45 @@ def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path)
     committer.commit()
     assert passed.wait(30)
     waiting.join()
+    board.close()
+    log.close()
+
+
+def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) -> None:
+    """It was suspended in that wait; meanwhile its successor has begun the same part."""
+    lost: list[bool] = []
+
+    def check() -> None:
+        if lost:
+            raise LeaseLost(1)
+
+    control = Control(check)
+    board, committer, log = opened(tmp_path, OPEN_FILES_MAX + 1, control)
+    for _ in range(OPEN_FILES_MAX):
+        task = begun(board)
+        verified(board, task)
+        board.wanting.pop(task.state.number)
+        board.release(task)
+    with board.changed:
+        late = take(board)
+    assert late is not None
+    web, terms, writer = Web(Terms()), Terms(), Writer()
+    crew = Crew(web, Hosts(16), Means(board, committer, Bucket(None), control, terms, writer))
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(crew.fetch, late)
+        lost.append(True)
+        successors = PartFile(tmp_path, late.state.record.part, new=True)
+        successors.write(b"theirs", 0)
+        with pytest.raises(LeaseLost):
+            committer.commit()
+        board.end()
+        with pytest.raises(LeaseLost):
+            fetching.result(30)
+    assert successors.path.read_bytes() == b"theirs"
+    assert successors.path.stat().st_ino == successors.inode
+    successors.close()
+    writer.close(wait=True)
+    web.close()
     board.close()
     log.close()
 

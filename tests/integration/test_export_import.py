@@ -1,5 +1,6 @@
 """export, import: models carried on a disk to a machine without a network, verified at both ends."""
 
+import errno
 import json
 import os
 
@@ -11,6 +12,7 @@ from support.shop import shop_of
 
 from flowhub_jobs.kinds import State
 from flowhub_jobs.store.hashed import stamp_of
+from flowhub_jobs.worker import exporting
 
 A = gguf(4096, 1)
 FOLDER = mlx_folder()
@@ -287,6 +289,18 @@ def test_nothing_is_written_through_what_lies_where_the_manifest_is_made(cli, sh
     [model] = json.loads((stick / "flowhub-manifest.json").read_bytes())["models"]
     assert model["name"] == "a.gguf"
     assert not os.path.lexists(made)
+
+
+@pytest.mark.parametrize("full", ["rename_new", "write_manifest"])
+def test_a_folder_that_is_full_at_the_last_is_told_as_that(cli, shop, stick, monkeypatch, full):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(exporting, full, refuse)
+        said = cli("export", "a", "--to", stick)
+    assert (said.status, str(stick) in said.complaint) == (6, True)
+    assert cli("export", "a", "--to", stick).status == 0
 
 
 def test_an_export_again_mends_what_turned_on_the_way(cli, shop, stick):

@@ -1,5 +1,6 @@
 """A model of more files than a process may have open: 256 on a Mac, where large models have 200 files each."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from support.models import folder_model, safetensors, write_catalog
 from support.shop import shop_of
 
 from flowhub_jobs import DownloadOption, download, find, resolve_option
-from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.errors import SourceMissing, TooManyFiles
 from flowhub_jobs.kinds import State
 from flowhub_jobs.system import allow_open_files
 
@@ -63,12 +64,26 @@ def test_a_file_that_is_verified_is_not_kept_open(option, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
 
 
-def test_a_limit_that_is_met_is_named_and_costs_nothing_that_was_kept(origin, option, tmp_path):
+def test_a_resume_opens_only_what_it_is_at(origin, option, tmp_path):
     all_but_the_last(origin, option, tmp_path / "llms")
     before = sent(origin)
-    said = download_with_few_open(tmp_path / "llms")
-    assert said.startswith("too_many_files ")
-    assert "cannot be opened: too many files are open already." in said
+    assert download_with_few_open(tmp_path / "llms") == ""
+    assert sent(origin) - before == len(FILES[LAST])
+
+
+def test_a_limit_that_is_met_is_named_and_costs_nothing_that_was_kept(origin, option, tmp_path, monkeypatch):
+    all_but_the_last(origin, option, tmp_path / "llms")
+    before, real = sent(origin), os.open
+
+    def refuse(path, *how, **more):
+        if str(path).endswith("model-00300.safetensors"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *how, **more)
+
+    with monkeypatch.context() as limit:
+        limit.setattr(os, "open", refuse)
+        with pytest.raises(TooManyFiles, match="cannot be opened: too many files are open already"):
+            download(option, tmp_path / "llms")
     download(option, tmp_path / "llms")
     assert sent(origin) - before == len(FILES[LAST])
 

@@ -8,12 +8,14 @@ import pty
 import re
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.worker.logs import OURS, set_up, words
-from flowhub_jobs.worker.repeats import KEPT_S, Repeats
+from flowhub_jobs.worker.repeats import KNOWN_MAX, Repeats
 
 log = logging.getLogger("flowhub.test")
 
@@ -135,13 +137,13 @@ def test_set_up_twice_a_line_is_written_once():
 # Troubles that last ---------------------------------------------------------------------------------------------------
 
 
-def told_over(seconds: list[float], text: str = "The disk is full.") -> list[str]:
+def told_over(seconds: list[float], text: str = "The disk is full.", name: str = "flowhub.heartbeat") -> list[str]:
     """Return the words of a warning that is given at each of these times."""
     now = [0.0]
     repeats = Repeats(words, lambda: now[0])
     shown = []
     for now[0] in seconds:
-        record = logging.LogRecord("flowhub.test", logging.WARNING, "", 0, text, (), None)
+        record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), None)
         if repeats.filter(record):
             shown.append(words(record))
     return shown
@@ -155,38 +157,55 @@ def test_the_same_trouble_is_told_once_a_minute_with_how_often_it_was_met():
     ]
 
 
-def test_other_troubles_and_what_is_no_trouble_are_told_each_time():
+def test_another_trouble_and_what_is_no_trouble_are_told_each_time():
     stream = said()
+    beat = logging.getLogger("flowhub.heartbeat")
     for number in (1, 2):
-        log.info("It runs.")
-        log.warning("Job %d failed.", number)
+        beat.info("It runs.")
+        beat.warning("It is late by %d s.", number)
+    beat.error("It is late by 2 s.")
     assert [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()] == [
         "It runs.",
-        "WARNING: Job 1 failed.",
+        "WARNING: It is late by 1 s.",
         "It runs.",
-        "WARNING: Job 2 failed.",
+        "WARNING: It is late by 2 s.",
+        "ERROR: It is late by 2 s.",
     ]
 
 
+@pytest.mark.parametrize("name", ["flowhub.job", "flowhub.network"])
+def test_what_happens_to_a_job_or_to_the_network_is_told_each_time(name):
+    assert told_over([0, 1, 2], "Job 3 failed: it is gone.", name) == ["Job 3 failed: it is gone."] * 3
+
+
 def test_what_is_remembered_of_troubles_is_bounded():
-    now = [0.0]
-    repeats = Repeats(words, lambda: now[0])
-    for number in range(100):
-        now[0] += KEPT_S
-        repeats.filter(logging.LogRecord("flowhub.test", logging.WARNING, "", 0, f"Job {number} failed.", (), None))
-    assert len(repeats._told) <= 2
+    repeats = Repeats(words)
+    for number in range(3 * KNOWN_MAX):
+        repeats.filter(logging.LogRecord("huey", logging.WARNING, "", 0, f"Task {number} failed.", (), None))
+    assert len(repeats._told) == KNOWN_MAX
+
+
+def test_arguments_that_do_not_fit_are_left_to_who_formats_them():
+    """A handler's formatter tells of them on stderr; what its filter raises ends the thread that logs."""
+    assert Repeats(words).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
 
 
 def test_a_disk_that_a_library_met_is_told_in_a_line_a_fault_with_its_traceback():
     stream = said()
+    consumer = logging.getLogger("huey.consumer.Worker")
     for error in (sqlite3.OperationalError("database or disk is full"), KeyError("a bug")):
         try:
             raise error
         except Exception:
-            logging.getLogger("huey.consumer.Worker").exception("Error reading from queue")
-    first, second = stream.getvalue().splitlines()
+            consumer.exception("Error reading from queue")
+    try:
+        read_regular(Path("/"), 1)  # of ours, as what a task does
+    except OSError:
+        consumer.exception("Unhandled error")
+    first, second, third = stream.getvalue().splitlines()
     assert first.endswith(" ERROR: Error reading from queue: database or disk is full")
     assert "Traceback" in second
+    assert "Traceback" in third
 
 
 def test_another_format_is_refused():
