@@ -1,6 +1,7 @@
 """Fixtures that all tests share, and where `support` and the origins of `scripts/` are found."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from support.needs import pytest_make_collect_report, pytest_runtest_makereport 
 from support.origin import Origin  # noqa: E402
 
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts us in its background has Ctrl-C ignored, which every process that a test starts would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,6 @@
 
 import os
 import pty
-import signal
 import sys
 import threading
 from dataclasses import replace
@@ -228,7 +227,6 @@ def test_prune_asks_on_a_terminal(shop, answer, left):
     keep(shop, "a")
     pid, terminal = pty.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-m", "flowhub_jobs.cli.main", "prune"])
     seen = b""
     while b"[y/N]" not in seen:

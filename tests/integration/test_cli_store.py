@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import signal
 import sys
 
 import pytest
@@ -118,7 +117,6 @@ def test_rm_without_a_terminal_and_without_yes_is_2(shop):
 def test_rm_asks_on_a_terminal(shop, answer, status, there):
     pid, terminal = pty.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in a shell's background has it ignored
         os.execv(sys.executable, [sys.executable, "-m", "flowhub_jobs.cli.main", "rm", "hand.gguf"])
     seen = b""
     while b"[y/N]" not in seen:
