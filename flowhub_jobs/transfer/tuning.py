@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 WINDOW_S = 0.2  # how long a number of connections is watched before it is judged
+RECENT = 5  # windows, of which the best is what the line gives
 SETTLE_S = 1.0  # the longest that new connections may take to their first bytes before the window begins
 LEAP, STEP = 4, 2  # at first by leaps, then by steps
 GAIN = {LEAP: 1.5, STEP: 1.2}  # kept if all together are that much faster
@@ -17,7 +18,7 @@ class Tuning:
     count: int = 1
     held: int = 1
     best: float = 0.0
-    latest: float = 0.0  # bytes a second of the last window with `held`
+    recent: tuple[float, ...] = ()  # bytes a second of the last windows with `held`
     factor: int = LEAP
     since: float = 0.0  # when the window began; before it is settled, when the count was set
     bytes: int = 0
@@ -63,11 +64,12 @@ def _settle(now: Tuning, flow: Flow) -> Tuning:
 def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
     if now.count > now.held:
         if rate >= now.best * GAIN[now.factor]:
-            return _more(replace(now, held=now.count, best=rate, latest=rate), flow, cap)
+            return _more(replace(now, held=now.count, best=rate, recent=(rate,)), flow, cap)
         if now.factor == LEAP:
             return _more(replace(now, factor=STEP), flow, cap)
         return _rest(now, flow)
-    now = replace(now, best=max(rate, now.latest), latest=rate)  # one bad moment is not the line
+    recent = (*now.recent, rate)[-RECENT:]
+    now = replace(now, best=max(recent), recent=recent)  # one bad moment is not the line
     return _anew(now, flow) if now.resting_until > flow.at else _more(now, flow, cap)
 
 

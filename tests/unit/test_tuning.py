@@ -1,6 +1,6 @@
 """The number of connections grows while the whole gains by it, and steps back when it does not."""
 
-from flowhub_jobs.transfer.tuning import GAIN, LEAP, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.tuning import GAIN, LEAP, RECENT, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
 
 START = 1000.0
 
@@ -50,10 +50,10 @@ def test_one_bad_moment_is_not_the_line():
         assert now.count == 1
 
 
-def test_two_bad_moments_are():
+def test_a_bad_second_is():
     """A line that fell to a hundredth is judged by what it is now, when the next try comes."""
     now, fetched = Tuning(), 0.0
-    for window, rate in enumerate([100e6] * 5 + [1e6] * 2, 1):
+    for window, rate in enumerate([100e6] * 5 + [1e6] * RECENT, 1):
         fetched += rate * WINDOW_S
         now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count), cap=1)
     assert now.best < 1.01e6
