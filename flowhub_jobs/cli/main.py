@@ -3,23 +3,24 @@
 import contextlib
 import gc
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
+from flowhub_jobs.cli import signals
+from flowhub_jobs.cli.signals import Stopped
 from flowhub_jobs.errors import FlowhubError, InternalError, Interrupted, Terminated
-
-
-class Stopped(BaseException):
-    """SIGTERM came. Not one of our errors: what collects those and goes on would collect this one, too."""
 
 
 def main() -> NoReturn:
     # The imports make many objects and no garbage: looking for it would take a tenth of a command's time.
     gc.set_threshold(100_000, 20, 20)
     _open_closed_streams()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+        signals.keep_to(status)
+    except (KeyboardInterrupt, Stopped) as second:
+        signals.leave_at_once(second)
+    sys.exit(status)
 
 
 def _open_closed_streams() -> None:
@@ -36,8 +37,7 @@ def _open_closed_streams() -> None:
 def run(arguments: list[str]) -> int:
     """Run a verb; return its exit status."""
     as_json = "--json" in arguments
-    with contextlib.suppress(ValueError):  # not in the main thread: the caller minds its signals
-        signal.signal(signal.SIGTERM, _stop)
+    signals.listen()
     try:
         return _run(arguments)
     except FlowhubError as error:
@@ -142,10 +142,6 @@ def _one_line(text: str) -> str:
     from flowhub_jobs.cli.say import clean
 
     return clean(" ".join(text.split()))
-
-
-def _stop(_signum: int, _frame: FrameType | None) -> None:
-    raise Stopped
 
 
 if __name__ == "__main__":

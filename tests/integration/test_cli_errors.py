@@ -12,7 +12,8 @@ from support.cli import PROGRAM, counter, process, started
 from support.models import catalog, gguf, one_file_model
 
 from flowhub_jobs.cli.app import CHAPTERS
-from flowhub_jobs.cli.main import Stopped, run
+from flowhub_jobs.cli.main import run
+from flowhub_jobs.cli.signals import Stopped
 from flowhub_jobs.errors import ERRORS
 
 A = gguf(4096, 1)
