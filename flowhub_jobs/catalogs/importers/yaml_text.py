@@ -14,6 +14,7 @@ BYTES_MAX = 30_000_000  # about twelve times LocalAI's index
 WRITTEN_OUT_MAX = 200_000_000  # characters, if every alias and every merge were written out
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_TOO_DEEP = "nests lists or objects too deeply to be a catalog"
 _EACH = 8  # characters that any value takes at least, with its indent and its dash
 
 
@@ -45,7 +46,8 @@ def read_yaml(raw: bytes) -> Any:
     try:
         return _Builder().build(_events(raw))
     except yaml.YAMLError as fault:
-        raise NotYaml(f"is not YAML: {_told(fault)}") from None
+        # libyaml's scanner, which reads ahead of its events, has a limit of its own since PyYAML 6.0.4.
+        raise NotYaml(_TOO_DEEP if "nesting depth" in str(fault) else f"is not YAML: {_told(fault)}") from None
 
 
 def _events(raw: bytes) -> Iterator[Any]:
@@ -110,7 +112,7 @@ class _Builder:
 
     def _begin(self, kind: Any, event: Any) -> None:
         if len(self.open) >= DEPTH_MAX:
-            raise NotYaml("nests lists or objects too deeply to be a catalog")
+            raise NotYaml(_TOO_DEEP)
         self.open.append(_Open(kind, event.anchor))
 
     def _end(self, _event: Any) -> None:
