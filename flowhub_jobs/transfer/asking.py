@@ -7,7 +7,7 @@ import time
 
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
-from flowhub_jobs.transfer.plan import MIB, Range, Ranges, next_range
+from flowhub_jobs.transfer.plan import ASK_S, MIB, Range, Ranges, next_range
 
 FIRST_ASK = 16 * MIB  # of a file whose size nobody told
 BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes
@@ -39,8 +39,16 @@ def _wanted(board: Board, state: FileState) -> Range | None:
     if state.single:
         return next(state.record.kept.gaps(0, size), None)
     taken = Ranges((task.at, task.end) for task in state.tasks)
-    rate = 0.0 if board.trying else board.rate / max(1, board.active)
-    return next_range(state.record.kept, taken, size, connections=board.connections, rate=rate)
+    return next_range(state.record.kept, taken, size, connections=board.connections, rate=_rate(board))
+
+
+def _rate(board: Board) -> float:
+    """Return one connection's bytes a second, as far as a range may count on it: 0 while more of them are tried."""
+    if board.trying:
+        return 0.0
+    # Until a rate was measured, as if all that came had taken a range's time: so the first ranges double, and neither
+    # costs a fast line a request for each moment, nor has a slow one more on its way than it has shown to bring.
+    return (board.rate or board.came / ASK_S) / max(1, board.active)
 
 
 def _steal(board: Board) -> Task | None:

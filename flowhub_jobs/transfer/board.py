@@ -44,6 +44,7 @@ class Board:
         self.retired: list[PartFile] = []
         self.finished: list[FileState] = []  # verified, their parts still open
         self.fetched = 0
+        self.fetched_before = 0  # by earlier attempts
         self.fetched_committed = 0
         self.unsynced = 0
         self.faults = 0
@@ -76,6 +77,11 @@ class Board:
     def origins(self) -> set[str]:
         """Where what is missing is asked. The lock is held."""
         return {state.origin for state in self.wanting.values()}
+
+    @property
+    def came(self) -> int:
+        """The bytes that this attempt has fetched."""
+        return self.fetched - self.fetched_before
 
     @property
     def active(self) -> int:

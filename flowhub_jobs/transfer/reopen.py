@@ -23,7 +23,7 @@ def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] =
     with disk_errors(board.folder):
         old = load(board.folder)
     board.fetched = max(fetched, old.fetched if old.tag == tag else 0)
-    board.fetched_committed = board.fetched
+    board.fetched_before = board.fetched_committed = board.fetched
     for number, file in enumerate(board.artifact.files):
         board.add(_reopen_file(board.folder, number, file, old))
     with disk_errors(board.folder):

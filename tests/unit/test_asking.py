@@ -1,0 +1,55 @@
+"""How long the ranges of one connection are, before its rate is known and after."""
+
+from pathlib import Path
+
+import pytest
+
+from flowhub_jobs.addresses import HUB
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.transfer.asking import take
+from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.reopen import reopen
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def board(tmp_path: Path):
+    model = ArtifactFile("m.gguf", "https://example.org/m.gguf", 4 * GIB, "0" * 64)
+    board = Board(Artifact("m@q", "m", "q", None, "m", False, (model,)), tmp_path, HUB)
+    log = reopen(board, "job", 3 * GIB)  # what earlier attempts fetched says nothing of this line
+    board.files[0].bound = True
+    yield board
+    log.close()
+    board.close()
+
+
+def fetched_whole(board: Board) -> int:
+    """Have the next range fetched; return its bytes."""
+    with board.changed:
+        task = take(board)
+        assert task is not None
+        count = task.end - task.start
+        task.state.record.kept.add(task.start, task.end)
+        board.fetched += count
+        board.feed.look_away(task.state)  # as if it were hashed
+        board.put_back(task)
+    return count
+
+
+def test_ranges_double_until_a_rate_was_measured(board):
+    assert [fetched_whole(board) // MIB for _ in range(7)] == [16, 16, 32, 64, 128, 256, 256]
+
+
+def test_a_measured_rate_decides(board):
+    fetched_whole(board)
+    board.rate = 10e6
+    assert fetched_whole(board) == 40_000_000
+
+
+def test_while_more_connections_are_tried_ranges_stay_short(board):
+    for _ in range(5):
+        fetched_whole(board)
+    board.trying = True
+    assert fetched_whole(board) == 16 * MIB
