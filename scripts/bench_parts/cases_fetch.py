@@ -6,9 +6,11 @@ from bench_parts import rivals
 from bench_parts.course import Course
 from bench_parts.figures import GIB, LEVEL, MIB, Claim, Result, Row, at_least, level_with_best, row_of, size_in_words
 from bench_parts.lines import HubFront, slow_line
+from bench_parts.machine import filesystem_of
 from bench_parts.rivals import Errand
 
 CPU_AIM = 1.3
+GOOD_AT_DIRECT = ("ext4", "xfs")
 PLAIN_AIMS = {"limit": 0.85, "aria2c": 4.0, "hf": 3.5, "curl": 1.8}
 TLS_AIMS = {"limit": 0.85, "aria2c": 3.0, "curl": 1.1}
 
@@ -17,14 +19,14 @@ def plain(course: Course) -> Result:
     """One file over http: fetched, digest verified, durable, named."""
     errand = course.errand(course.nginx.plain, course.size)
     with HubFront(errand.base, errand.one) as hub:
-        rows = course.track.race(errand, _all(replace(errand, hf=course.hf, hub=hub.address)))
+        rows = course.track.race(errand, _all(course, replace(errand, hf=course.hf, hub=hub.address)))
     return Result(rows, _called(rows), _claims(f"{size_in_words(course.size)}, plain", rows, PLAIN_AIMS))
 
 
 def tls(course: Course) -> Result:
     """The same over TLS, with a certificate that each program is told to trust."""
     errand = course.errand(course.nginx.tls, course.size, ca=course.nginx.ca)
-    rows = course.track.race(errand, _all(errand))
+    rows = course.track.race(errand, _all(course, errand))
     return Result(rows, _called(rows), _claims(f"{size_in_words(course.size)}, TLS", rows, TLS_AIMS))
 
 
@@ -60,10 +62,11 @@ def small_files(course: Course) -> Result:
     return Result(rows, _called(rows), (claim,))
 
 
-def _all(errand: Errand) -> dict[str, list[rivals.Way]]:
+def _all(course: Course, errand: Errand) -> dict[str, list[rivals.Way]]:
     return {
         "flowhub": rivals.flowhub(errand),
         "limit": rivals.limit(errand),
+        "direct": rivals.limit_direct(errand) if filesystem_of(course.folder) in GOOD_AT_DIRECT else [],
         "digest": rivals.digest(errand),
         "aria2c": rivals.aria2c(errand, connections=4),
         "curl": rivals.curl_then_openssl(errand),

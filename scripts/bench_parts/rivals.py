@@ -14,6 +14,7 @@ from bench_parts.files import Served
 
 PARTS = Path(__file__).parent
 LIMIT_WAYS = ((256, 64), (512, 64), (1024, 64), (256, 0))  # KiB of a buffer, MiB between two fdatasync
+DIRECT_WAYS = (1024, 2048)  # KiB of a buffer
 Command = list[str]
 
 
@@ -78,6 +79,15 @@ def limit(errand: Errand) -> list[Way]:
             ([str(errand.python), program, url, file.name, file.sha256, str(kib), str(mib)],),
         )
         for kib, mib in LIMIT_WAYS
+    ]
+
+
+def limit_direct(errand: Errand) -> list[Way]:
+    """The same loop past the page cache, of which no aim speaks."""
+    url, file, program = errand.url(errand.one), errand.one, str(PARTS / "program_direct.py")
+    return [
+        Way(f"O_DIRECT, buffers of {kib} KiB", ([str(errand.python), program, url, file.name, file.sha256, str(kib)],))
+        for kib in DIRECT_WAYS
     ]
 
 
