@@ -27,6 +27,7 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
+_STRETCH = 16 << 20  # bytes; of less at a time, the system lets nothing go: what it read ahead lies in large folios
 _GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
 # What a kernel answers where blocks cannot be shared: no such call, another disk, a file system without, not allowed.
 _CANNOT_CLONE = frozenset(
@@ -106,6 +107,18 @@ def let_go_of_cache(fd: int, start: int, end: int) -> None:
     """Have the system forget what it keeps of this part of a file: the next read asks the disk. A hint, no more."""
     if not MACOS:
         os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_DONTNEED)
+
+
+def read_once(fd: int, buffer: memoryview, offset: int) -> int:
+    """Fill `buffer` from `offset` of a file that is read from front to back; return how much there was.
+
+    What lies behind goes from the cache, a stretch at a time: nobody reads it again, and a model of many gigabytes
+    would push all else out. Where memory is lent page by page, as to a small virtual machine, it comes faster, too.
+    """
+    count = os.preadv(fd, [buffer], offset)
+    if (stretch := (offset + count) // _STRETCH) > offset // _STRETCH:
+        let_go_of_cache(fd, (stretch - 1) * _STRETCH, stretch * _STRETCH)
+    return count
 
 
 def read_tick(sock: socket.socket, seconds: float) -> None:

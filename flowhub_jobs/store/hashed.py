@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.artifacts import git_sha1
+from flowhub_jobs.system import read_once
 
 READ = 1 << 20  # bytes between two looks whether to go on
 SMALL = 64 << 20  # bytes up to which a git blob id is computed unasked
@@ -79,18 +80,18 @@ def hashed(
 def _digest(
     fd: int, size: int, git: "hashlib._Hash | None", may_go_on: Callable[[], None], seen: Callable[[int], None]
 ) -> str:
-    sha256, buffer, left = hashlib.sha256(), memoryview(bytearray(READ)), size
+    sha256, buffer, at = hashlib.sha256(), memoryview(bytearray(READ)), 0
     while True:
         may_go_on()
-        count = os.readv(fd, [buffer])
-        left -= count
-        if count == 0 or left < 0:
+        count = read_once(fd, buffer, at)
+        at += count
+        if count == 0 or at > size:
             break
         sha256.update(buffer[:count])
         if git is not None:
             git.update(buffer[:count])
         seen(count)
-    if left != 0:
+    if at != size:
         raise Unreadable("was written to while it was read")
     return sha256.hexdigest()
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull, FlowhubError, StorageFailed, StoreOffline, TooManyFiles
-from flowhub_jobs.system import direct_twin, sync_data, sync_path
+from flowhub_jobs.system import direct_twin, read_once, sync_data, sync_path
 
 FILES = "files"
 SIDE_BY_SIDE = 8  # syncs at once
@@ -109,9 +109,9 @@ class PartFile:
             raise disk_error(self.path, error) from error
 
     def read(self, buffer: memoryview, offset: int) -> int:
-        """Fill `buffer` from `offset`; return how much there was."""
+        """Fill `buffer` from `offset`; return how much there was. Nobody reads it again (`read_once`)."""
         with disk_errors(self.path):
-            return os.preadv(self.descriptor, [buffer], offset)
+            return read_once(self.descriptor, buffer, offset)
 
     def truncate(self, size: int) -> None:
         with disk_errors(self.path):

@@ -14,7 +14,7 @@ from threading import Lock
 
 from flowhub_jobs.artifacts import Pieces
 from flowhub_jobs.errors import StorageFailed
-from flowhub_jobs.system import let_go_of_cache
+from flowhub_jobs.system import let_go_of_cache, read_once
 from flowhub_jobs.transfer.digest import Reached, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.transfer.partial import disk_errors
 from flowhub_jobs.transfer.plan import MIB, Range, Ranges, piece_size
@@ -141,14 +141,13 @@ def _stretch_of(one: Looked, number: int, board: _Read, states: dict[int, str], 
     digest = Sha256(states.get(start // piece))
     bad: list[Range] = []
     with disk_errors(one.known.path), one.known.path.open("rb", buffering=0) as file:
-        let_go_of_cache(file.fileno(), start, end)
+        let_go_of_cache(file.fileno(), start, end)  # it is the disk that is verified
         for first in range(start, end, piece):
             last = min(first + piece, end)
             _hash(digest, file.fileno(), first, last, number, board)
             if not _ends_well(one.known, digest, states, piece, last):
                 bad.append((first, last))
                 digest = Sha256(states.get(last // piece))
-        let_go_of_cache(file.fileno(), start, end)
     board.found_bad(one, bad)
 
 
@@ -162,10 +161,9 @@ def _front_to_back(one: Looked, number: int, board: _Read) -> None:
     digest, reached = Sha256(), Reached(0, piece)
     if one.bytes:
         with disk_errors(known.path), known.path.open("rb", buffering=0) as file:
-            let_go_of_cache(file.fileno(), 0, one.bytes)
+            let_go_of_cache(file.fileno(), 0, one.bytes)  # as above
             for view in _views(file.fileno(), 0, one.bytes, number, board):
                 reached.feed(digest, view)
-            let_go_of_cache(file.fileno(), 0, one.bytes)
     if digest.hexdigest() == known.sha256:
         one.pieces = pieces_of(reached.states, piece, known.bytes)
     else:
@@ -182,7 +180,7 @@ def _views(fd: int, start: int, end: int, number: int, board: _Read) -> Iterator
     buffer, at = bytearray(min(READ, end - start)), start
     while at < end and not board.over:
         view = memoryview(buffer)[: min(READ, end - at)]
-        count = os.preadv(fd, [view], at)
+        count = read_once(fd, view, at)
         if not count:
             return
         board.more(number, count)

@@ -6,14 +6,13 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.engine import Running, held_after, kept_in, pinned, quick, run, stopped_after
 from support.faults import Hold
 from support.models import gguf_pattern
-from support.on_disk import only_where_direct
+from support.on_disk import in_cache, only_where_direct
 from support.origin import Since
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
@@ -61,18 +60,6 @@ def writes(monkeypatch):
     seen = Writes()
     monkeypatch.setattr(os, "pwrite", seen.pwrite)
     return seen
-
-
-def in_cache(path: Path) -> int:
-    """Return how many bytes of a file the system could give without asking the disk, in steps of 64 KiB."""
-    step, found = 1 << 16, 0
-    with path.open("rb", buffering=0) as file:
-        for at in range(0, path.stat().st_size, step):
-            try:
-                found += os.preadv(file.fileno(), [bytearray(step)], at, os.RWF_NOWAIT)
-            except BlockingIOError:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead of us
-    return found
 
 
 def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path, writes):

@@ -24,6 +24,18 @@ def turn(path: Path, at: int) -> None:
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
 
 
+def in_cache(path: Path) -> int:
+    """Return how many bytes of a file the system could give without asking the disk, in steps of 64 KiB."""
+    step, found = 1 << 16, 0
+    with path.open("rb", buffering=0) as file:
+        for at in range(0, path.stat().st_size, step):
+            try:
+                found += os.preadv(file.fileno(), [bytearray(step)], at, os.RWF_NOWAIT)
+            except BlockingIOError:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead of us
+    return found
+
+
 def only_where_direct(folder: Path) -> None:
     """Skip the test if the disk of a folder is none that flowhub writes past the system's cache."""
     probe = folder / "probe"
