@@ -13,6 +13,7 @@ BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
 BUFFER_DIRECT = 1 << 20  # the same where the disk is written past the system's cache, which is slow in small steps
 UNDERWAY_MAX = 2  # of these that the writer of a transfer has at once
 SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
+JUDGED_S = 0.5  # sooner, how fast a range begins says nothing of how fast it goes
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
 WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
 
@@ -118,7 +119,7 @@ class Task:
             return 0.0  # another has all that is left
         if not self.came:
             return 0.0 if spent < SILENT_S else float("inf")
-        return left * spent / self.came if left > SHARE_MIN else 0.0
+        return left * spent / self.came if left > SHARE_MIN and spent >= JUDGED_S else 0.0
 
     @property
     def middle(self) -> int:

@@ -15,6 +15,7 @@ from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.kinds import DigestState, State
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.store import hashed
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.worker import pipeline
@@ -331,15 +332,15 @@ def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word,
     job = shop.enqueue("a")
     floor = Floor(shop.home, 1)
     claimed = floor.leases.claim()
-    real = os.readv
+    real = hashed.read_once
 
-    def readv(fd, buffers):
+    def read_once(fd, buffer, offset):
         getattr(shop.home.ledger, word)(job)
         for run in floor.runs().values():
             run.control.stop(word)
-        return real(fd, buffers)
+        return real(fd, buffer, offset)
 
-    monkeypatch.setattr("flowhub_jobs.store.hashed.os.readv", readv)
+    monkeypatch.setattr(hashed, "read_once", read_once)
     run_job(floor, claimed)
     floor.close()
     assert shop.job(job).state is {"pause": State.PAUSED, "cancel": State.CANCELLED}[word]

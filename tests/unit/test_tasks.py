@@ -2,7 +2,7 @@
 
 import math
 
-from flowhub_jobs.transfer.files import SHARE_MIN, SILENT_S, Task
+from flowhub_jobs.transfer.files import JUDGED_S, SHARE_MIN, SILENT_S, Task
 
 BEGUN, SIZE = 1000.0, 8 * SHARE_MIN
 
@@ -14,6 +14,12 @@ def task(**known):
 def test_it_takes_as_long_as_its_speed_so_far_says():
     assert task(at=SIZE // 2, came=SIZE // 2, got=SIZE // 2).left_s(BEGUN + 3) == 3
     assert task(at=SIZE // 2, came=SIZE // 2, got=SIZE // 2).middle == SIZE // 2 + SIZE // 4
+
+
+def test_a_slow_beginning_says_nothing():
+    """Half of it would be asked twice: what the first connection was to bring is on its way already."""
+    assert task(at=1000, came=1000).left_s(BEGUN + JUDGED_S / 2) == 0
+    assert task(at=1000, came=1000).left_s(BEGUN + JUDGED_S) > 1000
 
 
 def test_one_without_a_byte_takes_for_ever_after_a_while_and_all_of_it_is_taken_over():
