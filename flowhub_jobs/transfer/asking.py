@@ -21,7 +21,7 @@ def take(board: Board, *, may_steal: bool = True) -> Task | None:
     for state in board.wanting.values():
         asked = _wanted(board, state)
         if asked is not None:
-            return board.begin(Task(state, asked[0], asked[1], state.part, at=asked[0]))
+            return board.begin(Task(state, *asked, state.part))
     return _steal(board) if may_steal else None
 
 
@@ -58,7 +58,7 @@ def _steal(board: Board) -> Task | None:
     if slow is None or slow.left_s(now) < STEAL_S:
         return None
     end, slow.end = slow.end, slow.middle
-    return board.begin(Task(slow.state, slow.end, end, slow.part, at=slow.end))
+    return board.begin(Task(slow.state, slow.end, end, slow.part))
 
 
 def _digest_catches_up(board: Board) -> bool:

@@ -182,6 +182,16 @@ class Board:
             self.changed.wait_for(lambda: self.over or self.feed.has_room(count), HASHER_S)
             self.starved -= 1
 
+    def claim(self, task: Task, count: int) -> int:
+        """Return how many of the next `count` bytes are a task's to write; the rest was taken over by another.
+
+        No byte is written twice: the second time, what lies on the disk would not be what was hashed.
+        """
+        with self.changed:
+            mine = max(0, min(count, task.end - task.given))
+            task.given += mine
+            return mine
+
     def arrived(self, task: Task, data: memoryview, buffer: memoryview) -> bool:
         """Note that `data`, which lies in `buffer`, was written at the task's place.
 

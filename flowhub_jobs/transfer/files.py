@@ -94,18 +94,22 @@ class FileState:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A range on its way. `at` is the next byte to keep; what the writer has lies behind it."""
+    """A range on its way. Before `at` all is kept; from there to `given`, all is in the hands of who writes it."""
 
     state: FileState
     start: int
     end: int
     part: PartFile | None = None
-    at: int = 0
+    at: int = field(init=False)
+    given: int = field(init=False)  # what lies behind it may still be taken over by another
     begun: float = field(default_factory=time.monotonic)
     answered: bool = False  # its answer was found to be what was asked
     answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
     came: int = 0  # bytes that were read of its answer
     got: int = 0  # bytes that were kept
+
+    def __post_init__(self) -> None:
+        self.at = self.given = self.start
 
     @property
     def alone(self) -> bool:
@@ -114,7 +118,7 @@ class Task:
 
     def left_s(self, now: float) -> float:
         """Return the seconds that it will still take, by its speed so far; `now` is on the monotonic clock."""
-        spent, left = now - self.begun, self.end - self.at
+        spent, left = now - self.begun, self.end - self.given
         if left <= 0:
             return 0.0  # another has all that is left
         if not self.came:
@@ -124,4 +128,4 @@ class Task:
     @property
     def middle(self) -> int:
         """Where what is left is cut in two; at its very place if nothing comes."""
-        return self.at + (self.end - self.at) // 2 if self.came else self.at
+        return self.given + (self.end - self.given) // 2 if self.came else self.given

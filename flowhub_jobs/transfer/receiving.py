@@ -45,8 +45,7 @@ class Receiver:
     def __init__(self, means: Means, task: Task, reply: Reply, at: int) -> None:
         assert task.part is not None
         self._means, self._task, self._part, self._reply = means, task, task.part, reply
-        # Where the answer is; the next byte that is new, as a 200 repeats what was kept. The task's `at` comes behind.
-        self._at, self._next = at, task.at
+        self._at = at  # where the answer is: a 200 repeats what was kept
         self._pace = Pace(means.terms, host_of(reply.url))
         self._may_go_direct = means.terms.direct_io and task.end - task.start >= DIRECT_MIN
         self._buffer: memoryview = means.board.feed.buffer(BUFFER)
@@ -67,6 +66,8 @@ class Receiver:
         board.feed.give_back(self._buffer)
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"")
+        if self._at < task.given:
+            raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {self._at}, before {task.given}.")
         board.learn_end(task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
@@ -80,7 +81,7 @@ class Receiver:
         count = self._pace.timed(self._reply.fill, space)
         self._task.came += count
         bucket.take(count, lambda: self._means.board.over)
-        if self._next == 0 and not state.glanced and count:  # a range of the middle may overtake the first
+        if self._task.given == 0 and not state.glanced and count:  # a range of the middle may overtake the first
             while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
                 count += more
             check_first_bytes(state.file.path, bytes(space[:GLANCE]) if count >= GLANCE else bytes(space[:count]))
@@ -93,33 +94,33 @@ class Receiver:
         return count - last if last < count else count
 
     def _take(self, count: int) -> None:
-        """Keep what is new of the first `count` bytes in the buffer."""
-        task, repeated = self._task, max(0, self._next - self._at)
+        """Keep what is new of the first `count` bytes in the buffer, and still the task's."""
+        task, begin = self._task, self._task.given
+        repeated = max(0, begin - self._at)
         self._at += count
         if self._at > task.answer_end:
             path, end = task.state.file.path, task.answer_end
             raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
-        data = self._buffer[repeated:count][: max(0, task.end - self._next)]
-        if data:
-            self._keep(data)
-            self._next += len(data)
+        data = self._buffer[repeated:count]
+        if mine := self._means.board.claim(task, len(data)):
+            self._keep(data[:mine], begin)
 
-    def _keep(self, data: memoryview) -> None:
-        """Bring what came to its place, and to the hasher if it is its turn."""
+    def _keep(self, data: memoryview, begin: int) -> None:
+        """Bring what came to its place, which is at `begin`, and to the hasher if it is its turn."""
         board = self._means.board
         board.wait_for_hasher(self._task, len(data))
-        if self._goes_direct(len(data)):
+        if self._goes_direct(len(data), begin):
             self._means.control.check()
             buffer, self._buffer = self._buffer, board.feed.buffer(BUFFER_DIRECT)
-            self._underway.append(self._means.writer.give(partial(self._put, self._next, data, buffer)))
+            self._underway.append(self._means.writer.give(partial(self._put, begin, data, buffer)))
             while self._underway and self._underway[0].done():
                 self._underway.popleft().result()
         else:
-            self._write(data)
+            self._write(data, begin)
 
-    def _goes_direct(self, count: int) -> bool:
-        """Whether the next `count` bytes are whole pages, and go to the hasher from memory."""
-        if not self._may_go_direct or count < BUFFER or count % PAGE or self._next % PAGE:
+    def _goes_direct(self, count: int, begin: int) -> bool:
+        """Whether `count` bytes from `begin` on are whole pages, and go to the hasher from memory."""
+        if not self._may_go_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
         task, feed = self._task, self._means.board.feed
         if not feed.is_next(task.state, task.at) or not feed.has_room(count):  # with what is underway before them
@@ -146,13 +147,13 @@ class Receiver:
             means.board.end(error)  # now: whoever reads may wait for a byte for long
             raise
 
-    def _write(self, data: memoryview) -> None:
-        """Write to the next place through the cache, behind all that is underway, and tell the board."""
+    def _write(self, data: memoryview, begin: int) -> None:
+        """Write to `begin` through the cache, behind all that is underway, and tell the board."""
         means, buffer = self._means, self._buffer
         self._settle()
         means.committer.admit(len(data))
         means.control.check()
-        self._part.write(data, self._next)
+        self._part.write(data, begin)
         if means.board.arrived(self._task, data, buffer):
             self._buffer = means.board.feed.buffer(BUFFER)
 

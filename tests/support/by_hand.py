@@ -132,7 +132,8 @@ class ByHand:
         fetcher.came += len(chunk)
         task.came += len(chunk)
         assert at + len(chunk) <= task.answer_end
-        fresh = memoryview(chunk)[max(0, task.at - at) :][: task.end - task.at]
+        fresh = memoryview(chunk)[max(0, task.given - at) :]
+        fresh = fresh[: self.board.claim(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
         if fetcher in self.fetchers and (fetcher.came == len(answer.body) or task.at >= task.end):
             self._end(fetcher)

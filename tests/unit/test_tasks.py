@@ -7,8 +7,10 @@ from flowhub_jobs.transfer.files import JUDGED_S, SHARE_MIN, SILENT_S, Task
 BEGUN, SIZE = 1000.0, 8 * SHARE_MIN
 
 
-def task(**known):
-    return Task(None, 0, SIZE, begun=BEGUN, **known)
+def task(at=0, given=None, **known):
+    made = Task(None, 0, SIZE, begun=BEGUN, **known)
+    made.at, made.given = at, at if given is None else given
+    return made
 
 
 def test_it_takes_as_long_as_its_speed_so_far_says():
@@ -26,6 +28,14 @@ def test_one_without_a_byte_takes_for_ever_after_a_while_and_all_of_it_is_taken_
     assert task().left_s(BEGUN + SILENT_S / 2) == 0
     assert task().left_s(BEGUN + SILENT_S * 2) == math.inf
     assert task().middle == 0
+
+
+def test_what_the_writer_has_is_not_taken_over():
+    """It would be written twice, the second time by bytes that nobody hashed."""
+    half_given = task(at=0, given=SIZE // 2, came=SIZE // 2)
+    assert half_given.middle == SIZE // 2 + SIZE // 4
+    assert half_given.left_s(BEGUN + 3) == 3
+    assert task(at=0, given=SIZE // 2).middle == SIZE // 2
 
 
 def test_bytes_that_wait_for_the_disk_have_come():
