@@ -21,6 +21,7 @@ from pathlib import Path
 
 MACOS = sys.platform == "darwin"
 
+_NAMES_LOST = 5  # a disk that numbers its files anew at each look would have us try for ever
 _OPEN_FILES = 10_240  # macOS sys/syslimits.h, OPEN_MAX: its setrlimit may refuse more
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
@@ -240,18 +241,35 @@ class LockFile:
     """A file locked for as long as this process lives: the proof of life of its owner. The kernel lets go, not we."""
 
     def __init__(self, path: Path) -> None:
+        """Raises BlockingIOError while another has it, and the disk's own errors."""
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = self._locked()
+        for _ in range(_NAMES_LOST):
+            if self._has_the_name():
+                return
+            os.close(self._fd)  # who held it took the name away between our opening and our lock
+            self._fd = self._locked()
+
+    def _locked(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self._fd)
+            os.close(fd)
             raise
+        return fd
+
+    def _has_the_name(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Remove the file, then the lock, so that nobody finds an unlocked file of a worker that left well."""
-        with contextlib.suppress(OSError):
-            self.path.unlink()
+        if self._has_the_name():  # else it is another's by now
+            with contextlib.suppress(OSError):
+                self.path.unlink()
         os.close(self._fd)
 
 

@@ -1,7 +1,8 @@
 """The Python API, with the names of the contract. Settings come from the environment and the home's config.toml."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,15 +63,33 @@ def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProg
     Busy (another process fetches the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
     """
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
-    from flowhub_jobs.store.install import let_go_of_claim
-    from flowhub_jobs.transfer import journal
 
     artifact = artifact_of(None, option)
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
-    let_go_of_claim(journal.load(store.partial_of(artifact, "download")).install, store)
-    there = store.taken(artifact.name)
-    return _as_it_lies(artifact, there) if there is not None else _fetched(artifact, store, on_progress)
+    partial = store.partial_of(artifact, "download")
+    if not partial.exists() and (there := store.taken(artifact.name)) is not None:
+        return _as_it_lies(artifact, there)
+    with _alone_at(partial, artifact):
+        return _brought(artifact, partial, store, on_progress)
+
+
+@contextmanager
+def _alone_at(partial: Path, artifact: Artifact) -> Iterator[None]:
+    """Hold the lock of a partial: of two calls for the same, one fetches. Raises Busy."""
+    from flowhub_jobs.system import LockFile
+    from flowhub_jobs.transfer.partial import disk_errors
+
+    with disk_errors(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = LockFile(partial / "lock")
+        except (BlockingIOError, FileNotFoundError) as error:  # not found: it has just ended, and taken the folder away
+            raise Busy(f"Another process is fetching {artifact.ref} into {partial.parents[1]}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _as_it_lies(artifact: Artifact, there: Path) -> Path:
@@ -84,32 +103,36 @@ def _as_it_lies(artifact: Artifact, there: Path) -> Path:
     return there
 
 
-def _fetched(artifact: Artifact, store: Store, on_progress: OnProgress | None) -> Path:
-    from flowhub_jobs.store.install import already_placed, clean_up, intent, place, stage
-    from flowhub_jobs.store.space import check_room, room_at
-    from flowhub_jobs.system import LockFile
+def _brought(artifact: Artifact, partial: Path, store: Store, on_progress: OnProgress | None) -> Path:
+    """Return where the artifact lies: where an earlier call put it, or somebody else did, else where it is put now."""
+    from flowhub_jobs.store.install import already_placed, clean_up, let_go_of_claim
     from flowhub_jobs.transfer import journal
 
-    partial = store.partial_of(artifact, "download")
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = LockFile(partial / "lock")
-    except OSError as error:
-        raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.") from error
-    try:
-        placed = already_placed(journal.load(partial).install, store)
-        if placed is None:
-            kept = sum(file.kept.total for file in journal.load(partial).files.values())
-            room = room_at(store.root, load_settings().disk_reserve)
-            check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
-            fetched = _patiently(artifact, partial, on_progress)
-            staged = stage(artifact, partial, fetched.parts, fetched.inodes)
-            journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
-            place(staged, artifact.name, store, ours=False, may_write=lambda: None)
-        clean_up(partial)
-        return store.path_of(artifact.name)
-    finally:
-        lock.release()
+    record = journal.load(partial)
+    placed = already_placed(record.install, store)
+    if placed is not None:
+        path = placed.path
+    else:
+        let_go_of_claim(record.install, store)
+        there = store.taken(artifact.name)
+        kept = sum(file.kept.total for file in record.files.values())
+        path = _as_it_lies(artifact, there) if there else _fetched(artifact, partial, store, kept, on_progress)
+    clean_up(partial)
+    return path
+
+
+def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
+    """Fetch what is more than the `kept` bytes, and give it its name; return its path."""
+    from flowhub_jobs.store.install import intent, place, stage
+    from flowhub_jobs.store.space import check_room, room_at
+    from flowhub_jobs.transfer import journal
+
+    room = room_at(store.root, load_settings().disk_reserve)
+    check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
+    fetched = _patiently(artifact, partial, on_progress)
+    staged = stage(artifact, partial, fetched.parts, fetched.inodes)
+    journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
+    return place(staged, artifact.name, store, ours=False, may_write=lambda: None)
 
 
 def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":

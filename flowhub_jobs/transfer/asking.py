@@ -25,6 +25,14 @@ def take(board: Board, *, may_steal: bool = True) -> Task | None:
     return _steal(board) if may_steal else None
 
 
+def untake(board: Board, task: Task) -> None:
+    """Give back a range that was just taken: to whom it was taken from, if it was."""
+    board.put_back(task)
+    for other in task.state.tasks:
+        if other.end == task.start and other.answer_end >= task.end:
+            other.end = task.end
+
+
 def _wanted(board: Board, state: FileState) -> Range | None:
     alone = state.single or state.keyless or not state.bound or state.size is None
     if alone and state.tasks:

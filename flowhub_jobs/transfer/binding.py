@@ -59,6 +59,9 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
         raise SizeMismatch(f"{state.file.path}: the Hub says {hub.size} bytes, {_host(state)} has {total} bytes.")
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{state.file.path}: {_host(state)} says that it ends at byte {total}, not {answer.start}.")
+    kept = task.start if answer.whole else state.record.kept.end
+    if total is not None and total < kept:
+        raise WrongRange(f"{state.file.path}: {_host(state)} says that it has {total} bytes, and {kept} came already.")
     if total == 0:  # before the hasher may call it done
         check_first_bytes(state.file.path, b"")
     in_one_go = state.keyless

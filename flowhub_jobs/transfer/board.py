@@ -11,7 +11,7 @@ from pathlib import Path
 from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import SourceChanged
 from flowhub_jobs.transfer.asked import origin_asked
-from flowhub_jobs.transfer.binding import accept, check_hub_word, check_size, is_another_version
+from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version
 from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
@@ -273,6 +273,8 @@ class Board:
         state.tasks.clear()
         self._forget_digest(state)
         state.restarts += 1
+        if not state.keyless and state.restarts <= RESTARTS_MAX:
+            state.best = 0  # each byte is a new one again; not for ever, of a source that has another file for each try
         state.dirty = True
         self._look_again(state)
         self._wake_workers()

@@ -8,7 +8,6 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.transfer.board import COMMIT_AT, COMMIT_AT_FILES, Board
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.journal import Journal, Record, file_entry
@@ -39,7 +38,7 @@ class Committer(threading.Thread):
         self._begun = {state.file.path: _begun(state) for state in board.files}
         self._turn = threading.Lock()
         self._removed: list[PartFile] = []
-        self._failed: FlowhubError | None = None
+        self._failed: Exception | None = None
 
     def run(self) -> None:
         board = self._board
@@ -73,11 +72,20 @@ class Committer(threading.Thread):
                 raise self._failed
             snapshot = self._snapshot()
             if snapshot is not None:
-                self._commit(snapshot)
+                try:
+                    self._commit(snapshot)
+                except Exception as error:
+                    self._failed = error
+                    raise
             self._board.close_finished()
 
     def _commit(self, snapshot: Snapshot) -> None:
-        self._sync(snapshot.parts)
+        """Write down what a snapshot took. Once that has failed nothing more is committed.
+
+        A later entry would speak as if this one stood before it; and what a failed sync was for may be lost, while the
+        next one says that all is well (LWN, "PostgreSQL's fsync() surprise").
+        """
+        sync_all(snapshot.parts)
         self._control.check_owner()
         with disk_errors(self._board.folder):
             if snapshot.whole is not None:
@@ -85,17 +93,6 @@ class Committer(threading.Thread):
             else:
                 self._journal.commit(snapshot.entry)
         self._settle(snapshot)
-
-    def _sync(self, parts: list[PartFile]) -> None:
-        """Put the parts on the disk. Once a sync has failed nothing more is committed.
-
-        What it was for may be lost, and the next one says that all is well (LWN, "PostgreSQL's fsync() surprise").
-        """
-        try:
-            sync_all(parts)
-        except FlowhubError as error:
-            self._failed = error
-            raise
 
     def commit_clean(self) -> None:
         """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""
@@ -143,7 +140,6 @@ class Committer(threading.Thread):
     def _settle(self, snapshot: Snapshot) -> None:
         board = self._board
         with board.changed:
-            # The journal no longer speaks of what was begun anew since: it must not fill the disk.
             old = [part for part in board.retired if part not in self._removed]
             board.unsynced -= snapshot.unsynced
             board.fetched_committed = snapshot.fetched
@@ -152,7 +148,9 @@ class Committer(threading.Thread):
                     state.committed = kept
             board.changed.notify_all()
         for part in old:
-            part.path.unlink(missing_ok=True)
+            # The journal no longer speaks of what was begun anew since: it must not fill the disk.
+            self._control.check_owner()
+            part.remove()
             self._removed.append(part)
 
 

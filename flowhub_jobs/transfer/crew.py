@@ -8,7 +8,7 @@ import time
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.transfer.asking import take
+from flowhub_jobs.transfer.asking import take, untake
 from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.faults import Faults, Idle
 from flowhub_jobs.transfer.files import Task
@@ -101,7 +101,7 @@ class Crew:
             return None, LOOK_AGAIN_S if self.board.tasks else None
         if self._hosts.enter(task.state.origin):
             return task, None
-        self.board.put_back(task)
+        untake(self.board, task)
         return None, HOST_FULL_S
 
     def fault(self, task: Task, error: FlowhubError) -> None:

@@ -27,9 +27,8 @@ class Feed:
             # Not a bytearray: what goes to the disk past the system's cache must begin with a page of memory.
             return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
-    def give_back(self, buffer: memoryview | None) -> None:
-        if buffer is not None:
-            self._spare[len(buffer)].append(buffer)
+    def give_back(self, buffer: memoryview) -> None:
+        self._spare[len(buffer)].append(buffer)
 
     def has_room(self, count: int) -> bool:
         return self.waiting + count <= HANDED_MAX
@@ -45,7 +44,7 @@ class Feed:
             return False
         state.handed.append(Handed(begin, data, buffer))
         state.handed_to = begin + len(data)
-        self.waiting += len(data)
+        self.waiting += len(buffer)  # all of it is taken, however little lies in it
         return True
 
     def take(self, state: FileState) -> list[Handed]:
@@ -53,7 +52,7 @@ class Feed:
         taken, at = [], state.record.frontier
         while state.handed and state.handed[0].begin <= at:
             handed = state.handed.popleft()
-            self.waiting -= len(handed.data)
+            self.waiting -= len(handed.buffer)
             if handed.begin == at:
                 taken.append(handed)
                 at += len(handed.data)
@@ -63,7 +62,7 @@ class Feed:
 
     def forget(self, state: FileState) -> None:
         """Let go of what waits for a file that is begun anew."""
-        self.waiting -= sum(len(handed.data) for handed in state.handed)
+        self.waiting -= sum(len(handed.buffer) for handed in state.handed)
         state.handed.clear()
         state.handed_to = 0
 

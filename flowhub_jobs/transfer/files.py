@@ -31,11 +31,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """Bytes on their way to the digest, from `begin`, and the buffer that they lie in, if somebody wants it back."""
+    """Bytes on their way to the digest, from `begin`, and the buffer that they lie in."""
 
     begin: int
     data: memoryview
-    buffer: memoryview | None
+    buffer: memoryview
 
 
 @dataclass(slots=True, eq=False)

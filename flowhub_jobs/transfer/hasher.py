@@ -8,12 +8,14 @@ to the next: one that does not match what came is given up, fetched again, and c
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from flowhub_jobs.artifacts import FileDigest, git_sha1
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Reached, Sha256, pieces_of
-from flowhub_jobs.transfer.files import Check, FileState, Handed
+from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.verdict import contradiction
@@ -39,30 +41,26 @@ class Hasher(threading.Thread):
         """Hash what there is of one file; False when the transfer is over."""
         board = self._board
         with board.changed:
-            while not (work := self._work()) or self._late():
+            while (work := self._work()) is None or self._late():
                 if board.over:
                     return False
                 board.fresh.wait()
         board.wait_to_open()
-        state, check = work
-        if check is not None:
-            self._check(state, check)
-        elif state.record.frontier == state.size:
-            self._finish(state)
-        else:
-            self._advance(state)
+        work()
         return True
 
     def _late(self) -> bool:
         """Whether a stop has waited long enough for us: what was not hashed yet is read by the next run."""
         return self._board.over and time.monotonic() - self._board.over_at > FINISH_S
 
-    def _work(self) -> tuple[FileState, Check | None] | None:
+    def _work(self) -> Callable[[], None] | None:
         """Return what to do next: new bytes and the ends of files first, then the pieces of a crashed run."""
-        waiting: tuple[FileState, Check | None] | None = None
+        waiting: Callable[[], None] | None = None
         for state in self._board.feed.ready:
-            if state.part is not None and (state.unhashed or self._is_to_finish(state)):
-                return state, None
+            if state.part is not None and state.unhashed:
+                return partial(self._advance, state)
+            if state.part is not None and self._is_to_finish(state):
+                return partial(self._finish, state)
             if state.part is None or not state.checks:
                 self._board.feed.look_away(state)  # until something comes
             elif waiting is None and not self._board.over:
@@ -72,28 +70,26 @@ class Hasher(threading.Thread):
     def _is_to_finish(self, state: FileState) -> bool:
         return state.kept_whole and not state.checks and not state.verified and not self._board.over
 
-    @staticmethod
-    def _ready_check(state: FileState) -> tuple[FileState, Check] | None:
-        """Return the first piece that waits to be checked and lies there whole."""
-        return next(
-            ((state, check) for check in state.checks if state.record.kept.reach(check.start) >= check.end), None
-        )
+    def _ready_check(self, state: FileState) -> Callable[[], None] | None:
+        """Return the check of the first piece that waits for it and lies there whole."""
+        whole = (check for check in state.checks if state.record.kept.reach(check.start) >= check.end)
+        return next((partial(self._check, state, check) for check in whole), None)
 
     def _advance(self, state: FileState) -> None:
         """Hash on from the frontier: what waits in memory there, else a stretch from the disk."""
-        board, part, digest = self._board, state.part, state.digest
+        board = self._board
         with board.changed:
-            if part is None or state.part is not part:
-                return
-            begin = state.record.frontier
+            part, digest, record = state.part, state.digest, state.record
+            if part is None:
+                return  # begun anew meanwhile
+            begin = record.frontier
             handed = board.feed.take(state)
-            end = min(state.record.kept.reach(begin), begin + READ)
-        started = time.monotonic()
+            end = min(record.kept.reach(begin), begin + READ)
+        started, reached = time.monotonic(), Reached(begin, record.piece)
         if not handed:
             view = memoryview(self._buffer)[: end - begin]
             _read_full(part, view, begin)
-            handed = [Handed(begin, view, None)]
-        reached = Reached(begin, state.record.piece)
+            reached.feed(digest, view)
         for entry in handed:
             reached.feed(digest, entry.data)
             board.feed.give_back(entry.buffer)
@@ -118,7 +114,8 @@ class Hasher(threading.Thread):
 
     def _check(self, state: FileState, check: Check) -> None:
         part = state.part
-        assert part is not None
+        if part is None:
+            return  # begun anew meanwhile
         found = self._hash_stretch(part, check)
         with self._board.changed:
             if state.part is not part or check not in state.checks:
@@ -151,13 +148,14 @@ class Hasher(threading.Thread):
     # The end of a file ---------------------------------------------------------------------------------------------
 
     def _finish(self, state: FileState) -> None:
-        part = state.part
-        assert part is not None
-        size = state.record.frontier
+        with self._board.changed:
+            part, size, running = state.part, state.record.frontier, state.digest
+        if part is None or size != state.size:
+            return  # begun anew meanwhile
         if part.size < size:
             self._cut_short(state, part)
             return
-        digest = state.digest.hexdigest()
+        digest = running.hexdigest()
         git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
         wrong = contradiction(state, digest, git)
         with self._board.changed:
@@ -190,10 +188,10 @@ class Hasher(threading.Thread):
         return digest.hexdigest()
 
     def _mismatch(self, state: FileState, wrong: FlowhubError) -> None:
-        """The bytes came wrong: once more from the start; the second time it is an error."""
+        """The bytes came wrong: once more from the start; the second time, or if there are none, it is an error."""
         state.mismatches += 1
         self._board.restart(state)
-        if state.mismatches > 1:
+        if state.mismatches > 1 or state.size == 0:
             self._board.end(wrong)
         else:
             self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))

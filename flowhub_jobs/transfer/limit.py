@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-GRAIN_S = 0.05
+GRAIN_S, GRAIN_MIN = 0.05, 64  # of the rate; bytes: a file's first bytes are looked at together
 AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a host far away gets more connections
 BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
 
@@ -43,7 +43,7 @@ class Bucket:
     def grain(self, count: int) -> int:
         """Return how much to read at a time, at most `count`: a small rate flows in small steps."""
         rate = self._rate
-        return count if rate is None else max(1, min(count, int(rate * GRAIN_S)))
+        return count if rate is None else min(count, max(GRAIN_MIN, int(rate * GRAIN_S)))
 
     def take(self, count: int, stopped: Callable[[], bool]) -> None:
         """Wait until `count` bytes may pass, or `stopped()`. A debt is allowed: bytes that have come are paid after."""

@@ -117,6 +117,13 @@ class PartFile:
         with disk_errors(self.path):
             os.ftruncate(self.descriptor, size)
 
+    def remove(self) -> None:
+        """Take the file away, and give its room back though somebody late may still be at it: it has no name now."""
+        with disk_errors(self.path):
+            self.path.unlink(missing_ok=True)
+            if self._fd != _CLOSED and os.fstat(self._fd).st_nlink == 0:
+                os.ftruncate(self._fd, 0)
+
     def sync(self) -> None:
         """Put the file on the disk. One that is closed stays so for all others."""
         if self._fd != _CLOSED:

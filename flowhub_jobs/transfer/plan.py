@@ -59,6 +59,11 @@ class Ranges:
                 return high
         return start
 
+    @property
+    def end(self) -> int:
+        """The end of the last range; 0 if there is none."""
+        return self._ranges[-1][1] if self._ranges else 0
+
     def copy(self) -> "Ranges":
         twin = Ranges()
         twin._ranges, twin.total = list(self._ranges), self.total

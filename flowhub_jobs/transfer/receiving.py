@@ -67,7 +67,7 @@ class Receiver:
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"")
         if self._at < task.given:
-            raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {self._at}, before {task.given}.")
+            raise ConnectionLost(f"{task.state.file.path}: {task.given} bytes came, and now it ended at {self._at}.")
         board.learn_end(task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
@@ -76,8 +76,7 @@ class Receiver:
         """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
         state, bucket = self._task.state, self._means.bucket
         space = self._buffer[: self._to_boundary(bucket.grain(len(self._buffer)))]
-        if (ahead := bucket.ahead) is not None:
-            self._reply.narrow(ahead)
+        self._reply.narrow(bucket.ahead)
         count = self._pace.timed(self._reply.fill, space)
         self._task.came += count
         bucket.take(count, lambda: self._means.board.over)

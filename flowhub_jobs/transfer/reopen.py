@@ -1,6 +1,6 @@
 """Goes on with what an earlier run left: the journal's word, held against what lies there."""
 
-import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.digest import Sha256, can_save
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, load
-from flowhub_jobs.transfer.partial import FILES, PartFile, disk_errors, generation_of, part_path
+from flowhub_jobs.transfer.partial import FILES, PartFile, disk_errors, generation_of, part_path, refuse_links
 from flowhub_jobs.transfer.plan import Ranges, piece_size
+
+_NO_PART = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 
 
 def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None) -> Journal:
@@ -21,6 +23,8 @@ def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] =
     raises where the partial is another's by now: who was suspended in here must take nothing from its successor.
     """
     with disk_errors(board.folder):
+        for folder in board.folder.glob(f"{FILES}*"):
+            refuse_links(board.folder, folder)  # what it led to would be taken for ours, and tidied away
         old = load(board.folder)
     board.fetched = max(fetched, old.fetched if old.tag == tag else 0)
     board.fetched_before = board.fetched_committed = board.fetched
@@ -28,7 +32,11 @@ def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] =
         board.add(_reopen_file(board.folder, number, file, old))
     with disk_errors(board.folder):
         log = Journal(board.folder, _record_of(board, tag), may_write)
-        _sweep(board, may_write)
+        try:
+            _sweep(board, may_write)
+        except BaseException:
+            log.close()
+            raise
     return log
 
 
@@ -68,13 +76,20 @@ def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
 
 
 def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile | None:
-    """Return the part of a record, open; None if it is not there, or is a link or a folder: then it is fetched."""
+    """Return the part of a record, open; None if it is not there, or is a link or a folder: then it is fetched.
+
+    Raises the disk's other errors: what only cannot be read now is not to be fetched again.
+    """
     if record is None:
         return None
     # An installation that was cut short may have moved it among the others already (store/install.py, `stage`).
     for place in dict.fromkeys((record.part, part_path(path, 0))):
-        with contextlib.suppress(StoreOffline, StorageFailed):
+        try:
             part = PartFile(folder, place, new=False)
+        except (StoreOffline, StorageFailed) as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NO_PART:
+                raise
+        else:
             record.part = place
             return part
     return None

@@ -29,8 +29,8 @@ class Reply:
         self._chunks = iter(()) if self._stream else response.iter_raw()
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
 
-    def narrow(self, size: int) -> None:
-        """Let no more than about `size` bytes come ahead of us."""
+    def narrow(self, size: int | None) -> None:
+        """Let no more than about `size` bytes come ahead of us; None: as many as can."""
         if self._stream is not None:
             self._stream.narrow(size)
 

@@ -133,9 +133,14 @@ class Stream(httpcore.NetworkStream):
         """From now on httpcore reads a body whose length nobody told: it knows how that ends."""
         self._in_head = False
 
-    def narrow(self, size: int) -> None:
-        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system."""
-        if not self._narrow:
+    def narrow(self, size: int | None) -> None:
+        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system.
+
+        None: there is no limit. A connection that was made narrow stays so, and serves no other request then.
+        """
+        if size is None:
+            self._keepable = self._keepable and not self._narrow
+        elif not self._narrow:
             self._narrow = True
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 

@@ -3,7 +3,18 @@
 import pytest
 from support.engine import one_file, pinned, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
-from support.faults import CappedRange, EarlyClose, EndlessBody, Gzip, IgnoreRange, LyingLength, NoLength, Reset
+from support.faults import (
+    CappedRange,
+    EarlyClose,
+    EndlessBody,
+    Gzip,
+    IgnoreRange,
+    LoginPage,
+    LyingLength,
+    NoLength,
+    NoTotal,
+    Reset,
+)
 
 from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import SizeMismatch, WrongRange
@@ -42,6 +53,26 @@ def test_an_answer_whose_length_or_coding_lies_is_not_written(origin, way, fault
     """The front is capped, so that there is a middle to be wrong about, too."""
     way.arrives(sought(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
+
+
+def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_than_what_came(origin, way):
+    """Nothing else tells the size: not the catalog, and not the first answer."""
+    faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1).once()]
+    url = origin.serve("m.gguf", MODEL, faults=faults)
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+
+
+def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, way):
+    faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1)]
+    url = origin.serve("m.gguf", MODEL, faults=faults)
+    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
+    way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", f" bytes, and {MIB} came already")
+
+
+def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, way):
+    whole = [IgnoreRange(), NoLength(chunked=False)]
+    url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])
+    way.arrives(unpinned(url), MODEL)
 
 
 ENDLESS_LIES = {

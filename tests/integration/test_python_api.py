@@ -1,12 +1,13 @@
 """`from flowhub_jobs import …`: the catalog, a download without queue or database, the store."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import counter, owner
-from support.faults import Reset
+from support.faults import Hold, Reset
 from support.models import folder_model, gguf, gguf_pattern, mlx_folder, one_file_model, write_catalog
 
 from flowhub_jobs import (
@@ -27,7 +28,16 @@ from flowhub_jobs import (
     list_local_llms,
     resolve_option,
 )
-from flowhub_jobs.errors import Busy, DigestMismatch, NameTaken, NotFound, SizeMismatch, SourceMissing, UsageInvalid
+from flowhub_jobs.errors import (
+    Busy,
+    DigestMismatch,
+    NameTaken,
+    NotFound,
+    SizeMismatch,
+    SourceMissing,
+    StorageFailed,
+    UsageInvalid,
+)
 
 MIB = 1 << 20
 A = gguf(300_000, 1)
@@ -133,6 +143,31 @@ def test_what_was_cut_short_is_gone_on_with(home, origin, offer, tmp_path, monke
     origin.serve("/a.gguf", content)
     assert download(option, tmp_path).stat().st_size == content.size
     assert origin.sent("/a.gguf") - before < content.size
+
+
+def test_of_two_calls_for_the_same_one_fetches_and_the_other_is_told(home, origin, offer, tmp_path):
+    hold = Hold(after=1000)
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A, faults=[hold.once()]), A))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(download, option, tmp_path / "models")
+        origin.wait_for(lambda: origin.sent("/a.gguf") >= 1000)
+        with pytest.raises(Busy, match="Another process is fetching"):
+            download(option, tmp_path / "models")
+        hold.event.set()
+        assert first.result(30).read_bytes() == A
+    assert download(option, tmp_path / "models").read_bytes() == A
+    assert origin.sent("/a.gguf") == len(A)
+
+
+def test_a_disk_that_refuses_is_no_other_process(home, origin, offer, tmp_path, monkeypatch):
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("flowhub_jobs.system.LockFile", refuse)
+    with pytest.raises(StorageFailed, match="Permission denied"):
+        download(option, tmp_path)
 
 
 def test_what_lies_there_and_is_the_same_is_taken_as_it_is(home, origin, offer, tmp_path):

@@ -189,3 +189,30 @@ def test_a_lock_is_not_handed_to_a_child(tmp_path):
     held = LockFile(tmp_path / "w.lock")
     assert os.get_inheritable(held._fd) is False
     held.release()
+
+
+def test_a_lock_whose_name_went_away_while_it_was_waited_for_is_taken_at_the_new_one(tmp_path, monkeypatch):
+    """Else a third would find the name free, and two would be at work."""
+    path, real = tmp_path / "w.lock", fcntl.flock
+    first = LockFile(path)
+
+    def flock(fd, how):
+        monkeypatch.setattr(fcntl, "flock", real)
+        first.release()  # between the other's opening and its lock
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    second = LockFile(path)
+    with pytest.raises(BlockingIOError):
+        LockFile(path)
+    second.release()
+
+
+def test_a_lock_whose_name_is_another_s_by_now_is_let_go_without_it(tmp_path):
+    path = tmp_path / "w.lock"
+    first = LockFile(path)
+    path.unlink()  # as who tidies a whole folder up
+    second = LockFile(path)
+    first.release()
+    assert lock_is_free(path) is False
+    second.release()

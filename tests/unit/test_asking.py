@@ -1,4 +1,4 @@
-"""How long the ranges of one connection are, before its rate is known and after."""
+"""What is asked for next: how long a range is before a rate is known and after, and whose it is when it is shared."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 
 from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.transfer.asking import take
+from flowhub_jobs.transfer.asking import take, untake
 from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.reopen import reopen
 
@@ -53,3 +54,35 @@ def test_while_more_connections_are_tried_ranges_stay_short(board):
         fetched_whole(board)
     board.trying = True
     assert fetched_whole(board) == 16 * MIB
+
+
+def begun(board: Board) -> Task:
+    with board.changed:
+        task = take(board)
+    assert task is not None
+    return task
+
+
+def test_what_another_has_taken_over_is_not_written_by_the_first(board):
+    """What it has in hand by then included: written twice, a byte would lie there that nobody hashed."""
+    while (first := begun(board)).end < 4 * GIB:
+        board.put_back(first)
+        fetched_whole(board)
+    first.begun, first.came = first.begun - 60, MIB
+    assert board.claim(first, MIB) == MIB
+    second = begun(board)
+    assert first.start + MIB < second.start == first.end
+    assert board.claim(first, 4 * GIB) == second.start - (first.start + MIB)
+    assert board.claim(first, 1) == 0
+    assert board.claim(second, 4 * GIB) == second.end - second.start
+
+
+def test_what_no_connection_can_be_had_for_is_given_back_to_whom_it_was_taken_from(board):
+    while (first := begun(board)).end < 4 * GIB:
+        board.put_back(first)
+        fetched_whole(board)
+    first.begun, first.came, first.answer_end = first.begun - 60, MIB, first.end
+    for _ in range(3):
+        with board.changed:
+            untake(board, begun(board))
+    assert (first.end, board.tasks) == (4 * GIB, [first])

@@ -1,0 +1,162 @@
+"""A file that is begun anew: whoever was at the old one is not confused, its room is free, and its tries count anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.engine import folder_of, one_file, pinned, quick, run
+from support.faults import FlipByte, Reset
+from support.models import gguf_pattern
+
+from flowhub_jobs.addresses import HUB
+from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.errors import DigestMismatch, StorageFailed
+from flowhub_jobs.transfer import hasher, journal
+from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.committer import Committer
+from flowhub_jobs.transfer.files import Task
+from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.terms import Control
+
+MIB = 1 << 20
+MODEL = gguf_pattern(4 * MIB, seed=1)
+
+
+class ByItself:
+    """A board over a partial with one file of which the first half has come and nobody has hashed it."""
+
+    def __init__(self, folder: Path) -> None:
+        url = "http://127.0.0.1/m.gguf"
+        self.board = Board(one_file(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
+        self.log = reopen(self.board, "job", 0)
+        self.state = self.board.files[0]
+        self.state.bound, self.state.record.identity = True, 'etag:"1"'
+        self.task = self.board.begin(Task(self.state, 0, MODEL.size))
+        self.board.open_part(self.task)
+        assert self.task.part is not None
+        self.task.part.write(MODEL.read(0, MODEL.size // 2), 0)
+        self.state.record.kept.add(0, MODEL.size // 2)
+
+    def close(self) -> None:
+        self.board.end()
+        self.log.close()
+        self.board.close()
+
+
+@pytest.fixture
+def half(tmp_path):
+    made = ByItself(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, monkeypatch):
+    """Another connection's answer may say so at any moment: the digest has to do with what it was handed."""
+    real, begun_anew = hasher._read_full, []
+
+    def read_full(part, view, offset):
+        real(part, view, offset)
+        if not begun_anew:
+            begun_anew.append(offset)
+            with half.board.changed:
+                half.board.restart(half.state)
+
+    monkeypatch.setattr(hasher, "_read_full", read_full)
+    digest = Hasher(half.board)
+    digest.start()
+    with half.board.changed:
+        assert half.board.changed.wait_for(lambda: begun_anew and not half.board.feed.ready, 10)
+    half.board.end()
+    digest.join()
+    assert half.board.error is None
+    assert half.state.record.frontier == 0
+
+
+def test_the_room_of_what_was_begun_anew_is_free_at_once_though_somebody_is_still_at_it(half):
+    part = half.task.part
+    committer = Committer(half.board, half.log, "job", Control())
+    committer.commit()
+    with half.board.changed:
+        half.board.restart(half.state)
+    committer.commit()
+    assert not part.path.exists()
+    assert os.fstat(part.descriptor).st_blocks == 0
+    part.write(b"late", 0)  # no harm: nobody knows of it
+
+
+def test_a_commit_that_failed_is_followed_by_none(half):
+    """The next one would speak as if it had been written: of a file that was begun anew, and not of its beginning."""
+    committer = Committer(half.board, half.log, "job", Control())
+    committer.commit()
+    before = journal.load(half.board.folder)
+    with half.board.changed:
+        half.board.restart(half.state)
+
+    def full(entry):
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(half.log, "commit", full)
+        with pytest.raises(Exception, match="is full"):
+            committer.commit()
+    half.state.dirty = True
+    with pytest.raises(Exception, match="is full"):
+        committer.commit_clean()
+    assert journal.load(half.board.folder) == before
+
+
+def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp_path):
+    """Else a large file that came wrong once would have ten drops for all of its second way."""
+    drops = [Reset(after=MODEL.size // 8).nth(number) for number in range(2, 8)]
+    artifact = pinned(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
+    got = run(artifact, tmp_path, terms=quick(faults_max=3, connections_per_host=1))
+    assert got.content() == MODEL.read()
+    assert got.note_kinds[:4] == ["healed", "fault", "fault", "fault"]
+
+
+def test_an_empty_file_that_should_be_another_one_is_told_at_once(origin, tmp_path):
+    folder = folder_of({"config.json": origin.serve("config.json", MODEL)})
+    empty = ArtifactFile("empty.txt", "http://127.0.0.1/empty.txt", 0, "a" * 64)
+    artifact = Artifact(**{**vars_of(folder), "files": (*folder.files, empty)})
+    with pytest.raises(DigestMismatch, match=r"empty.txt is not what it should be"):
+        run(artifact, tmp_path)
+
+
+def vars_of(artifact: Artifact) -> dict:
+    return {name: getattr(artifact, name) for name in artifact.__slots__}
+
+
+def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_tidied_away(origin, tmp_path):
+    """As somebody does who moves a partial to a larger disk."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "deep").mkdir(parents=True)
+    theirs = elsewhere / "deep" / "theirs.gguf"
+    theirs.write_bytes(b"theirs")
+    partial = tmp_path / "partial"
+    partial.mkdir()
+    (partial / "files").symlink_to(elsewhere)
+    with pytest.raises(StorageFailed, match="is a symbolic link"):
+        run(pinned(origin.serve("m.gguf", MODEL), MODEL), partial)
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_a_partial_that_cannot_be_read_now_is_not_fetched_anew(origin, tmp_path, monkeypatch):
+    artifact = pinned(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
+    with pytest.raises(Exception, match="dropped"):
+        run(artifact, tmp_path, terms=quick(faults_max=1, connections_per_host=1))
+    kept, real = journal.load(tmp_path).files["m.gguf"].kept.total, os.open
+
+    def may_not(path, flags, *rest, **named):
+        if str(path).endswith("/m.gguf"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", may_not)
+        with pytest.raises(StorageFailed, match="Permission denied"):
+            run(artifact, tmp_path)
+    assert kept
+    assert journal.load(tmp_path).files["m.gguf"].kept.total == kept
+    assert run(artifact, tmp_path).content() == MODEL.read()
+    assert origin.sent("m.gguf") == MODEL.size
