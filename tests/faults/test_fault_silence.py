@@ -1,9 +1,10 @@
 """Silence and slowness: no headers, no byte after them, a stall, a trickle, fast and then slow for ever."""
 
 import pytest
-from support.engine import Running, kept_in, quick, run
+from support.engine import Run, Running, kept_in, pinned, quick, run
 from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import EndlessHead, NoHeaders, SlowAfter, Stall, StallAfterHeaders, Trickle
+from support.models import gguf_pattern
 
 from flowhub_jobs.errors import HeadersTimeout, Stalled, TooSlow
 from flowhub_jobs.transfer.fetch import Shared
@@ -97,3 +98,11 @@ def test_a_person_who_stops_a_job_does_not_wait_for_a_host_that_is_silent(origin
         origin.wait_for(lambda: origin.requests("m.gguf"))
         running.stop()
     assert kept_in(tmp_path) == 0
+
+
+def test_a_limit_of_a_few_bytes_a_second_is_no_fault_of_the_host(origin, tmp_path):
+    tiny = gguf_pattern(70)
+    shared = Shared(Hosts(), Bucket(300))
+    got = Run(pinned(origin.serve("tiny.gguf", tiny), tiny), tmp_path, shared=shared).go()
+    assert got.content() == tiny.read()
+    assert got.notes == []

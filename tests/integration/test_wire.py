@@ -1,5 +1,7 @@
 """Connections are kept and used again; the body of an answer is read by us, its head by httpcore."""
 
+from collections.abc import Sequence
+
 import pytest
 from origin_content import Pattern
 from support.engine import folder_of, quick, run
@@ -34,10 +36,12 @@ def web():
     web.close()
 
 
-def body(web: Web, url: str, start: int, end: int, most: int = 1 << 20) -> bytes:
-    """Return a range of what lies at `url`, at most `most` bytes of it."""
+def body(web: Web, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()) -> bytes:
+    """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: how narrow the connection is made."""
     space = memoryview(bytearray(most))
     with web.ask(url, (start, end), known=None, if_range=None, pinned=True, heard=lambda hub: None) as reply:
+        for size in ahead:
+            reply.narrow(size)
         came = 0
         while came < most and (count := reply.fill(space[came:])):
             came += count
@@ -85,3 +89,14 @@ def test_no_connection_is_made_after_all_were_cut(own_origin, web):
     web.cut()
     with pytest.raises(NetworkDown):
         body(web, url, 0, 1000)
+
+
+def test_a_connection_that_a_limit_made_narrow_serves_again_until_the_limit_is_off(own_origin, web):
+    """It stays narrow for ever: far away, that is slow for ever."""
+    url = own_origin.serve("m.gguf", MODEL)
+    body(web, url, 0, 1000, ahead=[1 << 16])
+    body(web, url, 1000, 2000, ahead=[1 << 16])
+    assert own_origin.made_connections == 1
+    body(web, url, 2000, 3000, ahead=[1 << 16, None])
+    body(web, url, 3000, 4000)
+    assert own_origin.made_connections == 2

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from flowhub_jobs.transfer.content import GLANCE
 from flowhub_jobs.transfer.limit import Bucket
 
 
@@ -89,3 +90,9 @@ def test_a_limit_that_is_set_while_it_flows_gives_no_burst():
     start = clock.now
     bucket.take(20_000, never)
     assert clock.now - start >= 0.02 - 0.001
+
+
+@pytest.mark.parametrize("rate", [1, 300, 1_000_000, None])
+def test_a_step_is_never_too_small_for_a_files_first_bytes(rate):
+    assert GLANCE <= Bucket(rate).grain(1 << 20) <= 1 << 20
+    assert Bucket(rate).grain(10) == 10
