@@ -170,7 +170,10 @@ class NotFound(FlowhubError):
 class TokenMissing(FlowhubError):
     code = "token_missing"
     exit_status = 4
-    default_hint = "Set HF_TOKEN to a token of an account that may read this model, then `flowhub retry` the job."
+    default_hint = (
+        "Set HF_TOKEN to a token of an account that may read this model, start the worker anew with it, "
+        "then `flowhub retry` the job."
+    )
 
 
 class TokenRefused(FlowhubError):

@@ -38,10 +38,12 @@ def refusal(
     had_token: bool,
     now: datetime,
     secrets: Iterable[str] = (),
+    token_of: str | None = None,
 ) -> FlowhubError:
     """Return the error that an answer stands for.
 
     `fresh`: the address was made for this very question; `home`: it is of the file's own origin, not a CDN's.
+    `token_of`: an origin that is not the Hub's: its token does not come from HF_TOKEN.
     """
     said = harmless(headers.get("x-error-message", ""), secrets)
     if status in PASSING:
@@ -54,7 +56,13 @@ def refusal(
     if not home and status in (401, 403, 404, 410):
         return _at_the_edge(status, host, fresh=fresh)
     if status in (401, 403):
-        return _sign_in(status, headers, host, said, had_token=had_token)
+        error = _sign_in(status, headers, host, said, had_token=had_token)
+        if token_of is not None and isinstance(error, TokenMissing | TokenRefused):
+            line = f'"{token_of}" = "…"'
+            error.hint = (
+                f"Write {line} under [tokens] in config.toml, start the worker anew, then `flowhub retry` the job."
+            )
+        return error
     if status in (404, 410):
         what = _MISSING.get(headers.get("x-error-code", ""), "file")
         return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.")

@@ -91,10 +91,14 @@ def _rfc3339(text: str) -> datetime:
 
 
 def clock_time(moment: datetime, now: datetime) -> str:
-    """Return a moment as a person reads it, local: `02:30`, or with its date if it is not within a day."""
-    local = moment.astimezone()
+    """Return a moment as a person reads it, local: `02:30`, of another day `Mon 02:30`, of another week its date."""
+    local, here = moment.astimezone(), now.astimezone()
     away = abs((moment - now).total_seconds())
-    return local.strftime("%H:%M:%S" if away < 120 else "%H:%M" if away < 86400 else "%Y-%m-%d %H:%M")
+    if away < 120:
+        return local.strftime("%H:%M:%S")
+    if away < 86400:
+        return local.strftime("%H:%M")
+    return local.strftime("%a %H:%M" if abs((local.date() - here.date()).days) < 7 else "%Y-%m-%d %H:%M")
 
 
 # As the tables and the contract hold them -----------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def find_model(catalog: "HubCatalog", model_id: str) -> "HubModel":
     if (model := catalog.by_id.get(model_id)) is not None:
         return model
     near = nearest(model_id, {model.id: model.name for model in catalog.models})
-    hint = f"Did you mean {', '.join(near)}?" if near else "Check the spelling: ids look like qwen3-8b."
+    search = f"`flowhub search {model_id}` looks through names, families and publishers."
+    hint = f"Did you mean {', '.join(near)}? {search}" if near else search
     raise NotFound(f"The catalog has no model {model_id!r}.", hint=hint)
 
 

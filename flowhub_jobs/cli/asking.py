@@ -2,7 +2,7 @@
 
 import sys
 
-from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.errors import Interrupted, UsageInvalid
 
 BEFORE = "it removes"
 HINT = "Add -y to remove, or --dry-run to see what would go."
@@ -14,7 +14,11 @@ def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hin
     sys.stdout.flush()  # what the question is about stands above it
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise Interrupted("Nothing was done.", hint=hint) from None
 
 
 def demand_terminal(verb: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> None:

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
 READABLE = 100  # prose is not set wider than this
@@ -32,7 +32,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def result(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_fitted(text, sys.stdout) + "\n")
 
 
 def result_json(page: dict[str, Any]) -> None:
@@ -45,7 +45,22 @@ def hint(text: str, *, quiet: bool = False) -> None:
     """Say something that is not the result; with --json (`quiet`) stderr belongs to errors alone."""
     if not quiet:
         sys.stdout.flush()  # where both go to one screen, the result stands first
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(_fitted(text, sys.stderr) + "\n")
+
+
+def _fitted(text: str, stream: TextIO) -> str:
+    """Return a text whose lines a terminal does not break in the middle of a word; elsewhere they stay as they are."""
+    if not stream.isatty():
+        return text
+    width = columns()
+    return "\n".join(_folded_line(line) if len(line) > width else line for line in text.split("\n"))
+
+
+def _folded_line(line: str) -> str:
+    if "\x1b" in line:  # painted: it is cut to the width already
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    return fold(line.strip(), indent, f"{indent}  ")
 
 
 def progress(line: str) -> None:

@@ -16,4 +16,5 @@ def usage_invalid(error: Exception, hint: str | None = None) -> UsageInvalid:
     text = str(format_message() if format_message else error).strip().rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "flowhub"
-    return UsageInvalid(f"{text}.", hint=hint or f"`{path} --help` shows how it is called.")
+    sentence = text if text.endswith("?") else f"{text}."
+    return UsageInvalid(sentence, hint=hint or f"`{path} --help` shows how it is called.")

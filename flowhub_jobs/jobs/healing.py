@@ -55,7 +55,8 @@ def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
         return []
     waits = job.state is State.QUEUED and events and events[-1].kind in ("waits", "handed_back")
     past = events[:-1] if waits else events
-    return [kind for event in past if (kind := kind_of(event)) is not None]
+    healed = [kind for event in past if (kind := kind_of(event)) is not None]
+    return [kind for kind in healed if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
 
 
 def kind_of(event: Event) -> str | None:

@@ -47,7 +47,7 @@ LINK_MAX = 8192  # characters of a Link header
 _LINK = re.compile(r"<([^<>]*)>([^<>]*)")  # an address, which may hold commas, and what is said of it
 _IS_NEXT = re.compile(r';[^,]*\brel="?next"?')
 _DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
-_AGAIN = "Nothing was queued. Check the network, or try again later."
+_AGAIN = "Check the network, or try again later."
 _NO_LEAVE = {
     TokenMissing: "Check its name. If it is private, set HF_TOKEN to a token of an account that may read it.",
     Gated: "Accept the model's terms on its page at the Hub, set HF_TOKEN, then try again.",
@@ -209,5 +209,5 @@ def _too_long(url: str, endpoint: str, seconds: float) -> WaitTooLong:
     host = host_of(at_endpoint(url, endpoint))
     return WaitTooLong(
         f"{host} is busy and asks to be left alone for {format_duration(seconds)}.",
-        hint="Nothing was queued. Try again after that time.",
+        hint="Try again after that time.",
     )

@@ -121,6 +121,7 @@ class Web:
             had_token=origin(url) in self._terms.tokens,
             now=datetime.now(UTC),
             secrets=self._terms.tokens.values(),
+            token_of=None if origin(url) == origin(self._terms.hub_endpoint) else origin(url),
         )
 
     def cut(self) -> None:

@@ -58,7 +58,8 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
         floor.close()
         bells.close()
     left = len(home.reports.in_state(LIVE))
-    log.info("Stopped: %s.", f"{left} jobs are left in the queue" if left else "the queue is empty")
+    jobs = "1 job is" if left == 1 else f"{left} jobs are"
+    log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
     return EXIT_SOME_FAILED if drain and home.reports.ended_badly(since=started) else 0
 
 

@@ -63,6 +63,7 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
 
 def _run_to_its_end(floor: Floor, run: Run) -> None:
     try:
+        log.info("Job %d begins: %s", run.lease.job, run.claimed.artifact.ref)
         _attempt(floor, run)
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
     except Stopped as word:

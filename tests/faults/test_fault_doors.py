@@ -54,6 +54,13 @@ def test_a_private_model_without_a_token_wants_one(hub, model, way):
     assert "HF_TOKEN" in knock(hub, way, TokenMissing)["hint"]
 
 
+def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, way):
+    url = origin.serve("m.gguf", MODEL, faults=[Status(401)])
+    hint = way.fails(pinned(url, MODEL), TokenMissing, "wants a sign-in")["hint"]
+    assert f'"{origin_of(url)}" = "…" under [tokens] in config.toml' in hint
+    assert "HF_TOKEN" not in hint
+
+
 def test_a_wrong_token_is_called_wrong(hub, model, way):
     hub.doors.token = "hf_another"
     knock(hub, way, TokenRefused, "does not accept the token", token=TOKEN)

@@ -244,3 +244,29 @@ def test_taken_slots_are_said_with_what_can_be_done(cli, shop):
 def test_every_reason_is_explained_in_the_help_in_its_order(cli, home):
     lines = cli("help", "reasons").out.split("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines] == [str(reason) for reason in Reason]
+
+
+# What `enqueue` and `wait` say of it ---------------------------------------------------------------------------------
+
+
+def test_enqueue_says_when_a_job_begins(cli, shop):
+    assert ", queued, begins " in cli("enqueue", "a", "--at", "+3h").out
+    shut(cli)
+    assert ", as scheduled; " in " ".join(cli("enqueue", "b").out.split())
+
+
+def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
+    cli("enqueue", "a")
+    assert cli("enqueue", "a").out.endswith("as it was queued before\n")
+    again = cli("enqueue", "a", "--priority", "9", "--at", "+3h")
+    assert "its time, priority and group stay" in " ".join(again.out.split())
+    assert shop.job(1).priority == 0
+
+
+def test_wait_says_for_what_and_that_nobody_is_at_work(cli, shop):
+    cli("enqueue", "a", "b")
+    said = cli("wait", "--all", "--timeout", "0.1")
+    assert said.status == 124
+    assert "Waiting for jobs 1, 2; Ctrl-C leaves" in said.err
+    assert "No worker is running" in said.err
+    assert list(cli("wait", "1", "--timeout", "0.1", "--json").error) == ["code", "message", "hint", "retryable"]

@@ -4,17 +4,20 @@ import io
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.app import command
-from flowhub_jobs.cli.fetch.screens import how_it_is, progress
+from flowhub_jobs.cli.asking import agreed
+from flowhub_jobs.cli.fetch.screens import WORDS_LEAST, how_it_is, progress
 from flowhub_jobs.cli.fetch.watch import bar, picture
+from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.kinds import DigestState, HubFormat, Reason, Stage, State
 from flowhub_jobs.records import Job
+from flowhub_jobs.times import clock_time
 
 NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)
 JOB = Job(
@@ -70,7 +73,8 @@ def screen(monkeypatch):
         ({}, "22.9 MB/s, 2 min 21 s left"),
         ({"rate_bps": None, "eta_s": None}, ""),
         ({"stage": Stage.VERIFY, "rate_bps": None, "eta_s": None}, "verify"),
-        ({"state": State.QUEUED, "reason": Reason.SLOTS}, "waits: slots"),
+        ({"state": State.QUEUED, "reason": Reason.SLOTS}, "waits for its turn"),
+        ({"state": State.QUEUED, "reason": Reason.STORE_OFFLINE}, "no disk, looks again"),
         ({"state": State.QUEUED}, ""),
         ({"state": State.FAILED, "error": FAULT}, "source_missing"),
         ({"state": State.COMPLETED}, "9.0 GB"),
@@ -236,3 +240,40 @@ def test_the_verbs_are_those_of_this_version():
     )
     assert set(command().commands) == set(verbs.split())
     assert [name for names in command().chapters.values() for name in names] == verbs.split()
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_job_that_waits_says_why_in_words_and_until_when(reason):
+    """At 80 columns there is room for thirty of them: a time that is cut off is none."""
+    waiting = replace(JOB, state=State.QUEUED, reason=reason, not_before=NOW + timedelta(days=2))
+    words = how_it_is(waiting, NOW)
+    assert len(words) <= WORDS_LEAST
+    if reason not in (Reason.AFTER, Reason.SLOTS):
+        assert clock_time(NOW + timedelta(days=2), NOW) in words
+
+
+def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):
+    class Leaving(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, *_: object) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Leaving())
+    with pytest.raises(Interrupted, match="Nothing was done"):
+        agreed("rm", "Remove it?", as_json=False)
+
+
+def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen(40)
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    text = "a sentence that goes on and on behind the edge of a small screen\n  with a line that is set in from it"
+    say.result(text)
+    lines = terminal.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from flowhub_jobs.cli import say
@@ -9,16 +10,17 @@ from flowhub_jobs.cli.fetch.fitted import best_of, require_fit
 from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines
 from flowhub_jobs.cli.fetch.outlook import outlook_lines, outlook_object
 from flowhub_jobs.cli.fetch.terms import Clerk
+from flowhub_jobs.cli.fetch.why import in_short
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.forecast import forecast
 from flowhub_jobs.hub.wire import jobs_page
+from flowhub_jobs.jobs.requests import Terms
 from flowhub_jobs.kinds import Fit, State
 from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes
 
-FEW = 5  # jobs of one order of which all is said
 SHOWN = 40  # lines of a long order that are printed
 
 
@@ -102,13 +104,17 @@ def place(desk: Desk, ordered: Ordered) -> list[int]:
     return [answer.job for answer in answers]
 
 
-def raise_for(ordered: Ordered) -> None:
-    """Raise what was wrong with some lines, after the others were queued."""
+def raise_for(ordered: Ordered, *, quiet: bool) -> None:
+    """Raise what was wrong with some lines, after the others were queued; all but the first are told before."""
     if not ordered.bad:
         return
     if ordered.count == 1:
         raise ordered.bad[0]
-    first = ordered.bad[0]
+    first, *others = ordered.bad
+    for error in others[:SHOWN]:
+        say.hint(f"flowhub: {error.message}", quiet=quiet)
+    if len(others) > SHOWN:
+        say.hint(f"… and {len(others) - SHOWN} lines more.", quiet=quiet)
     raise SomeFailed(f"{len(ordered.bad)} of {ordered.count} were not queued. {first.message}", hint=first.hint)
 
 
@@ -120,8 +126,9 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         say.result_json(jobs_page(by_number[number] for number in numbers))
         return
     for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
-        line = _answer(desk, by_number[number], order, brief, few=len(shown) <= FEW)
-        say.result(say.fold(line if brief or number in ordered.made else line + _known(by_number[number]), after="  "))
+        line = _answer(desk, by_number[number], order, brief)
+        known = "" if brief or number in ordered.made else _known(by_number[number], order)
+        say.result(say.fold(line + known, after="  "))
     if len(numbers) > SHOWN:
         say.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
     if not ordered.count:
@@ -130,25 +137,30 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
         _hints(desk, State.QUEUED in desk.home.reports.state_of(numbers).values())
 
 
-def _known(job: Job) -> str:
+def _known(job: Job, order: Order) -> str:
     """Return what is said of a job that was there before: the options of this call are not its own."""
-    return "; it is installed already, --force fetches it again" if not job.live else "; as it was queued before"
+    if not job.live:
+        return "; it is installed already, --force fetches it again"
+    unheard = order.terms != Terms(force=order.terms.force)
+    told = f": its time, priority and group stay (`flowhub cancel {job.id}` first to change them)" if unheard else ""
+    return f"; as it was queued before{told}"
 
 
-def _answer(desk: Desk, job: Job, order: Order, brief: bool, *, few: bool) -> str:
-    """Return the line that says which job answers a reference, and whether it fits this machine.
+def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
+    """Return the line that says which job answers a reference, when it begins, and whether it fits this machine.
 
-    Of many jobs only what may be a surprise is said: that one does not fit well.
+    The arithmetic is told only where it may be a surprise: of a model that does not fit well.
     """
     size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
     line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
     if brief or job.state is not State.QUEUED:
         return line
+    if job.reason is not None:
+        line += f", {in_short(job, datetime.now(UTC))}"
     verdict = desk.verdict(order.artifact)
-    if not few and verdict.fit in (Fit.FITS, Fit.UNKNOWN):
-        return line
-    fit = "fit unknown" if verdict.fit is Fit.UNKNOWN else str(verdict.fit)
-    return f"{line}; {fit}: {verdict.why}"
+    if verdict.fit is Fit.UNKNOWN:
+        return f"{line}; whether it fits this machine is not known"
+    return f"{line}; fits this machine" if verdict.fit is Fit.FITS else f"{line}; {verdict.fit}: {verdict.why}"
 
 
 def _hints(desk: Desk, waits: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
-from flowhub_jobs.cli.fetch.why import why_not_moving
+from flowhub_jobs.cli.fetch.why import in_short, why_not_moving
 from flowhub_jobs.cli.night.verbs_limit import limit_line
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import UsageInvalid
@@ -14,7 +14,7 @@ from flowhub_jobs.hub.wire import events_object, jobs_page
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 from flowhub_jobs.store.inventory import Presence
-from flowhub_jobs.times import clock_time, micros, parse_since
+from flowhub_jobs.times import micros, parse_since
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 _COLOURS = {State.RUNNING: "36", State.COMPLETED: "32", State.FAILED: "31", State.PAUSED: "33"}
@@ -128,8 +128,8 @@ def how_it_is(job: Job, now: datetime) -> str:
         speed = [format_rate(job.rate_bps)] if job.rate_bps else []
         left = [f"{format_duration(job.eta_s)} left"] if job.eta_s else []
         return ", ".join(([str(job.stage)] if job.stage != "download" else []) + speed + left)
-    if job.state is State.QUEUED and job.reason is not None:
-        return f"waits: {job.reason}" + (f" until {clock_time(job.not_before, now)}" if job.not_before else "")
+    if job.state is State.QUEUED:
+        return in_short(job, now)
     if job.state is State.FAILED and job.error:
         return str(job.error["code"])
     if job.state is State.COMPLETED and job.bytes_total is not None:

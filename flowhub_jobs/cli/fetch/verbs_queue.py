@@ -82,9 +82,9 @@ def enqueue(
         else:
             numbers = ordering.place(found, order)
             if wait or watch:
-                waiting.until_ended(found, numbers, watch=watch and not as_json)
+                waiting.until_ended(found, numbers, watch=watch and not as_json, quiet=as_json)
             ordering.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
-        ordering.raise_for(order)
+        ordering.raise_for(order, quiet=as_json)
         if (wait or watch) and not dry_run:
             waiting.raise_for(found, numbers)
 
@@ -142,7 +142,7 @@ def wait(
     with desk() as found:
         numbers = chosen_jobs(found, jobs, every, group, LIVE)
         found.home.reports.jobs(numbers)  # a number that is none is told at once
-        waiting.until_ended(found, numbers, limit_s=limit)
+        waiting.until_ended(found, numbers, limit_s=limit, quiet=as_json)
         screens.print_some(found, numbers, as_json=as_json)
         waiting.raise_for(found, numbers)
 

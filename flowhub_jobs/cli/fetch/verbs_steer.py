@@ -100,6 +100,8 @@ def _steer(
             say.result_json(jobs_page(found.home.reports.jobs(done)))
         elif not as_json:
             said = f"priority {number}" if verb == "priority" else None
+            if not numbers:
+                say.hint(f"There is no job to {verb}." if said is None else "There is no job to give a priority to.")
             _tell(verb, {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, State)}, said)
         raise_for(outcomes)
 
@@ -110,8 +112,6 @@ def _tell(verb: str, outcomes: "dict[int, State]", said: str | None) -> None:
 
     if verb == "cancel" and "failed" in outcomes.values():  # with --purge, or it would have been refused
         said = "failed; what was kept of it is dropped"
-    if not outcomes:
-        say.hint(f"There is no job to {verb}." if said is None else "There is no job to give a priority to.")
     for number, state in outcomes.items():
         stopping = state == "running" and verb in ("cancel", "pause")
         say.result(

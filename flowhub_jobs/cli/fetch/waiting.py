@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 
+from flowhub_jobs.cli import say
+from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import LIVE
@@ -10,10 +12,18 @@ from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 
 LOOK_S = 0.2
+NAMED = 5
 
 
-def until_ended(desk: Desk, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None) -> None:
-    """Return when no job of these is live. Raises TimedOut after `limit_s`."""
+def until_ended(
+    desk: Desk, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
+) -> None:
+    """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
+    live = [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]
+    if live:
+        if not watch:
+            say.hint(f"Waiting for {_named(live)}; Ctrl-C leaves, and what is queued goes on.", quiet=quiet)
+        tell_no_worker(desk, quiet=quiet)
     if watch:
         from flowhub_jobs.cli.fetch.watch import watch_jobs
 
@@ -24,6 +34,12 @@ def until_ended(desk: Desk, numbers: Sequence[int], *, watch: bool = False, limi
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)
+
+
+def _named(jobs: Sequence[int]) -> str:
+    shown = ", ".join(map(str, jobs[:NAMED]))
+    more = f" and {len(jobs) - NAMED} more" if len(jobs) > NAMED else ""
+    return f"job{'' if len(jobs) == 1 else 's'} {shown}{more}"
 
 
 def _not_in_time(live: Sequence[int], count: int) -> str:

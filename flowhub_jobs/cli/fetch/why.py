@@ -32,6 +32,18 @@ _NEXT = {
     Reason.NETWORK: "It goes on by itself when the network is back.",
     Reason.SLOTS: "`flowhub worker --jobs N` runs more at a time.",
 }
+# The same as a row of the queue says it; what ends at a time, with it.
+_IN_SHORT = {
+    Reason.AT: "begins {}",
+    Reason.WINDOW: "begins {}, as scheduled",
+    Reason.AFTER: "waits for other jobs",
+    Reason.STORE_OFFLINE: "no disk, looks again {}",
+    Reason.DISK: "no room, looks again {}",
+    Reason.NETWORK: "offline, looks again {}",
+    Reason.HOST_WAIT: "busy host, again {}",
+    Reason.BACKOFF: "tried again {}",
+    Reason.SLOTS: "waits for its turn",
+}
 # The same in two or three words, for what would hold it besides.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
@@ -42,6 +54,14 @@ _BESIDES = {
     Reason.HOST_WAIT: "the host",
     Reason.BACKOFF: "its next try",
 }
+
+
+def in_short(job: Job, now: datetime) -> str:
+    """Return in a few words why a queued job does not start, and when it does; "" for one that may."""
+    if job.reason is None:
+        return ""
+    words = _IN_SHORT[job.reason]
+    return words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
 
 
 def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
 """The morning report as a screen that fits 80 columns."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 ROWS_MAX = 40  # of a section; `flowhub status` lists every one
 JOBS_NAMED = 2
+INDENT = " " * 5
 _HEALED = {  # one of it, several of it
     "rescue": ("A worker died; its job was taken back and went on", "{} times a worker died; its job went on"),
     "retry": ("A fault of the line or a host was tried again", "{} faults of the line or a host were tried again"),
@@ -39,10 +40,17 @@ _BEGINS = {Reason.AT: "begins at", Reason.BACKOFF: "is tried again at"}
 
 def lines(morning: Morning) -> list[str]:
     """Return the screen: a headline, then the sections that have something to tell, apart where there is room."""
-    sections = [_came(morning), _healed(morning.healed), _going(morning), _needs(morning.needs), _totals(morning)]
-    parts = [[_headline(morning)], *(section for section in sections if section)]
+    parts = _parts(morning, _whole)
+    if sum(map(len, parts)) >= say.height():
+        parts = _parts(morning, _in_two_lines)
     airy = sum(map(len, parts)) + len(parts) - 1 < say.height()  # the prompt needs a line, too
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
+
+
+def _parts(morning: Morning, told: Callable[[Need], list[str]]) -> list[list[str]]:
+    needs = _needs(morning.needs, told)
+    sections = [_came(morning), _healed(morning.healed), _going(morning), needs, _totals(morning)]
+    return [[_headline(morning)], *(section for section in sections if section)]
 
 
 def _headline(morning: Morning) -> str:
@@ -131,21 +139,33 @@ def _goes(job: Job, now: datetime) -> str:
     return f"{_BEGINS.get(job.reason, f'{text} until')} {_at(job.not_before, now)}"
 
 
-def _needs(needs: Sequence[Need]) -> list[str]:
-    found = []
-    for need in needs[:ROWS_MAX]:
-        who = f"{need.job.id:>3}  {need.job.title}: " if need.job else "     "
-        found.append(say.paint(say.shorten(say.clean(f"{who}{need.message}"), say.columns()), "31"))
-        found.append(f"     {_what_to_do(need)}")
+def _needs(needs: Sequence[Need], told: Callable[[Need], list[str]]) -> list[str]:
+    found = [line for need in needs[:ROWS_MAX] for line in told(need)]
     return ["NEEDS YOU", *found, *_more(needs, "flowhub status --state failed")] if found else []
 
 
-def _what_to_do(need: Need) -> str:
-    """Return the hint on one line: whole, or else the commands of it, which are never cut."""
-    if len(need.hint) + 5 <= say.columns() or need.job is None:
-        return need.hint
+def _whole(need: Need) -> list[str]:
+    """Return what is wrong and what to do, in as many lines as that takes."""
+    number, who = _whose(need)
+    what = say.fold(f"{who}{need.message}", number, INDENT).split("\n")
+    return [
+        *(say.paint(say.shorten(line, say.columns()), "31") for line in what),
+        *say.fold(need.hint, INDENT).split("\n"),
+    ]
+
+
+def _in_two_lines(need: Need) -> list[str]:
+    """Return the same where there is less room: of a long hint the commands, which are never cut."""
+    number, who = _whose(need)
+    what = say.paint(say.shorten(say.clean(f"{number}{who}{need.message}"), say.columns()), "31")
+    if len(need.hint) + len(INDENT) <= say.columns() or need.job is None:
+        return [what, f"{INDENT}{need.hint}"]
     commands = list(dict.fromkeys(re.findall(r"`flowhub [^`]+`", need.hint)))
-    return f"{', '.join(commands)}; `flowhub status {need.job.id}` says more."
+    return [what, f"{INDENT}{', '.join(commands)}; `flowhub status {need.job.id}` says more."]
+
+
+def _whose(need: Need) -> tuple[str, str]:
+    return (f"{need.job.id:>3}  ", f"{need.job.title}: ") if need.job else (INDENT, "")
 
 
 def _totals(morning: Morning) -> list[str]:
