@@ -83,13 +83,20 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     given = _from_file(home / "config.toml") | _from_environment(env)
     given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
     store = _place("store", given.pop("store", None) or home / "llms")
-    url = given.pop("database_url", None) or f"sqlite:///{home / 'flowhub.db'}"
+    url = given.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
     settings = Settings(home=home, store=store, database_url=url, **given)
     return replace(
         settings,
-        hf_token=env.get("HF_TOKEN") or _token_from_file(env),
+        hf_token=_sendable((env.get("HF_TOKEN") or "").strip(), "HF_TOKEN") or _token_from_file(env),
         hf_endpoint=(env.get("HF_ENDPOINT") or HUB).rstrip("/"),
     )
+
+
+def _sendable(token: str, name: str) -> str:
+    """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
+    if token.isascii() and token.isprintable() and " " not in token:
+        return token
+    raise SettingInvalid(f"{name} is no token: it has characters that none has.", hint="Copy it once more, whole.")
 
 
 def _token_from_file(env: Mapping[str, str]) -> str | None:
@@ -145,6 +152,11 @@ def _from_file(path: Path) -> dict[str, Any]:
     return found
 
 
+def _in_url(path: Path) -> str:
+    """Return a path as it stands in a URL, where a ? would end it and a % begin another character."""
+    return str(path).replace("%", "%25").replace("?", "%3F")
+
+
 def _place(name: str, path: str | Path) -> Path:
     return _expanded(name, path).absolute()
 
@@ -163,7 +175,7 @@ def _names(known: Mapping[str, Any]) -> str:
 
 def _tokens(value: Any, path: Path) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(token, str) for token in value.values()):
-        return {str(origin): token for origin, token in value.items()}
+        return {str(name): _sendable(token.strip(), f"{path}: the token of {name}") for name, token in value.items()}
     raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
 
 

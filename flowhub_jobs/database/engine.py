@@ -108,7 +108,9 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """Turn a driver's error into ours, at the one border."""
-    where = sa.make_url(url).render_as_string(hide_password=True).removeprefix("sqlite:///")
+    found = sa.make_url(url)
+    sqlite = found.get_backend_name() == "sqlite"
+    where = found.database if sqlite else found.render_as_string(hide_password=True)
     try:
         yield
     except sa.exc.OperationalError as error:

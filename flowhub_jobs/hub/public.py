@@ -77,8 +77,8 @@ def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProg
 @contextmanager
 def _alone_at(partial: Path, artifact: Artifact) -> Iterator[None]:
     """Hold the lock of a partial: of two calls for the same, one fetches. Raises Busy."""
+    from flowhub_jobs.disk import disk_errors
     from flowhub_jobs.system import LockFile
-    from flowhub_jobs.transfer.partial import disk_errors
 
     with disk_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)

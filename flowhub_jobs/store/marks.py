@@ -7,7 +7,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 _SQLITE = "sqlite:///"
 Mark = tuple[str, str]  # model and option
@@ -20,7 +20,7 @@ def installed_marks(database_url: str, node: str | None, store: Path) -> frozens
     """
     if not database_url.startswith(_SQLITE):
         return None
-    path = Path(database_url.removeprefix(_SQLITE))
+    path = Path(unquote(database_url.removeprefix(_SQLITE)))
     if node is None or not path.exists():
         return frozenset()  # nothing was ever installed here
     try:

@@ -5,9 +5,10 @@ The board's lock is held throughout.
 
 import time
 
+from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
-from flowhub_jobs.transfer.plan import ASK_S, MIB, Range, Ranges, next_range
+from flowhub_jobs.transfer.plan import ASK_S, next_range
 
 FIRST_ASK = 16 * MIB  # of a file whose size nobody told
 BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes

@@ -6,10 +6,10 @@ both have: the digest, else the Hub's commit and path, else a strong ETag.
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
+from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.content import check_first_bytes
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
-from flowhub_jobs.transfer.plan import piece_size
 
 RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
 
@@ -19,9 +19,9 @@ def check_hub_word(state: FileState, hub: HubWord) -> None:
     said = hub.sha256
     if said and state.file.sha256 and said != state.file.sha256:
         raise DigestMismatch(
-            f"{state.file.path}: the source disagrees with the catalog, which pins sha256 {state.file.sha256}; "
+            f"{state.file.path}: the source disagrees with {state.said_by}, which pins sha256 {state.file.sha256}; "
             f"{_host(state)} has {said}.",
-            hint="The file was replaced at its source, or the catalog's entry is wrong: update the catalog.",
+            hint=f"The file was replaced at its source, or {state.said_by} is out of date: {_mend(state)}.",
         )
     check_size(state, hub.size)
     state.expected = state.file.sha256 or said
@@ -31,8 +31,14 @@ def check_hub_word(state: FileState, hub: HubWord) -> None:
 def check_size(state: FileState, total: int | None) -> None:
     if total is not None and state.file.size is not None and total != state.file.size:
         raise SizeMismatch(
-            f"{state.file.path}: the catalog says {state.file.size} bytes, the source {_host(state)} has {total} bytes."
+            f"{state.file.path}: {state.said_by} says {state.file.size} bytes, the source {_host(state)} has {total} "
+            "bytes.",
+            hint=f"The size in {state.said_by} is out of date: {_mend(state)}, then enqueue again.",
         )
+
+
+def _mend(state: FileState) -> str:
+    return "update the catalog" if state.said_by == "the catalog" else "look at its source"
 
 
 def _host(state: FileState) -> str:
@@ -56,7 +62,10 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     """
     state, total = task.state, _total(answer, hub)
     if hub is not None and hub.size is not None and total != hub.size:
-        raise SizeMismatch(f"{state.file.path}: the Hub says {hub.size} bytes, {_host(state)} has {total} bytes.")
+        raise SizeMismatch(
+            f"{state.file.path}: the Hub says {hub.size} bytes, and where it leads, {_host(state)}, has {total} bytes.",
+            hint="Tell whoever keeps that repository; another variant of the model may be whole.",
+        )
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{state.file.path}: {_host(state)} says that it ends at byte {total}, not {answer.start}.")
     kept = task.start if answer.whole else state.record.kept.end

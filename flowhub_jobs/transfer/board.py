@@ -1,7 +1,8 @@
-"""What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all of it.
+"""What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all changes.
 
-Fetchers take tasks from the board; they or the writer tell it what arrived; the hasher follows the frontier; the
-committer takes snapshots for the journal. Nobody reads or writes bytes, on a disk or a socket, while holding the lock.
+Fetchers take tasks from the board, and claim what they write; they or the writer tell it what arrived; the hasher
+follows the frontier; the committer takes snapshots for the journal. Nobody waits for a disk or a socket while holding
+the lock. A number may be looked at without it where an older one does no harm.
 """
 
 import threading
@@ -10,15 +11,15 @@ from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import SourceChanged
+from flowhub_jobs.pieces.digest import Sha256
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version
-from flowhub_jobs.transfer.digest import Sha256
 from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile, generation_of, part_path
-from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
@@ -60,6 +61,8 @@ class Board:
     def add(self, state: FileState) -> None:
         """Take a file in, before anybody works."""
         state.origin = origin_asked(state.file.url, self._hub_endpoint)
+        if self.artifact.option is None:  # an address, or a repository, with a digest
+            state.said_by = "what was asked for"
         self.files.append(state)
         self._look_again(state)
 

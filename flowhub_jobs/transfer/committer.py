@@ -8,11 +8,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from flowhub_jobs.disk import disk_errors
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.board import COMMIT_AT, COMMIT_AT_FILES, Board
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.journal import Journal, Record, file_entry
-from flowhub_jobs.transfer.partial import PartFile, disk_errors, sync_all
-from flowhub_jobs.transfer.plan import MIB
+from flowhub_jobs.transfer.partial import PartFile, sync_all
 from flowhub_jobs.transfer.terms import Control
 
 PERIOD_S = 0.25

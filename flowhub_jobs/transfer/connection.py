@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, redirect_target
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.lean_httpx import httpx
+from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.refusal import Headers, refusal
 from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
-from flowhub_jobs.transfer.plan import Range
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire

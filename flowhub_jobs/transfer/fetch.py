@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
+from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.errors import FlowhubError, StorageFailed
 from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.transfer import journal
@@ -27,7 +28,6 @@ from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.offline import machines_fault
-from flowhub_jobs.transfer.partial import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from flowhub_jobs.artifacts import ArtifactFile, FileDigest
-from flowhub_jobs.transfer.digest import Sha256
+from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile
 
@@ -48,6 +48,7 @@ class FileState:
     expected: str | None  # sha256: the catalog's, else what the Hub says
     git_sha1: str | None  # likewise, of a small file that has no sha256
     origin: str = ""  # where it is asked first
+    said_by: str = "the catalog"  # who pinned its digest and its size
     part: PartFile | None = None
     tasks: "list[Task]" = field(default_factory=list)
     bound: bool = False  # an answer of this run has told what the content is

@@ -13,11 +13,11 @@ from functools import partial
 
 from flowhub_jobs.artifacts import FileDigest, git_sha1
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
-from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.verdict import contradiction
 
 READ = MIB

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.refusal import Headers, unsatisfied_total
-from flowhub_jobs.transfer.plan import Range
 
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()

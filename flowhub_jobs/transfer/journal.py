@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.system import sync_data, sync_path
-from flowhub_jobs.transfer.plan import Ranges
 
 NAME = "journal"
 VERSION = 1
@@ -101,7 +101,7 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
 
 
 class Journal:
-    """The open journal of a running transfer. Not thread-safe: its committer is one thread."""
+    """The open journal of a running transfer. Not thread-safe: the committer takes turns."""
 
     def __init__(self, folder: Path, record: Record, may_write: Callable[[], None] = lambda: None) -> None:
         """`may_write` raises where the partial is another's by now."""

@@ -12,6 +12,7 @@ from functools import partial
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, WrongRange
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
@@ -19,7 +20,6 @@ from flowhub_jobs.transfer.files import BUFFER, BUFFER_DIRECT, WHOLE, Task
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.pace import Pace
 from flowhub_jobs.transfer.partial import PAGE, DirectPart
-from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.reply import Reply
 from flowhub_jobs.transfer.terms import Control, Terms
 from flowhub_jobs.transfer.writer import Writer

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.artifacts import ArtifactFile
+from flowhub_jobs.disk import disk_errors, refuse_links
 from flowhub_jobs.errors import StorageFailed, StoreOffline
+from flowhub_jobs.pieces.digest import Sha256, can_save
+from flowhub_jobs.pieces.ranges import Ranges, piece_size
 from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.digest import Sha256, can_save
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, load
-from flowhub_jobs.transfer.partial import FILES, PartFile, disk_errors, generation_of, part_path, refuse_links
-from flowhub_jobs.transfer.plan import Ranges, piece_size
+from flowhub_jobs.transfer.partial import FILES, PartFile, generation_of, part_path
 
 _NO_PART = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 

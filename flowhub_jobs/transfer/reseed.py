@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Pieces
+from flowhub_jobs.disk import disk_errors, sync_tree
+from flowhub_jobs.pieces.digest import states_of
+from flowhub_jobs.pieces.ranges import Range, piece_size
 from flowhub_jobs.system import reflink, sync_path
-from flowhub_jobs.transfer.digest import states_of
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record
-from flowhub_jobs.transfer.partial import disk_errors, part_path, sync_tree
-from flowhub_jobs.transfer.plan import Range, piece_size
+from flowhub_jobs.transfer.partial import part_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, SourceError, WaitTooLong
+from flowhub_jobs.words import format_duration
 
 WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
 
@@ -50,8 +51,8 @@ def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience, 
         return GiveUp(error)
     asked = error.wait_s if isinstance(error, ServerBusy) else None
     if asked is not None and asked > patience.server_wait_max_s:
-        hours, most = f"{asked / 3600:.1f} hours", f"{patience.server_wait_max_s / 3600:.1f} hours"
-        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {hours}; more than {most} is not sat out."))
+        wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
+        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {wait}; more than {most} is not sat out."))
     if faults >= patience.faults_max:
         tries = "once" if faults == 1 else f"{faults} times in a row"
         error.hint = f"It was tried {tries}. `flowhub retry` goes on with what was kept."

@@ -15,7 +15,7 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
     host = host_of(state.location or state.file.url)
     pinned = state.file.sha256 is not None or state.file.git_sha1 is not None
     says = (
-        f"the source {host} disagrees with the catalog, which pins"
+        f"the source {host} disagrees with {state.said_by}, which pins"
         if pinned
         else f"{host} contradicts the Hub, which says"
     )

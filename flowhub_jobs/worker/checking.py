@@ -12,7 +12,7 @@ from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.jobs.lease import FileProgress
 from flowhub_jobs.kinds import DigestState
 from flowhub_jobs.store.checked import Checks, OnShelf
-from flowhub_jobs.transfer.recheck import Known, Looked, recheck
+from flowhub_jobs.store.recheck import Known, Looked, recheck
 from flowhub_jobs.words import format_bytes
 from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.screen import Screen

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import NotFound, SizeMismatch, StorageFailed
 from flowhub_jobs.system import sync_data
-from flowhub_jobs.transfer.partial import disk_errors
 from flowhub_jobs.worker.floor import Run
 from flowhub_jobs.worker.screen import Screen
 

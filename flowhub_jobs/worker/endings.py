@@ -5,11 +5,11 @@ import logging
 from sqlalchemy.exc import OperationalError
 
 from flowhub_jobs.addresses import driver_words, scrub
+from flowhub_jobs.disk import disk_error
 from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
 from flowhub_jobs.kinds import Reason
 from flowhub_jobs.store.install import clean_up
 from flowhub_jobs.transfer.fetch import Postponed
-from flowhub_jobs.transfer.partial import disk_error
 from flowhub_jobs.worker.floor import LOST, SHUT, STOP, Floor, Run
 
 log = logging.getLogger("flowhub.job")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import writing
+from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
 from flowhub_jobs.regular import is_regular
 from flowhub_jobs.store.checked import Checks, OnShelf
@@ -19,7 +20,6 @@ from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.system import held_lock, rename_new, sync_path
-from flowhub_jobs.transfer.partial import disk_errors
 from flowhub_jobs.worker.copier import Copier
 from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.screen import Screen

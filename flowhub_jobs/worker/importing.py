@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.artifacts import FileDigest
+from flowhub_jobs.disk import refuse_links
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.store.manifest import read_manifest
-from flowhub_jobs.transfer.partial import refuse_links
 from flowhub_jobs.worker.copier import Copier
 from flowhub_jobs.worker.floor import Run
 from flowhub_jobs.worker.reuse import Gathered

@@ -19,7 +19,8 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.agreed import Agreed, Version
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.needs import addresses_wanted
-from flowhub_jobs.transfer.offline import Place, answers, any_answers, machines_fault, place_of
+from flowhub_jobs.transfer.offline import machines_fault
+from flowhub_jobs.worker.witnesses import Place, answers, any_answers, place_of
 
 log = logging.getLogger("flowhub.network")
 

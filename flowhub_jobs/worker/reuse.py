@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.store.elsewhere import Wanted, claimants, places_of
 from flowhub_jobs.store.hashed import Stamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, FileSeen, Seen
-from flowhub_jobs.transfer.partial import FILES, disk_errors, refuse_links, sync_tree
+from flowhub_jobs.transfer.partial import FILES
 from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.screen import Screen
 

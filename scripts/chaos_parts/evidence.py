@@ -11,8 +11,8 @@ from chaos_parts.wares import Ware
 from support.engine import kept_in
 
 from flowhub_jobs.kinds import State
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.records import Job
-from flowhub_jobs.transfer.plan import MIB
 
 WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
 IN_FLIGHT = MIB  # what an origin has sent and nobody kept when all connections of a worker are cut

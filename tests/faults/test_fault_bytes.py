@@ -1,6 +1,7 @@
 """Bytes: flipped on the wire once or always, or on the disk before a crash; a pinned digest or size that is wrong."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from origin_content import Bytes
@@ -12,7 +13,8 @@ from support.origin import Since
 
 from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
-from flowhub_jobs.transfer import digest, journal
+from flowhub_jobs.pieces import digest
+from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.terms import Control, Stopped
 
 URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
@@ -193,3 +195,18 @@ def test_a_size_that_is_wrong_is_said_with_both(origin, way, by):
         artifact, SizeMismatch, "m.gguf", f"says {MODEL.size + by} bytes", f"{host_of(origin)} has {MODEL.size} bytes"
     )
     assert len(origin.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "whose"),
+    [("q", "the catalog"), (None, "what was asked for")],
+    ids=["a pin of the catalog", "a pin of an address"],
+)
+def test_it_is_said_whose_digest_it_is_that_does_not_match(origin, tmp_path, option, whose):
+    url = origin.serve("m.gguf", MODEL)
+    artifact = replace(one_file(ArtifactFile("m.gguf", url, MODEL.size, "0" * 64)), option=option)
+    with pytest.raises(DigestMismatch, match=f"disagrees with {whose}, which pins"):
+        run(artifact, tmp_path)
+    longer = replace(one_file(ArtifactFile("m.gguf", url, MODEL.size + 1, "0" * 64)), option=option)
+    with pytest.raises(SizeMismatch, match=f"m.gguf: {whose} says {MODEL.size + 1} bytes"):
+        run(longer, tmp_path / "longer")

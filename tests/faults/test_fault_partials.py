@@ -9,7 +9,8 @@ from support.engine import crashed_after, kept_in, part_in, pinned, run, stopped
 from support.fault_files import HALF, MIB, MODEL
 from support.origin import Since
 
-from flowhub_jobs.transfer import digest, journal
+from flowhub_jobs.pieces import digest
+from flowhub_jobs.transfer import journal
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.jobs.lease import LeaseLost
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asking import take
 from flowhub_jobs.transfer.board import OPEN_FILES_MAX, Board
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
@@ -21,7 +22,6 @@ from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.journal import Journal
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.partial import PartFile
-from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.terms import Control, Terms

@@ -26,7 +26,8 @@ from support.models import gguf, gguf_pattern
 from support.origin import Since
 
 from flowhub_jobs.errors import ConnectionLost
-from flowhub_jobs.transfer import committer, digest, feed, hasher, journal
+from flowhub_jobs.pieces import digest
+from flowhub_jobs.transfer import committer, feed, hasher, journal
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import Past
 from flowhub_jobs.transfer.terms import Control, Stopped

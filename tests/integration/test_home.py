@@ -17,6 +17,7 @@ from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.kinds import State
 from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.store.marks import installed_marks
 
 
 def settings_of(home: Path, **environ: str) -> Settings:
@@ -191,3 +192,14 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_befor
         assert home.living_workers() == 0
         assert home.take_back_orphans() == [answer.job]
         assert home.reports.jobs([answer.job])[0].state is State.QUEUED
+
+
+@pytest.mark.parametrize("name", ["q?one", "p%41x", "100%", "a#b c;d&e"])
+def test_a_home_may_have_any_name(tmp_path, name):
+    """What a URL of its database would read as something else stays a name."""
+    home = tmp_path / name
+    with opened(load_settings({"FLOWHUB_HOME": str(home)})) as found:
+        assert found.reports.all() == []
+    assert {"flowhub.db", "node"} <= {path.name for path in home.iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert installed_marks(load_settings({"FLOWHUB_HOME": str(home)}).database_url, "n", home) == frozenset()

@@ -15,9 +15,9 @@ from support.replaced_source import LONGEST, Source, Style, Tells
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import DigestMismatch
 from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.pieces.ranges import MIB, Ranges
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.files import FileState
-from flowhub_jobs.transfer.plan import MIB, Ranges
 
 pytestmark = pytest.mark.timeout(600)  # where it fails, the shortest story is looked for, up to five minutes
 

@@ -5,17 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.plan import (
-    ASK_MAX,
-    ASK_MIN,
-    MIB,
-    PIECE_MAX,
-    PIECE_MIN,
-    PIECES_AIM,
-    Ranges,
-    next_range,
-    piece_size,
-)
+from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, PIECES_AIM, Ranges, piece_size
+from flowhub_jobs.transfer.plan import ASK_MAX, ASK_MIN, next_range
 
 TOP = 60
 PLACES = st.integers(0, TOP)

@@ -14,6 +14,7 @@ from httpx import Headers
 
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import SourceChanged, WrongRange
+from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer import asking, board, files, hasher, journal
 from flowhub_jobs.transfer.asking import take
@@ -22,7 +23,6 @@ from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.files import FileState, Task
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.headers import HubWord, read_answer
-from flowhub_jobs.transfer.plan import MIB, Range, Ranges
 from flowhub_jobs.transfer.reopen import reopen
 from flowhub_jobs.transfer.terms import Control
 from support.forgetful_disk import ForgetfulDisk

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.transfer.plan import Ranges
+from flowhub_jobs.pieces.ranges import Ranges
 
 Inode = tuple[int, int]
 

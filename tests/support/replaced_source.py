@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flowhub_jobs.artifacts import ArtifactFile, git_sha1
+from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.transfer.headers import HubWord
-from flowhub_jobs.transfer.plan import Range
 from support.by_hand import Answered, Fetcher
 
 LONGEST = (7 << 20) // 2  # bytes: a few pieces, the last one short

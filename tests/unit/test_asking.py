@@ -6,10 +6,10 @@ import pytest
 
 from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asking import take, untake
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
-from flowhub_jobs.transfer.plan import MIB
 from flowhub_jobs.transfer.reopen import reopen
 
 GIB = 1 << 30

@@ -54,7 +54,19 @@ def test_what_can_begin_a_json_text_passes(head):
     check_first_bytes("c.json", head)
 
 
-@given(st.binary(max_size=GLANCE))
-def test_other_names_promise_nothing(head):
+@given(st.binary(max_size=GLANCE).filter(lambda head: b"<" not in head))
+def test_other_names_promise_nothing_but_no_web_page(head):
     for path in ("README.md", "tokenizer.model", "gguf", "merges.txt"):
         check_first_bytes(path, head)
+
+
+@pytest.mark.parametrize("path", ["m.bin", "model", "weights.npz", "tokenizer.model"])
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html>", b"\n <html lang=en", b"\xef\xbb\xbf<!doctype HTM"])
+def test_a_web_page_is_no_file_of_a_model_whatever_its_name(path, page):
+    with pytest.raises(WrongContent, match="a web page"):
+        check_first_bytes(path, page)
+
+
+@pytest.mark.parametrize("path", ["README.md", "chat_template.jinja", "notes.html", "m.bin"])
+def test_what_may_begin_like_a_page_is_believed(path):
+    check_first_bytes(path, b"<div align=cent" if path == "m.bin" else b"<!DOCTYPE html>")

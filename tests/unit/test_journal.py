@@ -4,9 +4,9 @@ import copy
 
 import pytest
 
+from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, file_entry, load
-from flowhub_jobs.transfer.plan import Ranges
 
 STATE = "ab" * 8
 

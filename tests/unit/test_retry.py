@@ -74,7 +74,7 @@ def test_an_hour_is_waited_for_and_more_is_not():
     decision = decide(ServerBusy("busy.", wait_s=7200.0), 1, 0.0, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
-    assert decision.error.message == "busy. The host asks to wait 2.0 hours; more than 1.0 hours is not sat out."
+    assert decision.error.message == "busy. The host asks to wait 7,200 s (2 h); more than 3,600 s is not sat out."
     assert not decision.error.retryable
 
 

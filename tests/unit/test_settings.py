@@ -1,5 +1,6 @@
 """Settings: a flag over the environment over the file over the default; what is wrong is named, with its place."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,18 @@ def test_a_home_of_an_unknown_user_is_named(tmp_path):
 def test_a_home_that_is_a_file_has_no_settings_yet(tmp_path):
     (tmp_path / "file").write_text("")
     assert load_settings({"FLOWHUB_HOME": str(tmp_path / "file")}).jobs == 3
+
+
+@pytest.mark.parametrize("token", ["hf_s3cret\n", "hf_s3cret\r", " hf_s3cret "])
+def test_a_token_is_taken_without_the_space_around_it(place, token):
+    found = load(place, f'[tokens]\n"https://h.example" = {json.dumps(token)}', {"HF_TOKEN": token})
+    assert found.hf_token == found.tokens["https://h.example"] == "hf_s3cret"
+
+
+@pytest.mark.parametrize("token", ["hf_s3crét", "hf_s3 cret", "hf_\x00s3cret"])
+def test_what_cannot_be_a_token_is_refused_by_name_and_not_told(place, token):
+    with pytest.raises(SettingInvalid, match="HF_TOKEN is no token") as caught:
+        load(place, "", {"HF_TOKEN": token})
+    assert "s3" not in f"{caught.value.message}{caught.value.hint}"
+    with pytest.raises(SettingInvalid, match=r"the token of https.* is no token"):
+        load(place, f'[tokens]\n"https://h.example" = {json.dumps(token)}')

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.database.engine import writing
+from flowhub_jobs.disk import disk_errors, sync_tree
 from flowhub_jobs.errors import Busy, NameTaken, StorageFailed
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.finding import Offer
@@ -23,7 +24,6 @@ from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.system import LockFile, held_lock
-from flowhub_jobs.transfer.partial import disk_errors, sync_tree
 
 
 @dataclass(frozen=True, slots=True)

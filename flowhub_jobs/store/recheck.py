@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Lock
 
 from flowhub_jobs.artifacts import Pieces
+from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import StorageFailed
+from flowhub_jobs.pieces.digest import Reached, Sha256, can_save, pieces_of, states_of
+from flowhub_jobs.pieces.ranges import MIB, Range, Ranges, piece_size
 from flowhub_jobs.system import let_go_of_cache, read_once
-from flowhub_jobs.transfer.digest import Reached, Sha256, can_save, pieces_of, states_of
-from flowhub_jobs.transfer.partial import disk_errors
-from flowhub_jobs.transfer.plan import MIB, Range, Ranges, piece_size
 
 READ = MIB
 STRETCH = 64 * MIB

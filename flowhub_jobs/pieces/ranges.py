@@ -1,0 +1,91 @@
+"""Ranges and pieces: sets of bytes of a file. Pure; ranges are half-open, in bytes."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+MIB = 1 << 20
+PIECE_MIN, PIECE_MAX, PIECES_AIM = MIB, 64 * MIB, 8192
+
+Range = tuple[int, int]
+
+
+class Ranges:
+    """A set of bytes, as sorted ranges that neither touch nor overlap."""
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._ranges: list[Range] = []
+        self.total = 0  # bytes
+        for start, end in ranges:
+            self.add(start, end)
+
+    def add(self, start: int, end: int) -> None:
+        if start >= end:
+            return
+        # The first range that ends at or after our start may merge with us, and all that begin before our end.
+        first = bisect_left(self._ranges, start, key=lambda known: known[1])
+        last = first
+        while last < len(self._ranges) and self._ranges[last][0] <= end:
+            low, high = self._ranges[last]
+            self.total -= high - low
+            start, end = min(start, low), max(end, high)
+            last += 1
+        self._ranges[first:last] = [(start, end)]
+        self.total += end - start
+
+    def remove(self, start: int, end: int) -> None:
+        if start >= end:
+            return
+        left = [(low, min(high, start)) for low, high in self._ranges if low < start]
+        right = [(max(low, end), high) for low, high in self._ranges if high > end]
+        self._ranges = left + right
+        self.total = sum(high - low for low, high in self._ranges)
+
+    def gaps(self, start: int, end: int) -> Iterator[Range]:
+        """Yield what is missing between `start` and `end`, from the front."""
+        for low, high in self._ranges:
+            if low >= end:
+                break
+            if low > start:
+                yield start, low
+            start = max(start, high)
+        if start < end:
+            yield start, end
+
+    def reach(self, start: int) -> int:
+        """Return the end of the unbroken run of bytes from `start` on; `start` itself if that byte is missing."""
+        for low, high in self._ranges:
+            if low <= start < high:
+                return high
+        return start
+
+    @property
+    def end(self) -> int:
+        """The end of the last range; 0 if there is none."""
+        return self._ranges[-1][1] if self._ranges else 0
+
+    def copy(self) -> "Ranges":
+        twin = Ranges()
+        twin._ranges, twin.total = list(self._ranges), self.total
+        return twin
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ranges) and self._ranges == other._ranges
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Ranges({self._ranges})"
+
+
+def piece_size(size: int | None) -> int:
+    """Return the bytes of a piece of a file: a power of two, at most 8,192 pieces a file while they fit 64 MiB."""
+    piece = PIECE_MIN
+    while size is not None and piece < PIECE_MAX and size > piece * PIECES_AIM:
+        piece *= 2
+    return piece

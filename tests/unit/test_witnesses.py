@@ -1,0 +1,49 @@
+"""Where a connection would be made, and whether somebody answers there."""
+
+import socket
+import threading
+
+import pytest
+
+from flowhub_jobs.worker import witnesses
+from flowhub_jobs.worker.witnesses import answers, any_answers, place_of
+
+
+@pytest.fixture
+def proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch.setenv
+
+
+def test_a_place_is_the_host_or_the_proxy_before_it_and_never_this_machine(proxies):
+    assert place_of("https://h.example/m.gguf") == ("h.example", 443)
+    assert place_of("http://[2001:db8::1]:8080/m") == ("2001:db8::1", 8080)
+    assert place_of("http://127.0.0.1:9/m") is None
+    assert place_of("http://localhost/m") is None
+    proxies("https_proxy", "http://user:secret@proxy.example:3128")
+    proxies("no_proxy", "near.example")
+    assert place_of("https://h.example/m.gguf") == ("proxy.example", 3128)
+    assert place_of("https://near.example/m.gguf") == ("near.example", 443)
+    assert place_of("http://h.example/m.gguf") == ("h.example", 80)
+
+
+def test_who_accepts_answers_and_so_does_who_refuses():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = server.getsockname()
+        assert answers(place, 5)
+    assert answers(place, 5)
+
+
+def test_one_that_answers_is_enough_and_one_that_hangs_is_not_waited_for(monkeypatch):
+    over = threading.Event()
+
+    def asked(place, connect_s):
+        return place[0] == "here" or over.wait(30)
+
+    monkeypatch.setattr(witnesses, "answers", asked)
+    assert any_answers([("hangs", 1), ("here", 1)], 30)
+    assert not any_answers([("hangs", 1)], 0.01)
+    assert not any_answers([], 30)
+    over.set()
