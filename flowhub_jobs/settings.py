@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.addresses import HUB, origin
-from flowhub_jobs.errors import SettingInvalid, UsageInvalid
+from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
 
 LOG_FORMATS = ("plain", "json")
@@ -175,8 +175,18 @@ def _names(known: Mapping[str, Any]) -> str:
 
 def _tokens(value: Any, path: Path) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(token, str) for token in value.values()):
+        for name in value:
+            _check_origin(name, path)
         return {str(name): _sendable(token.strip(), f"{path}: the token of {name}") for name, token in value.items()}
     raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
+
+
+def _check_origin(name: str, path: Path) -> None:
+    try:
+        origin(name)
+    except FlowhubError:
+        hint = 'Write where the token belongs as "https://host", or "http://host:port".'
+        raise SettingInvalid(f"{path}: {name!r}, under [tokens], is no origin.", hint=hint) from None
 
 
 def _notify(value: Any, path: Path) -> Notify:

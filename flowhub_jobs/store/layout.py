@@ -91,7 +91,7 @@ class Store:
 
     def _entries(self) -> Iterator[Path]:
         try:
-            yield from sorted(entry for entry in self.root.iterdir() if not entry.name.startswith("."))
+            yield from sorted(entry for entry in self.root.iterdir() if not _is_the_disks(entry.name))
         except (FileNotFoundError, NotADirectoryError):
             return
 
@@ -118,6 +118,11 @@ class Store:
         else:
             path.unlink()
         return model.bytes if model else 0
+
+
+def _is_the_disks(name: str) -> bool:
+    """Return whether what has this name is no model: it begins with a dot, or every ext4 disk has it at its top."""
+    return name.startswith(".") or name == "lost+found"
 
 
 def local_model(entry: Path) -> LocalLlm | None:

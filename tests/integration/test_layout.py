@@ -204,3 +204,9 @@ def test_a_store_that_is_a_file_or_below_one_is_unusable(tmp_path, own):
         with pytest.raises(StoreUnusable, match=str(root)):
             Store(root).open(None, own=own)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_every_disk_has_at_its_top_is_no_model(store):
+    (store.root / "lost+found").mkdir()
+    (store.root / "m.gguf").write_bytes(b"GGUF")
+    assert [model.name for model in store.models()] == ["m.gguf"]

@@ -194,21 +194,23 @@ def test_partials_are_listed_with_their_jobs_and_who_goes_on_with_them(cli, stoc
     live = stocked.enqueue("y")
     for ref in "xyz":
         (stocked.partial(ref) / "files").mkdir(parents=True)
-        (stocked.partial(ref) / "files" / "part").write_bytes(b"1" * 1000)
+        (stocked.partial(ref) / "files" / "part").write_bytes(b"1" * (1000 if ref == "y" else 100_000))
     elsewhere = stocked.store / ".partial" / f"w.gguf.{'0' * 16}.n-other"
     elsewhere.mkdir()
     found = {one["name"]: one for one in cli("list", "--json").page["partials"]}
     assert [(name, one["state"], one["job"], one["bytes"]) for name, one in found.items()] == [
         ("w.gguf", "elsewhere", None, 0),
-        ("x.gguf", "kept", failed, 1000),
+        ("x.gguf", "kept", failed, 100_000),
         ("y.gguf", "live", live, 1000),
-        ("z.gguf", "nobody", None, 1000),
+        ("z.gguf", "nobody", None, 100_000),
     ]
     assert all(one["age_s"] >= 0 for one in found.values())
     said = cli("list")
     assert f"job {failed}, failed" in said.out
-    assert "1.0 KB wait for `flowhub retry`" in said.err
-    assert "1.0 KB are nobody's: `flowhub prune`" in said.err
+    assert "100.0 KB wait for `flowhub retry`" in said.err
+    assert "100.0 KB are nobody's: `flowhub prune`" in said.err
+    assert "y.gguf" not in said.out, "it holds next to nothing"
+    assert "y.gguf" in cli("list", "-v").out
 
 
 @pytest.mark.parametrize("arguments", [(), ("-v",)])

@@ -174,3 +174,9 @@ def test_what_cannot_be_a_token_is_refused_by_name_and_not_told(place, token):
     assert "s3" not in f"{caught.value.message}{caught.value.hint}"
     with pytest.raises(SettingInvalid, match=r"the token of https.* is no token"):
         load(place, f'[tokens]\n"https://h.example" = {json.dumps(token)}')
+
+
+@pytest.mark.parametrize("name", ["h.example", "127.0.0.1", "ftp://h.example", ""])
+def test_a_token_of_no_origin_is_refused_by_name(place, name):
+    with pytest.raises(SettingInvalid, match=r"under \[tokens\], is no origin"):
+        load(place, f'[tokens]\n"{name}" = "s3cret"')

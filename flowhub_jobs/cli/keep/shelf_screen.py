@@ -1,6 +1,7 @@
 """What `list` shows: the models, what is on its way, and what the person should know of the store."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.cli import say
@@ -12,6 +13,7 @@ from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.words import format_bytes, format_duration
 
 FEW = 8  # partials that are shown one by one
+TRIFLE = 16 << 10  # bytes
 _HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE")
 _SUMS = {
     PartialState.LIVE: "{size} are on their way",
@@ -71,6 +73,11 @@ def _facts(model: InstalledModel) -> list[str]:
     if model.installed_at:
         facts.append(("installed", model.installed_at.astimezone().strftime("%Y-%m-%d %H:%M")))
     return [f"    {name:<10}{say.clean(text)}" for name, text in facts if text]
+
+
+def without_trifles(stock: Stock) -> Stock:
+    """Return the same without the partials that hold a journal and next to nothing else."""
+    return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
 
 
 def partials_text(found: Sequence[Partial]) -> str:

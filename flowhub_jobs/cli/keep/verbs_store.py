@@ -35,6 +35,8 @@ def list_models(
         say.result(shelf_screen.models_text(there.models, verbose=verbose))
     else:
         say.hint(f"Nothing is installed in {there.root}. `flowhub enqueue MODEL` queues a model.")
+    if not verbose:
+        there = shelf_screen.without_trifles(there)
     if there.partials and (verbose or len(there.partials) <= shelf_screen.FEW):
         say.result(("\n" if there.models else "") + shelf_screen.partials_text(there.partials))
     for line in shelf_screen.foot(there):
