@@ -101,6 +101,12 @@ def clock_time(moment: datetime, now: datetime) -> str:
     return local.strftime("%a %H:%M" if abs((local.date() - here.date()).days) < 7 else "%Y-%m-%d %H:%M")
 
 
+def at_clock(moment: datetime, now: datetime) -> str:
+    """Return the same as a part of a sentence: `at 02:30`, `on Mon at 02:30`."""
+    day, _, clock = clock_time(moment, now).rpartition(" ")
+    return f"on {day} at {clock}" if day else f"at {clock}"
+
+
 # As the tables and the contract hold them -----------------------------------------------------------------------------
 
 

@@ -190,7 +190,7 @@ def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cl
     cli("enqueue", "a")
     cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
     said = answer(cli, 2)
-    assert "It was queued for a later time; it may start at 20" in said
+    assert "It was queued for a later time; it may start on 20" in said
     assert "`flowhub cancel 2` and enqueue it again without a time" in said
     assert "Then it waits for other jobs to end." in said
     assert "window" not in said, "it will be open by then"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.times import clock_time, parse_since, parse_span, parse_time
+from flowhub_jobs.times import at_clock, clock_time, parse_since, parse_span, parse_time
 
 
 @pytest.fixture
@@ -164,3 +164,10 @@ def test_what_is_no_span_is_refused(text):
 )
 def test_a_moment_is_shown_as_short_as_it_is_clear(moment, shown):
     assert clock_time(local(moment).astimezone(UTC), local("2026-11-22T21:00:00")) == shown
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(("away", "said"), [(timedelta(hours=5), "at 03:00"), (timedelta(days=2), "on Tue at 22:00")])
+def test_a_moment_is_a_part_of_a_sentence(away, said):
+    now = datetime(2026, 11, 22, 21, tzinfo=UTC)
+    assert at_clock(now + away, now) == said

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flowhub_jobs.hub.forecast import Forecast
-from flowhub_jobs.times import clock_time, moment, rfc3339
+from flowhub_jobs.times import at_clock, moment, rfc3339
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
 
 
@@ -47,5 +47,5 @@ def _done(found: Forecast) -> str:
     now, done = datetime.now(UTC), moment(found.done_at)
     if done is None:
         return f"At {format_rate(found.usual_bps)}, the speed of the last day, it would take years."
-    end = f"{clock_time(done, now)}, in {format_duration((done - now).total_seconds())}"
-    return f"At {format_rate(found.usual_bps)}, the speed of the last day, it would be done at {end}."
+    end = f"{at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"
+    return f"At {format_rate(found.usual_bps)}, the speed of the last day, it would be done {end}."

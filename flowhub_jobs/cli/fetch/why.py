@@ -8,7 +8,7 @@ from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Job
-from flowhub_jobs.times import clock_time, moment
+from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.words import format_duration, format_rate
 
 # Why a queued job does not start; and how that goes on with the time at which it ends.
@@ -115,7 +115,7 @@ def _sentence(hold: Hold, now: datetime) -> str:
     end = moment(hold.until)
     if end is None or not then:
         return f"{why}."
-    return f"{why}; {then} at {clock_time(end, now)}, in {format_duration((end - now).total_seconds())}."
+    return f"{why}; {then} {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}."
 
 
 def _briefly(hold: Hold, now: datetime) -> str:

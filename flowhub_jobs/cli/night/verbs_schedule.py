@@ -104,13 +104,13 @@ def in_words(known: "Schedule", now: int) -> list[str]:
 def _now_in_words(known: "Schedule", now: int) -> str:
     from datetime import UTC, datetime
 
-    from flowhub_jobs.times import clock_time, moment
+    from flowhub_jobs.times import at_clock, moment
     from flowhub_jobs.words import format_duration
 
     change = known.next_change(now)
     then = moment(change)
     if change is None or then is None:
         return "It is open, and never closes."
-    at = clock_time(then, datetime.fromtimestamp(now / 1e6, UTC))
+    when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
     what = "open, and closes" if known.is_open(now) else "closed, and opens"
-    return f"Now it is {what} at {at}, in {format_duration((change - now) / 1e6)}."
+    return f"Now it is {what} {when}, in {format_duration((change - now) / 1e6)}."
