@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.engine import folder_of, one_file, pinned, quick, run
+from support.by_hand import Answered, ByHand, Fetcher
+from support.engine import folder_of, one_file, pinned, quick, run, unpinned
 from support.faults import FlipByte, Reset
 from support.models import gguf_pattern
 
@@ -160,3 +161,25 @@ def test_a_partial_that_cannot_be_read_now_is_not_fetched_anew(origin, tmp_path,
     assert journal.load(tmp_path).files["m.gguf"].kept.total == kept
     assert run(artifact, tmp_path).content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
+
+
+def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_path):
+    """What an earlier answer promised is about to be written: two versions would lie in one file."""
+    by_hand = ByHand(unpinned("https://h.example/m.gguf"), tmp_path)
+
+    def answered(fetcher: Fetcher, etag: str) -> None:
+        start, end = fetcher.asked
+        headers = {"Content-Range": f"bytes {start}-{end - 1}/{MODEL.size}", "Content-Length": str(end - start)}
+        body = memoryview(MODEL.read(start, end))
+        fetcher.answer = Answered(206, {**headers, "ETag": etag}, start, body)
+        by_hand.bind(fetcher)
+
+    first = by_hand.take()
+    assert first is not None
+    answered(first, '"1"')
+    second = by_hand.take()
+    assert second is not None
+    answered(second, '"2"')
+    assert (first.bound, second.bound) == (True, False)
+    assert by_hand.board.files[0].restarts == 1
+    by_hand.stop()
