@@ -1,6 +1,7 @@
 """A file that is begun anew: whoever was at the old one is not confused, its room is free, and its tries count anew."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -54,20 +55,19 @@ def half(tmp_path):
 
 def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, monkeypatch):
     """Another connection's answer may say so at any moment: the digest has to do with what it was handed."""
-    real, begun_anew = hasher._read_full, []
+    real, begun_anew = hasher._read_full, threading.Event()
 
     def read_full(part, view, offset):
         real(part, view, offset)
-        if not begun_anew:
-            begun_anew.append(offset)
+        if not begun_anew.is_set():
             with half.board.changed:
                 half.board.restart(half.state)
+            begun_anew.set()
 
     monkeypatch.setattr(hasher, "_read_full", read_full)
     digest = Hasher(half.board)
     digest.start()
-    with half.board.changed:
-        assert half.board.changed.wait_for(lambda: begun_anew and not half.board.feed.ready, 10)
+    assert begun_anew.wait(30)
     half.board.end()
     digest.join()
     assert half.board.error is None
