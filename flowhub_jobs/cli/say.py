@@ -35,6 +35,11 @@ def result(text: str) -> None:
     sys.stdout.write(_fitted(text, sys.stdout) + "\n")
 
 
+def exactly(text: str) -> None:
+    """Print what is copied, or read by another program: it is never folded."""
+    sys.stdout.write(text + "\n")
+
+
 def result_json(page: dict[str, Any]) -> None:
     # Escaped, so that a name that is no valid Unicode, or a terminal without UTF-8, changes nothing.
     json.dump(page, sys.stdout)

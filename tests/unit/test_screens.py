@@ -64,6 +64,11 @@ def screen(monkeypatch):
     return of
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 # Words about a job ---------------------------------------------------------------------------------------------------
 
 
@@ -266,10 +271,6 @@ def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):
 
 
 def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     screen(40)
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     text = "a sentence that goes on and on behind the edge of a small screen\n  with a line that is set in from it"
@@ -277,3 +278,11 @@ def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeyp
     lines = terminal.getvalue().splitlines()
     assert max(map(len, lines)) <= 40
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+def test_what_is_copied_stays_in_one_piece(screen, monkeypatch):
+    screen(40)
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    path = "/a folder with spaces/and another one that is long/model.gguf"
+    say.exactly(path)
+    assert terminal.getvalue() == f"{path}\n"

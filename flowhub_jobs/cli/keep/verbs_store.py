@@ -67,7 +67,7 @@ def path(
         page = {"schema": "flowhub/path/1", "path": str(where), "name": model.name, "format": model.format}
         say.result_json(page | {"folder": folder, "condition": str(model.condition)})
     else:
-        say.result(str(where))
+        say.exactly(str(where))
 
 
 def rm(
