@@ -21,6 +21,7 @@ from flowhub_jobs.errors import (
 Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}
+_THEN = "start the worker anew, then `flowhub retry` the job."
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
 _UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})", re.IGNORECASE)
@@ -56,13 +57,7 @@ def refusal(
     if not home and status in (401, 403, 404, 410):
         return _at_the_edge(status, host, fresh=fresh)
     if status in (401, 403):
-        error = _sign_in(status, headers, host, said, had_token=had_token)
-        if token_of is not None and isinstance(error, TokenMissing | TokenRefused):
-            line = f'"{token_of}" = "…"'
-            error.hint = (
-                f"Write {line} under [tokens] in config.toml, start the worker anew, then `flowhub retry` the job."
-            )
-        return error
+        return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of)
     if status in (404, 410):
         what = _MISSING.get(headers.get("x-error-code", ""), "file")
         return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.")
@@ -84,17 +79,20 @@ def _at_the_edge(status: int, host: str, *, fresh: bool) -> FlowhubError:
     return AddressExpired(f"{host} no longer honours its address (status {status}).")
 
 
-def _sign_in(status: int, headers: Headers, host: str, said: str, *, had_token: bool) -> FlowhubError:
+def _sign_in(
+    status: int, headers: Headers, host: str, said: str, *, had_token: bool, token_of: str | None
+) -> FlowhubError:
     code = headers.get("x-error-code", "")
     if code == "GatedRepo":
         hint = None if had_token else f"{Gated.default_hint} It also takes a token: start the worker with HF_TOKEN set."
         return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
+    where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {_THEN}'
     if had_token:
-        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.")
+        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", hint=where)
     if status == 401 or code:
         # The Hub says 401 for a repository that is not there, too, as long as nobody signs in.
         return TokenMissing(
-            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}."
+            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.", hint=where
         )
     return SourceRefused(f"{host} answers {status}{_because(said)}.")
 

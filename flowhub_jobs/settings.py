@@ -94,9 +94,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
 
 def _sendable(token: str, name: str) -> str:
     """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
-    if token.isascii() and token.isprintable() and " " not in token:
+    if _can_be_sent(token):
         return token
     raise SettingInvalid(f"{name} is no token: it has characters that none has.", hint="Copy it once more, whole.")
+
+
+def _can_be_sent(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def _token_from_file(env: Mapping[str, str]) -> str | None:
@@ -111,7 +115,7 @@ def _token_from_file(env: Mapping[str, str]) -> str | None:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
-    return token if token.isprintable() and " " not in token and token else None
+    return token if token and _can_be_sent(token) else None
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Figures as people read and type them. Pure. Decimal units, as disks and networks are sold."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 from flowhub_jobs.errors import UsageInvalid
@@ -36,6 +37,12 @@ def format_duration(seconds: float) -> str:
     if total < 86400:
         return _two(total, 3600, "h", 60, "min")
     return _two(total, 86400, "d", 3600, "h")
+
+
+def named_jobs(jobs: Sequence[int], most: int) -> str:
+    """Return "job 1", "jobs 1, 2", or "jobs 1, 2 and 3 more": `most` of them by their numbers."""
+    more = f" and {len(jobs) - most} more" if len(jobs) > most else ""
+    return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{more}"
 
 
 def parse_rate(text: str) -> int | None:

@@ -91,7 +91,7 @@ class Store:
 
     def _entries(self) -> Iterator[Path]:
         try:
-            yield from sorted(entry for entry in self.root.iterdir() if not _is_the_disks(entry.name))
+            yield from sorted(entry for entry in self.root.iterdir() if not _is_no_model(entry.name))
         except (FileNotFoundError, NotADirectoryError):
             return
 
@@ -120,7 +120,7 @@ class Store:
         return model.bytes if model else 0
 
 
-def _is_the_disks(name: str) -> bool:
+def _is_no_model(name: str) -> bool:
     """Return whether what has this name is no model: it begins with a dot, or every ext4 disk has it at its top."""
     return name.startswith(".") or name == "lost+found"
 

@@ -57,7 +57,7 @@ def _rate(board: Board) -> float:
         return 0.0
     # Until a rate was measured, as if all that came had taken a range's time: so the first ranges double, and neither
     # costs a fast line a request for each moment, nor has a slow one more on its way than it has shown to bring.
-    return (board.rate or board.came / ASK_S) / max(1, board.active)
+    return (board.rate or board.fetched_now / ASK_S) / max(1, board.active)
 
 
 def _steal(board: Board) -> Task | None:

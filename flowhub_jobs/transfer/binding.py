@@ -8,7 +8,7 @@ from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.content import check_first_bytes
-from flowhub_jobs.transfer.files import WHOLE, FileState, Task
+from flowhub_jobs.transfer.files import CATALOG, WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 
 RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
@@ -38,7 +38,7 @@ def check_size(state: FileState, total: int | None) -> None:
 
 
 def _mend(state: FileState) -> str:
-    return "update the catalog" if state.said_by == "the catalog" else "look at its source"
+    return "update the catalog" if state.said_by == CATALOG else "look at its source"
 
 
 def _host(state: FileState) -> str:

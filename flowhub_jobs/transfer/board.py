@@ -82,7 +82,7 @@ class Board:
         return {state.origin for state in self.wanting.values()}
 
     @property
-    def came(self) -> int:
+    def fetched_now(self) -> int:
         """The bytes that this attempt has fetched."""
         return self.fetched - self.fetched_before
 

@@ -15,6 +15,7 @@ UNDERWAY_MAX = 2  # of these that the writer of a transfer has at once
 SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
 JUDGED_S = 0.5  # sooner, how fast a range begins says nothing of how fast it goes
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
+CATALOG = "the catalog"
 WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
 
 
@@ -48,7 +49,7 @@ class FileState:
     expected: str | None  # sha256: the catalog's, else what the Hub says
     git_sha1: str | None  # likewise, of a small file that has no sha256
     origin: str = ""  # where it is asked first
-    said_by: str = "the catalog"  # who pinned its digest and its size
+    said_by: str = CATALOG  # who pinned its digest and its size
     part: PartFile | None = None
     tasks: "list[Task]" = field(default_factory=list)
     bound: bool = False  # an answer of this run has told what the content is

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
-from program_limit import beside, body_begun, connected, fill
+from program_limit import beside, body_begun, connected, fill, keep
 
 BUFFERS = 10
 PAGE = 4096
@@ -77,10 +77,7 @@ def main() -> None:
     for user in users:
         user.queue.put(None)
         user.thread.join()
-    os.fdatasync(cached)
-    os.rename(f"{name}.part", name)
-    if digest.hexdigest() != expected:
-        sys.exit(f"the bytes are wrong: {digest.hexdigest()}")
+    keep(cached, name, digest.hexdigest(), expected)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,14 @@ def beside(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+def keep(fd: int, name: str, digest: str, expected: str) -> None:
+    """Put what was written on the disk, and give it its name."""
+    os.fdatasync(fd)
+    os.rename(f"{name}.part", name)
+    if digest != expected:
+        sys.exit(f"the bytes are wrong: {digest}")
+
+
 def main() -> None:
     url, name, expected, buffer_kib, sync_mib = sys.argv[1:]
     parts = urlsplit(url)
@@ -89,10 +97,7 @@ def main() -> None:
     due.put(False)
     for thread in threads:
         thread.join()
-    os.fdatasync(fd)
-    os.rename(f"{name}.part", name)
-    if digest.hexdigest() != expected:
-        sys.exit(f"the bytes are wrong: {digest.hexdigest()}")
+    keep(fd, name, digest.hexdigest(), expected)
 
 
 if __name__ == "__main__":

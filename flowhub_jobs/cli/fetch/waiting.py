@@ -10,6 +10,7 @@ from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
+from flowhub_jobs.words import named_jobs
 
 LOOK_S = 0.2
 NAMED = 5
@@ -22,7 +23,7 @@ def until_ended(
     live = [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:
-            say.hint(f"Waiting for {_named(live)}; Ctrl-C leaves, and what is queued goes on.", quiet=quiet)
+            say.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C leaves, and what is queued goes on.", quiet=quiet)
         tell_no_worker(desk, quiet=quiet)
     if watch:
         from flowhub_jobs.cli.fetch.watch import watch_jobs
@@ -34,12 +35,6 @@ def until_ended(
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)
-
-
-def _named(jobs: Sequence[int]) -> str:
-    shown = ", ".join(map(str, jobs[:NAMED]))
-    more = f" and {len(jobs) - NAMED} more" if len(jobs) > NAMED else ""
-    return f"job{'' if len(jobs) == 1 else 's'} {shown}{more}"
 
 
 def _not_in_time(live: Sequence[int], count: int) -> str:

@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.healing import Healed
 from flowhub_jobs.jobs.morning import Came, Morning, Need
 from flowhub_jobs.kinds import DigestState, Reason, State
 from flowhub_jobs.records import Job
-from flowhub_jobs.words import format_bytes, format_duration, format_rate
+from flowhub_jobs.words import format_bytes, format_duration, format_rate, named_jobs
 
 ROWS_MAX = 40  # of a section; `flowhub status` lists every one
 JOBS_NAMED = 2
@@ -97,18 +97,13 @@ def _digest(job: Job) -> str:
 
 
 def _healed(healed: Iterable[Healed]) -> list[str]:
-    found = [f"  {_in_words(one)} ({_named(one.jobs)})." for one in healed]
+    found = [f"  {_in_words(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
     return ["HEALED BY ITSELF", *found] if found else []
 
 
 def _in_words(one: Healed) -> str:
     single, several = _HEALED[one.kind]
     return single if one.count == 1 else several.format(one.count)
-
-
-def _named(jobs: Sequence[int]) -> str:
-    more = f" and {len(jobs) - JOBS_NAMED} more" if len(jobs) > JOBS_NAMED else ""
-    return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:JOBS_NAMED]))}{more}"
 
 
 def _going(morning: Morning) -> list[str]:
