@@ -91,14 +91,15 @@ def _rfc3339(text: str) -> datetime:
 
 
 def clock_time(moment: datetime, now: datetime) -> str:
-    """Return a moment as a person reads it, local: `02:30`, of another day `Mon 02:30`, of another week its date."""
+    """Return a moment as a person reads it, local: `02:30`, of another day `Mon 02:30`, of another week its date.
+
+    Seconds are shown where it is less than two minutes away.
+    """
     local, here = moment.astimezone(), now.astimezone()
-    away = abs((moment - now).total_seconds())
-    if away < 120:
-        return local.strftime("%H:%M:%S")
-    if away < 86400:
-        return local.strftime("%H:%M")
-    return local.strftime("%a %H:%M" if abs((local.date() - here.date()).days) < 7 else "%Y-%m-%d %H:%M")
+    clock = "%H:%M:%S" if abs((moment - now).total_seconds()) < 120 else "%H:%M"
+    days = abs((local.date() - here.date()).days)
+    day = "" if days == 0 else "%a " if days < 7 else "%Y-%m-%d "
+    return local.strftime(day + clock)
 
 
 def at_clock(moment: datetime, now: datetime) -> str:

@@ -70,6 +70,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "pause": "fetch.verbs_steer:pause",
         "resume": "fetch.verbs_steer:resume",
         "retry": "fetch.verbs_steer:retry",
+        "start": "fetch.verbs_steer:start",
         "priority": "fetch.verbs_steer:priority",
     },
     "Leave it alone": {

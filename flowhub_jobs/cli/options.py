@@ -6,8 +6,8 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")]
-AllLive = Annotated[bool, typer.Option("--all", help="Every job that it can be done to.")]
-Group = Annotated[str | None, typer.Option("--group", metavar="G", help="Every job of this group.")]
+AllLive = Annotated[bool, typer.Option("--all", help="All eligible jobs.")]
+Group = Annotated[str | None, typer.Option("--group", metavar="G", help="All eligible jobs of this group.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Jobs at a time (default 3).")]
 LimitRate = Annotated[

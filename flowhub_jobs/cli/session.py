@@ -60,7 +60,7 @@ def job_numbers(typed: Sequence[str]) -> list[int]:
 def chosen_jobs(
     found: Desk, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
 ) -> list[int]:
-    """Return the jobs that a verb is about: those typed, else all (of a group) in a state that suits it."""
+    """Return the jobs that a verb is about: those typed, else all (of a group) in one of the states of `fit`."""
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
     return job_numbers(typed) if typed else found.home.reports.in_state(fit, group)
@@ -85,4 +85,4 @@ def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:
     if len(outcomes) == 1:
         raise errors[0]
     first = errors[0]
-    raise SomeFailed(f"{len(errors)} of {len(outcomes)} could not be done. The first: {first.message}", hint=first.hint)
+    raise SomeFailed(f"{len(errors)} of {len(outcomes)} failed. The first error: {first.message}", hint=first.hint)

@@ -84,6 +84,7 @@ jobs = Table(
     Column("not_before", BigInteger),
     Column("wait_reason", String(16)),
     Column("wait_text", Text),
+    Column("start_now", Boolean, nullable=False, server_default=text("false")),  # by `start`: no window holds it
     Column("faults", Integer, nullable=False, server_default="0"),  # in a row, without a new byte
     Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
     Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished

@@ -148,8 +148,9 @@ class Desk:
         return state
 
     def again(self, job: int, verb: str) -> State:
-        """`resume` or `retry` a job, and ring for it."""
-        state = self.home.ledger.resume(job) if verb == "resume" else self.home.ledger.retry(job)
+        """`resume`, `retry` or `start` a job, and wake a worker for it."""
+        ledger = self.home.ledger
+        state = {"resume": ledger.resume, "retry": ledger.retry, "start": ledger.start}[verb](job)
         self.ring(1)
         return state
 

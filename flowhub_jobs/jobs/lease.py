@@ -60,6 +60,7 @@ class Claimed:
     faults: int
     intent: dict[str, Any] | None  # what an earlier attempt was about to name
     task: Task | None = None  # None: to fetch the artifact
+    start_now: bool = False  # the schedule's window does not hold it
 
 
 @dataclass(frozen=True, slots=True)

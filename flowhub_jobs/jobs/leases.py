@@ -41,12 +41,12 @@ class Leases:
         that is wanted.
         """
         token = secrets.token_hex(8)
-        if gates.holds(self._clock.now_us()):
+        if gates.holds(self._clock.now_us(), start_now=True):
             return None
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
-            row = tx.execute(self._take(now, token, until, only)).mappings().first()
+            row = tx.execute(self._take(now, token, until, only, gates)).mappings().first()
             if row is None:
                 return None
             tx.execute(
@@ -64,10 +64,14 @@ class Leases:
             row["faults"],
             row["intent"],
             Task(JobKind(row["kind"]), row["task"]["place"]) if row["task"] else None,
+            row["start_now"],
         )
 
-    def _take(self, now: int, token: str, until: float, only: int | None) -> "sa.sql.dml.ReturningUpdate[Any]":
-        wanted = self._may_start(now) if only is None else (*self._may_start(now), jobs.c.id == only)
+    def _take(
+        self, now: int, token: str, until: float, only: int | None, gates: Gates
+    ) -> "sa.sql.dml.ReturningUpdate[Any]":
+        startable = self._may_start(now, gates)
+        wanted = startable if only is None else (*startable, jobs.c.id == only)
         best = sa.select(jobs.c.id).where(*wanted).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
         return (
             sa.update(jobs)
@@ -87,15 +91,16 @@ class Leases:
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
         """Return how many queued rows of this node may start now; it counts no further than `at_most`."""
         now = self._clock.now_us()
-        if gates.holds(now) or at_most == 0:
+        if gates.holds(now, start_now=True) or at_most == 0:
             return 0
-        found = sa.select(jobs.c.id).where(*self._may_start(now)).limit(at_most).subquery()
+        found = sa.select(jobs.c.id).where(*self._may_start(now, gates)).limit(at_most).subquery()
         with reading(self._engine) as tx:
             return int(tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
 
-    def _may_start(self, now: int) -> tuple[sa.ColumnElement[bool], ...]:
+    def _may_start(self, now: int, gates: Gates) -> tuple[sa.ColumnElement[bool], ...]:
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
-        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due, ended_all_earlier
+        allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
+        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
         """Renew all leases of this worker at once; a lease whose row is no longer ours is revoked."""

@@ -1,4 +1,4 @@
-"""What a person asks of jobs: enqueue, cancel, pause, resume, retry. Every write here is a conditional UPDATE.
+"""What a person asks of jobs: enqueue, cancel, pause, resume, start, retry. Every write here is a conditional UPDATE.
 
 A job without an owner changes at once; of a running one only `wish` is written, which its owner obeys.
 """
@@ -130,6 +130,20 @@ class Ledger:
                 note(tx, job, self._clock.now_us(), "resumed", "Resumed.")
             return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
 
+    def start(self, job: int) -> State:
+        """Let a queued or paused job begin now, whatever its own time or the schedule's window says.
+
+        It still waits for the jobs of `after`, for room and for the network. Raises WrongState, NotFound.
+        """
+        now_us = self._clock.now_us()
+        begin = {"state": State.QUEUED, "start_now": True, "not_before": None, "wait_reason": None, "wait_text": None}
+        with writing(self._engine) as tx:
+            running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
+            tx.execute(sa.update(jobs).where(running).values(start_now=True))
+            if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
+                note(tx, job, now_us, "started", "Started by request: no time and no window holds it.")
+            return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "started")
+
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
         # The person's own time stays while it is ahead; what earlier attempts waited for is over.
@@ -140,6 +154,7 @@ class Ledger:
             "error": None,
             "faults": 0,
             "rescues": 0,
+            "start_now": False,
         }
         fresh |= {"sha256_state": DigestState.PENDING, "not_before": sa.case((own, jobs.c.not_before), else_=None)}
         fresh |= {"wait_reason": sa.case((own, Reason.AT), else_=None), "wait_text": None}
@@ -181,7 +196,7 @@ class Ledger:
         if found is None:
             raise no_such_job(tx, job)
         if State(found) not in fine:
-            raise WrongState(f"Job {job} is {found}: it cannot be {verb}.", hint=_NEXT.get(State(found)))
+            raise WrongState(f"Job {job} is {found} and cannot be {verb}.", hint=_NEXT.get(State(found)))
         return State(found)
 
     def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:

@@ -108,8 +108,9 @@ class Reports:
         runs = (jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING)
         waits = (jobs.c.node == self._node, is_live, queued, sa.or_(ended_all_earlier, _elsewhere(self._node)))
         with reading(self._engine) as tx:
-            shut = self._controls.gates_in(tx).holds(now)
-            asked = [runs] if shut else [runs, waits]
+            gates = self._controls.gates_in(tx)
+            allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
+            asked = [runs] if gates.holds(now, start_now=True) else [runs, (*waits, *allowed)]
             return any(tx.execute(sa.select(jobs.c.id).where(*where).limit(1)).first() for where in asked)
 
     def ended_badly(self, since: int) -> bool:
@@ -161,12 +162,13 @@ class Reports:
         if not queued:
             return lambda row: []
         now, still = self._clock.now_us(), self._still_to_end(tx, queued)
-        gates = self._controls.gates_in(tx).holds(now)
+        gates = self._controls.gates_in(tx)
         slots = [Hold(Reason.SLOTS)] if self._slots_taken(tx) else []
 
         def waits(row: Any) -> list[Hold]:
             own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
-            return in_order([*own, *gates, *after_hold(still[row["id"]]), *slots])
+            shared = gates.holds(now, start_now=row["start_now"])
+            return in_order([*own, *shared, *after_hold(still[row["id"]]), *slots])
 
         return waits
 

@@ -65,12 +65,10 @@ class Gates:
         """Return whether the schedule lets nothing run: what runs is to be handed back."""
         return self.window_opens_us is not None and now < self.window_opens_us
 
-    def holds(self, now: int) -> list[Hold]:
-        """Return what holds every queued job; nothing is claimed while there is one."""
-        found = [
-            Hold(Reason.WINDOW, self.window_opens_us),
-            Hold(Reason.NETWORK, self.network_down_until_us, self.network_text),
-        ]
+    def holds(self, now: int, *, start_now: bool = False) -> list[Hold]:
+        """Return what holds every queued job; of those that `start` was said of (`start_now`), no window does."""
+        window = [] if start_now else [Hold(Reason.WINDOW, self.window_opens_us)]
+        found = [*window, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
         return [hold for hold in found if hold.until is not None and now < hold.until]
 
 

@@ -79,10 +79,6 @@ class Schedule:
         opens, _ = next(self._spans(now, zone))
         return None if opens <= now else opens
 
-    def next_opening(self, now: int, zone: tzinfo | None = None) -> int | None:
-        """Return the first opening after `now`, also while it is open; None if it never closes."""
-        return next((opens for opens, _ in self._spans(now, zone) if opens > now), None)
-
     def _spans(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int | None]]:
         """Yield when it opens and closes, first the span that `now` is in or that comes next.
 

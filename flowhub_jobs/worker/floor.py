@@ -87,9 +87,10 @@ class Floor:
         self.hand_back(STOP)
 
     def hand_back(self, word: str) -> None:
-        """Have every run hand its job back; the word says why."""
+        """Have every run hand its job back; the word says why. A job that `start` was said of outlasts the window."""
         for run in self.runs().values():
-            run.control.stop(word)
+            if word != SHUT or not run.claimed.start_now:
+                run.control.stop(word)
 
     def close(self) -> None:
         try:

@@ -87,8 +87,6 @@ def test_without_json_it_says_the_job_the_size_and_whether_it_fits(cli, shop):
 def test_a_job_for_later_says_its_reason_and_its_time(cli, shop):
     [job] = cli("enqueue", "a", "--at", "2090-01-01T00:00:00+01:00", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("at", "2089-12-31T23:00:00.000000Z")
-    [tonight] = cli("enqueue", "b", "--tonight", "--json").jobs
-    assert tonight["reason"] == "at"
 
 
 def test_a_failed_job_is_not_the_answer_to_a_new_order(cli, shop):

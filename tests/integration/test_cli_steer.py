@@ -49,7 +49,7 @@ def test_ranges_and_all(cli, shop):
     assert [job["id"] for job in cli("cancel", "2-3", "5", "--json").jobs] == [2, 3, 5]
     assert [job["id"] for job in cli("pause", "--all", "--json").jobs] == [1, 4, 6]
     assert [job["id"] for job in cli("resume", "--all", "--json").jobs] == [1, 4, 6]
-    assert [job["id"] for job in cli("retry", "--all", "--json").jobs] == [2, 3, 5]
+    assert [job["id"] for job in cli("retry", "--all", "--cancelled", "--json").jobs] == [2, 3, 5]
 
 
 def test_a_group_is_steered_alone(cli, shop):
@@ -59,9 +59,47 @@ def test_a_group_is_steered_alone(cli, shop):
     assert shop.job(other).state is State.QUEUED
 
 
+def test_retry_all_takes_the_failed_jobs_and_the_cancelled_only_where_asked(cli, shop):
+    queued(shop, 3, group="g")
+    fail(shop, 1, SourceMissing("It is gone."))
+    cli("cancel", 2)
+    assert [job["id"] for job in cli("retry", "--all", "--json").jobs] == [1]
+    fail(shop, 1, SourceMissing("It is gone."))
+    assert [job["id"] for job in cli("retry", "--group", "g", "--json").jobs] == [1]
+    assert [job["id"] for job in cli("retry", "--group", "g", "--cancelled", "--json").jobs] == [2]
+    assert cli("retry", 2, "--cancelled", "--json").error["code"] == "usage"
+
+
+def test_start_drops_the_time_that_was_set(cli, shop):
+    queued(shop, 2, not_before=32_503_680_000_000_000)
+    [job] = cli("start", 1, "--json").jobs
+    assert (job["state"], job["reason"], job["not_before"]) == ("queued", None, None)
+    assert cli("start", "--all").out == "Job 1: queued, starts now.\nJob 2: queued, starts now.\n"
+
+
+def test_start_resumes_a_paused_job_and_says_what_still_holds_it(cli, shop):
+    queued(shop, 1)
+    cli("enqueue", "m1", "--after", "1")
+    cli("pause", 2)
+    said = cli("start", "1-2")
+    assert said.out == "Job 1: queued, starts now.\nJob 2: queued, waits for other jobs.\n"
+    assert said.err == "No worker is running; start one with `flowhub worker`.\n"
+
+
+def test_resume_keeps_a_time_that_is_still_ahead(cli, shop):
+    queued(shop, 1, not_before=32_503_680_000_000_000)
+    cli("pause", 1)
+    [job] = cli("resume", 1, "--json").jobs
+    assert (job["state"], job["reason"], job["not_before"]) == ("queued", "at", "3000-01-01T00:00:00.000000Z")
+
+
 def test_nothing_to_do_is_done(cli, shop):
     said = cli("pause", "--all")
-    assert (said.status, said.out, said.err) == (0, "", "There is no job to pause.\n")
+    assert (said.status, said.out, said.err) == (
+        0,
+        "",
+        "No job to pause. (`flowhub pause` applies to queued or running jobs.)\n",
+    )
     assert cli("resume", "--all", "--json").jobs == []
 
 
@@ -73,7 +111,12 @@ def test_twice_is_as_good_as_once(cli, shop):
 
 @pytest.mark.parametrize(
     ("verb", "before", "hint"),
-    [("resume", "cancel", "retry"), ("pause", "cancel", "retry"), ("cancel", "fail", "retry")],
+    [
+        ("start", "cancel", "retry"),
+        ("resume", "cancel", "retry"),
+        ("pause", "cancel", "retry"),
+        ("cancel", "fail", "retry"),
+    ],
 )
 def test_what_a_state_does_not_allow_is_1_and_says_what_does(cli, shop, verb, before, hint):
     queued(shop, 1)
@@ -94,14 +137,14 @@ def test_one_that_refuses_does_not_keep_the_others_from_it(cli, shop):
 
 def test_a_job_that_is_not_there_is_3(cli, shop):
     queued(shop, 1)
-    for verb in ("cancel", "pause", "resume", "retry"):
+    for verb in ("cancel", "pause", "resume", "retry", "start"):
         said = cli(verb, 7, "--json")
         assert (said.status, said.out, said.error["code"]) == (3, "", "not_found")
 
 
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["1", "--group", "g"], ["one"], ["0"], ["4-2"]])
 def test_it_must_be_clear_which_jobs_are_meant(cli, shop, arguments):
-    for verb in ("cancel", "pause", "resume", "retry"):
+    for verb in ("cancel", "pause", "resume", "retry", "start"):
         assert cli(verb, *arguments, "--json").status == 2
         assert "flowhub: " in cli(verb, *arguments).complaint
 
@@ -129,7 +172,7 @@ def test_a_running_job_gets_a_wish_and_the_person_is_told_so(cli, shop):
     try:
         pen = owner(shop)
         pen.progress(pen.claim().lease, Progress(Stage.DOWNLOAD, 4096, 0, 0, None, DigestState.RUNNING))
-        assert cli("pause", 1).out == "Job 1: pause asked; its worker obeys within a second.\n"
+        assert cli("pause", 1).out == "Job 1: pausing…\n"
         assert cli("cancel", 1, "--json").jobs[0]["state"] == "running"
         assert list(pen.wishes().values()) == ["cancel"]
     finally:

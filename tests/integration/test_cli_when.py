@@ -1,6 +1,8 @@
 """When a job may start, from the command line: `schedule`, `--tonight`, `--after`, and what `status JOB` answers."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -8,10 +10,14 @@ import pytest
 from support.cli import Cli, counter, owner
 from support.models import gguf, one_file_model
 from support.shop import Shop
+from support.turned_clock import micros_of
+from support.zones import machine_in
 
+from flowhub_jobs.cli.fetch.terms import Clerk
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.kinds import Reason
+from flowhub_jobs.system import Clock
 
 MINUTE_US = 60_000_000
 MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) for name in "abcdef"]
@@ -103,16 +109,34 @@ def test_tonight_is_the_next_opening_of_the_schedule(cli, shop):
     assert (job["reason"], job["not_before"]) == ("at", opens)
 
 
-def test_tonight_is_the_next_opening_also_while_a_window_is_open(cli, shop):
+def test_tonight_is_now_while_a_window_is_open(cli, shop):
     cli("schedule", "set", window(-1, 2))
-    page = cli("schedule", "show", "--json").page
-    assert page["open"]
+    assert cli("schedule", "show", "--json").page["open"]
     [job] = cli("enqueue", "a", "--tonight", "--json").jobs
-    assert job["reason"] == "at"
-    assert job["not_before"] > page["next_change"]
+    assert (job["reason"], job["not_before"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("now", "begins"),
+    [
+        ("2026-11-23T22:59+01:00", "2026-11-23T23:00+01:00"),
+        ("2026-11-23T23:00+01:00", None),
+        ("2026-11-23T23:18+01:00", None),
+        ("2026-11-24T06:59+01:00", None),
+        ("2026-11-24T07:00+01:00", "2026-11-24T23:00+01:00"),
+    ],
+)
+def test_without_a_schedule_tonight_is_between_23_and_7(shop, now, begins):
+    """An evening that has begun is tonight: at 23:18 the next 23:00 would be tomorrow's."""
+    with machine_in("Europe/Berlin"):
+        shop.desk.home = replace(shop.home, clock=Clock(now_us=lambda: micros_of(now)))
+        clerk = Clerk(shop.desk)
+        said = dict.fromkeys(("at", "priority", "group", "force", "after"))
+        assert clerk.terms(said | {"tonight": True}).not_before == (micros_of(begins) if begins else None)
 
 
 def test_what_a_line_says_of_its_time_replaces_what_the_call_says(cli, shop, tmp_path):
+    shut(cli)
     (tmp_path / "list").write_text("a --at 2090-01-01T00:00:00Z\nb\nc --tonight\n")
     one, two, three = cli("enqueue", "-f", tmp_path / "list", "--tonight", "--json").jobs
     assert one["not_before"] == "2090-01-01T00:00:00.000000Z"
@@ -181,8 +205,8 @@ def test_a_shut_window_is_said_with_its_opening_and_what_can_be_done(cli, shop):
     shut(cli)
     cli("enqueue", "a")
     said = answer(cli, 1)
-    assert "The schedule's window is closed; it opens at " in said
-    assert "`flowhub schedule off` lets it start now" in said
+    assert re.search("The schedule's window is closed; it opens (on [A-Z][a-z]+ )?at ", said)
+    assert "`flowhub start 1` starts it now" in said
 
 
 def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cli, shop):
@@ -191,7 +215,7 @@ def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cl
     cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
     said = answer(cli, 2)
     assert "It was queued for a later time; it may start on 20" in said
-    assert "`flowhub cancel 2` and enqueue it again without a time" in said
+    assert "`flowhub start 2` starts it now." in said
     assert "Then it waits for other jobs to end." in said
     assert "window" not in said, "it will be open by then"
 

@@ -198,7 +198,7 @@ def test_a_live_job_takes_another_priority_and_stays_as_it_is(rooms, state):
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
 def test_a_job_that_has_ended_keeps_its_priority(rooms, state):
     job = rooms.job_in(state)
-    with pytest.raises(WrongState, match=f"Job {job} is {state}: it cannot be given another priority") as caught:
+    with pytest.raises(WrongState, match=f"Job {job} is {state} and cannot be given another priority") as caught:
         rooms.ledger.set_priority(job, 7)
     assert caught.value.hint
     assert rooms.row(job)["priority"] == 0

@@ -11,7 +11,7 @@ from support.zones import machine_in
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request, Terms
-from flowhub_jobs.kinds import Reason
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Job
 from flowhub_jobs.times import micros
 
@@ -307,6 +307,48 @@ def test_a_wait_of_its_own_takes_its_place_between_the_nodes(rooms, own):
     rooms.schedule(None)
     rooms.controls.set(NETWORK, None)
     assert why(rooms, job) == (own, until)
+
+
+# A job that is started by request ------------------------------------------------------------------------------------
+
+
+def test_a_started_job_begins_outside_of_the_window_and_no_other_does(rooms):
+    rooms.schedule("23:00-07:00")
+    _, job = rooms.enqueue("a", "b")
+    assert not rooms.reports.still_to_do()
+    assert rooms.ledger.start(job) == "queued"
+    assert why(rooms, job) == (None, None)
+    assert rooms.reports.still_to_do(), "a worker that drains stays for it"
+    gates = rooms.controls.gates()
+    assert (rooms.owner.due(gates), rooms.claim_obeying(), rooms.claim_obeying()) == (1, job, None)
+
+
+def test_a_started_job_has_no_time_of_its_own_any_more_and_keeps_its_place_after_a_hand_back(rooms):
+    rooms.schedule("23:00-07:00")
+    [job] = rooms.enqueue("a", not_before=rooms.time.in_us(HOUR))
+    rooms.ledger.start(job)
+    claimed = rooms.owner.claim(rooms.controls.gates())
+    assert claimed.start_now, "a worker does not hand it back when the window closes"
+    rooms.owner.hand_back(claimed.lease)
+    assert rooms.claim_obeying() == job
+
+
+def test_a_started_job_waits_for_the_network_and_for_earlier_jobs_all_the_same(rooms):
+    [first] = rooms.enqueue("a")
+    [then] = rooms.enqueue("b", after=(first,))
+    rooms.ledger.start(then)
+    assert why(rooms, then)[0] is Reason.AFTER
+    offline(rooms, 60)
+    rooms.ledger.start(first)
+    assert (why(rooms, first)[0], rooms.claim_obeying()) == (Reason.NETWORK, None)
+
+
+def test_a_retry_keeps_to_the_window_again(rooms):
+    job = rooms.job_in(State.CANCELLED)
+    rooms.set_row(job, start_now=True)
+    rooms.schedule("23:00-07:00")
+    rooms.ledger.retry(job)
+    assert why(rooms, job)[0] is Reason.WINDOW
 
 
 # The priority, changed later -----------------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ def test_each_option_says_what_it_does():
 def test_the_verbs_are_those_of_this_version():
     verbs = (
         "search show fits device catalog "
-        "enqueue status wait cancel pause resume retry priority "
+        "enqueue status wait cancel pause resume retry start priority "
         "worker schedule limit report logs "
         "list path verify outdated update rm prune du "
         "adopt export import help"

@@ -156,7 +156,8 @@ def test_what_is_no_span_is_refused(text):
     ("moment", "shown"),
     [
         ("2026-11-22T21:01:30", "21:01:30"),
-        ("2026-11-23T02:30:00", "02:30"),
+        ("2026-11-22T23:30:00", "23:30"),
+        ("2026-11-23T02:30:00", "Mon 02:30"),
         ("2026-11-24T02:30:00", "Tue 02:30"),
         ("2026-12-01T02:30:00", "2026-12-01 02:30"),
         ("2026-11-22T18:00:00", "18:00"),
@@ -167,7 +168,10 @@ def test_a_moment_is_shown_as_short_as_it_is_clear(moment, shown):
 
 
 @pytest.mark.usefixtures("berlin")
-@pytest.mark.parametrize(("away", "said"), [(timedelta(hours=5), "at 03:00"), (timedelta(days=2), "on Tue at 22:00")])
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [(timedelta(hours=1), "at 23:00"), (timedelta(hours=5), "on Mon at 03:00"), (timedelta(days=2), "on Tue at 22:00")],
+)
 def test_a_moment_is_a_part_of_a_sentence(away, said):
     now = datetime(2026, 11, 22, 21, tzinfo=UTC)
     assert at_clock(now + away, now) == said

@@ -63,11 +63,11 @@ def test_over_a_weekend_the_next_opening_is_on_monday():
     assert local(WORKING_NIGHT.opens_at(saturday, BERLIN), BERLIN) == "2026-11-30T23:00+01:00"
 
 
-def test_the_next_opening_is_still_to_come_also_while_it_is_open():
-    now = at("2026-11-23T23:30+01:00")
-    assert NIGHT.opens_at(now, BERLIN) is None
-    assert local(NIGHT.next_opening(now, BERLIN), BERLIN) == "2026-11-24T23:00+01:00"
-    assert NIGHT.next_opening(at("2026-11-23T23:00+01:00") - 1, BERLIN) == at("2026-11-23T23:00+01:00")
+def test_what_is_open_has_no_opening_ahead():
+    opens = at("2026-11-23T23:00+01:00")
+    assert NIGHT.opens_at(opens - 1, BERLIN) == opens
+    assert NIGHT.opens_at(opens, BERLIN) is None
+    assert NIGHT.opens_at(at("2026-11-24T06:59+01:00"), BERLIN) is None
 
 
 def test_of_several_windows_the_next_one_counts():
@@ -87,7 +87,6 @@ def test_what_covers_the_whole_week_never_closes():
     assert always.is_open(now, BERLIN)
     assert always.next_change(now, BERLIN) is None
     assert always.opens_at(now, BERLIN) is None
-    assert always.next_opening(now, BERLIN) is None
 
 
 def test_whole_days_close_at_the_weekend_alone():

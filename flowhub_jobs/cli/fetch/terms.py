@@ -9,9 +9,10 @@ from flowhub_jobs.cli.session import job_numbers
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.requests import Terms
+from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.times import micros, parse_time
 
-TONIGHT = "23:00"  # where no schedule says otherwise
+TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
 PRIORITY_MAX = 1_000_000
 GROUP_MAX = 64
 AFTER_MAX = 1000
@@ -53,11 +54,9 @@ class Clerk:
         return datetime.fromtimestamp(self._now_us / 1e6, UTC).astimezone()
 
     @cached_property
-    def _tonight(self) -> int:
-        """The next opening of the schedule's window, also while it is open; 23:00 where there is none."""
-        schedule = self._desk.home.controls.schedule()
-        opens = schedule.next_opening(self._now_us) if schedule else None
-        return micros(parse_time(TONIGHT, self._now)) if opens is None else opens
+    def _tonight(self) -> int | None:
+        """The next opening of the schedule's window (without a schedule: 23:00-07:00); None, which is now, if open."""
+        return (self._desk.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
 
     def _after(self, typed: Sequence[str]) -> tuple[int, ...]:
         numbers = job_numbers([part.strip() for text in typed for part in text.split(",")])

@@ -1,5 +1,6 @@
-"""cancel, pause, resume, retry, priority."""
+"""cancel, pause, resume, retry, start, priority."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,58 +8,106 @@ import typer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.kinds import State
+    from flowhub_jobs.records import Job
+
+    Outcomes = Mapping[int, State | FlowhubError]
+
+_LIVE = ("queued", "running", "paused")
+AllFailed = Annotated[bool, typer.Option("--all", help="All failed jobs.")]
 
 
 def cancel(
     jobs: JobArguments = None,
     every: AllLive = False,
     group: Group = None,
-    purge: Annotated[bool, typer.Option("--purge", help="Drop what was fetched so far, too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the partial download too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Cancel jobs.
 
-    What was fetched so far is kept for `retry`; --purge drops it. Of a failed job, --purge drops that alone.
+    The partial download is kept for `retry`; --purge deletes it. For failed jobs, --purge only deletes the partial
+    download.
     """
-    _steer("cancel", jobs, every, group, as_json, purge=purge)
+    _steer(
+        "cancel",
+        jobs,
+        every,
+        group,
+        as_json,
+        ("queued", "running", "paused"),
+        lambda desk, job: desk.cancel(job, purge=purge),
+    )
 
 
 def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
     """Pause jobs until `resume`.
 
-    What was fetched so far is kept. A job that is resumed goes on where it stopped.
+    The partial download is kept. A resumed job continues where it stopped.
     """
-    _steer("pause", jobs, every, group, as_json)
+    _steer("pause", jobs, every, group, as_json, ("queued", "running"), lambda desk, job: desk.home.ledger.pause(job))
 
 
 def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
-    """Let paused jobs go on."""
-    _steer("resume", jobs, every, group, as_json)
+    """Resume paused jobs.
+
+    A time set by --at that is still ahead stays.
+    """
+    _steer("resume", jobs, every, group, as_json, ("paused",), lambda desk, job: desk.again(job, "resume"))
 
 
-def retry(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
+def retry(
+    jobs: JobArguments = None,
+    every: AllFailed = False,
+    group: Group = None,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="With --all or --group: the cancelled jobs too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Queue failed or cancelled jobs again.
 
-    The same job, for the same files; it goes on with what was kept.
+    The job keeps its number and its files, and continues with what was kept.
     """
-    _steer("retry", jobs, every, group, as_json)
+    from flowhub_jobs.errors import UsageInvalid
+
+    if cancelled and not (every or group is not None):
+        raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
+    states = ("failed", "cancelled") if cancelled else ("failed",)
+    _steer("retry", jobs, every, group, as_json, states, lambda desk, job: desk.again(job, "retry"))
+
+
+def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
+    """Start jobs now, whatever --at or the schedule says.
+
+    A started job still waits for the jobs of --after, for room on the disk and for the network.
+    """
+    _steer("start", jobs, every, group, as_json, ("queued", "paused"), lambda desk, job: desk.again(job, "start"))
 
 
 def priority(
-    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; 0 is what a job has by itself.")],
+    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; the default is 0.")],
     jobs: JobArguments = None,
     every: AllLive = False,
     group: Group = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give jobs another priority.
+    """Change the priority of jobs.
 
-    What runs goes on; what is queued starts in the new order.
+    Running jobs continue; queued jobs start in the new order.
     """
     from flowhub_jobs.cli.fetch.terms import checked_priority
 
-    _steer("priority", jobs, every, group, as_json, number=checked_priority(number))
+    wanted = checked_priority(number)
+    states = ("queued", "running", "paused")
+    states = ("queued", "running", "paused")
+    _steer(
+        "priority", jobs, every, group, as_json, states, lambda desk, job: desk.home.ledger.set_priority(job, wanted)
+    )
 
 
 def _steer(
@@ -67,54 +116,65 @@ def _steer(
     every: bool,
     group: str | None,
     as_json: bool,
-    *,
-    purge: bool = False,
-    number: int = 0,
+    states: Sequence[str],
+    act: "Callable[[Desk, int], State]",
 ) -> None:
+    """Apply a verb to the jobs that are typed, else to all (of a group) in one of `states`."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import chosen_jobs, desk, each, raise_for
     from flowhub_jobs.errors import FlowhubError
     from flowhub_jobs.hub.wire import jobs_page
     from flowhub_jobs.kinds import State
 
-    suits = {
-        "cancel": (State.QUEUED, State.RUNNING, State.PAUSED),
-        "pause": (State.QUEUED, State.RUNNING),
-        "resume": (State.PAUSED,),
-        "retry": (State.FAILED, State.CANCELLED),
-        "priority": (State.QUEUED, State.RUNNING, State.PAUSED),
-    }[verb]
     with desk() as found:
         found.home.take_back_orphans()  # a job whose worker died changes at once
-        numbers = chosen_jobs(found, typed, every, group, suits)
-        acts = {
-            "cancel": lambda job: found.cancel(job, purge=purge),
-            "pause": found.home.ledger.pause,
-            "resume": lambda job: found.again(job, "resume"),
-            "retry": lambda job: found.again(job, "retry"),
-            "priority": lambda job: found.home.ledger.set_priority(job, number),
-        }
-        outcomes = each(numbers, acts[verb])
+        numbers = chosen_jobs(found, typed, every, group, [State(state) for state in states])
+        outcomes = each(numbers, lambda job: act(found, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if as_json and (done or not numbers):
             say.result_json(jobs_page(found.home.reports.jobs(done)))
         elif not as_json:
-            said = f"priority {number}" if verb == "priority" else None
+            _tell(found, verb, done)
             if not numbers:
-                say.hint(f"There is no job to {verb}." if said is None else "There is no job to give a priority to.")
-            _tell(verb, {job: outcome for job, outcome in outcomes.items() if isinstance(outcome, State)}, said)
+                say.hint(_nothing(verb, states))
         raise_for(outcomes)
 
 
-def _tell(verb: str, outcomes: "dict[int, State]", said: str | None) -> None:
-    """Say what became of each job: its state, or what is `said` of it."""
-    from flowhub_jobs.cli import say
+def _nothing(verb: str, states: Sequence[str]) -> str:
+    what = "No job to change." if verb == "priority" else f"No job to {verb}."
+    return f"{what} (`flowhub {verb}` applies to {_either(states)} jobs.)"
 
-    if verb == "cancel" and "failed" in outcomes.values():  # with --purge, or it would have been refused
-        said = "failed; what was kept of it is dropped"
-    for number, state in outcomes.items():
-        stopping = state == "running" and verb in ("cancel", "pause")
-        say.result(
-            f"Job {number}: "
-            + (f"{verb} asked; its worker obeys within a second." if stopping else f"{said or state}.")
-        )
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _tell(desk: "Desk", verb: str, done: Sequence[int]) -> None:
+    """Print what became of each job, and that no worker runs where one is needed."""
+    from datetime import UTC, datetime
+
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.session import tell_no_worker
+
+    now = datetime.now(UTC)
+    jobs = desk.home.reports.jobs(done)
+    for job in jobs:
+        say.result(f"Job {job.id}: {_became(verb, job, now)}")
+    if verb in ("resume", "retry", "start") and jobs:
+        tell_no_worker(desk)
+
+
+def _became(verb: str, job: "Job", now: "datetime") -> str:
+    """Return in a few words how a job stands after the verb."""
+    from flowhub_jobs.cli.fetch.why import in_short
+    from flowhub_jobs.kinds import State
+
+    if verb == "priority":
+        return f"priority {job.priority}."
+    if job.state is State.RUNNING and verb in ("cancel", "pause"):  # its worker obeys within a second
+        return "cancelling…" if verb == "cancel" else "pausing…"
+    if job.state is State.FAILED:  # `cancel --purge`, or it would have been refused
+        return "failed; its partial download was deleted."
+    waits = in_short(job, now) if job.state is State.QUEUED else ""
+    starts = "starts now" if verb == "start" and job.state is State.QUEUED and not waits else ""
+    return ", ".join(part for part in (str(job.state), waits or starts) if part) + "."

@@ -24,8 +24,8 @@ REASONS = {
     Reason.SLOTS: ("Every worker is busy with other jobs; it starts when one of them ends", ""),
 }
 _NEXT = {
-    Reason.AT: "To start it now, `flowhub cancel {job}` and enqueue it again without a time.",
-    Reason.WINDOW: "`flowhub schedule off` lets it start now; `flowhub schedule show` tells the windows.",
+    Reason.AT: "`flowhub start {job}` starts it now.",
+    Reason.WINDOW: "`flowhub start {job}` starts it now; `flowhub schedule show` shows the windows.",
     Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
     Reason.STORE_OFFLINE: "Mount the disk; the job goes on by itself.",
     Reason.DISK: "Free some space (`flowhub list`, `flowhub rm`); the job goes on by itself.",
