@@ -1,32 +1,15 @@
-"""The header of a GGUF file, from its first bytes: version 2 and 3, of either byte order.
+"""The metadata of a GGUF file, read from its first bytes: what the model is.
 
-The format: ggml's docs/gguf.md. Whatever the bytes are, reading them ends: in an Anatomy, in NeedMore, or in
-HeaderUnreadable. What is not wanted is stepped over and never held.
+The format: ggml's docs/gguf.md. Whatever the bytes are, reading ends: in an Anatomy, NeedMore, or HeaderUnreadable.
+Keys that are not wanted are skipped and never held.
 """
 
-import struct
 from typing import Any
 
-from flowhub_jobs.formats.anatomy import (
-    FULL_LAYER_EVERY,
-    MAX_COUNT,
-    MAX_LAYERS,
-    Anatomy,
-    HeaderUnreadable,
-    NeedMore,
-    windowed_of,
-)
+from flowhub_jobs.formats.anatomy import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
+from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, Cursor, read_preamble
 
-MAGIC = b"GGUF"
-MAX_HEADER = 64 * 2**20  # a vocabulary of a million words would be some 40 MB
-MAX_KEYS = 65_536
-MAX_KEY_LENGTH = 65_535  # docs/gguf.md: a key is at most 2^16-1 bytes long
 MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name
-MAX_NESTING = 4
-
-_STRING, _ARRAY = 8, 9
-# A value's type to how struct reads it: docs/gguf.md, gguf_metadata_value_type.
-_FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
 # `general.file_type`, as llama.h numbers it (enum llama_ftype).
 _NUMBERS = (0, 1, 2, 3, *range(7, 33), 36, 37, 38, 39)
@@ -60,10 +43,10 @@ def read_gguf(data: bytes) -> Anatomy:
     Raises NeedMore where they end too early, HeaderUnreadable where they are no such header. Writers put the model's
     own keys before its vocabulary, which is megabytes: reading ends there if by then the context can be computed.
     """
-    cursor = _Cursor(data)
-    count = _preamble(cursor)
+    cursor = Cursor(data)
+    preamble = read_preamble(cursor)
     values: dict[str, Any] = {}
-    for _ in range(count):
+    for _ in range(preamble.keys):
         key = cursor.text(MAX_KEY_LENGTH, "a key")
         if key == _VOCABULARY and _enough(values):
             break
@@ -71,37 +54,13 @@ def read_gguf(data: bytes) -> Anatomy:
     return _anatomy(values)
 
 
-def _preamble(cursor: "_Cursor") -> int:
-    """Return how many keys follow, and set the byte order."""
-    if not MAGIC.startswith(cursor.data[:4]):
-        raise HeaderUnreadable("it does not begin with GGUF")
-    cursor.step(4)
-    version = cursor.number("I")
-    if version & 0xFFFF == 0:  # a small number that was written the other way round
-        cursor.order = ">"
-        version = int.from_bytes(version.to_bytes(4, "little"), "big")
-    if version not in (2, 3):
-        raise HeaderUnreadable(f"it is GGUF of version {version}; 2 and 3 are read")
-    cursor.number("Q")  # how many tensors
-    count: int = cursor.number("Q")
-    if count > MAX_KEYS:
-        raise HeaderUnreadable(f"it claims {count:,} keys; {MAX_KEYS:,} are believed")
-    return count
-
-
-def _value(cursor: "_Cursor", key: str, values: dict[str, Any]) -> None:
-    """Step over a value; keep it if it is wanted."""
+def _value(cursor: Cursor, key: str, values: dict[str, Any]) -> None:
+    """Read a value if it is wanted, else skip it."""
     kind = cursor.number("I")
-    if not (key in _GENERAL or key.partition(".")[2] in _OWN):
-        cursor.skip(kind)
-    elif kind in _FIXED:
-        values[key] = cursor.number(_FIXED[kind])
-    elif kind == _STRING:
-        values[key] = cursor.text(MAX_TEXT, f"the value of {key}")
-    elif kind == _ARRAY:
-        values[key] = cursor.numbers()
+    if key in _GENERAL or key.partition(".")[2] in _OWN:
+        values[key] = cursor.value(kind, MAX_TEXT, f"the value of {key}", MAX_LAYERS)
     else:
-        raise HeaderUnreadable(f"it has a value of the unknown type {kind}")
+        cursor.skip(kind)
 
 
 def _enough(values: dict[str, Any]) -> bool:
@@ -113,63 +72,6 @@ def _own(values: dict[str, Any]) -> dict[str, Any]:
     """Return the keys of the file's own architecture, without its name."""
     start = f"{values.get('general.architecture')}."
     return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
-
-
-class _Cursor:
-    """A place in the bytes that only moves on."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at, self.order = data, 0, "<"
-
-    def step(self, count: int) -> int:
-        """Move on by `count` bytes; return where they begin."""
-        start, self.at = self.at, self.at + count
-        if self.at > MAX_HEADER:
-            raise HeaderUnreadable(f"its header claims to be longer than {MAX_HEADER // 2**20} MiB")
-        if self.at > len(self.data):
-            raise NeedMore(self.at)
-        return start
-
-    def number(self, letter: str) -> Any:
-        code = self.order + letter
-        return struct.unpack_from(code, self.data, self.step(struct.calcsize(code)))[0]
-
-    def text(self, most: int, what: str) -> str:
-        length: int = self.number("Q")
-        if length > most:
-            raise HeaderUnreadable(f"{what} claims to be {length:,} bytes long")
-        start = self.step(length)
-        return self.data[start : self.at].decode("utf-8", errors="replace")
-
-    def numbers(self) -> list[Any] | None:
-        """Return an array of numbers, one a layer; None (stepped over) where it is anything else."""
-        kind, count = self.number("I"), self.number("Q")
-        if kind in _FIXED and count <= MAX_LAYERS:
-            return [self.number(_FIXED[kind]) for _ in range(count)]
-        self._skip_items(kind, count, 1)
-        return None
-
-    def skip(self, kind: int, depth: int = 0) -> None:
-        if kind in _FIXED:
-            self.step(struct.calcsize(_FIXED[kind]))
-        elif kind == _STRING:
-            self.step(self.number("Q"))
-        elif kind == _ARRAY:
-            self._skip_items(self.number("I"), self.number("Q"), depth + 1)
-        else:
-            raise HeaderUnreadable(f"it has a value of the unknown type {kind}")
-
-    def _skip_items(self, kind: int, count: int, depth: int) -> None:
-        if depth > MAX_NESTING:
-            raise HeaderUnreadable(f"its arrays are nested more than {MAX_NESTING} deep")
-        if kind in _FIXED:
-            self.step(count * struct.calcsize(_FIXED[kind]))
-            return
-        # Each item takes 8 bytes at least: a count that cannot be true is refused before it is walked.
-        if count * 8 > MAX_HEADER:
-            raise HeaderUnreadable(f"it claims an array of {count:,} items")
-        for _ in range(count):
-            self.skip(kind, depth)
 
 
 def _anatomy(values: dict[str, Any]) -> Anatomy:

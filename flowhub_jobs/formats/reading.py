@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flowhub_jobs.formats import config, gguf, safetensors
 from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
 
 FIRST_BYTES = 256 * 1024
 MAX_FILES = 2000
@@ -16,10 +17,10 @@ def read_head(data: bytes) -> Anatomy:
 
     Raises NeedMore, HeaderUnreadable.
     """
-    return gguf.read_gguf(data) if data.startswith(gguf.MAGIC) else safetensors.read_safetensors(data)
+    return gguf.read_gguf(data) if data.startswith((MAGIC, SWAPPED_MAGIC)) else safetensors.read_safetensors(data)
 
 
-def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = gguf.MAX_HEADER) -> Anatomy:
+def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> Anatomy:
     """Return what the head of a file tells, asking `read` for its first n bytes, more each time it is too few.
 
     HeaderUnreadable where the file ends inside its header, or the header is longer than `most`.

@@ -9,7 +9,8 @@ from typing import Any
 from flowhub_jobs.formats.anatomy import MAX_COUNT, Anatomy, HeaderUnreadable, NeedMore
 from flowhub_jobs.formats.strict_json import read_object
 
-MAX_HEADER = 32 * 2**20  # of the largest models, with tens of thousands of tensors, it is some 10 MB
+FORMAT_MAX_HEADER = 100_000_000  # the limit of the format's own reader: safetensors/src/tensor.rs, MAX_HEADER_SIZE
+MAX_HEADER = 32 * 2**20  # that is parsed: of the largest models, with tens of thousands of tensors, it is some 10 MB
 MAX_DIMENSIONS = 16
 _FLOATS = ("F", "BF")  # F64, F32, F16, F8_E4M3, BF16 …
 
@@ -19,7 +20,7 @@ def header_length(data: bytes) -> int:
     if len(data) < 8:
         raise NeedMore(8)
     length = int.from_bytes(data[:8], "little")
-    if not 2 <= length <= MAX_HEADER:
+    if not 2 <= length <= FORMAT_MAX_HEADER:
         raise HeaderUnreadable(f"its header claims to be {length:,} bytes long")
     return 8 + length
 
@@ -31,6 +32,8 @@ def read_safetensors(data: bytes) -> Anatomy:
     numbers, they are packed, several to a number, and how many there are is not told.
     """
     end = header_length(data)
+    if end > MAX_HEADER:
+        raise HeaderUnreadable(f"its header is {end:,} bytes long; at most {MAX_HEADER:,} are read")
     if len(data) < end:
         raise NeedMore(end)
     tensors = read_object(data[8:end])

@@ -7,7 +7,8 @@ import pytest
 from support.written_gguf import WORDS, Written, usual
 
 from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
-from flowhub_jobs.formats.gguf import MAX_HEADER, MAX_KEYS, read_gguf
+from flowhub_jobs.formats.gguf import read_gguf
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEYS
 from flowhub_jobs.formats.reading import read_anatomy
 
 LLAMA = Anatomy(
@@ -68,13 +69,26 @@ def test_a_file_of_the_other_byte_order_is_read(written):
     assert read_anatomy(usual(written(endian=gguf.GGUFEndian.BIG))) == LLAMA
 
 
-def test_version_2_is_laid_out_alike_and_version_1_is_refused(written):
+def test_version_2_is_laid_out_alike_and_version_1_counts_in_32_bits(written):
     raw = bytearray(usual(written()).read_bytes())
     raw[4:8] = struct.pack("<I", 2)
     assert read_gguf(bytes(raw)) == LLAMA
-    raw[4:8] = struct.pack("<I", 1)
-    with pytest.raises(HeaderUnreadable, match="version 1"):
-        read_gguf(bytes(raw))
+    first = b"GGUF" + struct.pack("<III", 1, 0, 2) + pair_1("general.architecture", 8, text_1("llama"))
+    told = read_gguf(first + pair_1("llama.block_count", 4, struct.pack("<I", 32)))
+    assert (told.architecture, told.layers) == ("llama", 32)
+
+
+def test_an_unknown_version_is_refused_by_its_number():
+    with pytest.raises(HeaderUnreadable, match="version 99"):
+        read_gguf(b"GGUF" + struct.pack("<IQQ", 99, 0, 0))
+
+
+def text_1(value):
+    return struct.pack("<I", len(value)) + value.encode()
+
+
+def pair_1(key, kind, raw):
+    return text_1(key) + struct.pack("<I", kind) + raw
 
 
 def test_heads_that_differ_by_layer_are_summed(written):

@@ -1,0 +1,169 @@
+"""A model file tells by its own header how many bytes a whole one has at least."""
+
+import json
+import struct
+
+import gguf
+import numpy as np
+import pytest
+from support.written_gguf import Written, usual
+
+from flowhub_jobs.formats.declared import declared_size, declared_size_by, declared_size_of
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
+from flowhub_jobs.formats.gguf_tensors import BLOCKS, DEFAULT_ALIGNMENT
+
+
+@pytest.mark.parametrize("endian", [gguf.GGUFEndian.LITTLE, gguf.GGUFEndian.BIG])
+@pytest.mark.parametrize("alignment", [None, 8, 64, 4096])
+def test_a_whole_gguf_reaches_its_declared_size_to_within_its_last_padding(tmp_path, endian, alignment):
+    file = Written(tmp_path / "m.gguf", endian=endian)
+    if alignment:
+        file.writer.add_custom_alignment(alignment)
+    file.writer.add_tensor("output.weight", np.zeros((3, 5), dtype=np.float16))
+    size = usual(file).stat().st_size
+    assert size - (alignment or DEFAULT_ALIGNMENT) < declared_size_of(file.path) <= size
+
+
+def test_every_beginning_of_a_gguf_tells_that_it_is_cut_and_never_too_much(tmp_path):
+    raw = usual(Written(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+    whole = declared_size(raw)
+    told = [declared_size(raw[:count]) for count in range(4, whole)]
+    assert all(count < size <= whole for count, size in enumerate(told, start=4))
+    assert told == sorted(told)
+
+
+def test_the_blocks_of_each_type_are_those_of_the_formats_own_library():
+    own = {int(kind): sizes for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
+    assert {kind: own[kind] for kind in BLOCKS if kind != 9} == {kind: BLOCKS[kind] for kind in BLOCKS if kind != 9}
+
+
+def test_an_unknown_type_counts_from_where_its_tensor_begins():
+    known = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 2, 256))
+    unknown = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 166, 256))
+    assert declared_size(known) - declared_size(unknown) == 2 * 64 // 32 * 18
+    assert declared_size(unknown) == declared_size(header(tensor("a", [64], 0, 0), tensor("b", [0, 2], 2, 256)))
+
+
+def test_without_tensors_the_header_is_the_file():
+    assert declared_size(header()) == len(header())  # a vocabulary alone, or the first part of a split model
+
+
+def test_version_1_is_read():
+    raw = b"GGUF" + struct.pack("<III", 1, 1, 0) + struct.pack("<I", 1) + b"a" + struct.pack("<IIIQ", 1, 8, 0, 0)
+    assert declared_size(raw) == 64 + 8 * 4
+
+
+def test_an_alignment_that_cannot_be_one_is_not_believed():
+    odd = header(tensor("a", [8], 0, 0), keys=[text("general.alignment") + struct.pack("<II", 4, 0)])
+    assert declared_size(odd) == len(odd) + 32
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"GG",
+        b"<!DOCTYPE html>" + bytes(200),
+        b'{"a": "a text, as JSON"}',
+        b"GGUF" + struct.pack("<IQQ", 99, 0, 0),
+        b"GGUF" + struct.pack("<IQQ", 3, 2**63, 0) + bytes(64),
+        b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + struct.pack("<Q", 2**63) + bytes(64),
+        struct.pack("<Q", 2**62) + b"{}",
+        struct.pack("<Q", 10) + b"  {}      ",
+    ],
+)
+def test_what_is_no_header_or_makes_no_sense_tells_nothing(raw):
+    assert declared_size(raw) is None
+
+
+def test_sizes_that_overflow_tell_nothing():
+    assert declared_size(header(tensor("a", [2**62, 2**62], 0, 0))) is None
+    assert declared_size(header(tensor("a", [1], 0, 2**63))) is None
+
+
+def test_a_vocabulary_of_a_million_words_is_walked(tmp_path):
+    words = b"".join(struct.pack("<Q", 8) + b"%08d" % number for number in range(1_000_000))
+    vocabulary = text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 1_000_000) + words
+    path = tmp_path / "m.gguf"
+    path.write_bytes(header(tensor("a", [8], 0, 0), keys=[vocabulary]))
+    assert declared_size_of(path) > path.stat().st_size
+    with path.open("ab") as file:
+        file.write(bytes(64))
+    assert declared_size_of(path) <= path.stat().st_size
+
+
+# safetensors ----------------------------------------------------------------------------------------------------------
+
+
+def safetensors(tensors, data=b"", pad=0):
+    head = json.dumps(tensors).encode() + b" " * pad
+    return struct.pack("<Q", len(head)) + head + data
+
+
+def place(start, end, dtype="F32"):
+    return {"dtype": dtype, "shape": [1], "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize("dtype", ["F32", "BF16", "F8_E4M3", "F4", "C64", "a type of tomorrow"])
+def test_a_safetensors_ends_with_its_furthest_tensor_whatever_their_types(dtype):
+    raw = safetensors(
+        {"__metadata__": {"format": "pt"}, "b": place(40, 96, dtype), "a": place(0, 32)}, bytes(96), pad=7
+    )
+    assert declared_size(raw) == len(raw)  # with a hole, and not in order
+    assert declared_size(raw[:200]) == len(raw)
+    assert declared_size(raw + bytes(4096)) == len(raw)
+
+
+def test_of_a_safetensors_header_that_is_cut_its_own_length_is_told():
+    raw = safetensors({f"t{number}": place(0, 8) for number in range(100)}, bytes(8))
+    assert declared_size(raw[:60]) == len(raw) - 8
+    assert declared_size(raw[:9]) == len(raw) - 8
+    assert declared_size(raw[:3]) is None
+
+
+def test_names_that_look_like_places_are_no_places():
+    raw = safetensors({'"data_offsets":[0,999]': place(0, 8), "__metadata__": {"data_offsets": "[0, 999]"}}, bytes(8))
+    assert declared_size(raw) == len(raw)
+
+
+def test_metadata_alone_is_a_whole_safetensors():
+    assert declared_size(safetensors({"__metadata__": {"format": "pt"}})) == len(
+        safetensors({"__metadata__": {"format": "pt"}})
+    )
+
+
+def test_a_file_is_read_as_far_as_its_header_goes_and_no_further():
+    raw = safetensors({f"t{number}": place(0, 8) for number in range(20_000)}, bytes(8))
+    asked = []
+
+    def read(count):
+        asked.append(count)
+        return raw[:count]
+
+    assert declared_size_by(read, first=1024) == len(raw)
+    assert len(asked) == 2
+    assert declared_size_by(lambda count: raw[: min(count, 5000)]) == len(raw) - 8  # it ends there
+
+
+def test_a_gguf_header_without_end_is_given_up(tmp_path):
+    endless = tmp_path / "endless.gguf"
+    with endless.open("wb") as file:  # sparse: it takes no disk
+        file.write(header(keys=[text("x") + struct.pack("<IQ", 8, MAX_HEADER)]))
+        file.truncate(MAX_HEADER * 2)
+    assert declared_size_of(endless) is None
+
+
+# By hand --------------------------------------------------------------------------------------------------------------
+
+
+def header(*tensors, keys=()):
+    return b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys) + b"".join(tensors)
+
+
+def tensor(name, dimensions, kind, offset):
+    lengths = struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
+    return text(name) + lengths + struct.pack("<IQ", kind, offset)
+
+
+def text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
