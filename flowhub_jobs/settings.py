@@ -236,7 +236,7 @@ def _rate(value: Any) -> int | None:
     try:
         return parse_rate(str(value))
     except UsageInvalid:
-        raise ValueError("is not a rate (500K, 5M, 123456 or off)") from None
+        raise ValueError("is not a rate (500K, 5M, 123456 or off; below 1000 it needs a unit)") from None
 
 
 def _switch(value: Any) -> bool:

@@ -8,8 +8,11 @@ from flowhub_jobs.errors import UsageInvalid
 
 _UNITS = ("KB", "MB", "GB", "TB", "PB")
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMG]?)", re.IGNORECASE)
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,6})?)"
+_RATE = re.compile(rf"{_NUMBER}([KMG]?)", re.IGNORECASE)
+_SIZE = re.compile(rf"{_NUMBER}\s*([KMGT]?)(i?)(B?)", re.IGNORECASE)
 _MAX_RATE = 10**12  # a terabyte a second
+_LEAST_BARE = 1000  # `limit 5` and `--max-size 10` mean megabytes and gigabytes, never bytes
 
 
 def format_bytes(count: float) -> str:
@@ -46,17 +49,41 @@ def named_jobs(jobs: Sequence[int], most: int) -> str:
 
 
 def parse_rate(text: str) -> int | None:
-    """Return bytes a second, or None for "off". It takes "500K", "5M", "1.5G", "123"; the rest is UsageInvalid."""
+    """Return bytes a second, or None for "off". It takes "500K", "5M", "1.5G", "123456"; the rest is UsageInvalid.
+
+    So is a number below 1000 without a unit.
+    """
     if text.strip().lower() == "off":
         return None
     found = _RATE.fullmatch(text.strip())
     rate = int(Decimal(found[1]) * _FACTORS[found[2].upper()]) if found else 0
+    if found and not found[2] and 0 < rate < _LEAST_BARE:
+        units = f"{found[1]}K, {found[1]}M or {found[1]}G"
+        raise UsageInvalid(
+            f"The rate {found[1]} has no unit.", hint=f"Write {units} (kilo-, mega- or gigabytes a second), or off."
+        )
     if not 0 < rate <= _MAX_RATE:
         raise UsageInvalid(
             f"The rate {text[:40]!r} is not understood.",
             hint="Write bytes a second (500K, 5M, 123456), or off. To stop, use `flowhub pause`.",
         )
     return rate
+
+
+def parse_size(text: str, *, option: str) -> int:
+    """Return the bytes of "10G", "500M", "1.5T", "10GB" (decimal), "8GiB", "123456"; the rest is UsageInvalid.
+
+    So is a number below 1000 without a unit. `option` is where the size was typed, for the hint.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found and not found[2] and not found[3] and not found[4] and 0 < Decimal(found[1]) < _LEAST_BARE:
+        hint = f"Write {option} {found[1]}M, {found[1]}G or {found[1]}T (decimal), or {found[1]}GiB."
+        raise UsageInvalid(f"The size {found[1]} has no unit.", hint=hint)
+    power = "KMGT".find(found[2].upper()) + 1 if found and found[2] else 0
+    size = int(Decimal(found[1]) * (1024 if found[3] else 1000) ** power) if found else 0
+    if not 0 < size < 2**63:
+        raise UsageInvalid(f"The size {text[:40]!r} is not understood.", hint=f"Write {option} 10G, 500M or 8GiB.")
+    return size
 
 
 def _two(total: int, size: int, name: str, small_size: int, small_name: str) -> str:

@@ -10,13 +10,13 @@ from typing import NoReturn
 from flowhub_jobs.catalogs.query import key
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.words import parse_size
 
 NEW_DAYS = 90
 
 _FACTORS = {"": 10**9, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
 _RANGE = re.compile(rf"({_NUMBER})?\s*([KMBT]?)\s*(\.\.)?\s*({_NUMBER})?\s*([KMBT]?)", re.IGNORECASE)
-_SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Filters:
         return cls(
             format=_format(format),
             parameters=parameter_range(params) if params is not None else None,
-            max_bytes=size(max_size) if max_size is not None else None,
+            max_bytes=parse_size(max_size, option="--max-size") if max_size is not None else None,
             license=_key("--license", license, "apache-2.0"),
             tags=tuple(_key("--tag", tag, "chat") or "" for tag in tags),
             publisher=_key("--publisher", publisher, "mistral"),
@@ -128,16 +128,6 @@ def _bad_range(text: str) -> NoReturn:
     raise UsageInvalid(
         f"The number of parameters {text[:40]!r} is not understood.", hint="Write --params 7B, 7..14B, ..8B or 30B.."
     )
-
-
-def size(text: str) -> int:
-    """Return the bytes of `10G`, `500M`, `1.5T`, `10GB` (decimal), `8GiB`, `123456`. Raises UsageInvalid."""
-    found = _SIZE.fullmatch(text.strip())
-    power = "KMGT".find(found[2].upper()) + 1 if found and found[2] else 0
-    count = int(Decimal(found[1]) * (1024 if found[3] else 1000) ** power) if found else 0
-    if not 0 < count < 2**63:
-        raise UsageInvalid(f"The size {text[:40]!r} is not understood.", hint="Write --max-size 10G, 500M or 8GiB.")
-    return count
 
 
 # Names --------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowhub_jobs.catalogs.filters import Filters, parameter_range, size
+from flowhub_jobs.catalogs.filters import Filters, parameter_range
 from flowhub_jobs.catalogs.query import TERMS_MAX, Query, key, words
 from flowhub_jobs.catalogs.typos import nearest_word, typos
 from flowhub_jobs.errors import UsageInvalid
@@ -108,24 +108,14 @@ def test_what_is_no_number_of_parameters_is_refused_with_an_example(text):
     assert "7..14B" in (refused.value.hint or "")
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("10G", 10 * B), ("10GB", 10 * B), ("1.5 g", 1.5 * B), ("500M", 500 * M), ("8GiB", 8 * 2**30), ("2T", 2000 * B),
-     ("123456", 123456), ("700k", 700_000)],
-)  # fmt: skip
-def test_a_size_is_decimal_unless_it_says_otherwise(text, count):
-    assert size(text) == count
-
-
-@pytest.mark.parametrize("text", ["", "G", "0", "-1G", "ten", "1e9", "10X", "9" * 30, "999999999T9"])
-def test_what_is_no_size_is_refused_with_an_example(text):
-    with pytest.raises(UsageInvalid) as refused:
-        size(text)
-    assert "10G" in (refused.value.hint or "")
-
-
 @pytest.mark.parametrize("wrong", [{"format": "exe"}, {"license": "***"}, {"tags": ("",)}, {"publisher": "-"}])
 def test_a_filter_that_can_mean_nothing_is_refused_with_an_example(wrong):
     with pytest.raises(UsageInvalid) as refused:
         Filters.typed(**wrong)
     assert refused.value.hint
+
+
+def test_a_largest_size_without_a_unit_is_refused_with_the_units():
+    with pytest.raises(UsageInvalid) as refused:
+        Filters.typed(max_size="10")
+    assert "--max-size 10M, 10G or 10T" in (refused.value.hint or "")

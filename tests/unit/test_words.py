@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.words import format_bytes, format_duration, format_rate, parse_rate
+from flowhub_jobs.words import format_bytes, format_duration, format_rate, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,15 @@ def test_a_duration_is_read_in_its_two_largest_units(seconds, words):
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("500K", 500_000), ("5M", 5_000_000), ("5m", 5_000_000), ("1.5G", 1_500_000_000), ("123", 123), (" 1K ", 1000)],
+    [
+        ("500K", 500_000),
+        ("5M", 5_000_000),
+        ("5m", 5_000_000),
+        ("1.5G", 1_500_000_000),
+        ("1000", 1000),
+        ("123456", 123_456),
+        (" 1K ", 1000),
+    ],
 )
 def test_a_rate_is_typed_in_decimal_units(text, rate):
     assert parse_rate(text) == rate
@@ -85,3 +93,44 @@ def test_any_text_is_a_rate_or_refused_by_name(text):
     except UsageInvalid:
         return
     assert rate is None or rate > 0
+
+
+@pytest.mark.parametrize("text", ["5", "999", "1.5", " 42 "])
+def test_a_rate_below_a_thousand_needs_a_unit(text):
+    with pytest.raises(UsageInvalid) as caught:
+        parse_rate(text)
+    assert f"{text.strip()}K, {text.strip()}M or {text.strip()}G" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("10G", 10 * 10**9),
+        ("10GB", 10 * 10**9),
+        ("1.5 g", 1_500_000_000),
+        ("500M", 500_000_000),
+        ("8GiB", 8 * 2**30),
+        ("2T", 2 * 10**12),
+        ("1000", 1000),
+        ("123456", 123_456),
+        ("700k", 700_000),
+        ("10B", 10),
+    ],
+)
+def test_a_size_is_decimal_unless_it_says_otherwise(text, size):
+    assert parse_size(text, option="--max-size") == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "0", "-1G", "ten", "1e9", "10X", "9" * 30, "999999999T9"])
+def test_what_is_no_size_is_refused_with_an_example(text):
+    with pytest.raises(UsageInvalid) as refused:
+        parse_size(text, option="--max-size")
+    assert "10G" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["10", "999", "1.5", " 42 "])
+def test_a_size_below_a_thousand_needs_a_unit(text):
+    with pytest.raises(UsageInvalid) as refused:
+        parse_size(text, option="--max-size")
+    assert "has no unit" in refused.value.message
+    assert f"{text.strip()}G" in (refused.value.hint or "")
