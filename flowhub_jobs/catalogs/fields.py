@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, Strict
 
 from flowhub_jobs import names
+from flowhub_jobs.digests import parse_sha256
 from flowhub_jobs.kinds import HubFormat, Offload
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_HEX = re.compile(r"[0-9a-f]*")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _API_VERSION = re.compile(r"v1(\.[0-9]+)*")
 _LARGEST = 10**16  # bytes; sums of them fit a database's column
@@ -21,14 +22,18 @@ def _id(text: str) -> str:
     return text
 
 
-def _hex(digits: int) -> AfterValidator:
-    def check(text: str) -> str:
-        text = text.lower()
-        if len(text) != digits or not _HEX.fullmatch(text):
-            raise ValueError(f"is not {digits} hex digits")
-        return text
+def _sha256(text: str) -> str:
+    found = parse_sha256(text)
+    if found is None:
+        raise ValueError("is not 64 hex digits")
+    return found
 
-    return AfterValidator(check)
+
+def _git_sha1(text: str) -> str:
+    found = text.strip().lower().removeprefix("sha1:")
+    if not _SHA1.fullmatch(found):
+        raise ValueError("is not 40 hex digits")
+    return found
 
 
 def _printable(text: str) -> str:
@@ -73,8 +78,8 @@ def _api_version(text: str) -> str:
 Id = Annotated[str, AfterValidator(_id)]
 Text = Annotated[str, AfterValidator(_printable)]
 Title = Annotated[str, AfterValidator(_printable), AfterValidator(_filled)]
-Sha256 = Annotated[str, _hex(64)]
-GitSha1 = Annotated[str, _hex(40)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+GitSha1 = Annotated[str, AfterValidator(_git_sha1)]
 FileBytes = Annotated[int, Field(ge=0, le=_LARGEST)]  # a file of 0 bytes is real inside a folder (`__init__.py`)
 Whole = Annotated[int, Field(gt=0, le=_LARGEST)]
 ModelBytes = Whole  # but no model is empty, and unknown is absent, not 0

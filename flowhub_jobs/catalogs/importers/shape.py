@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 
+from flowhub_jobs.digests import parse_sha256
 from flowhub_jobs.names import is_unseen
 
 ID_MAX = 100
@@ -155,9 +156,8 @@ def figure(value: Any) -> float | None:
 
 
 def sha256(value: Any) -> str | None:
-    """Return a digest in lower case if it is a sha256: 64 hex digits. An md5 (32) never passes as one."""
-    text = value.strip() if isinstance(value, str) else ""
-    return text.lower() if len(text) == 64 and _HEX.fullmatch(text) else None
+    """Return a digest in lower case if it is a sha256, however written. An md5 (32 digits) never passes as one."""
+    return parse_sha256(value) if isinstance(value, str) else None
 
 
 def is_md5(value: Any) -> bool:

@@ -1,0 +1,40 @@
+"""Reads a sha256 in the forms in which people, tools and hosts write it. Pure."""
+
+import base64
+import binascii
+import re
+
+_HEX = r"([0-9a-fA-F]{64})"
+_FORMS = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        rf"(?:sha-?256\s*[:=-]\s*)?{_HEX}",  # bare; GitHub and OCI: sha256:HEX; Ollama's blobs: sha256-HEX
+        rf"\\?{_HEX} [ *].+",  # a line of sha256sum; a backslash before it where the file's name is escaped
+        rf"sha-?256 ?\(.+\) ?= ?{_HEX}",  # a line of `shasum --tag`, BSD's and OpenSSL's sha256
+    )
+)
+# https://www.w3.org/TR/sri/; also RFC 9530's Repr-Digest, sha-256=:BASE64:
+_BASE64 = re.compile(r"sha-?256(?:-|=:|=)([A-Za-z0-9+/]{43}=):?", re.IGNORECASE)
+_QUOTES = "\"'`\u201c\u201d"
+
+
+def parse_sha256(text: str) -> str | None:
+    """Return the 64 lower-case hex digits of a sha256, or None where `text` is none.
+
+    Digests of other algorithms are none: an md5 has 32 digits, git's sha1 40, sha512 128.
+    """
+    plain = text.strip().lstrip("\ufeff").strip(_QUOTES).strip()
+    for form in _FORMS:
+        if found := form.fullmatch(plain):
+            return found[1].lower()
+    if found := _BASE64.fullmatch(plain):
+        return _unpacked(found[1])
+    return None
+
+
+def _unpacked(text: str) -> str | None:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return raw.hex() if len(raw) == 32 else None

@@ -1,0 +1,70 @@
+"""A sha256 is read in every form in which people and tools write it, and nothing else is taken for one."""
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.digests import parse_sha256
+
+RAW = hashlib.sha256(b"weights").digest()
+HEX = RAW.hex()
+BASE64 = base64.b64encode(RAW).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEX,
+        HEX.upper(),
+        f"  {HEX}\r\n",
+        f"sha256:{HEX}",
+        f"SHA256:{HEX.upper()}",
+        f"sha256-{HEX}",
+        f"sha256={HEX}",
+        f"sha-256: {HEX}",
+        f'"{HEX}"',
+        f"'sha256:{HEX}'",
+        f"\ufeff{HEX}",
+        f"{HEX}  model.gguf",
+        f"{HEX} *a model.gguf",
+        f"\\{HEX}  a\\nb.gguf",
+        f"SHA256 (model.gguf) = {HEX}",
+        f"SHA2-256(model.gguf)= {HEX}".replace("SHA2-", "SHA-"),
+        f"sha256-{BASE64}",
+        f"sha-256=:{BASE64}:",
+    ],
+)
+def test_every_usual_form_is_read(text):
+    assert parse_sha256(text) == HEX
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        HEX[:-1],
+        HEX + "0",
+        HEX[:32],
+        HEX[:40],
+        HEX * 2,
+        f"md5:{HEX[:32]}",
+        f"sha512:{HEX * 2}",
+        f"sha1:{HEX[:40]}",
+        "g" * 64,
+        "\u0660" * 64,
+        f"{HEX}model.gguf",
+        f"sha256-{BASE64[:-5]}",
+        BASE64,
+    ],
+)
+def test_nothing_else_is_taken_for_one(text):
+    assert parse_sha256(text) is None
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_digest_or_none(text):
+    found = parse_sha256(text)
+    assert found is None or (len(found) == 64 and set(found) <= set("0123456789abcdef"))
