@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact, LocalLlm
-from flowhub_jobs.errors import Busy, NameTaken
+from flowhub_jobs.errors import Busy, FlowhubError, NameTaken
 from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
     from flowhub_jobs.transfer.fetch import Fetched, Seen
 
-OnProgress = Callable[..., object]
+OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
 
 
 def catalog() -> "HubCatalog":
@@ -56,12 +56,24 @@ def delete_local_llm(name: str) -> int:
 
 
 def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None = None) -> Path:
-    """Fetch, verify and name what an option installs, under `dest_dir`; return its path. No queue, no database.
+    """Download and verify what an option installs into `dest_dir`; return its path. No queue, no database.
 
-    `on_progress(stage=…, bytes_done=…, bytes_total=…)` is called about twice a second; bytes_total may be None.
-    A call that was cut short is gone on with by the next one. Raises the errors of flowhub_jobs.errors: NameTaken,
-    Busy (another process fetches the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
+    `on_progress(stage, bytes_done, bytes_total)` is called about twice a second: stage is "resolve", "download",
+    "verify" or "install"; bytes_total is None while the size is unknown. Its parameters may have any names; those that
+    have exactly these three are called by name.
+    An interrupted call is resumed by the next one. Raises the errors of flowhub_jobs.errors: NameTaken, Busy (another
+    process downloads the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
     """
+    from flowhub_jobs.error_guide import hint_in_call
+
+    try:
+        return _download(option, dest_dir, on_progress)
+    except FlowhubError as error:
+        error.hint = hint_in_call(error)
+        raise
+
+
+def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
 
     artifact = artifact_of(None, option)
@@ -98,7 +110,7 @@ def _as_it_lies(artifact: Artifact, there: Path) -> Path:
     if adoptable(artifact, there, lambda: None) is None:
         raise NameTaken(
             f"{there} is there already, and is not what {artifact.ref} is; it is never replaced.",
-            hint="Move or remove it, then call again.",
+            hint="Move or remove it, then call download() again.",
         )
     return there
 
@@ -145,10 +157,10 @@ def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None
 
     settings = load_settings()
     shared = Shared(Hosts(settings.connections_per_host), Bucket(settings.limit_rate))
+    report = _reporter(on_progress)
 
     def watch(seen: "Seen") -> None:
-        if on_progress is not None:
-            on_progress(stage=str(seen.stage), bytes_done=seen.kept, bytes_total=seen.total)
+        report(str(seen.stage), seen.kept, seen.total)
 
     faults = 0
     while True:
@@ -159,3 +171,18 @@ def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None
         except Postponed as wait:
             faults = wait.faults
             time.sleep(wait.seconds)
+
+
+def _reporter(on_progress: OnProgress | None) -> Callable[[str, int, int | None], object]:
+    """Return how `on_progress` is called: by name if it has these three names, else in this order."""
+    if on_progress is None:
+        return lambda stage, bytes_done, bytes_total: None
+    import inspect
+
+    try:
+        inspect.signature(on_progress).bind(stage="", bytes_done=0, bytes_total=None)
+    except (TypeError, ValueError):  # other names; or a builtin without a signature
+        return on_progress
+    return lambda stage, bytes_done, bytes_total: on_progress(
+        stage=stage, bytes_done=bytes_done, bytes_total=bytes_total
+    )

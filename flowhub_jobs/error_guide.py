@@ -1,0 +1,273 @@
+"""The meaning and the remedy of every error code: what `flowhub help errors` and `flowhub help CODE` show.
+
+`remedy` is for a user of the command line, `in_call` for a program that called `download()`, which has no commands, no
+jobs and no worker. An error that is not listed has its class's docstring and hint.
+"""
+
+import re
+from dataclasses import dataclass
+
+from flowhub_jobs.errors import ERRORS, FlowhubError
+
+CALL_AGAIN = "Call download() again; it continues where it stopped."
+_BY_ITSELF = "A worker tries again by itself and continues where it stopped."
+_OF_THE_COMMAND_LINE = re.compile(r"`flowhub|\bjobs?\b|\bworkers?\b|\bcatalog update\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """`exit_status` of the command, whether the error is `retryable`, and the texts."""
+
+    code: str
+    exit_status: int
+    retryable: bool
+    meaning: str
+    remedy: str
+    in_call: str
+
+
+_TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
+    "failed": ("An error without a code of its own.", "The message names the cause."),
+    "catalog_malformed": (
+        "An entry of the catalog file breaks the catalog's format.",
+        "Run `flowhub catalog validate FILE`, which names every fault, or set FLOWHUB_CATALOG to another catalog.",
+        "Correct the entry, or set FLOWHUB_CATALOG to another catalog.",
+    ),
+    "catalog_unreadable": ("The catalog file is missing or cannot be read.", "Check FLOWHUB_CATALOG, or unset it."),
+    "database_newer": (
+        "A newer flowhub wrote the database.",
+        "Install that version of flowhub, or set FLOWHUB_HOME to another folder.",
+    ),
+    "database_unusable": (
+        "The database of jobs does not answer.",
+        "Check that its disk is not full and that no other program locks it, then repeat the command.",
+    ),
+    "home_unusable": (
+        "The home folder of flowhub cannot be created or written.",
+        "Set FLOWHUB_HOME to a folder on a local disk that you may write to.",
+    ),
+    "store_unusable": (
+        "The folder of models cannot be created or written.",
+        "Set FLOWHUB_STORE to a folder that you may write to.",
+    ),
+    "setting_invalid": (
+        "A setting has a value that flowhub cannot use.",
+        "Correct the variable or the line of config.toml that the message names; `flowhub help settings` lists all.",
+        "Correct the variable or the line of config.toml that the message names.",
+    ),
+    "manifest_unusable": (
+        "A folder to import from has no readable manifest.",
+        "Run `flowhub export MODEL --to FOLDER` again on the machine that has the models.",
+    ),
+    "cancelled": ("The job was cancelled.", "`flowhub retry JOB` queues it again."),
+    "not_done_yet": (
+        "A job that should run at once still waits.",
+        "`flowhub status JOB` shows for what; a worker continues it.",
+    ),
+    "wrong_state": (
+        "The job's state does not allow the command.",
+        "`flowhub status JOB` shows the state; `flowhub help states` shows what each state allows.",
+    ),
+    "name_taken": (
+        "A file of that name is in the store, and flowhub did not create it.",
+        "Move or remove the file, then `flowhub retry JOB`.",
+        "Move or remove the file, then call download() again.",
+    ),
+    "worker_lost": (
+        "The worker died ten times in a row without any progress on this job.",
+        "Look at the worker's log and the machine's memory, then `flowhub retry JOB`.",
+    ),
+    "store_offline": (
+        "The store's disk is not mounted, or is mounted read-only.",
+        "Mount the disk; the job continues by itself.",
+        f"Mount the disk. {CALL_AGAIN}",
+    ),
+    "storage_failed": (
+        "The disk of the store reported an input/output error.",
+        "Check the disk and the system's log, then `flowhub retry JOB`.",
+        f"Check the disk and the system's log. {CALL_AGAIN}",
+    ),
+    "too_many_files": (
+        "This machine's limit of open files is reached.",
+        "Raise the limit (`ulimit -n`), or run fewer jobs at once (`flowhub worker --jobs 1`).",
+        f"Raise the limit of open files (`ulimit -n`). {CALL_AGAIN}",
+    ),
+    "service_unavailable": (
+        "No service manager serves this session: a container, `su`, or ssh to macOS.",
+        "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron.",
+    ),
+    "service_failed": (
+        "The service manager (systemd, launchd) refused a command.",
+        "`flowhub worker status` shows the state of the service and where its log is.",
+    ),
+    "internal": ("A bug in flowhub.", "Report it with the worker's log; FLOWHUB_DEBUG=1 shows the traceback."),
+    "usage": ("The command was not understood.", "`flowhub VERB --help` shows the options and arguments."),
+    "address_refused": (
+        "The address uses plain http to another machine, or a scheme that flowhub does not fetch.",
+        "Use https, or add --sha256 HEX for plain http.",
+        "Use https, or give the option a sha256 for plain http.",
+    ),
+    "not_found": (
+        "No model, option, job or installed file has that name.",
+        "The hint lists the nearest names; `flowhub search`, `flowhub list` and `flowhub status --all` list all.",
+        "The hint lists the nearest names.",
+    ),
+    "token_missing": (
+        "The source wants a sign-in, and no token is set.",
+        "Set HF_TOKEN to a token that may read the model, restart the worker, then `flowhub retry JOB`.",
+        "Set HF_TOKEN to a token that may read the model, then call download() again.",
+    ),
+    "token_refused": (
+        "The source refused the token.",
+        "Create a new token at the Hub, set HF_TOKEN, restart the worker, then `flowhub retry JOB`.",
+        "Create a new token at the Hub, set HF_TOKEN, then call download() again.",
+    ),
+    "gated": (
+        "The model is gated: its publisher wants you to accept terms first.",
+        "Accept the terms on the model's page, set HF_TOKEN and restart the worker, then `flowhub retry JOB`.",
+        "Accept the terms on the model's page, set HF_TOKEN, then call download() again.",
+    ),
+    "source": (
+        "The source could not be read.",
+        "A worker tries again by itself; `flowhub status JOB` shows when.",
+        CALL_AGAIN,
+    ),
+    "catalog_unreachable": (
+        "The catalog's URL cannot be reached, and no copy was kept.",
+        "Check the network and FLOWHUB_CATALOG; unset it to use the catalog that flowhub ships.",
+    ),
+    "catalog_source_malformed": (
+        "The catalog from a URL breaks the catalog's format.",
+        "Tell the catalog's publisher, or set FLOWHUB_CATALOG to another catalog.",
+    ),
+    "network": (
+        "The host cannot be reached: no name, refused, unreachable.",
+        "A worker tries again by itself for up to a day; `flowhub status JOB` shows when.",
+        f"Check the network. {CALL_AGAIN}",
+    ),
+    "connection_lost": (
+        "The connection ended before the answer did.",
+        _BY_ITSELF,
+        CALL_AGAIN,
+    ),
+    "headers_timeout": (
+        "The host accepted the request and did not answer in time.",
+        "A worker tries again by itself.",
+        CALL_AGAIN,
+    ),
+    "stalled": ("No byte arrived for 20 seconds.", "A worker tries again by itself.", CALL_AGAIN),
+    "too_slow": ("Less than 1 KiB/s arrived for 30 seconds.", "A worker tries again by itself.", CALL_AGAIN),
+    "server_busy": (
+        "The host is busy or limits requests (408, 425, 429, 5xx).",
+        "A worker waits as long as the host asked, then tries again.",
+        CALL_AGAIN,
+    ),
+    "wrong_range": (
+        "The host answered with other bytes than were requested.",
+        "A worker asks again in another way; after ten tries the job fails.",
+        CALL_AGAIN,
+    ),
+    "address_expired": (
+        "The signed address of the CDN is no longer valid.",
+        "A worker asks the Hub for a new one by itself.",
+        CALL_AGAIN,
+    ),
+    "source_changed": (
+        "The file at the source was replaced during the download.",
+        "A worker starts over with the new file by itself.",
+        CALL_AGAIN,
+    ),
+    "source_missing": (
+        "The source has no such file (404, 410).",
+        "`flowhub show MODEL` lists other variants; or look for the file's new address.",
+        "Take another option of the model, or look for the file's new address.",
+    ),
+    "source_refused": (
+        "The source refuses the request, and asking again will not help.",
+        "Open the address in a browser to see what the host wants.",
+    ),
+    "redirect_refused": (
+        "A redirect leads to an unsafe address, or never ends.",
+        "Tell the address's publisher, or use another source.",
+    ),
+    "too_large": (
+        "An answer was far larger than such an answer can be, and was cut off.",
+        "Open the address in a browser to check that it is what you meant.",
+    ),
+    "tls_untrusted": (
+        "The host's certificate is not trusted: a captive portal, a company's proxy, or a wrong clock.",
+        "Sign in to the network in a browser, or set SSL_CERT_FILE to your company's CA certificate (PEM).",
+    ),
+    "wait_too_long": (
+        "The host asked for a wait of more than an hour.",
+        "`flowhub retry JOB` after that time.",
+        "Call download() again after that time.",
+    ),
+    "wrong_content": (
+        "The first bytes are not a model: a sign-in page or an error page.",
+        "Open the address in a browser; it may want a sign-in.",
+    ),
+    "disk_full": (
+        "The store's disk has not enough free space.",
+        "Free some space (`flowhub du`, `flowhub prune`, `flowhub rm`); the job continues by itself.",
+        f"Free some space. {CALL_AGAIN}",
+    ),
+    "target_full": (
+        "The disk of an export is full.",
+        "Free some space on that disk, or export to another one.",
+    ),
+    "does_not_fit": (
+        "The model does not run on this machine (with --require-fit).",
+        "`flowhub fits MODEL` shows the arithmetic; `flowhub show MODEL` lists smaller variants.",
+    ),
+    "digest_mismatch": (
+        "The file's sha256 differs from the expected one. Nothing was installed.",
+        "If it came from a catalog, its digest may be out of date: `flowhub catalog update`, then enqueue again. "
+        "An installed model is repaired by `flowhub verify --repair MODEL`.",
+        "Nothing was installed. The expected digest may be out of date, or the source serves another file.",
+    ),
+    "size_mismatch": (
+        "The file's size at the source differs from the catalog's. Nothing was installed.",
+        "The catalog's entry is out of date: `flowhub catalog update`, then enqueue again.",
+        "The catalog's entry is out of date: update the catalog, then call download() again.",
+    ),
+    "busy": (
+        "A job works on the same files, or another process fetches them.",
+        "Wait for it (`flowhub wait JOB`), or cancel it first.",
+        "Wait until the other process has ended, then call again.",
+    ),
+    "some_failed": (
+        "Some of several failed; the others were done.",
+        "`flowhub status --state failed` lists failed jobs with their reasons.",
+    ),
+    "timeout": ("The time of --timeout is over; the jobs continue.", "`flowhub wait` again, or see `flowhub status`."),
+    "interrupted": ("Ctrl-C ended the command; queued jobs continue.", "`flowhub status` shows them."),
+    "terminated": ("SIGTERM ended the command; queued jobs continue.", "`flowhub status` shows them."),
+}
+
+
+def guide(code: str) -> Guide:
+    """Return what is known of a code. Raises KeyError."""
+    kind = ERRORS[code]
+    meaning, remedy, *in_call = _TEXTS.get(code, (_first_line(kind), kind.default_hint or ""))
+    return Guide(code, kind.exit_status, kind.retryable, meaning, remedy, in_call[0] if in_call else _plain(remedy))
+
+
+def guides() -> list[Guide]:
+    """Return all codes, by exit status and name."""
+    return sorted((guide(code) for code in ERRORS), key=lambda one: (one.exit_status, one.code))
+
+
+def hint_in_call(error: FlowhubError) -> str | None:
+    """Return an error's hint for a program that called `download()`: a hint for the command line is replaced."""
+    if error.hint and not _OF_THE_COMMAND_LINE.search(error.hint):
+        return error.hint
+    return guide(error.code).in_call or None
+
+
+def _plain(remedy: str) -> str:
+    return "" if _OF_THE_COMMAND_LINE.search(remedy) else remedy
+
+
+def _first_line(kind: type[FlowhubError]) -> str:
+    return (kind.__doc__ or "").strip().split("\n")[0]
