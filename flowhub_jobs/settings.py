@@ -92,6 +92,23 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     )
 
 
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the FLOWHUB_ variables that are ignored, each with the variable whose name is nearest, if one is near."""
+    names = {setting.name for setting in fields(Settings)} - (_NOT_FROM_FILE - {"home"}) - _FROM_FILE_ALONE
+    known = {"FLOWHUB_DEBUG", *(f"FLOWHUB_{name.upper()}" for name in names)}
+    refused = "FLOWHUB_NOTIFY"  # by _refuse_notify
+    unknown = sorted(name for name in environ if name.startswith("FLOWHUB_") and name not in known)
+    return {name: _nearest_variable(name, known) for name in unknown if not name.startswith(refused)}
+
+
+def _nearest_variable(name: str, known: set[str]) -> str | None:
+    from difflib import get_close_matches
+
+    if (plain := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE:
+        return plain  # HF_TOKEN, HF_ENDPOINT
+    return next(iter(get_close_matches(name, sorted(known), 1, 0.8)), None)
+
+
 def _sendable(token: str, name: str) -> str:
     """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
     if _can_be_sent(token):

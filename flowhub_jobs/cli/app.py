@@ -44,12 +44,6 @@ def start(
         from flowhub_jobs.cli.fetch.verbs_queue import glance
 
         glance(as_json=as_json)
-    elif as_json:
-        # Only behind the verb would it be obeyed; taken silently, a program would be given text.
-        from flowhub_jobs.errors import UsageInvalid
-
-        verb = context.invoked_subcommand
-        raise UsageInvalid("--json stands before the verb.", hint=f"Write it behind: `flowhub {verb} … --json`.")
 
 
 # The verbs as a person looks for them: `flowhub --help` shows them under these words. Where each is, and not the verb:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import typer.core
+from flowhub_jobs.cli.other_words import AnsweringGroup
 
 
-class Chapters(typer.core.TyperGroup):
+class Chapters(AnsweringGroup):
     """Lists its verbs by chapter: `chapters` names them, in order."""
 
     chapters: Mapping[str, Sequence[str]] = {}

@@ -38,6 +38,7 @@ def _open_closed_streams() -> None:
 def run(arguments: list[str]) -> int:
     """Run a verb; return its exit status."""
     as_json = "--json" in arguments
+    arguments = _json_behind_the_verb(arguments)
     signals.listen()
     try:
         return _run(arguments)
@@ -54,6 +55,15 @@ def run(arguments: list[str]) -> int:
         return tell(_internal(error), as_json=as_json)
 
 
+def _json_behind_the_verb(arguments: list[str]) -> list[str]:
+    """Return `--json status 1` as `status 1 --json`, where the verb reads it."""
+    if arguments[:1] != ["--json"] or not arguments[1:] or arguments[1].startswith("-"):
+        return arguments
+    rest = arguments[1:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], "--json", *rest[end:]]
+
+
 def _run(arguments: list[str]) -> int:
     import typer
 
@@ -62,6 +72,7 @@ def _run(arguments: list[str]) -> int:
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
     prepare_streams()
+    _warn_of_unknown_variables(quiet="--json" in arguments)
     try:
         # Not `command().main`: it ends a Ctrl-C without a word, and a reader who has gone with 1.
         with command().make_context("flowhub", list(arguments)) as context:
@@ -72,6 +83,18 @@ def _run(arguments: list[str]) -> int:
         status = error.exit_code
     _flush()
     return status if isinstance(status, int) else 0
+
+
+def _warn_of_unknown_variables(*, quiet: bool) -> None:
+    """Warn of a misspelt FLOWHUB_ variable, which would be ignored; config.toml refuses such a name."""
+    if quiet or not any(name.startswith("FLOWHUB_") for name in os.environ):
+        return
+    from flowhub_jobs.cli.say import hint
+    from flowhub_jobs.settings import unknown_variables
+
+    for name, nearest in unknown_variables(os.environ).items():
+        meant = f"did you mean {nearest}?" if nearest else "`flowhub help settings` lists them."
+        hint(f"flowhub: {name} is not a setting and was ignored; {meant}")
 
 
 def _flush() -> None:

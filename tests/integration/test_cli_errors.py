@@ -56,8 +56,13 @@ def test_a_wrong_argument_is_2(cli, home, arguments):
     assert cli(*arguments.split()).complaint
 
 
-def test_json_before_the_verb_is_refused_as_json(cli, home):
-    assert "behind" in cli("--json", "status").error["hint"]
+def test_json_may_stand_before_the_verb(cli, shop):
+    shop.enqueue("m")
+    assert cli("--json", "status").page == cli("status", "--json").page
+    assert cli("--json", "schedule", "show").page == cli("schedule", "show", "--json").page
+    assert cli("--json", "enqueue", "--", "m").jobs[0]["id"] == 1
+    assert cli("--json", "status", "--nonsense").error["code"] == "usage"
+    assert "workers" in cli("--json").page
 
 
 def test_help_and_version_are_0(cli, home):

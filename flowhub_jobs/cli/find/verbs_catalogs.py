@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowhub_jobs.cli.options import AsJson, Yes
+from flowhub_jobs.cli.other_words import AnsweringGroup
 
 if TYPE_CHECKING:
     from flowhub_jobs.errors import FlowhubError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 catalog = typer.Typer(
     name="catalog",
     help="List, import and update catalogs of models.",
+    cls=AnsweringGroup,
+    add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.other_words import AnsweringGroup
 
 if TYPE_CHECKING:
     from flowhub_jobs.hub.desk import Desk
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 schedule = typer.Typer(
     name="schedule",
-    help="Say when jobs run: windows of the week.\n\nTimes are this machine's, also over a daylight-saving change.",
+    help="Set the weekly windows in which jobs run.\n\nTimes are local, also across daylight-saving changes.",
+    cls=AnsweringGroup,
+    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -9,11 +9,12 @@ import typer
 
 from flowhub_jobs.cli.night import verbs_service
 from flowhub_jobs.cli.options import Jobs, LimitRate
+from flowhub_jobs.cli.other_words import AnsweringGroup
 
 if TYPE_CHECKING:
     from flowhub_jobs.settings import Settings
 
-app = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=AnsweringGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
