@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from flowhub_jobs.kinds import Condition, HubFormat
@@ -106,17 +107,66 @@ class Artifact:
         return own | {"files": files, "hub": asdict(self.hub) if self.hub else None}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Artifact":
-        files = tuple(ArtifactFile(**file) for file in data["files"])
-        kind = HubFormat(data["format"]) if data["format"] else None
-        hub = _hub_source(data.get("hub"))  # rows of older versions have none
-        return cls(**{**data, "files": files, "format": kind, "hub": hub})
+    def from_dict(cls, data: Any) -> "Artifact":
+        """Return the artifact that `as_dict` wrote, in this version or another.
+
+        Keys that a newer version added are ignored, and a format that it added is None, as for any other file.
+        Raises ValueError where a value is missing or of another type: the row was damaged.
+        """
+        known = _fields(cls, data)
+        if not isinstance(known["files"], list) or not known["files"]:
+            raise ValueError("the artifact has no files")
+        files = tuple(_file(file) for file in known["files"])
+        hub = _hub_source(known.get("hub"))  # rows of older versions have none
+        return cls(**known | {"files": files, "format": known_format(known["format"]), "hub": hub})
 
 
-def _hub_source(data: dict[str, Any] | None) -> HubSource | None:
+def known_format(word: Any) -> HubFormat | None:
+    """Return the format of this name; None for one that only a newer version knows. Raises ValueError."""
+    if word is not None and not isinstance(word, str):
+        raise ValueError(f"the format is {word!r}")
+    return HubFormat(word) if word in _FORMATS else None
+
+
+_FORMATS = frozenset(HubFormat)
+# The JSON types of each class's values; what has no default is required.
+_TYPES: dict[type, dict[str, tuple[type, ...]]] = {
+    Artifact: {"ref": (str,), "model": (str, NoneType), "option": (str, NoneType), "name": (str,), "folder": (bool,)},
+    ArtifactFile: {
+        **dict.fromkeys(("path", "url"), (str,)),
+        **dict.fromkeys(("sha256", "git_sha1"), (str, NoneType)),
+        "size": (int, NoneType),
+    },
+    HubSource: {
+        **dict.fromkeys(("repo", "commit", "revision"), (str,)),
+        **dict.fromkeys(("quant", "path"), (str, NoneType)),
+        **dict.fromkeys(("include", "exclude"), (list,)),
+    },
+}
+_REQUIRED = {kind: [one.name for one in fields(kind) if one.default is MISSING] for kind in _TYPES}
+
+
+def _fields(kind: type[Any], data: Any) -> dict[str, Any]:
+    """Return the values of a JSON object that `kind` has fields for. Raises ValueError, which names the field."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{kind.__name__} is no JSON object")
+    if missing := [name for name in _REQUIRED[kind] if name not in data]:
+        raise ValueError(f"{kind.__name__} has no {missing[0]}")
+    for name, types in _TYPES[kind].items():
+        if name in data and type(data[name]) not in types:
+            raise ValueError(f"{kind.__name__}.{name} is of type {type(data[name]).__name__}")
+    return {name: data[name] for name in kind.__slots__ if name in data}
+
+
+def _file(data: Any) -> ArtifactFile:
+    return ArtifactFile(**_fields(ArtifactFile, data))
+
+
+def _hub_source(data: Any) -> HubSource | None:
     if data is None:
         return None
-    return HubSource(**{**data, "include": tuple(data["include"]), "exclude": tuple(data["exclude"])})
+    known = _fields(HubSource, data)
+    return HubSource(**known | {name: tuple(known.get(name, ())) for name in ("include", "exclude")})
 
 
 @dataclass(frozen=True, slots=True)

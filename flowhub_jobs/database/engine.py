@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,15 @@ def _options(url: str) -> dict[str, Any]:
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we begin ourselves, in _begin
+    connection.text_factory = _text
     _use_wal(connection)
     # FULL: a committed state survives power loss; NORMAL does not promise it.
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+# SQLite does not check what is stored as text: bytes that are no UTF-8 must not end a query of other rows.
+_text = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

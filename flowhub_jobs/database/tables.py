@@ -7,7 +7,6 @@ A lease's end is on the machine's awake clock instead, which nobody can set.
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -26,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
+
+from flowhub_jobs.database.stored_json import StoredJson
 
 metadata = MetaData(
     naming_convention={
@@ -60,13 +61,13 @@ jobs = Table(
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
     Column("kind", String(16), nullable=False, server_default="fetch"),  # kinds.JobKind
-    Column("task", JSON),  # what a job of another kind than `fetch` works on (jobs/tasks.py)
+    Column("task", StoredJson),  # what a job of another kind than `fetch` works on (jobs/tasks.py)
     Column("ref", Text, nullable=False),
     Column("model", Text),
     Column("option", Text),
     Column("format", String(16)),
     Column("artifact_key", String(16), nullable=False),  # of a fetch artifacts.Artifact.key, else its task's own key
-    Column("artifact", JSON, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
+    Column("artifact", StoredJson, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
     Column("state", String(16), nullable=False),
     Column("stage", String(16)),
@@ -89,7 +90,7 @@ jobs = Table(
     Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
     Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished
     Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
-    Column("intent", JSON),  # what the installation was about to name (store/install.py)
+    Column("intent", StoredJson),  # what the installation was about to name (store/install.py)
     # What the person wants of a running job; its owner obeys.
     Column("wish", String(16)),  # cancel, purge, pause
     # The lease: who may write, and until when.
@@ -100,7 +101,7 @@ jobs = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
-    Column("error", JSON),
+    Column("error", StoredJson),
     sqlite_autoincrement=True,  # an id is never reused
 )
 
@@ -204,9 +205,9 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64)),  # of a single file
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),
-    Column("artifact", JSON),  # as it was installed: where its bytes can be had again
+    Column("artifact", StoredJson),  # as it was installed: where its bytes can be had again
     Column("linked_from", Text),  # the file or folder of another program whose bytes it shares
-    Column("damage", JSON),  # the ranges of each file that the last `verify` found wrong; NULL: none
+    Column("damage", StoredJson),  # the ranges of each file that the last `verify` found wrong; NULL: none
     Column("installed_at", BigInteger, nullable=False),
     Column("verified_at", BigInteger, nullable=False),
     UniqueConstraint("node", "name_key"),
@@ -263,7 +264,7 @@ controls = Table(
     metadata,
     Column("node", String(64), primary_key=True),
     Column("name", String(32), primary_key=True),
-    Column("value", JSON),
+    Column("value", StoredJson),
     Column("until", BigInteger),
     Column("set_at", BigInteger, nullable=False),
 )

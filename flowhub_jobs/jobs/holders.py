@@ -1,13 +1,15 @@
 """Which jobs hold a partial: those that live go on with it, those that failed or were cancelled may, by `retry`."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.jobs.decoding import artifact_of
 from flowhub_jobs.jobs.rows import writes_to_store
 from flowhub_jobs.kinds import State
 
@@ -49,12 +51,13 @@ def _living(tx: sa.Connection, node: str) -> dict[str, Holder]:
     live = (jobs.c.node == node, is_live)
     for key, job, ref, state, fetches in tx.execute(sa.select(*columns).where(*live)):
         # A job of another kind has a key of its own; what it keeps, if anything, lies under its artifact's.
-        found[key if fetches else _artifact_key(tx, job)] = Holder(job, ref, State(state))
+        with suppress(JobUnreadable):  # it keeps no partial that could be named
+            found[key if fetches else _artifact_key(tx, job)] = Holder(job, ref, State(state))
     return found
 
 
 def _artifact_key(tx: sa.Connection, job: int) -> str:
-    return Artifact.from_dict(tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one()).key
+    return artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one()).key
 
 
 def unless_held(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:

@@ -4,23 +4,26 @@ Every write of a run names its lease's token. No row changed means that the leas
 stops and renames nothing.
 """
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, FileDigest
+from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import FlowhubError, JobUnreadable
+from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
 from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.kinds import DigestState, JobKind, Stage, State
-from flowhub_jobs.records import Task
+from flowhub_jobs.kinds import DigestState, Stage, State
 from flowhub_jobs.system import Clock, boot_id
+
+log = logging.getLogger("flowhub.job")
 
 LEASE_S = 30.0
 OPEN = Gates()
@@ -38,11 +41,17 @@ class Leases:
         """Take the best queued row that may start now, by one conditional UPDATE; None if there is none.
 
         `gates` is what `Controls.gates` says: while one of them is shut, nothing may start. `only` names the one job
-        that is wanted.
+        that is wanted. A row that cannot be decoded fails, and the next one is taken.
         """
+        while not gates.holds(self._clock.now_us(), start_now=True):
+            claimed = self._claim(gates, only)
+            if not isinstance(claimed, JobUnreadable):
+                return claimed
+            log.warning("%s", claimed.message)
+        return None
+
+    def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
         token = secrets.token_hex(8)
-        if gates.holds(self._clock.now_us(), start_now=True):
-            return None
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
@@ -55,17 +64,12 @@ class Leases:
                 )
             )
             note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
-        lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
-        return Claimed(
-            lease,
-            Artifact.from_dict(row["artifact"]),
-            row["forced"],
-            row["bytes_fetched"],
-            row["faults"],
-            row["intent"],
-            Task(JobKind(row["kind"]), row["task"]["place"]) if row["task"] else None,
-            row["start_now"],
-        )
+            lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
+            try:
+                return _claimed(row, lease)
+            except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
+                self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, "failed", error.message)
+                return error
 
     def _take(
         self, now: int, token: str, until: float, only: int | None, gates: Gates
@@ -153,10 +157,9 @@ class Leases:
         """Return the claim of another live job that was about to give this name, and may have done so; else None."""
         running = sa.and_(jobs.c.node == self._node, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(jobs.c.intent, jobs.c.artifact).where(running)).all()
-        return next(
-            (Artifact.from_dict(row.artifact).claim for row in rows if (row.intent or {}).get("name") == name), None
-        )
+            rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
+        claiming = [row for row in rows if (intent_of(row) or {}).get("name") == name]
+        return artifact_of(claiming[0]["id"], claiming[0]["artifact"]).claim if claiming else None
 
     def complete(self, tx: sa.Connection, lease: Lease, target: str, files: Sequence[FileDigest], text: str) -> None:
         """End the job well, inside the transaction that also writes the library's index."""
@@ -271,3 +274,18 @@ class Leases:
     def unregister(self) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
+
+
+def _claimed(row: sa.RowMapping, lease: Lease) -> Claimed:
+    """Return what a run has to know of a claimed row. Raises JobUnreadable."""
+    check_row(row)
+    return Claimed(
+        lease,
+        artifact_of(row["id"], row["artifact"]),
+        row["forced"],
+        row["bytes_fetched"],
+        row["faults"],
+        intent_of(row),
+        task_of(row),
+        row["start_now"],
+    )

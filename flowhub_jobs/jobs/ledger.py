@@ -12,7 +12,8 @@ from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
-from flowhub_jobs.errors import Busy, WrongState
+from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
+from flowhub_jobs.jobs.decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.requests import (
     Enqueued,
     Request,
@@ -61,12 +62,13 @@ class Ledger:
             found = tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar()
             if found is None:
                 raise no_such_job(tx, job)
-        return Artifact.from_dict(found)
+        return artifact_of(job, found)
 
     def intent(self, job: int) -> dict[str, Any] | None:
         """Return what a run of the job was about to name, if that is in no other row yet."""
         with reading(self._engine) as tx:
-            return tx.execute(sa.select(jobs.c.intent).where(jobs.c.id == job)).scalar()
+            row = tx.execute(sa.select(jobs.c.intent).where(jobs.c.id == job)).mappings().first()
+        return intent_of(row) if row else None
 
     def kind(self, job: int) -> JobKind:
         """Return what a job does. Raises NotFound."""
@@ -74,6 +76,8 @@ class Ledger:
             found = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
             if found is None:
                 raise no_such_job(tx, job)
+        if found not in frozenset[str](JobKind):
+            raise JobUnreadable(f"Job {job} cannot be read: its kind is {found!r}, which this version does not know.")
         return JobKind(found)
 
     def purged(self, job: int) -> None:

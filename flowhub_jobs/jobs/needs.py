@@ -2,9 +2,9 @@
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.jobs.decoding import readable_artifacts
 from flowhub_jobs.jobs.rows import writes_to_store
 from flowhub_jobs.kinds import JobKind, Stage, State
 
@@ -54,9 +54,9 @@ def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
     waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
     order = (jobs.c.state.desc(), *_IN_ORDER)
     came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
-    wanted = sa.select(jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
+    wanted = sa.select(jobs.c.id, jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
     to_come = wanted.where(*waits).order_by(*order).limit(NEXT)
     lately = wanted.where(*came).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
     with reading(engine) as tx:
-        found = [artifact for query in (to_come, lately) for artifact in tx.execute(query).scalars()]
-    return [Artifact.from_dict(artifact).files[0].url for artifact in found]
+        found = [row for query in (to_come, lately) for row in tx.execute(query).all()]
+    return [artifact.files[0].url for artifact in readable_artifacts(found)]

@@ -132,7 +132,7 @@ def _last_event(tx: sa.Connection) -> int:
 
 
 def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
-    still = job["error"] if job["state"] == State.FAILED and job["error"] else {}
+    still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
     code = still.get("code")
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED
     hint = what_to_do(job["id"], job["ref"], job["model"], still) if still else None

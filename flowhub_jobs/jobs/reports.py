@@ -6,13 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import known_format
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
+from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
+from flowhub_jobs.jobs.decoding import SHOWN, check_row, shown_as_failed
 from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
-from flowhub_jobs.kinds import DigestState, HubFormat, JobKind, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
 from flowhub_jobs.records import Event, Job, JobFile
 from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
@@ -146,7 +149,7 @@ class Reports:
     # From rows to values -------------------------------------------------------------------------------------------
 
     def _load(self, tx: sa.Connection, where: sa.ColumnElement[bool]) -> list[Job]:
-        rows = tx.execute(sa.select(jobs).where(where).order_by(jobs.c.id)).mappings().all()
+        rows = tx.execute(sa.select(*SHOWN).where(where).order_by(jobs.c.id)).mappings().all()
         numbers = [row["id"] for row in rows]
         files: dict[int, list[JobFile]] = {number: [] for number in numbers}
         for group in in_groups(numbers):
@@ -155,7 +158,7 @@ class Reports:
             for file in tx.execute(query).mappings():
                 files[file["job_id"]].append(JobFile(file["path"], file["bytes"], file["bytes_done"], file["sha256"]))
         waits = self._waits(tx, [row["id"] for row in rows if row["state"] == State.QUEUED])
-        return [self._job(row, tuple(files[row["id"]]), waits) for row in rows]
+        return [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
 
     def _waits(self, tx: sa.Connection, queued: Sequence[int]) -> Callable[[Any], list[Hold]]:
         """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
@@ -189,6 +192,14 @@ class Reports:
         running = tx.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one()
         return slots is not None and running >= slots
 
+    def _readable_job(self, row: Any, files: tuple[JobFile, ...], waits: Callable[[Any], list[Hold]]) -> Job:
+        """Return the job of a row; one that cannot be decoded is shown as failed and does not hide the others."""
+        try:
+            check_row(row)
+            return self._job(row, files, waits)
+        except JobUnreadable as error:
+            return shown_as_failed(row, error)
+
     def _job(self, row: Any, files: tuple[JobFile, ...], waits: Callable[[Any], list[Hold]]) -> Job:
         state = State(row["state"])
         first = next(iter(waits(row)), None) if state is State.QUEUED else None
@@ -200,7 +211,7 @@ class Reports:
             ref=row["ref"],
             model=row["model"],
             option=row["option"],
-            format=HubFormat(row["format"]) if row["format"] else None,
+            format=known_format(row["format"]),
             node=row["node"],
             state=state,
             stage=Stage(row["stage"]) if row["stage"] else None,

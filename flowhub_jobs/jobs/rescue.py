@@ -24,8 +24,8 @@ def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], 
         rows = tx.execute(running).all()
     taken: dict[int, str | None] = {}
     for job, token, worker, boot, until in rows:
-        orphan = is_dead(worker) or boot != boot_id() or until < clock.awake()
-        if orphan:
+        damaged = token is None or type(until) not in (float, int)  # nobody can hold such a lease
+        if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
             taken |= _take_back(engine, clock, job, token, until)
     return taken
 
@@ -34,7 +34,8 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
     with writing(engine) as tx:
         now = clock.now_us()  # under the write lock: the rows tell in which order it was
         # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
-        held = sa.and_(jobs.c.id == job, jobs.c.lease_token == token, jobs.c.lease_until == until)
+        as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
+        held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
         row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
         if row is None:
             return {}

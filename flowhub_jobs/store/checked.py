@@ -7,14 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile, Pieces
+from flowhub_jobs.artifacts import Artifact, ArtifactFile, Pieces, known_format
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
-from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import read_pieces, write_pieces
+from flowhub_jobs.store.library import read_pieces, readable_artifact, readable_damage, write_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Checks:
         its = artifact_files.c.artifact_id == row["id"]
         files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
         pieces = read_pieces(tx, row["id"])
-        artifact = Artifact.from_dict(row["artifact"]) if row["artifact"] else _as_far_as_known(row, files)
+        artifact = readable_artifact(row["artifact"]) or _as_far_as_known(row, files)
         place = self._store.root / row["name"]
         known = []
         for file in artifact.files:
@@ -91,7 +90,7 @@ class Checks:
             known.append(
                 ShelfFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
             )
-        return OnShelf(row["id"], row["name"], artifact, tuple(known), row["damage"])
+        return OnShelf(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
 
     def found_good(
         self, tx: sa.Connection, model: OnShelf, times: Mapping[str, int], learned: Mapping[str, Pieces], now: int
@@ -116,6 +115,6 @@ class Checks:
 def _as_far_as_known(row: Any, files: Mapping[str, Any]) -> Artifact:
     """Return the artifact of a row that an older version wrote: without the addresses of its files."""
     folder = set(files) != {row["name"]}
-    kind = HubFormat(row["format"]) if row["format"] else None
+    kind = known_format(row["format"])
     known = tuple(ArtifactFile(path, "", file["bytes"], file["sha256"]) for path, file in files.items())
     return Artifact(row["ref"], row["model"], row["option"], kind, row["name"], folder, known)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, FileDigest, InstalledModel, Pieces, claim_of
+from flowhub_jobs.artifacts import Artifact, FileDigest, InstalledModel, Pieces, claim_of, known_format
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
-from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.store.inventory import Entry, EntryFile, InCatalog, Presence, as_installed, take_inventory
+from flowhub_jobs.store.inventory import Damage, Entry, EntryFile, InCatalog, Presence, as_installed, take_inventory
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
@@ -191,7 +190,7 @@ class Library:
         mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             found = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
-        return Artifact.from_dict(found) if found else None
+        return readable_artifact(found)
 
     def models(self, in_catalog: InCatalog, presence: Presence = Presence.HERE) -> list[InstalledModel]:
         """Return what lies in the store, by name, joined to what we know of it."""
@@ -235,6 +234,19 @@ def _claim(row: Any) -> str:
 
 
 def _entry(row: Any, files: Mapping[str, EntryFile]) -> Entry:
-    kind = HubFormat(row["format"]) if row["format"] else None
-    same = ("name", "ref", "model", "option", "bytes", "sha256", "linked_from", "damage", "installed_at", "verified_at")
-    return Entry(key=row["artifact_key"], format=kind, files=files, **{name: row[name] for name in same})
+    same = ("name", "ref", "model", "option", "bytes", "sha256", "linked_from", "installed_at", "verified_at")
+    values = {name: row[name] for name in same} | {"damage": readable_damage(row["damage"])}
+    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, **values)
+
+
+def readable_artifact(stored: Any) -> Artifact | None:
+    """Return the artifact of an installed model's row; None where it was never written, or is damaged."""
+    try:
+        return Artifact.from_dict(stored)
+    except ValueError:
+        return None
+
+
+def readable_damage(stored: Any) -> Damage | None:
+    """Return the ranges that `verify` found wrong; None where there are none, or they cannot be read."""
+    return stored if isinstance(stored, dict) else None

@@ -1,0 +1,34 @@
+"""Reads JSON columns so that one damaged value does not make the other rows of a query unreadable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a stored value that is not JSON; `reason` is the parser's."""
+
+    reason: str
+
+
+class StoredJson(sa.types.TypeDecorator[Any]):
+    """JSON whose damaged values are read as `Unreadable`. SQLAlchemy's own type raises while it reads the row."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        parse = super().result_processor(dialect, coltype)
+        if parse is None:  # the driver parses, as psycopg does
+            return None
+
+        def read(stored: Any) -> Any:
+            try:
+                return parse(stored)
+            except (ValueError, TypeError, RecursionError) as error:
+                return Unreadable(str(error))
+
+        return read
