@@ -64,7 +64,8 @@ def get(
     to it, and no more is read. `tokens` maps an origin (`addresses.origin`) to its bearer token. `pinned` lets the
     address be plain http on another machine.
 
-    Raises AddressRefused, RedirectRefused, NetworkDown, TlsUntrusted, HeadersTimeout, Stalled, ConnectionLost,
+    Raises AddressRefused, RedirectRefused, NetworkDown, TlsUntrusted, ProxyUnusable, ProxySignIn, HeadersTimeout,
+    Stalled, ConnectionLost,
     TooSlow (`total_s` is over), TooLarge, WrongRange, WrongContent.
     """
     check_address(url, pinned=pinned)
@@ -142,14 +143,14 @@ def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
 
 @contextmanager
 def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -> "Iterator[httpx.Client]":
+    from flowhub_jobs.http_transport import EnvironmentTransport
     from flowhub_jobs.lean_httpx import httpx
-    from flowhub_jobs.translated import trust
 
     own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if asked else "gzip", **headers}
     if asked:
         own["Range"] = f"bytes={asked[0]}-{asked[1] - 1}"
     with httpx.Client(
-        verify=trust(),
+        transport=EnvironmentTransport(),
         timeout=httpx.Timeout(READ_S, connect=connect_s),
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

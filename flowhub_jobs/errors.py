@@ -13,6 +13,7 @@ class FlowhubError(Exception):
     code: ClassVar[str] = "failed"
     exit_status: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    needs_user: ClassVar[bool] = False  # the user should hear of it at once, although it is tried again
     default_hint: ClassVar[str | None] = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -247,6 +248,32 @@ class NetworkDown(SourceError):
     code = "network"
 
 
+class ProxyUnreachable(NetworkDown):
+    """The proxy that an environment variable names refuses, is silent, or cannot lead on to the host."""
+
+    code = "proxy_unreachable"
+    default_hint = "Look whether the proxy runs, or correct the variable and restart the worker. It is tried again."
+
+
+class ProxyUnusable(SourceError):
+    """The value of a proxy variable is no address of a proxy that flowhub can speak to."""
+
+    code = "proxy_unusable"
+    retryable = False
+    default_hint = "Correct the variable or unset it, restart the worker, then `flowhub retry` the job."
+
+
+class ProxySignIn(SourceError):
+    """The proxy wants a user and a password, or refuses those of the variable (407)."""
+
+    code = "proxy_sign_in"
+    retryable = False
+    default_hint = (
+        "Write the user and password into the variable (http://USER:PASSWORD@HOST:PORT, percent-encoded), "
+        "restart the worker, then `flowhub retry` the job."
+    )
+
+
 class ConnectionLost(SourceError):
     """The connection ended before the answer did."""
 
@@ -326,9 +353,21 @@ class TooLarge(SourceError):
 
 
 class TlsUntrusted(SourceError):
+    """The host's certificate is not trusted. It may pass: a captive portal shows its own until the user signs in."""
+
     code = "tls_untrusted"
-    retryable = False
-    default_hint = "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM)."
+    needs_user = True
+    default_hint = (
+        "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM); if it wants a sign-in, "
+        "open any page in a browser. It is tried again by itself."
+    )
+
+
+class TrustUnreadable(TlsUntrusted):
+    """The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read, so no host can be trusted."""
+
+    code = "trust_unreadable"
+    default_hint = "Set it to a file of certificates (PEM), or unset it, then restart the worker."
 
 
 class WaitTooLong(SourceError):

@@ -127,6 +127,16 @@ def read_tick(sock: socket.socket, seconds: float) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(seconds * 1e6)))  # a timeval
 
 
+def system_proxy(scheme: str, host: str) -> tuple[str, str] | None:
+    """Return where the proxy of macOS' network settings is named, and its address; elsewhere there are none."""
+    if not MACOS:
+        return None
+    from urllib.request import getproxies, proxy_bypass
+
+    value = getproxies().get(scheme)
+    return ("the system's network settings", value) if value and not proxy_bypass(host) else None
+
+
 def sync_path(path: Path) -> None:
     """Put a file, or a folder's entries, on the medium."""
     fd = os.open(path, os.O_RDONLY)

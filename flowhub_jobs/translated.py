@@ -4,10 +4,13 @@ Whom httpx trusts is read here too: that fails in the system's words as well.
 """
 
 import functools
+import logging
+import os
 import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 
 from flowhub_jobs.addresses import host_of, scrub
 from flowhub_jobs.errors import (
@@ -15,22 +18,75 @@ from flowhub_jobs.errors import (
     FlowhubError,
     HeadersTimeout,
     NetworkDown,
+    ProxySignIn,
+    ProxyUnreachable,
+    SourceError,
     SourceRefused,
     Stalled,
     TlsUntrusted,
+    TrustUnreadable,
 )
 from flowhub_jobs.lean_httpx import httpx
+from flowhub_jobs.proxies import Proxy
+
+log = logging.getLogger("flowhub.tls")
 
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
+# The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.
+_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
 
 
 @functools.cache
 def trust() -> ssl.SSLContext:
-    """Return whom we trust: SSL_CERT_FILE and SSL_CERT_DIR, else certifi. Read once: it takes 20 ms."""
+    """Return whom we trust: SSL_CERT_FILE, else SSL_CERT_DIR, else certifi. Read once: it takes 20 ms.
+
+    Raises TrustUnreadable, which names the variable and its value.
+    """
+    import certifi
+
+    named = next(((name, value) for name in _TRUST_VARIABLES if (value := os.environ.get(name))), None)
+    variable, path = named or ("certifi", certifi.where())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Not ssl.create_default_context: from Python 3.13 on it refuses CAs that RFC 5280 would have made otherwise, as
+    # those of company networks often are (python/cpython#107361, VERIFY_X509_STRICT); OpenSSL, curl and Go take them.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what the user trusts need not be a root
     try:
-        return httpx.create_ssl_context()
+        _load(context, variable, path)
     except (OSError, ssl.SSLError) as error:
-        raise TlsUntrusted(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}.") from error
+        raise TrustUnreadable(
+            f"The certificates of {variable} ({path}) cannot be read: {_why_not(path, error)}."
+        ) from error
+    _keep_key_log(context)
+    return context
+
+
+_TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
+    if variable == "SSL_CERT_DIR":
+        folders = path.split(os.pathsep)
+        if not any(os.path.isdir(folder) for folder in folders):  # OpenSSL does not look before a host is asked
+            os.listdir(folders[0])
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(cafile=path)
+
+
+def _why_not(path: str, error: OSError) -> str:
+    if os.path.isdir(path):
+        return "it is a folder (SSL_CERT_DIR names folders)"
+    return error.strerror or "there is no certificate in it" if error.errno else "there is no certificate (PEM) in it"
+
+
+def _keep_key_log(context: ssl.SSLContext) -> None:
+    """Log the keys of TLS to SSLKEYLOGFILE, as curl and browsers do, and do without where it cannot be written."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path:
+        try:
+            context.keylog_filename = path
+        except OSError as error:
+            log.warning("SSLKEYLOGFILE (%s) cannot be written, so no TLS keys are logged: %s.", path, error.strerror)
 
 
 def warm_trust() -> None:
@@ -71,12 +127,72 @@ def _plain(error: Exception) -> str:
 
 
 def _unreached(host: str, error: Exception) -> FlowhubError:
+    tls = _tls_error(error)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return untrusted(host, tls)
+    if tls is not None:
+        return ConnectionLost(f"{host} does not speak TLS as it should: {tls.reason or tls}.")
+    return NetworkDown(f"{host} cannot be reached: {_plain(error) or 'no answer'}.")
+
+
+def _tls_error(error: Exception) -> ssl.SSLError | None:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return TlsUntrusted(f"{host} shows a certificate that is not trusted: {cause.verify_message}.")
         if isinstance(cause, ssl.SSLError):
-            return ConnectionLost(f"{host} does not speak TLS as it should: {cause.reason or cause}.")
-        cause = cause.__cause__ or cause.__context__
-    why = _plain(error) or "no answer"
-    return NetworkDown(f"{host} cannot be reached: {why}.")
+            return cause
+        cause = cause.__cause__ or cause.__context__  # httpcore breaks the chain of causes
+    return None
+
+
+def untrusted(host: str, error: ssl.SSLCertVerificationError) -> TlsUntrusted:
+    """Return what a certificate that was refused comes to, with the cause that the user can look at."""
+    text = f"{host} shows a certificate that is not trusted: {error.verify_message.rstrip('.')}."
+    if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
+        hint = "If that date is wrong, set this machine's clock; else its host must renew the certificate."
+        text = f"{text} This machine's date is {date.today().isoformat()}."
+        return TlsUntrusted(text, hint=f"{hint} It is tried again by itself.")
+    if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
+        hint = (
+            "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
+        )
+        return TlsUntrusted(text, hint=hint)
+    named = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
+    if named is not None:
+        only = f"Only the certificates of {named} ({os.environ[named]}) are trusted"
+        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM), restart the worker.")
+    return TlsUntrusted(text)
+
+
+# Through a proxy -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
+    """Turn httpx's errors on the way through a proxy, until an answer begins, into ours that name it."""
+    host = host_of(url)
+    try:
+        yield
+    except httpx.ProxyError as error:
+        raise proxy_refused(url, proxy, _plain(error)) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if _tls_error(error) is not None:
+            raise _unreached(host if proxy.scheme != "https" else f"{host}, or the proxy {proxy},", error) from error
+        why = _plain(error) or "no answer"
+        raise ProxyUnreachable(f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.") from error
+    except httpx.ReadTimeout as error:
+        raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.") from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        why = _plain(error) or type(error).__name__
+        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).") from error
+
+
+def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
+    """Return what a proxy's own refusal comes to. `answer` begins with its status."""
+    if answer.startswith("407"):
+        if proxy.credentials:
+            text = f"The proxy {proxy} refuses the user and password that {proxy.variable} gives (407)."
+        else:
+            text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
+        return ProxySignIn(text)
+    # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that hold by day only.
+    return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, redirect_target
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
+from flowhub_jobs.http_transport import EnvironmentTransport
 from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.refusal import Headers, refusal
@@ -13,7 +14,7 @@ from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
-from flowhub_jobs.translated import translated, trust
+from flowhub_jobs.translated import translated
 
 REDIRECTS, REDIRECTS_MAX = (301, 302, 303, 307, 308), 10
 HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -24,18 +25,13 @@ class Web:
 
     def __init__(self, terms: Terms) -> None:
         self._terms, self._wire = terms, Wire()
-        # The client is there for its transports, which it has one for each proxy of the environment. Requests go to
-        # them at once: what a client does beside that (cookies, logins of an address, a redirect made ready) is not
-        # wanted here, and for small files costs as much as the request itself.
-        self._client = httpx.Client(
-            verify=trust(),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
+        # Requests go to the transport at once: what a client does in addition (cookies, the sign-in of an address, a
+        # redirect made ready) is not wanted here, and for small files costs as much as the request itself.
+        self._transport = EnvironmentTransport(
+            self._wire.backend,
+            httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
         )
         self._timeout = httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s).as_dict()
-        # httpx has no public way to give its pools a network backend (encode/httpx discussion 2938).
-        for transport in (self._client._transport, *self._client._mounts.values()):
-            if isinstance(transport, httpx.HTTPTransport):
-                transport._pool._network_backend = self._wire
 
     @contextmanager
     def ask(
@@ -103,7 +99,7 @@ class Web:
         with self._wire.calling(seconds, tls=request.url.scheme == "https", anew=anew) as call:
             try:
                 with translated(url, in_body=False, within=self._terms.headers_s):
-                    response = self._client._transport_for_url(request.url).handle_request(request)
+                    response = self._transport.handle_request(request)
                     response.request = request
                     return response
             except ConnectionLost as error:
@@ -129,7 +125,7 @@ class Web:
         self._wire.cut()
 
     def close(self) -> None:
-        self._client.close()
+        self._transport.close()
         self._wire.close()
 
 

@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpcore
 
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
 HEAD_READ = 16 * 1024
 _HEAD_END = re.compile(rb"\n\r?\n")
-_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError)
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
+
+
+class Place(NamedTuple):
+    """Where a stream leads. `via` is the SOCKS proxy that it goes through: a proxy has no stream under its own name."""
+
+    host: str
+    port: int
+    tls: bool
+    via: str = ""
 
 
 class Stream(httpcore.NetworkStream):
-    """A connected socket. `place` is where it leads, for whoever may use it next."""
+    """A connected socket. `place` is where it leads, for the next request that it may serve."""
 
-    def __init__(self, sock: socket.socket, wire: "Wire", place: tuple[str, int, bool]) -> None:
+    def __init__(self, sock: socket.socket, wire: "Wire", place: Place) -> None:
         self._wire, self.place = wire, place
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy leads it on to somebody else
@@ -41,8 +50,13 @@ class Stream(httpcore.NetworkStream):
         self._take(sock)
 
     def _take(self, sock: socket.socket) -> None:
-        sock.settimeout(None)  # a timeout of Python's costs a poll for each read; the kernel's own costs nothing
-        read_tick(sock, TICK_S)
+        if isinstance(sock, ssl.SSLSocket):
+            # Not the kernel's: a blocking SSLSocket of CPython reads again for ever when the kernel's time-out ends a
+            # read (_ssl.c, SOCKET_IS_BLOCKING). Python's own polls only where there is nothing to read.
+            sock.settimeout(TICK_S)
+        else:
+            sock.settimeout(None)  # a timeout of Python's costs a poll for each read; the kernel's own costs nothing
+            read_tick(sock, TICK_S)
         self._sock = sock
 
     # For httpcore --------------------------------------------------------------------------------------------------
@@ -81,26 +95,41 @@ class Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        if self.reused and not self._spoken and self.place[2]:
+        if self.reused and not self._spoken and self.place.tls:
             return self  # with its TLS
-        if isinstance(self._sock, ssl.SSLSocket):  # TLS inside TLS, as through an https proxy: httpcore's own
-            from httpcore._backends.sync import TLSinTLSStream
-
-            return TLSinTLSStream(self._sock, ssl_context, server_hostname, timeout)
+        if isinstance(self._sock, ssl.SSLSocket):
+            return _tls_in_tls(self, self._sock, ssl_context, server_hostname, timeout)
         with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            self._sock.settimeout(timeout)
             try:
-                wrapped = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
+                # The handshake comes after `watch`: a stop can end it then.
+                wrapped = ssl_context.wrap_socket(
+                    self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
+                )
             except BaseException:
                 self._sock.close()
                 raise
-        return self._wire.watch(self._over(wrapped))
+            return self._wire.watch(self._over(wrapped)).shake_hands(timeout)
 
     def _over(self, wrapped: ssl.SSLSocket) -> "Stream":
-        host, port, _ = self.place
-        stream = Stream(wrapped, self._wire, (host, port, True))
+        stream = Stream(wrapped, self._wire, self.place._replace(tls=True))
         stream.tunnel = self._spoken  # to the proxy, which was asked to lead it on
         return stream
+
+    def shake_hands(self, timeout: float | None) -> "Stream":
+        """Do the handshake of TLS, and return this stream. Raises TimeoutError, and OSError where it fails."""
+        assert isinstance(self._sock, ssl.SSLSocket)
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    self._sock.do_handshake()
+                    return self
+                except _NOTHING_YET:
+                    if until is not None and time.monotonic() >= until:
+                        raise TimeoutError("the TLS handshake did not end in time") from None
+        except BaseException:
+            self._sock.close()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
@@ -200,6 +229,22 @@ class Stream(httpcore.NetworkStream):
         # what is still encrypted as if it were the body.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
+def _tls_in_tls(
+    outer: Stream, sock: ssl.SSLSocket, ssl_context: ssl.SSLContext, server_hostname: str | None, timeout: float | None
+) -> httpcore.NetworkStream:
+    """Return a stream of TLS inside the TLS to an https proxy: httpcore's own, which reads in small steps."""
+    from httpcore._backends.sync import TLSinTLSStream
+
+    with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+        try:
+            inner = TLSinTLSStream(sock, ssl_context, server_hostname, timeout)
+        except BaseException:
+            sock.close()
+            raise
+    inner.outer = outer  # type: ignore[attr-defined]  # the wire knows `outer` weakly, and a stop ends `inner` by it
+    return inner
 
 
 @contextmanager

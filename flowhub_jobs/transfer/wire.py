@@ -3,7 +3,6 @@
 httpcore keeps none itself: it would have to read each body to its end, and the bodies are read by us (`stream`).
 """
 
-import socket
 import threading
 import time
 import weakref
@@ -15,11 +14,11 @@ from typing import Any
 
 import httpcore
 
-from flowhub_jobs.transfer.stream import Stream, translated
+from flowhub_jobs.http_transport import open_socket
+from flowhub_jobs.proxies import Proxy
+from flowhub_jobs.transfer.stream import Place, Stream, translated
 
 KEPT_MAX = 32  # idle connections to one place
-
-Place = tuple[str, int, bool]  # host, port, whether it speaks TLS
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class Call:
     reused: bool = False  # it went over a connection that was kept
 
 
-class Wire(httpcore.NetworkBackend):
+class Wire:
     """Makes the streams of one transfer. Thread-safe."""
 
     def __init__(self) -> None:
@@ -56,27 +55,23 @@ class Wire(httpcore.NetworkBackend):
         if call is not None and time.monotonic() >= call.until:
             raise TimeoutError("the head did not end in time")
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
+    def backend(self, socks: Proxy | None) -> httpcore.NetworkBackend:
+        """Return httpcore's way to this wire: direct, or through a SOCKS proxy."""
+        return _Backend(self, socks)
+
+    def connect(self, host: str, port: int, timeout: float | None, socks: Proxy | None) -> Stream:
+        """Return a stream to a place: one that was kept, if the call may use it, else a new one."""
+        via = "" if socks is None else socks.netloc
         call: Call | None = getattr(self._calls, "now", None)
-        kept = None if call is None or call.anew else self._kept((host, port, call.tls))
+        kept = None if call is None or call.anew else self._kept(Place(host, port, call.tls, via))
         if kept is not None and call is not None:
             call.reused = True
             return kept
-        if self._cut:  # a handshake over a dead socket would leave it open (CPython's SSLSocket._create)
+        if self._cut:
             raise httpcore.ConnectError("all connections were ended")
         with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            plain = socket.create_connection((host, port), timeout)
-            for option in socket_options or ():
-                plain.setsockopt(*option)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self.watch(Stream(plain, self, (host, port, False)))
+            plain = open_socket(socks, host, port, timeout, lambda: self._cut)
+        return self.watch(Stream(plain, self, Place(host, port, False, via)))
 
     def watch(self, stream: Stream) -> Stream:
         with self._lock:
@@ -120,3 +115,18 @@ class Wire(httpcore.NetworkBackend):
             self._idle.clear()
         for stream in idle:
             stream.discard()
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, wire: Wire, socks: Proxy | None) -> None:
+        self._wire, self._socks = wire, socks
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        return self._wire.connect(host, port, timeout, self._socks)

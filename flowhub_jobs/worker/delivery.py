@@ -10,6 +10,7 @@ import threading
 import time
 
 from flowhub_jobs.addresses import host_of
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.notify_table import Notify
 
 log = logging.getLogger("flowhub.notices")
@@ -85,6 +86,7 @@ class Delivery:
         return None if why is None else f"{why}, {1 + len(self._pauses_s)} times"
 
     def _try(self, notice: bytes) -> str | None:
+        from flowhub_jobs.http_transport import EnvironmentTransport
         from flowhub_jobs.lean_httpx import httpx
 
         assert self._notify.webhook is not None
@@ -92,10 +94,14 @@ class Delivery:
         try:
             # No redirect is followed: the address that was checked is the only one. The answer's body is not read.
             with (
-                httpx.Client(timeout=httpx.Timeout(5.0, read=10.0), headers=headers) as client,
+                httpx.Client(
+                    transport=EnvironmentTransport(), timeout=httpx.Timeout(5.0, read=10.0), headers=headers
+                ) as client,
                 client.stream("POST", self._notify.webhook, content=notice) as response,
             ):
                 return None if response.is_success else f"it answers {response.status_code}"
+        except FlowhubError as error:  # a proxy, or the certificates that are trusted
+            return error.message.rstrip(".")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return f"it cannot be reached ({type(error).__name__})"
 

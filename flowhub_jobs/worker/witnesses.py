@@ -1,14 +1,14 @@
 """Who can tell whether the network is there: other hosts, each asked for one connection."""
 
 import queue
-import socket
 import threading
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from flowhub_jobs.addresses import is_loopback, origin
+from flowhub_jobs.errors import ProxyUnusable
+from flowhub_jobs.happy_eyeballs import open_connection
+from flowhub_jobs.proxies import proxy_for
 from flowhub_jobs.transfer.offline import machines_fault
 
 Place = tuple[str, int]  # host, port
@@ -17,25 +17,24 @@ Place = tuple[str, int]  # host, port
 def place_of(url: str) -> Place | None:
     """Return where a connection for this address is made: its host, or the proxy that stands before it.
 
-    None for this machine itself, which is reached offline too.
+    None for this machine itself, which is reached offline too, and where the proxy's variable cannot be used.
     """
     scheme, _, authority = origin(url).partition("://")
-    host, _, port = authority.rpartition(":")
-    host = host.strip("[]")
+    bracketed, _, port = authority.rpartition(":")
+    host = bracketed.strip("[]")
     if is_loopback(host):
         return None
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy is None or proxy_bypass(host):
-        return host, int(port)
-    found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    return (found.hostname, found.port or 80) if found.hostname else None
+    try:
+        proxy = proxy_for(scheme, host, int(port))
+    except ProxyUnusable:
+        return None
+    return (host, int(port)) if proxy is None else (proxy.host, proxy.port)
 
 
 def answers(place: Place, connect_s: float) -> bool:
     """Return whether the network leads to a place: it answers, if only by refusing. One look-up, one connection."""
     try:
-        socket.create_connection(place, connect_s).close()
+        open_connection(*place, connect_s).close()
     except TimeoutError:
         return False
     except OSError as error:

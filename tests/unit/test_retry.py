@@ -10,6 +10,7 @@ from flowhub_jobs.errors import (
     Gated,
     HeadersTimeout,
     NetworkDown,
+    ProxyUnusable,
     RedirectRefused,
     ServerBusy,
     SizeMismatch,
@@ -18,7 +19,6 @@ from flowhub_jobs.errors import (
     Stalled,
     StorageFailed,
     StoreOffline,
-    TlsUntrusted,
     TokenMissing,
     TooSlow,
     WaitTooLong,
@@ -29,7 +29,7 @@ from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, Wait, decide, r
 
 PROMISED = Patience()
 PASSING = [ConnectionLost, HeadersTimeout, Stalled, TooSlow, NetworkDown, ServerBusy, WrongRange]
-FINAL = [SourceMissing, Gated, TokenMissing, TlsUntrusted, RedirectRefused, WrongContent, DigestMismatch, SizeMismatch]
+FINAL = [SourceMissing, Gated, TokenMissing, ProxyUnusable, RedirectRefused, WrongContent, DigestMismatch, SizeMismatch]
 
 
 def test_the_contracts_patience():
