@@ -198,6 +198,26 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "The host's certificate is not trusted: a captive portal, a company's proxy, or a wrong clock.",
         "Sign in to the network in a browser, or set SSL_CERT_FILE to your company's CA certificate (PEM).",
     ),
+    "trust_unreadable": (
+        "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read, so no https host can be trusted.",
+        "Set the variable to a file of certificates (PEM), or unset it, then restart the worker.",
+        "Set the variable to a file of certificates (PEM), or unset it, then start the program again.",
+    ),
+    "proxy_unreachable": (
+        "The proxy that an environment variable names does not answer, or does not reach the host.",
+        "Check that the proxy runs; to use another, correct the variable and restart the worker.",
+        f"Check that the proxy runs, or correct the variable. {CALL_AGAIN}",
+    ),
+    "proxy_unusable": (
+        "A proxy variable has a value that flowhub cannot use: its scheme, its form, or SOCKS without the extra.",
+        "Correct the variable or unset it, restart the worker, then `flowhub retry JOB`.",
+        f"Correct the variable or unset it. {CALL_AGAIN}",
+    ),
+    "proxy_sign_in": (
+        "The proxy wants a user and a password, or refuses those of the variable.",
+        "Write them into the variable as http://USER:PASSWORD@HOST:PORT, restart the worker, then `flowhub retry JOB`.",
+        f"Write them into the variable as http://USER:PASSWORD@HOST:PORT. {CALL_AGAIN}",
+    ),
     "wait_too_long": (
         "The host asked for a wait of more than an hour.",
         "`flowhub retry JOB` after that time.",
