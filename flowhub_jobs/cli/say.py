@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
 READABLE = 100  # prose is not set wider than this
 _PLAIN = {"…": ".", "·": "."}
+_COMMAND, _NO_BREAK = re.compile(r"`[^`]{1,40}`"), "\xa0"  # longer ones would not fit a line themselves
 _BLOCKS = "▏▎▍▌▋▊▉█"
 
 
@@ -89,10 +91,30 @@ def is_terminal() -> bool:
 
 
 def paint(text: str, code: str) -> str:
-    """Return the text in a colour (an ANSI code), where a person looks on and did not set NO_COLOR."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return f"\x1b[{code}m{text}\x1b[0m"
+    """Return the text in a colour (an ANSI code), where colour is wanted."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour_wanted(sys.stdout) else text
+
+
+def bold(text: str) -> str:
+    """Return a heading, bold where colour is wanted."""
+    return paint(text, "1")
+
+
+def dim(text: str) -> str:
+    """Return what is done and needs no attention, quiet where colour is wanted."""
+    return paint(text, "2")
+
+
+def colour_wanted(stream: TextIO) -> bool:
+    """Return whether to write colours: on a terminal, unless a variable says otherwise.
+
+    NO_COLOR (https://no-color.org) comes first; FORCE_COLOR and CLICOLOR_FORCE ask for colour in a pipe too, as in CI.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and os.environ.get("CLICOLOR") != "0"
 
 
 def clean(text: str) -> str:
@@ -107,15 +129,19 @@ def shorten(text: str, width: int) -> str:
 
 
 def fold(text: str, indent: str = "", after: str | None = None) -> str:
-    """Return prose in lines that fit the terminal; `after` is the indent of all but the first."""
-    return textwrap.fill(
-        clean(text),
+    """Return prose in lines that fit the terminal; `after` is the indent of all but the first.
+
+    A command in backticks stays on one line, so that it can be copied.
+    """
+    lines = textwrap.fill(
+        _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
         width if (width := columns()) == UNBOUNDED else min(width, READABLE),
         initial_indent=indent,
         subsequent_indent=indent if after is None else after,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return lines.replace(_NO_BREAK, " ")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:

@@ -1,90 +1,78 @@
-"""help: what programs depend on, from the terminal: errors and exit statuses, states, settings."""
+"""help: verbs, error codes, states, settings, references; `--json` is the whole manual for programs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-_TOPICS = ("errors", "states", "reasons", "settings", "references")
+from flowhub_jobs.cli.options import AsJson
 
 
 def help_page(
-    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help=f"One of: {', '.join(_TOPICS)}.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORD…]", help="A verb, a topic, an error code, a state or a setting."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Explain errors, states, reasons, settings, references."""
-    from flowhub_jobs.cli import say
-    from flowhub_jobs.errors import UsageInvalid
+    """Explain verbs, errors, states, settings, references.
 
-    pages = {
-        "errors": _errors,
-        "states": _states,
-        "reasons": _reasons,
-        "settings": _settings,
-        "references": _references,
-    }
-    if topic is None:
-        say.result("flowhub help TOPIC, with one of: " + ", ".join(_TOPICS))
-        say.result("flowhub VERB --help tells how a verb is called.")
-    elif topic in pages:
-        say.result(pages[topic]())
+    --json prints all of it as one object, whatever WORD is.
+    """
+    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli.help import pages
+
+    if as_json:
+        from flowhub_jobs.cli.help.manual import page
+
+        say.result_json(page())
+    elif not words:
+        say.result(_contents())
+    elif len(words) == 1 and words[0] in pages.TOPICS:
+        say.result(pages.TOPICS[words[0]][1]())
     else:
-        raise UsageInvalid(f"There is no help on {topic!r}.", hint=f"Topics: {', '.join(_TOPICS)}.")
+        _explain(words)
 
 
-def _errors() -> str:
+def _contents() -> str:
     from flowhub_jobs.cli import say
-    from flowhub_jobs.errors import ERRORS
+    from flowhub_jobs.cli.app import CHAPTERS
+    from flowhub_jobs.cli.help.pages import TOPICS
 
-    rows = sorted((str(kind.exit_status), kind.code, "yes" if kind.retryable else "no") for kind in ERRORS.values())
-    rows.sort(key=lambda row: int(row[0]))
-    return say.table(("EXIT", "CODE", "CAN PASS BY ITSELF"), rows, right=(0,))
+    topics = [(f"flowhub help {name}", text) for name, (text, _) in TOPICS.items()]
+    others = [
+        ("flowhub help VERB", "How a verb is called."),
+        ("flowhub help CODE", "What an error code means, and what to do."),
+    ]
+    verbs = " ".join(name for names in CHAPTERS.values() for name in names)
+    return say.folded_table(("HELP", ""), [*topics, *others]) + "\n\n" + say.fold(f"Verbs: {verbs}", after="  ")
 
 
-def _states() -> str:
+def _explain(words: Sequence[str]) -> None:
+    """Print a verb's own help, else what is known of one word. Raises UsageInvalid."""
     from flowhub_jobs.cli import say
-    from flowhub_jobs.jobs.states import MOVES
+    from flowhub_jobs.cli.app import command
+    from flowhub_jobs.cli.help import pages
+    from flowhub_jobs.cli.other_words import answer
 
-    return say.table(("FROM", "TO", "MOVED BY"), [(old, new, who) for (old, new), who in MOVES.items()])
-
-
-def _reasons() -> str:
-    from flowhub_jobs.cli.fetch.why import REASONS
-
-    rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
-    return f"{rows}\n\nWhere several hold, the first of these is shown. `flowhub status JOB` says until when."
-
-
-def _settings() -> str:
-    from dataclasses import fields
-
-    from flowhub_jobs.cli import say
-    from flowhub_jobs.settings import Settings, load_settings
-
-    now = load_settings()
-    rows = []
-    for setting in fields(Settings):
-        value = getattr(now, setting.name)
-        # What has no repr is a secret, or lies in the file alone.
-        shown = ("set" if value else "-") if not setting.repr else "-" if value is None else str(value)
-        rows.append((_setting_name(setting.name), shown))
-    foot = f"Also in {now.config_path}, in lower case and without FLOWHUB_. Flags come before both."
-    return say.table(("SETTING", "NOW"), rows, give=1) + f"\n\n{foot}"
+    top = command()
+    if words[0] in top.commands:
+        with top.make_context("flowhub", [*words, "--help"]) as context:
+            top.invoke(context)
+    found = pages.find(words[0]) if len(words) == 1 else []
+    if not found:
+        raise answer("flowhub", words) or _unknown(" ".join(words))
+    say.result("\n".join(found))
 
 
-def _setting_name(name: str) -> str:
-    if name in ("tokens", "notify"):
-        return f"[{name}] of the file"
-    return name.upper() if name.startswith("hf_") else f"FLOWHUB_{name.upper()}"
+def _unknown(word: str) -> Exception:
+    from difflib import get_close_matches
 
+    from flowhub_jobs.cli.app import CHAPTERS
+    from flowhub_jobs.cli.help.pages import TOPICS
+    from flowhub_jobs.errors import ERRORS, UsageInvalid
 
-def _references() -> str:
-    return _REFERENCES
-
-
-_REFERENCES = """\
-model               a model of the catalog; its first option
-model@option        that option (model:option is taken too)
-hf:owner/repo       a repository of the Hub: its Q4_K_M, or the folder of its model
-hf:owner/repo:QUANT one quant of it; hf:owner/repo/path one file; @revision behind repo
-https://huggingface.co/owner/repo   a link to its page, or to a file, as it is pasted
-https://host/file   the URL of a file; --sha256 HEX pins it
--f FILE             a list: one reference a line, then options of `enqueue`; # begins a comment"""
+    known = [*TOPICS, *(name for names in CHAPTERS.values() for name in names), *ERRORS]
+    near = get_close_matches(word, known, 3, 0.6)
+    meant = f"Did you mean {', '.join(near)}?" if near else f"Topics: {', '.join(TOPICS)}; or a verb or an error code."
+    return UsageInvalid(f"There is no help on {word!r}.", hint=meant)

@@ -6,15 +6,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from support.cli import PROGRAM, counter, process, started
 from support.models import catalog, gguf, one_file_model
 
 from flowhub_jobs.cli.app import CHAPTERS
+from flowhub_jobs.cli.help.setting_texts import TEXTS
+from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.cli.signals import Stopped
+from flowhub_jobs.error_guide import guides
 from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.jobs.states import MOVES
+from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.settings import Settings
 
 A = gguf(4096, 1)
 VERBS = [name for names in CHAPTERS.values() for name in names]
@@ -73,7 +80,7 @@ def test_help_and_version_are_0(cli, home):
     assert not home.exists()
 
 
-@pytest.mark.parametrize("topic", ["errors", "states", "reasons", "settings", "references"])
+@pytest.mark.parametrize("topic", ["errors", "states", "reasons", "settings", "references", "units"])
 def test_each_topic_has_its_page(cli, home, topic):
     assert cli("help", topic).out.count("\n") > 2
     assert cli("help").status == 0
@@ -83,6 +90,63 @@ def test_the_table_of_errors_holds_every_code_with_its_one_status(cli, home):
     out = cli("help", "errors").out
     for code, kind in ERRORS.items():
         assert any(line.split()[:2] == [str(kind.exit_status), code] for line in out.splitlines())
+
+
+def test_the_page_of_errors_says_of_every_code_what_it_means_and_what_to_do(cli, home):
+    out = " ".join(cli("help", "errors").out.split())
+    for one in guides():
+        assert f"{one.meaning} {one.remedy}" in out, one.code
+
+
+@pytest.mark.parametrize("word", ["errors", "states", "reasons", "settings", "references", "units", "digest_mismatch"])
+def test_a_page_of_the_help_fits_eighty_columns(home, word):
+    """A word that is longer than a line, such as a path, is not broken."""
+    for line in process("help", word, COLUMNS="80").out.splitlines():
+        assert len(line) <= 80 or "/" in line, line
+
+
+def test_a_word_of_the_help_is_looked_up_as_verb_code_state_reason_and_setting(cli, home):
+    assert cli("help", "search").out.startswith("Usage: flowhub search")
+    assert cli("help", "schedule", "set").out.startswith("Usage: flowhub schedule set")
+    said = cli("help", "digest_mismatch").out
+    assert "exit status 8" in said
+    assert "`flowhub verify --repair MODEL`" in said
+    assert cli("help", "queued").out.startswith("State queued:")
+    assert cli("help", "window").out.startswith("Reason window")
+    assert cli("help", "cancelled").out.count("cancelled:") == 2  # the code and the state
+    assert cli("help", "FLOWHUB_JOBS").out.startswith("FLOWHUB_JOBS = 3\n")
+    assert cli("help", "jobs").out == cli("help", "FLOWHUB_JOBS").out
+    assert "Did you mean settings?" in cli("help", "setings").complaint
+    assert "flowhub enqueue" in cli("help", "pull").complaint
+
+
+def test_every_setting_is_explained_with_its_value_and_its_unit(cli, home):
+    out = cli("help", "settings").out
+    assert {setting.name for setting in fields(Settings)} <= set(TEXTS)
+    assert "FLOWHUB_DISK_RESERVE = 1000000000 (1.0 GB)\n" in out
+    assert "FLOWHUB_BACKOFF_CAP_S = 300 s (5 min)\n" in out
+    assert f"FLOWHUB_DATABASE_URL = sqlite:///{home}/flowhub.db\n" in out, "a value is shown whole"
+
+
+def test_the_help_for_programs_has_every_verb_option_code_and_state(cli, home):
+    page = cli("help", "--json").page
+    assert page["schema"] == "flowhub/help/1"
+    verbs = {verb["name"]: verb for verb in page["verbs"]}
+    assert set(VERBS) | {"worker install", "schedule set", "catalog validate"} <= set(verbs)
+    options = {name for option in verbs["enqueue"]["options"] for name in option["names"]}
+    assert {"-f", "--file", "--tonight", "--at", "--after", "--sha256", "--json"} <= options
+    assert [one["name"] for one in verbs["schedule set"]["arguments"]] == ["WINDOWS"]
+    assert {one["code"]: one["exit_status"] for one in page["errors"]} == {
+        code: kind.exit_status for code, kind in ERRORS.items()
+    }
+    assert [one["state"] for one in page["states"]] == [str(state) for state in State]
+    assert [one["reason"] for one in page["reasons"]] == [str(reason) for reason in Reason]
+    assert {one["name"] for one in page["settings"]} == {setting.name for setting in fields(Settings)}
+
+
+def test_the_states_of_the_help_are_those_of_the_code():
+    assert set(STATES) == set(State)
+    assert set(MOVED_BY) == set(MOVES)
 
 
 def test_the_settings_show_no_secret(cli, home, monkeypatch):

@@ -151,7 +151,7 @@ def test_a_job_waits_for_the_jobs_named_however_they_are_named(cli, shop):
     [job] = cli("enqueue", "e", "--after", "1", "--after", "2,3-4", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("after", None)
     out = cli("status", 5).out
-    assert "It waits for other jobs to end, well or badly." in out
+    assert "It waits for other jobs to finish or fail." in out
     assert "Still to end: job 1 (queued), job 2 (queued), job 3 (queued) and 1 more." in out
     cli("cancel", "1-4")
     assert cli("status", 5, "--json").jobs[0]["reason"] is None
@@ -214,7 +214,7 @@ def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cl
     cli("enqueue", "a")
     cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
     said = answer(cli, 2)
-    assert "It was queued for a later time; it may start on 20" in said
+    assert "It has a later start time; it starts on 20" in said
     assert "`flowhub start 2` starts it now." in said
     assert "Then it waits for other jobs to end." in said
     assert "window" not in said, "it will be open by then"
@@ -230,17 +230,17 @@ def test_a_network_that_is_down_is_said_in_the_words_of_whoever_saw_it(cli, shop
     cli("enqueue", "a")
     shop.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=shop.home.clock.now_us() + MINUTE_US)
     said = answer(cli, 1)
-    assert "This machine is offline; it looks again at " in said
+    assert "This machine is offline; the next check is at " in said
     assert "No name can be resolved." in said
 
 
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        (Reason.STORE_OFFLINE, "The store's disk is not there; it is looked for again at "),
-        (Reason.DISK, "There is not enough room on the store's disk; it is looked at again at "),
-        (Reason.NETWORK, "This machine is offline; it looks again at "),
-        (Reason.HOST_WAIT, "The host asked to be left alone for a while; it is asked again at "),
+        (Reason.STORE_OFFLINE, "The store's disk is not mounted; the next check is at "),
+        (Reason.DISK, "The store's disk has not enough free space; the next check is at "),
+        (Reason.NETWORK, "This machine is offline; the next check is at "),
+        (Reason.HOST_WAIT, "The host cannot be reached or asked for a pause; the next try is at "),
         (Reason.BACKOFF, "The last try failed; the next one is at "),
     ],
 )
@@ -261,8 +261,8 @@ def test_taken_slots_are_said_with_what_can_be_done(cli, shop):
     pen = owner(shop)
     pen.register(1, 1)
     pen.claim()
-    assert "Every worker is busy with other jobs; it starts when one of them ends." in answer(cli, 2)
-    assert "`flowhub worker --jobs N` runs more at a time." in answer(cli, 2)
+    assert "All workers are busy; it starts when a slot is free." in answer(cli, 2)
+    assert "`flowhub worker --jobs N` runs more jobs at a time." in answer(cli, 2)
 
 
 def test_every_reason_is_explained_in_the_help_in_its_order(cli, home):

@@ -202,6 +202,31 @@ def test_colour_is_for_terminals_and_no_color_is_heard(monkeypatch, environ, pai
     assert say.paint("text", "31") == "text"
 
 
+@pytest.mark.parametrize(
+    ("environ", "painted"),
+    [
+        ({"FORCE_COLOR": "1"}, True),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+        ({"FORCE_COLOR": ""}, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colour_can_be_asked_for_in_a_pipe(monkeypatch, environ, painted):
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert (say.paint("text", "31") != "text") == painted
+
+
+def test_a_command_in_prose_is_not_broken_over_two_lines(screen):
+    screen(40)
+    lines = say.fold("To remove all of it again, call `flowhub worker uninstall` once.").split("\n")
+    assert any("`flowhub worker uninstall`" in line for line in lines)
+
+
 def test_a_terminal_without_utf8_gets_signs_that_it_has(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))

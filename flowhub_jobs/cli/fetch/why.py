@@ -1,4 +1,4 @@
-"""The question that a person really has: why is it not moving, and what do I do?"""
+"""Why a job does not move, and what the user can do."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,26 +11,26 @@ from flowhub_jobs.records import Job
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.words import format_duration, format_rate
 
-# Why a queued job does not start; and how that goes on with the time at which it ends.
+# Why a queued job does not start, and how the sentence continues with the time at which that ends.
 REASONS = {
-    Reason.AT: ("It was queued for a later time", "it may start"),
+    Reason.AT: ("It has a later start time", "it starts"),
     Reason.WINDOW: ("The schedule's window is closed", "it opens"),
-    Reason.AFTER: ("It waits for other jobs to end, well or badly", ""),
-    Reason.STORE_OFFLINE: ("The store's disk is not there", "it is looked for again"),
-    Reason.DISK: ("There is not enough room on the store's disk", "it is looked at again"),
-    Reason.NETWORK: ("This machine is offline", "it looks again"),
-    Reason.HOST_WAIT: ("The host asked to be left alone for a while", "it is asked again"),
+    Reason.AFTER: ("It waits for other jobs to finish or fail", ""),
+    Reason.STORE_OFFLINE: ("The store's disk is not mounted", "the next check is"),
+    Reason.DISK: ("The store's disk has not enough free space", "the next check is"),
+    Reason.NETWORK: ("This machine is offline", "the next check is"),
+    Reason.HOST_WAIT: ("The host cannot be reached or asked for a pause", "the next try is"),
     Reason.BACKOFF: ("The last try failed", "the next one is"),
-    Reason.SLOTS: ("Every worker is busy with other jobs; it starts when one of them ends", ""),
+    Reason.SLOTS: ("All workers are busy; it starts when a slot is free", ""),
 }
-_NEXT = {
+NEXT = {
     Reason.AT: "`flowhub start {job}` starts it now.",
     Reason.WINDOW: "`flowhub start {job}` starts it now; `flowhub schedule show` shows the windows.",
     Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
-    Reason.STORE_OFFLINE: "Mount the disk; the job goes on by itself.",
-    Reason.DISK: "Free some space (`flowhub list`, `flowhub rm`); the job goes on by itself.",
-    Reason.NETWORK: "It goes on by itself when the network is back.",
-    Reason.SLOTS: "`flowhub worker --jobs N` runs more at a time.",
+    Reason.STORE_OFFLINE: "Mount the disk; the job continues by itself.",
+    Reason.DISK: "Free some space (`flowhub du`, `flowhub rm`); the job continues by itself.",
+    Reason.NETWORK: "It continues by itself when the network is back.",
+    Reason.SLOTS: "`flowhub worker --jobs N` runs more jobs at a time.",
 }
 # The same as a row of the queue says it; what ends at a time, with it.
 _IN_SHORT = {
@@ -96,7 +96,7 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
     lines = [_sentence(first, now)]
     if first.text:
         lines.append(first.text)
-    if next_step := _NEXT.get(first.reason):
+    if next_step := NEXT.get(first.reason):
         lines.append(next_step.format(job=job))
     if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
         lines.append(f"Then it waits for {' and '.join(besides)}.")

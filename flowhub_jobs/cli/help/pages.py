@@ -1,0 +1,153 @@
+"""The pages of `flowhub help TOPIC`, as text that fits the terminal."""
+
+from collections.abc import Callable
+
+from flowhub_jobs.cli import say
+from flowhub_jobs.error_guide import Guide, guides
+
+INDENT = " " * 8
+
+
+def errors() -> str:
+    """Return every error code with its exit status, meaning and remedy."""
+    head = say.bold("EXIT  CODE")
+    return "\n".join([head, *(line for one in guides() for line in error_lines(one))])
+
+
+def error_lines(one: Guide) -> list[str]:
+    again = "  (may pass by itself; a worker tries again)" if one.retryable and one.exit_status in (5, 6) else ""
+    return [f"{one.exit_status:>4}  {one.code}{again}", *_prose(one.meaning, one.remedy)]
+
+
+def states() -> str:
+    """Return the states, and who moves a job from one to the next."""
+    from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
+
+    moves = [(str(old), str(new), who) for (old, new), who in MOVED_BY.items()]
+    return "\n\n".join(
+        [
+            say.folded_table(("STATE", "MEANING"), [(str(state), text) for state, text in STATES.items()]),
+            say.folded_table(("FROM", "TO", "MOVED BY"), moves),
+        ]
+    )
+
+
+def reasons() -> str:
+    """Return why a queued job waits, in the order in which the reasons are shown."""
+    from flowhub_jobs.cli.fetch.why import REASONS
+
+    rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
+    foot = "Where several hold, the first of this list is shown. `flowhub status JOB` shows until when."
+    return f"{rows}\n\n{say.fold(foot)}"
+
+
+def settings() -> str:
+    """Return every setting with its value, its meaning and where it is set; no secret."""
+    from dataclasses import fields
+
+    from flowhub_jobs.settings import Settings, load_settings
+
+    now = load_settings()
+    lines = []
+    for setting in fields(Settings):
+        value = getattr(now, setting.name)
+        lines += _setting_lines(setting.name, value, secret=not setting.repr)
+    foot = (
+        f"Also in {now.config_path}: in lower case, without FLOWHUB_ (jobs = 2). A flag comes before the variable, "
+        "the variable before the file. HF_TOKEN, HF_ENDPOINT and the home are set by variables alone."
+    )
+    return "\n".join([*lines, "", say.fold(foot)])
+
+
+def _setting_lines(name: str, value: object, *, secret: bool) -> list[str]:
+    from flowhub_jobs.cli.help.setting_texts import TEXTS, in_words, variable
+
+    shown = ("set, not shown" if value else "not set") if secret else in_words(name, value)
+    return [f"{variable(name)} = {shown}", *_prose(TEXTS.get(name, ""))]
+
+
+def references() -> str:
+    """Return the forms of a reference to a model."""
+    return say.folded_table(("REFERENCE", "MEANING"), _REFERENCES)
+
+
+def units() -> str:
+    """Return how times, rates and sizes are written."""
+    return say.folded_table(("VALUE", "WRITTEN AS"), _UNITS)
+
+
+def _prose(*sentences: str) -> list[str]:
+    return [line for text in sentences if text for line in say.fold(text, INDENT).split("\n")]
+
+
+def find(word: str) -> list[str]:
+    """Return what is known of one word: an error code, a state, a reason to wait, a setting."""
+    return [page for look in (_error, _state, _reason, _setting) if (page := look(word))]
+
+
+def _error(word: str) -> str:
+    return "\n".join(line for one in guides() if one.code == word for line in _one_error(one))
+
+
+def _one_error(one: Guide) -> list[str]:
+    again = "may pass by itself" if one.retryable else "does not pass by itself"
+    return [f"Error {one.code}: exit status {one.exit_status}, {again}.", *_prose(one.meaning, one.remedy)]
+
+
+def _state(word: str) -> str:
+    from flowhub_jobs.cli.help.state_texts import STATES
+
+    found = {str(state): text for state, text in STATES.items()}
+    return "\n".join([f"State {word}:", *_prose(found[word])]) if word in found else ""
+
+
+def _reason(word: str) -> str:
+    from flowhub_jobs.cli.fetch.why import NEXT, REASONS
+
+    for reason, (why, _) in REASONS.items():
+        if reason == word:
+            then = NEXT.get(reason, "").format(job="JOB")
+            return "\n".join([f"Reason {word}, for which a queued job waits:", *_prose(f"{why}.", then)])
+    return ""
+
+
+def _setting(word: str) -> str:
+    from dataclasses import fields
+
+    from flowhub_jobs.cli.help.setting_texts import variable
+    from flowhub_jobs.settings import Settings, load_settings
+
+    name = word.lower()
+    for setting in fields(Settings):
+        if name in (setting.name, variable(setting.name).lower()):
+            value = getattr(load_settings(), setting.name)
+            return "\n".join(_setting_lines(setting.name, value, secret=not setting.repr))
+    return ""
+
+
+TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
+    "errors": ("Error codes and exit statuses, with their remedies.", errors),
+    "states": ("The states of a job.", states),
+    "reasons": ("Why a queued job waits.", reasons),
+    "settings": ("Every setting, its value and where to set it.", settings),
+    "references": ("How a model is named.", references),
+    "units": ("How times, rates and sizes are written.", units),
+}
+
+_REFERENCES = [
+    ("model", "a model of the catalog; its first option"),
+    ("model@option", "that option (model:option is taken too)"),
+    ("hf:owner/repo", "a repository of the Hub: its Q4_K_M, or the folder of its model"),
+    ("hf:owner/repo:QUANT", "one quantization of it"),
+    ("hf:owner/repo/path", "one file of it; @revision stands behind repo"),
+    ("https://huggingface.co/…", "a link to a page of the Hub or to a file, as it is pasted"),
+    ("https://host/file", "the URL of a file; --sha256 HEX pins it"),
+    ("-f FILE", "a list: one reference a line, then options of `enqueue`; # begins a comment"),
+]
+_UNITS = [
+    ("TIME", "02:30 (the next one, local), +90s, +15m, +3h, +2d, or RFC 3339 (2026-11-23T02:30:00Z)"),
+    ("T", "since when: 90m, 12h, 7d (ago), 22:00 (the last one), or RFC 3339"),
+    ("RATE", "bytes a second: 500K, 5M, 1.5G (decimal), or off"),
+    ("SIZE", "500M, 10G (decimal), 8GiB (binary)"),
+    ("JOB", "a number or a range: 12 128-130"),
+]
