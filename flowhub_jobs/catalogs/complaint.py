@@ -1,5 +1,7 @@
 """What is wrong with a catalog, in plain words: where (model, option, file, field) and why."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,9 +20,30 @@ _WORDS = {
     "greater_than_equal": "must not be negative",
     "less_than_equal": "is too large",
     "enum": "must be one of {expected}",
+    "too_long": "has more than {max_length:,} entries, the most that are read",
 }
 _ENTRIES = {"models": "model", "downloads": "option", "files": "file", "versions": "version"}
 _NAMES = {"models": "id", "downloads": "id", "files": "path", "versions": "version"}
+# Whose value is worth a word: one look tells what to write instead.
+_OF_ANOTHER_TYPE = frozenset({"string_type", "int_type", "float_type", "tuple_type", "model_type", "enum"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark about a catalog. `entry` is e.g. `model "foo", option "q4"`, empty for the catalog as a whole."""
+
+    entry: str
+    field: str | None
+    why: str
+
+    @property
+    def text(self) -> str:
+        field = f'field "{self.field}"' if self.field else ""
+        place = ", ".join(part for part in (self.entry, field) if part)
+        return f"{place}: {self.why}" if place else self.why
+
+    def as_dict(self) -> dict[str, str | None]:
+        return {"entry": self.entry or None, "field": self.field, "reason": self.why}
 
 
 def complaint(why: str, *, field: str | None) -> PydanticCustomError:
@@ -31,18 +54,27 @@ def complaint(why: str, *, field: str | None) -> PydanticCustomError:
 
 def describe(error: ValidationError, document: Any) -> str:
     """Return e.g. `model "foo", option "q4", field "sha256": is not 64 hex digits`, for the first fault of all."""
-    faults = error.errors(include_url=False, include_input=False)
+    faults = faults_of(error, document)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    place = ", ".join(_places(faults[0], document))
-    return f"{place}: {_why(faults[0])}{more}" if place else f"{_why(faults[0])}{more}"
+    return f"{faults[0].text}{more}"
 
 
-def _places(fault: ErrorDetails, document: Any) -> list[str]:
-    """Return the entries on the way to the fault, from the outside in, and the field."""
+def faults_of(error: ValidationError, document: Any) -> list[Finding]:
+    """Return all faults in the order of the document's fields."""
+    return [_finding(fault, document) for fault in error.errors(include_url=False)]
+
+
+def _finding(fault: ErrorDetails, document: Any) -> Finding:
+    entry, field = place_of(fault["loc"], document)
+    return Finding(entry, fault.get("ctx", {}).get("field") or field or None, _why(fault))
+
+
+def place_of(steps: Sequence[int | str], document: Any) -> tuple[str, str]:
+    """Return the entries on the way to a place in the document, from the outside in, and the field."""
     places: list[str] = []
     field = ""
     at = document
-    for step in fault["loc"]:
+    for step in steps:
         at = _inside(at, step)
         if isinstance(step, int) and field in _ENTRIES:
             places.append(f"{_ENTRIES[field]} {_entry_name(at, field, step)}")
@@ -51,8 +83,7 @@ def _places(fault: ErrorDetails, document: Any) -> list[str]:
             field = f"{field}[{step}]"
         else:
             field = f"{field}.{step}" if field else step
-    field = fault.get("ctx", {}).get("field") or field
-    return [*places, f'field "{field}"'] if field else places
+    return ", ".join(places), field
 
 
 def _inside(at: Any, step: int | str) -> Any:
@@ -68,10 +99,10 @@ def _entry_name(entry: Any, field: str, index: int) -> str:
     return f'"{shown(name)}"' if isinstance(name, str) and name else f"number {index + 1}"
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = 80) -> str:
     """Return `text` as it may stand in a message: on one line, no escapes that a terminal obeys, not endless."""
-    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:80])
-    return plain + ("…" if len(text) > 80 else "")
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
+    return plain + ("…" if len(text) > most else "")
 
 
 def _why(fault: ErrorDetails) -> str:
@@ -79,4 +110,18 @@ def _why(fault: ErrorDetails) -> str:
     if fault["type"] == "value_error":
         return str(context["error"])
     words = _WORDS.get(fault["type"])
-    return words.format(**context) if words else fault["msg"]
+    why = words.format(**context) if words else fault["msg"]
+    return why + _instead(fault["input"]) if fault["type"] in _OF_ANOTHER_TYPE else why
+
+
+def _instead(value: Any) -> str:
+    """Return what a field has in place of what it must have, ready to be appended."""
+    if isinstance(value, str):
+        return f', not the text "{shown(value, 40)}"'
+    if isinstance(value, bool):
+        return f", not {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f", not the number {value!r}"
+    if isinstance(value, dict | list):
+        return ", not an object" if isinstance(value, dict) else ", not a list"
+    return ""

@@ -13,7 +13,7 @@ from flowhub_jobs.regular import read_regular
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog
 
-MAX_BYTES = 300_000_000
+MAX_BYTES = 100_000_000
 
 # (url, headers to send) -> (status, headers with lower-case names, body)
 Fetch = Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]
@@ -62,7 +62,7 @@ def _read(path: Path, where: str) -> bytes:
         if path.exists() and not path.is_file():
             raise CatalogUnreadable(f"{where}: is not a file.")
         if path.stat().st_size > MAX_BYTES:
-            raise CatalogUnreadable(f"{where}: is larger than {MAX_BYTES // 1_000_000} MB.")
+            raise CatalogUnreadable(f"{where}: has more than {MAX_BYTES // 1_000_000} MB, the most that is read.")
         return read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         reason = getattr(fault, "strerror", None) or str(fault)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.catalogs.facts import BASE as BASE
 from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
-from flowhub_jobs.catalogs.load import MAX_BYTES, Loaded
+from flowhub_jobs.catalogs.load import Loaded
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.regular import read_regular
 from flowhub_jobs.whole import write_whole
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
 
 Entry = dict[str, Any]
+MAX_BYTES = 300_000_000  # YAML of 30 MB grows when its aliases are written out
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from flowhub_jobs import addresses, names
+from flowhub_jobs import names
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.catalogs import rules
 from flowhub_jobs.catalogs.complaint import complaint, describe
 from flowhub_jobs.catalogs.document import NotJson, read_json
 from flowhub_jobs.catalogs.fields import (
@@ -28,7 +29,7 @@ from flowhub_jobs.catalogs.fields import (
     Whole,
     Words,
 )
-from flowhub_jobs.errors import AddressRefused, FlowhubError
+from flowhub_jobs.errors import FlowhubError
 
 
 class _Wire(BaseModel):
@@ -74,7 +75,7 @@ class DownloadFile(_Wire):
 
     @model_validator(mode="after")
     def _safe_address(self) -> Self:
-        _check_address(self.url, self.sha256)
+        _obey(rules.address(self.url, pinned=self.sha256 is not None))
         return self
 
 
@@ -90,24 +91,19 @@ class DownloadOption(_Wire):
     size_bytes: ModelBytes | None = None
     sha256: Sha256 | None = None
     git_sha1: GitSha1 | None = None
-    files: Annotated[tuple[DownloadFile, ...], Strict(False)] | None = None
+    files: Annotated[tuple[DownloadFile, ...], Strict(False), Field(max_length=rules.MAX_FILES)] | None = None
     # `download(option, dest)` gets the option alone, and must know whose it is.
     _model_id: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.url is None) == (self.files is None):
-            raise complaint("must have either `url` or `files`" + (", not both" if self.url else ""), field=None)
+        _obey(rules.source(self.url, self.files is not None))
         if self.url is not None:
-            _check_address(self.url, self.sha256)
-            self._check_derived_filename(self.url)
+            _obey(rules.address(self.url, pinned=self.sha256 is not None))
+            _obey(rules.derived_filename(self.filename, self.url))
         if self.files is not None:
-            _check_folder(self.files)
+            _obey(rules.folder([file.path for file in self.files]))
         return self
-
-    def _check_derived_filename(self, url: str) -> None:
-        if self.filename is None and (problem := names.name_problem(names.filename_from_url(url))):
-            raise complaint(f"ends in no usable file name (it {problem}); add a `filename`", field="url")
 
     @property
     def model_id(self) -> str | None:
@@ -135,17 +131,15 @@ class HubModel(_Wire):
     homepage: WebPage | None = None
     hardware: Hardware | None = None
     versions: Annotated[tuple[HubVersion, ...], Strict(False)] = ()
-    downloads: Annotated[tuple[DownloadOption, ...], Strict(False)]
+    downloads: Annotated[tuple[DownloadOption, ...], Strict(False), Field(max_length=rules.MAX_OPTIONS)]
 
     @model_validator(mode="after")
     def _own_options(self) -> Self:
-        if not self.downloads:
-            raise complaint("is empty: a model has one option at least", field="downloads")
-        _refuse_twins([option.id for option in self.downloads], "downloads")
+        _obey(rules.options([option.id for option in self.downloads]))
         for option in self.downloads:
             option._model_id = self.id
-            if option.files is not None and (problem := names.name_problem(f"{self.id}-{option.id}")):
-                raise complaint(f"option {option.id!r} gives no usable folder name: {problem}", field="downloads")
+            if option.files is not None:
+                _obey(rules.folder_name(self.id, option.id))
         return self
 
 
@@ -157,7 +151,7 @@ class HubCatalog(_Wire):
 
     @model_validator(mode="after")
     def _different_ids(self) -> Self:
-        _refuse_twins([model.id for model in self.models], "models")
+        _obey(rules.twins((model.id for model in self.models), "models"))
         return self
 
     @cached_property
@@ -165,30 +159,10 @@ class HubCatalog(_Wire):
         return {model.id: model for model in self.models}
 
 
-def _check_address(url: str, sha256: str | None) -> None:
-    try:
-        addresses.check_address(url, pinned=sha256 is not None)
-    except AddressRefused as refused:
-        why = refused.message.removesuffix(".")
-        raise complaint(why[:1].lower() + why[1:], field="url") from refused
-
-
-def _check_folder(files: tuple[DownloadFile, ...]) -> None:
-    if not files:
-        raise complaint("is empty: list the files of the folder", field="files")
-    keys = [names.same_name_key(file.path) for file in files]
-    _refuse_twins(keys, "files")
-    folders = {key[:at] for key in keys for at, char in enumerate(key) if char == "/"}
-    if both := sorted(folders & set(keys)):
-        raise complaint(f"has {both[0]!r} both as a file and as a folder", field="files")
-
-
-def _refuse_twins(keys: list[str], field: str) -> None:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen:
-            raise complaint(f"has {key!r} twice" + (" (case does not count)" if field == "files" else ""), field=field)
-        seen.add(key)
+def _obey(broken: rules.Broken) -> None:
+    """Raise the first rule that is broken."""
+    for field, why in broken:
+        raise complaint(why, field=field)
 
 
 def artifact(model: HubModel | None, option: DownloadOption) -> Artifact:

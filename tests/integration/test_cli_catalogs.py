@@ -463,3 +463,39 @@ def test_a_wrong_format_and_a_bare_catalog_are_2(cli, shop):
     assert cli("catalog", "import", DATA / "gpt4all.json", "--format", "ollama").status == 2
     assert cli("catalog").status == 2
     assert cli("catalog", "import", DATA / "lmstudio.json", "--format", "GPT4All").status == 1
+
+
+def test_validate_prints_every_fault_and_exits_as_a_malformed_catalog(cli, tmp_path):
+    option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "shaa256": "ab", "size": "12"}
+    bad = {"apiVersion": "v1", "models": [{"id": "x", "downloads": [option, {"id": "r", "format": "gguf"}]}]}
+    (tmp_path / "bad.json").write_text(json.dumps(bad))
+    said = cli("catalog", "validate", tmp_path / "bad.json")
+    assert said.status == 1
+    told = " ".join(said.out.split())
+    assert 'model "x", field "name": is missing.' in told
+    assert 'option "r": must have either `url` or `files`.' in told
+    assert 'did you mean "sha256"? Nothing is verified without it.' in told
+    assert "2 faults" in told
+    assert "and 1 more" in said.complaint
+    assert "flowhub help catalog" in said.complaint
+    page = process("catalog", "validate", str(tmp_path / "bad.json"), "--json")
+    assert page.status == 1
+    assert [fault["field"] for fault in json.loads(page.out)["faults"]] == ["name", None]
+    assert [warning["field"] for warning in json.loads(page.out)["warnings"]] == ["shaa256", "size"]
+    assert json.loads(page.err)["error"]["code"] == "catalog_malformed"
+
+
+def test_validate_of_a_sound_catalog_names_the_files_that_nothing_verifies(cli, tmp_path):
+    option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf"}
+    good = {"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": [option]}]}
+    (tmp_path / "good.json").write_text(json.dumps(good), encoding="utf-16")
+    said = cli("catalog", "validate", tmp_path / "good.json")
+    assert said.status == 0
+    assert "1 file has no sha256" in said.out
+
+
+def test_the_help_on_catalogs_shows_an_example_that_can_be_copied(cli, tmp_path):
+    text = cli("help", "catalog").out
+    example = text[text.index("{") : text.rindex("}") + 1]
+    (tmp_path / "copied.json").write_text(example)
+    assert cli("catalog", "validate", tmp_path / "copied.json").out.strip().endswith("1 model without a fault.")

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from flowhub_jobs.catalogs.document import NotJson, loads
+from flowhub_jobs.catalogs.document import NotJson, read_value
 from flowhub_jobs.catalogs.importers import gpt4all, lmstudio, localai, ours
 from flowhub_jobs.catalogs.importers.intake import Intake
 from flowhub_jobs.catalogs.importers.titles import TITLES
-from flowhub_jobs.catalogs.importers.yaml_text import NotYaml, read_yaml
 from flowhub_jobs.errors import FlowhubError
 
 BYTES_MAX = 50_000_000
-_BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 200  # entries; the first few may be odd
 _READERS: dict[str, Callable[[list[Any]], Intake]] = {
     "lmstudio": lmstudio.read,
@@ -28,21 +26,11 @@ def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: st
     Raises one `error` that names `where` if it is none at all.
     """
     try:
-        document = _document(raw)
+        document = read_value(raw)
         found = shape or _shape_of(document)
         return _READERS[found](_entries(document, found))
-    except (NotJson, NotYaml) as fault:
+    except NotJson as fault:
         raise error(f"{where}: {fault}.") from fault
-
-
-def _document(raw: bytes) -> Any:
-    """Return the JSON or YAML in `raw`. A byte order mark is what editors of Windows write: it goes."""
-    text = raw.removeprefix(_BOM).lstrip()
-    if not text:
-        raise NotJson("is empty")
-    if text[:1] == b"<":
-        raise NotJson("is a web page (HTML or XML), not a catalog")
-    return loads(text) if text[:1] in (b"[", b"{") else read_yaml(raw)
 
 
 def _shape_of(document: Any) -> str:

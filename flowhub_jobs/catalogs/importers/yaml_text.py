@@ -1,10 +1,12 @@
 """YAML read from its events, as text, lists and objects: nothing is constructed, and nothing can grow on the way.
 
-A value is a str, None, a list or a dict. Numbers, dates and tags stay text: who reads a field knows what it should be.
+A value is a str, None, a list or a dict. Numbers, dates and tags stay text, because only the reader of a field knows
+its type; but for the fields that the caller names as numbers.
 Anchors are shared, not copied, and merge keys (https://yaml.org/type/merge.html) are honoured.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import yaml
@@ -12,6 +14,7 @@ import yaml
 DEPTH_MAX = 50
 BYTES_MAX = 30_000_000  # about twelve times LocalAI's index
 WRITTEN_OUT_MAX = 200_000_000  # characters, if every alias and every merge were written out
+_NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _TOO_DEEP = "nests lists or objects too deeply to be a catalog"
@@ -39,12 +42,15 @@ class _Open:
         self.size = _EACH
 
 
-def read_yaml(raw: bytes) -> Any:
-    """Return the one document in `raw`. Raises NotYaml: no YAML, several documents, too deep, or a bomb."""
+def read_yaml(raw: bytes, *, numbers: Collection[str] = ()) -> Any:
+    """Return the one document in `raw`. Raises NotYaml: no YAML, several documents, too deep, or a bomb.
+
+    `numbers` are the fields whose value is a number where it is written as one, without quotes.
+    """
     if len(raw) > BYTES_MAX:
         raise NotYaml(f"is {len(raw) // 1_000_000} MB of YAML; {BYTES_MAX // 1_000_000} MB are read")
     try:
-        return _Builder().build(_events(raw))
+        return _Builder(numbers).build(_events(raw))
     except yaml.YAMLError as fault:
         # libyaml's scanner, which reads ahead of its events, has a limit of its own since PyYAML 6.0.4.
         raise NotYaml(_TOO_DEEP if "nesting depth" in str(fault) else f"is not YAML: {_told(fault)}") from None
@@ -65,7 +71,8 @@ def _told(fault: yaml.YAMLError) -> str:
 class _Builder:
     """Puts values together, event by event. It does not recurse: a file cannot choose how deep Python's stack goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Collection[str]) -> None:
+        self.numbers = numbers
         self.open: list[_Open] = []
         self.anchors: dict[str, tuple[Any, int]] = {}  # the value, and what it takes written out
         self.result: Any = None
@@ -98,7 +105,15 @@ class _Builder:
         if self._is_key() and (event.tag == _MERGE_TAG or (plain and value == "<<")):
             self.open[-1].key = _Merge
         else:
-            self._put(None if plain and value in _NULLS else value, _EACH + len(value), event.anchor)
+            self._put(self._plain(value) if plain else value, _EACH + len(value), event.anchor)
+
+    def _plain(self, text: str) -> Any:
+        """Return the value of a scalar without quotes."""
+        if text in _NULLS:
+            return None
+        if self.open and self.open[-1].key in self.numbers and _NUMBER.fullmatch(text):
+            return float(text) if "." in text else int(text)
+        return text
 
     def _is_key(self) -> bool:
         return bool(self.open) and self.open[-1].kind is dict and self.open[-1].key is _Open

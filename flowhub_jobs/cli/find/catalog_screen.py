@@ -11,7 +11,8 @@ from flowhub_jobs.errors import FlowhubError
 if TYPE_CHECKING:
     from flowhub_jobs.hub.catalogs.overlays import Change
 
-NAMED = 5  # models that are named of those that came, changed, went
+NAMED = 5  # models that are named of those that came, changed, went; files that nothing verifies
+FINDINGS_SHOWN = 200
 Entry = Mapping[str, Any]
 
 
@@ -61,10 +62,45 @@ def import_lines(change: "Change") -> list[str]:
 
 
 def validate_lines(page: Entry) -> list[str]:
-    said = "would be taken" if page["format"] != "flowhub" else "without a fault"
-    head = f"{page['source']}: {TITLES[page['format']]}, {_models(page['models'])} {said}."
+    """Return all faults and warnings, one a line or two, and the files that nothing verifies."""
+    if page["faults"]:
+        head = f"{page['source']}: {_many(page['faults'], 'fault')}."
+    else:
+        said = "would be taken" if page["format"] != "flowhub" else "without a fault"
+        head = f"{page['source']}: {TITLES[page['format']]}, {_models(page['models'])} {said}."
+    lines = [say.fold(head, after="  ")]
+    lines += _findings("Faults", page["faults"]) + _findings("Warnings", page["warnings"]) + _unpinned(page["notes"])
     counts = {"refused": page["refused"], "left_out": page["left_out"], "remark": page["remarks"]}
-    return [say.fold(head, after="  "), *_told(counts, page["entries"])]
+    return [*lines, *_told(counts, page["entries"])]
+
+
+def _findings(title: str, findings: Sequence[Entry]) -> list[str]:
+    if not findings:
+        return []
+    lines = ["", f"{title}:", *(say.fold(_found(one), "  ", after="    ") for one in findings[:FINDINGS_SHOWN])]
+    more = len(findings) - FINDINGS_SHOWN
+    return [*lines, f"  and {more:,} more; --json has all of them"] if more > 0 else lines
+
+
+def _found(finding: Entry) -> str:
+    field = f'field "{finding["field"]}"' if finding["field"] else None
+    place = ", ".join(part for part in (finding["entry"], field) if part)
+    end = "" if finding["reason"].endswith((".", "?")) else "."
+    return f"{place}: {finding['reason']}{end}" if place else f"{finding['reason']}{end}"
+
+
+def _unpinned(notes: Sequence[Entry]) -> list[str]:
+    if not notes:
+        return []
+    have = "has" if len(notes) == 1 else "have"
+    named = "; ".join(str(note["entry"]) for note in notes[:NAMED])
+    more = f"; and {len(notes) - NAMED:,} more" if len(notes) > NAMED else ""
+    head = f"Note: {_many(notes, 'file')} {have} no sha256, so nothing verifies the bytes: "
+    return ["", say.fold(f"{head}{named}{more}.", after="  ")]
+
+
+def _many(things: Sequence[Any], word: str) -> str:
+    return f"{len(things):,} {word}" + ("" if len(things) == 1 else "s")
 
 
 _KINDS = {

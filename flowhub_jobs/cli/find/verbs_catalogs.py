@@ -156,21 +156,23 @@ def validate(
     shape: Format = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a catalog; nothing is written.
+    """Check a catalog: all its faults, unknown fields, and files without a digest.
 
-    One of ours must be without a fault. Of another shape it says what would be taken, and what not.
+    Writes nothing. For a catalog of another shape, it says what an import would take. See `flowhub help catalog`.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.find.catalog_screen import validate_lines
     from flowhub_jobs.hub.catalogs.page import validate_page
     from flowhub_jobs.settings import load_settings
 
-    page = validate_page(load_settings(), source, _shape(shape))
+    page, error = validate_page(load_settings(), source, _shape(shape))
     if as_json:
         say.result_json(page)
-        return
-    for line in validate_lines(page):
-        say.result(line)
+    else:
+        for line in validate_lines(page):
+            say.result(line)
+    if error:
+        raise error
 
 
 def _shape(text: str | None) -> str | None:

@@ -76,6 +76,13 @@ def units() -> str:
     return say.folded_table(("VALUE", "WRITTEN AS"), _UNITS)
 
 
+def catalog() -> str:
+    """Return the shape of a catalog, with an example."""
+    from flowhub_jobs.cli.find.catalog_help import CATALOG_HELP
+
+    return f"{CATALOG_HELP}\n\n`flowhub catalog --help` lists the commands."
+
+
 def _prose(*sentences: str) -> list[str]:
     return [line for text in sentences if text for line in say.fold(text, INDENT).split("\n")]
 
@@ -131,6 +138,7 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "reasons": ("Why a queued job waits.", reasons),
     "settings": ("Every setting, its value and where to set it.", settings),
     "references": ("How a model is named.", references),
+    "catalog": ("The shape of a catalog, with an example.", catalog),
     "units": ("How times, rates and sizes are written.", units),
 }
 

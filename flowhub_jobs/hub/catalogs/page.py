@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs import addresses
+from flowhub_jobs.catalogs.document import NotJson, read_value
 from flowhub_jobs.catalogs.facts import BASE, Facts
+from flowhub_jobs.catalogs.load import MAX_BYTES
 from flowhub_jobs.catalogs.overlays import Overlays
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
 from flowhub_jobs.hub.catalogs.overlays import Change
-from flowhub_jobs.hub.catalogs.shipped import base_catalog, catalog_in_force, imported_catalogs, is_at_url
-from flowhub_jobs.hub.catalogs.source import Raw, fetch, read, source_of
+from flowhub_jobs.hub.catalogs.shipped import base_catalog, base_file, catalog_in_force, imported_catalogs, is_at_url
+from flowhub_jobs.hub.catalogs.source import fetch, read, source_of
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.load import Loaded
 
 EXAMPLES = 3  # named for each reason
+_DOCUMENTED = "`flowhub help catalog` shows the shape of a catalog."
 Page = dict[str, Any]
 
 
@@ -112,46 +116,66 @@ def _update_row(name: str, outcome: Change | FlowhubError) -> Page:
 # Validate ------------------------------------------------------------------------------------------------------------
 
 
-def validate_page(settings: Settings, text: str | None, shape: str | None) -> Page:
-    """Return what a catalog is worth. One of ours with a fault raises CatalogMalformed (CatalogSourceMalformed)."""
+def validate_page(settings: Settings, text: str | None, shape: str | None) -> tuple[Page, FlowhubError | None]:
+    """Return what is to be said of a catalog, and the error that it ends with: one of ours that has a fault.
+
+    `text` is a path or a URL; None is what is in force. Raises what `fetch` and `read` do.
+    """
     if text is None:
         return _in_force(settings)
     source = source_of(text)
-    raw = fetch(source, None, settings)
+    raw = fetch(source, None, settings).body or b""
     told = Facts(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _validated(told, "flowhub", _strict(source, raw))
-    intake = read(source, raw.body or b"", shape)
+        return _inspected(told, raw, CatalogSourceMalformed if Facts(source, "").is_url else CatalogMalformed)
+    intake = read(source, raw, shape)
     counts = {
         "refused": {reason: len(what) for reason, what in intake.refused.items()},
         "left_out": {reason: len(what) for reason, what in intake.left_out.items()},
         "remarks": {reason: len(what) for reason, what in intake.remarks.items()},
     }
-    return _validated(told, intake.format, len(intake.models), counts, examples(intake))
+    return _validated(told, intake.format, len(intake.models), counts, examples(intake)), None
 
 
-def _in_force(settings: Settings) -> Page:
+def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
+    from flowhub_jobs.catalogs.inspection import inspect
+
+    found = inspect(raw)
+    page = _validated(source, "flowhub", found.models) | {
+        "faults": [fault.as_dict() for fault in found.faults],
+        "warnings": [warning.as_dict() for warning in found.warnings],
+        "notes": [note.as_dict() for note in found.notes],
+    }
+    if not found.faults:
+        return page, None
+    more = f" (and {len(found.faults) - 1:,} more)" if len(found.faults) > 1 else ""
+    error = malformed(f"The catalog {source}: {found.faults[0].text}{more}", hint=f"It is refused whole. {_DOCUMENTED}")
+    return page, error
+
+
+def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
+    base = base_file(settings)
+    raw = read_regular(base, MAX_BYTES) if base.is_file() else None
+    page, error = _inspected(str(base), raw, CatalogMalformed) if raw is not None else ({}, None)
+    if error:
+        return page, error
     loaded = catalog_in_force(settings)
     overlays = imported_catalogs(settings)
     if damaged := [name for name in overlays.names() if name not in loaded.hidden]:
-        hint = f"`flowhub catalog update {damaged[0]}` fetches it anew, `flowhub catalog remove {damaged[0]}` drops it."
+        hint = (
+            f"`flowhub catalog update {damaged[0]}` fetches it again, `flowhub catalog remove {damaged[0]}` drops it."
+        )
         raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged, and left out.", hint=hint)
     told = base_catalog(settings).where
-    return _validated(told, "flowhub", len(loaded.catalog.models))
+    return _validated(told, "flowhub", 0) | page | {"source": told, "models": len(loaded.catalog.models)}, None
 
 
-def _strict(source: str, raw: Raw) -> int:
-    from flowhub_jobs.catalogs.schema import parse_catalog
-
-    facts = Facts(source, "")
-    error: type[FlowhubError] = CatalogSourceMalformed if facts.is_url else CatalogMalformed
-    where = f"The catalog {facts.shown}"
-    return len(parse_catalog(raw.body or b"", where=where, error=error).models)
-
-
-def _shape_of(raw: Raw) -> str | None:
-    """Return "flowhub" for what is meant to be of our shape, however faulty: a JSON object."""
-    return "flowhub" if (raw.body or b"").removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else None
+def _shape_of(raw: bytes) -> str | None:
+    """Return "flowhub" for what is meant to be of our shape, however faulty: an object."""
+    try:
+        return "flowhub" if isinstance(read_value(raw), dict) else None
+    except NotJson:
+        return "flowhub" if raw.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")[:1] == b"{" else None
 
 
 def _validated(
@@ -159,4 +183,4 @@ def _validated(
 ) -> Page:
     nothing: Page = {"refused": {}, "left_out": {}, "remarks": {}}
     head = {"schema": "flowhub/catalog-validate/1", "source": source, "format": shape, "models": models}
-    return head | (counts or nothing) | {"entries": entries or []}
+    return head | (counts or nothing) | {"entries": entries or [], "faults": [], "warnings": [], "notes": []}

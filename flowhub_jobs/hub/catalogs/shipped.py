@@ -56,9 +56,9 @@ def is_at_url(settings: Settings) -> bool:
 def catalog_files(settings: Settings) -> tuple[Path, ...]:
     """Return the files of all that is in force, the base first; for a base at a URL, its kept copy."""
     if not _overlays(settings).is_dir():
-        return (_base_file(settings),)
+        return (base_file(settings),)
     overlays = imported_catalogs(settings)
-    return (_base_file(settings), *(overlays.path(name) for name in overlays.names()))
+    return (base_file(settings), *(overlays.path(name) for name in overlays.names()))
 
 
 def catalog_signature(settings: Settings) -> Signature:
@@ -82,7 +82,7 @@ def _overlays(settings: Settings) -> Path:
     return _kept(settings) / "overlays"
 
 
-def _base_file(settings: Settings) -> Path:
+def base_file(settings: Settings) -> Path:
     if settings.catalog is None:
         return shipped_catalog()
     if is_at_url(settings):

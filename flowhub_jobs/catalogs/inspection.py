@@ -1,0 +1,229 @@
+"""Inspects a catalog of our own shape: every fault, every suspicious field, every unpinned file, all at once.
+
+Loading a catalog stops at its first fault. This looks on: what is checked here on plain values is what the schema only
+checks on an entry whose fields are all valid (`rules`).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from flowhub_jobs.catalogs import rules
+from flowhub_jobs.catalogs.complaint import Finding, faults_of, place_of, shown
+from flowhub_jobs.catalogs.document import NotJson, loads, read_json, read_text
+from flowhub_jobs.catalogs.known_fields import known_fields, nearest_field
+from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
+from flowhub_jobs.digests import parse_sha256
+
+_PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/(?:blob|tree)/", re.IGNORECASE)
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
+
+Steps = tuple[int | str, ...]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an inspection found. With a fault the catalog is refused; warnings and notes do no harm.
+
+    `models` counts the entries of a catalog without a fault, else it is 0.
+    """
+
+    models: int = 0
+    faults: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+
+
+def inspect(raw: bytes) -> Inspection:
+    """Return all that is to be said of the catalog in `raw`."""
+    try:
+        document = read_json(raw)
+    except NotJson as fault:
+        return Inspection(faults=[Finding("", None, str(fault))])
+    parts = list(_parts(document))
+    faults = _faults(document, parts)
+    warnings = [*_repeated(raw), *(finding for part in parts for finding in part.warnings(document))]
+    notes = [finding for part in parts for finding in part.notes(document)]
+    models = document.get("models")
+    return Inspection(0 if faults or not isinstance(models, list) else len(models), faults, warnings, notes)
+
+
+def _faults(document: Values, parts: "list[_Part]") -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        HubCatalog.model_validate(document)
+    except ValidationError as error:
+        found = faults_of(error, document)
+    broken = [_at(part.steps, name, why, document) for part in parts for name, why in part.broken()]
+    places = {place_of(part.steps, document)[0]: number for number, part in enumerate(parts)}
+    return sorted(dict.fromkeys([*found, *broken]), key=lambda finding: places.get(finding.entry, 0))
+
+
+def _at(steps: Steps, name: str | None, why: str, document: Values) -> Finding:
+    entry, inner = place_of(steps, document)
+    return Finding(entry, ".".join(part for part in (inner, name) if part) or None, why)
+
+
+# The parts of a document ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One object of the document: where it is, what it is, and its values that are not null."""
+
+    steps: Steps
+    kind: type[BaseModel]
+    values: Values
+
+    def text(self, name: str) -> str | None:
+        found = self.value(name)
+        return found if isinstance(found, str) else None
+
+    def value(self, name: str) -> Any:
+        """Return a field's value under its wire name or Python's."""
+        return self.values.get(name, self.values.get(_SNAKE.get(name, name)))
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it has a digest that can be read."""
+        return parse_sha256(self.text("sha256") or "") is not None
+
+    @property
+    def verifiable(self) -> bool:
+        sha1 = (self.text("gitSha1") or "").strip().lower().removeprefix("sha1:")
+        return self.pinned or _SHA1.fullmatch(sha1) is not None
+
+    def broken(self) -> rules.Broken:
+        """The rules over several fields that it breaks, however faulty other fields are."""
+        if self.kind is HubCatalog:
+            yield from rules.twins(_texts(self.value("models"), "id"), "models")
+        elif self.kind is HubModel:
+            yield from self._broken_model()
+        elif self.kind is DownloadOption:
+            yield from self._broken_option()
+        elif self.kind is DownloadFile and (url := self.text("url")) is not None:
+            yield from rules.address(url, pinned=self.pinned)
+
+    def _broken_model(self) -> rules.Broken:
+        options = self.value("downloads")
+        if not isinstance(options, list):
+            return
+        yield from rules.options(_texts(options, "id")) if options else rules.options([])
+        own = self.text("id")
+        for option in options:
+            if own and isinstance(option, dict) and option.get("files") and isinstance(option.get("id"), str):
+                yield from rules.folder_name(own, option["id"])
+
+    def _broken_option(self) -> rules.Broken:
+        url, files = self.text("url"), self.value("files")
+        if "url" not in self.values or url is not None:
+            yield from rules.source(url, files is not None)
+        if url is not None:
+            yield from rules.address(url, pinned=self.pinned)
+            yield from rules.derived_filename(self.text("filename"), url)
+        if isinstance(files, list):
+            yield from rules.folder(_texts(files, "path")) if files else rules.folder([])
+
+    def warnings(self, document: Values) -> Iterator[Finding]:
+        """Fields that are ignored, addresses of pages, dates that are none."""
+        known = known_fields(self.kind)
+        for name in self.values:
+            if name not in known:
+                yield _at(self.steps, shown(name, 40), self._unknown(name), document)
+        if (url := self.text("url")) and _PAGE.match(url):
+            yield _at(self.steps, "url", "is the address of a page; the file is at /resolve/ in its place", document)
+        if self.kind is HubVersion and (day := self.text("releasedAt")) and not _is_date(day):
+            yield _at(self.steps, "releasedAt", f'is no date such as 2024-09-19: "{shown(day, 40)}"', document)
+
+    def _unknown(self, name: str) -> str:
+        meant = nearest_field(name, self.kind)
+        if meant is None:
+            return "is not a known field, and ignored"
+        why = f'is not a known field, and ignored; did you mean "{meant}"?'
+        if meant in ("sha256", "gitSha1") and not self.verifiable:
+            return f"{why} Nothing is verified without it"
+        return f"{why} The size is unknown without it" if meant == "sizeBytes" and self.value(meant) is None else why
+
+    def notes(self, document: Values) -> Iterator[Finding]:
+        """Files that nothing verifies."""
+        is_file = self.kind is DownloadFile or (self.kind is DownloadOption and self.text("url") is not None)
+        if is_file and not self.verifiable:
+            yield _at(self.steps, None, "has no sha256: its bytes are not verified", document)
+
+
+_SNAKE = {
+    str(f.alias): name for kind in (DownloadOption, DownloadFile, HubVersion) for name, f in kind.model_fields.items()
+}
+_INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
+    HubCatalog: {"models": HubModel},
+    HubModel: {"downloads": DownloadOption, "versions": HubVersion, "hardware": Hardware},
+    DownloadOption: {"files": DownloadFile},
+}
+
+
+def _parts(document: Values) -> Iterator[_Part]:
+    """Return every object whose kind is known, an outer one before what is in it."""
+    waiting: list[tuple[Steps, type[BaseModel], Any]] = [((), HubCatalog, document)]
+    while waiting:
+        steps, kind, value = waiting.pop()
+        if not isinstance(value, dict):
+            continue
+        values = {str(name): one for name, one in value.items() if one is not None}
+        yield _Part(steps, kind, values)
+        inner = [
+            ((*steps, name, *step), inner_kind, one)
+            for name, inner_kind in _INSIDE.get(kind, {}).items()
+            for step, one in _items(values.get(name))
+        ]
+        waiting += reversed(inner)
+
+
+def _items(value: Any) -> list[tuple[Steps, Any]]:
+    if isinstance(value, list):
+        return [((index,), one) for index, one in enumerate(value)]
+    return [((), value)]
+
+
+def _texts(entries: Any, name: str) -> list[str]:
+    """Return the texts that a list of objects has under a name."""
+    found = [entry.get(name) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [text for text in found if isinstance(text, str)]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def _repeated(raw: bytes) -> list[Finding]:
+    """Return the fields that an object has twice: JSON readers silently take the last one."""
+    twice: Counter[str] = Counter()
+
+    def pairs(found: list[tuple[str, Any]]) -> Values:
+        if len(values := dict(found)) != len(found):
+            twice.update(name for name, count in Counter(name for name, _ in found).items() if count > 1)
+        return values
+
+    try:
+        loads(read_text(raw), pairs=pairs)
+    except NotJson:  # YAML
+        return []
+    return [
+        Finding(
+            "",
+            shown(name, 40),
+            "occurs twice in one object; the last one counts"
+            if count == 1
+            else f"occurs twice in each of {count:,} objects; the last one counts",
+        )
+        for name, count in twice.items()
+    ]
