@@ -61,9 +61,7 @@ def test_a_card_has_all_that_the_catalog_says(cli, shop):
 
 def test_versions_stand_newest_first_with_their_notes(cli, shop):
     out = cli("show", "a").out
-    places = [
-        out.index(text) for text in ("1.1 of 2024-09-19: Longer context.", "1.0 of 2024-01-02: The first.", "0.9")
-    ]
+    places = [out.index(text) for text in ("1.1 (2024-09-19): Longer context.", "1.0 (2024-01-02): The first.", "0.9")]
     assert places == sorted(places)
 
 

@@ -1,10 +1,12 @@
 """The catalog that is shipped is sound, and is what its builder makes of the table of facts."""
 
+import csv
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,17 @@ def test_mlx_alone_is_for_macos(catalog: HubCatalog) -> None:
         only_mlx = all(option.format is HubFormat.MLX for option in model.downloads)
         assert model.hardware is not None
         assert (model.hardware.platforms == ("macos",)) == only_mlx
+
+
+def test_released_versions_have_a_day_a_note_and_a_source(catalog: HubCatalog) -> None:
+    released = {model.id: model.versions for model in catalog.models if model.versions}
+    table = (TOP / "scripts" / "catalog" / "releases.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(table.splitlines()))
+    assert {row["model"] for row in rows} == set(released)
+    assert len(released) >= 39
+    assert all(row["source"].startswith("https://") for row in rows)
+    for versions in released.values():
+        assert all(one.version and one.notes and date.fromisoformat(one.released_at or "") for one in versions)
 
 
 def test_nothing_unknown_is_written_as_zero_or_nothing() -> None:

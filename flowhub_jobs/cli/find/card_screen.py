@@ -114,13 +114,18 @@ def _print_versions(versions: Sequence[Mapping[str, Any]]) -> None:
     """Print the versions, newest first: those without a date last, as the catalog has them."""
     newest = sorted(versions, key=lambda version: version.get("releasedAt") or "", reverse=True)
     if newest:
-        say.result("")
+        say.result("\nVersions:")
     for version in newest[:VERSIONS_SHOWN]:
-        head = " of ".join(part for part in (version.get("version"), (version.get("releasedAt") or "")[:10]) if part)
-        notes = f": {version['notes']}" if version.get("notes") else ""
-        say.result(say.fold(f"{head or 'a version'}{notes}", "  ", after="    "))
+        say.result(say.fold(_version(version), "  ", after="    "))
     if len(newest) > VERSIONS_SHOWN:
-        say.result(f"  and {len(newest) - VERSIONS_SHOWN} earlier ones; --json has them all")
+        say.result(f"  and {len(newest) - VERSIONS_SHOWN} earlier ones; --json has all of them")
+
+
+def _version(version: Mapping[str, Any]) -> str:
+    """Return e.g. "2.5 (2024-09-19): First release."."""
+    name, day = version.get("version"), (version.get("releasedAt") or "")[:10]
+    head = f"{name} ({day})" if name and day else name or day or "unnamed"
+    return f"{head}: {version['notes']}" if version.get("notes") else head
 
 
 def _next(card: Card) -> str:
