@@ -38,6 +38,15 @@ class JobFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued job waits for, beyond its reason: the fault behind it, and the host that failed. None: unknown."""
+
+    message: str | None
+    code: str | None
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A row of the contract's `flowhub/jobs/1`, in its order. Bytes, seconds, bytes a second; times are UTC."""
 
@@ -67,6 +76,7 @@ class Job:
     finished_at: datetime | None
     error: dict[str, Any] | None
     kind: JobKind = JobKind.FETCH
+    wait: Wait | None = None
 
     @property
     def title(self) -> str:

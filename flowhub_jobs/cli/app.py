@@ -41,7 +41,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        from flowhub_jobs.cli.fetch.verbs_queue import glance
+        from flowhub_jobs.cli.fetch.verbs_status import glance
 
         glance(as_json=as_json)
 
@@ -58,8 +58,8 @@ CHAPTERS: dict[str, dict[str, str]] = {
     },
     "Fetch it": {
         "enqueue": "fetch.verbs_queue:enqueue",
-        "status": "fetch.verbs_queue:status",
-        "wait": "fetch.verbs_queue:wait",
+        "status": "fetch.verbs_status:status",
+        "wait": "fetch.verbs_status:wait",
         "cancel": "fetch.verbs_steer:cancel",
         "pause": "fetch.verbs_steer:pause",
         "resume": "fetch.verbs_steer:resume",

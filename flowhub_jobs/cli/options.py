@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids, names or references alone, one a line.")]
 JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")]
 AllLive = Annotated[bool, typer.Option("--all", help="All eligible jobs.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="G", help="All eligible jobs of this group.")]

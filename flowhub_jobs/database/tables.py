@@ -138,6 +138,8 @@ Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
 # Partial, so that it never passes for a way to the few jobs that live.
 Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_only("finished_at IS NOT NULL"))
 Index("ix_jobs_created", jobs.c.node, jobs.c.created_at)
+# By which a later job for the same reference is found.
+Index("ix_jobs_ref", jobs.c.node, jobs.c.ref, jobs.c.id)
 
 # Which earlier jobs a job waits for. A table, and no list in a column: whether they have ended is asked of their rows
 # alone, at each claim, so that it holds also after a `retry`; and both databases have an index for it.

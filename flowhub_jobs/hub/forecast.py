@@ -9,8 +9,10 @@ from flowhub_jobs.hub.desk import Plan
 from flowhub_jobs.hub.mornings import read_morning
 from flowhub_jobs.jobs.limits import limits
 from flowhub_jobs.jobs.windows import Schedule
+from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.records import Job
 from flowhub_jobs.store.space import Room, room_at
-from flowhub_jobs.times import moment
+from flowhub_jobs.times import micros, moment
 
 SPANS_MAX = 1000  # windows of a schedule that are looked through: two years of nights
 
@@ -41,11 +43,65 @@ def forecast(home: Home, plans: Sequence[Plan], begins: int) -> Forecast:
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
     room, speed, done = room_at(home.store.root, home.settings.disk_reserve), _usual_bps(home), None
     if speed and not unknown:
-        limit = limits(home.controls, None, home.settings.limit_rate).rate_bps
-        seconds = (to_fetch + queued) / min(speed, limit or speed)
+        seconds = (to_fetch + queued) / (_limited(home, speed) or speed)
         start = max(home.clock.now_us(), begins)
         done = done_at(start, seconds, home.controls.schedule()) if to_fetch else home.clock.now_us()
     return Forecast(room, to_fetch, queued, unknown, speed, done)
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What the queued and running jobs have yet to download: bytes, of a total of bytes; `unknown` counts sizes.
+
+    `rate_bps` is the speed now, else the last day's; None: nothing was downloaded. `done_at` is microseconds; None
+    where that is not known.
+    """
+
+    bytes: int
+    total: int
+    unknown: int
+    rate_bps: int | None
+    done_at: int | None
+
+
+def remaining(home: Home, live: Sequence[Job]) -> Remaining:
+    """Return what these live jobs have left, and when all of it is done. Paused jobs are left out."""
+    jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
+    known = [job for job in jobs if job.bytes_total is not None]
+    left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
+    rate = sum(job.rate_bps or 0 for job in jobs) or _limited(home, _usual_bps(home) if left else None)
+    done = end_of_all(known, rate, home.clock.now_us(), home.controls.schedule()) if rate else None
+    return Remaining(left, total, len(jobs) - len(known), rate, done)
+
+
+def end_of_all(jobs: Sequence[Job], rate: int, now: int, schedule: Schedule | None) -> int | None:
+    """Return when these jobs are done, one after the other at this rate; None where that is too far away to tell.
+
+    What runs goes on now; what waits keeps to the schedule, and to a time of its own.
+    """
+    end: int | None = now + _time_us([job for job in jobs if job.state is State.RUNNING], rate)
+    waits = [job for job in jobs if job.state is not State.RUNNING]
+    for begin in sorted({_begin(job) for job in waits}):
+        some = [job for job in waits if _begin(job) == begin]
+        end = done_at(max(end, begin), _time_us(some, rate) / 1e6, schedule) if end is not None else None
+    return end
+
+
+def _begin(job: Job) -> int:
+    return micros(job.not_before) if job.reason is Reason.AT and job.not_before else 0
+
+
+def _time_us(jobs: Sequence[Job], rate: int) -> int:
+    return round(sum(map(_left, jobs)) / rate * 1e6)
+
+
+def _left(job: Job) -> int:
+    return max(0, (job.bytes_total or 0) - job.bytes_done)
+
+
+def _limited(home: Home, speed: int | None) -> int | None:
+    limit = limits(home.controls, None, home.settings.limit_rate).rate_bps
+    return speed and min(speed, limit or speed)
 
 
 def _usual_bps(home: Home) -> int | None:

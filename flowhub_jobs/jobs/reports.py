@@ -13,6 +13,7 @@ from flowhub_jobs.database.tables import events, is_live, job_after, job_files, 
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.decoding import SHOWN, check_row, shown_as_failed
+from flowhub_jobs.jobs.failures import unanswered_failures
 from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
@@ -47,7 +48,10 @@ class Reports:
         return [found[number] for number in numbers]
 
     def overview(self) -> list[Job]:
-        """Return all live jobs and the last 20 that ended, by number; of those that brought no model, the last 5."""
+        """Return all live jobs, the failed ones that need the user, and the last 20 that ended, by number.
+
+        Of those that brought no model (verify, export), only the last 5.
+        """
         mine = jobs.c.node == self._node
         lately = (jobs.c.finished_at.desc(), jobs.c.id.desc())
         ended = sa.select(jobs.c.id, jobs.c.kind).where(mine, jobs.c.finished_at.is_not(None)).order_by(*lately)
@@ -55,14 +59,26 @@ class Reports:
             rows = tx.execute(ended.limit(LOOKED_THROUGH)).all()
             brought = [row.id for row in rows if row.kind in BRING][:RECENT]
             errands = [row.id for row in rows if row.kind not in BRING][:RECENT_ERRANDS]
-            numbers = [*brought, *errands]
+            numbers = {*brought, *errands, *unanswered_failures(tx, self._node, self._clock.now_us())}
             return self._load(tx, sa.or_(sa.and_(mine, is_live), jobs.c.id.in_(numbers)))
 
-    def all(self, *, state: State | None = None, since: int | None = None, live: bool = False) -> list[Job]:
-        """Return every job, by number; only those in `state`, and created or ended since that microsecond, if given."""
+    def need_user(self) -> list[int]:
+        """Return the failed jobs that no later job speaks for, newest first."""
+        with reading(self._engine) as tx:
+            return unanswered_failures(tx, self._node, self._clock.now_us())
+
+    def all(
+        self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None
+    ) -> list[Job]:
+        """Return every job, by number; only those in `state`, of `group`, and created or ended since, if given.
+
+        `since` is microseconds.
+        """
         where = [jobs.c.node == self._node]
         if state is not None:
             where.append(jobs.c.state == state)
+        if group is not None:
+            where.append(jobs.c.group == group)
         if live:
             where.append(is_live)
         if since is not None:

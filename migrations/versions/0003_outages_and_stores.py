@@ -11,7 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("start_now", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.create_index("ix_jobs_ref", "jobs", ["node", "ref", "id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_jobs_ref", table_name="jobs")
     op.drop_column("jobs", "start_now")

@@ -272,12 +272,12 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
 def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
-    from flowhub_jobs.cli.fetch import verbs_queue
+    from flowhub_jobs.cli.fetch import verbs_status
 
     def fail(*, as_json):
         raise kind
 
-    monkeypatch.setattr(verbs_queue, "glance", fail)
+    monkeypatch.setattr(verbs_status, "glance", fail)
     assert cli().status == 1
     assert cli().complaint
     assert cli("--json").error["hint"] or isinstance(kind, OSError)

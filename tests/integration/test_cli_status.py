@@ -1,13 +1,19 @@
 """`flowhub`, `status`, `wait`: what is told of the queue, to a person and to a program; it needs no worker."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 
 import psutil
 import pytest
-from support.cli import counter, fail, owner, process, started
+from support.cli import PROGRAM, counter, fail, owner, process, started
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
@@ -49,8 +55,8 @@ def test_an_empty_queue_is_an_empty_list(cli, shop):
 def test_each_state_says_what_it_knows(cli, shop):
     mixed(shop)
     jobs = cli("status", "--json").jobs
-    assert [job["state"] for job in jobs] == ["failed", "running", "paused", "cancelled", "queued", "queued"]
-    failed, running, *_ = jobs
+    assert [job["state"] for job in jobs] == ["running", "failed", "queued", "queued", "paused", "cancelled"]
+    running, failed, *_ = jobs
     assert failed["error"]["code"] == "source_missing"
     assert list(failed["error"]) == ["code", "message", "hint", "retryable"]
     assert failed["finished_at"] > failed["created_at"]
@@ -90,7 +96,7 @@ def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
     for place in range(25):
         shop.home.ledger.cancel(shop.enqueue(f"m{place}"))
     live = shop.enqueue("m30")
-    assert [job["id"] for job in cli("status", "--json").jobs] == [*range(6, 26), live]
+    assert [job["id"] for job in cli("status", "--json").jobs] == [live, *range(25, 5, -1)]
     assert len(cli("status", "--all", "--json").jobs) == 26
 
 
@@ -130,11 +136,55 @@ def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, shop):
     mixed(shop)
     said = cli("status")
     lines = said.out.splitlines()
-    assert len(lines) == 7
-    assert "source_missing" in lines[1]
-    assert "25 %" in lines[2]
-    assert "100 B/s, 31 s left" in lines[2]
+    assert [line.split()[0] for line in lines] == ["JOB", "2", "1", "5", "6", "3", "4", "1", "1"]
+    assert "4.1 KB  25 %  100 B/s, 31 s left" in lines[1]
+    assert "source_missing" in lines[2]
+    assert lines[7].startswith("1 running, 2 queued, 1 paused: 11.3 KB of 12.3 KB left, at 100 B/s; all done ")
+    assert lines[8] == "1 failed job needs you: `flowhub report` says what to do."
     assert said.err == "No worker is running; start one with `flowhub worker`.\n"
+
+
+def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, shop):
+    fail(shop, shop.enqueue("m0"), SourceMissing("It is gone."))
+    for place in range(1, 30):
+        shop.home.ledger.cancel(shop.enqueue(f"m{place}"))
+    assert cli("status", "--json").jobs[0]["id"] == 1
+    assert "Failed:    1 needs you" in cli().out
+    assert cli("--json").page["need_you"] == [1]
+
+
+def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, shop):
+    fail(shop, shop.enqueue("m0"), SourceMissing("It is gone."))
+    later = shop.enqueue("m0")
+    assert cli("--json").page["need_you"] == []
+    assert [job["id"] for job in cli("status", "--json").jobs] == [later, 1]
+    shop.home.ledger.cancel(later)
+    assert cli("--json").page["need_you"] == [1]
+
+
+def test_the_jobs_of_a_group_alone(cli, shop):
+    one = shop.enqueue("m1", group="night")
+    shop.enqueue("m2", group="day")
+    assert [job["id"] for job in cli("status", "--group", "night", "--json").jobs] == [one]
+    assert cli("status", "--group", "none").err.startswith("No job matches.")
+
+
+def test_quiet_prints_numbers_alone(cli, shop):
+    mixed(shop)
+    assert cli("status", "-q").out == "2\n1\n5\n6\n3\n4\n"
+    assert cli("status", "--quiet", "--state", "queued").out == "5\n6\n"
+
+
+@pytest.mark.parametrize("height", [14, 24, 40])
+def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(shop, height):
+    for place in range(38):
+        number = shop.enqueue(f"m{place}")
+        if place % 2:
+            shop.home.ledger.cancel(number)
+    lines = overview_on_terminal(height)
+    assert len(lines) <= height
+    assert any(re.match("     … and [0-9]+ more: `flowhub status --(state queued|all)`", line) for line in lines)
+    assert any("19 queued" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +219,9 @@ def test_bare_flowhub_is_one_screen(cli, shop):
         shop.enqueue(f"m{place}")
     lines = cli().out.splitlines()
     assert lines[0].startswith("Workers:   none running")
-    assert lines[1] == "Queue:     40 queued"
+    assert lines[1].startswith("Queue:     40 queued: 163.8 KB of 163.8 KB left; ETA unknown")
     assert lines[2].startswith("Installed: 0 models")
-    assert "25 more" in lines[-1]
+    assert "26 more" in lines[-1]
     assert len(lines) <= 23
     page = cli("--json").page
     assert (len(page["jobs"]), page["workers"], page["installed"]["models"]) == (40, 0, 0)
@@ -266,3 +316,20 @@ def test_help_imports_no_database(home):
     names = {line.rsplit("|", 1)[-1].strip() for line in shown.stderr.decode().splitlines() if "|" in line}
     assert "typer" in names
     assert not names & {*HEAVY, "sqlalchemy", "asyncio", "sqlite3"}
+
+
+def overview_on_terminal(lines: int) -> list[str]:
+    """Return what `status` prints on a terminal of so many lines, in the order in which it stands there."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
+    done = subprocess.Popen(
+        [*PROGRAM, "status"], stdout=side, stderr=side, stdin=side, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(side)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other side was closed
+        while more := os.read(main, 65536):
+            seen += more
+    assert done.wait() == 0
+    os.close(main)
+    return re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).splitlines()

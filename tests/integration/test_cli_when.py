@@ -274,9 +274,9 @@ def test_every_reason_is_explained_in_the_help_in_its_order(cli, home):
 
 
 def test_enqueue_says_when_a_job_begins(cli, shop):
-    assert ", queued, begins " in cli("enqueue", "a", "--at", "+3h").out
+    assert ", queued, starts " in cli("enqueue", "a", "--at", "+3h").out
     shut(cli)
-    assert ", as scheduled; " in " ".join(cli("enqueue", "b").out.split())
+    assert "window opens " in " ".join(cli("enqueue", "b").out.split())
 
 
 def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
@@ -291,6 +291,6 @@ def test_wait_says_for_what_and_that_nobody_is_at_work(cli, shop):
     cli("enqueue", "a", "b")
     said = cli("wait", "--all", "--timeout", "0.1")
     assert said.status == 124
-    assert "Waiting for jobs 1, 2; Ctrl-C leaves" in said.err
+    assert "Waiting for jobs 1, 2; Ctrl-C stops waiting" in said.err
     assert "No worker is running" in said.err
     assert list(cli("wait", "1", "--timeout", "0.1", "--json").error) == ["code", "message", "hint", "retryable"]

@@ -12,11 +12,11 @@ import pytest
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.app import command
 from flowhub_jobs.cli.asking import agreed
-from flowhub_jobs.cli.fetch.screens import WORDS_LEAST, how_it_is, progress
+from flowhub_jobs.cli.fetch.rows import WORDS_LEAST, how_it_is, progress
 from flowhub_jobs.cli.fetch.watch import bar, picture
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.kinds import DigestState, HubFormat, Reason, Stage, State
-from flowhub_jobs.records import Job
+from flowhub_jobs.records import Job, Wait
 from flowhub_jobs.times import clock_time
 
 NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)
@@ -47,6 +47,8 @@ JOB = Job(
     finished_at=None,
     error=None,
 )
+BUSY = Wait("h.example answers 503.", "server_busy", "h.example")
+AWAY = Wait("h.example refuses connections.", "network", "h.example")
 FAULT = {"code": "source_missing", "message": "It is gone.", "hint": None, "retryable": False}
 
 
@@ -78,11 +80,14 @@ class Terminal(io.StringIO):
         ({}, "22.9 MB/s, 2 min 21 s left"),
         ({"rate_bps": None, "eta_s": None}, ""),
         ({"stage": Stage.VERIFY, "rate_bps": None, "eta_s": None}, "verify"),
-        ({"state": State.QUEUED, "reason": Reason.SLOTS}, "waits for its turn"),
-        ({"state": State.QUEUED, "reason": Reason.STORE_OFFLINE}, "no disk, looks again"),
+        ({"state": State.QUEUED, "reason": Reason.SLOTS}, "waits for a free slot"),
+        ({"state": State.QUEUED, "reason": Reason.STORE_OFFLINE}, "store offline, next"),
         ({"state": State.QUEUED}, ""),
+        ({"state": State.QUEUED, "reason": Reason.BACKOFF, "wait": BUSY}, "retry (h.example busy)"),
+        ({"state": State.QUEUED, "reason": Reason.HOST_WAIT, "wait": AWAY}, "retry (h.example unreachable)"),
         ({"state": State.FAILED, "error": FAULT}, "source_missing"),
-        ({"state": State.COMPLETED}, "9.0 GB"),
+        ({"state": State.COMPLETED}, ""),
+        ({"state": State.COMPLETED, "finished_at": NOW - timedelta(hours=3)}, "20:00"),
         ({"state": State.PAUSED}, ""),
     ],
 )
@@ -128,15 +133,23 @@ def test_the_picture_is_never_higher_than_the_screen_and_counts_what_it_leaves_o
     assert any(line.split()[0] == "70" for line in lines)
 
 
-def test_what_runs_stands_before_what_waits_and_below_what_has_ended():
+def test_the_picture_stands_in_the_order_of_what_matters():
     many = [
         *jobs(1, State.QUEUED, 1),
         *jobs(1, State.PAUSED, 2),
         *jobs(1, State.RUNNING, 3),
-        *jobs(9, State.COMPLETED, 4),
+        *jobs(3, State.COMPLETED, 4),
+        replace(JOB, id=7, state=State.FAILED, error=FAULT),
     ]
     numbers = [int(line.split()[0]) for line in picture(many, NOW, 80, 24)]
-    assert numbers == [8, 9, 10, 11, 12, 3, 1, 2]
+    assert numbers == [3, 7, 1, 2, 6, 5, 4]
+
+
+def test_the_total_is_the_last_line_of_the_picture_and_counts_as_one():
+    lines = picture(jobs(9, State.QUEUED), NOW, 80, 5, "9 queued: 81.0 GB left")
+    assert len(lines) == 5
+    assert lines[-1] == "9 queued: 81.0 GB left"
+    assert lines[-2] == "… and 6 more: `flowhub status`"
 
 
 # Tables and prose ----------------------------------------------------------------------------------------------------

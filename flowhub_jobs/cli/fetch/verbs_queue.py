@@ -1,10 +1,10 @@
-"""enqueue, status, wait, and what a bare `flowhub` shows."""
+"""enqueue: queues models for a worker to download."""
 
 from typing import Annotated
 
 import typer
 
-from flowhub_jobs.cli.options import AsJson, JobArguments
+from flowhub_jobs.cli.options import AsJson
 
 
 def enqueue(
@@ -87,70 +87,3 @@ def enqueue(
         ordering.raise_for(order, quiet=as_json)
         if (wait or watch) and not dry_run:
             waiting.raise_for(found, numbers)
-
-
-def status(
-    jobs: JobArguments = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, the jobs go on.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Jobs of every state and age.")] = False,
-    state: Annotated[
-        str | None,
-        typer.Option("--state", metavar="S", help="Only: queued, running, paused, completed, failed, cancelled."),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="Queued or ended since: 12h, 22:00, RFC 3339.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the queue, or all of one job and why it waits.
-
-    Without JOB: what is queued, runs or is paused, and the last 20 that ended.
-    """
-    from flowhub_jobs.cli.fetch import screens
-    from flowhub_jobs.cli.fetch.watch import watch_jobs
-    from flowhub_jobs.cli.session import desk, job_numbers
-
-    with desk() as found:
-        numbers = job_numbers(jobs) if jobs else None
-        view = screens.Choice(numbers, every, screens.state_named(state), screens.since(since))
-        if watch and not as_json:
-            watch_jobs(found, lambda: view.read(found), until_ended=bool(jobs))
-        elif as_json:
-            screens.print_json(found, view)
-        else:
-            screens.print_plain(found, view)
-
-
-def wait(
-    jobs: JobArguments = None,
-    every: Annotated[bool, typer.Option("--all", help="Every live job.")] = False,
-    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Every live job of this group.")] = None,
-    timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Return when the jobs have ended.
-
-    Exit status: 0 if all are completed, that of its error if the one job failed, 10 if some of several did, 124 when
-    the time of --timeout is over.
-    """
-    from flowhub_jobs.cli.fetch import screens, waiting
-    from flowhub_jobs.cli.session import chosen_jobs, desk
-    from flowhub_jobs.jobs.states import LIVE
-    from flowhub_jobs.times import parse_span
-
-    limit = parse_span(timeout) if timeout else None
-    with desk() as found:
-        numbers = chosen_jobs(found, jobs, every, group, LIVE)
-        found.home.reports.jobs(numbers)  # a number that is none is told at once
-        waiting.until_ended(found, numbers, limit_s=limit, quiet=as_json)
-        screens.print_some(found, numbers, as_json=as_json)
-        waiting.raise_for(found, numbers)
-
-
-def glance(*, as_json: bool) -> None:
-    """Print one screen of what is going on."""
-    from flowhub_jobs.cli.fetch import screens
-    from flowhub_jobs.cli.session import desk
-
-    with desk() as found:
-        screens.print_glance_json(found) if as_json else screens.print_glance(found)

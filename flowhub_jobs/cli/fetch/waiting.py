@@ -23,7 +23,7 @@ def until_ended(
     live = [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:
-            say.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C leaves, and what is queued goes on.", quiet=quiet)
+            say.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.", quiet=quiet)
         tell_no_worker(desk, quiet=quiet)
     if watch:
         from flowhub_jobs.cli.fetch.watch import watch_jobs

@@ -1,28 +1,29 @@
-"""The live view: bars, speed, time left, twice a second. Ctrl-C leaves it; the jobs go on."""
+"""The live view: bars, sizes, speed, time left, twice a second. Ctrl-C leaves it; the jobs continue."""
 
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
-from flowhub_jobs.cli.fetch.screens import how_it_is, progress
+from flowhub_jobs.cli.fetch.rows import how_it_is, painted, progress, size
+from flowhub_jobs.cli.fetch.totals import total_line
 from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.jobs.overview import arrange
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 
 REFRESH_S = 0.5
 LOG_S = 1.0
 BAR_LEAST, BAR_MOST = 6, 24
-ENDED_SHOWN = 5
 _NAME_LEAST, _WORDS_MOST = 12, 30
 _BESIDE = 4 + 2 + 2 + 1 + 5 + 2 + 1  # the number, the percentage, what parts the columns, and the edge
 # Eighths of a block, so that a bar moves smoothly.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
-_ORDER = {State.RUNNING: 0, State.QUEUED: 1, State.PAUSED: 2}
 
 Read = Callable[[], Sequence[Job]]
 
@@ -34,23 +35,23 @@ def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
     """
     try:
         if say.is_terminal():
-            _draw(read, until_ended)
+            _draw(desk, read, until_ended)
         else:
             _log(read)
     except KeyboardInterrupt:
-        raise Interrupted("Detached; the jobs go on.", hint=_after(desk, read())) from None
+        raise Interrupted("Detached; the jobs continue.", hint=_after(desk, read())) from None
 
 
 def _after(desk: Desk, jobs: Sequence[Job]) -> str:
     no_worker = any(job.live for job in jobs) and not desk.home.living_workers()
-    return NO_WORKER if no_worker else "`flowhub status --watch` looks again."
+    return NO_WORKER if no_worker else "`flowhub status --watch` watches again."
 
 
-def _draw(read: Read, until_ended: bool) -> None:
+def _draw(desk: Desk, read: Read, until_ended: bool) -> None:
     drawn = 0
     while True:
         jobs = read()
-        lines = picture(jobs, datetime.now(UTC), say.columns(), say.height() - 1) or ["No jobs."]
+        lines = picture(jobs, datetime.now(UTC), say.columns(), say.height() - 1, _foot(desk, jobs)) or ["No jobs."]
         # Over the old lines, not after erasing them: an empty screen between two pictures would flicker.
         back = f"\x1b[{drawn}F" if drawn else ""
         sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
@@ -59,6 +60,12 @@ def _draw(read: Read, until_ended: bool) -> None:
         if until_ended and not any(job.live for job in jobs):
             return
         time.sleep(REFRESH_S)
+
+
+def _foot(desk: Desk, jobs: Sequence[Job]) -> str | None:
+    """Return the total, where there is more than one live job to add up."""
+    overview = arrange(jobs, ())
+    return total_line(desk, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
 
 
 def _log(read: Read) -> None:
@@ -76,42 +83,55 @@ def _log(read: Read) -> None:
         time.sleep(LOG_S)
 
 
-def picture(jobs: Sequence[Job], now: datetime, width: int, height: int) -> list[str]:
+def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: str | None = None) -> list[str]:
     """Return the lines of one moment, none wider than `width`, and `height` of them at most.
 
-    The last few that ended, then what lives: what runs first. What has no room is counted in the last line.
+    What runs stands first, then what failed, what waits, what ended. What has no room is counted. `foot` is the last.
     """
-    live = sorted((job for job in jobs if job.live), key=lambda job: (_ORDER[job.state], job.id))
-    ended = [job for job in jobs if not job.live]
-    shown = [*ended[-_room_for_ended(len(live), height) :], *live] if ended else live
-    hidden = 0 if len(shown) <= height else len(shown) - height + 1
-    shown = shown[: len(shown) - hidden]
-    name, cells = _widths(shown, now, width)
-    lines = [say.shorten(_line(job, now, name, cells), width - 1) for job in shown]
-    return [*lines, f"… and {hidden} more: `flowhub status`"] if hidden else lines
+    overview = arrange(jobs, [job.id for job in jobs if job.state is State.FAILED])
+    room = height - (1 if foot else 0)
+    hidden = 0 if len(jobs) <= room else len(jobs) - room + 1
+    shown = overview.jobs[: len(jobs) - hidden]
+    widths = _widths(shown, now, width)
+    lines = [painted(say.shorten(_line(job, now, widths), width - 1), job, needs_user=True) for job in shown]
+    lines += [f"… and {hidden} more: `flowhub status`"] if hidden else []
+    return [*lines, say.shorten(foot, width - 1)] if foot else lines
 
 
-def _room_for_ended(live: int, height: int) -> int:
-    return max(1, min(ENDED_SHOWN, height - live))
+@dataclass(frozen=True, slots=True)
+class _Widths:
+    """Cells of the columns that give way; no size at all where `size` is 0."""
+
+    name: int
+    bar: int
+    size: int
 
 
-def _widths(jobs: Sequence[Job], now: datetime, width: int) -> tuple[int, int]:
-    """Return the cells of the name and of the bar: the bar gives way first, then the name."""
+def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
+    """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
     words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
     wanted = max((len(job.title) for job in jobs), default=0)
-    cells = min(BAR_MOST, max(BAR_LEAST, width - _BESIDE - words - wanted))
-    return min(wanted, max(_NAME_LEAST, width - _BESIDE - words - cells)), cells
+    sizes = max((len(size(job)) for job in jobs), default=0)
+    rest = width - _BESIDE - words
+    if rest - sizes - 2 < wanted + BAR_LEAST:
+        sizes = 0
+    rest -= sizes + 2 if sizes else 0
+    cells = min(BAR_MOST, max(BAR_LEAST, rest - wanted))
+    return _Widths(min(wanted, max(_NAME_LEAST, rest - cells)), cells, sizes)
 
 
 def _words(job: Job, now: datetime) -> str:
     words = how_it_is(job, now)
-    return words if words and job.state in (State.RUNNING, State.QUEUED) else f"{job.state} {words}".rstrip()
+    if job.state in (State.RUNNING, State.QUEUED):
+        return words or str(job.state)
+    return f"{job.state} {words}".rstrip()
 
 
-def _line(job: Job, now: datetime, name: int, cells: int) -> str:
+def _line(job: Job, now: datetime, widths: _Widths) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
-    ref = say.shorten(say.clean(job.title), name)
-    return f"{job.id:>4}  {ref:<{name}}  {bar(share, cells)} {progress(job):>5}  {_words(job, now)}"
+    ref = say.shorten(say.clean(job.title), widths.name)
+    whole = f"  {size(job):>{widths.size}}" if widths.size else ""
+    return f"{job.id:>4}  {ref:<{widths.name}}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
 
 
 def bar(share: float, cells: int) -> str:

@@ -7,7 +7,7 @@ from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.kinds import Reason, State
-from flowhub_jobs.records import Job
+from flowhub_jobs.records import Job, Wait
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.words import format_duration, format_rate
 
@@ -34,16 +34,27 @@ NEXT = {
 }
 # The same as a row of the queue says it; what ends at a time, with it.
 _IN_SHORT = {
-    Reason.AT: "begins {}",
-    Reason.WINDOW: "begins {}, as scheduled",
+    Reason.AT: "starts {}",
+    Reason.WINDOW: "window opens {}",
     Reason.AFTER: "waits for other jobs",
-    Reason.STORE_OFFLINE: "no disk, looks again {}",
-    Reason.DISK: "no room, looks again {}",
-    Reason.NETWORK: "offline, looks again {}",
-    Reason.HOST_WAIT: "busy host, again {}",
-    Reason.BACKOFF: "tried again {}",
-    Reason.SLOTS: "waits for its turn",
+    Reason.STORE_OFFLINE: "store offline, next {}",
+    Reason.DISK: "no room, next check {}",
+    Reason.NETWORK: "offline, next check {}",
+    Reason.HOST_WAIT: "retry {}",
+    Reason.BACKOFF: "retry {}",
+    Reason.SLOTS: "waits for a free slot",
 }
+_CAUSES = {  # of an error's code, behind the name of the host
+    "network": "unreachable",
+    "connection_lost": "dropped the connection",
+    "headers_timeout": "does not answer",
+    "stalled": "stalled",
+    "too_slow": "too slow",
+    "server_busy": "busy",
+    "tls_untrusted": "certificate not trusted",
+    "proxy_unreachable": "proxy unreachable",
+}
+SHARED_SHOWN = 3
 # The same in two or three words, for what would hold it besides.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
@@ -61,7 +72,32 @@ def in_short(job: Job, now: datetime) -> str:
     if job.reason is None:
         return ""
     words = _IN_SHORT[job.reason]
-    return words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
+    when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
+    cause = _cause(job.wait) if job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
+    return f"{when} ({cause})" if cause else when
+
+
+def _cause(wait: Wait) -> str:
+    """Return "huggingface.co unreachable": the host, and what is wrong with it."""
+    said = _CAUSES.get(wait.code or "", (wait.code or "").replace("_", " "))
+    return " ".join(part for part in (wait.host, said) if part)
+
+
+def shared_waits(waiting: Sequence[Job], now: datetime) -> list[str]:
+    """Return a line for each cause that several queued jobs wait for, such as a host that is away."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in waiting:
+        if job.reason in (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK, Reason.STORE_OFFLINE):
+            message = (job.wait.message if job.wait else None) or f"{REASONS[job.reason][0]}."
+            groups.setdefault((job.reason, message), []).append(job)
+    found = [_shared(message, jobs, now) for (_, message), jobs in groups.items() if len(jobs) > 1]
+    return found[:SHARED_SHOWN]
+
+
+def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
+    times = [job.not_before for job in jobs if job.not_before]
+    then = f" Next try {at_clock(min(times), now)}." if times else ""
+    return f"{len(jobs)} jobs wait: {message}{then}"
 
 
 def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
@@ -73,9 +109,9 @@ def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
     if job.state is State.FAILED and job.error:
         return [job.error["message"], job.error["hint"] or f"`flowhub retry {job.id}` queues it again."]
     if job.state is State.PAUSED:
-        return [f"`flowhub resume {job.id}` lets it go on."]
+        return [f"`flowhub resume {job.id}` continues it."]
     if job.state is State.CANCELLED:
-        kept = " and goes on with what was kept" if job.bytes_done else ""
+        kept = " and continues with what was kept" if job.bytes_done else ""
         return [f"`flowhub retry {job.id}` queues it again{kept}."]
     return [f"It is installed: {job.target}"]
 
@@ -125,7 +161,7 @@ def _briefly(hold: Hold, now: datetime) -> str:
 
 def _why_running(desk: Desk, job: Job) -> list[str]:
     if not desk.home.living_workers():
-        return ["Its worker is gone. The next one goes on where it stopped: `flowhub worker`."]
+        return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
         return [f"It moves: {format_rate(job.rate_bps)}{left}."]

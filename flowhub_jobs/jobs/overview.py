@@ -1,0 +1,70 @@
+"""Orders jobs by what matters to the user: what runs, what failed and needs them, what waits, what ended. Pure."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.kinds import State
+from flowhub_jobs.records import Job
+
+_NOW = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The four sections, in the order in which they are shown. `failed` are those that need the user."""
+
+    running: tuple[Job, ...]
+    failed: tuple[Job, ...]
+    waiting: tuple[Job, ...]
+    ended: tuple[Job, ...]
+
+    @property
+    def sections(self) -> tuple[tuple[Job, ...], ...]:
+        return self.running, self.failed, self.waiting, self.ended
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for section in self.sections for job in section]
+
+    @property
+    def live(self) -> tuple[Job, ...]:
+        return (*self.running, *self.waiting)
+
+
+def arrange(jobs: Iterable[Job], unanswered: Collection[int]) -> Overview:
+    """Return the sections of these jobs; `unanswered` are the failed ones that need the user."""
+    by_number = sorted(jobs, key=lambda job: job.id)
+    ended = [job for job in by_number if not job.live]
+    waiting = [job for job in by_number if job.live and job.state is not State.RUNNING]
+    needs_user = {job.id for job in ended if job.state is State.FAILED} & set(unanswered)
+    return Overview(
+        running=tuple(job for job in by_number if job.state is State.RUNNING),
+        failed=tuple(job for job in ended if job.id in needs_user),
+        waiting=tuple(sorted(waiting, key=_turn)),
+        ended=tuple(sorted((job for job in ended if job.id not in needs_user), key=_end, reverse=True)),
+    )
+
+
+def _turn(job: Job) -> tuple[bool, datetime, int, int]:
+    """Return the place in the queue: what may start first stands first, what is paused last."""
+    return job.state is State.PAUSED, job.not_before or _NOW, -job.priority, job.id
+
+
+def _end(job: Job) -> tuple[datetime, int]:
+    return job.finished_at or job.created_at, job.id
+
+
+def fitted(overview: Overview, lines: int) -> list[tuple[tuple[Job, ...], int]]:
+    """Return of each section the jobs that `lines` have room for, and how many are left out.
+
+    What stands first is shown first; each later section keeps a line for its count. A section of which some are left
+    out needs a line for saying so.
+    """
+    shown = []
+    for place, section in enumerate(overview.sections):
+        room = lines - sum(bool(later) for later in overview.sections[place + 1 :])
+        count = len(section) if len(section) <= room else max(0, room - 1)
+        shown.append((section[:count], len(section) - count))
+        lines -= count + (count < len(section))
+    return shown
