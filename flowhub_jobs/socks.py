@@ -31,7 +31,7 @@ def check_installed(proxy: Proxy) -> None:
     """Raise ProxyUnusable, with the command that helps, if the package for SOCKS is not installed."""
     if importlib.util.find_spec("socksio") is None:
         text = f"{proxy.variable} names the SOCKS proxy {proxy.netloc}, and support for SOCKS is not installed."
-        hint = "`pip install 'flowhub[socks]'`, restart the worker, then `flowhub retry` the job."
+        hint = "Install it with `pip install 'flowhub[socks]'`, then retry; or use an http:// proxy."
         raise ProxyUnusable(text, hint=hint)
 
 

@@ -17,6 +17,8 @@ from support.hub import Hub  # noqa: E402
 from support.needs import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.origin import Origin  # noqa: E402
 
+from flowhub_jobs import translated  # noqa: E402
+
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -48,6 +50,14 @@ def hub() -> Iterator[Hub]:
     """A Hub-shaped origin, empty; `hub.endpoint` belongs into HF_ENDPOINT."""
     with Hub({}) as hub:
         yield hub
+
+
+@pytest.fixture
+def fresh_trust() -> Iterator[None]:
+    """The trusted certificates are read once a process: they are read again within the test, and after it."""
+    translated.trust.cache_clear()
+    yield
+    translated.trust.cache_clear()
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """What the tests of faults share: three ways to an artifact, a journal that is told often, trust that is read anew."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fault_ways import WAYS, Way
-
-from flowhub_jobs import translated
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +21,3 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, home: Path, monkeypatch:
 def pin(request: pytest.FixtureRequest) -> bool:
     """Whether the catalog knows the size and the digest, or no more than the address."""
     return bool(request.param)
-
-
-@pytest.fixture
-def fresh_trust() -> Iterator[None]:
-    """Whom we trust is read once a process: read it anew, before and after."""
-    translated.trust.cache_clear()
-    yield
-    translated.trust.cache_clear()

@@ -1,0 +1,181 @@
+"""Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
+
+import pytest
+from support.engine import folder_of, quick, run
+from support.fault_files import HALF, MODEL, host_of, sought
+from support.faults import Reset
+from support.origin import Origin
+from support.proxies import LoopbackProxy, SocksProxy, nowhere
+
+from flowhub_jobs import documents, socks
+from flowhub_jobs.errors import ConnectionLost, ProxySignIn, ProxyUnreachable, ProxyUnusable
+
+LOGIN = ("me@company", "p:ss/wörd")
+IN_URL = "me%40company:p%3Ass%2Fw%C3%B6rd"
+SCHEMES = ("http", "https")
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def source(request, home, monkeypatch, fresh_trust):
+    with Origin(tls=request.param) as source:
+        if request.param:
+            monkeypatch.setenv("SSL_CERT_FILE", str(source.ca_file))
+        yield source
+
+
+@pytest.fixture
+def through(home, monkeypatch):
+    """Sets the variables of a proxy; those of the person are gone."""
+
+    def through(value, variable="ALL_PROXY", **more):
+        monkeypatch.setenv(variable, value)
+        for name, text in more.items():
+            monkeypatch.setenv(name, text)
+
+    return through
+
+
+# It leads on ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_http_proxy_leads_to_plain_and_tls_sources(source, way, through):
+    with LoopbackProxy() as proxy:
+        through(f"http://{proxy.place}")
+        way.arrives_at_no_cost(sought(source, True, Reset(after=HALF).once()), MODEL, source)
+        assert all(host_of(source) in target for target in proxy.asked)
+        assert proxy.asked
+
+
+def test_a_proxy_gets_the_user_and_password_of_its_variable_decoded(source, way, through):
+    with LoopbackProxy(login=LOGIN) as proxy:
+        through(f"http://{IN_URL}@{proxy.place}")
+        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+
+
+def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
+    with Origin(tls=True) as stranger, LoopbackProxy(tls=stranger.tls) as proxy:
+        both = tmp_path / "both.pem"
+        own = source.ca_file.read_text() if source.address.startswith("https") else ""
+        both.write_text(own + stranger.ca_file.read_text())
+        monkeypatch.setenv("SSL_CERT_FILE", str(both))
+        through(f"https://{proxy.place}")
+        assert run(sought(source, True), tmp_path).content() == MODEL.read()
+        assert proxy.asked
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
+def test_a_socks_proxy_leads_on_whatever_parts_its_messages_come_in(source, way, through, scheme):
+    with SocksProxy() as proxy:
+        through(f"{scheme}://{proxy.place}")
+        way.arrives_at_no_cost(sought(source, True, Reset(after=HALF).once()), MODEL, source)
+        assert set(proxy.asked) == {host_of(source)}
+
+
+def test_a_socks_proxy_gets_user_and_password(source, way, through):
+    with SocksProxy(login=LOGIN) as proxy:
+        through(f"socks5://{IN_URL}@{proxy.place}")
+        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+
+
+def test_a_socks_proxy_that_wants_no_password_is_content_with_one(source, way, through):
+    with SocksProxy() as proxy:
+        through(f"socks5://me:secret@{proxy.place}")
+        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+
+
+def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy(source, tmp_path, through):
+    """httpcore would begin to speak SOCKS in the midst of a kept connection, and wait for an answer."""
+    with SocksProxy() as proxy:
+        through(f"socks5://{proxy.place}")
+        files = {f"f{number}.bin": source.serve(f"f{number}.bin", bytes(100)) for number in range(5)}
+        run(folder_of(files), tmp_path, terms=quick(connections_per_host=1))
+        assert proxy.asked == [host_of(source)]
+        assert source.made_connections == 1
+
+
+# It does not ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, way, through, scheme):
+    with nowhere() as place:
+        through(f"{scheme}://me:secret@{place}")
+        says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
+        error = way.fails(sought(source, True), ProxyUnreachable, *says, terms=quick(faults_max=2))
+        assert error["retryable"]
+        assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("kind", [LoopbackProxy, SocksProxy], ids=["http", "socks5"])
+@pytest.mark.parametrize("login", ["me:wrong@", ""], ids=["a wrong password", "none"])
+def test_a_proxy_that_wants_another_password_is_named_without_it(source, way, through, kind, login):
+    with kind(login=LOGIN) as proxy:
+        through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.place}", "ALL_PROXY")
+        error = way.fails(sought(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
+        assert not error["retryable"]
+        assert "wrong" not in str(error)
+        assert proxy.asked == []
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"])
+def test_a_tunnel_that_a_proxy_refuses_is_its_word_and_may_pass(tmp_path, through, status):
+    with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
+        through(f"http://{proxy.place}")
+        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
+            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+
+
+def test_a_socks_proxy_that_does_not_reach_the_host_says_why(source, tmp_path, through):
+    with SocksProxy(refuses=4) as proxy:
+        through(f"socks5://{proxy.place}")
+        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) says: host unreachable"):
+            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+
+
+@pytest.mark.parametrize("wrong", ["http", "socks5"])
+def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, tmp_path, through, wrong):
+    kind = SocksProxy if wrong == "http" else LoopbackProxy
+    with kind() as proxy:
+        through(f"{wrong}://{proxy.place}")
+        with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.place}"):
+            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+
+
+@pytest.mark.parametrize("value", ["ftp://me:secret@p:1", "socks4://p:1", "http://me:secret@p:port", "http://a b"])
+def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, way, through, value):
+    through(value)
+    error = way.fails(sought(source, True), ProxyUnusable, "ALL_PROXY")
+    assert "secret" not in str(error)
+    assert source.requests() == []
+
+
+def test_without_its_package_a_socks_proxy_is_answered_with_the_command_that_installs_it(
+    source, way, through, monkeypatch
+):
+    monkeypatch.setattr(socks.importlib.util, "find_spec", lambda name: None)
+    through("socks5://me:secret@127.0.0.1:1")
+    error = way.fails(sought(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
+    assert "pip install 'flowhub[socks]'" in error["hint"]
+
+
+NOT_USED = ["ftp://p", "socks5://127.0.0.1:1", "http://a b\nc", "http://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("value", NOT_USED)
+@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "fe80::/10, [::1] 127.0.0.0/8", "*", "localhost,127.0.0.1:{port}"])
+def test_a_source_that_needs_no_proxy_is_had_whatever_the_variables_say(origin, way, through, value, no_proxy):
+    through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
+    way.arrives_at_no_cost(sought(origin, True), MODEL, origin)
+
+
+def test_a_document_goes_the_same_ways(source, through):
+    url = source.serve("d.json", b"{}")
+    with SocksProxy() as proxy:
+        through(f"socks5://{proxy.place}")
+        assert documents.get(url, max_bytes=10).body == b"{}"
+        assert proxy.asked == [host_of(source)]
+    with pytest.raises(ProxyUnreachable):
+        documents.get(url, max_bytes=10)
+    through("ftp://p")
+    with pytest.raises(ProxyUnusable):
+        documents.get(url, max_bytes=10)
