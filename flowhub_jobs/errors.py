@@ -252,7 +252,7 @@ class ProxyUnreachable(NetworkDown):
     """The proxy that an environment variable names refuses, is silent, or cannot lead on to the host."""
 
     code = "proxy_unreachable"
-    default_hint = "Look whether the proxy runs, or correct the variable and restart the worker. It is tried again."
+    default_hint = "Check that the proxy runs, or correct the variable, for the worker as well."
 
 
 class ProxyUnusable(SourceError):
@@ -260,7 +260,7 @@ class ProxyUnusable(SourceError):
 
     code = "proxy_unusable"
     retryable = False
-    default_hint = "Correct the variable or unset it, restart the worker, then `flowhub retry` the job."
+    default_hint = "Correct the variable or unset it, for the worker as well, then try again."
 
 
 class ProxySignIn(SourceError):
@@ -270,7 +270,7 @@ class ProxySignIn(SourceError):
     retryable = False
     default_hint = (
         "Write the user and password into the variable (http://USER:PASSWORD@HOST:PORT, percent-encoded), "
-        "restart the worker, then `flowhub retry` the job."
+        "for the worker as well, then try again."
     )
 
 
@@ -359,7 +359,7 @@ class TlsUntrusted(SourceError):
     needs_user = True
     default_hint = (
         "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM); if it wants a sign-in, "
-        "open any page in a browser. It is tried again by itself."
+        "open any page in a browser."
     )
 
 
@@ -367,7 +367,7 @@ class TrustUnreadable(TlsUntrusted):
     """The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read, so no host can be trusted."""
 
     code = "trust_unreadable"
-    default_hint = "Set it to a file of certificates (PEM), or unset it, then restart the worker."
+    default_hint = "Set it to a file of certificates (PEM), or unset it, for the worker as well."
 
 
 class WaitTooLong(SourceError):
@@ -424,6 +424,10 @@ class Busy(FlowhubError):
     exit_status = 9
     retryable = True
     default_hint = "Cancel that job first, or wait for it."
+
+
+# Their causes are this machine's settings or its network, and their hints name what to change.
+NETWORK_SETTINGS = (ProxyUnreachable, ProxyUnusable, ProxySignIn, TlsUntrusted)
 
 
 # The rest ----------------------------------------------------------------------------------------------------------

@@ -20,8 +20,7 @@ _SCHEMES = {"http": "http", "https": "https", "socks5": "socks5", "socks5h": "so
 _VALUE = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(.*)", re.IGNORECASE | re.DOTALL)
 _HOST_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _ENTRY_PORT = re.compile(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})")
-_WHAT_TO_WRITE = "Write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or unset it"
-_THEN = "restart the worker, then `flowhub retry` the job."
+_HINT = "Write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or unset it; for the worker as well."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,11 @@ def parse_proxy(variable: str, value: str) -> Proxy:
     scheme = _SCHEMES.get((written or "http").lower())
     if scheme is None:
         text = f"{variable} names a proxy of the scheme {written}, which flowhub cannot speak."
-        raise ProxyUnusable(text, hint=f"{_WHAT_TO_WRITE}; {_THEN}")
+        raise ProxyUnusable(text, hint=_HINT)
     login, _, place = rest.rpartition("@")  # the last one: a password may hold "@" and "/" itself
     parts = _HOST_PORT.fullmatch(re.split(r"[/?#]", place, maxsplit=1)[0])
     if parts is None or not place.isprintable() or not 0 < int(parts[2] or 1) < 65536:
-        raise ProxyUnusable(f"{variable} is not the address of a proxy.", hint=f"{_WHAT_TO_WRITE}; {_THEN}")
+        raise ProxyUnusable(f"{variable} is not the address of a proxy.", hint=_HINT)
     host, port = parts[1].strip("[]"), int(parts[2] or DEFAULT_PORTS[scheme])
     return Proxy(scheme, host, port, variable, _credentials(login))
 

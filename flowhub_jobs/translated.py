@@ -86,7 +86,7 @@ def _keep_key_log(context: ssl.SSLContext) -> None:
         try:
             context.keylog_filename = path
         except OSError as error:
-            log.warning("SSLKEYLOGFILE (%s) cannot be written, so no TLS keys are logged: %s.", path, error.strerror)
+            log.info("SSLKEYLOGFILE (%s) cannot be written, so no TLS keys are logged: %s.", path, error.strerror)
 
 
 def warm_trust() -> None:
@@ -150,7 +150,7 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError) -> TlsUntrusted:
     if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
         hint = "If that date is wrong, set this machine's clock; else its host must renew the certificate."
         text = f"{text} This machine's date is {date.today().isoformat()}."
-        return TlsUntrusted(text, hint=f"{hint} It is tried again by itself.")
+        return TlsUntrusted(text, hint=hint)
     if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
         hint = (
             "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
@@ -159,7 +159,7 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError) -> TlsUntrusted:
     named = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
     if named is not None:
         only = f"Only the certificates of {named} ({os.environ[named]}) are trusted"
-        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM), restart the worker.")
+        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).")
     return TlsUntrusted(text)
 
 

@@ -14,7 +14,7 @@ from flowhub_jobs import addresses, documents
 from flowhub_jobs.catalogs.kept import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
-from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError
+from flowhub_jobs.errors import NETWORK_SETTINGS, CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 from flowhub_jobs.regular import read_regular
 from flowhub_jobs.whole import write_whole
 
@@ -66,7 +66,8 @@ def _answer(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> t
     try:
         return fetch(url, conditions)
     except FlowhubError as fault:
-        raise CatalogUnreachable(f"{where}: cannot be had: {fault.message}") from fault
+        hint = fault.hint if isinstance(fault, NETWORK_SETTINGS) else None
+        raise CatalogUnreachable(f"{where}: cannot be had: {fault.message}", hint=hint) from fault
 
 
 def _conditions(copy: _Copy | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from flowhub_jobs import documents
 from flowhub_jobs.addresses import HUB, at_endpoint, host_of, origin
 from flowhub_jobs.documents import Answer
 from flowhub_jobs.errors import (
+    NETWORK_SETTINGS,
     AddressRefused,
     ConnectionLost,
     FlowhubError,
@@ -150,7 +151,8 @@ class Hub:
         try:
             answer = documents.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
         except SourceError as error:
-            error.hint = _AGAIN if error.retryable else error.hint
+            if error.retryable and not isinstance(error, NETWORK_SETTINGS):
+                error.hint = _AGAIN
             raise
         if answer.status == 200:
             return answer

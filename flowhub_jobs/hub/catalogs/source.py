@@ -9,6 +9,7 @@ from flowhub_jobs import addresses, documents
 from flowhub_jobs.catalogs.facts import Facts
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import (
+    NETWORK_SETTINGS,
     AddressRefused,
     CatalogMalformed,
     CatalogSourceMalformed,
@@ -76,6 +77,8 @@ def _from_url(url: str, known: Facts | None, settings: Settings) -> Raw:
     except AddressRefused:
         raise
     except FlowhubError as fault:
+        if isinstance(fault, NETWORK_SETTINGS):
+            hint = f"{fault.hint} {_NOTHING_DONE}"
         raise CatalogUnreachable(f"{where} cannot be had: {fault.message}", hint=hint) from fault
     if answer.status == 304 and known:
         return Raw(None)
