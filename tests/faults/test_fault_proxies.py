@@ -141,7 +141,15 @@ def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, t
             run(sought(source, True), tmp_path, terms=quick(faults_max=2))
 
 
-@pytest.mark.parametrize("value", ["ftp://me:secret@p:1", "socks4://p:1", "http://me:secret@p:port", "http://a b"])
+NO_PROXIES = {
+    "an unknown scheme": "ftp://me:secret@p:1",
+    "SOCKS4": "socks4://p:1",
+    "a port that is no number": "http://me:secret@p:port",
+    "a space": "http://a b",
+}
+
+
+@pytest.mark.parametrize("value", NO_PROXIES.values(), ids=NO_PROXIES)
 def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, way, through, value):
     through(value)
     error = way.fails(sought(source, True), ProxyUnusable, "ALL_PROXY")
@@ -158,11 +166,22 @@ def test_without_its_package_a_socks_proxy_is_answered_with_the_command_that_ins
     assert "pip install 'flowhub[socks]'" in error["hint"]
 
 
-NOT_USED = ["ftp://p", "socks5://127.0.0.1:1", "http://a b\nc", "http://127.0.0.1:1"]
+NOT_USED = {
+    "an unknown scheme": "ftp://p",
+    "a SOCKS proxy that is down": "socks5://127.0.0.1:1",
+    "no address": "http://a b\nc",
+    "an HTTP proxy that is down": "http://127.0.0.1:1",
+}
+NO_PROXY = {
+    "its address": "127.0.0.1",
+    "its network, after others": "fe80::/10, [::1] 127.0.0.0/8",
+    "every host": "*",
+    "its port": "localhost,127.0.0.1:{port}",
+}
 
 
-@pytest.mark.parametrize("value", NOT_USED)
-@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "fe80::/10, [::1] 127.0.0.0/8", "*", "localhost,127.0.0.1:{port}"])
+@pytest.mark.parametrize("value", NOT_USED.values(), ids=NOT_USED)
+@pytest.mark.parametrize("no_proxy", NO_PROXY.values(), ids=NO_PROXY)
 def test_a_source_that_needs_no_proxy_is_had_whatever_the_variables_say(origin, way, through, value, no_proxy):
     through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
     way.arrives_at_no_cost(sought(origin, True), MODEL, origin)
