@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from flowhub_jobs.kinds import Condition, HubFormat
+from flowhub_jobs.kinds import Condition, HubFormat, RepoKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class HubSource:
     path: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    kind: RepoKind = RepoKind.MODEL
 
 
 HUB_PREFIX = "hf:"  # of the reference of every artifact that has a HubSource
@@ -138,7 +139,7 @@ _TYPES: dict[type, dict[str, tuple[type, ...]]] = {
         "size": (int, NoneType),
     },
     HubSource: {
-        **dict.fromkeys(("repo", "commit", "revision"), (str,)),
+        **dict.fromkeys(("repo", "commit", "revision", "kind"), (str, RepoKind)),
         **dict.fromkeys(("quant", "path"), (str, NoneType)),
         **dict.fromkeys(("include", "exclude"), (list,)),
     },
@@ -166,7 +167,9 @@ def _hub_source(data: Any) -> HubSource | None:
     if data is None:
         return None
     known = _fields(HubSource, data)
-    return HubSource(**known | {name: tuple(known.get(name, ())) for name in ("include", "exclude")})
+    kind = RepoKind(known.get("kind", RepoKind.MODEL))  # rows of older versions have none
+    globs = {name: tuple(known.get(name, ())) for name in ("include", "exclude")}
+    return HubSource(**known | globs | {"kind": kind})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,13 @@ class HubFormat(StrEnum):
     SAFETENSORS = "safetensors"
 
 
+class RepoKind(StrEnum):
+    """The kinds of the Hub's repositories that flowhub fetches."""
+
+    MODEL = "model"
+    DATASET = "dataset"
+
+
 class Offload(StrEnum):
     FULL = "full"
     PARTIAL = "partial"

@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, quote
 from hub_shelf import HubFile, Refusal, Shelf, commit_of
 from origin_answer import Answer, Request, text_answer
 
-INFO = re.compile(r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)(?:/revision/(?P<revision>[^/]+))?")
-TREE = re.compile(r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)/tree/(?P<revision>[^/]+)")
+# A data set is kept under `datasets/owner/name`; a model under `owner/name`.
+_REPO = r"/api/(?:models/|(?=datasets/))(?P<repo>(?:datasets/)?[^/]+(?:/[^/]+)?)"
+INFO = re.compile(rf"{_REPO}(?:/revision/(?P<revision>[^/]+))?")
+TREE = re.compile(rf"{_REPO}/tree/(?P<revision>[^/]+)")
 LIMITS = {"RateLimit": '"api";r=499;t=55', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}
 
 Entry = dict[str, Any]
@@ -55,8 +57,8 @@ def info_answer(shelf: Shelf, facts: Facts, repo: str, revision: str | None, req
     blobs = "true" in parse_qs(request.query).get("blobs", [])
     files = shelf.at(repo, branch)
     page: Entry = {
-        "id": repo,
-        "author": repo.partition("/")[0],
+        "id": repo.removeprefix("datasets/"),
+        "author": repo.removeprefix("datasets/").partition("/")[0],
         "sha": commit_of(repo, branch),
         "private": False,
         "gated": "manual" if gated else False,
@@ -82,7 +84,8 @@ def tree_answer(shelf: Shelf, facts: Facts, repo: str, revision: str, request: R
     if end >= len(entries):
         return answer
     query = f"recursive={asked.get('recursive', ['false'])[0]}&expand=false&cursor={end}"
-    url = f"{address}/api/models/{repo}/tree/{quote(revision, safe='')}?{query}"
+    kind = "" if repo.startswith("datasets/") else "models/"
+    url = f"{address}/api/{kind}{repo}/tree/{quote(revision, safe='')}?{query}"
     return answer.with_headers(Link=f'<{url}>; rel="next"')
 
 

@@ -29,8 +29,10 @@ from origin_answer import Answer, Request, content_answer, text_answer
 from origin_core import OriginServer
 from origin_flow import Bucket
 
-RESOLVE = re.compile(r"/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
-SMALL = re.compile(r"/api/resolve-cache/models/(?P<repo>[^/]+(?:/[^/]+)?)/(?P<revision>[0-9a-f]{40})/(?P<path>.+)")
+RESOLVE = re.compile(r"/(?P<repo>(?:datasets/)?[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+SMALL = re.compile(
+    r"/api/resolve-cache/models/(?P<repo>(?:datasets/)?[^/]+(?:/[^/]+)?)/(?P<revision>[0-9a-f]{40})/(?P<path>.+)"
+)
 
 
 class Front(OriginServer):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs import addresses, names
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.catalogs.nearest import nearest
+from flowhub_jobs.digests import parse_sha256
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.kinds import HubFormat
 
@@ -15,12 +16,17 @@ if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # Typed with a single slash or none, these are still addresses, not models (`file:/etc/passwd`, `data:…`).
-_OTHER_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:file|ftp|data|javascript):)", re.IGNORECASE)
+_OTHER_SCHEME = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:file|s?ftp|data|javascript|magnet|s3|gs|ipfs|ssh|torrent):)", re.IGNORECASE
+)
+# Sources that a later version reads; `docker:` and `modelscope:` are what other programs call them.
+_LATER = re.compile(r"(?P<scheme>ms|modelscope|ollama|oci|docker):", re.IGNORECASE)
+_LATER_NAMES = {"ms": "ModelScope", "modelscope": "ModelScope", "ollama": "Ollama"}
 _HUB_REFERENCE = re.compile(r"(?:hf:|(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)(?:/|$))", re.IGNORECASE)
-_HUB_FILE = re.compile(r"https?://[^/]+/[^?#]+/resolve/[^/?#]+/[^?#]+", re.IGNORECASE)
+_HUB_FILE = re.compile(r"https?://[^/]+/[^?#]+/resolve/[^?#]+", re.IGNORECASE)
 _MODEL = re.compile(r"([a-z0-9][a-z0-9._-]*)(?:[@:]([a-z0-9][a-z0-9._-]*))?")
 _REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]+)?(:[\w.-]+)?", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+PLACEHOLDER = "download"  # the name of a file whose address has none, until its server was asked
 _FORMATS = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
 
 
@@ -46,11 +52,24 @@ def is_address(text: str) -> bool:
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() in ("http", "https"):
         return True
+    if later := _LATER.match(text):
+        raise _to_come(text, later["scheme"].lower())
     if is_other_scheme(text):
+        shown = addresses.public_url(text)
+        message = f"The reference {shown!r} is of the scheme {text.partition(':')[0].lower()}, which is not fetched."
         raise AddressRefused(
-            f"The reference {addresses.public_url(text)!r} is of a scheme that flowhub does not fetch."
+            message, hint="Give the https address of the file, a model of the catalog, or hf:owner/repo."
         )
     return False
+
+
+def _to_come(text: str, scheme: str) -> AddressRefused:
+    source = _LATER_NAMES.get(scheme, "OCI registries")
+    hint = "Until then, give the https address of the file, or the same model as hf:owner/repo."
+    return AddressRefused(
+        f"References to {source} ({scheme}:) are to come; this version does not read {addresses.public_url(text)!r}.",
+        hint=hint,
+    )
 
 
 def is_other_scheme(text: str) -> bool:
@@ -109,29 +128,45 @@ def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
     return artifact(model, resolve_option(model, wanted.option))
 
 
-def artifact_for_url(url: str, sha256: str | None) -> Artifact:
-    """Return the artifact of one file at a URL, which no catalog knows; `sha256` is 64 hex digits in any case.
+def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, may_lack_name: bool = False) -> Artifact:
+    """Return the artifact of one file at a URL, which no catalog knows; `sha256` as `digests.parse_sha256` reads it.
 
-    AddressRefused where the address may not be asked, UsageInvalid for a digest that is none and for an
-    address that ends in no usable file name.
+    `name` is the file's, in place of the one that the URL ends in. `may_lack_name`: where neither can be used, the
+    artifact is called `PLACEHOLDER`, and its server is asked for a name later. AddressRefused where the address may
+    not be asked, UsageInvalid for a digest that is none and for an address that ends in no usable file name.
     """
     url = url.strip()
     pin = _pin(sha256)
     is_address(url)  # refuses a page of the Hub, and other schemes in words of their own
     addresses.check_address(url, pinned=pin is not None)
-    name = names.filename_from_url(url)
     shown = addresses.public_url(url)
-    if problem := names.name_problem(name):
-        raise UsageInvalid(f"{shown!r} ends in no usable file name: it {problem}.", hint="Give the URL of a file.")
-    suffix = name[name.rfind(".") :].lower()
+    name = _file_name(shown, names.filename_from_url(url), name, may_lack_name=may_lack_name)
     file = ArtifactFile(name, url, sha256=pin)
-    return Artifact(shown, None, None, _FORMATS.get(suffix), name, folder=False, files=(file,))
+    return Artifact(shown, None, None, format_of(name), name, folder=False, files=(file,))
+
+
+def _file_name(shown: str, from_url: str, given: str | None, *, may_lack_name: bool) -> str:
+    if given is not None:
+        if problem := names.name_problem(given):
+            raise UsageInvalid(f"--name {given[:80]!r} cannot be a file's name: it {problem}.")
+        return given
+    problem = names.name_problem(from_url)
+    if problem and not may_lack_name:
+        hint = "Give the file a name: --name model.gguf."
+        raise UsageInvalid(f"{shown!r} ends in no usable file name: it {problem}.", hint=hint)
+    return PLACEHOLDER if problem else from_url
+
+
+def format_of(name: str) -> HubFormat | None:
+    """Return the format that a file's suffix promises."""
+    return _FORMATS.get(name[name.rfind(".") :].lower())
 
 
 def _pin(sha256: str | None) -> str | None:
     if sha256 is None:
         return None
-    digest = sha256.strip().lower()
-    if not _SHA256.fullmatch(digest):
-        raise UsageInvalid(f"The digest {sha256[:80]!r} is not 64 hex digits.", hint="Give the file's sha256.")
+    digest = parse_sha256(sha256)
+    if digest is None:
+        hint = "Give the file's sha256: 64 hex digits, as `sha256sum FILE` prints them."
+        raise UsageInvalid(f"The digest {sha256[:80]!r} is not 64 hex digits.", hint=hint)
     return digest

@@ -1,16 +1,20 @@
 """What a reference means, wherever it points: to the catalog, to a repository of the Hub, or to the URL of a file."""
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.settings import Settings
+from flowhub_jobs.errors import Gated, NotFound, SourceError, TokenMissing, TokenRefused, UsageInvalid
+from flowhub_jobs.settings import Settings, token_note
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog
     from flowhub_jobs.repos.api import Hub
+    from flowhub_jobs.repos.pick import Picked
+    from flowhub_jobs.repos.reading import RepoFile, RepoInfo
     from flowhub_jobs.repos.reference import HubRef
 
 
@@ -44,12 +48,18 @@ class References:
     catalog: "Callable[[], HubCatalog]"
     notes: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = field(default=lambda text: None)
+    may_lack_name: bool = False  # a file whose address has no name is named when its server is asked
     _hub: "Hub | None" = None
 
     def artifact_of(
-        self, ref: str, sha256: str | None = None, include: Sequence[str] = (), exclude: Sequence[str] = ()
+        self,
+        ref: str,
+        sha256: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        name: str | None = None,
     ) -> Artifact:
-        """Return what is to be fetched.
+        """Return what is to be fetched. `name` is a file's, in place of the one that its URL ends in.
 
         Raises NotFound, UsageInvalid, AddressRefused; of a repository also TokenMissing, TokenRefused, Gated and
         SourceError: the Hub is asked now, so that what is queued is bound to the commit that answered.
@@ -59,33 +69,39 @@ class References:
 
         asked = parse_hub(ref, self.settings.hf_endpoint)
         if asked is not None:
-            artifact = self._of_repo(_with_globs(asked, include, exclude), sha256)
+            _refuse_options(asked.text, sha256, name)
+            artifact = self._of_repo(_with_globs(asked, include, exclude))
         else:
-            artifact = self._of_file_or_catalog(ref, sha256, [*include, *exclude])
+            artifact = self._of_file_or_catalog(ref, sha256, [*include, *exclude], name)
         for file in artifact.files:
             check_source(file.url, self.settings.hf_endpoint, pinned=file.sha256 is not None)
         return artifact
 
-    def _of_repo(self, asked: "HubRef", sha256: str | None) -> Artifact:
-        from flowhub_jobs.repos.pick import pick
+    def _of_repo(self, asked: "HubRef") -> Artifact:
+        try:
+            read = read_repo(self.hub, asked)
+        except (TokenMissing, TokenRefused, Gated, SourceError) as error:
+            # A token that was copied with something around it is a likely cause.
+            error.hint = " ".join(text for text in (error.hint, token_note(os.environ)) if text) or None
+            raise
+        moved = (
+            f"{asked.repo} is called {read.info.repo} now." if read.info.repo.lower() != asked.repo.lower() else None
+        )
+        self.notes += [f"{read.info.repo}: {note}" for note in (moved, *read.picked.notes) if note]
+        return read.picked.artifact
 
-        if sha256 is not None:
-            hint = "The Hub has the digests of its files; they are checked anyway."
-            raise UsageInvalid(f"--sha256 goes with the address of a file, not with {asked.text}.", hint=hint)
-        hub = self.hub
-        info = hub.info(asked.repo, asked.revision)
-        picked = pick(info, hub.tree(info.repo, info.commit), asked)
-        moved = f"{asked.repo} is called {info.repo} now." if info.repo.lower() != asked.repo.lower() else None
-        self.notes += [f"{info.repo}: {note}" for note in (moved, *picked.notes) if note]
-        return picked.artifact
-
-    def _of_file_or_catalog(self, ref: str, sha256: str | None, globs: Sequence[str]) -> Artifact:
+    def _of_file_or_catalog(self, ref: str, sha256: str | None, globs: Sequence[str], name: str | None) -> Artifact:
         from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_address
+        from flowhub_jobs.repos.links import hub_file_url
 
         if globs:
             hint = "They choose among the files of a repository: flowhub enqueue hf:owner/repo --include 'mmproj*'."
             raise UsageInvalid("--include and --exclude go with a repository of the Hub.", hint=hint)
-        return artifact_for_url(ref, sha256) if is_address(ref) else artifact_for(self.catalog(), ref)
+        if is_address(ref):
+            return artifact_for_url(hub_file_url(ref.strip()), sha256, name, may_lack_name=self.may_lack_name)
+        if name is not None:
+            raise UsageInvalid(f"--name goes with the URL of a file, not with the model {ref!r}.")
+        return artifact_for(self.catalog(), ref)
 
     @property
     def hub(self) -> "Hub":
@@ -99,22 +115,51 @@ class References:
         return self._hub
 
 
+@dataclass(frozen=True, slots=True)
+class RepoRead:
+    """A repository that was read, what was asked of it, and what that is."""
+
+    asked: "HubRef"
+    info: "RepoInfo"
+    files: "Sequence[RepoFile]"
+    picked: "Picked"
+
+
+def read_repo(hub: "Hub", asked: "HubRef") -> RepoRead:
+    """Ask the Hub, and choose. Slashes behind `@` that no branch and path of these names fit may be a branch's own."""
+    from flowhub_jobs.repos.reference import other_readings
+
+    try:
+        return _read(hub, asked)
+    except NotFound as error:
+        for other in other_readings(asked):
+            with suppress(NotFound):
+                return _read(hub, other)
+        raise error
+
+
+def _read(hub: "Hub", asked: "HubRef") -> RepoRead:
+    from flowhub_jobs.repos.pick import pick
+
+    info = hub.info(asked.repo, asked.revision, asked.kind)
+    files = hub.tree(info.repo, info.commit, asked.kind)
+    return RepoRead(asked, info, files, pick(info, files, asked))
+
+
 def latest(settings: Settings, artifact: Artifact) -> Artifact | None:
     """Return what the same words mean on the Hub now; None for an artifact that was not taken from there.
 
     Raises what `artifact_of` raises for a repository.
     """
     from flowhub_jobs.repos.api import Hub
-    from flowhub_jobs.repos.pick import pick
     from flowhub_jobs.repos.reference import HubRef
 
     source = artifact.hub
     if source is None:
         return None
     hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
-    asked = HubRef(source.repo, source.revision, source.quant, source.path, source.include, source.exclude)
-    info = hub.info(asked.repo, asked.revision)
-    return pick(info, hub.tree(info.repo, info.commit), asked).artifact
+    words = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
+    return _read(hub, HubRef(*words)).picked.artifact
 
 
 def repo_card(settings: Settings, ref: str) -> RepoCard | None:
@@ -131,8 +176,8 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
     if asked is None:
         return None
     hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
-    info = hub.info(asked.repo, asked.revision)
-    files = hub.tree(info.repo, info.commit)
+    info = hub.info(asked.repo, asked.revision, asked.kind)
+    files = hub.tree(info.repo, info.commit, asked.kind)
     found, notes = variants_of(info, files, asked)
     return RepoCard(
         name=info.repo,
@@ -148,6 +193,15 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
         companions=tuple(file.path for file in files if is_companion(file.path)),
         notes=notes,
     )
+
+
+def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:
+    """Refuse what is said of one file at a URL where a repository is meant."""
+    if sha256 is not None:
+        hint = "The Hub has the digests of its files; they are checked anyway."
+        raise UsageInvalid(f"--sha256 goes with the address of a file, not with {ref}.", hint=hint)
+    if name is not None:
+        raise UsageInvalid(f"--name goes with the URL of a file, not with {ref}.")
 
 
 def _with_globs(asked: "HubRef", include: Sequence[str], exclude: Sequence[str]) -> "HubRef":

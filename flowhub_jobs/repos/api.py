@@ -22,6 +22,7 @@ from flowhub_jobs.errors import (
     FlowhubError,
     Gated,
     HeadersTimeout,
+    NetworkDown,
     NotFound,
     ServerBusy,
     SourceError,
@@ -32,7 +33,9 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
+from flowhub_jobs.kinds import RepoKind
 from flowhub_jobs.refusal import refusal
+from flowhub_jobs.repos.pages import api_url, page_url
 from flowhub_jobs.repos.reading import RepoFile, RepoInfo, read_info, read_tree
 from flowhub_jobs.words import format_duration
 
@@ -51,7 +54,7 @@ _DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
 _AGAIN = "Check the network, or try again later."
 _NO_LEAVE = {
     TokenMissing: "Check its name. If it is private, set HF_TOKEN to a token of an account that may read it.",
-    Gated: "Accept the model's terms on its page at the Hub, set HF_TOKEN, then try again.",
+    Gated: "Accept its terms at {page}, set HF_TOKEN, then try again.",
 }
 
 
@@ -66,52 +69,63 @@ class Hub:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
-    _infos: dict[tuple[str, str], RepoInfo] = field(default_factory=dict, repr=False)
-    _trees: dict[tuple[str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
+    _infos: dict[tuple[RepoKind, str, str], RepoInfo] = field(default_factory=dict, repr=False)
+    _away: SourceError | None = field(default=None, repr=False)  # why it is not asked again
+    _trees: dict[tuple[RepoKind, str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
 
-    def info(self, repo: str, revision: str = "main") -> RepoInfo:
+    def info(self, repo: str, revision: str = "main", kind: RepoKind = RepoKind.MODEL) -> RepoInfo:
         """Return what the repository is, and the commit that the revision stands for now.
 
         Raises NotFound, TokenMissing, TokenRefused, Gated, SourceError.
         """
-        if (repo, revision) not in self._infos:
-            what = f"repository {repo}" if revision == "main" else f"repository {repo} at {revision}"
-            answer = self._asked(f"{HUB}/api/models/{repo}/revision/{quote(revision, safe='')}", what)
-            info = read_info(_json(answer), repo)
+        asked = kind, repo, revision
+        if asked not in self._infos:
+            what = _title(repo, kind) if revision == "main" else f"{_title(repo, kind)} at {revision}"
+            url = f"{api_url(repo, kind)}/revision/{quote(revision, safe='')}"
+            answer = self._asked(url, what, page_url(repo, kind))
+            info = read_info(_json(answer), repo, kind)
             if info is None:
                 raise WrongContent(
                     f"{host_of(answer.url)} names no commit of {what}: it does not answer as the Hub does."
                 )
             if info.disabled:
                 raise _disabled(what)
-            self._infos[repo, revision] = info
-        return self._infos[repo, revision]
+            self._infos[asked] = info
+        return self._infos[asked]
 
-    def tree(self, repo: str, commit: str) -> list[RepoFile]:
+    def tree(self, repo: str, commit: str, kind: RepoKind = RepoKind.MODEL) -> list[RepoFile]:
         """Return all files of a commit. Raises TooLarge beyond 50,000 of them, and what `info` raises."""
-        if (repo, commit) not in self._trees:
-            self._trees[repo, commit] = self._listed(repo, commit)
-        return self._trees[repo, commit]
+        if (kind, repo, commit) not in self._trees:
+            self._trees[kind, repo, commit] = self._listed(repo, commit, kind)
+        return self._trees[kind, repo, commit]
 
-    def _listed(self, repo: str, commit: str) -> list[RepoFile]:
-        what = f"repository {repo}"
-        url: str | None = f"{HUB}/api/models/{repo}/tree/{commit}?recursive=true&expand=false"
+    def _listed(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
+        what = _title(repo, kind)
+        url = f"{api_url(repo, kind)}/tree/{commit}?recursive=true&expand=false"
         files: list[RepoFile] = []
+        asked: set[str] = set()
         for _ in range(PAGES_MAX):
-            answer = self._asked(url or "", what)
+            if url in asked:
+                raise TooLarge(f"{host_of(url)} lists the files of the {what} in a circle: a page follows itself.")
+            asked.add(url)
+            answer = self._asked(url, what, page_url(repo, kind))
             page = read_tree(_json(answer))
             if page is None:
                 raise WrongContent(
                     f"{host_of(answer.url)} answers with something else than the list of files of {what}."
                 )
             files += page
-            url = self._next_page(answer)
-            if url is None:
+            following = self._next_page(answer)
+            if following is None:
                 return files
             if len(files) > FILES_MAX:
                 break
-        hint = "Name one of them: hf:owner/repo/path/of/a.file."
-        raise TooLarge(f"The {what} holds more than {FILES_MAX:,} files, or they are listed without end.", hint=hint)
+            url = following
+        hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
+        raise TooLarge(
+            f"The {what} holds more than {FILES_MAX:,} files, or lists them on more than {PAGES_MAX:,} pages.",
+            hint=hint,
+        )
 
     def _next_page(self, answer: Answer) -> str | None:
         """Return the address of the next page (RFC 8288). It is asked only where the first was."""
@@ -128,18 +142,24 @@ class Hub:
 
     # One question ----------------------------------------------------------------------------------------------------
 
-    def _asked(self, url: str, what: str) -> Answer:
-        """Return the answer of status 200; a Hub that is busy is asked again."""
+    def _asked(self, url: str, what: str, page: str) -> Answer:
+        """Return the answer of status 200; a Hub that is busy is asked again, one that cannot be reached only once."""
+        if self._away is not None:
+            raise self._away
         waited = 0.0
         for number in range(1, TRIES + 1):
             try:
-                return self._once(url, what)
+                return self._once(url, what, page)
+            except NetworkDown as error:
+                self._away = error
+                raise
             except (ServerBusy, ConnectionLost, HeadersTimeout) as error:
                 pause = getattr(error, "wait_s", None)
                 pause = PAUSE_S * 2 ** (number - 1) if pause is None else pause
                 if waited + pause > WAIT_MAX_S:
                     raise _too_long(url, self.endpoint, pause) from error
                 if number == TRIES:
+                    self._away = error
                     raise
                 if pause > SILENT_S:
                     self.tell(f"{error.message} It is asked again in {format_duration(pause)}.")
@@ -147,7 +167,7 @@ class Hub:
                 waited += pause
         raise AssertionError("unreachable")
 
-    def _once(self, url: str, what: str) -> Answer:
+    def _once(self, url: str, what: str, page: str) -> Answer:
         try:
             answer = documents.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
         except SourceError as error:
@@ -156,9 +176,9 @@ class Hub:
             raise
         if answer.status == 200:
             return answer
-        raise self._refused(answer, what)
+        raise self._refused(answer, what, page)
 
-    def _refused(self, answer: Answer, what: str) -> FlowhubError:
+    def _refused(self, answer: Answer, what: str, page: str) -> FlowhubError:
         said = answer.headers.get("x-error-message", "")
         if answer.status == 403 and _DISABLED.search(said):
             return _disabled(what)
@@ -178,10 +198,14 @@ class Hub:
             return NotFound(f"{host_of(answer.url)} has {not_there}.", hint="Check the spelling at the Hub.")
         if isinstance(error, ServerBusy):
             error.hint = _AGAIN
-        error.hint = _NO_LEAVE.get(type(error), error.hint)
+        error.hint = _NO_LEAVE.get(type(error), error.hint or "").format(page=page) or None
         error.message = f"The {what} cannot be read: {error.message}"
         error.args = (error.message,)
         return error
+
+
+def _title(repo: str, kind: RepoKind) -> str:
+    return f"repository {repo}" if kind is RepoKind.MODEL else f"data set {repo}"
 
 
 def _following(answer: Answer) -> str | None:

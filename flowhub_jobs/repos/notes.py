@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowhub_jobs.addresses import HUB
+from flowhub_jobs.repos.pages import page_url
 from flowhub_jobs.repos.quants import is_companion, quant_of
 from flowhub_jobs.repos.reading import RepoFile, RepoInfo
 from flowhub_jobs.repos.wanted import is_hidden
@@ -29,7 +29,8 @@ def left_out(bad: dict[str, str]) -> str | None:
 def gated(info: RepoInfo) -> str | None:
     if not info.gated:
         return None
-    return f"It is gated: accept its terms at {HUB}/{info.repo}, and set HF_TOKEN, before a worker fetches it."
+    page = page_url(info.repo, info.kind)
+    return f"It is gated: accept its terms at {page}, and set HF_TOKEN, before a worker fetches it."
 
 
 def few(words: Sequence[str]) -> str:

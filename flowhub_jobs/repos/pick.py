@@ -6,15 +6,14 @@ A GGUF model: its file, or a folder of its parts and of what goes with it. Else 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from urllib.parse import quote
 
-from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, HubSource
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.kinds import HubFormat, RepoKind
 from flowhub_jobs.names import name_problem, same_name_key
 from flowhub_jobs.repos.notes import companion_offer, few, gated, left_out
-from flowhub_jobs.repos.quants import GgufModel, gguf_models, is_gguf, labels, quant_of
+from flowhub_jobs.repos.pages import file_url
+from flowhub_jobs.repos.quants import GgufModel, cut_pieces, described, gguf_models, is_gguf, labels, quant_of
 from flowhub_jobs.repos.reading import RepoFile, RepoInfo
 from flowhub_jobs.repos.reference import HubRef
 from flowhub_jobs.repos.wanted import is_hidden, is_of_a_model, matches, usable, whole_model
@@ -50,7 +49,7 @@ def pick(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> Picked:
         raise NotFound(f"The repository {info.repo} is empty.", hint="Look at its page at the Hub.")
     choice = _at_path(info, kept, asked, bad) if asked.path else _model(info, kept, asked)
     choice = _with_included(choice, kept)
-    _refuse_bad(choice, bad)
+    _refuse_bad(info, choice, bad)
     offer = companion_offer(kept, choice.files) if choice.format is HubFormat.GGUF else None
     said = [choice.note, offer, left_out(bad), gated(info)]
     return Picked(_artifact(info, choice), tuple(note for note in said if note))
@@ -60,49 +59,83 @@ def pick(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> Picked:
 
 
 def _model(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> _Choice:
-    models = gguf_models(files)
-    if models or asked.quant:
-        return _gguf(models, asked)
-    own = tuple(whole_model(files))
-    if not any(file.path.lower().endswith(".safetensors") for file in own) and not asked.include:
-        hint = "Name files of it with --include, or one as hf:owner/repo/path."
-        raise NotFound(f"{info.repo} holds neither GGUF nor safetensors files.", hint=hint)
-    return _Choice(asked, own, _format(info, own), _last(asked.repo), folder=True)
+    models = gguf_models(files) if asked.quant or info.kind is RepoKind.MODEL else []
+    if asked.quant:
+        return _by_label(models, files, asked)
+    if models:
+        return _gguf(*_preferred(models, asked), asked)
+    own = tuple(whole_model(files)) if info.kind is RepoKind.MODEL else ()
+    if any(file.path.lower().endswith(".safetensors") for file in own) or asked.include:
+        return _Choice(asked, own, _format(info, own), _last(asked.repo), folder=True)
+    return _everything(info, files, asked)
 
 
-def _gguf(models: Sequence[GgufModel], asked: HubRef) -> _Choice:
-    found, note = _named(models, asked) if asked.quant else _preferred(models, asked)
+def _everything(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> _Choice:
+    """Return the whole repository as a folder: a data set, or a model that no format of flowhub's describes."""
+    own = tuple(file for file in files if not is_hidden(file.path))
+    if not own:
+        raise NotFound(f"{info.repo} holds no files that can be taken.", hint="Look at its page at the Hub.")
+    note = None
+    if info.kind is RepoKind.MODEL:
+        note = f"It holds neither GGUF nor safetensors files: all its {len(own)} files are taken."
+    return _Choice(asked, own, None, _last(asked.repo), folder=True, note=note)
+
+
+def _gguf(found: GgufModel, note: str | None, asked: HubRef) -> _Choice:
     if not found.whole:
         what = found.quant or found.files[0].path
         raise NotFound(f"{asked.repo} has only {len(found.files)} of the {found.count} parts of {what}.")
-    asked = replace(asked, quant=found.quant) if found.quant else replace(asked, path=found.files[0].path)
+    asked = replace(asked, quant=found.quant) if found.quant else replace(asked, path=found.files[0].path, quant=None)
     base = f"{_last(asked.repo)}-{found.quant or _stem(found.files[0].path)}"
-    return _Choice(asked, found.files, HubFormat.GGUF, base, folder=len(found.files) > 1, note=note)
+    in_parts = f"{found.quant or _last(found.files[0].path)} is in {found.count} parts." if found.count > 1 else None
+    said = " ".join(part for part in (note, in_parts) if part)
+    return _Choice(asked, found.files, HubFormat.GGUF, base, folder=len(found.files) > 1, note=said or None)
 
 
-def _named(models: Sequence[GgufModel], asked: HubRef) -> tuple[GgufModel, None]:
-    label = quant_of(asked.quant or "") or (asked.quant or "").upper()
-    found = [model for model in models if model.quant == label] or [m for m in models if m.quant == f"UD-{label}"]
+def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], asked: HubRef) -> _Choice:
+    """Return what is meant by the word behind the colon: a quant's whole label, `latest`, or a file's name (Ollama)."""
+    word = asked.quant or ""
+    if word.lower() == "latest" and models:
+        return _gguf(*_preferred(models, replace(asked, quant=None)), asked)
+    if is_gguf(word):
+        named = [model for model in models if any(_last(file.path).lower() == word.lower() for file in model.files)]
+        if named:
+            return _gguf(_only(named, asked), None, asked)
+    label = quant_of(word) or word.upper()
+    # Unsloth alone makes `XL` kinds under `UD-`, and is asked for them without it.
+    short = f"UD-{label}" if label.endswith("_XL") else label
+    found = [model for model in models if model.quant == label] or [m for m in models if m.quant == short]
     if not found:
-        have = labels(models)
-        hint = f"It has: {few(have)}." if have else "It has no GGUF files of a quant that their names tell."
-        raise NotFound(f"{asked.repo} has no {label}.", hint=hint)
-    return _only(found, asked), None
+        raise _no_such_quant(models, files, asked, label)
+    return _gguf(_only(found, asked), None, asked)
+
+
+def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], asked: HubRef, label: str) -> NotFound:
+    cut = {path: pieces for path, pieces in cut_pieces(files).items() if quant_of(path) == label}
+    have = described(models)
+    hint = f"It has: {few(have)}." if have else "It has no GGUF files of a quant that their names tell."
+    for path, pieces in cut.items():
+        whole = HubRef(asked.repo, asked.revision, path=pieces[0].path, kind=asked.kind).text
+        return NotFound(
+            f"{asked.repo} has {label} only in {len(pieces)} pieces that must be joined: {_last(path)}.",
+            hint=f"`flowhub enqueue {whole}` fetches the pieces. {hint}",
+        )
+    return NotFound(f"{asked.repo} has no {label}.", hint=hint)
 
 
 def _preferred(models: Sequence[GgufModel], asked: HubRef) -> tuple[GgufModel, str | None]:
     first = models[0]
     found = _only([model for model in models if model.quant == first.quant], asked)
-    others = [label for label in labels(models) if label != found.quant]
-    if not others:
+    others = [model for model in models if model.quant != found.quant]
+    if not labels(others):
         return found, None
-    return found, f"No quant was named: {found.quant} is taken. There are also {few(others)}."
+    return found, f"No quant was named: {found.quant} is taken. There are also {few(described(others))}."
 
 
 def _only(models: Sequence[GgufModel], asked: HubRef) -> GgufModel:
     if len(models) == 1:
         return models[0]
-    paths = sorted(HubRef(asked.repo, asked.revision, path=model.files[0].path).text for model in models)
+    paths = sorted(HubRef(asked.repo, asked.revision, path=one.files[0].path, kind=asked.kind).text for one in models)
     what = f"are {models[0].quant}" if models[0].quant else "tell no quant"
     raise UsageInvalid(f"{len(models)} models of {asked.repo} {what}.", hint=f"Name one: {few(paths)}.")
 
@@ -119,9 +152,10 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef, bad: dict
         hint = f"Did you mean {', '.join(near)}?" if near else f"It has: {few([file.path for file in files])}."
         raise NotFound(f"{info.repo} has no file or folder {path!r}.", hint=hint)
     base = f"{_last(asked.repo)}-{_last(path)}"
-    if models := gguf_models(inside):
-        return replace(_gguf(models, asked), asked=asked, base=base)
-    own = tuple(whole_model(inside)) or tuple(file for file in inside if not is_hidden(file.path))
+    if (models := gguf_models(inside)) and info.kind is RepoKind.MODEL:
+        return replace(_gguf(*_preferred(models, asked), asked), asked=asked, base=base)
+    own = tuple(whole_model(inside)) if _has_weights(inside) and info.kind is RepoKind.MODEL else ()
+    own = own or tuple(file for file in inside if not is_hidden(file.path))
     return _Choice(asked, own, _format(info, own), base, folder=True, under=f"{path}/")
 
 
@@ -132,8 +166,16 @@ def _one_file(files: Sequence[RepoFile], found: RepoFile, asked: HubRef) -> _Cho
     for model in gguf_models(files):
         if found in model.files and model.count > 1:  # a part alone is of no use
             note = f"{_last(found.path)} is one of {model.count} parts: all of them are taken."
-            return replace(_gguf([model], asked), asked=asked, note=note)
+            return replace(_gguf(model, None, asked), asked=asked, note=note)
+    for path, pieces in cut_pieces(files).items():
+        if found in pieces and len(pieces) > 1:
+            note = f"{_last(path)} was cut into {len(pieces)} pieces: all are taken. Join them with `cat` before use."
+            return _Choice(asked, pieces, None, f"{_last(asked.repo)}-{_stem(path)}", folder=True, note=note)
     return _Choice(asked, (found,), kind, base, folder=False)
+
+
+def _has_weights(files: Sequence[RepoFile]) -> bool:
+    return any(file.path.lower().endswith(".safetensors") for file in files)
 
 
 def _with_included(choice: _Choice, files: Sequence[RepoFile]) -> _Choice:
@@ -160,13 +202,17 @@ def _format(info: RepoInfo, files: Sequence[RepoFile]) -> HubFormat | None:
 def _artifact(info: RepoInfo, choice: _Choice) -> Artifact:
     asked, paths = choice.asked, _names_in(choice)
     files = tuple(
-        ArtifactFile(path, _url(info, file.path), file.size, file.sha256, file.git_sha1)
+        ArtifactFile(
+            path, file_url(info.repo, info.commit, file.path, info.kind), file.size, file.sha256, file.git_sha1
+        )
         for path, file in zip(paths, choice.files, strict=True)
     )
     name = choice.base if choice.folder else files[0].path
     if name_problem(name):
         name = f"{info.repo.replace('/', '-')}-{info.commit[:12]}"
-    hub = HubSource(info.repo, info.commit, asked.revision, asked.quant, asked.path, asked.include, asked.exclude)
+    hub = HubSource(
+        info.repo, info.commit, asked.revision, asked.quant, asked.path, asked.include, asked.exclude, info.kind
+    )
     return Artifact(asked.text, None, None, choice.format, name, choice.folder, files, hub)
 
 
@@ -183,23 +229,25 @@ def _names_in(choice: _Choice) -> list[str]:
     return names
 
 
-def _url(info: RepoInfo, path: str) -> str:
-    return f"{HUB}/{info.repo}/resolve/{info.commit}/{quote(path)}"
-
-
-def _refuse_bad(choice: _Choice, bad: dict[str, str]) -> None:
+def _refuse_bad(info: RepoInfo, choice: _Choice, bad: dict[str, str]) -> None:
     """Refuse the repository if a file that would be taken has a name that may not be used."""
     asked = choice.asked
     for path, problem in bad.items():
-        if asked.path:
-            of_it = path.startswith(f"{asked.path}/")
-        elif choice.format is HubFormat.GGUF:
-            of_it = is_gguf(path) and quant_of(path) == asked.quant
-        else:
-            of_it = is_of_a_model(path)
-        wanted = of_it or matches(path, asked.include)
+        wanted = _is_wanted(info, choice, path) or matches(path, asked.include)
         if wanted and not is_hidden(path) and not matches(path, asked.exclude):
             raise _refused(asked.repo, path, problem)
+
+
+def _is_wanted(info: RepoInfo, choice: _Choice, path: str) -> bool:
+    """Return whether a file would be of the choice if its name could be used."""
+    asked = choice.asked
+    if choice.format is HubFormat.GGUF:
+        return is_gguf(path) and asked.quant is not None and quant_of(path) == asked.quant
+    if asked.path and not path.startswith(f"{asked.path}/"):
+        return False
+    # A text for people is no part of a model; a vocabulary always has a plain name.
+    of_a_model = is_of_a_model(path) and not path.lower().endswith(".txt")
+    return of_a_model if choice.format else choice.folder or asked.path is not None
 
 
 def _refused(repo: str, path: str, problem: str) -> SourceRefused:

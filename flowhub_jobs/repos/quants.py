@@ -9,14 +9,24 @@ from dataclasses import dataclass
 
 from flowhub_jobs.repos.reading import RepoFile
 
+# A label as publishers write it, to its end: the kind, then everything that makes another kind of it. `Q4_K` is not
+# `Q4_K_M`, `IQ4_K` not `IQ4_KSS`, `MXFP4_MOE` not `MXFP4_MOE_F16`. Kinds: llama.cpp, `llama-quant`; ik_llama.cpp,
+# `ggml-type` (KS, KSS, KL, KT, R4, R8); Unsloth (UD-…_XL); noctrex (MXFP4_MOE_F16).
 _LABEL = re.compile(
     r"(?<![a-z0-9])(?:ud-)?"
-    r"(?:i?q[1-8](?:_(?:[0-9]|k|nl|xxs|xs|s|m|l|xl|xxl))*|tq[12]_0|mxfp4(?:_moe)?|nvfp4|bf16|f16|fp16|f32|fp32)"
+    r"(?:i?q[1-8]|tq[12]|mxfp[468]|nvfp4|bf16|f16|fp16|f32|fp32)"
+    r"(?:_(?!v[0-9]|it(?![a-z0-9]))(?:[a-z]{1,3}[0-9]{0,3}|[0-9]{1,2}|bf16|fp16))*"
     r"(?![a-z0-9])",
     re.IGNORECASE,
 )
 _SPLIT = re.compile(r"(?P<base>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.IGNORECASE)
 _SAME = {"FP16": "F16", "FP32": "F32"}
+# Pieces of one file that was cut for an upload limit: they are joined before use (`cat`), and no runtime reads one.
+_CUT = re.compile(
+    r"(?P<base>.+\.gguf)(?:[.-]part[.-]?(?P<number>[0-9]+)of(?P<count>[0-9]+)|[.-](?:part|split)[.-]?(?:[0-9]+|[a-z]{1,2})"
+    r"|\.[0-9]{3}|-[0-9]{5}-of-[0-9]{5})",
+    re.IGNORECASE,
+)
 
 # Where none is named: the best known trade of size for quality first, then its neighbours, the largest last.
 # fmt: off
@@ -54,6 +64,20 @@ def quant_of(path: str) -> str | None:
     return None
 
 
+def cut_pieces(files: Iterable[RepoFile]) -> dict[str, tuple[RepoFile, ...]]:
+    """Return the pieces of each GGUF file that was cut, by the path that it has when they are joined, in order."""
+    groups: dict[str, list[RepoFile]] = {}
+    for file in files:
+        if found := _CUT.fullmatch(file.path):
+            groups.setdefault(found["base"], []).append(file)
+    return {base: tuple(sorted(pieces, key=_piece_order)) for base, pieces in groups.items()}
+
+
+def _piece_order(file: RepoFile) -> tuple[int, str]:
+    found = _CUT.fullmatch(file.path)
+    return int(found["number"]) if found and found["number"] else 0, file.path
+
+
 def is_gguf(path: str) -> bool:
     return path.lower().endswith(".gguf")
 
@@ -87,6 +111,12 @@ def _rank(model: GgufModel) -> tuple[bool, int, str]:
 def labels(models: Sequence[GgufModel]) -> list[str]:
     """Return the quants that can be named, each once."""
     return list(dict.fromkeys(model.quant for model in models if model.quant))
+
+
+def described(models: Sequence[GgufModel]) -> list[str]:
+    """Return the quants that can be named, each once, with the number of parts where a model is in several."""
+    parts = {model.quant: model.count for model in reversed(models)}
+    return [label if parts[label] == 1 else f"{label} (in {parts[label]} parts)" for label in labels(models)]
 
 
 def _is_matrix(path: str) -> bool:

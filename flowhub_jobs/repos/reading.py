@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flowhub_jobs.kinds import RepoKind
+
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _NAME = re.compile(r"(?!\.{1,2}(?:/|\Z))[\w.-]+(?:/(?!\.{1,2}\Z)[\w.-]+)?", re.ASCII)
 LARGEST = 1 << 60  # bytes; a larger size is no size
@@ -38,9 +40,10 @@ class RepoInfo:
     parameters: int | None = None
     context_length: int | None = None
     architecture: str | None = None
+    kind: RepoKind = RepoKind.MODEL
 
 
-def read_info(page: Any, repo: str) -> RepoInfo | None:
+def read_info(page: Any, repo: str, kind: RepoKind = RepoKind.MODEL) -> RepoInfo | None:
     """Return what the answer about `repo` says; None where it names no commit, and so is not the Hub's."""
     said = page if isinstance(page, dict) else {}
     commit = _text(said.get("sha"))
@@ -60,6 +63,7 @@ def read_info(page: Any, repo: str) -> RepoInfo | None:
         parameters=_number(weights.get("total")) or _number(gguf.get("total")),
         context_length=_number(gguf.get("context_length")),
         architecture=_text(gguf.get("architecture")),
+        kind=kind,
     )
 
 

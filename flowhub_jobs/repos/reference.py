@@ -1,26 +1,48 @@
-"""References to repositories of the Hub: `hf:owner/repo[@revision][:QUANT or /path]`, and pasted links. Pure.
+"""References to repositories of the Hub: `hf:[datasets/]owner/repo[@revision][:QUANT or /path]`. Pure.
 
-In a reference and in a link, a `/` of a branch's name is written %2F; a path keeps its slashes.
+A `/` of a branch's name is written `%2F` in a reference. `refs/pr/N` and `refs/convert/NAME` may keep theirs, as in the
+Hub's own URIs (huggingface_hub, `utils/_hf_uris`); a path keeps its slashes.
 """
 
 import re
-from dataclasses import dataclass, field
-from urllib.parse import parse_qs, quote, unquote
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
 
-from flowhub_jobs.addresses import HUB, origin, public_url
-from flowhub_jobs.errors import AddressRefused, UsageInvalid
+from flowhub_jobs.addresses import HUB, public_url
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.kinds import RepoKind
 
 _SHORT = re.compile(r"(?:hf|huggingface):(?://)?(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_LINK = re.compile(r"(?is)(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)(?::443)?(?:/(?P<rest>.*))?$")
+_SPECIAL = r"refs/(?:pr/[0-9]+|convert/[^/:@]+)"  # the only revisions of the Hub whose slashes are never escaped
 _PARTS = re.compile(
-    r"(?P<repo>[^/@:]+(?:/[^/@:]+)?)(?:@(?P<revision>[^/:]+))?(?::(?P<quant>[^/:]+)|/(?P<path>.+))?", re.DOTALL
+    r"(?P<repo>[^/@:]+(?:/[^/@:]+)?)"
+    rf"(?:@(?P<revision>{_SPECIAL}(?=[:/]|$)|[^:]+(?=:[^/:]+$)|[^/:]+))?"
+    r"(?::(?P<quant>[^/:]+)|/(?P<path>.+))?",
+    re.DOTALL,
 )
+_SPECIAL_FIRST = re.compile(rf"(?P<revision>{_SPECIAL})(?:/(?P<path>.*))?", re.DOTALL)
 _NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")  # huggingface_hub, `REPO_ID`
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _TAKEN = re.compile(r",(include|exclude)=")
 _PLAIN = re.compile(r"[^\x00-\x20\x7f\\]+")
 
-_PAGES = {"tree", "blob", "raw", "resolve", "commit"}  # of a repository, by the word behind its name
-_OTHER_KINDS = {"datasets": "data sets", "spaces": "Spaces"}
+_KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
+_OTHER_KINDS = {"spaces": "Spaces", "buckets": "buckets", "kernels": "kernels"}
+_NO_REPO = {
+    "api",
+    "models",
+    "datasets",
+    "docs",
+    "collections",
+    "papers",
+    "blog",
+    "settings",
+    "organizations",
+    "login",
+    "join",
+}
+READINGS_MAX = 4  # other ways to part a revision from a path
 _EXAMPLE = "Write hf:owner/repo, hf:owner/repo:Q4_K_M or hf:owner/repo/path/of/a.file, or paste the model's link."
 
 
@@ -37,14 +59,21 @@ class HubRef:
     path: str | None = None
     include: tuple[str, ...] = field(default=())
     exclude: tuple[str, ...] = field(default=())
+    kind: RepoKind = RepoKind.MODEL
 
     @property
     def text(self) -> str:
         """Return the one way to write it, which `parse_hub` reads back."""
+        kind = "datasets/" if self.kind is RepoKind.DATASET else ""
         at = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
         what = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
         globs = [("include", glob) for glob in self.include] + [("exclude", glob) for glob in self.exclude]
-        return f"hf:{self.repo}{at}{what}" + "".join(f",{word}={_quoted(glob)}" for word, glob in globs)
+        return f"hf:{kind}{self.repo}{at}{what}" + "".join(f",{word}={_quoted(glob)}" for word, glob in globs)
+
+    @property
+    def title(self) -> str:
+        """Return the repository's name as a sentence has it."""
+        return f"data set {self.repo}" if self.kind is RepoKind.DATASET else f"repository {self.repo}"
 
 
 def parse_hub(text: str, endpoint: str = HUB) -> HubRef | None:
@@ -52,25 +81,26 @@ def parse_hub(text: str, endpoint: str = HUB) -> HubRef | None:
 
     Links at `endpoint`, which stands in for the Hub, count too. Raises UsageInvalid.
     """
+    from flowhub_jobs.repos.links import parse_link
+
     text = text.strip()
     if found := _SHORT.fullmatch(text):
-        return _short(text, found["rest"])
-    if found := _LINK.match(text):
-        return _link(text, found["rest"] or "")
-    rest = _at_endpoint(text, endpoint)
-    return None if rest is None else _link(text, rest)
+        return parse_short(text, found["rest"])
+    return parse_link(text, endpoint)
 
 
-def _short(text: str, rest: str) -> HubRef:
-    """Read `owner/repo[@revision][:QUANT or /path][,include=GLOB…]`."""
+def parse_short(text: str, rest: str) -> HubRef:
+    """Read `[datasets/]owner/repo[@revision][:QUANT or /path][,include=GLOB…]`; `text` is what a message shows."""
     named, *globs = _TAKEN.split(rest)
+    kind, named = split_kind(text, named)
+    if named.count("/") > 1 and named.endswith("/"):
+        named = named.removesuffix("/")
     found = _PARTS.fullmatch(named)
     # After one name alone a slash begins the second: a path of such a repository stands behind its revision.
     if found is None or (found["path"] and "/" not in found["repo"] and not found["revision"]):
-        raise _bad(text, "is no reference to a repository of the Hub")
-    _check_kind(text, found["repo"].split("/"))
+        raise bad_reference(text, "is no reference to a repository of the Hub")
     by_word = list(zip(globs[::2], map(unquote, globs[1::2]), strict=True))
-    return _checked(
+    return checked(
         text,
         HubRef(
             found["repo"],
@@ -79,55 +109,54 @@ def _short(text: str, rest: str) -> HubRef:
             unquote(found["path"].strip("/")) or None if found["path"] else None,
             tuple(glob for word, glob in by_word if word == "include"),
             tuple(glob for word, glob in by_word if word == "exclude"),
+            kind,
         ),
     )
 
 
-def _link(text: str, rest: str) -> HubRef | None:
-    """Read the path, query and fragment of a link to a model's page."""
-    path, _, query = rest.partition("#")[0].partition("?")
-    parts = [unquote(part) for part in path.strip("/").split("/")]
-    _check_kind(text, parts)
-    words = next((at for at in (2, 1) if len(parts) > at and parts[at] in _PAGES), None)
-    if words is None:
-        return _short(text, path.strip("/"))
-    repo, word, at = "/".join(parts[:words]), parts[words], parts[words + 1 :]
-    if word == "resolve" and len(at) > 1 and "://" in text:
-        return None
-    # Who looks into a file of a folder has its name in the query.
-    shown = parse_qs(query).get("show_file_info", [None])[-1]
-    return _checked(text, HubRef(repo, at[0] if at else "main", path=shown or "/".join(at[1:]) or None))
+def split_kind(text: str, named: str) -> tuple[RepoKind, str]:
+    """Return the kind that the first word names, and the rest. Raises UsageInvalid for kinds that are not fetched."""
+    first, slash, rest = named.partition("/")
+    word = first.lower()
+    if other := _OTHER_KINDS.get(word):
+        raise UsageInvalid(
+            f"{_shown(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
+        )
+    if slash and word in _KINDS and (word == "datasets" or "/" in rest):
+        return _KINDS[word], rest
+    if first in _NO_REPO:
+        raise bad_reference(text, "is a page of the Hub, but not a model's")
+    return RepoKind.MODEL, named
 
 
-def _at_endpoint(text: str, endpoint: str) -> str | None:
-    """Return what stands behind the endpoint in a link to one of its pages, else None."""
-    base = endpoint.rstrip("/")
-    try:
-        if not text.lower().startswith(("http://", "https://")) or origin(text) != origin(base):
-            return None
-    except AddressRefused:
-        return None
-    rest = text[len(base) :].lstrip("/") if text.startswith(base + "/") else ""
-    parts = re.split(r"[?#]", rest)[0].strip("/").split("/")
-    # Of another server's addresses only those that look like the Hub's: it may serve plain files beside them.
-    is_page = any(part in _PAGES for part in parts[1:3]) or (len(parts) == 2 and "." not in parts[0])
-    return rest if is_page and rest else None
+def at_revision(parts: list[str]) -> tuple[str, str | None]:
+    """Return revision and path of the decoded parts of a link behind `tree`, `blob` and their like."""
+    if found := _SPECIAL_FIRST.fullmatch("/".join(parts)):
+        return found["revision"], found["path"] or None
+    return (parts[0], "/".join(parts[1:]) or None) if parts else ("main", None)
 
 
-def _check_kind(text: str, parts: list[str]) -> None:
-    if kind := _OTHER_KINDS.get(parts[0].lower()):
-        raise UsageInvalid(f"{_shown(text)} is of the Hub's {kind}; flowhub fetches models.", hint=_EXAMPLE)
-    if parts[0] in ("api", "models", "docs", "collections", "papers", "blog", "settings"):
-        raise _bad(text, "is a page of the Hub, but not a model's")
+def other_readings(ref: HubRef) -> Iterator[HubRef]:
+    """Yield what the reference means if the slashes behind `@` are of a branch's name and not of a path.
+
+    `hf:o/r@feature/x` is the file `x` at `feature`, or all of `feature/x`: only the Hub can tell.
+    """
+    if ref.path is None or ref.revision == "main" or _COMMIT.fullmatch(ref.revision) or "/" in ref.revision:
+        return
+    parts = ref.path.split("/")
+    for count in range(1, min(len(parts), READINGS_MAX) + 1):
+        revision = "/".join([ref.revision, *parts[:count]])
+        yield replace(ref, revision=revision, path="/".join(parts[count:]) or None)
 
 
-def _checked(text: str, ref: HubRef) -> HubRef:
+def checked(text: str, ref: HubRef) -> HubRef:
+    """Return `ref`. Raises UsageInvalid where a part of it could not be asked for."""
     names = ref.repo.split("/")
     if not all(_NAME.fullmatch(name) for name in names) or len(names) > 2:
-        raise _bad(text, "names no repository of the Hub")
+        raise bad_reference(text, "names no repository of the Hub")
     for what in (ref.revision, ref.quant, ref.path, *ref.include, *ref.exclude):
         if what is not None and not _sound(what):
-            raise _bad(text, f"asks for {what[:60]!a}, which cannot be a branch, a quant or a file")
+            raise bad_reference(text, f"asks for {what[:60]!a}, which cannot be a branch, a quant or a file")
     return ref
 
 
@@ -136,7 +165,7 @@ def _sound(text: str) -> bool:
     return bool(_PLAIN.fullmatch(text.replace(" ", "_"))) and not {"", ".", ".."} & set(text.rstrip("/").split("/"))
 
 
-def _bad(text: str, why: str) -> UsageInvalid:
+def bad_reference(text: str, why: str) -> UsageInvalid:
     return UsageInvalid(f"{_shown(text)} {why}.", hint=_EXAMPLE)
 
 

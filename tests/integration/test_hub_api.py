@@ -119,7 +119,17 @@ def test_a_list_without_end_ends(hub, asked, monkeypatch):
     monkeypatch.setattr(api, "PAGES_MAX", 5)
     url = f"{hub.endpoint}/api/models/o/r/tree/{'c' * 40}"
     hub.break_front(Status(200, {"Link": f'<{url}?cursor=1>; rel="next"'}, b"[]"))
-    with pytest.raises(TooLarge, match="without end"):
+    with pytest.raises(TooLarge, match="in a circle"):
+        asked().tree("o/r", "c" * 40)
+    assert len(hub.front.requests()) == 2
+
+
+def test_a_list_of_too_many_pages_ends(hub, asked, monkeypatch):
+    monkeypatch.setattr(api, "PAGES_MAX", 5)
+    url = f"{hub.endpoint}/api/models/o/r/tree/{'c' * 40}"
+    pages = [Status(200, {"Link": f'<{url}?cursor={n}>; rel="next"'}, b"[]").nth(n) for n in range(1, 9)]
+    hub.break_front(*pages)
+    with pytest.raises(TooLarge, match="more than 5 pages"):
         asked().tree("o/r", "c" * 40)
     assert len(hub.front.requests()) == 5
 

@@ -1,10 +1,12 @@
 """Of a repository's files those are taken that make the model that was asked for, and nothing else."""
 
+from urllib.parse import quote
+
 import pytest
 
 from flowhub_jobs.artifacts import Artifact, HubSource
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.kinds import HubFormat, RepoKind
 from flowhub_jobs.repos.card import variants_of
 from flowhub_jobs.repos.pick import Picked, pick
 from flowhub_jobs.repos.quants import quant_of
@@ -63,6 +65,15 @@ def taken(ref: str, *paths: str) -> list[str]:
         ("Q8_0/x-00001-of-00002.gguf", "Q8_0"),
         ("UD-Q2_K_XL/x-Q8_0.gguf", "Q8_0"),
         ("gemma-3-4b-it-qat-q4_0.gguf", "Q4_0"),
+        ("x-UD-TQ1_0.gguf", "UD-TQ1_0"),
+        ("x-MXFP4_MOE.gguf", "MXFP4_MOE"),
+        ("x-MXFP4_MOE_BF16.gguf", "MXFP4_MOE_BF16"),
+        ("x-smol-IQ4_KSS.gguf", "IQ4_KSS"),
+        ("x-IQ2_KT.gguf", "IQ2_KT"),
+        ("x-IQ4_NL_R4.gguf", "IQ4_NL_R4"),
+        ("x-Q8_K_R8.gguf", "Q8_K_R8"),
+        ("x-Q4_K_M_v2.gguf", "Q4_K_M"),
+        ("x_Q8_0_it.gguf", "Q8_0"),
         ("Qwen3-30B-A3B.gguf", None),
         ("faq16x.gguf", None),
     ],
@@ -103,6 +114,57 @@ def test_an_unknown_quant_comes_with_those_that_are_there():
 
 def test_the_short_name_of_a_dynamic_quant_will_do():
     assert artifact("hf:o/r:Q4_K_XL", *SPLIT).ref == "hf:o/r:UD-Q4_K_XL"
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ("Q4_K", "m-Q4_K_M.gguf"),
+        ("Q4_K_M", "m-Q4_K_S.gguf"),
+        ("Q4_K_M", "m-UD-Q4_K_M.gguf"),
+        ("UD-Q4_K_XL", "m-Q4_K_XL.gguf"),
+        ("IQ4", "m-IQ4_KSS.gguf"),
+        ("IQ4_KS", "m-IQ4_KSS.gguf"),
+        ("F16", "m-BF16.gguf"),
+        ("F16", "m-MXFP4_MOE_F16.gguf"),
+        ("MXFP4", "m-MXFP4_MOE.gguf"),
+        ("TQ1_0", "m-TQ2_0.gguf"),
+        ("Q8_0", "m.Q8_0.gguf.part1of2"),
+    ],
+)
+def test_a_label_means_that_quant_alone(asked, there):
+    with pytest.raises(NotFound):
+        picked(f"hf:o/r:{asked}", there, "other-Q2_K.gguf")
+
+
+@pytest.mark.parametrize("word", ["m-Q8_0.gguf", "M-Q8_0.GGUF", "Q8_0-00001-of-00002", "m-Q8_0-00001-of-00002.gguf"])
+def test_a_files_name_behind_the_colon_means_the_model_that_it_is_of(word):
+    split = ("m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf")
+    there = split if "of-00002.gguf" in word else ("m-Q8_0.gguf",)
+    assert artifact(f"hf:o/r:{word}", *there, "m-Q4_K_M.gguf").ref == "hf:o/r:Q8_0"
+
+
+def test_latest_is_the_preferred_quant():
+    assert artifact("hf:o/r:latest", *GGUFS).ref == "hf:o/r:Q4_K_M"
+
+
+def test_what_is_split_is_said_to_be_in_parts():
+    assert picked("hf:o/r:UD-Q4_K_XL", *SPLIT).notes == ("UD-Q4_K_XL is in 3 parts.",)
+    with pytest.raises(NotFound) as caught:
+        picked("hf:o/r:Q2_K", *SPLIT, *GGUFS)
+    assert caught.value.hint == "It has: Q4_K_M, UD-Q4_K_XL (in 3 parts), Q8_0, BF16."
+
+
+CUT = ("m.Q6_K.gguf.part2of2", "m.Q6_K.gguf.part1of2")
+
+
+def test_a_file_that_was_cut_into_pieces_is_never_a_quant_but_can_be_taken_whole():
+    with pytest.raises(NotFound, match="Q6_K only in 2 pieces that must be joined") as caught:
+        picked("hf:o/r:Q6_K", *CUT, "m.Q2_K.gguf")
+    assert "hf:o/r/m.Q6_K.gguf.part1of2" in (caught.value.hint or "")
+    found = picked("hf:o/r/m.Q6_K.gguf.part1of2", *CUT, "m.Q2_K.gguf")
+    assert [file.path for file in found.artifact.files] == ["m.Q6_K.gguf.part1of2", "m.Q6_K.gguf.part2of2"]
+    assert "Join them" in found.notes[0]
 
 
 def test_the_parts_of_a_split_model_lie_side_by_side_in_a_folder():
@@ -192,12 +254,26 @@ def test_a_glob_that_covers_nothing_is_said():
         picked("hf:o/r,exclude=*", *MLX)
 
 
-@pytest.mark.parametrize("paths", [("pytorch_model.bin", "config.json"), ("README.md",), (".gitattributes",)])
-def test_a_repository_without_a_model_is_said(paths):
-    with pytest.raises(NotFound, match="neither GGUF nor safetensors"):
+def test_a_repository_of_other_files_is_a_folder_of_all_that_is_not_hidden():
+    found = picked("hf:o/r", "unet/model.onnx", "README.md", ".gitattributes", "a/.cache/x")
+    assert [file.path for file in found.artifact.files] == ["unet/model.onnx", "README.md"]
+    assert (found.artifact.format, found.artifact.folder, found.artifact.name) == (None, True, "r")
+    assert found.notes == ("It holds neither GGUF nor safetensors files: all its 2 files are taken.",)
+
+
+def test_a_data_set_is_a_folder_of_all_its_files_whatever_they_are():
+    made = artifact("hf:datasets/o/r", "config.json", "data/a.safetensors", "m-Q4_K_M.gguf", kind=RepoKind.DATASET)
+    assert [file.path for file in made.files] == ["config.json", "data/a.safetensors", "m-Q4_K_M.gguf"]
+    assert (made.ref, made.format, made.hub.kind) == ("hf:datasets/o/r", None, RepoKind.DATASET)
+    assert made.files[0].url == f"https://huggingface.co/datasets/o/r/resolve/{COMMIT}/config.json"
+    one = artifact("hf:datasets/o/r/data/a.parquet", "data/a.parquet", "b", kind=RepoKind.DATASET)
+    assert (one.name, one.folder, one.format) == ("a.parquet", False, None)
+
+
+@pytest.mark.parametrize("paths", [(), (".gitattributes",)])
+def test_a_repository_without_files_is_said(paths):
+    with pytest.raises(NotFound, match=r"is empty|holds no files"):
         picked("hf:o/r", *paths)
-    with pytest.raises(NotFound, match="is empty"):
-        picked("hf:o/r")
 
 
 # A path --------------------------------------------------------------------------------------------------------------
@@ -231,7 +307,7 @@ def test_the_address_of_a_file_is_percent_encoded():
         ("hf:o/r", "con.json"),
         ("hf:o/r", "a\u202eb.json"),
         ("hf:o/r,include=*.bin", "a:b.bin"),
-        ("hf:o/r/4bit", "4bit/../x"),
+        ("hf:o/r/4bit", "4bit/../x.json"),
         ("hf:o/r/.gitattributes", ".gitattributes"),
     ],
 )
@@ -247,6 +323,17 @@ def test_a_dangerous_name_among_parts_of_the_quant_is_refused():
         picked("hf:o/r:Q4_K_M", *GGUFS, "../m-Q4_K_M.gguf")
     found = picked("hf:o/r:Q8_0", *GGUFS, "../m-Q4_K_M.gguf", "../README.md")
     assert found.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
+
+
+def test_a_name_that_cannot_be_used_matters_only_where_its_file_is_wanted():
+    odd = "My Model #1 (v+2) 100%?.txt"
+    assert artifact("hf:o/r", *MLX, odd).folder
+    assert artifact("hf:o/r:Q8_0", *GGUFS, odd, "x?-Q4_K_M.gguf").name == "m-Q8_0.gguf"
+    assert artifact("hf:o/r/sub", "sub/m-Q8_0.gguf", f"sub/{odd}").name == "m-Q8_0.gguf"
+    with pytest.raises(SourceRefused):
+        picked(f"hf:o/r/{quote(odd)}", *MLX, odd)
+    with pytest.raises(SourceRefused):
+        picked("hf:o/r", "a.onnx", odd)
 
 
 def test_names_that_differ_only_in_case_are_refused():
@@ -279,4 +366,4 @@ def test_all_that_a_repository_offers_is_listed_the_preferred_first():
         "hf:o/r:BF16",
     ]
     assert notes == ()
-    assert variants_of(RepoInfo("o/r", COMMIT), files("x.bin"), asked)[1]
+    assert variants_of(RepoInfo("o/r", COMMIT), files(".x"), asked)[1]

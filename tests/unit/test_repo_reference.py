@@ -1,9 +1,13 @@
 """A reference to a repository of the Hub, typed or pasted, means one thing; what is none says how to write one."""
 
+from dataclasses import replace
+
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.repos.reference import HubRef, parse_hub
+from flowhub_jobs.kinds import RepoKind
+from flowhub_jobs.repos.links import hub_file_url
+from flowhub_jobs.repos.reference import HubRef, other_readings, parse_hub
 
 PR = "refs/pr/1"
 
@@ -103,17 +107,91 @@ def test_a_bad_reference_is_refused_with_an_example(text):
     assert "hf:owner/repo" in (caught.value.hint or "")
 
 
+DATASET = HubRef("o/r", kind=RepoKind.DATASET)
+
+
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "meant"),
     [
-        ("https://huggingface.co/datasets/o/r", "data sets"),
-        ("hf:datasets/o/r", "data sets"),
-        ("hf.co/spaces/o/r", "Spaces"),
+        ("hf:o/r@refs/pr/1:Q8_0", HubRef("o/r", PR, quant="Q8_0")),
+        ("hf://o/r@refs/pr/1/sub/m.gguf", HubRef("o/r", PR, path="sub/m.gguf")),
+        ("hf:o/r@refs/convert/parquet", HubRef("o/r", "refs/convert/parquet")),
+        ("hf:o/r@feature/x:Q8_0", HubRef("o/r", "feature/x", quant="Q8_0")),
+        ("hf://models/o/r", HubRef("o/r")),
+        ("hf:models/o/r@v1/a.bin", HubRef("o/r", "v1", path="a.bin")),
+        ("hf:o/r/", HubRef("o/r")),
+        ("hf:o/r:Q8_0/", HubRef("o/r", quant="Q8_0")),
+        ("https://huggingface.co/o/r/tree/refs/pr/1/sub", HubRef("o/r", PR, path="sub")),
+        ("https://huggingface.co/o/r/tree/refs%2Fpr%2F1/sub/", HubRef("o/r", PR, path="sub")),
+        ("https://huggingface.co/o/r/blob/refs/convert/gguf/m.gguf", HubRef("o/r", "refs/convert/gguf", path="m.gguf")),
+        ("https://huggingface.co/o/r/tree/fix%231", HubRef("o/r", "fix#1")),
+        ("https://huggingface.co/o/r?show_file_info=sub%2Fm.gguf", HubRef("o/r", path="sub/m.gguf")),
+        ("https://huggingface.co/o/r/commits/main", HubRef("o/r")),
+        ("https://huggingface.co/o/r/commits/v1/m.gguf", HubRef("o/r", "v1", path="m.gguf")),
+        ("https://huggingface.co/o/r/edit/main/README.md", HubRef("o/r")),
+        ("https://huggingface.co/o/r/blame/v1/config.json#L3", HubRef("o/r", "v1", path="config.json")),
+        ("https://huggingface.co/o/r/upload/main", HubRef("o/r")),
+        ("https://www.hf.co/o/r/discussions", HubRef("o/r")),
+        ("https://huggingface.co/o/r/discussions/3#66f0", HubRef("o/r")),
+        ("https://huggingface.co/o/r/discussions/3/files", HubRef("o/r", "refs/pr/3")),
+        ("hf:datasets/o/r", DATASET),
+        ("hf://datasets/o/r@v1/d/a.parquet", replace(DATASET, revision="v1", path="d/a.parquet")),
+        ("hf:datasets/squad", HubRef("squad", kind=RepoKind.DATASET)),
+        ("https://huggingface.co/datasets/o/r", DATASET),
+        ("https://huggingface.co/datasets/o/r/viewer/default/train?p=2", DATASET),
+        ("hf.co/datasets/o/r/blob/main/d/a.parquet", replace(DATASET, path="d/a.parquet")),
     ],
 )
-def test_what_is_no_model_is_refused_by_its_kind(text, kind):
+def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_read(text, meant):
+    assert parse_hub(text) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("hf.co/spaces/o/r", "Spaces"), ("hf://buckets/o/b/x.bin", "buckets"), ("hf:kernels/o/r", "kernels")],
+)
+def test_what_is_neither_a_model_nor_a_data_set_is_refused_by_its_kind(text, kind):
     with pytest.raises(UsageInvalid, match=kind):
         parse_hub(text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://huggingface.co/o/r/resolve/main/a%20b.gguf?download=true",
+        "https://hf.co/o/r/resolve/refs/pr/1/m.gguf",
+        "https://huggingface.co/datasets/o/r/resolve/main/d/a.parquet",
+        "https://huggingface.co/buckets/o/b/resolve/a.bin",
+        "https://huggingface.co/spaces/o/r/resolve/main/a.bin",
+    ],
+)
+def test_the_url_of_a_file_on_the_hub_is_left_to_others(url):
+    assert parse_hub(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("https://hf.co/o/r/resolve/main/m.gguf?x=1", "https://huggingface.co/o/r/resolve/main/m.gguf?x=1"),
+        ("http://www.huggingface.co/o/r/resolve/main/m.gguf", "https://huggingface.co/o/r/resolve/main/m.gguf"),
+        (
+            "https://huggingface.co/o/r/resolve/refs/pr/1/d/m.gguf",
+            "https://huggingface.co/o/r/resolve/refs%2Fpr%2F1/d/m.gguf",
+        ),
+        ("https://hf.company.example/m.gguf", "https://hf.company.example/m.gguf"),
+    ],
+)
+def test_the_url_of_a_file_is_written_as_the_hub_itself_does(url, written):
+    assert hub_file_url(url) == written
+
+
+def test_slashes_behind_a_revision_may_be_of_its_name():
+    asked = parse_hub("hf:o/r@feature/x/m.gguf")
+    assert asked is not None
+    readings = [(ref.revision, ref.path) for ref in other_readings(asked)]
+    assert readings == [("feature/x", "m.gguf"), ("feature/x/m.gguf", None)]
+    for plain in ("hf:o/r/a/b", "hf:o/r@refs/pr/1/a", f"hf:o/r@{'a' * 40}/a/b"):
+        assert list(other_readings(parse_hub(plain))) == []
 
 
 @pytest.mark.parametrize(
@@ -147,6 +225,7 @@ def test_an_endpoint_below_a_path_is_taken_off_a_link():
         HubRef("o/r", path="a b/c%20d/e#f?.gguf"),
         HubRef("o/r", path="x,y/ü.gguf"),
         HubRef("o/r", quant="Q4_0", include=("mmproj*", "a,b.json"), exclude=("*.txt",)),
+        HubRef("o/r", "feature/x", path="d/a.parquet", kind=RepoKind.DATASET),
     ],
 )
 def test_what_is_written_is_read_back(ref):
@@ -160,5 +239,5 @@ def test_the_main_branch_is_not_written():
 
 def test_a_secret_in_a_link_is_not_repeated():
     with pytest.raises(UsageInvalid) as caught:
-        parse_hub("https://huggingface.co/datasets/o/r?token=hf_abcdefghijklmnopqrst")
+        parse_hub("https://huggingface.co/spaces/o/r?token=hf_abcdefghijklmnopqrst")
     assert "hf_abc" not in caught.value.message
