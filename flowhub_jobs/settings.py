@@ -9,11 +9,12 @@ from typing import Any
 
 from flowhub_jobs.addresses import HUB, origin
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
+from flowhub_jobs.inputs import decode_text, parse_token, unquoted
 from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
 
 LOG_FORMATS = ("plain", "json")
-_NOT_FROM_FILE = {"home", "hf_token", "hf_endpoint"}  # of the environment alone, as elsewhere
-_FROM_FILE_ALONE = {"tokens", "notify"}
+_NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
+_FROM_FILE_ALONE = {"tokens", "notify", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Settings:
     direct_io: bool = True  # write past the system's cache where the disk is known to take it
     look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
     look_elsewhere: bool = True  # for a model's bytes, on this machine, before they are fetched
+    check: bool = True  # `enqueue` asks the source for the first bytes of what no catalog pins
 
     keep_events_days: int = 90  # of jobs that have ended; the jobs themselves stay
     log_format: str = "plain"
@@ -84,11 +86,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
     store = _place("store", given.pop("store", None) or home / "llms")
     url = given.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
+    endpoint = unquoted(env.get("HF_ENDPOINT") or "") or given.pop("hf_endpoint", HUB)
+    given.pop("hf_endpoint", None)
     settings = Settings(home=home, store=store, database_url=url, **given)
     return replace(
         settings,
-        hf_token=_sendable((env.get("HF_TOKEN") or "").strip(), "HF_TOKEN") or _token_from_file(env),
-        hf_endpoint=(env.get("HF_ENDPOINT") or HUB).rstrip("/"),
+        hf_token=_sendable(env.get("HF_TOKEN") or "", "HF_TOKEN") or _token_from_file(env),
+        hf_endpoint=endpoint.rstrip("/"),
     )
 
 
@@ -104,13 +108,21 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
 def _nearest_variable(name: str, known: set[str]) -> str | None:
     from difflib import get_close_matches
 
-    if (plain := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE:
+    if (plain := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE | {"hf_endpoint"}:
         return plain  # HF_TOKEN, HF_ENDPOINT
     return next(iter(get_close_matches(name, sorted(known), 1, 0.8)), None)
 
 
-def _sendable(token: str, name: str) -> str:
+def token_note(environ: Mapping[str, str]) -> str | None:
+    """Return a sentence where something was taken off HF_TOKEN: other programs read the variable as it is."""
+    typed = environ.get("HF_TOKEN") or ""
+    left_out = "HF_TOKEN has quotes around the token, or a word before it: they were left out."
+    return left_out if typed.strip() != parse_token(typed) else None
+
+
+def _sendable(typed: str, name: str) -> str:
     """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
+    token = parse_token(typed)
     if _can_be_sent(token):
         return token
     raise SettingInvalid(f"{name} is no token: it has characters that none has.", hint="Copy it once more, whole.")
@@ -129,7 +141,7 @@ def _token_from_file(env: Mapping[str, str]) -> str | None:
     try:
         if not path.is_absolute() or not path.is_file():  # without a HOME there is no such file; a pipe would not end
             return None
-        token = path.read_text(encoding="ascii").strip()
+        token = parse_token(decode_text(path.read_bytes()))
     except (OSError, ValueError):
         return None
     return token if token and _can_be_sent(token) else None
@@ -154,7 +166,7 @@ def _refuse_notify(env: Mapping[str, str]) -> None:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(decode_text(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
@@ -179,7 +191,14 @@ def _in_url(path: Path) -> str:
 
 
 def _place(name: str, path: str | Path) -> Path:
-    return _expanded(name, path).absolute()
+    whole = _expanded(name, path).absolute()
+    try:
+        str(whole).encode()
+    except UnicodeEncodeError:  # the database and every page are UTF-8
+        shown = os.fsencode(whole).decode(errors="backslashreplace")
+        hint = "Rename that folder, or give it another name in UTF-8: ln -s FOLDER LINK."
+        raise SettingInvalid(f"The path of the {name} is no UTF-8 text: {shown}.", hint=hint) from None
+    return whole
 
 
 def _expanded(name: str, path: str | Path) -> Path:
@@ -198,7 +217,7 @@ def _tokens(value: Any, path: Path) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(token, str) for token in value.values()):
         for name in value:
             _check_origin(name, path)
-        return {str(name): _sendable(token.strip(), f"{path}: the token of {name}") for name, token in value.items()}
+        return {str(name): _sendable(token, f"{path}: the token of {name}") for name, token in value.items()}
     raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
 
 

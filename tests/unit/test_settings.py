@@ -1,12 +1,13 @@
 """Settings: a flag over the environment over the file over the default; what is wrong is named, with its place."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from flowhub_jobs.errors import SettingInvalid
-from flowhub_jobs.settings import HUB, Settings, load_settings
+from flowhub_jobs.settings import HUB, Settings, load_settings, token_note
 
 
 @pytest.fixture
@@ -138,13 +139,13 @@ def test_a_setting_that_does_not_exist_is_answered_with_those_that_do(place):
     assert "jobs" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["home", "hf_token", "hf_endpoint"])
+@pytest.mark.parametrize("name", ["home", "hf_token"])
 def test_what_only_the_environment_may_say_is_refused_in_the_file(place, name):
     with pytest.raises(SettingInvalid, match=name):
         load(place, f'{name} = "x"')
 
 
-@pytest.mark.parametrize("content", [b"jobs = ", b"jobs 3", b"\xff\xfe", b"jobs = 1\njobs = 2"])
+@pytest.mark.parametrize("content", [b"jobs = ", b"jobs 3", b"\xff", b"jobs = 1\njobs = 2"])
 def test_a_file_that_is_no_toml_is_one_clear_error(place, content):
     (place / "config.toml").write_bytes(content)
     with pytest.raises(SettingInvalid, match=r"config\.toml cannot be read"):
@@ -180,3 +181,42 @@ def test_what_cannot_be_a_token_is_refused_by_name_and_not_told(place, token):
 def test_a_token_of_no_origin_is_refused_by_name(place, name):
     with pytest.raises(SettingInvalid, match=r"under \[tokens\], is no origin"):
         load(place, f'[tokens]\n"{name}" = "s3cret"')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfjobs = 7\r\n",
+        "jobs = 7\r\n".encode("utf-16"),
+        b"\xfe\xff" + "jobs = 7".encode("utf-16-be"),
+        "jobs = 7".encode("utf-16-le"),
+    ],
+)
+def test_a_file_with_a_byte_order_mark_or_in_utf_16_is_read(place, content):
+    (place / "config.toml").write_bytes(content)
+    assert load(place).jobs == 7
+
+
+@pytest.mark.parametrize("typed", ['"hf_abc"', "'hf_abc'", "Bearer hf_abc", "hf_abc\n", "Authorization: Bearer hf_abc"])
+def test_a_token_is_read_without_what_was_copied_along_and_that_is_noted(place, typed):
+    assert load(place, "", {"HF_TOKEN": typed}).hf_token == "hf_abc"
+    note = token_note({"HF_TOKEN": typed})
+    assert (note is None) == (typed.strip() == "hf_abc")
+    assert "hf_abc" not in (note or "")
+
+
+def test_a_tokens_file_may_have_a_mark_and_quotes(place, tmp_path):
+    (tmp_path / "token").write_bytes(b'\xef\xbb\xbf"hf_abc"\r\n')
+    assert load(place, "", {"HF_TOKEN_PATH": str(tmp_path / "token")}).hf_token == "hf_abc"
+
+
+def test_what_stands_in_for_the_hub_may_be_named_in_the_file_and_the_environment_goes_before_it(place):
+    assert load(place, 'hf_endpoint = "https://mirror.example/"').hf_endpoint == "https://mirror.example"
+    both = load(place, 'hf_endpoint = "https://mirror.example"', {"HF_ENDPOINT": "https://other.example"})
+    assert both.hf_endpoint == "https://other.example"
+
+
+@pytest.mark.parametrize("name", ["FLOWHUB_HOME", "FLOWHUB_STORE"])
+def test_a_folder_whose_name_is_no_utf_8_is_refused_by_that_name(place, name):
+    with pytest.raises(SettingInvalid, match=r"no UTF-8 text: /data/Mod\\xe8les"):
+        load_settings({"FLOWHUB_HOME": str(place), name: os.fsdecode(b"/data/Mod\xe8les")})

@@ -54,7 +54,7 @@ def settings() -> str:
         lines += _setting_lines(setting.name, value, secret=not setting.repr)
     foot = (
         f"Also in {now.config_path}: in lower case, without FLOWHUB_ (jobs = 2). A flag comes before the variable, "
-        "the variable before the file. HF_TOKEN, HF_ENDPOINT and the home are set by variables alone."
+        "the variable before the file. HF_TOKEN and the home are set by variables alone."
     )
     return "\n".join([*lines, "", say.fold(foot)])
 
