@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.load import Loaded
     from flowhub_jobs.device.fit import Verdict
     from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.hub.preflight.judging import Checked
 
 BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
 
@@ -33,6 +34,7 @@ class Order:
     artifact: Artifact
     terms: Terms = field(default_factory=Terms)
     task: Task | None = None
+    size_seen: int | None = None  # bytes, as its source told when it was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Plan:
     job: int | None
     kept: int
     to_fetch: int | None
+    size: int | None = None
 
 
 class Desk:
@@ -75,10 +78,33 @@ class Desk:
         return References(self.home.settings, lambda: self.loaded.catalog)
 
     def artifact(
-        self, ref: str, sha256: str | None = None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+        self,
+        ref: str,
+        sha256: str | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        name: str | None = None,
     ) -> Artifact:
         """Return what a reference means; the errors are those of `References.artifact_of`."""
-        return self.references.artifact_of(ref, sha256, include, exclude)
+        return self.references.artifact_of(ref, sha256, include, exclude, name)
+
+    def checked(self, orders: Sequence[Order], *, pinned_too: bool) -> "list[Checked | None]":
+        """Look at the sources of what would be fetched; None for what needs no look.
+
+        That is what is here, what a job is at already, and, unless `pinned_too`, what a catalog pins.
+        """
+        from flowhub_jobs.hub.preflight.asking import check
+
+        live, wanted = self.home.ledger.live_jobs(), {}
+        for number, request in enumerate(self._requests(orders)):
+            pins = request.artifact.model is not None and all(
+                file.sha256 or file.git_sha1 for file in request.artifact.files
+            )
+            if not (request.settled or request.key in live or (pins and not pinned_too)):
+                wanted[number] = request.artifact
+        seen = dict(zip(wanted, check(list(wanted.values()), self.home.settings), strict=True))
+        return [seen.get(number) for number in range(len(orders))]
 
     def _requests(self, orders: Sequence[Order]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
@@ -91,7 +117,7 @@ class Desk:
             name = found.name if found else _wanted_name(artifact, owners)
             target = str(self.home.store.root / name)
             by = found.job if found else None
-            requests.append(Request(artifact, target, order.terms, found is not None, by, order.task))
+            requests.append(Request(artifact, target, order.terms, found is not None, by, order.task, order.size_seen))
         return requests
 
     def enqueue(self, orders: Sequence[Order]) -> list[Enqueued]:
@@ -119,11 +145,12 @@ class Desk:
     def _plan(self, request: Request, live: dict[str, int]) -> Plan:
         artifact, target = request.artifact, Path(request.target)
         if artifact.key in live:
-            return Plan(artifact, target, "queued", live[artifact.key], 0, 0)
+            return Plan(artifact, target, "queued", live[artifact.key], 0, 0, artifact.size)
         if request.installed and not request.terms.force:
-            return Plan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0)
+            return Plan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
         kept = self._kept(artifact)
-        return Plan(artifact, target, "fetch", None, kept, None if artifact.size is None else artifact.size - kept)
+        size = request.size_seen if artifact.size is None else artifact.size
+        return Plan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
 
     def _kept(self, artifact: Artifact) -> int:
         from flowhub_jobs.transfer.journal import load

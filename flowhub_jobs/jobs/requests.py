@@ -30,6 +30,7 @@ class Request:
     installed: bool = False
     installed_by: int | None = None
     task: Task | None = None  # None: to fetch it
+    size_seen: int | None = None  # bytes, as its source told before it was queued; nothing is held to it
 
     @property
     def key(self) -> str:
@@ -90,7 +91,7 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
         "priority": terms.priority,
         "group": terms.group,
         "forced": terms.force,
-        "bytes_total": artifact.size,
+        "bytes_total": request.size_seen if artifact.size is None else artifact.size,
         "bytes_done": (artifact.size or 0) if here else 0,
         "not_before": None if here else terms.not_before,
         "wait_reason": Reason.AT if terms.not_before and not here else None,

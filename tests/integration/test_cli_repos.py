@@ -260,21 +260,20 @@ def test_a_gated_repository_is_queued_and_said_to_be_one(cli, shop, hub):
 @pytest.mark.parametrize(
     ("ref", "status", "words"),
     [
-        (f"hf:{GGUF}:Q5_K_M", 3, "It has: Q4_K_M, Q8_0, UD-Q2_K_XL."),
+        (f"hf:{GGUF}:Q5_K_M", 3, "It has: Q4_K_M, Q8_0, UD-Q2_K_XL (in 2 parts)."),
         (f"hf:{GGUF}/Tiny-Q4_K.gguf", 3, "Did you mean Tiny-Q4_K_M.gguf"),
         (f"hf:{GGUF}@v9", 3, "no such revision"),
         ("hf:org/none", 4, "Check its name"),
         ("hf:org/empty", 3, "is empty"),
-        ("hf:org/no-model", 3, "neither GGUF nor safetensors"),
         ("hf:org/evil", 5, "climbs out"),
         ("hf:org/disabled", 5, "has disabled"),
         ("hf:org/", 2, "hf:owner/repo"),
-        ("https://huggingface.co/datasets/org/data", 2, "data sets"),
+        ("https://huggingface.co/datasets/org/data", 4, "data set org/data"),
+        ("https://huggingface.co/spaces/org/app", 2, "Spaces"),
     ],
 )
 def test_what_cannot_be_had_is_a_clear_line_and_nothing_is_queued(cli, shop, hub, ref, status, words):
     hub.facts.about["org/empty"] = {}
-    hub.add("org/no-model", "pytorch_model.bin", b"x")
     hub.add("org/evil", "model.safetensors", b"x")
     hub.add("org/evil", "../x.safetensors", b"x")
     hub.add("org/disabled", "m.gguf", b"x")

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.inputs import decode_text
+from flowhub_jobs.words import format_bytes
 
 # What may stand behind a reference: what is said of one job, not of the call.
-_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "include", "exclude", "force"}
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "name", "include", "exclude", "force"}
 # All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
 _SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
 _QUOTED = re.compile(r"""[\\"'#]""")
+BYTES_MAX = 32_000_000  # a hundred thousand long addresses with options
+LINES_MAX = 100_000
+LINE_MAX = 16_384  # characters; the longest address that servers take has 8,000
 _HINT = "A list has one reference a line; options of `enqueue` may stand behind it."
 
 
@@ -32,15 +37,35 @@ def read_lines(source: str) -> list[tuple[int, str]]:
     """Return the lines that say something, with their numbers from 1; `-` is stdin. Raises UsageInvalid."""
     name = "on stdin" if source == "-" else source
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
-        text = raw.decode("utf-8-sig")
+        raw = sys.stdin.buffer.read(BYTES_MAX + 1) if source == "-" else _first_bytes(Path(source).expanduser())
+        if len(raw) > BYTES_MAX:
+            hint = "Part it into several lists."
+            raise UsageInvalid(f"The list {name} is larger than {format_bytes(BYTES_MAX)}.", hint=hint)
+        text = decode_text(raw)
     except UnicodeDecodeError as error:
         number = raw.count(b"\n", 0, error.start) + 1
         raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=_HINT) from error
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
         why = getattr(error, "strerror", None) or str(error)
         raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=_HINT) from error
-    return [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
+    lines = [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
+    _check_bounds(name, lines)
+    return lines
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BYTES_MAX + 1)
+
+
+def _check_bounds(name: str, lines: list[tuple[int, str]]) -> None:
+    if len(lines) > LINES_MAX:
+        hint = "Part it into several lists."
+        raise UsageInvalid(f"The list {name} has {len(lines):,} lines; {LINES_MAX:,} are allowed.", hint=hint)
+    for number, line in lines:
+        if len(line) > LINE_MAX:
+            message = f"Line {number} of the list {name} has {len(line):,} characters; {LINE_MAX:,} are allowed."
+            raise UsageInvalid(message, hint=_HINT)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -71,9 +96,14 @@ def without_comment(text: str) -> str:
 
 def at_line(number: int, error: FlowhubError) -> FlowhubError:
     """Return the same error, with the number of the line in its message."""
-    named = type(error).__new__(type(error))
-    FlowhubError.__init__(named, f"Line {number}: {error.message}", hint=error.hint)
-    return named
+    return same_kind(error, f"Line {number}: {error.message}", error.hint)
+
+
+def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubError:
+    """Return an error of the same class that says something else."""
+    other = type(error).__new__(type(error))
+    FlowhubError.__init__(other, message, hint=hint)
+    return other
 
 
 def _parsed(number: int, words: list[str]) -> Line:

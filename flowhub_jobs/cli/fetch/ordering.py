@@ -1,18 +1,26 @@
 """From references to jobs: what `enqueue` was told, resolved, queued or only planned, and said."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from flowhub_jobs.addresses import HUB, public_url
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.fitted import best_of, require_fit
-from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines
+from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines, same_kind
 from flowhub_jobs.cli.fetch.outlook import outlook_lines, outlook_object
 from flowhub_jobs.cli.fetch.terms import Clerk
 from flowhub_jobs.cli.fetch.why import in_short
 from flowhub_jobs.cli.session import tell_no_worker
-from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
+from flowhub_jobs.errors import (
+    CatalogSourceMalformed,
+    CatalogUnreachable,
+    FlowhubError,
+    SomeFailed,
+    UsageInvalid,
+)
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.forecast import forecast
 from flowhub_jobs.hub.wire import jobs_page
@@ -22,22 +30,23 @@ from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes
 
 SHOWN = 40  # lines of a long order that are printed
+TOLD = 12  # bad lines that one error names
+_OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)
 
 
 @dataclass(slots=True)
 class Ordered:
-    """What is to be queued, and the lines that could not be understood."""
+    """What is to be queued, each with its line's number (0: typed), and what could not be understood."""
 
     orders: list[Order] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
     bad: list[FlowhubError] = field(default_factory=list)
     count: int = 0
     made: set[int] = field(default_factory=set)  # the jobs that were not there before
 
 
-def read(
-    desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any], *, keep_going: bool
-) -> Ordered:
-    """Return what was ordered. Raises the first error, unless `keep_going` collects them."""
+def read(desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> Ordered:
+    """Return what was ordered, and every line that is wrong. Raises what is wrong with the whole call."""
     _check(refs, file, defaults)
     found, clerk = Ordered(), Clerk(desk)
     clerk.terms(defaults)  # what is wrong with the whole call is told once, and not again for each line
@@ -46,11 +55,43 @@ def read(
         found.count += 1
         try:
             found.orders.append(_understood(desk, clerk, number, text, defaults))
+            found.lines.append(number)
         except FlowhubError as error:
-            if not keep_going:
-                raise
+            if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
+                raise  # the catalog, or the machine: no line is at fault
             found.bad.append(error)
     return found
+
+
+def look_at_sources(desk: Desk, ordered: Ordered, *, pinned_too: bool) -> list[str]:
+    """Ask the sources for the first bytes of what was ordered; what cannot be fetched counts as bad.
+
+    Names and sizes that the sources tell are taken over. Return a sentence for each order that was not looked at.
+    """
+    kept, lines, unseen = [], [], []
+    for order, number, seen in zip(
+        ordered.orders, ordered.lines, desk.checked(ordered.orders, pinned_too=pinned_too), strict=True
+    ):
+        if seen is not None and seen.error is not None:
+            ordered.bad.append(at_line(number, seen.error) if number else seen.error)
+            continue
+        if seen is not None:
+            order = replace(order, artifact=seen.artifact, size_seen=seen.size)
+            unseen += [f"{seen.artifact.ref}: {seen.unseen}."] if seen.unseen else []
+        kept.append(order)
+        lines.append(number)
+    ordered.orders, ordered.lines = kept, lines
+    return unseen
+
+
+def tell_unseen(unseen: Sequence[str], *, quiet: bool) -> None:
+    """Say which sources could not be looked at: the worker finds out."""
+    if not unseen:
+        return
+    more = f" ({len(unseen)} in all)" if len(unseen) > 1 else ""
+    say.hint(
+        say.fold(f"The source was not looked at{more}, and the job is queued all the same. {unseen[0]}"), quiet=quiet
+    )
 
 
 def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
@@ -59,9 +100,10 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
         said = "both were given" if refs else "neither was given"
         hint = "`flowhub enqueue MODEL`, or `flowhub enqueue -f FILE`."
         raise UsageInvalid(f"Say what to queue: references, or a list with -f; {said}.", hint=hint)
-    if defaults["sha256"] and len(refs) != 1:
-        hint = "In a list, write it behind the address that it belongs to."
-        raise UsageInvalid("--sha256 is the digest of one file, and goes with one address.", hint=hint)
+    for option in ("sha256", "name"):
+        if defaults[option] and len(refs) != 1:
+            hint = "In a list, write it behind the address that it belongs to."
+            raise UsageInvalid(f"--{option} is of one file, and goes with one address.", hint=hint)
 
 
 def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapping[str, Any]) -> Order:
@@ -79,7 +121,8 @@ def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) ->
     sha256 = line.options.get("sha256", defaults["sha256"])
     include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
     ref = best_of(desk, line.ref, desk.references.notes) if defaults["best_fit"] else line.ref
-    artifact = desk.artifact(ref, sha256, include=include, exclude=exclude)
+    name = line.options.get("name", defaults["name"])
+    artifact = desk.artifact(ref, sha256, include=include, exclude=exclude, name=name)
     if sha256 and artifact.model is not None:
         hint = "The catalog has the digests of its models."
         raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
@@ -104,6 +147,34 @@ def place(desk: Desk, ordered: Ordered) -> list[int]:
     return [answer.job for answer in answers]
 
 
+def raise_if_bad(ordered: Ordered, *, as_json: bool) -> None:
+    """Raise for every line that is wrong at once: nothing is queued. The error is of the first one's kind.
+
+    A person reads the lines one by one, before the error; a program has them in its message.
+    """
+    if not ordered.bad:
+        return
+    if ordered.count == 1:
+        raise ordered.bad[0]
+    first, count = ordered.bad[0], len(ordered.bad)
+    if count == 1:
+        message = f"{first.message} Nothing was queued."
+    else:
+        told = ordered.bad[:TOLD] if as_json else ordered.bad[:1]
+        if not as_json:
+            _tell_bad(ordered.bad[1:])
+        messages = " ".join(dict.fromkeys(error.message for error in told))
+        message = f"{count} of {ordered.count} cannot be queued, so nothing was. {messages}"
+    raise same_kind(first, message, f"{first.hint or ''} --keep-going queues the others.".strip())
+
+
+def _tell_bad(errors: Sequence[FlowhubError], *, quiet: bool = False) -> None:
+    for error in errors[:SHOWN]:
+        say.hint(f"flowhub: {error.message}", quiet=quiet)
+    if len(errors) > SHOWN:
+        say.hint(f"… and {len(errors) - SHOWN} lines more.", quiet=quiet)
+
+
 def raise_for(ordered: Ordered, *, quiet: bool) -> None:
     """Raise what was wrong with some lines, after the others were queued; all but the first are told before."""
     if not ordered.bad:
@@ -111,11 +182,14 @@ def raise_for(ordered: Ordered, *, quiet: bool) -> None:
     if ordered.count == 1:
         raise ordered.bad[0]
     first, *others = ordered.bad
-    for error in others[:SHOWN]:
-        say.hint(f"flowhub: {error.message}", quiet=quiet)
-    if len(others) > SHOWN:
-        say.hint(f"… and {len(others) - SHOWN} lines more.", quiet=quiet)
+    _tell_bad(others, quiet=quiet)
     raise SomeFailed(f"{len(ordered.bad)} of {ordered.count} were not queued. {first.message}", hint=first.hint)
+
+
+def tell_ids(numbers: Sequence[int]) -> None:
+    """Print the jobs' numbers alone, one a line, in the order of the references."""
+    for number in numbers:
+        say.result(str(number))
 
 
 def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
@@ -134,6 +208,7 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
     if not ordered.count:
         say.hint("The list names no model: nothing was queued.")
     if not brief:
+        _tell_endpoint(desk, ordered)
         _hints(desk, State.QUEUED in desk.home.reports.state_of(numbers).values())
 
 
@@ -163,6 +238,17 @@ def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
     return f"{line}; fits this machine" if verdict.fit is Fit.FITS else f"{line}; {verdict.fit}: {verdict.why}"
 
 
+def _tell_endpoint(desk: Desk, ordered: Ordered) -> None:
+    """Say that a worker has an environment of its own, where HF_ENDPOINT decides which host is asked."""
+    endpoint = desk.home.settings.hf_endpoint
+    at_the_hub = any(file.url.startswith(f"{HUB}/") for order in ordered.orders for file in order.artifact.files)
+    if os.environ.get("HF_ENDPOINT") and endpoint != HUB and at_the_hub and say.is_terminal():
+        say.hint(
+            f"HF_ENDPOINT is {public_url(endpoint)} here. A worker asks there only if it has HF_ENDPOINT too;\n"
+            "  hf_endpoint in config.toml is for every command and every worker."
+        )
+
+
 def _hints(desk: Desk, waits: bool) -> None:
     room, need = desk.room(), desk.home.reports.bytes_still_needed()
     if need > room.free - room.reserve:
@@ -175,7 +261,7 @@ def _hints(desk: Desk, waits: bool) -> None:
         tell_no_worker(desk)
 
 
-def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool) -> None:
+def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
     """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
     plans = desk.plan(ordered.orders)
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
@@ -184,7 +270,10 @@ def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool) -> None:
         page = {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans]}
         say.result_json(page | outlook_object(outlook))
         return
-    rows = [(plan.artifact.ref, _size(plan.artifact.size), plan.action, _size(plan.to_fetch)) for plan in plans]
+    if quiet:
+        say.result("\n".join(plan.artifact.ref for plan in plans))
+        return
+    rows = [(plan.artifact.ref, _size(plan.size), plan.action, _size(plan.to_fetch)) for plan in plans]
     say.result(say.table(("MODEL", "SIZE", "WOULD", "TO FETCH"), rows[:SHOWN], right=(1, 3)))
     if len(rows) > SHOWN:
         say.result(f"… and {len(rows) - SHOWN} more.")
@@ -206,7 +295,7 @@ def _plan_object(desk: Desk, plan: Plan) -> dict[str, Any]:
         "action": plan.action,
         "job": plan.job,
         "target": str(plan.target),
-        "bytes_total": plan.artifact.size,
+        "bytes_total": plan.size,
         "bytes_done": plan.kept,
         "bytes_to_fetch": plan.to_fetch,
         "fit": str(verdict.fit),

@@ -1,10 +1,11 @@
 """enqueue: queues models for a worker to download."""
 
+import os
 from typing import Annotated
 
 import typer
 
-from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.options import AsJson, Quiet
 
 
 def enqueue(
@@ -30,6 +31,9 @@ def enqueue(
         str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, to steer them by.")
     ] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name the URL's file; by default as its address ends.")
+    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option("--include", metavar="GLOB", help="Of a Hub repository: take these files along."),
@@ -43,6 +47,13 @@ def enqueue(
     require_fit: Annotated[
         bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if something would not run here.")
     ] = False,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask the source for the first bytes before queueing (default: of what no catalog pins).",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
     watch: Annotated[
@@ -52,12 +63,14 @@ def enqueue(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue models for a worker to fetch."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.fetch import ordering, waiting
     from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.settings import token_note
 
     defaults = {
         "at": at,
@@ -66,24 +79,37 @@ def enqueue(
         "priority": priority,
         "group": group,
         "sha256": sha256,
+        "name": name,
         "include": include,
         "exclude": exclude,
         "best_fit": best_fit,
         "require_fit": require_fit,
         "force": force,
     }
+    hushed = as_json or quiet
     with desk() as found:
-        found.references.tell = lambda text: say.hint(text, quiet=as_json)
-        order = ordering.read(found, refs or [], file, defaults, keep_going=keep_going)
-        warn_of_catalog(found, quiet=as_json)
-        ordering.tell_notes(found, quiet=as_json)
+        if note := token_note(os.environ):
+            say.hint(note, quiet=hushed)
+        looks = found.home.settings.check if check is None else check
+        found.references.tell = lambda text: say.hint(text, quiet=hushed)
+        found.references.may_lack_name = looks
+        order = ordering.read(found, refs or [], file, defaults)
+        unseen = ordering.look_at_sources(found, order, pinned_too=bool(check)) if looks else []
+        if not keep_going:
+            ordering.raise_if_bad(order, as_json=as_json)
+        warn_of_catalog(found, quiet=hushed)
+        ordering.tell_notes(found, quiet=hushed)
+        ordering.tell_unseen(unseen, quiet=hushed)
         if dry_run:
-            ordering.tell_plan(found, order, as_json=as_json)
+            ordering.tell_plan(found, order, as_json=as_json, quiet=quiet)
         else:
             numbers = ordering.place(found, order)
             if wait or watch:
-                waiting.until_ended(found, numbers, watch=watch and not as_json, quiet=as_json)
-            ordering.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
-        ordering.raise_for(order, quiet=as_json)
+                waiting.until_ended(found, numbers, watch=watch and not hushed, quiet=hushed)
+            if quiet and not as_json:
+                ordering.tell_ids(numbers)
+            else:
+                ordering.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
+        ordering.raise_for(order, quiet=hushed)
         if (wait or watch) and not dry_run:
             waiting.raise_for(found, numbers)
