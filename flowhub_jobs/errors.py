@@ -57,7 +57,7 @@ class DatabaseReplaced(FlowhubError):
     default_hint = "Run the command again. To restore a backup, stop the worker first."
 
 
-class DatabaseDamaged(FlowhubError):
+class DatabaseDamaged(DatabaseUnusable):
     """SQLite finds its file malformed."""
 
     code = "database_damaged"

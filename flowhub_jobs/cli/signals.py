@@ -20,6 +20,13 @@ def listen() -> None:
         signal.signal(signal.SIGTERM, _stop)
 
 
+def listen_again() -> None:
+    """Take the signals back from a worker that has ended, until the next one has them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, _stop)
+    listen()
+
+
 def leave_at_once(word: BaseException) -> NoReturn:
     """End the process, told by a second Ctrl-C or SIGTERM while the first was being obeyed."""
     os._exit(128 + (signal.SIGTERM if isinstance(word, Stopped) else signal.SIGINT))

@@ -5,14 +5,16 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable, SettingInvalid
+from flowhub_jobs.database.errors import Damaged, Replaced
+from flowhub_jobs.database.file_guard import FileGuard
+from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 
 # The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command.
 HEAD = "0003"
@@ -30,10 +32,12 @@ def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
     Raises DatabaseNewer for the schema of a later flowhub, DatabaseUnusable for a file that is no database,
     SettingInvalid for a URL that names none.
     """
-    engine = _engine(url)
+    engine, guard = _engine(url), None
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
+        guard = FileGuard(engine.url.database or "")
+        guard.watch(engine)
     try:
         with translated(url):
             if _revision(engine) != HEAD:
@@ -41,7 +45,40 @@ def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
     except BaseException:
         engine.dispose()
         raise
+    if guard is not None:
+        guard.name_errors(engine)
     return engine
+
+
+def check_current(engine: sa.Engine) -> None:
+    """Raise DatabaseNewer or DatabaseReplaced if the schema is no longer the one that was opened.
+
+    A newer flowhub may migrate it under a running worker, and a backup may be copied over it.
+    """
+    revision = _revision(engine)
+    if revision is not None and _is_revision(revision) and revision > HEAD:
+        raise _newer(revision)
+    if revision != HEAD:
+        raise Replaced(f"The database {engine.url.database} was replaced by one of another version.")
+
+
+def check_whole(engine: sa.Engine) -> None:
+    """Raise DatabaseDamaged if SQLite finds a page of its file malformed."""
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as tx:
+            found = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise Damaged(f"The database {engine.url.database} is damaged: {found}.")
+
+
+def checkpoint(engine: sa.Engine) -> None:
+    """Write SQLite's log into the database file as far as no reader is in the way; it waits for none.
+
+    Then the file alone is whole: if its log is removed, only the seconds since then are lost.
+    """
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _engine(url: str) -> sa.Engine:
@@ -119,14 +156,33 @@ def translated(url: str) -> Iterator[None]:
     where = found.database if sqlite else found.render_as_string(hide_password=True)
     try:
         yield
-    except sa.exc.OperationalError as error:
-        if "readonly" in str(error) or "unable to open" in str(error):
-            raise HomeUnusable(f"The database {where} cannot be opened for writing: {error.orig}.") from error
-        raise DatabaseUnusable(f"The database {where} does not answer: {error.orig}.") from error
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
-        hint = "Move the file away and start again: models that are in the store stay there."
-        raise DatabaseUnusable(f"{where} is not a database of flowhub's: {cause}.", hint=hint) from error
+        raise _as_ours(str(where), cause) from error
+
+
+_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "Another program holds it: end that program, then try again. Nothing is lost.",
+    sqlite3.SQLITE_LOCKED: "Another program holds it: end that program, then try again. Nothing is lost.",
+    sqlite3.SQLITE_FULL: "Free some space on its disk, then try again. Nothing is lost.",
+    sqlite3.SQLITE_IOERR: "Look at its disk and the system's log, then try again.",
+}
+_START_AGAIN = "Restore a backup, or move the file away and start again: models that are in the store stay there."
+
+
+def _as_ours(where: str, cause: BaseException) -> FlowhubError:
+    """Return a driver's error as ours, with what helps: by SQLite's code, where it is SQLite's."""
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is None:
+        return DatabaseUnusable(f"The database {where} does not answer: {cause}.")
+    if code & 0xFF in _NOT_WRITABLE:
+        return HomeUnusable(f"The database {where} cannot be opened for writing: {cause}.")
+    if code & 0xFF in _HINTS:
+        return DatabaseUnusable(f"The database {where} does not answer: {cause}.", hint=_HINTS[code & 0xFF])
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT:
+        return Damaged(f"The database {where} is damaged: {cause}.")
+    return DatabaseUnusable(f"{where} is not a database of flowhub's: {cause}.", hint=_START_AGAIN)
 
 
 def _revision(engine: sa.Engine) -> str | None:
@@ -160,13 +216,29 @@ def _upgrade(engine: sa.Engine) -> None:
     config.set_main_option("script_location", str(migrations_folder()))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     current = _revision(engine)
+    if current is None and sa.inspect(engine).has_table("jobs"):
+        raise Damaged(f"The database {engine.url.database} does not say which version wrote it.")
     if current is not None and current not in known:
-        raise DatabaseNewer(
-            f"The database was written by a newer flowhub (schema {current}; this one knows up to {HEAD})."
+        raise (
+            _newer(current)
+            if _is_revision(current)
+            else Damaged(
+                f"The database {engine.url.database} does not say which version wrote it: its schema is {current!r}."
+            )
         )
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _is_revision(text: str) -> bool:
+    return len(text) == len(HEAD) and text.isdecimal()
+
+
+def _newer(revision: str) -> DatabaseNewer:
+    return DatabaseNewer(
+        f"The database was written by a newer flowhub (schema {revision}; this one knows up to {HEAD})."
+    )
 
 
 def migrations_folder() -> Path:

@@ -1,5 +1,6 @@
 """The workers of a node, and what each has in hand: for `worker status`."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.errors import Replaced
 from flowhub_jobs.database.tables import jobs, workers
 from flowhub_jobs.kinds import State
 from flowhub_jobs.times import moment
@@ -29,6 +31,18 @@ def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) 
     with reading(engine) as tx:
         rows = tx.execute(_in_hand(node)).mappings().all()
     return [_seen(row) for row in rows if is_dead(row["worker"]) is False]
+
+
+def check_registered(engine: sa.Engine, worker: str) -> None:
+    """Raise DatabaseReplaced if a living worker has no row any more: a backup was copied over the database."""
+    with reading(engine) as tx:
+        if tx.execute(sa.select(workers.c.worker).where(workers.c.worker == worker)).first() is None:
+            raise Replaced(f"The database {engine.url.database} was replaced: it does not know this worker.")
+
+
+def is_registered_in(file: sqlite3.Connection, worker: str) -> bool:
+    """Return whether a worker has a row in a database file, which is read without SQLAlchemy's engine."""
+    return file.execute("SELECT 1 FROM workers WHERE worker = ?", (worker,)).fetchone() is not None
 
 
 def forget_the_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[str]:

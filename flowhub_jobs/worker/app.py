@@ -4,6 +4,10 @@ import logging
 import os
 import threading
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.addresses import driver_words
+from flowhub_jobs.database.engine import check_whole
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.kinds import State
@@ -25,8 +29,10 @@ EXIT_SOME_FAILED = 10
 def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | None = None) -> int:
     """Work until a signal, until `until_us` (microseconds since 1970), or, draining, until nothing is left.
 
-    Returns the exit status: 0, or 10 where a drained job did not end completed.
+    Returns the exit status: 0, or 10 where a drained job did not end completed. Raises DatabaseReplaced,
+    DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more was written.
     """
+    check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
     started = home.clock.now_us()
     threading.Thread(target=warm_trust, name="trust", daemon=True).start()
     floor = Floor(home, slots)
@@ -57,6 +63,10 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
         heartbeat.stop()
         floor.close()
         bells.close()
+    if floor.database_lost is not None:
+        if consumer.was_signalled:
+            return 0
+        raise floor.database_lost
     left = len(home.reports.in_state(LIVE))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
     log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
@@ -71,7 +81,11 @@ def _standing(home: Home) -> str:
 def answer(floor: Floor) -> None:
     """Answer a bell: run the best job that may start, then the next, until there is none."""
     while not floor.stopping.is_set():
-        claimed = floor.leases.claim(floor.door.gates())
+        try:
+            claimed = floor.leases.claim(floor.door.gates())
+        except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
+            log.warning("No job could be claimed: %s", driver_words(error))
+            return
         if claimed is None:
             return
         run_job(floor, claimed)

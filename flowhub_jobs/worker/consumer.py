@@ -33,6 +33,10 @@ class Consumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
         self._on_stop()
         super().stop(graceful=True)
 
+    @property
+    def was_signalled(self) -> bool:
+        return self._signum is not None
+
     # Huey 3.5 has no public hook for this: by default SIGTERM loses the running tasks, and SIGHUP starts anew.
     def _set_signal_handlers(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

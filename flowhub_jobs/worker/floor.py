@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.addresses import driver_words
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.leases import Leases
@@ -55,6 +56,7 @@ class Floor:
         self.peace = Peace(home, self.shared.hosts)
         self.network = Network(home)
         self.stopping = threading.Event()
+        self.database_lost: FlowhubError | None = None
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
         # Held as long as this process lives: it tells the others at once that we are gone.
@@ -91,6 +93,14 @@ class Floor:
         for run in self.runs().values():
             if word != SHUT or not run.claimed.start_now:
                 run.control.stop(word)
+
+    def lose_database(self, error: FlowhubError) -> None:
+        """Stop every run without a further write: the database that knows their leases is lost."""
+        self.database_lost = self.database_lost or error
+        self.stopping.set()
+        for run in self.runs().values():
+            run.lease.revoke()
+            run.control.stop(LOST)
 
     def close(self) -> None:
         try:

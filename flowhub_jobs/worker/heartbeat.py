@@ -6,6 +6,7 @@ import threading
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.addresses import driver_words
+from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.worker.floor import LOST, Floor
 
@@ -27,6 +28,8 @@ class Heartbeat(threading.Thread):
         while not self._over.wait(LOOK_S):
             try:
                 self._beat()
+            except (DatabaseReplaced, DatabaseDamaged) as error:
+                self._floor.lose_database(error)  # then the maintenance thread ends the worker
             except SQLAlchemyError as error:
                 # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.
                 log.warning("The heartbeat could not be written: %s", driver_words(error))

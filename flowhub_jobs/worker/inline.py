@@ -8,10 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from flowhub_jobs.home import Home
 from flowhub_jobs.worker.floor import Floor
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.pipeline import run_job
+
+log = logging.getLogger("flowhub.inline")
 
 
 @contextmanager
@@ -20,9 +24,9 @@ def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
 
     Who leaves before its end has the job at hand handed back: it stays in the queue.
     """
-    log = logging.getLogger("flowhub")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # a worker's log is not for who asked: the jobs' rows say how they ended
+    every = logging.getLogger("flowhub")
+    level = every.level
+    every.setLevel(logging.CRITICAL)  # a worker's log is not for who asked: the jobs' rows say how they ended
     home.take_back_orphans()  # what an earlier call was killed with, and no worker has taken back yet
     floor, over = Floor(home, 1), threading.Event()
     heartbeat = Heartbeat(floor)
@@ -38,7 +42,7 @@ def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
         runner.join()
         heartbeat.stop()
         floor.close()
-        log.setLevel(level)
+        every.setLevel(level)
 
 
 def _run_each(floor: Floor, jobs: Sequence[int], over: threading.Event) -> None:
@@ -47,5 +51,7 @@ def _run_each(floor: Floor, jobs: Sequence[int], over: threading.Event) -> None:
             claimed = None if floor.stopping.is_set() else floor.leases.claim(only=job)
             if claimed is not None:
                 run_job(floor, claimed)
+    except SQLAlchemyError:
+        log.warning("No job could be claimed.", exc_info=True)  # who asked meets the same when it reads the jobs
     finally:
         over.set()

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.addresses import driver_words
+from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
 from flowhub_jobs.jobs.pruning import prune
-from flowhub_jobs.jobs.unreadable import fail_unreadable
 from flowhub_jobs.jobs.waits import keep_waits
 from flowhub_jobs.service.notify import Pulse
 from flowhub_jobs.worker.bells import Bells
+from flowhub_jobs.worker.database_watch import DatabaseWatch
 from flowhub_jobs.worker.floor import SHUT, Floor
 from flowhub_jobs.worker.notices import Notices
 from flowhub_jobs.worker.parking import Parking
@@ -23,7 +24,6 @@ from flowhub_jobs.worker.parking import Parking
 log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
-DECODE_EVERY_S = 5.0  # every live row is read for it
 
 
 class Maintenance(threading.Thread):
@@ -41,8 +41,8 @@ class Maintenance(threading.Thread):
         super().__init__(name="maintenance", daemon=True)
         self._floor, self._bells, self._parking = floor, bells, Parking(floor.home)
         self._notices, self._pulse = notices, pulse
+        self._database = DatabaseWatch(floor.home, floor.worker)
         self._may_go_home, self._go_home = may_go_home, go_home
-        self._decoded_at = float("-inf")
 
     def run(self) -> None:
         while not self._floor.stopping.wait(PERIOD_S):
@@ -51,8 +51,12 @@ class Maintenance(threading.Thread):
                 if self._may_go_home():
                     self._go_home()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
+            except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
+                self._floor.lose_database(error)
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
+        if self._floor.database_lost is not None:
+            self._go_home()
 
     def look_after(self) -> None:
         floor, home = self._floor, self._floor.home
@@ -66,17 +70,10 @@ class Maintenance(threading.Thread):
         prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
         if jump := keep_waits(home.engine, home.node, home.clock):
             log.info("The clock was set by %+.0f s; what waits, waits as long as it was meant.", jump / 1e6)
-        self._fail_unreadable()
+        self._database.look()
         for job in home.take_back_orphans():
             log.info("Job %d was taken back: its worker is gone.", job)
         self._parking.look()
         missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()
         if missing > 0:
             self._bells.ring(missing)
-
-    def _fail_unreadable(self) -> None:
-        home = self._floor.home
-        if home.clock.awake() - self._decoded_at >= DECODE_EVERY_S:
-            self._decoded_at = home.clock.awake()
-            for error in fail_unreadable(home.engine, home.node, home.clock):
-                log.warning("%s", error.message)

@@ -140,6 +140,10 @@ class Shop:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
             worker.wait()
+        self.close_home()
+
+    def close_home(self) -> None:
+        """Let go of the database in this process: only others have it open."""
         self._closing.close()
 
 

@@ -63,13 +63,12 @@ def _refuse_options(verb: str, *given: object) -> None:
 
 
 def _work(settings: "Settings", drain: bool, end: int | None) -> int:
-    from flowhub_jobs.home import opened
-    from flowhub_jobs.worker.app import run_worker
+    from flowhub_jobs.cli import signals
     from flowhub_jobs.worker.logs import set_up
+    from flowhub_jobs.worker.restarts import run_on_current_database
 
     set_up(settings.log_format, sys.stderr, os.environ)
-    with opened(settings) as home:
-        return run_worker(home, slots=settings.jobs, drain=drain, until_us=end)
+    return run_on_current_database(settings, drain=drain, until_us=end, take_signals=signals.listen_again)
 
 
 def _as_service(work: Callable[[], int]) -> int:

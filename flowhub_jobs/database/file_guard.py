@@ -1,0 +1,203 @@
+"""Notices that an open SQLite database was replaced, removed, emptied or damaged, before anything is written to it.
+
+A process that has a database open works on in the file that it opened, whatever has its path by then: its writes reach
+nobody, and its log (-wal) is applied to the new file ("How To Corrupt An SQLite Database File", sections 1.2 and 2.4).
+So every transaction begins with a look at the path. What is found once holds for the rest of the process's connections.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.errors import Damaged, Replaced
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NO_SCHEMA = ("no such table", "no such column")
+
+TRIES_MAX = 5  # looks, one a second, at a file that another may still be writing
+
+Answer = TypeVar("Answer")
+Identity = tuple[int, int]  # device and inode
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Which files a connection has open; None for one that is not there."""
+
+    database: Identity | None
+    log: Identity | None
+    index: Identity | None  # of the log, in shared memory
+    size: int = field(default=0, compare=False)  # bytes of the database
+    written_ns: int = field(default=0, compare=False)  # when it was last written to
+
+
+class FileGuard:
+    """Looks after one database file for one engine. Thread-safe."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._lost: Replaced | Damaged | None = None
+        self._written_ns: int | None = None  # the file's time when all that was written to it was ours
+        self._tries = 0
+
+    def watch(self, engine: sa.Engine) -> None:
+        """Look at every checkout, from the first connection on."""
+        _guards[engine] = self
+        sa.event.listen(engine, "connect", self._connected)
+        sa.event.listen(engine, "checkout", self._checked_out)
+
+    def name_errors(self, engine: sa.Engine) -> None:
+        """Raise what no repetition mends as Damaged or Replaced. To be called once the schema is known to be there."""
+        sa.event.listen(engine, "handle_error", self._failed)
+
+    def _connected(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        files = self._files()
+        # A file system whose inode numbers change at each look cannot tell a replaced file.
+        record.info["files"] = files if files == self._files() else Files(None, None, None)
+
+    def _checked_out(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+        if self._lost is None:
+            problem = self._problem(record.info["files"])
+            if problem is None:
+                return
+            self._lose(connection, record.info["files"], Replaced(f"The database {self._path} {problem}."))
+        assert self._lost is not None
+        raise self._lost.again()
+
+    def _failed(self, context: sa.engine.ExceptionContext) -> None:
+        error = context.original_exception
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE:
+            self._lost = self._lost or Damaged(f"The database {self._path} is damaged: {error}.")
+        elif code == sqlite3.SQLITE_ERROR and str(error).startswith(_NO_SCHEMA):
+            self._lost = self._lost or Replaced(f"The database {self._path} was replaced: {error}.")
+        else:
+            return
+        raise self._lost.again() from error
+
+    def _problem(self, opened: Files) -> str | None:
+        """Return what happened to the files that a connection opened; None if they are still in place."""
+        now = self._files()
+        if opened.database is None:  # a file system without lasting inode numbers
+            return None
+        if now.database is None:
+            return "was removed while it was open"
+        if now.database != opened.database:
+            return "was replaced by another file while it was open"
+        if now.size == 0:
+            return "was emptied while it was open"
+        if opened.log is not None and now.log != opened.log:
+            return f"lost its log ({os.path.basename(self._path)}-wal) while it was open"
+        return None
+
+    def _files(self) -> Files:
+        database, log_, index = (_stat(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
+        size, written = (database.st_size, database.st_mtime_ns) if database else (0, 0)
+        return Files(_identity(database), _identity(log_), _identity(index), size, written)
+
+    def _lose(self, connection: sqlite3.Connection, opened: Files, error: Replaced) -> None:
+        """Remember what happened. Bring the log into the file that it belongs to, and keep it from any other."""
+        with self._lock:
+            if self._lost is not None:
+                return
+            now = self._files()
+            if now.database == opened.database and now.size == 0:
+                self._drop_log()
+            else:
+                with suppress(sqlite3.Error):  # into the file that is open, wherever it was moved
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+                self._remove(opened, now)
+            self._lost = error
+
+    def check_disk(self, knows: Callable[[sqlite3.Connection], bool]) -> None:
+        """Look at the file if another wrote to it. Raises Replaced, Damaged.
+
+        A backup that is copied over the file changes it under its log. `knows` says of a connection to the file alone
+        whether it holds what `checkpoint` had brought into it.
+        """
+        written = self._files().written_ns
+        if self._written_ns is None or written == self._written_ns:
+            return
+        problem: Replaced | Damaged | None = None
+        try:
+            if not self._on_disk(knows) and not self._on_disk(knows):  # twice: another may be at a checkpoint
+                problem = Replaced(f"The database {self._path} was overwritten while it was open, as by a backup.")
+            elif (found := self._quick_check()) != "ok":
+                problem = Damaged(f"The database {self._path} is damaged: {found}.")
+        except sqlite3.DatabaseError as error:
+            self._tries += 1
+            if self._tries < TRIES_MAX or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                return  # while it is being copied
+            problem = Damaged(f"The database {self._path} is damaged: {error}.")
+        self._written_ns, self._tries = written, 0
+        if problem is not None:
+            self._lose_overwritten(problem)
+
+    def checkpointed(self, knows: Callable[[sqlite3.Connection], bool]) -> None:
+        """Remember that what was written to the file so far is ours."""
+        with suppress(sqlite3.Error):
+            if self._written_ns is not None or self._on_disk(knows):
+                self._written_ns = self._files().written_ns
+
+    def _lose_overwritten(self, error: Replaced | Damaged) -> None:
+        with self._lock:
+            if self._lost is None:
+                if isinstance(error, Replaced):
+                    self._drop_log()
+                self._lost = error
+        raise self._lost.again()
+
+    def _drop_log(self) -> None:
+        """Drop the log of the file's former content: the last connection that closes would write it into the file."""
+        with suppress(OSError):
+            os.truncate(f"{self._path}-wal", 0)
+        for suffix in ("-wal", "-shm"):
+            with suppress(OSError):
+                os.unlink(f"{self._path}{suffix}")
+
+    def _on_disk(self, knows: Callable[[sqlite3.Connection], bool]) -> bool:
+        return self._ask("mode=ro&immutable=1", knows)  # immutable: without the log
+
+    def _quick_check(self) -> str:
+        # A fresh connection: the cache of an open one hides damage.
+        return self._ask("mode=rw", lambda fresh: str(fresh.execute("PRAGMA quick_check(1)").fetchone()[0]))
+
+    def _ask(self, mode: str, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        # By SQLite: had we opened the file by ourselves, to close it would drop SQLite's locks (2.2 of the same page).
+        uri = f"{Path(self._path).absolute().as_uri()}?{mode}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
+            return question(fresh)
+
+    def _remove(self, opened: Files, now: Files) -> None:
+        """Remove the log and its index if they are those of the file that is gone, not of the one that has its path."""
+        for suffix, was, is_now in (("-wal", opened.log, now.log), ("-shm", opened.index, now.index)):
+            if was is not None and was == is_now:
+                with suppress(OSError):
+                    os.unlink(f"{self._path}{suffix}")
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def _identity(there: os.stat_result | None) -> Identity | None:
+    return (there.st_dev, there.st_ino) if there else None
+
+
+_guards: WeakKeyDictionary[sa.Engine, FileGuard] = WeakKeyDictionary()
+
+
+def guard_of(engine: sa.Engine) -> FileGuard | None:
+    """Return the guard of an engine's file; None where the database is no file."""
+    return _guards.get(engine)

@@ -1,0 +1,46 @@
+"""Watches the database under a running worker: is it still the one that the worker registered in, and of its schema?
+
+That its file was replaced, each transaction notices by itself (database/file_guard.py). A backup copied over the file
+is noticed here: the worker's own row is gone, or the schema is another.
+"""
+
+import logging
+import sqlite3
+
+from flowhub_jobs.database.engine import check_current, checkpoint
+from flowhub_jobs.database.file_guard import guard_of
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.unreadable import fail_unreadable
+from flowhub_jobs.jobs.workers import check_registered, is_registered_in
+
+log = logging.getLogger("flowhub.worker")
+
+EVERY_S = 5.0
+
+
+class DatabaseWatch:
+    """One a worker. Raises DatabaseReplaced, DatabaseNewer or DatabaseDamaged: then this worker has to end."""
+
+    def __init__(self, home: Home, worker: str) -> None:
+        self._home, self._worker = home, worker
+        self._looked_at = float("-inf")
+
+    def look(self) -> None:
+        """Look at the file, and every few seconds into it; to be called every second."""
+        home, now = self._home, self._home.clock.awake()
+        guard = guard_of(home.engine)
+        if guard is not None:
+            guard.check_disk(self._is_known)
+        if now - self._looked_at < EVERY_S:
+            return
+        self._looked_at = now
+        check_current(home.engine)
+        check_registered(home.engine, self._worker)
+        for error in fail_unreadable(home.engine, home.node, home.clock):
+            log.warning("%s", error.message)
+        checkpoint(home.engine)
+        if guard is not None:
+            guard.checkpointed(self._is_known)
+
+    def _is_known(self, file: sqlite3.Connection) -> bool:
+        return is_registered_in(file, self._worker)

@@ -1,0 +1,57 @@
+"""Runs a worker, and runs it again on the new file when its database was replaced."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
+from flowhub_jobs.home import opened
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.worker.app import run_worker
+
+log = logging.getLogger("flowhub.worker")
+
+SETTLE_S, SETTLED_AT_LAST_S = 0.5, 30.0
+
+
+def run_on_current_database(
+    settings: Settings, *, drain: bool, until_us: int | None, take_signals: Callable[[], None]
+) -> int:
+    """Return the exit status of `run_worker`, which ends when its database is replaced and begins again on the new one.
+
+    `take_signals` sets the handlers that hold between two workers. Raises DatabaseDamaged, DatabaseNewer, HomeUnusable.
+    """
+    while True:
+        try:
+            with opened(settings) as home:
+                return run_worker(home, slots=settings.jobs, drain=drain, until_us=until_us)
+        except DatabaseReplaced as error:
+            take_signals()
+            log.warning("%s The worker dropped its leases and starts again on the file at that path.", error.message)
+            wait_for_new_file(settings.home, Path(make_url(settings.database_url).database or ""))
+
+
+def wait_for_new_file(home: Path, database: Path) -> None:
+    """Return when what replaced the database is whole, as far as its size tells: a copy grows for a while.
+
+    Raises HomeUnusable if the home folder was removed with it and nobody makes it again.
+    """
+    seen, deadline = -1, time.monotonic() + SETTLED_AT_LAST_S
+    while (size := _size(database)) != seen and time.monotonic() < deadline:
+        seen = size
+        time.sleep(SETTLE_S)
+    if not home.is_dir():
+        raise HomeUnusable(
+            f"The home folder {home} was removed while the worker ran.",
+            hint="Start the worker again to begin with an empty home; models in another store stay.",
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
