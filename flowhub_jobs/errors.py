@@ -31,7 +31,7 @@ class FlowhubError(Exception):
 
 class CatalogMalformed(FlowhubError):
     code = "catalog_malformed"
-    default_hint = "Correct the entry, or point FLOWHUB_CATALOG at another catalog."
+    default_hint = "`flowhub catalog validate` lists every fault. Correct them, or set FLOWHUB_CATALOG to another."
 
 
 class CatalogUnreadable(FlowhubError):
@@ -239,7 +239,9 @@ class CatalogSourceMalformed(SourceError):
 
     code = "catalog_source_malformed"
     retryable = False
-    default_hint = "Tell whoever keeps that catalog, or point FLOWHUB_CATALOG at another."
+    default_hint = (
+        "`flowhub catalog validate URL` lists every fault, for its publisher. Or set FLOWHUB_CATALOG to another."
+    )
 
 
 class NetworkDown(SourceError):

@@ -65,6 +65,21 @@ def test_versions_stand_newest_first_with_their_notes(cli, shop):
     assert places == sorted(places)
 
 
+def test_a_text_of_a_megabyte_fills_no_screen_and_no_text_steers_the_terminal(home, origin, monkeypatch):
+    steering = "a\u202eb\u2066c\u200bd\u2028e"
+    texts = {"description": "word " * 200_000, "tags": ["t" * 1000] * 1000, "name": steering, "family": steering}
+    versions = {"versions": [{"version": steering, "notes": "n" * 1000}] * 1000}
+    model = one_file_model("a", origin.serve("/a.gguf", A), A, quantization="Q" * 100_000)
+    with counter(home, monkeypatch, model | ABOUT | texts | versions):
+        for verb in ("show", "search"):
+            said = process(verb, "a", PYTHONIOENCODING="utf-8")
+            assert said.status == 0
+            assert len(said.out) < 12_000
+            assert not set(said.out) & set("\u202e\u2066\u200b\u2028")
+        assert "more characters)" in process("show", "a").out
+        assert len(process("show", "a", "--json").out) > 1_000_000
+
+
 def test_the_json_of_a_card_keeps_its_keys(cli, shop):
     page = cli("show", "a", "--json").page
     assert set(page) == {"schema", "model", "variants", "catalog", "installed", "notes"}

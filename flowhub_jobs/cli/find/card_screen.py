@@ -11,16 +11,19 @@ from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
 VERSIONS_SHOWN = 5
+# Characters that a catalog's text may fill of the screen: who wrote the catalog decides how long its texts are.
+DESCRIPTION_SHOWN, TEXT_SHOWN, LABEL_SHOWN = 2000, 500, 80
 _WIDTH = 10  # of the names of facts
 
 
 def print_card(card: Card) -> None:
     facts = card.facts
-    name = facts["name"] + (f" ({facts['id']})" if facts["id"] else "")
-    say.result(say.fold(name + (f", by {facts['publisher']}" if facts.get("publisher") else ""), after="  "))
+    name = _cut(facts["name"], TEXT_SHOWN) + (f" ({_cut(facts['id'], LABEL_SHOWN)})" if facts["id"] else "")
+    maker = f", by {_cut(facts['publisher'], LABEL_SHOWN)}" if facts.get("publisher") else ""
+    say.result(say.fold(name + maker, after="  "))
     if facts.get("description"):
-        say.result(say.fold(facts["description"], "  "))
-    _print_facts(_facts(card))
+        say.result(say.fold(_cut(facts["description"], DESCRIPTION_SHOWN), "  "))
+    _print_facts({name: value and _cut(value, TEXT_SHOWN) for name, value in _facts(card).items()})
     if card.installed:
         _print_facts(_lying(card.installed))
     if card.variants:
@@ -31,6 +34,11 @@ def print_card(card: Card) -> None:
         say.hint(say.fold(note))
     if card.variants:
         say.hint(f"\n{_next(card)}")
+
+
+def _cut(text: str, most: int) -> str:
+    """Return `text`, or its first `most` characters and a note that there is more."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
 
 
 def _facts(card: Card) -> dict[str, str | None]:
@@ -95,11 +103,11 @@ def _variants(variants: Sequence[CardVariant]) -> str:
     """Return a table of them; why a variant runs or not may take several lines, and nothing is cut."""
     rows = [
         (
-            one.option or one.quantization or one.ref,
+            _cut(one.option or one.quantization or one.ref, LABEL_SHOWN),
             str(one.format or "-") + (f", {one.files} files" if one.files > 1 else ""),
             "unknown" if one.bytes is None else format_bytes(one.bytes),
             str(one.verdict.fit) + (f" ({one.state})" if one.state else ""),
-            one.verdict.why,
+            _cut(one.verdict.why, TEXT_SHOWN),
         )
         for one in variants
     ]
@@ -123,9 +131,9 @@ def _print_versions(versions: Sequence[Mapping[str, Any]]) -> None:
 
 def _version(version: Mapping[str, Any]) -> str:
     """Return e.g. "2.5 (2024-09-19): First release."."""
-    name, day = version.get("version"), (version.get("releasedAt") or "")[:10]
+    name, day = _cut(version.get("version") or "", LABEL_SHOWN), (version.get("releasedAt") or "")[:10]
     head = f"{name} ({day})" if name and day else name or day or "unnamed"
-    return f"{head}: {version['notes']}" if version.get("notes") else head
+    return f"{head}: {_cut(version['notes'], TEXT_SHOWN)}" if version.get("notes") else head
 
 
 def _next(card: Card) -> str:
