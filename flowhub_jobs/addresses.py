@@ -6,9 +6,10 @@ otherwise than the client that connects checks another host.
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from flowhub_jobs.errors import AddressRefused, RedirectRefused
 from flowhub_jobs.names import is_unseen
@@ -33,6 +34,10 @@ _QUERY_IN_TEXT = re.compile(r"\?[^\s\"<>?]*=[^\s\"<>]*")  # of a URL that was pr
 _CREDENTIALS_IN_TEXT = re.compile(r"(authorization(?:[\"']\s*,|[\"']?\s*[:=]))[^\r\n]*", re.IGNORECASE)
 _BEARER_IN_TEXT = re.compile(r"\b(bearer)\s+\S+", re.IGNORECASE)
 _HUB_TOKEN = re.compile(r"hf_[A-Za-z0-9]{16,}|(?<![A-Za-z0-9_-])hf_[\w-]+", re.ASCII)
+
+_BLANK = bytes(range(33))
+_AUTHORITY_OF = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?//[^/]*", re.IGNORECASE)
+_KEPT = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986: reserved and unreserved characters, and "%" of what is encoded already
 
 _USERINFO_HINT = "Take the user and password out of it; a token belongs into config.toml, under its origin."
 
@@ -78,6 +83,26 @@ def check_redirect(source: str, target: str, *, pinned: bool) -> None:
             f"{_shown(source)} redirects to {_shown(target)} and is not followed: that leaves https, "
             "and no pinned sha256 guards the file."
         )
+
+
+def location_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the first Location of raw headers as an address reference, as a browser reads it; "" where there is none.
+
+    WHATWG URL: spaces around it, and tabs in it, are none of it; a backslash before the query is a slash; a space, a
+    byte beyond ASCII and what else no address may hold is percent-encoded, but in the host, which may be a name in
+    Unicode. The fragment is dropped.
+    """
+    raw = next((value for name, value in headers if name.lower() == b"location"), b"")
+    text = raw.strip(_BLANK).replace(b"\t", b"").partition(b"#")[0]
+    front, mark, query = text.partition(b"?")
+    front = front.replace(b"\\", b"/")
+    head = _AUTHORITY_OF.match(front)
+    host = head[0] if head else b""
+    try:
+        shown = host.decode()
+    except UnicodeDecodeError:
+        shown = quote(host, safe=_KEPT)
+    return shown + quote(front[len(host) :] + mark + query, safe=_KEPT)
 
 
 def redirect_target(source: str, location: str) -> str:

@@ -3,7 +3,6 @@
 Models come by `transfer`; this is for what is read whole into memory: catalogs, a Hub's answers, the head of a file.
 """
 
-import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,17 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.addresses import HUB, at_endpoint, check_address, check_redirect, host_of, origin, redirect_target
+from flowhub_jobs.addresses import (
+    HUB,
+    at_endpoint,
+    check_address,
+    check_redirect,
+    host_of,
+    location_of,
+    origin,
+    redirect_target,
+)
+from flowhub_jobs.content_range import ImpossibleRange, content_range
 from flowhub_jobs.errors import (
     FlowhubError,
     RedirectRefused,
@@ -30,7 +39,6 @@ READ_S = 20.0  # without a byte
 REDIRECTS_MAX = 5
 SHOWN_MAX = 64 * 1024  # of the page that comes with an error
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_RANGE_START = re.compile(r"bytes\s+([0-9]{1,19})-", re.IGNORECASE)
 
 Range = tuple[int, int]
 
@@ -79,7 +87,7 @@ def get(
                 if not response.has_redirect_location:
                     body = _body(response, url, max_bytes, byte_range)
                     return Answer(response.status_code, dict(response.headers), body, url)
-                url = _next_hop(url, response.headers["location"])
+                url = _next_hop(url, location_of(response.headers.raw))
     raise RedirectRefused(f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.")
 
 
@@ -205,7 +213,10 @@ def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | Non
     return bytes(body)
 
 
-def _check_start(content_range: str, asked: Range, host: str) -> None:
-    found = _RANGE_START.match(content_range.strip())
-    if not found or int(found[1]) != asked[0]:
+def _check_start(said: str, asked: Range, host: str) -> None:
+    try:
+        part = content_range(said)
+    except ImpossibleRange:
+        part = None
+    if part is None or part.start != asked[0]:
         raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent others.")

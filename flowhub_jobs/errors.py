@@ -221,11 +221,15 @@ class Gated(FlowhubError):
 
 
 class SourceError(FlowhubError):
-    """Whatever the network or the origin did wrong."""
+    """A fault of the network or of the origin.
+
+    `about_range`: the request asked for a part of the file; asked for it in another form, the host may answer well.
+    """
 
     code = "source"
     exit_status = 5
     retryable = True
+    about_range = False
     default_hint = "It is tried again by itself; `flowhub status` shows when."
 
 
@@ -384,6 +388,14 @@ class WrongContent(SourceError):
     code = "wrong_content"
     retryable = False
     default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
+
+
+class CutShort(SourceError):
+    """A model file that no digest pins ends before its own header says: it is not installed."""
+
+    code = "cut_short"
+    retryable = False
+    default_hint = "The source's own copy is not whole: take another variant of the model, or tell its publisher."
 
 
 # 6 to 9: disk, fit, digest, busy -----------------------------------------------------------------------------------

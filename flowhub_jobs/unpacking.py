@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 
+from flowhub_jobs.content_range import coding_of
 from flowhub_jobs.errors import ConnectionLost, WrongContent
 
 Unpack = Callable[[bytes, int], bytes]
@@ -13,11 +14,11 @@ def unpacker(encoding: str, host: str) -> Unpack:
 
     An empty chunk says that no more comes.
     """
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
+    coding = coding_of(encoding)
+    if coding is None:
         return lambda chunk, most: chunk[:most]
-    if encoding not in ("gzip", "x-gzip"):
-        raise WrongContent(f"{host} answers in {encoding[:20]!r}, which was not asked for.")
+    if coding not in ("gzip", "x-gzip"):
+        raise WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.")
     gzip, begun = zlib.decompressobj(wbits=31), False
 
     def unpack(chunk: bytes, most: int) -> bytes:

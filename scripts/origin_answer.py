@@ -110,7 +110,8 @@ def content_answer(request: Request, content: Content, etag: str, extra: Mapping
     headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "ETag": etag, **extra}
     if request.headers.get("if-none-match") == etag:
         return Answer(304, headers)
-    span = parse_range(request.range, content.size) if _range_holds(request, etag) else None
+    validators = {etag, extra.get("Last-Modified", etag)}
+    span = parse_range(request.range, content.size) if _range_holds(request, validators) else None
     if span is None:
         return Answer(200, headers, content).with_span(0, content.size)
     if span[0] == span[1]:
@@ -118,10 +119,10 @@ def content_answer(request: Request, content: Content, etag: str, extra: Mapping
     return Answer(206, headers, content).with_span(*span)
 
 
-def _range_holds(request: Request, etag: str) -> bool:
-    """Return whether If-Range lets the range stand: only a strong ETag that is equal does."""
-    condition = request.headers.get("if-range", etag)
-    return condition == etag and not (condition.startswith("W/") and "if-range" in request.headers)
+def _range_holds(request: Request, validators: set[str]) -> bool:
+    """Return whether If-Range lets the range stand: a strong ETag, or a Last-Modified, that is equal does."""
+    condition = request.headers.get("if-range")
+    return condition is None or (condition in validators and not condition.startswith("W/"))
 
 
 def steps_of(answer: Answer, method: str) -> Iterator[Step]:

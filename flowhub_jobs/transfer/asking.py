@@ -9,6 +9,7 @@ from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.plan import ASK_S, next_range
+from flowhub_jobs.transfer.range_forms import RangeForm
 
 FIRST_ASK = 16 * MIB  # of a file whose size nobody told
 BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes
@@ -35,17 +36,17 @@ def untake(board: Board, task: Task) -> None:
 
 
 def _wanted(board: Board, state: FileState) -> Range | None:
-    alone = state.single or state.keyless or not state.bound or state.size is None
-    if alone and state.tasks:
+    if (state.alone or state.size is None) and state.tasks:
         return None
     if state.keyless and state.record.kept.total:
         board.restart(state)  # nothing binds what came to what would come now
     start, size = state.record.kept.reach(0), state.size
     if size is None:
-        return start, WHOLE if state.single or state.keyless else start + FIRST_ASK
+        in_one_go = state.single or state.keyless or state.form is not RangeForm.BOUNDED
+        return start, WHOLE if in_one_go else start + FIRST_ASK
     if state.keyless:
         return start, size
-    if state.single:
+    if state.single or state.form is not RangeForm.BOUNDED:
         return next(state.record.kept.gaps(0, size), None)
     taken = Ranges((task.at, task.end) for task in state.tasks)
     return next_range(state.record.kept, taken, size, connections=board.connections, rate=_rate(board))

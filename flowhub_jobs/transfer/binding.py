@@ -7,9 +7,10 @@ both have: the digest, else the Hub's commit and path, else a strong ETag.
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.pieces.ranges import piece_size
-from flowhub_jobs.transfer.content import check_first_bytes
+from flowhub_jobs.transfer.content import Proof, check_first_bytes
 from flowhub_jobs.transfer.files import CATALOG, WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
+from flowhub_jobs.transfer.range_forms import RangeForm
 
 RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
 
@@ -26,6 +27,18 @@ def check_hub_word(state: FileState, hub: HubWord) -> None:
     check_size(state, hub.size)
     state.expected = state.file.sha256 or said
     state.git_sha1 = state.file.git_sha1 or hub.git_sha1
+    if said or hub.git_sha1:
+        sized = hub.size is not None or state.file.size is not None
+        state.proof = Proof.PUBLISHED_WITH_SIZE if sized else Proof.PUBLISHED
+
+
+def proof_of(state: FileState, *, published: bool) -> Proof:
+    """Return what is known beforehand that tells whether a file is the right one."""
+    if not state.pinned_by_digest:
+        return Proof.NOTHING
+    if not published:
+        return Proof.TYPED
+    return Proof.PUBLISHED if state.file.size is None else Proof.PUBLISHED_WITH_SIZE
 
 
 def check_size(state: FileState, total: int | None) -> None:
@@ -52,7 +65,7 @@ def is_another_version(state: FileState, answer: Answer, hub: HubWord | None) ->
     resized = total is not None and state.size is not None and total != state.size
     # Also before the first byte is kept: another connection may be about to write what an earlier answer promised.
     begun = state.record.identity is not None or bool(state.record.kept.total)
-    return resized or (begun and _identity(state, answer, hub) != state.record.identity)
+    return resized or (begun and identity_of(state, answer, hub) != state.record.identity)
 
 
 def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
@@ -72,21 +85,21 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     if total is not None and total < kept:
         raise WrongRange(f"{state.file.path}: {_host(state)} says that it has {total} bytes, and {kept} came already.")
     if total == 0:  # before the hasher may call it done
-        check_first_bytes(state.file.path, b"")
+        check_first_bytes(state.file.path, b"", state.proof)
     in_one_go = state.keyless
-    _learn(state, answer, total, _identity(state, answer, hub), location)
+    _learn(state, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
         raise SourceChanged(f"{state.file.path}: its source ignores ranges; it is asked by one connection alone.")
     if answer.whole:
         _take_whole(task, total)
     elif answer.end is not None:
-        task.end = min(task.end, answer.end)
-    task.answer_end = task.end
+        task.end = _end_in(task, answer.end)
+    task.answer_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
     if state.keyless and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
             raise WrongRange(
                 f"{state.file.path} cannot be fetched safely: {_host(state)} sends it in parts, "
-                "and neither a digest nor a lasting ETag binds them together."
+                "and neither a digest nor a lasting ETag or Last-Modified binds them together."
             )
         raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
 
@@ -100,6 +113,8 @@ def _learn(state: FileState, answer: Answer, total: int | None, identity: str | 
     record = state.record
     if total is not None and record.size is None:
         record.size = total
+        if not answer.whole:
+            state.form = RangeForm.BOUNDED  # from now on no range ends behind the file
     record.piece = record.piece or piece_size(record.size)
     record.identity = identity
     state.single = state.single or answer.whole
@@ -107,6 +122,13 @@ def _learn(state: FileState, answer: Answer, total: int | None, identity: str | 
     state.bound, state.dirty = True, True
     if location is not None:
         state.location = location
+
+
+def _end_in(task: Task, answer_end: int) -> int:
+    """Return where a task ends: with its answer, or where what comes behind is kept, or another connection's."""
+    if answer_end <= task.end or len(task.state.tasks) > 1:
+        return min(task.end, answer_end)
+    return next(task.state.record.kept.gaps(task.start, answer_end), (0, task.end))[1]
 
 
 def _take_whole(task: Task, total: int | None) -> None:
@@ -117,7 +139,7 @@ def _take_whole(task: Task, total: int | None) -> None:
     task.end = WHOLE if size is None else size
 
 
-def _identity(state: FileState, answer: Answer, hub: HubWord | None) -> str | None:
+def identity_of(state: FileState, answer: Answer, hub: HubWord | None) -> str | None:
     """Return what binds the answer's bytes to one content, the strongest first; None if nothing does."""
     known = state.record.identity
     if answer.end == answer.start:
@@ -130,6 +152,9 @@ def _identity(state: FileState, answer: Answer, hub: HubWord | None) -> str | No
         return f"commit:{hub.commit}/{state.file.path}"
     if state.location is not None and known is not None and known.startswith("commit:"):
         return known  # asked at the CDN, where the Hub's word led; its own ETag is worth nothing
-    if state.restarts > RESTARTS_MAX or answer.etag is None:
-        return None  # an ETag that changes with every answer binds nothing either
-    return f"etag:{answer.etag}"
+    # A validator that changes with every answer binds nothing; where the ETag does, the date may not.
+    if answer.etag is not None and state.restarts <= RESTARTS_MAX:
+        return f"etag:{answer.etag}"
+    if answer.modified is not None and state.restarts <= 2 * RESTARTS_MAX:
+        return f"modified:{answer.modified}"
+    return None

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
-from flowhub_jobs.errors import SourceChanged
+from flowhub_jobs.errors import FlowhubError, SourceChanged
 from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asked import origin_asked
-from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version
+from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version, proof_of
+from flowhub_jobs.transfer.distrust import check_condition, check_end, check_not_a_part, why_in_one_go
 from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
@@ -24,6 +25,7 @@ from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
 COMMIT_AT = 24 * MIB  # unsynced bytes for which the committer is woken before its time
+ONE_GO_MIN = 64 * MIB  # a smaller file is soon fetched again
 COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # the same of verified files whose parts are open; a Mac gives a process 256
 
 
@@ -61,6 +63,7 @@ class Board:
     def add(self, state: FileState) -> None:
         """Take a file in, before anybody works."""
         state.origin = origin_asked(state.file.url, self._hub_endpoint)
+        state.proof = proof_of(state, published=self.artifact.option is not None or self.artifact.hub is not None)
         if self.artifact.option is None:  # an address, or a repository, with a digest
             state.said_by = "what was asked for"
         self.files.append(state)
@@ -212,6 +215,8 @@ class Board:
                 state.best = state.record.kept.total
                 self.faults = 0  # a byte that no try had before: the budget is fresh
             state.dirty = True
+            if state.one_go:
+                self._tell_one_go(state)
             if state.kept_whole:
                 self.wanting.pop(state.number, None)
             handed = self.feed.hand(state, begin, data, buffer)
@@ -239,14 +244,32 @@ class Board:
             self._check_current(task)
             if hub is not None:  # None: asked where the Hub's word led, and what it said holds
                 check_hub_word(state, hub)
+            check_not_a_part(task, answer)
             check_size(state, answer.total)
+            check_condition(task, answer, hub)
             if is_another_version(state, answer, hub):
                 self.restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
             accept(task, answer, hub, location)
-            task.answered = True
+            task.answered, task.sized = True, answer.total is not None
+            state.one_go = why_in_one_go(state, answer)
+            if state.one_go:
+                self._tell_one_go(state)
             self._look_again(state)  # its size may be known now
             self._wake_workers()
+
+    def note_another_form(self, task: Task, error: FlowhubError) -> None:
+        """Note that a file is asked for in another form after a fault. The lock is held."""
+        self.faults += error.retryable  # one of the tries that a source has which never sends the right bytes
+        path = task.state.file.path
+        about = "" if path in error.message else f"{path}: "
+        self.notes.append(("again", f"{about}{error.message} flowhub asks for it in another form."))
+
+    def _tell_one_go(self, state: FileState) -> None:
+        """Tell the user, once a run, that an interruption costs all of a large file, known to be so or not."""
+        if not state.one_go_told and (state.size or state.record.kept.total) >= ONE_GO_MIN:
+            state.one_go_told = True
+            self.notes.append(("no_resume", state.one_go))
 
     @staticmethod
     def _check_current(task: Task) -> None:
@@ -257,11 +280,15 @@ class Board:
         """Note that an answer without a length has ended: its end is the file's."""
         with self.changed:
             state = task.state
+            if task.at < task.end:
+                check_end(task)
             if state.size is None and task.end == WHOLE:
                 check_size(state, task.at)
+                state.ended_by_close = True
                 state.record.size = task.end = task.at
                 state.dirty = True
                 self._look_again(state)
+            state.form_faults = 0
             self._wake_workers()
 
     def restart(self, state: FileState) -> None:
@@ -271,6 +298,7 @@ class Board:
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
         state.record = FileRecord(part, size=state.file.size)
         state.part, state.bound, state.location, state.glanced = None, False, None, False
+        state.unconditional = False
         state.expected, state.git_sha1, state.committed = state.file.sha256, state.file.git_sha1, 0
         self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, origin, redirect_target
+from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, location_of, origin, redirect_target
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.http_transport import EnvironmentTransport
 from flowhub_jobs.lean_httpx import httpx
-from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.refusal import Headers, refusal
 from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
 from flowhub_jobs.transfer.reply import Reply, drop_body
@@ -16,7 +15,8 @@ from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
 from flowhub_jobs.translated import translated
 
-REDIRECTS, REDIRECTS_MAX = (301, 302, 303, 307, 308), 10
+REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
+ANSWERED = (200, 203, 206)  # 203: what a proxy made of a 200 (RFC 9110, section 15.3.4)
 HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -37,28 +37,30 @@ class Web:
     def ask(
         self,
         url: str,
-        asked: Range,
+        wanted: str | None,
         *,
         known: str | None,
         if_range: str | None,
         pinned: bool,
+        size: int | None,
         heard: Callable[[HubWord], None],
     ) -> Iterator[Reply]:
-        """Ask for a range of `url`, or of `known`, where an earlier redirect led; yield the answer.
+        """Ask for `url`, or for `known`, where an earlier redirect led; yield the answer.
 
-        `heard` is told what the Hub says of the file before its redirect is followed; it may raise.
+        `wanted` is the Range header, None for none; `size` the file's in bytes, where it is known. `heard` is told
+        what the Hub says of the file before its redirect is followed; it may raise.
 
         Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost, RedirectRefused.
         """
         start = at_endpoint(url, self._terms.hub_endpoint)
-        wish = HEADERS | {"Range": f"bytes={asked[0]}-{asked[1] - 1}"}
-        if if_range is not None:
-            wish["If-Range"] = if_range
+        named = {"Range": wanted, "If-Range": if_range if wanted else None}
+        wish = HEADERS | {name: value for name, value in named.items() if value is not None}
         response, headers, place, hub = self._follow(known or start, wish, pinned, heard)
         try:
-            if response.status_code not in (200, 206) and not tells_end(response.status_code, headers):
+            if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 at_home = origin(place) == origin(start)
-                raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home)
+                size = hub.size if hub is not None and hub.size is not None else size
+                raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home, size=size)
             yield Reply(response, headers, place, hub, self._terms.stall_s)
         finally:
             with translated(place, in_body=True, within=self._terms.stall_s):
@@ -72,10 +74,11 @@ class Web:
             response = self._send(url, wish)
             headers = folded(response.headers.raw)
             hub = hub or hub_word(headers)
-            if response.status_code not in REDIRECTS or "location" not in headers:
+            location = location_of(response.headers.raw)
+            if response.status_code not in REDIRECTS or not location:
                 return response, headers, url, hub
             drop_body(response, headers)
-            target = redirect_target(url, headers["location"])
+            target = redirect_target(url, location)
             if hub is not None:
                 heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
@@ -107,7 +110,9 @@ class Web:
                     raise _StaleConnection from error
                 raise
 
-    def _refused(self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool) -> FlowhubError:
+    def _refused(
+        self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool, size: int | None
+    ) -> FlowhubError:
         return refusal(
             status,
             headers,
@@ -118,6 +123,7 @@ class Web:
             now=datetime.now(UTC),
             secrets=self._terms.tokens.values(),
             token_of=None if origin(url) == origin(self._terms.hub_endpoint) else origin(url),
+            size=size,
         )
 
     def cut(self) -> None:

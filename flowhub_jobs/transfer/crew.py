@@ -14,6 +14,7 @@ from flowhub_jobs.transfer.faults import Faults, Idle
 from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.headers import read_answer
 from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.range_forms import fall_back, softened
 from flowhub_jobs.transfer.receiving import Means, Receiver
 
 LEAVE_S = 2.0
@@ -106,9 +107,14 @@ class Crew:
 
     def fault(self, task: Task, error: FlowhubError) -> None:
         with self.board.changed:
-            if not self.board.over:
+            if self.board.over:
+                return
+            error = softened(task, error)
+            if fall_back(task, error):
+                self.board.note_another_form(task, error)
+            else:
                 self._faults.meet(task, error)
-                self.board.changed.notify_all()
+            self.board.changed.notify_all()
 
     def leave_task(self, task: Task) -> None:
         self._hosts.leave(task.state.origin)
@@ -117,19 +123,24 @@ class Crew:
     def fetch(self, task: Task) -> None:
         """Ask for the task's range, hold the answer against what is known, and keep what comes."""
         state = task.state
-        asked = (task.start, task.end)
         self.board.wait_to_open()
         self._means.control.check()  # behind the wait: who was suspended in it may own nothing any more
         self.board.open_part(task)
+        with self.board.changed:
+            asked, size = (task.start, task.end), state.size
+            wanted, condition = task.ask()
         with self._web.ask(
             state.file.url,
-            asked,
-            known=state.location,
-            if_range=state.if_range,
+            wanted,
+            known=task.location,
+            if_range=condition,
             pinned=state.pinned,
+            size=size,
             heard=lambda hub: self.board.hear(state, hub),
         ) as reply:
-            answer = read_answer(reply.status, reply.headers, asked, host_of(reply.url))
+            host, path = host_of(reply.url), state.file.path
+            answer = read_answer(reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path)
             moved = reply.url if reply.url != state.file.url else None
+            task.location = moved
             self.board.bind(task, answer, reply.hub, moved)
             Receiver(self._means, task, reply, answer.start).run()

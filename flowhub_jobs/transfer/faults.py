@@ -51,7 +51,7 @@ class Faults:
     def meet(self, task: Task, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
         error = _with_name(error, task)
-        if task.got == 0:
+        if task.got == 0 and task.state.location == task.location:
             task.state.location = None  # where the last redirect led may be what is wrong
         if self._was_one_too_many(task, error):
             return

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 from flowhub_jobs.artifacts import ArtifactFile, FileDigest
 from flowhub_jobs.pieces.digest import Sha256
+from flowhub_jobs.transfer.content import Proof
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile
+from flowhub_jobs.transfer.range_forms import WHOLE as WHOLE
+from flowhub_jobs.transfer.range_forms import RangeForm, range_header
 
 BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
 BUFFER_DIRECT = 1 << 20  # the same where the disk is written past the system's cache, which is slow in small steps
@@ -16,7 +19,6 @@ SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
 JUDGED_S = 0.5  # sooner, how fast a range begins says nothing of how fast it goes
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
 CATALOG = "the catalog"
-WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
 
 
 @dataclass(slots=True)
@@ -55,6 +57,13 @@ class FileState:
     bound: bool = False  # an answer of this run has told what the content is
     single: bool = False  # its source knows no ranges: one connection, from the front
     keyless: bool = False  # nothing binds one answer to the next: all in one answer, or from the start
+    form: RangeForm = RangeForm.BOUNDED  # how its next range is asked for
+    form_faults: int = 0  # in a row, of how ranges were answered
+    unconditional: bool = False  # its source does not answer If-Range as it should: the answer's validator is compared
+    proof: Proof = Proof.NOTHING  # what will tell that it is the right file
+    ended_by_close: bool = False  # its size was told by nothing but the end of the answer
+    one_go: str = ""  # why an interruption costs all that is kept of it, for the user
+    one_go_told: bool = False
     location: str | None = None  # where the last redirect led
     glanced: bool = False  # its first bytes were of its format
     digest: Sha256 = field(default_factory=Sha256)
@@ -88,10 +97,20 @@ class FileState:
         return self.file.sha256 is not None
 
     @property
+    def pinned_by_digest(self) -> bool:
+        return self.file.sha256 is not None or self.file.git_sha1 is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether one connection at a time may fetch of it."""
+        return self.single or self.keyless or not self.bound or self.form is not RangeForm.BOUNDED
+
+    @property
     def if_range(self) -> str | None:
-        """The strong ETag that the kept bytes belong to, where nothing better binds them."""
-        identity = self.record.identity or ""
-        return identity.removeprefix("etag:") if identity.startswith("etag:") and self.record.kept.total else None
+        """The strong validator that the kept bytes belong to, where nothing better binds them (RFC 9110, 13.1.5)."""
+        kind, _, validator = (self.record.identity or "").partition(":")
+        usable = kind == "etag" or (kind == "modified" and " ETag " not in validator)
+        return validator if usable and self.record.kept.total and not self.unconditional else None
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +124,11 @@ class Task:
     at: int = field(init=False)
     given: int = field(init=False)  # what lies behind it may still be taken over by another
     begun: float = field(default_factory=time.monotonic)
+    form: RangeForm = RangeForm.BOUNDED  # how it is asked for
+    conditional: bool = False  # with If-Range
+    asked_end: int = -1  # where the range ended that was asked for
+    sized: bool = False  # its answer told the size of the file
+    location: str | None = None  # where it is asked, if not at the file's own address
     answered: bool = False  # its answer was found to be what was asked
     answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
     came: int = 0  # bytes that were read of its answer
@@ -115,8 +139,23 @@ class Task:
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else may fetch of its file."""
-        return self.state.single or self.state.keyless or not self.state.bound or self.end == WHOLE
+        """Whether no other connection may fetch of its file."""
+        return self.state.alone or self.end == WHOLE
+
+    @property
+    def proof(self) -> Proof:
+        """What will tell whether its answer is of the right file; a size counts where the answer told it, too."""
+        proof = self.state.proof
+        return Proof.PUBLISHED if proof is Proof.PUBLISHED_WITH_SIZE and not self.sized else proof
+
+    def ask(self) -> tuple[str | None, str | None]:
+        """Return the Range and If-Range headers to ask with, and note that it is asked so. The lock is held."""
+        state = self.state
+        self.form, self.location, self.asked_end = state.form, state.location, self.end
+        header = range_header(self.form, self.start, self.end, state.size)
+        condition = state.if_range if header else None
+        self.conditional = condition is not None
+        return header, condition
 
     def left_s(self, now: float) -> float:
         """Return the seconds that it will still take, by its speed so far; `now` is on the monotonic clock."""

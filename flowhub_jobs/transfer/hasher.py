@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from flowhub_jobs.addresses import host_of
 from flowhub_jobs.artifacts import FileDigest, git_sha1
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.disk import disk_errors
+from flowhub_jobs.errors import CutShort, FlowhubError
 from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
 from flowhub_jobs.transfer.verdict import contradiction
@@ -157,7 +160,8 @@ class Hasher(threading.Thread):
             return
         digest = running.hexdigest()
         git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
-        wrong = contradiction(state, digest, git)
+        pinned = state.expected is not None or git is not None
+        wrong = contradiction(state, digest, git) if pinned else _cut_short(state, part, size)
         with self._board.changed:
             if state.part is not part:
                 return
@@ -165,7 +169,6 @@ class Hasher(threading.Thread):
                 if part.size != size:  # a crash may leave more than was ever said
                     part.truncate(size)
                     state.dirty = True
-                pinned = state.expected is not None or git is not None
                 pieces = pieces_of(state.record.states, state.record.piece, size)
                 self._board.found_right(state, FileDigest(state.file.path, size, digest, pinned, pieces))
             else:
@@ -188,13 +191,27 @@ class Hasher(threading.Thread):
         return digest.hexdigest()
 
     def _mismatch(self, state: FileState, wrong: FlowhubError) -> None:
-        """The bytes came wrong: once more from the start; the second time, or if there are none, it is an error."""
+        """The bytes came wrong: once more from the start; the second time, or if there are none, it is an error.
+
+        A file that the source itself calls complete, and that is cut short, comes no longer the second time.
+        """
         state.mismatches += 1
+        final = state.mismatches > 1 or state.size == 0 or (isinstance(wrong, CutShort) and not state.ended_by_close)
         self._board.restart(state)
-        if state.mismatches > 1 or state.size == 0:
+        if final:
             self._board.end(wrong)
         else:
             self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))
+
+
+def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | None:
+    """Return CutShort where a file that nothing pins ends before its own header says."""
+    try:
+        with disk_errors(part.path):
+            check_not_cut_short(state.file.path, part.path, size, host_of(state.location or state.file.url))
+    except CutShort as error:
+        return error
+    return None
 
 
 def _read_full(part: PartFile, view: memoryview, offset: int) -> None:

@@ -3,23 +3,25 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from flowhub_jobs.content_range import LARGEST, ContentRange, ImpossibleRange, coding_of, content_range
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.refusal import Headers, unsatisfied_total
+from flowhub_jobs.refusal import Headers, http_date, unsatisfied_total
 
-_CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
-LARGEST = 1 << 60  # bytes; a larger size is no size, and does not fit a database
+DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: a 200.
+    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
 
-    `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body.
+    `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body. `modified` is
+    Last-Modified where that is a strong validator, and a weak ETag behind it, which may tell more.
     """
 
     start: int
@@ -27,6 +29,7 @@ class Answer:
     total: int | None
     whole: bool
     etag: str | None  # strong only
+    modified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +61,65 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def read_answer(status: int, headers: Headers, asked: Range, host: str) -> Answer:
-    """Return what the body of a 200, 206 or 416 is; raise WrongRange unless it is the whole or begins where we asked.
+def read_answer(
+    status: int, headers: Headers, asked: Range, host: str, *, ranged: bool = True, path: str = ""
+) -> Answer:
+    """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it holds the first byte that we asked.
 
-    A server may send less than was asked (RFC 9110, section 15.3.7), never other bytes or more.
+    `ranged`: the request had a Range header. `path` is the file's. A server may send less than was asked (RFC 9110,
+    section 15.3.7), or more; Content-Range says what the body is, whatever the status (modelscope_hub #50: 200).
     """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise WrongRange(f"{host} answered in {encoding} though plain bytes were asked for.")
+    if coding := coding_of(headers.get("content-encoding", ""), path):
+        raise WrongRange(f"{host} answered in {coding} though plain bytes were asked for.")
+    tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
     if status == 416:
-        return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, etag=strong_etag(headers))
-    length = _number(headers.get("content-length"))
-    if status == 200:
-        return Answer(0, length, length, whole=True, etag=strong_etag(headers))
+        return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
         raise WrongRange(f"{host} answered one range with a multipart body.")
-    start, end, total = _content_range(headers.get("content-range"), host)
-    if start != asked[0] or not start < end <= asked[1]:
-        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent {start}-{end - 1}.")
-    if length is not None and length != end - start:
-        raise WrongRange(f"{host} announced bytes {start}-{end - 1} in a body of {length} bytes.")
-    return Answer(start, end, total, whole=False, etag=strong_etag(headers))
+    length, part = body_length(headers), _part(headers, host)
+    if _is_whole(status, part, length, ranged=ranged):
+        length = _number(headers.get("content-length"))
+        return Answer(0, length, length, whole=True, **tags)
+    if part is None:
+        said = _shown(headers.get("content-range"))
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).")
+    end = _end_of(part, length, host)
+    if not part.start <= asked[0] < end:
+        raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.")
+    return Answer(part.start, end, part.total, whole=False, **tags)
 
 
-def _content_range(text: str | None, host: str) -> tuple[int, int, int | None]:
-    found = _CONTENT_RANGE.fullmatch((text or "").strip())
-    if not found:
-        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {_shown(text)}).")
-    start, last, total = int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3])
-    if last < start or last >= LARGEST or (total is not None and not last < total < LARGEST):
-        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).")
-    return start, last + 1, total
+def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ranged: bool) -> bool:
+    """Return whether a body is all of the file: by its status, unless it is as long as Content-Range says."""
+    if part is None:
+        return status != 206 or not ranged
+    if status == 206 or part.start == 0:
+        return False  # of a body that begins at the first byte, as much is used as Content-Range names
+    return length is not None and length == part.total
+
+
+def _end_of(part: ContentRange, length: int | None, host: str) -> int:
+    """Return where a part ends, by Content-Range or else by the length of the body; WrongRange where they differ."""
+    if part.end is None:
+        end = part.total if length is None else part.start + length
+        if end is None or not part.start < end <= (part.total or end):
+            raise WrongRange(f"{host} announced bytes {part.start}- of {part.total} in a body of {length} bytes.")
+        return end
+    if length is not None and length not in (part.end - part.start, part.total if part.start == 0 else -1):
+        raise WrongRange(f"{host} announced bytes {_span(part.start, part.end)} in a body of {length} bytes.")
+    return part.end
+
+
+def _part(headers: Headers, host: str) -> ContentRange | None:
+    text = headers.get("content-range")
+    try:
+        return content_range(text)
+    except ImpossibleRange as error:
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).") from error
+
+
+def _span(start: int, end: int) -> str:
+    return f"{start}-{end - 1 if end < LARGEST else ''}"
 
 
 def _shown(text: str | None) -> str:
@@ -96,7 +127,7 @@ def _shown(text: str | None) -> str:
 
 
 def tells_end(status: int, headers: Headers) -> bool:
-    """Return whether a 416 tells where the file ends: an empty file has no range that could be answered."""
+    """Return whether a 416 tells where the file ends: no range of an empty file can be answered."""
     return status == 416 and unsatisfied_total(headers) is not None
 
 
@@ -105,6 +136,22 @@ def strong_etag(headers: Headers) -> str | None:
     tag = headers.get("etag", "").strip()
     sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
     return tag if sound and tag[0] == '"' and tag[-1] == '"' else None
+
+
+def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
+    """Return what Last-Modified says of the version, with a weak ETag behind it; None where the date is not strong.
+
+    RFC 9110, section 8.8.2.2: strong is a date at least one second before the answer's Date, or, of an answer without
+    one, before `now`: the second in which the file was written is over.
+    """
+    said = headers.get("last-modified", "").strip()
+    then = http_date(said)
+    seen = http_date(headers.get("date", "")) or now or datetime.now(UTC)
+    sound = said.isascii() and said.isprintable() and len(said) < 64  # it goes back in If-Range
+    if then is None or not sound or (seen - then).total_seconds() < DATE_STRONG_S:
+        return None
+    weak = "" if strong_etag(headers) else headers.get("etag", "").strip()[:200]
+    return f"{said} ETag {weak}" if weak else said
 
 
 def hub_word(headers: Headers) -> HubWord | None:

@@ -65,7 +65,7 @@ class Receiver:
                 self._direct.close()
         board.feed.give_back(self._buffer)
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
-            check_first_bytes(task.state.file.path, b"")
+            check_first_bytes(task.state.file.path, b"", task.proof)
         if self._at < task.given:
             raise ConnectionLost(f"{task.state.file.path}: {task.given} bytes came, and now it ended at {self._at}.")
         board.learn_end(task)
@@ -83,7 +83,7 @@ class Receiver:
         if self._task.given == 0 and not state.glanced and count:  # a range of the middle may overtake the first
             while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
                 count += more
-            check_first_bytes(state.file.path, bytes(space[:GLANCE]) if count >= GLANCE else bytes(space[:count]))
+            check_first_bytes(state.file.path, bytes(space[: min(count, GLANCE)]), self._task.proof)
             state.glanced = True
         return count
 

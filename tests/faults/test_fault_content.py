@@ -1,14 +1,16 @@
 """Content: a log-in page where a model should be, a safetensors header that is no header, a page for a JSON file."""
 
+from dataclasses import replace
+
 import pytest
 from origin_content import Bytes
 from support.engine import folder_of, kept_in, one_file, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
-from support.faults import CappedRange, IgnoreRange, LoginPage, NoLength, Redirect
-from support.models import safetensors_pattern
+from support.faults import CappedRange, EarlyClose, IgnoreRange, LoginPage, NoLength, Redirect
+from support.models import gguf_with_tensor, safetensors, safetensors_pattern
 
 from flowhub_jobs.artifacts import ArtifactFile
-from flowhub_jobs.errors import DigestMismatch, SizeMismatch, WrongContent
+from flowhub_jobs.errors import CutShort, DigestMismatch, SizeMismatch, WrongContent
 
 # Log-in pages --------------------------------------------------------------------------------------------------------
 
@@ -54,13 +56,77 @@ def test_a_log_in_page_in_mid_file_of_a_pinned_one_says_both_sizes(origin, way):
 
 
 def test_an_endless_page_is_refused_with_none_of_it_written(origin, tmp_path, pin):
-    """A file of the right size that is a page: refused by what it is, before the digest could tell."""
+    """It is refused by what it is, before a digest could tell; only a published size would tell as early."""
     page = Bytes(b"<!DOCTYPE html>" + b" " * (MODEL.size - 15))
     url = origin.serve("m.gguf", page)
-    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size if pin else None, MODEL.sha256() if pin else None))
+    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256() if pin else None))
     with pytest.raises(WrongContent):
         run(artifact, tmp_path)
     assert (tmp_path / "files" / "m.gguf").stat().st_size == 0
+
+
+ODD = {
+    "a JSON of comments": ("notes.json", b"// a comment\n{}"),
+    "a JSON in UTF-16": ("bom16.json", "{}".encode("utf-16")),
+    "a JSON that is a page": ("html.json", b"<html>x</html>"),
+    "a JSON that is a Git LFS pointer": ("pointer.json", b"version https://git-lfs.github.com/spec/v1\n"),
+    "a GGUF of before GGUF": ("old.gguf", b"tjgg" + bytes(4096)),
+    "a GGUF that is cut short": ("cut.gguf", b"GGUF\3"),
+    "a safetensors whose header is larger than readers take": ("m.safetensors", b"\xff\xff\xff\x0f" + bytes(4) + b"{}"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), ODD.values(), ids=ODD)
+def test_a_file_whose_published_digest_is_right_is_installed_whatever_its_first_bytes(origin, way, name, content):
+    body = Bytes(content)
+    artifact = one_file(ArtifactFile(name, origin.serve(name, body), body.size, body.sha256()))
+    way.arrives(artifact, body)
+
+
+def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_path):
+    """As of a page that was there when somebody took its digest: weights must look like weights."""
+    pointer = Bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    file = ArtifactFile("m.gguf", origin.serve("m.gguf", pointer), None, pointer.sha256())
+    typed = replace(one_file(file), model=None, option=None)
+    with pytest.raises(WrongContent, match="should be gguf"):
+        run(typed, tmp_path)
+
+
+def test_a_typed_digest_judges_what_is_no_weights(origin, tmp_path):
+    odd = Bytes(b"// a comment\n{}")
+    file = ArtifactFile("c.json", origin.serve("c.json", odd), None, odd.sha256())
+    assert run(replace(one_file(file), model=None, option=None), tmp_path).content() == odd.read()
+
+
+# Cut short -----------------------------------------------------------------------------------------------------------
+
+CUT = {"a GGUF": ("m.gguf", gguf_with_tensor()), "a safetensors": ("m.safetensors", safetensors())}
+
+
+@pytest.mark.parametrize(("name", "whole"), CUT.values(), ids=CUT)
+def test_an_unpinned_file_that_ends_before_its_own_header_says_is_not_installed(origin, way, name, whole):
+    url = origin.serve(name, whole[:-1])
+    error = way.fails(unpinned(url, name), CutShort, name, f"ends at {len(whole) - 1} bytes", host_of(origin))
+    assert not error["retryable"]
+    assert len(origin.requests()) == 1
+
+
+@pytest.mark.parametrize(("name", "whole"), CUT.values(), ids=CUT)
+def test_an_unpinned_file_that_is_as_long_as_its_header_says_is_installed(origin, way, name, whole):
+    way.arrives(unpinned(origin.serve(name, whole), name), Bytes(whole))
+
+
+def test_a_connection_that_closes_early_in_the_place_of_an_end_is_asked_once_more(origin, way):
+    """No length tells that it ended too soon; the header does."""
+    name, whole = CUT["a GGUF"]
+    cut = [EarlyClose(after=len(whole) - 1).once(), IgnoreRange(), NoLength(chunked=False)]
+    way.arrives(unpinned(origin.serve(name, whole, faults=cut), name), Bytes(whole))
+
+
+def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(origin, way):
+    name, whole = CUT["a GGUF"]
+    cut = Bytes(whole[:-1])
+    way.arrives(one_file(ArtifactFile(name, origin.serve(name, cut), cut.size, cut.sha256())), cut)
 
 
 def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):

@@ -149,7 +149,8 @@ def test_an_edge_that_refuses_a_good_range_of_a_fresh_address_once_is_asked_agai
 def test_an_edge_that_refuses_every_address_is_given_up_after_ten_tries(hub, model, way):
     hub.break_cdn(Status(403))
     edge = hub.cdn.address.removeprefix("http://")
-    way.fails(model, ServerBusy, f"m.gguf: {edge} refuses a freshly signed address (status 403)", terms=at(hub))
+    says = f"m.gguf: {edge} refuses a freshly signed address of a file of "
+    way.fails(model, ServerBusy, says, "(status 403)", terms=at(hub))
     assert len(hub.cdn.requests()) == 10
 
 

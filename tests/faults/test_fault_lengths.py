@@ -38,7 +38,7 @@ def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_th
     """Nothing in the answer tells that it is cut short; the catalog does."""
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
     way.arrives(sought(origin, True, *cut), MODEL)
-    assert origin.sent("m.gguf") == HALF + MODEL.size
+    assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
 
 
 LIES = {
@@ -62,8 +62,14 @@ def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_tha
     way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
-def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, way):
+def test_a_page_for_each_later_range_is_answered_by_asking_for_the_whole(origin, way):
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1)]
+    url = origin.serve("m.gguf", MODEL, faults=faults)
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+
+
+def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, way):
+    faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage(turn=lambda index: index > 1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
     artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
     way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", f" bytes, and {MIB} came already")
@@ -76,8 +82,6 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, w
 
 
 ENDLESS_LIES = {
-    "every length too long": (LyingLength(by=10), f"bytes 0-{MODEL.size - 1} in a body of {MODEL.size + 10} bytes"),
-    "every length too short": (LyingLength(by=-10), f"bytes 0-{MODEL.size - 1} in a body of {MODEL.size - 10} bytes"),
     "every answer in gzip": (Gzip(), "answered in gzip though plain bytes were asked for"),
 }
 
@@ -93,6 +97,13 @@ def test_the_whole_in_gzip_is_not_taken_for_a_file_that_nobody_knows(origin, way
     url = origin.serve("notes.txt", b"plain text " * 1000, faults=[IgnoreRange(), Gzip()])
     says = "answered in gzip though plain bytes were asked for"
     way.fails(unpinned(url, "notes.txt"), WrongRange, f"notes.txt: {host_of(origin)} ", says)
+
+
+@pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
+def test_a_length_that_always_lies_contradicts_the_catalog_when_the_whole_is_asked_for(origin, way, by):
+    """The ranges contradict themselves; the whole answer's length is the source's word."""
+    way.fails(sought(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by)
+    assert [request.range for request in origin.requests()][-1] is None
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])

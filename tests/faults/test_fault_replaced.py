@@ -15,7 +15,17 @@ from support.engine import (
     unpinned,
 )
 from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, sought
-from support.faults import ChangeEtag, EarlyClose, Hold, NoEtag, Reset, WeakEtag
+from support.faults import (
+    ChangeEtag,
+    DislikesIfRange,
+    EarlyClose,
+    Hold,
+    IgnoreRange,
+    NoEtag,
+    NoLength,
+    Reset,
+    WeakEtag,
+)
 from support.models import gguf_pattern
 from support.origin import Since
 
@@ -23,6 +33,7 @@ from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 
 VALIDATORS = {"a strong ETag": [], "a weak ETag": [WeakEtag()], "no ETag": [NoEtag()]}
+LONG_AGO, LATER = "Mon, 23 Nov 2015 10:00:00 GMT", "Tue, 24 Nov 2015 10:00:00 GMT"
 NEW = {"same size": OTHER, "other size": SHORTER}
 
 # Nobody pins it: the new one is what is wanted -----------------------------------------------------------------------
@@ -84,6 +95,88 @@ def test_a_file_of_the_hub_that_was_replaced_between_two_runs_is_the_new_one(hub
     hub.break_cdn()
     hub.add("org/model", "m.gguf", OTHER)
     assert run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint)).content() == OTHER.read()
+
+
+# Last-Modified and If-Range -------------------------------------------------------------------------------------------
+
+NO_ETAG = {"no ETag": NoEtag(), "a weak ETag": WeakEtag()}
+
+
+@pytest.mark.parametrize("fault", NO_ETAG.values(), ids=NO_ETAG)
+@pytest.mark.parametrize("end", [stopped_after, crashed_after])
+def test_a_last_modified_binds_the_nights_of_a_file_without_a_strong_etag_together(origin, tmp_path, fault, end):
+    artifact = unpinned(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=[fault]))
+    partial = end(HALF, artifact, tmp_path / "p", origin, faults=[fault])
+    origin.break_with(fault, path="/m.gguf")
+    since = Since(origin)
+    got = run(artifact, partial)
+    assert got.content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF
+    assert origin.requests()[-1].headers.get("if-range") == (LONG_AGO if isinstance(fault, NoEtag) else None)
+
+
+@pytest.mark.parametrize("new", NEW.values(), ids=NEW)
+def test_another_last_modified_is_another_file(origin, tmp_path, new):
+    artifact = unpinned(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=[NoEtag()]))
+    partial = stopped_after(HALF, artifact, tmp_path, origin, faults=[NoEtag()])
+    origin.serve("m.gguf", new, headers={"Last-Modified": LATER}, faults=[NoEtag()])
+    assert run(artifact, partial).content() == new.read()
+
+
+def test_a_last_modified_of_this_second_binds_nothing_together(origin, tmp_path):
+    """The file may be written again within the second."""
+    now = {"Last-Modified": LONG_AGO, "Date": LONG_AGO}
+    artifact = unpinned(origin.serve("m.gguf", MODEL, headers=now, faults=[NoEtag()]))
+    partial = stopped_after(HALF, artifact, tmp_path, origin, faults=[NoEtag()])
+    origin.serve("m.gguf", OTHER, headers=now, faults=[NoEtag()])
+    assert run(artifact, partial).content() == OTHER.read()
+
+
+BOUND_BY = {"a strong ETag": [], "a Last-Modified": [NoEtag()]}
+
+
+@pytest.mark.parametrize("code", [200, 206, 304, 400, 403, 412, 416])
+@pytest.mark.parametrize("faults", BOUND_BY.values(), ids=BOUND_BY)
+def test_a_source_that_dislikes_if_range_costs_no_kept_byte(origin, tmp_path, faults, code):
+    faults = [*faults, DislikesIfRange(code)]
+    artifact = unpinned(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=faults))
+    partial = stopped_after(HALF, artifact, tmp_path, origin, faults=faults)
+    origin.break_with(*faults, path="/m.gguf")
+    since = Since(origin)
+    got = run(artifact, partial)
+    assert got.content() == MODEL.read()
+    assert got.fetched.bytes_fetched == MODEL.size, "what the answer to If-Range brought is not read"
+    assert origin.begins()[1:] == [HALF, HALF]
+    assert since.bytes >= MODEL.size - HALF
+
+
+def test_a_file_that_was_replaced_is_noticed_without_if_range_too(origin, tmp_path):
+    artifact = unpinned(origin.serve("m.gguf", MODEL))
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    origin.serve("m.gguf", OTHER, faults=[DislikesIfRange(412)])
+    assert run(artifact, partial).content() == OTHER.read()
+
+
+LARGE = gguf_pattern(65 * MIB)
+ONE_GO = {
+    "no ETag and no Last-Modified": ([NoEtag()], "names no version of the file"),
+    "no ranges": ([IgnoreRange()], "sends the whole file or nothing"),
+    "no ranges and no length": ([IgnoreRange(), NoLength()], "sends the whole file or nothing"),
+}
+
+
+@pytest.mark.parametrize(("faults", "says"), ONE_GO.values(), ids=ONE_GO)
+def test_a_large_file_that_cannot_be_resumed_is_told_before_the_second_night(origin, tmp_path, faults, says):
+    got = run(unpinned(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
+    [text] = [text for kind, text in got.notes if kind == "no_resume"]
+    assert says in text
+    assert "starts again at the first byte" in text
+
+
+@pytest.mark.parametrize("pin", [True, False])
+def test_a_large_file_that_can_be_resumed_is_not_told_of(origin, tmp_path, pin):
+    url = origin.serve("m.gguf", LARGE)
+    assert "no_resume" not in run(pinned(url, LARGE) if pin else unpinned(url), tmp_path).note_kinds
 
 
 # A catalog pins it: what it pins, or an error ------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from flowhub_jobs.transfer.fetch import Postponed, Shared
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 
-PASSING = [408, 425, 429, 500, 502, 503, 504]
+PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
+PASSING_TOO = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
+PASSING_TOO += [501, 505, 507, 509, 511, *range(521, 529), 530, 598, 999]
 
 
 def http_date(seconds):
@@ -44,6 +46,13 @@ def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, 
     assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
     assert len(origin.requests()) == 2
     assert f"answers {status}" in got.notes[0][1]
+
+
+@pytest.mark.parametrize("status", PASSING_TOO)
+def test_a_status_of_no_standard_is_a_fault_that_passes(origin, tmp_path, status):
+    got = run(sought(origin, True, Status(status).once()), tmp_path)
+    assert got.content() == MODEL.read()
+    assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
 
 
 @pytest.mark.parametrize("status", PASSING)
@@ -184,13 +193,20 @@ def test_a_new_byte_after_nine_faults_makes_the_budget_fresh(origin, way):
 
 # What will not change ------------------------------------------------------------------------------------------------
 
-FINAL = {400: SourceRefused, 403: SourceRefused, 404: SourceMissing, 410: SourceMissing, 451: SourceRefused}
+FINAL = {402: SourceRefused, 404: SourceMissing, 410: SourceMissing, 451: SourceRefused}
 
 
 @pytest.mark.parametrize(("status", "error"), FINAL.items())
 def test_a_status_that_will_not_change_ends_it_at_once(origin, way, status, error):
     way.fails(sought(origin, True, Status(status)), error, f"m.gguf: {host_of(origin)} ", status)
     assert len(origin.requests()) == 1
+
+
+@pytest.mark.parametrize("status", [304, 400, 403, 405, 406, 409, 412, 413, 417, 431, 418])
+def test_a_status_that_may_be_about_the_range_ends_it_when_no_other_form_of_range_helps(origin, way, status):
+    way.fails(sought(origin, True, Status(status)), SourceRefused, f"m.gguf: {host_of(origin)} answers {status}")
+    end = MODEL.size - 1
+    assert [request.range for request in origin.requests()] == [f"bytes=0-{end}", f"bytes=0-{end}", "bytes=0-", None]
 
 
 def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, way):

@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from origin_answer import Answer, Frame, Step, text_answer
+from origin_answer import Answer, Frame, Request, Step, text_answer
 from origin_content import Bytes, Piece
 
 from support.fault import Fault
@@ -87,6 +87,16 @@ class Gzip(Fault):
 
 
 @dataclass(frozen=True)
+class NamedCoding(Fault):
+    """A Content-Encoding for a body that is plain."""
+
+    coding: str
+
+    def change(self, answer: Answer) -> Answer:
+        return answer.with_headers(Content_Encoding=self.coding)
+
+
+@dataclass(frozen=True)
 class WeakEtag(Fault):
     def change(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=f"W/{answer.headers['ETag']}") if "ETag" in answer.headers else answer
@@ -96,6 +106,25 @@ class WeakEtag(Fault):
 class NoEtag(Fault):
     def change(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=None)
+
+
+@dataclass(frozen=True)
+class DislikesIfRange(Fault):
+    """A request with If-Range is answered with this status; a 200 is the whole file, a 206 says nothing of versions."""
+
+    code: int
+
+    def ask(self, request: Request) -> Request:
+        if self.code != 200 or "if-range" not in request.headers:
+            return request
+        return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
+
+    def answer_to(self, request: Request, answer: Answer) -> Answer:
+        if "if-range" not in request.headers or self.code == 200:
+            return answer
+        if self.code == 206:
+            return answer.with_headers(ETag=None, Last_Modified=None)
+        return Answer(self.code).with_body(Bytes(b""))
 
 
 @dataclass(frozen=True)

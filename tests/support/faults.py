@@ -10,10 +10,12 @@ from origin_flow import Bucket
 
 from support.answer_faults import (
     ChangeEtag,
+    DislikesIfRange,
     EndlessBody,
     Gzip,
     LoginPage,
     LyingLength,
+    NamedCoding,
     NoEtag,
     NoLength,
     Redirect,
@@ -35,23 +37,31 @@ from support.line_faults import (
     Trickle,
 )
 from support.range_faults import (
+    AlwaysParts,
     CappedRange,
+    Elsewhere,
     IgnoreRange,
     LongRange,
     Multipart,
     NoContentRange,
     NoTotal,
+    PartAs200,
+    Refuses,
     ShiftedRange,
     ShortRange,
+    WrittenRange,
     WrongTotal,
 )
 
 __all__ = [
     "ALL_FAULTS",
+    "AlwaysParts",
     "CappedRange",
     "ChangeEtag",
     "CloseBeforeHeaders",
+    "DislikesIfRange",
     "EarlyClose",
+    "Elsewhere",
     "EndlessBody",
     "EndlessHead",
     "Fault",
@@ -64,12 +74,15 @@ __all__ = [
     "LongRange",
     "LyingLength",
     "Multipart",
+    "NamedCoding",
     "NoContentRange",
     "NoEtag",
     "NoHeaders",
     "NoLength",
     "NoTotal",
+    "PartAs200",
     "Redirect",
+    "Refuses",
     "Reset",
     "ShiftedRange",
     "ShortRange",
@@ -79,6 +92,7 @@ __all__ = [
     "Status",
     "Trickle",
     "WeakEtag",
+    "WrittenRange",
     "WrongTotal",
 ]
 
@@ -102,6 +116,11 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     NoTotal,
     NoContentRange,
     Multipart,
+    AlwaysParts,
+    Elsewhere,
+    PartAs200,
+    WrittenRange,
+    Refuses,
     Status,
     Redirect,
     LoginPage,
@@ -109,10 +128,12 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     LyingLength,
     EndlessBody,
     Gzip,
+    NamedCoding,
     FlipByte,
     WeakEtag,
     NoEtag,
     ChangeEtag,
+    DislikesIfRange,
 )
 
 
@@ -157,7 +178,7 @@ class FaultyServer(OriginServer):
         if asked is not request:
             answer = self.answer(asked)
         for fault in due:
-            answer = fault.change(answer)
+            answer = fault.answer_to(request, answer)
         steps = steps_of(answer, request.method)
         for fault in due:
             steps = fault.flow(steps, answer)

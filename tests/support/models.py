@@ -24,6 +24,13 @@ def gguf(size: int = 4096, seed: int = 0) -> bytes:
     return gguf_pattern(size, seed).read()
 
 
+def gguf_with_tensor() -> bytes:
+    """Return a GGUF file that ends with its one tensor: 64 numbers of type F32, on a boundary of 32 bytes."""
+    tensor = struct.pack("<Q1sIQIQ", 1, b"a", 1, 64, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + tensor
+    return head.ljust(-(-len(head) // 32) * 32, b"\0") + bytes(64 * 4)
+
+
 def safetensors_pattern(size: int, seed: int = 0) -> Pattern:
     """Return a safetensors file: a header of 120 bytes that names one U8 tensor, which is all the rest."""
     payload = size - 128

@@ -1,5 +1,6 @@
 """Faults of ranges: answers that are about another part than the one asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from origin_answer import Answer, Request, Span
@@ -69,6 +70,84 @@ class CappedRange(MovedRange):
 
     def moved(self, span: Span) -> Span:
         return span[0], min(span[1], span[0] + self.most)
+
+
+@dataclass(frozen=True)
+class AlwaysParts(Fault):
+    """The first `most` bytes of whatever was asked for, also where no range was, as status 206."""
+
+    most: int = 1 << 20
+
+    def change(self, answer: Answer) -> Answer:
+        if answer.status not in (200, 206):
+            return answer
+        return replace(answer, status=206).with_span(answer.start, min(answer.end, answer.start + self.most))
+
+
+@dataclass(frozen=True)
+class Elsewhere(Fault):
+    """Each answer is a 206 of the second byte, whatever was asked for."""
+
+    def change(self, answer: Answer) -> Answer:
+        return replace(answer, status=206).with_span(1, 2)
+
+
+@dataclass(frozen=True)
+class PartAs200(Fault):
+    """A part with status 200, as modelscope_hub #50 has it; `named=False` without Content-Range, too."""
+
+    named: bool = True
+
+    def change(self, answer: Answer) -> Answer:
+        if answer.status != 206:
+            return answer
+        part = replace(answer, status=200)
+        return part if self.named else part.with_headers(Content_Range=None)
+
+
+@dataclass(frozen=True)
+class WrittenRange(Fault):
+    """A Content-Range in another form: `a` first and `b` last byte, `t` size of the file, `n` length of the part."""
+
+    form: str
+
+    def change(self, answer: Answer) -> Answer:
+        if answer.status != 206:
+            return answer
+        values = {"a": answer.start, "b": answer.end - 1, "t": answer.content.size, "n": answer.end - answer.start}
+        return answer.with_headers(Content_Range=self.form.format(**values))
+
+
+@dataclass(frozen=True)
+class Refuses(Fault):
+    """A status for requests whose Range header `dislikes` says so of; with the size of the file where `size`."""
+
+    code: int
+    dislikes: Callable[[str, int], bool]
+    size: bool = False
+
+    def answer_to(self, request: Request, answer: Answer) -> Answer:
+        total = answer.content.size
+        if request.range is None or not self.dislikes(request.range, total):
+            return answer
+        refusal = Answer(self.code).with_body(Bytes(b""))
+        return refusal.with_headers(Content_Range=f"bytes */{total}") if self.size else refusal
+
+
+def is_ranged(header: str, size: int) -> bool:
+    return True
+
+
+def has_end(header: str, size: int) -> bool:
+    return not header.endswith("-")
+
+
+def ends_behind(header: str, size: int) -> bool:
+    return has_end(header, size) and int(header.rpartition("-")[2]) >= size
+
+
+def begins_in_the_middle(header: str, size: int) -> bool:
+    return not header.startswith("bytes=0-")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from httpx import Headers
 
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.refusal import asked_wait, unsatisfied_total
-from flowhub_jobs.transfer.headers import hub_word, read_answer, strong_etag
+from flowhub_jobs.transfer.headers import hub_word, read_answer, strong_date, strong_etag
 
 NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)
 HEX64, HEX40 = "ab" * 32, "cd" * 20
@@ -42,11 +42,11 @@ def test_a_206_need_not_know_the_total():
     ("said", "why"),
     [
         ("bytes 11-19/100", "was asked for bytes 10-19 and sent 11-19"),
-        ("bytes 9-19/100", "sent 9-19"),
-        ("bytes 10-20/100", "sent 10-20"),
+        ("bytes 9-9/100", "sent 9-9"),
         ("bytes 10-9/100", "impossible range"),
         ("bytes 10-19/15", "impossible range"),
-        ("bytes 10-19", "without saying which"),
+        ("bytes 10-", "without saying which"),
+        ("bytes 10-19/100, bytes 20-29/100", "without saying which"),
         ("items 10-19/100", "without saying which"),
         ("bytes */100", "without saying which"),
         ("bytes 10-1e1/100", "without saying which"),
@@ -56,6 +56,49 @@ def test_a_206_of_another_range_is_not_believed(said, why):
     with pytest.raises(WrongRange, match=why) as caught:
         read(content_range=said)
     assert "cdn.example" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "span"),
+    [
+        ("bytes=10-19/100", (10, 20, 100)),
+        ("bytes: 10-19/100", (10, 20, 100)),
+        ("bytes:10-19/100", (10, 20, 100)),
+        ("10-19/100", (10, 20, 100)),
+        ("BYTES 10 - 19 / 100", (10, 20, 100)),
+        (" bytes 10-19/100 ", (10, 20, 100)),
+        ("bytes 10-19/*", (10, 20, None)),
+        ("bytes 10-19", (10, 20, None)),
+        ("bytes 10-19/", (10, 20, None)),
+        ("bytes 10-/100", (10, 100, 100)),
+        ("bytes 9-19/100", (9, 20, 100)),
+        ("bytes 10-99/100", (10, 100, 100)),
+        ("bytes 10-19/100, bytes 10-19/100", (10, 20, 100)),
+    ],
+)
+def test_a_content_range_that_can_mean_one_thing_only_is_read(said, span):
+    answer = read(content_range=said)
+    assert (answer.start, answer.end, answer.total) == span
+
+
+def test_a_content_range_without_an_end_ends_with_the_body():
+    assert read(content_range="bytes 10-/100", content_length="5").end == 15
+    with pytest.raises(WrongRange, match="in a body of 95 bytes"):
+        read(content_range="bytes 10-/100", content_length="95")
+
+
+def test_content_range_says_what_a_200_is():
+    part = read(200, content_range="bytes 10-19/100", content_length="10")
+    assert (part.start, part.end, part.total, part.whole) == (10, 20, 100, False)
+    whole = read(200, content_range="bytes 10-19/100", content_length="100")
+    assert (whole.start, whole.end, whole.total, whole.whole) == (0, 100, 100, True)
+    with pytest.raises(WrongRange, match="in a body of 50 bytes"):
+        read(200, content_range="bytes 10-19/100", content_length="50")
+
+
+def test_a_206_without_content_range_is_the_whole_where_no_range_was_asked():
+    answer = read_answer(206, headers(content_length="100"), (10, 100), "cdn.example", ranged=False)
+    assert (answer.start, answer.end, answer.total, answer.whole) == (0, 100, 100, True)
 
 
 def test_a_206_that_does_not_say_which_part_it_is_is_not_believed():
@@ -80,6 +123,27 @@ def test_a_body_in_another_coding_is_not_believed(status):
     assert read(status, content_encoding="identity", content_range="bytes 10-19/100")
 
 
+NO_CODINGS = ["none", "binary", "utf-8", "aws-chunked", "identity,aws-chunked", "", "8bit", "chunked"]
+
+
+@pytest.mark.parametrize("word", NO_CODINGS)
+def test_a_word_that_names_no_coding_is_none(word):
+    assert read(206, content_encoding=word, content_range="bytes 10-19/100")
+
+
+@pytest.mark.parametrize("word", ["gzip", "x-gzip", "br", "zstd", "deflate", "aws-chunked, gzip", "compress"])
+def test_a_coding_is_not_believed_wherever_it_stands(word):
+    with pytest.raises(WrongRange, match="plain bytes were asked"):
+        read(206, content_encoding=word, content_range="bytes 10-19/100")
+
+
+def test_a_stored_file_that_is_called_by_its_suffix_is_plain():
+    said = headers(content_encoding="x-gzip", content_range="bytes 10-19/100")
+    assert read_answer(206, said, (10, 20), "cdn.example", path="a/b.tar.gz")
+    with pytest.raises(WrongRange, match="x-gzip"):
+        read_answer(206, said, (10, 20), "cdn.example", path="a/b.zst")
+
+
 def test_a_200_is_the_whole_whatever_was_asked():
     answer = read(200, content_length="100")
     assert (answer.start, answer.end, answer.total, answer.whole) == (0, 100, 100, True)
@@ -90,7 +154,8 @@ def test_a_200_without_a_length_has_an_unknown_end():
 
 
 def test_a_416_tells_the_size():
-    assert unsatisfied_total(headers(content_range="bytes */100")) == 100
+    for form in ("bytes */100", "bytes=*/100", "*/100", "Bytes * / 100"):
+        assert unsatisfied_total(headers(content_range=form)) == 100
     assert unsatisfied_total(headers(content_range="bytes 0-1/100")) is None
     assert unsatisfied_total(headers()) is None
 
@@ -103,6 +168,36 @@ def test_a_416_tells_the_size():
 )
 def test_only_a_strong_etag_counts(tag, strong):
     assert strong_etag(headers(etag=tag)) == strong
+
+
+DATE = "Sun, 22 Nov 2026 23:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("modified", "strong"),
+    [
+        ("Sun, 22 Nov 2026 22:59:59 GMT", True),
+        ("Mon, 23 Nov 2015 10:00:00 GMT", True),
+        ("Sunday, 22-Nov-26 22:00:00 GMT", True),
+        (DATE, False),
+        ("Sun, 22 Nov 2026 23:00:09 GMT", False),
+        ("yesterday", False),
+        ("", False),
+    ],
+)
+def test_a_last_modified_is_strong_a_second_after_it(modified, strong):
+    assert strong_date(headers(last_modified=modified, date=DATE)) == (modified if strong else None)
+
+
+def test_a_last_modified_of_an_answer_without_date_is_held_against_the_clock():
+    assert strong_date(headers(last_modified="Sun, 22 Nov 2026 22:59:00 GMT"), NOW)
+    assert strong_date(headers(last_modified="Sun, 22 Nov 2026 23:00:00 GMT"), NOW) is None
+
+
+def test_a_weak_etag_adds_to_the_date_and_a_strong_one_does_not():
+    old = "Mon, 23 Nov 2015 10:00:00 GMT"
+    assert strong_date(headers(last_modified=old, date=DATE, etag='W/"a"')) == f'{old} ETag W/"a"'
+    assert strong_date(headers(last_modified=old, date=DATE, etag='"a"')) == old
 
 
 def test_the_hub_says_digest_size_and_commit():
@@ -153,6 +248,9 @@ def test_retry_after_is_read_in_both_its_forms(text, seconds):
         ('"resolvers"; r=0; t=55', 55.0),
         ('"api";r=12;t=55', None),
         ('"api"', None),
+        ('"api";r=499;t=55, "resolvers";r=0;t=90', 90.0),
+        ('"api";r=0;t=20, "resolvers";r=0;t=90, "pages";r=7;t=300', 90.0),
+        ('"api";r=499;t=55, "resolvers";r=3;t=90', None),
         ("", None),
     ],
 )

@@ -20,12 +20,15 @@ from flowhub_jobs.refusal import refusal
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def refused(status, *, fresh=True, home=True, had_token=False, **named):
+def refused(status, *, fresh=True, home=True, had_token=False, size=None, **named):
     headers = Headers({name.replace("_", "-"): text for name, text in named.items()})
-    return refusal(status, headers, host="hub.example", fresh=fresh, home=home, had_token=had_token, now=NOW)
+    return refusal(status, headers, host="hub.example", fresh=fresh, home=home, had_token=had_token, now=NOW, size=size)
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+BUSY = [408, 425, 429, *range(500, 531), 598, 599, 999, 202, 420, 421, 423, 430, 440, 444, 449, 460, *range(494, 500)]
+
+
+@pytest.mark.parametrize("status", BUSY)
 def test_a_busy_host_is_tried_again_when_it_says(status):
     error = refused(status, retry_after="30", x_error_message="slow down")
     assert type(error) is ServerBusy
@@ -77,12 +80,12 @@ def test_what_is_missing_is_named(status, code, what):
     assert not error.retryable
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 412])
 def test_an_edge_that_forgot_its_address_is_asked_anew(status):
     assert type(refused(status, home=False, fresh=False)) is AddressExpired
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 412])
 def test_an_edge_that_refuses_a_fresh_address_is_a_fault_that_passes(status):
     error = refused(status, home=False, fresh=True)
     assert type(error) is ServerBusy
@@ -95,7 +98,41 @@ def test_a_416_names_the_size_that_the_host_tells():
     assert "(? bytes)" in refused(416).message
 
 
-@pytest.mark.parametrize("status", [400, 402, 405, 418, 451, 505])
+def test_a_hub_behind_a_mirror_speaks_of_sign_in_and_licence_as_at_home():
+    gated = refused(401, home=False, x_error_code="GatedRepo")
+    assert type(gated) is Gated
+    assert type(refused(404, home=False, x_error_code="EntryNotFound")) is SourceMissing
+    assert type(refused(403, home=False, had_token=True, x_error_code="RepoNotFound")) is TokenRefused
+
+
+def test_a_file_beyond_what_the_hub_serves_says_size_host_and_the_way_out():
+    for home in (True, False):
+        error = refused(400, home=home, size=464_000_000_000)
+        assert type(error) is SourceRefused
+        assert "hub.example" in error.message
+        assert "464.0 GB (464000000000 bytes" in error.message
+        assert "hf download" in error.hint
+        assert "flowhub adopt" in error.hint
+    assert type(refused(400, home=False, size=50_000_000_000)) is ServerBusy
+    assert type(refused(400, home=False, fresh=False, size=464_000_000_000)) is AddressExpired
+
+
+@pytest.mark.parametrize("status", [304, 400, 403, 405, 406, 412, 413, 416, 417, 431, 501])
+def test_a_status_that_may_be_about_the_range_says_so(status):
+    assert refused(status).about_range
+
+
+@pytest.mark.parametrize("status", [402, 404, 408, 410, 429, 451, 500, 503, 302])
+def test_a_status_that_is_not_about_the_range_says_so(status):
+    assert not refused(status).about_range
+
+
+def test_a_token_that_is_called_invalid_is_refused():
+    assert type(refused(498, had_token=True)) is TokenRefused
+    assert type(refused(498)) is ServerBusy
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 418, 451])
 def test_any_other_status_is_final(status):
     error = refused(status)
     assert type(error) is SourceRefused

@@ -103,9 +103,9 @@ def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
 def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
     """Return the answer in a few lines; for a job that moves, how fast."""
     if job.state is State.QUEUED:
-        return _why_queued(desk, job, now)
+        return [*_why_queued(desk, job, now), *_cannot_resume(desk, job)]
     if job.state is State.RUNNING:
-        return _why_running(desk, job)
+        return [*_why_running(desk, job), *_cannot_resume(desk, job)]
     if job.state is State.FAILED and job.error:
         return [job.error["message"], job.error["hint"] or f"`flowhub retry {job.id}` queues it again."]
     if job.state is State.PAUSED:
@@ -157,6 +157,12 @@ def _sentence(hold: Hold, now: datetime) -> str:
 def _briefly(hold: Hold, now: datetime) -> str:
     end = moment(hold.until)
     return _BESIDES[hold.reason] + ("" if end is None else f" (until {clock_time(end, now)})")
+
+
+def _cannot_resume(desk: Desk, job: Job) -> list[str]:
+    """Return why an interruption costs all that came, where the source is so."""
+    told = [event.text for event in desk.home.reports.events(job.id) if event.kind == "no_resume"]
+    return told[-1:]
 
 
 def _why_running(desk: Desk, job: Job) -> list[str]:

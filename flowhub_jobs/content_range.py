@@ -1,0 +1,80 @@
+"""Content-Range and Content-Encoding in the forms that servers write. Pure. Ranges are half-open, in bytes.
+
+A form that can mean one thing only is read (curl's `http_header_c` and its list of forms: `bytes 0-9/10`,
+`bytes: 0-9/10`, `bytes=0-9/10`, `0-9/10`); any other is None, and the caller asks for the file in another way.
+"""
+
+import re
+from dataclasses import dataclass
+
+LARGEST = 1 << 60  # bytes; a larger size is no size, and does not fit a database
+
+_UNIT = r"(?:bytes\s*[:=]?\s*)?"
+_PART = re.compile(_UNIT + r"([0-9]{1,19})\s*-\s*([0-9]{0,19})\s*(?:/\s*([0-9]{1,19}|\*)?)?", re.IGNORECASE)
+_UNSATISFIED = re.compile(_UNIT + r"\*\s*/\s*([0-9]{1,19})", re.IGNORECASE)
+# The content codings that IANA has registered, and the names that programs use for others. Any other word
+# (none, binary, utf-8, aws-chunked) names no coding: the body is plain.
+_REGISTERED = {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
+_OTHERS = {"x-compress", "x-gzip", "brotli", "bzip2", "x-bzip2", "lz4", "lzma", "snappy", "xz", "x-xz", "zst", "zlib"}
+_CODINGS = _REGISTERED | _OTHERS
+# A server that knows a file by its suffix says the suffix's coding for the file as it is stored (Apache's AddEncoding).
+_STORED = {
+    ".gz": {"gzip", "x-gzip"},
+    ".tgz": {"gzip", "x-gzip"},
+    ".z": {"compress", "x-compress"},
+    ".bz2": {"bzip2", "x-bzip2"},
+    ".xz": {"xz", "x-xz"},
+    ".zst": {"zstd", "zst"},
+    ".br": {"br"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """A part of a file: from `start` to `end`; `end` None: up to where the body ends. `total` None is not told."""
+
+    start: int
+    end: int | None
+    total: int | None
+
+
+class ImpossibleRange(ValueError):
+    """The header can be read, and no part of any file is like that."""
+
+
+def content_range(text: str | None) -> ContentRange | None:
+    """Return the part that a Content-Range names, None where it cannot be read; ImpossibleRange where none can be."""
+    found = _PART.fullmatch(_once(text))
+    if found is None:
+        return None
+    start, total = int(found[1]), int(found[3]) if found[3] and found[3] != "*" else None
+    end = int(found[2]) + 1 if found[2] else None
+    if not found[2] and total is None:
+        return None  # "bytes 5-": where it ends is not told at all
+    last = start if end is None else end - 1
+    if last < start or last >= LARGEST or (total is not None and not last < total < LARGEST):
+        raise ImpossibleRange(text)
+    return ContentRange(start, end, total)
+
+
+def unsatisfied_total(text: str | None) -> int | None:
+    """Return the size of the file that the Content-Range of a 416 tells, or None."""
+    found = _UNSATISFIED.fullmatch(_once(text))
+    return int(found[1]) if found and int(found[1]) < LARGEST else None
+
+
+def _once(text: str | None) -> str:
+    """Return a header's value without its spaces; one that came twice the same (joined by a comma) is one."""
+    values = {value.strip() for value in (text or "").split(",")}
+    return values.pop() if len(values) == 1 else ""
+
+
+def coding_of(content_encoding: str, path: str = "") -> str | None:
+    """Return the coding that a body is in, None where it is plain. `path`: the file's, whose suffix may be the coding.
+
+    A stored `a.gz` that is called gzip is sent as it is stored.
+    """
+    words = [word.strip().lower() for word in content_encoding.split(",")]
+    codings = [word for word in words if word in _CODINGS]
+    stored = next((names for suffix, names in _STORED.items() if path.lower().endswith(suffix)), set())
+    return None if not codings or (len(codings) == 1 and codings[0] in stored) else ", ".join(codings)

@@ -1,0 +1,73 @@
+"""Answers that are lawful by their headers and may still not be what they seem, held against what was asked.
+
+The board's lock is held throughout.
+"""
+
+from flowhub_jobs.addresses import host_of
+from flowhub_jobs.errors import SourceChanged, WrongRange
+from flowhub_jobs.transfer.binding import identity_of
+from flowhub_jobs.transfer.files import WHOLE, FileState, Task
+from flowhub_jobs.transfer.headers import Answer, HubWord
+from flowhub_jobs.transfer.range_forms import RangeForm, ask_without_range
+
+
+def check_not_a_part(task: Task, answer: Answer) -> None:
+    """Raise WrongRange for what calls itself the whole file and is exactly as long as the part that was asked for.
+
+    A server that cuts a file and says 200, or calls the length of the part the total, would make a part the whole. The
+    file is asked for without a range then; one that is just as long costs one request more.
+    """
+    state, total = task.state, answer.total
+    if task.form is RangeForm.NONE or (total is not None and total == state.size):
+        return
+    if answer.whole and task.start > 0 and (total is None or state.size is None):
+        ask_without_range(state)
+        raise WrongRange(f"{_host(state)} was asked for a part of the file, and does not say how much it sends.")
+    cut_first = task.end < WHOLE and total == task.end
+    cut_later = answer.whole and total in (task.end - task.start, (state.size or 0) - task.start)
+    if cut_first or cut_later:
+        ask_without_range(state)
+        raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which is as much as was asked for.")
+
+
+def check_end(task: Task) -> None:
+    """Raise WrongRange where a body of unknown length ends just where the range ended that was asked for."""
+    if task.form is not RangeForm.NONE and not task.sized and task.at == task.asked_end:
+        ask_without_range(task.state)
+        raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which is as much as was asked for.")
+
+
+def check_condition(task: Task, answer: Answer, hub: HubWord | None) -> None:
+    """Raise SourceChanged where If-Range was not answered as it should be: then the range alone is asked for.
+
+    The whole of the same version would repeat what is kept; a part without a validator does not say of which version
+    it is (a 206 to If-Range may leave Last-Modified out, RFC 9110, section 15.3.7).
+    """
+    state = task.state
+    if not task.conditional or answer.end == answer.start:
+        return
+    same = identity_of(state, answer, hub) == state.record.identity
+    unnamed = answer.etag is None and answer.modified is None
+    if (answer.whole and same) or (not answer.whole and unnamed):
+        state.unconditional = True
+        raise SourceChanged(f"{state.file.path}: {_host(state)} ignores If-Range; the range alone is asked for.")
+
+
+def why_in_one_go(state: FileState, answer: Answer) -> str:
+    """Return why an interrupted download of the file is begun again at its first byte; "" where it is resumed."""
+    path, host = state.file.path, _host(state)
+    if state.keyless:
+        return (
+            f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
+            "An interrupted download starts again at the first byte; with --sha256 it is resumed."
+        )
+    if state.single and answer.whole:
+        return (
+            f"{path}: {host} sends the whole file or nothing (no ranges). "
+            "An interrupted download starts again at the first byte."
+        )
+    return ""
+
+
+def _host(state: FileState) -> str:
+    return host_of(state.location or state.file.url)

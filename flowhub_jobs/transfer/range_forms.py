@@ -1,0 +1,88 @@
+"""The forms in which a part of a file can be asked for, and the change to another where a server dislikes the last.
+
+A server may refuse a range that ends behind the file, one that has an end, or all ranges; or answer If-Range with the
+whole file. None of that ends a job before each form was tried.
+"""
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
+
+if TYPE_CHECKING:
+    from flowhub_jobs.transfer.files import FileState, Task
+
+WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
+
+
+class RangeForm(Enum):
+    BOUNDED = "bytes=A-B"  # as much as one connection should fetch; several connections share the file
+    TO_END = "bytes=A-(size-1)"  # only of a file whose size is known
+    OPEN = "bytes=A-"
+    NONE = "no Range"
+
+
+def range_header(form: RangeForm, start: int, end: int, size: int | None) -> str | None:
+    """Return the Range header that asks for bytes from `start` to `end` (half-open), or for more than that."""
+    if form is RangeForm.NONE:
+        return None
+    if form is RangeForm.TO_END and size is not None:
+        end = size
+    return f"bytes={start}-" if form is RangeForm.OPEN or end == WHOLE else f"bytes={start}-{end - 1}"
+
+
+def forms_of(size: int | None) -> tuple[RangeForm, ...]:
+    """Return the forms in the order in which they are tried."""
+    return tuple(form for form in RangeForm if size is not None or form is not RangeForm.TO_END)
+
+
+def is_about_range(error: FlowhubError) -> bool:
+    """Return whether the same file, asked for in another form, may be answered otherwise."""
+    return isinstance(error, WrongRange) or (isinstance(error, SourceError) and error.about_range)
+
+
+def fall_back(task: "Task", error: FlowhubError) -> bool:
+    """Choose another form for the task's file after a fault; return whether to ask again at once.
+
+    The board's lock is held. An answer that is right makes all forms worth a try again (`FileState.form_faults`). A
+    status is answered by each form once; an answer of the wrong bytes by another form each time.
+    """
+    state = task.state
+    if not is_about_range(error):
+        return False
+    if task.form is not state.form or (task.conditional and state.unconditional):
+        return True  # another connection has made the change
+    if _another_form_flows(task):
+        return True
+    if task.conditional:
+        state.unconditional = True
+        return True
+    state.form_faults += 1
+    forms = forms_of(state.size)
+    wrong_bytes = isinstance(error, WrongRange)
+    if wrong_bytes and state.bound and state.form_faults == 1:
+        return False  # a form that was answered well may be answered well again
+    if state.form_faults <= len(forms) or wrong_bytes:
+        at = forms.index(state.form) if state.form in forms else 0
+        state.form = forms[(at + 1) % len(forms)]
+    return state.form_faults < len(forms)
+
+
+def _another_form_flows(task: "Task") -> bool:
+    """Take over the form of a connection to the same file that is answered well, where it is another one."""
+    for other in task.state.tasks:
+        if other is not task and other.answered and other.form is not task.form:
+            task.state.form = other.form
+            return True
+    return False
+
+
+def softened(task: "Task", error: FlowhubError) -> FlowhubError:
+    """Return a fault that passes where the same form flows over another connection: then there are too many of them."""
+    flows = any(other is not task and other.answered for other in task.state.tasks)
+    return ServerBusy(error.message) if isinstance(error, SourceRefused) and error.about_range and flows else error
+
+
+def ask_without_range(state: "FileState") -> None:
+    """Ask for the whole file next: parts of it came in a way that does not tell where they belong."""
+    state.form = RangeForm.NONE
