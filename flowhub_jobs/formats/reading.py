@@ -42,18 +42,36 @@ def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int =
 def read_anatomy(path: Path) -> Anatomy:
     """Return what a model tells of itself: a file, or a folder with its weights and its config.json.
 
-    Raises HeaderUnreadable, OSError. A folder of split weights tells the sum of all of them.
+    Raises HeaderUnreadable, OSError. A folder of split weights tells the sum of all of them; what one of its files
+    does not tell is unknown, the rest is kept.
     """
     if not path.is_dir():
-        return grown(lambda count: _first(path, count))
+        return _head_of(path)
     weights = sorted(file for file in path.rglob("*") if file.suffix in (".gguf", ".safetensors"))[:MAX_FILES]
     models = [file for file in weights if "mmproj" not in file.name.lower()]
     if models and models[0].suffix == ".gguf":
-        return grown(lambda count: _first(models[0], count))
-    heads = [read_anatomy(file) for file in models]
-    described = path / "config.json"
-    told = config.read_config(_first(described, config.MAX_BYTES)) if described.is_file() else Anatomy()
-    return joined(told, heads)
+        return _head_of(models[0])
+    described = [path / "config.json"] if (path / "config.json").is_file() else []
+    read = [_or_nothing(_config_of, file) for file in described] + [_or_nothing(_head_of, file) for file in models]
+    if read and not any(read):
+        raise HeaderUnreadable("none of its headers can be read")
+    told, heads = read[: len(described)], read[len(described) :]
+    return joined(next(filter(None, told), Anatomy()), [head or Anatomy() for head in heads])
+
+
+def _head_of(path: Path) -> Anatomy:
+    return grown(lambda count: _first(path, count))
+
+
+def _config_of(path: Path) -> Anatomy:
+    return config.read_config(_first(path, config.MAX_BYTES))
+
+
+def _or_nothing(read: Callable[[Path], Anatomy], path: Path) -> Anatomy | None:
+    try:
+        return read(path)
+    except HeaderUnreadable:
+        return None
 
 
 def joined(told: Anatomy, heads: Sequence[Anatomy]) -> Anatomy:

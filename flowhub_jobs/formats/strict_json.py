@@ -9,8 +9,10 @@ from flowhub_jobs.formats.anatomy import HeaderUnreadable
 def read_object(raw: bytes) -> dict[str, Any]:
     """Return the object that the bytes hold; HeaderUnreadable for anything else, and for a key that stands twice."""
     try:
-        found = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 5,000 digits, nested too deep
+        # Editors of Windows write a byte order mark, and UTF-16.
+        text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
+        found = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # no Unicode, not JSON, a number of 5,000 digits, nested too deep
         raise HeaderUnreadable("its description is not JSON") from error
     if not isinstance(found, dict):
         raise HeaderUnreadable("its description is no JSON object")

@@ -135,6 +135,25 @@ def test_a_part_of_a_split_model_tells_how_many_there_are(written):
     assert read_anatomy(file.done()).parts == 3
 
 
+def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(written):
+    projector = written("clip")
+    projector.writer.add_bool("clip.has_vision_encoder", True)
+    assert read_anatomy(projector.done()).architecture == "clip"
+    adapter = written("llama")
+    adapter.writer.add_type("adapter")
+    adapter.writer.add_array("adapter.tags", ["a", "b"])
+    told = read_anatomy(adapter.done())
+    assert (told.architecture, told.layers, told.kv_heads) == ("llama", None, None)
+    vocabulary = header(pair("general.architecture", 8, text("llama")), pair("tokenizer.ggml.model", 8, text("gpt2")))
+    assert read_gguf(vocabulary).architecture == "llama"
+
+
+def test_arrays_of_arrays_are_stepped_over():
+    nested = struct.pack("<IQ", 9, 2) + (struct.pack("<IQ", 4, 2) + bytes(8)) * 2
+    told = read_gguf(header(pair("x", 9, nested), pair("general.architecture", 8, text("llama"))))
+    assert told.architecture == "llama"
+
+
 def test_figures_of_a_wrong_kind_or_beyond_reason_are_not_told(written):
     file = written().told(block_count=None, head_count_kv=None)
     file.writer.add_string("llama.block_count", "many")

@@ -64,6 +64,31 @@ def test_the_parts_of_a_split_model_are_summed(tmp_path):
     assert (told.parameters, told.weights_bytes, told.parts, told.quantization) == (64, 128, 2, "BF16")
 
 
+def test_what_one_file_of_a_folder_does_not_tell_is_unknown_and_the_rest_is_told(tmp_path):
+    (tmp_path / "config.json").write_bytes(b"\xef\xbb\xbf" + CONFIG)
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(HEAD)
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(struct.pack("<Q", 2**60))
+    told = read_anatomy(tmp_path)
+    assert (told.architecture, told.parameters, told.weights_bytes, told.parts) == ("bert", None, None, 2)
+    (tmp_path / "config.json").write_bytes(b"// not JSON")
+    assert read_anatomy(tmp_path).parts == 2
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(b"")
+    with pytest.raises(HeaderUnreadable, match="none of its headers"):
+        read_anatomy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "BF16", "F64", "C64", "BOOL", "I4"]
+)
+def test_every_type_is_taken_by_its_name(dtype):
+    told = read_safetensors(head({"__metadata__": {"format": "pt"}, "w": tensor(dtype)}))
+    assert (told.weights_bytes, told.quantization) == (64, dtype)
+
+
+def test_metadata_alone_tells_no_weights():
+    assert read_safetensors(head({"__metadata__": {"format": "mlx"}})).quantization is None
+
+
 def test_of_packed_numbers_it_is_not_told_how_many_parameters_they_are():
     packed = {"w": tensor("U32", (1024,), (0, 4096)), "scales": tensor("BF16", (64,), (4096, 4224))}
     told = read_safetensors(head(packed))
