@@ -92,6 +92,11 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Raise the limit (`ulimit -n`), or run fewer jobs at once (`flowhub worker --jobs 1`).",
         f"Raise the limit of open files (`ulimit -n`). {CALL_AGAIN}",
     ),
+    "out_of_memory": (
+        "This machine has no memory left for the job. It is tried again after a minute.",
+        "Close other programs, or run fewer jobs at once (`flowhub worker --jobs 1`).",
+        f"Close other programs. {CALL_AGAIN}",
+    ),
     "service_unavailable": (
         "No service manager serves this session: a container, `su`, or ssh to macOS.",
         "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron.",

@@ -152,6 +152,14 @@ class TooManyFiles(FlowhubError):
     default_hint = "Raise this machine's limit of open files, or run fewer jobs at once (`flowhub worker --jobs 1`)."
 
 
+class OutOfMemory(FlowhubError):
+    """ENOMEM: a shortage of this machine that passes; it says nothing of the disk."""
+
+    code = "out_of_memory"
+    retryable = True
+    default_hint = "Close other programs, or run fewer jobs at once (`flowhub worker --jobs 1`)."
+
+
 class ServiceUnavailable(FlowhubError):
     """No service manager that serves this person: a container, a log-in by `su`, an ssh session on macOS."""
 

@@ -8,20 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import open_database
 from flowhub_jobs.errors import HomeUnusable, SettingInvalid
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.kinds import JobKind
+from flowhub_jobs.locks import NO_LOCKS, demand_locks, lock_is_free
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
-from flowhub_jobs.system import Clock, lock_is_free, sync_path
+from flowhub_jobs.system import Clock, rename_new, sync_path
+from flowhub_jobs.whole import write_whole
 
+if TYPE_CHECKING:
+    from flowhub_jobs.transfer.ownership import Owner
+
+NODE_BYTES = 1000
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -54,7 +63,10 @@ class Home:
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
         library, own = self.library, self.store.root.is_relative_to(self.settings.home)
-        identity = self.store.open(library.known_store(), own=own)
+        known = library.known_store()
+        identity = self.store.open(known, own=own, is_same=library.is_same_store)
+        if identity != known:
+            library.take_in(identity)
         library.remember_store(identity, platform.node(), self.clock.now_us())
 
     def is_dead(self, worker: str) -> bool | None:
@@ -79,18 +91,34 @@ class Home:
 
         A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
         """
-        from flowhub_jobs.store.install import already_placed, clean_up
+        from flowhub_jobs.store.install import already_placed
         from flowhub_jobs.store.leavings import drop, put_aside
 
         if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
         artifact = self.ledger.artifact(job)
         if artifact.key not in self.ledger.live_jobs():
-            clean_up(self.store.partial_of(artifact, self.node))
+            self.discard_partials(artifact, job)
             placed = already_placed(self.ledger.intent(job), self.store)
             if placed is not None and self.library.entry(placed.name) is None:
                 drop(put_aside(self.store, placed.path))
             self.ledger.purged(job)
+
+    def discard_partials(self, artifact: Artifact, job: int) -> None:
+        """Remove what this node keeps of an artifact; what another home with this node's name works in stays."""
+        from flowhub_jobs.jobs.holders import run_tokens
+        from flowhub_jobs.transfer.ownership import discard
+
+        store = self.store
+        partials = [*store.partials_of(artifact, self.node), *store.copies_of(artifact, self.node)]
+        if partials:
+            discard(partials, self.this_run(), own_runs=run_tokens(self.engine, job))
+
+    def this_run(self, token: str = "") -> "Owner":
+        """Return who works in a partial here, as its lock says it."""
+        from flowhub_jobs.transfer.ownership import this_run
+
+        return this_run(os.path.realpath(self.settings.home), token)
 
     def living_workers(self) -> int:
         return sum(self.is_dead(worker) is False for worker in self.reports.workers())
@@ -120,23 +148,29 @@ def make_folders(settings: Settings) -> None:
         raise HomeUnusable(f"{settings.home} cannot be flowhub's home: {error.strerror or error}.") from error
     if not os.access(settings.home, os.W_OK | os.X_OK):
         raise HomeUnusable(f"{settings.home} cannot be flowhub's home: it may not be written to.")
+    try:
+        demand_locks(settings.locks / "install")
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            raise HomeUnusable(
+                f"{settings.home} cannot be flowhub's home: its file system has no file locks ({error.strerror}).",
+                hint="Set FLOWHUB_HOME to a folder on a local disk. FLOWHUB_STORE, the models, may stay on this one.",
+            ) from error
+        raise HomeUnusable(f"{settings.home} cannot be flowhub's home: {error.strerror or error}.") from error
 
 
 def _node_of(home: Path) -> str:
     """Return the node's name, made once: two processes that start at once agree on one."""
     path = home / "node"
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             mine = home / f"node.{secrets.token_hex(4)}"
-            mine.write_text(f"n-{secrets.token_hex(4)}\n", encoding="ascii")
-            sync_path(mine)  # an empty name after a power cut would end every command
+            write_whole(mine, f"n-{secrets.token_hex(4)}\n".encode())  # durably: an empty name would end every command
             try:
-                os.link(mine, path)
+                rename_new(mine, path)
             except FileExistsError:
-                pass
-            finally:
                 mine.unlink()
             sync_path(home)
-        return path.read_text(encoding="utf-8").strip()
+        return read_regular(path, NODE_BYTES, follow=False).decode().strip()
     except (OSError, ValueError) as error:
         raise HomeUnusable(f"The node's name in {path} cannot be read: {error}.") from error

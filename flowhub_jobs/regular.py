@@ -6,14 +6,14 @@ import stat
 from pathlib import Path
 
 
-def read_regular(path: Path, most: int) -> bytes:
-    """Return what a regular file of at most `most` bytes holds; a link is followed.
+def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
+    """Return what a regular file of at most `most` bytes holds; a link is followed, or with `follow` off an error.
 
     Raises OSError, also for a pipe or a device, which may never answer, and for a larger file; its `strerror` says so.
     ValueError: a NUL in the path.
     """
     # Not blocking: to open a pipe is to wait for who writes into it.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     try:
         _check(os.fstat(fd), path, most)
         with open(fd, "rb", closefd=False) as file:

@@ -1,6 +1,7 @@
-"""What differs between Linux and macOS, in one place: clocks, syncing, renaming without replacing, locks.
+"""What differs between Linux and macOS, in one place: clocks, processes, syncing, renaming without replacing.
 
-Each function has both forms; a test runs the one that the machine can and checks the other by its calls.
+Each function has both forms; a test runs the one that the machine can and checks the other by its calls. What differs
+between file systems is in file_systems.py, locks are in locks.py.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import errno
 import fcntl
 import functools
 import os
+import platform
 import resource
 import socket
 import struct
@@ -19,9 +21,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowhub_jobs.file_systems import file_system_of
+
 MACOS = sys.platform == "darwin"
 
-_NAMES_LOST = 5  # a disk that numbers its files anew at each look would have us try for ever
 _OPEN_FILES = 10_240  # macOS sys/syslimits.h, OPEN_MAX: its setrlimit may refuse more
 _AT_FDCWD = -100  # linux/fcntl.h
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
@@ -30,6 +33,12 @@ _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
 _STRETCH = 16 << 20  # bytes; of less at a time, the system lets nothing go: what it read ahead lies in large folios
 _GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
+# What a file system answers that cannot sync a folder, or a file: its server, or its driver, orders writes itself.
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOTTY})
+# The same of hard links: exFAT and vboxsf EPERM, SMB EOPNOTSUPP, Android EACCES (termux-app#837), AFS EXDEV.
+_CANNOT_LINK = frozenset(
+    {errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+)
 # What a kernel answers where blocks cannot be shared: no such call, another disk, a file system without, not allowed.
 _CANNOT_CLONE = frozenset(
     {errno.ENOTTY, errno.ENOSYS, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
@@ -50,6 +59,49 @@ class Clock:
 
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     awake: Callable[[], float] = awake_clock
+
+
+def machine_name() -> str:
+    """Return what tells this machine from others: its host name, and on Linux the id that was made at installation."""
+    with contextlib.suppress(OSError, ValueError):
+        return f"{platform.node()}/{Path('/etc/machine-id').read_text(encoding='ascii').strip()}"
+    return platform.node()
+
+
+def process_name() -> str:
+    """Return what tells this process from all others, also in other containers and after a reboot."""
+    pid = os.getpid()
+    return f"{boot_id()}/{_pid_namespace()}/{pid}/{_started(pid) or ''}"
+
+
+def process_lives(name: str) -> bool | None:
+    """Return whether the process of a `process_name` lives; None where this one cannot see it: another machine's."""
+    try:
+        boot, namespace, pid, started = name.split("/")
+        number = int(pid)
+    except ValueError:
+        return None
+    if boot != boot_id() or boot == "unknown" or namespace != _pid_namespace():
+        return None
+    return _started(number) == started
+
+
+def _pid_namespace() -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")  # "pid:[4026531836]": the same number may be two processes in two
+    return ""
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process began, as its system says it; None if there is none."""
+    if MACOS:
+        answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() or None
+    try:
+        # Behind the name, which may hold blanks and brackets; field 22 of all (man 5 proc, /proc/pid/stat).
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
 
 
 @functools.cache
@@ -74,14 +126,24 @@ def allow_open_files() -> None:
 
 def sync_data(fd: int) -> None:
     """Put what was written to `fd` on the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
-    if MACOS:
-        full = getattr(fcntl, "F_FULLFSYNC", 51)
-        try:
-            fcntl.fcntl(fd, full)
-        except OSError:  # a network disk does not know F_FULLFSYNC
-            os.fsync(fd)
-    else:
-        os.fdatasync(fd)
+    with _unless_it_cannot():
+        if MACOS:
+            full = getattr(fcntl, "F_FULLFSYNC", 51)
+            try:
+                fcntl.fcntl(fd, full)
+            except OSError:  # a network disk does not know F_FULLFSYNC
+                os.fsync(fd)
+        else:
+            os.fdatasync(fd)
+
+
+@contextlib.contextmanager
+def _unless_it_cannot() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 def direct_twin(fd: int) -> int | None:
@@ -90,18 +152,12 @@ def direct_twin(fd: int) -> int | None:
     None where that is not known to be quick and right: on Linux it is on ext4 and XFS. What is written must be whole
     pages, in memory and in the file; EINVAL says that the disk wants larger ones.
     """
-    if MACOS or _file_system(fd) not in _GOOD_AT_DIRECT:
+    if MACOS or file_system_of(fd) not in _GOOD_AT_DIRECT:
         return None
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
     except OSError:
         return None
-
-
-def _file_system(fd: int) -> int | None:
-    """Return the magic number of the file system that holds an open file: the first word of Linux's struct statfs."""
-    words = (ctypes.c_long * 32)()
-    return words[0] if _libc().fstatfs(fd, words) == 0 else None
 
 
 def let_go_of_cache(fd: int, start: int, end: int) -> None:
@@ -138,17 +194,19 @@ def system_proxy(scheme: str, host: str) -> tuple[str, str] | None:
 
 
 def sync_path(path: Path) -> None:
-    """Put a file, or a folder's entries, on the medium."""
-    fd = os.open(path, os.O_RDONLY)
+    """Put a file, or a folder's entries, on the medium. A folder that may be written but not read is left alone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_dir() and error.errno in (errno.EACCES, errno.EISDIR, *_CANNOT_SYNC):
+            return
+        raise
     try:
         if MACOS:
             sync_data(fd)
         else:
-            os.fsync(fd)
-    except OSError as error:
-        # Some network disks refuse to sync a folder; their server orders renames itself.
-        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
+            with _unless_it_cannot():
+                os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -181,7 +239,13 @@ def rename_new(source: Path, target: Path) -> None:
     if source.is_dir():
         # rename(2) replaces an empty folder only, and mkdir is the one atomic way to claim a folder's name.
         target.mkdir()
-        source.rename(target)
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM):
+                raise
+            target.rmdir()  # SMB replaces no folder at all, not even an empty one
+            source.rename(target)
     else:
         _link_new(source, target)
 
@@ -190,9 +254,10 @@ def _link_new(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+        if error.errno not in _CANNOT_LINK:
             raise
-        # No hard links either, as on exFAT: an empty file claims the name, and is replaced in one step.
+        # No hard links either, as on exFAT: an empty file claims the name, and is replaced in one step. Where links
+        # were refused for want of permission, so is this.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         source.replace(target)
     else:
@@ -245,80 +310,3 @@ def _ficlone(source: Path, target: Path) -> int:
     finally:
         os.close(fd)
     return 0
-
-
-class LockFile:
-    """A file locked for as long as this process lives: the proof of life of its owner. The kernel lets go, not we."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError while another has it, and the disk's own errors."""
-        self.path = path
-        self._fd = self._locked()
-        for _ in range(_NAMES_LOST):
-            if self._has_the_name():
-                return
-            os.close(self._fd)  # who held it took the name away between our opening and our lock
-            self._fd = self._locked()
-
-    def _locked(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise
-        return fd
-
-    def _has_the_name(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
-        except OSError:
-            return False
-
-    def release(self) -> None:
-        """Remove the file, then the lock, so that nobody finds an unlocked file of a worker that left well."""
-        if self._has_the_name():  # else it is another's by now
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-        os.close(self._fd)
-
-
-@contextlib.contextmanager
-def held_lock(path: Path, *, may_go_on: Callable[[], None], at_most_s: float) -> Iterator[None]:
-    """Hold a lock among the processes and threads of this machine; its file stays.
-
-    While another has it, `may_go_on` is called and may raise. After `at_most_s` it is gone on without: its holder
-    was suspended, and what it does late has to be fenced otherwise.
-    """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        patience = time.monotonic() + at_most_s
-        while not _locked(fd) and time.monotonic() < patience:
-            may_go_on()
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def lock_is_free(path: Path) -> bool | None:
-    """Return True if the lock's owner is gone, False if it lives, None if there is no such file: nothing is known."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True

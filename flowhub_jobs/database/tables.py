@@ -197,6 +197,7 @@ artifacts = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
+    Column("store_id", String(32), nullable=False, server_default=""),  # in which store; '': whichever is there
     Column("name", Text, nullable=False),  # in the store
     Column("name_key", Text, nullable=False),  # equal for names that differ only in case
     Column("artifact_key", String(16), nullable=False),
@@ -212,7 +213,7 @@ artifacts = Table(
     Column("damage", StoredJson),  # the ranges of each file that the last `verify` found wrong; NULL: none
     Column("installed_at", BigInteger, nullable=False),
     Column("verified_at", BigInteger, nullable=False),
-    UniqueConstraint("node", "name_key"),
+    UniqueConstraint("node", "store_id", "name_key"),
     sqlite_autoincrement=True,
 )
 Index("ix_artifacts_key", artifacts.c.node, artifacts.c.artifact_key)

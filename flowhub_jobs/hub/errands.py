@@ -71,6 +71,7 @@ class Errands:
 
     def _seed(self, model: OnShelf) -> None:
         from flowhub_jobs.store.install import clean_up
+        from flowhub_jobs.transfer.ownership import is_at_work
         from flowhub_jobs.transfer.reseed import Seed, reseed
 
         store, damage = self._home.store, model.damage or {}
@@ -82,9 +83,10 @@ class Errands:
         aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
         try:
             reseed(aside, seeds)
-            partial = store.partial_of(model.artifact, self._home.node)
-            clean_up(partial)
-            aside.rename(partial)
+            for left in store.partials_of(model.artifact, self._home.node):
+                if not is_at_work(left, self._home.this_run()):
+                    clean_up(left)
+            aside.rename(store.new_partial(model.artifact, self._home.node))
         except BaseException:
             clean_up(aside)
             raise

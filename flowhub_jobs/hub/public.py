@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.transfer.fetch import Fetched, Seen
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
+NODE = "download"  # in the place of a node's name: the partials of `download()`
 
 
 def catalog() -> "HubCatalog":
@@ -79,29 +80,25 @@ def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnPro
     artifact = artifact_of(None, option)
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
-    partial = store.partial_of(artifact, "download")
-    if not partial.exists() and (there := store.taken(artifact.name)) is not None:
+    if not store.partials_of(artifact, NODE) and (there := store.taken(artifact.name)) is not None:
         return _as_it_lies(artifact, there)
-    with _alone_at(partial, artifact):
+    with _alone_at(store, artifact) as partial:
         return _brought(artifact, partial, store, on_progress)
 
 
 @contextmanager
-def _alone_at(partial: Path, artifact: Artifact) -> Iterator[None]:
-    """Hold the lock of a partial: of two calls for the same, one fetches. Raises Busy."""
-    from flowhub_jobs.disk import disk_errors
-    from flowhub_jobs.system import LockFile
+def _alone_at(store: Store, artifact: Artifact) -> Iterator[Path]:
+    """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
+    from flowhub_jobs.store.install import clean_up
+    from flowhub_jobs.transfer.ownership import claimed, this_run
 
-    with disk_errors(partial):
-        partial.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = LockFile(partial / "lock")
-        except (BlockingIOError, FileNotFoundError) as error:  # not found: it has just ended, and taken the folder away
-            raise Busy(f"Another process is fetching {artifact.ref} into {partial.parents[1]}.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    fresh = store.new_partial(artifact, NODE)
+    with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
+        if claim.strangers:
+            if claim.folder == fresh:
+                clean_up(fresh)
+            raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.")
+        yield claim.folder
 
 
 def _as_it_lies(artifact: Artifact, there: Path) -> Path:
@@ -128,9 +125,19 @@ def _brought(artifact: Artifact, partial: Path, store: Store, on_progress: OnPro
         let_go_of_claim(record.install, store)
         there = store.taken(artifact.name)
         kept = sum(file.kept.total for file in record.files.values())
-        path = _as_it_lies(artifact, there) if there else _fetched(artifact, partial, store, kept, on_progress)
+        path = _as_it_lies(artifact, there) if there else _named(artifact, partial, store, kept, on_progress)
     clean_up(partial)
     return path
+
+
+def _named(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
+    """Return the path of what is fetched now; of what another process put there since, if every byte of it is right."""
+    try:
+        return _fetched(artifact, partial, store, kept, on_progress)
+    except NameTaken:
+        if (there := store.taken(artifact.name)) is None:
+            raise
+        return _as_it_lies(artifact, there)
 
 
 def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
@@ -142,7 +149,7 @@ def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_prog
     room = room_at(store.root, load_settings().disk_reserve)
     check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
     fetched = _patiently(artifact, partial, on_progress)
-    staged = stage(artifact, partial, fetched.parts, fetched.inodes)
+    staged = stage(artifact, partial, fetched.parts, fetched.marks)
     journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
     return place(staged, artifact.name, store, ours=False, may_write=lambda: None)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.database.tables import attempts, is_live, jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.decoding import artifact_of
 from flowhub_jobs.jobs.rows import writes_to_store
@@ -58,6 +58,12 @@ def _living(tx: sa.Connection, node: str) -> dict[str, Holder]:
 
 def _artifact_key(tx: sa.Connection, job: int) -> str:
     return artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one()).key
+
+
+def run_tokens(engine: sa.Engine, job: int) -> set[str]:
+    """Return the tokens of all runs of a job, by which their partials are known (transfer/ownership.py)."""
+    with reading(engine) as tx:
+        return set(tx.execute(sa.select(attempts.c.token).where(attempts.c.job_id == job)).scalars())
 
 
 def unless_held(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.install import Placed
-from flowhub_jobs.store.inventory import Entry, EntryFile
+from flowhub_jobs.store.inventory import Entry, as_installed
 from flowhub_jobs.store.layout import files_in
 
 
@@ -47,16 +47,10 @@ def is_lost(entry: Entry, top: Path) -> bool:
     """Return whether what an entry of ours lacks are dead links: nothing in it that a person could have changed."""
     places = {top / path if top.is_dir() else top: file for path, file in entry.files.items()}
     left = {place: file for place, file in places.items() if not _is_dead_link(place)}
-    return len(left) < len(places) and all(_is_as_installed(place, file) for place, file in left.items())
+    return len(left) < len(places) and all(
+        as_installed(place, file.bytes, file.mtime_ns) for place, file in left.items()
+    )
 
 
 def _is_dead_link(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
-
-
-def _is_as_installed(path: Path, file: EntryFile) -> bool:
-    try:
-        there = path.stat()
-    except OSError:
-        return False
-    return (there.st_size, there.st_mtime_ns) == (file.bytes, file.mtime_ns)

@@ -13,7 +13,7 @@ from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import read_pieces, readable_artifact, readable_damage, write_pieces
+from flowhub_jobs.store.library import here, read_pieces, readable_artifact, readable_damage, write_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Checks:
 
     def on_shelf(self, name: str) -> OnShelf | None:
         """Return what is known of an installed model; None for one that was put there by hand, or is not there."""
-        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             return self._read(tx, row) if row else None
@@ -65,16 +65,20 @@ class Checks:
         """Return what is known of an artifact that is installed; None if it is not."""
         # A row of an older version knows no artifact: what is known of it, and its key, are told by its name.
         either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
+        here = self._here()
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts).where(artifacts.c.node == self._node, either)).mappings().all()
+            rows = tx.execute(sa.select(artifacts).where(here, either)).mappings().all()
             found = [self._read(tx, row) for row in rows]
         return next((model for model in found if model.artifact.key == artifact.key), None)
 
     def names(self) -> list[str]:
         """Return the names of all that is installed, in their order."""
-        mine = sa.select(artifacts.c.name).where(artifacts.c.node == self._node)
+        mine = sa.select(artifacts.c.name).where(self._here())
         with reading(self._engine) as tx:
             return sorted(tx.execute(mine).scalars())
+
+    def _here(self) -> sa.ColumnElement[bool]:
+        return here(self._engine, self._node, self._store)
 
     def _read(self, tx: sa.Connection, row: Any) -> OnShelf:
         its = artifact_files.c.artifact_id == row["id"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.artifacts import git_sha1
+from flowhub_jobs.file_systems import traits_of
 from flowhub_jobs.system import read_once
 
 READ = 1 << 20  # bytes between two looks whether to go on
@@ -20,12 +21,20 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What stays the same while a file is not written to. One that shares the inode has the same."""
+    """What stays the same while a file is not written to. One that shares the inode has the same.
+
+    `inode` is 0 where the file system numbers a file differently at each look.
+    """
 
     device: int
     inode: int
     size: int
     mtime_ns: int
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """What two hard links of one file share; None where inode numbers tell nothing."""
+        return (self.device, self.inode) if self.inode else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +48,16 @@ class Hashed:
 def stamp_of(path: Path) -> Stamp:
     """Return the stamp of a regular file, links followed. Raises Unreadable."""
     try:
-        there = path.stat()
+        return _stamp(path.stat(), path)
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise Unreadable(reason(error)) from error
-    return _stamp(there)
 
 
-def _stamp(there: os.stat_result) -> Stamp:
+def _stamp(there: os.stat_result, place: Path | int) -> Stamp:
     if not stat.S_ISREG(there.st_mode):
         raise Unreadable("is no regular file")
-    return Stamp(there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns)
+    number = there.st_ino if traits_of(place).numbers_stay else 0
+    return Stamp(there.st_dev, number, there.st_size, there.st_mtime_ns)
 
 
 def hashed(
@@ -65,10 +74,10 @@ def hashed(
     except (OSError, ValueError) as error:
         raise Unreadable(reason(error)) from error
     try:
-        before = _stamp(os.fstat(fd))
+        before = _stamp(os.fstat(fd), fd)
         running = git_sha1(before.size) if git or before.size <= SMALL else None
         sha256 = _digest(fd, before.size, running, may_go_on, seen)
-        if _stamp(os.fstat(fd)) != before:
+        if _stamp(os.fstat(fd), fd) != before:
             raise Unreadable("was written to while it was read")
     except OSError as error:
         raise Unreadable(reason(error)) from error

@@ -17,6 +17,7 @@ from typing import Any
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import NameTaken, StorageFailed
+from flowhub_jobs.file_systems import mark_of, same_time, traits_of
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.system import rename_new, swap, sync_path
 
@@ -67,10 +68,9 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
         return None
     path = store.path_of(intent["name"])
     try:
-        same = _stamp(path) == intent["is"]
+        if not _is_as_stamped(path, intent["is"]):
+            return None
     except OSError:
-        return None
-    if not same:
         return None
     files = tuple(_digest(*file) for file in intent["files"])
     return Placed(intent["name"], path, files, intent.get("linked_from"))
@@ -102,17 +102,26 @@ def _stamp(path: Path) -> list[int]:
     return [there.st_ino, there.st_size, there.st_mtime_ns]
 
 
+def _is_as_stamped(path: Path, stamp: Sequence[int]) -> bool:
+    number, size, mtime_ns = stamp
+    there, traits = path.lstat(), traits_of(path.parent)
+    if there.st_size != size or not same_time(mtime_ns, there.st_mtime_ns, traits):
+        return False
+    return not traits.numbers_stay or there.st_ino == number
+
+
 def stage(
-    artifact: Artifact, partial: Path, parts: Sequence[Path], inodes: Sequence[int], *, folder: str = "files"
+    artifact: Artifact, partial: Path, parts: Sequence[Path], marks: Sequence[tuple[int, ...]], *, folder: str = "files"
 ) -> Path:
     """Return the one thing to rename: the file, or a folder with the artifact's files and nothing else.
 
     `folder` is where in the partial a folder is staged. Raises StorageFailed if a part is not the very file that was
     verified.
     """
-    for part, inode in zip(parts, inodes, strict=True):
-        if part.lstat().st_ino != inode:
-            raise StorageFailed(f"{part} was replaced by somebody while it was fetched; it is not installed.")
+    traits = traits_of(partial)
+    for part, mark in zip(parts, marks, strict=True):
+        if mark_of(part.lstat(), traits) != mark:
+            raise StorageFailed(f"{part} was replaced by another program while it was fetched; it is not installed.")
     if not artifact.folder:
         return parts[0]
     staged = partial / folder

@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from flowhub_jobs.artifacts import InstalledModel, LocalLlm, claim_of
+from flowhub_jobs.file_systems import same_time, traits_of
 from flowhub_jobs.kinds import Condition, HubFormat
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.times import moment
@@ -35,6 +36,8 @@ class EntryFile:
 class Entry:
     """What the library says of one model. `files` are by path inside the folder; times are microseconds."""
 
+    id: int
+    store_id: str  # of the store that it was installed in; '' where that was not written down
     name: str
     key: str
     ref: str
@@ -64,21 +67,31 @@ class Inventory:
     old: list[str]
 
 
-def take_inventory(store: Store, entries: Sequence[Entry], in_catalog: InCatalog, presence: Presence) -> Inventory:
-    """Return what lies in the store, joined to what we know of it. What is not to be seen now, is not gone."""
-    lies = {local.name: local for local in store.models()}
-    known = {entry.name: entry for entry in entries}
+def take_inventory(
+    store: Store, entries: Sequence[Entry], in_catalog: InCatalog, presence_of: Callable[[Entry], Presence]
+) -> Inventory:
+    """Return what is in the store, joined to what the library knows of it. What cannot be seen now is not gone.
+
+    A model of another store is listed next to what has its name here.
+    """
+    files = {local.name: local for local in store.models()}
+    known = {entry.name for entry in entries if presence_of(entry) is not Presence.ANOTHER}
     models, gone = [], []
-    for name in sorted(lies.keys() | known.keys()):
-        entry = known.get(name)
-        if entry is None:
-            models.append(by_hand(lies[name]))
-        elif is_gone(store, entry, presence):
+    for entry in entries:
+        presence = presence_of(entry)
+        if is_gone(store, entry, presence):
             gone.append(entry)
+        elif presence is not Presence.ANOTHER:
+            models.append(joined(store, entry, files.get(entry.name), in_catalog, presence))
+        elif entry.name not in known and is_unchanged(entry, store.root / entry.name):
+            known.add(entry.name)  # a copy of that store
+            models.append(joined(store, entry, files.get(entry.name), in_catalog, Presence.HERE))
         else:
-            models.append(joined(store, entry, lies.get(name), in_catalog, presence))
-    lost = {entry.name for entry in gone}
-    return Inventory(models, gone, sorted(old_versions([entry for entry in entries if entry.name not in lost])))
+            models.append(joined(store, entry, None, in_catalog, Presence.AWAY))
+    models += [by_hand(local) for name, local in files.items() if name not in known]
+    lost = {entry.id for entry in gone}
+    there = [entry for entry in entries if entry.id not in lost and presence_of(entry) is not Presence.ANOTHER]
+    return Inventory(sorted(models, key=lambda model: model.name), gone, sorted(old_versions(there)))
 
 
 def is_gone(store: Store, entry: Entry, presence: Presence) -> bool:
@@ -135,12 +148,14 @@ def is_unchanged(entry: Entry, path: Path) -> bool:
 
 
 def as_installed(path: Path, size: int, mtime_ns: int) -> bool:
-    """Return whether a file has the size and the time that it was installed with."""
+    """Return whether a file has the size and the time that it was installed with, as its file system keeps times."""
     try:
         there = path.stat()
     except OSError:
         return False
-    return (there.st_size, there.st_mtime_ns) == (size, mtime_ns)
+    if there.st_size != size or there.st_mtime_ns == mtime_ns:
+        return there.st_size == size
+    return same_time(mtime_ns, there.st_mtime_ns, traits_of(path))
 
 
 def strangers(entry: Entry, folder: Path) -> set[str]:

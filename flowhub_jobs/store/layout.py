@@ -7,9 +7,12 @@
 
 import contextlib
 import errno
+import glob
+import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +20,15 @@ from flowhub_jobs.artifacts import Artifact, LocalLlm
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
 from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import name_problem, same_name_key
+from flowhub_jobs.regular import read_regular
+from flowhub_jobs.system import rename_new
+from flowhub_jobs.whole import write_whole
 
 PARTIAL = ".partial"
 STORE_ID = ".store-id"
+TAKEN_OVER = "taken-"
+IDENTITY_BYTES = 1000
+_IDENTITY = re.compile(r"[\w.-]{1,32}", re.ASCII)
 
 
 class Store:
@@ -28,13 +37,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def open(self, known_id: str | None, *, own: bool) -> str:
+    def open(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool] = lambda identity: False) -> str:
         """Make the store ready and return its identity.
 
-        `own`: it lies in flowhub's own home: if it is not there at all, it was removed, and is made anew. Raises
-        StoreOffline where the identity `known_id` is missing, StoreUnusable where the folder cannot be made or written.
+        `own`: it is in flowhub's own home: if it is not there at all, it was removed, and is made again as the same.
+        One whose identity is missing is the same, too, where `is_same(known_id)` says so. Raises StoreOffline where
+        the store `known_id` is not there, StoreUnusable where the folder cannot be made or written.
         """
-        found = self.identity()
+        found, there = self.identity(), self.root.exists()
         if self.is_away(known_id, own=own):
             raise StoreOffline(
                 f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
@@ -43,19 +53,35 @@ class Store:
         try:
             (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
             if found is None:
-                found = secrets.token_hex(8)
-                (self.root / STORE_ID).write_text(found + "\n", encoding="ascii")
+                again = known_id is not None and (not there or is_same(known_id))
+                found = self._identify(known_id if again and known_id else secrets.token_hex(8))
         except OSError as error:
             if error.errno == errno.EROFS:
                 raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
             raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
         return found
 
-    def identity(self) -> str | None:
+    def _identify(self, identity: str) -> str:
+        """Write the store's identity, unless another machine does so first; return the one that it has."""
+        path, mine = self.root / STORE_ID, self.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
+        if path.is_symlink():
+            raise StoreUnusable(f"{path} is a symbolic link; nothing is written through it.", hint="Remove the link.")
+        if path.exists() and self.identity() is None:
+            path.unlink()  # empty or damaged
+        write_whole(mine, f"{identity}\n".encode(), mode=0o644)
         try:
-            return (self.root / STORE_ID).read_text(encoding="ascii").strip() or None
+            rename_new(mine, path)
+        except FileExistsError:
+            mine.unlink()
+        return self.identity() or identity
+
+    def identity(self) -> str | None:
+        """Return the store's identity; None where there is none, or none that could be it."""
+        try:
+            found = read_regular(self.root / STORE_ID, IDENTITY_BYTES, follow=False).decode("ascii").strip()
         except (OSError, ValueError):
             return None
+        return found if _IDENTITY.fullmatch(found) else None
 
     def is_away(self, known_id: str | None, *, own: bool) -> bool:
         """Return whether the store's disk is not there: nothing bears an identity, and it did when it was last used.
@@ -77,9 +103,30 @@ class Store:
         return self.root / name
 
     def partial_of(self, artifact: Artifact, node: str) -> Path:
-        """Return the folder where this node fetches the artifact: the same for every attempt at the same bytes."""
-        readable = artifact.name.encode()[:120].decode(errors="ignore")
-        return self.root / PARTIAL / f"{readable}.{artifact.key}.{node}"
+        """Return the partial that an attempt of this node left of the artifact; a name that is free if none did."""
+        there = self.partials_of(artifact, node)
+        return there[0] if there else self.root / PARTIAL / _partial_name(artifact, node)
+
+    def partials_of(self, artifact: Artifact, node: str) -> list[Path]:
+        """Return all partials of this node for the artifact, the one that was last written to first.
+
+        There is one, but where a late run, or another home with this node's name, is at work in one of its own.
+        """
+        name = _partial_name(artifact, node)
+        try:
+            listed = os.listdir(self.root / PARTIAL)
+        except OSError:
+            return []
+        there = [self.root / PARTIAL / one for one in listed if one == name or one.startswith(f"{name}+")]
+        return sorted(there, key=_touched, reverse=True) if len(there) > 1 else there
+
+    def copies_of(self, artifact: Artifact, node: str) -> list[Path]:
+        """Return what is left of partials of the artifact that were copied (transfer/ownership.py)."""
+        return sorted((self.root / PARTIAL).glob(f"{TAKEN_OVER}{glob.escape(_partial_name(artifact, node))}*"))
+
+    def new_partial(self, artifact: Artifact, node: str) -> Path:
+        """Return the path of a partial that is to be made. No name is given twice: a late run may still know it."""
+        return self.root / PARTIAL / f"{_partial_name(artifact, node)}+{secrets.token_hex(4)}"
 
     def taken(self, name: str) -> Path | None:
         """Return what has this name, or one that differs only in case; None if it is free."""
@@ -118,6 +165,20 @@ class Store:
         else:
             path.unlink()
         return model.bytes if model else 0
+
+
+def _partial_name(artifact: Artifact, node: str) -> str:
+    readable = artifact.name.encode()[:120].decode(errors="ignore")
+    return f"{readable}.{artifact.key}.{node}"
+
+
+def _touched(partial: Path) -> float:
+    """Return when a partial was last written to; a journal is, a second or less after a byte."""
+    times = [0.0]
+    for place in (partial, partial / "journal"):
+        with contextlib.suppress(OSError):
+            times.append(place.lstat().st_mtime)
+    return max(times)
 
 
 def _is_no_model(name: str) -> bool:

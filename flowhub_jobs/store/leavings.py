@@ -12,9 +12,9 @@ from flowhub_jobs.store.weight import touched_at, weigh
 
 REMOVED = "removed-"  # what is being removed
 # Works at one go, by the beginning of the name: what is left when one was cut short is of no use.
-_WORKS = {REMOVED: "a removal", "mend-": "a repair", "adopt.": "an adoption"}
+_WORKS = {REMOVED: "a removal", "mend-": "a repair", "adopt.": "an adoption", "taken-": "a take-over"}
 IDLE_S = 3600  # without a byte written: then nobody is at it any more
-_PARTIAL = re.compile(r"(?P<name>.+)\.(?P<key>[0-9a-f]{16})\.(?P<node>[A-Za-z0-9][A-Za-z0-9._-]{0,63})")
+_PARTIAL = re.compile(r"(?P<name>.+)\.(?P<key>[0-9a-f]{16})\.(?P<node>[A-Za-z0-9][A-Za-z0-9._-]{0,63})(\+[0-9a-f]{8})?")
 
 
 @dataclass(frozen=True, slots=True)

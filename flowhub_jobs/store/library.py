@@ -12,7 +12,16 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.store.inventory import Damage, Entry, EntryFile, InCatalog, Presence, as_installed, take_inventory
+from flowhub_jobs.store.inventory import (
+    Damage,
+    Entry,
+    EntryFile,
+    InCatalog,
+    Presence,
+    as_installed,
+    is_unchanged,
+    take_inventory,
+)
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ _ENTRY = [
     artifacts.c[column]
     for column in (
         *("id", "name", "artifact_key", "ref", "model", "option", "format", "bytes", "sha256"),
-        *("linked_from", "damage", "installed_at", "verified_at"),
+        *("linked_from", "damage", "installed_at", "verified_at", "store_id"),
     )
 ]
 _FILE = [artifact_files.c[column] for column in ("artifact_id", "path", "bytes", "mtime_ns", "sha256")]
@@ -51,10 +60,12 @@ class Library:
         now: int,
     ) -> None:
         """Write down what was placed, in the transaction that ends its job, if it has one."""
-        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(placed.name))
-        tx.execute(sa.delete(artifacts).where(mine))
+        here = self._store.identity() or ""
+        same = artifacts.c.store_id.in_([here, ""]), artifacts.c.name_key == same_name_key(placed.name)
+        tx.execute(sa.delete(artifacts).where(artifacts.c.node == self._node, *same))
         values = {
             "node": self._node,
+            "store_id": here,
             "name": placed.name,
             "name_key": same_name_key(placed.name),
             "artifact_key": artifact.key,
@@ -86,9 +97,21 @@ class Library:
         write_pieces(tx, number, {path: pieces for path, pieces in known.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
+        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
-            mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
             tx.execute(sa.delete(artifacts).where(mine))
+
+    def take_in(self, identity: str) -> None:
+        """Give the store that is there the entries of another whose files are in it, unchanged: it was copied."""
+        taken = {entry.name for entry in self.entries() if entry.store_id == identity}
+        copied = [
+            entry.id
+            for entry in self.entries()
+            if entry.name not in taken and is_unchanged(entry, self._store.root / entry.name)
+        ]
+        with writing(self._engine) as tx:
+            for number in copied:
+                tx.execute(sa.update(artifacts).where(artifacts.c.id == number).values(store_id=identity))
 
     # Read ----------------------------------------------------------------------------------------------------------
 
@@ -97,7 +120,7 @@ class Library:
 
         What was changed by hand since is no longer ours, unless `changed_too`; a file that was added never is.
         """
-        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             if row is None or self._strangers(tx, row) or not (changed_too or self._is_unchanged(tx, row)):
@@ -116,7 +139,7 @@ class Library:
         """Return where files with these sha256 were installed, whatever lies there now."""
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
-        mine = query.where(artifacts.c.node == self._node).order_by(artifacts.c.id)
+        mine = query.where(self._here()).order_by(artifacts.c.id)
         groups = in_groups(dict.fromkeys(digests))
         with reading(self._engine) as tx:
             rows = [row for some in groups for row in tx.execute(mine.where(artifact_files.c.sha256.in_(some)))]
@@ -124,16 +147,17 @@ class Library:
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
     def owners(self) -> dict[str, str]:
-        """Return the claim of every artifact that we installed, by its name's key."""
+        """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
+        here = self._here()
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts).where(artifacts.c.node == self._node)).mappings()
+            rows = tx.execute(sa.select(artifacts).where(here)).mappings()
             return {row["name_key"]: _claim(row) for row in rows}
 
     def unchanged(self, keys: list[str]) -> dict[str, Installed]:
         """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
-        found = {}
+        found, here = {}, self._here()
         with reading(self._engine) as tx:
-            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
+            mine = sa.select(artifacts).where(here)
             rows = tx.execute(mine.order_by(artifacts.c.id)).mappings().all()
             wanted = set(keys)
             for row in rows:
@@ -145,8 +169,9 @@ class Library:
         """Return an artifact that is installed as it was, as `index` took it; None if it is not."""
         from flowhub_jobs.store.install import Placed
 
+        here = self._here()
         with reading(self._engine) as tx:
-            mine = sa.select(artifacts).where(artifacts.c.node == self._node)
+            mine = sa.select(artifacts).where(here)
             row = tx.execute(mine.where(artifacts.c.artifact_key == artifact.key)).mappings().first()
             if row is None or not self._is_unchanged(tx, row):
                 return None
@@ -168,12 +193,16 @@ class Library:
         return all(as_installed(path / f["path"] if folder else path, f["bytes"], f["mtime_ns"]) for f in files)
 
     def entries(self) -> list[Entry]:
-        """Return all that the library says, by name, in two queries."""
+        """Return all that the library says of all stores of this node, by name, in two queries."""
         return self._entries(artifacts.c.node == self._node)
 
+    def entries_here(self) -> list[Entry]:
+        """Return what the library says of the store that is there."""
+        return self._entries(self._here())
+
     def entry(self, name: str) -> Entry | None:
-        """Return what the library says of one name, written as it is in the store."""
-        found = self._entries(sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name)))
+        """Return what the library says of one name, written as it is in the store that is there."""
+        found = self._entries(sa.and_(self._here(), artifacts.c.name_key == same_name_key(name)))
         return next((entry for entry in found if entry.name == name), None)
 
     def _entries(self, mine: sa.ColumnElement[bool]) -> list[Entry]:
@@ -187,16 +216,38 @@ class Library:
 
     def artifact(self, name: str) -> Artifact | None:
         """Return what was installed under this name, as it was asked for; None if that is not known."""
-        mine = sa.and_(artifacts.c.node == self._node, artifacts.c.name_key == same_name_key(name))
+        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             found = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
         return readable_artifact(found)
 
-    def models(self, in_catalog: InCatalog, presence: Presence = Presence.HERE) -> list[InstalledModel]:
-        """Return what lies in the store, by name, joined to what we know of it."""
-        return take_inventory(self._store, self.entries(), in_catalog, presence).models
+    def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
+        """Return what is in the store, by name, joined to what the library knows of it."""
+        return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
 
     # The store's identity ------------------------------------------------------------------------------------------
+
+    @property
+    def store_id(self) -> str:
+        """The identity of the store that is there; '' for one that was never used. Nothing is written to find it out.
+
+        One that does not say it is the one that was last used, if that was removed, or some of it is there.
+        """
+        identity = self._store.identity()
+        known = None if identity else self.known_store()
+        if known and (not self._store.root.exists() or self.is_same_store(known)):
+            return known
+        return identity or ""
+
+    def _here(self) -> sa.ColumnElement[bool]:
+        return here(self._engine, self._node, self._store)
+
+    def is_same_store(self, identity: str) -> bool:
+        """Return whether what is at the store's path is the store of this identity, though it does not say so: it has
+        one of its models at least.
+        """
+        entries = [entry for entry in self.entries() if entry.store_id == identity]
+        return any(is_unchanged(entry, self._store.root / entry.name) for entry in entries)
 
     def known_store(self) -> str | None:
         """Return the identity that this node's store had when it was last used; None if it is another folder now."""
@@ -209,6 +260,12 @@ class Library:
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
+
+
+def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
+    """Return whether a row of `artifacts` is of the store that is there."""
+    identity = Library(engine, node, store).store_id
+    return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_([identity, ""]))
 
 
 def read_pieces(tx: sa.Connection, number: int) -> dict[str, Pieces]:
@@ -234,7 +291,19 @@ def _claim(row: Any) -> str:
 
 
 def _entry(row: Any, files: Mapping[str, EntryFile]) -> Entry:
-    same = ("name", "ref", "model", "option", "bytes", "sha256", "linked_from", "installed_at", "verified_at")
+    same = (
+        "id",
+        "store_id",
+        "name",
+        "ref",
+        "model",
+        "option",
+        "bytes",
+        "sha256",
+        "linked_from",
+        "installed_at",
+        "verified_at",
+    )
     values = {name: row[name] for name in same} | {"damage": readable_damage(row["damage"])}
     return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, **values)
 

@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from flowhub_jobs.store.layout import Store
+
 _SQLITE = "sqlite:///"
 Mark = tuple[str, str]  # model and option
 
@@ -25,8 +27,11 @@ def installed_marks(database_url: str, node: str | None, store: Path) -> frozens
         return frozenset()  # nothing was ever installed here
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1)) as connection:
-            asked = 'SELECT model, "option", name FROM artifacts WHERE node = ? AND model IS NOT NULL'
-            rows = connection.execute(asked, (node,)).fetchall()
+            asked = (
+                'SELECT model, "option", name FROM artifacts '
+                "WHERE node = ? AND store_id IN (?, '') AND model IS NOT NULL"
+            )
+            rows = connection.execute(asked, (node, Store(store).identity())).fetchall()
     except sqlite3.Error:
         return None
     return frozenset((model, option) for model, option, name in rows if os.path.lexists(store / name))

@@ -86,7 +86,7 @@ class Fetched:
 
     files: tuple[FileDigest, ...]
     parts: tuple[Path, ...]
-    inodes: tuple[int, ...]  # of the parts, as they were written: another one under that name is somebody else's file
+    marks: tuple[tuple[int, ...], ...]  # of the parts, as they were written (file_systems.mark_of)
     bytes_fetched: int
 
 
@@ -204,7 +204,7 @@ class _Transfer:
         digests = tuple(state.verified for state in board.files if state.verified)
         with disk_errors(board.folder):
             sync_tree(board.folder)
-        return Fetched(digests, tuple(p.path for p in parts), tuple(p.inode for p in parts), board.fetched)
+        return Fetched(digests, tuple(p.path for p in parts), tuple(p.mark() for p in parts), board.fetched)
 
     def _stand_down(self) -> None:
         """End all threads, then write the last words, if the partial is still ours: nothing need be read again."""

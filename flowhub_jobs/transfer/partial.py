@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flowhub_jobs.disk import disk_error, disk_errors, refuse_links
 from flowhub_jobs.errors import StorageFailed
+from flowhub_jobs.file_systems import UNKNOWN, mark_of, traits_of
 from flowhub_jobs.system import direct_twin, read_once, sync_data
 
 FILES = "files"
@@ -39,7 +40,7 @@ def generation_of(part: str) -> int:
 class PartFile:
     """One file of a partial. Between two uses it may be closed: a model may have more files than a process may open.
 
-    Who closes it knows that nobody is at it. `inode` is the file's, and stays so.
+    Its closer knows that no other thread uses it.
     """
 
     def __init__(self, folder: Path, part: str, *, new: bool) -> None:
@@ -49,7 +50,8 @@ class PartFile:
         with disk_errors(self.path):
             self._fd = _opened_new(self.path) if new else os.open(self.path, _OPEN)
         found = os.fstat(self._fd)
-        self._device, self.inode = found.st_dev, found.st_ino
+        self._numbered = traits_of(self._fd).numbers_stay
+        self._device, self._inode = found.st_dev, found.st_ino
         self.takes_direct = True  # until its disk says otherwise: see DirectPart
 
     @property
@@ -66,10 +68,18 @@ class PartFile:
         with disk_errors(self.path):
             fd = os.open(self.path, _OPEN)
         found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (self._device, self.inode):
+        if self._numbered and (found.st_dev, found.st_ino) != (self._device, self._inode):
             os.close(fd)
-            raise StorageFailed(f"{self.path} was replaced by somebody while it was fetched.")
+            raise StorageFailed(f"{self.path} was replaced by another program while it was fetched.")
         return fd
+
+    def mark(self) -> tuple[int, ...]:
+        """Return what tells this file from another under its name, when no more is written to it: `mark_of`."""
+        if self._numbered:
+            return (self._inode,)
+        with disk_errors(self.path):
+            there = os.stat(self.path if self._fd == _CLOSED else self._fd)
+        return mark_of(there, UNKNOWN)
 
     @property
     def size(self) -> int:

@@ -6,15 +6,23 @@ from sqlalchemy.exc import OperationalError
 
 from flowhub_jobs.addresses import driver_words, scrub
 from flowhub_jobs.disk import disk_error
-from flowhub_jobs.errors import DatabaseUnusable, DigestMismatch, DiskFull, FlowhubError, InternalError, StoreOffline
+from flowhub_jobs.errors import (
+    DatabaseUnusable,
+    DigestMismatch,
+    DiskFull,
+    FlowhubError,
+    InternalError,
+    OutOfMemory,
+    StoreOffline,
+)
 from flowhub_jobs.kinds import Reason
-from flowhub_jobs.store.install import clean_up
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.worker.floor import LOST, SHUT, STOP, Floor, Run
 
 log = logging.getLogger("flowhub.job")
 
 DATABASE_BUSY_S = 10.0
+MEMORY_TIGHT_S = 60.0
 
 
 def obey(floor: Floor, run: Run, word: str) -> None:
@@ -30,7 +38,7 @@ def obey(floor: Floor, run: Run, word: str) -> None:
 def _purge_beforehand(floor: Floor, run: Run) -> None:
     """Drop the partial while the job is still ours: when it is seen to be cancelled, nothing of it is left."""
     if floor.leases.wish(run.lease) == "purge":
-        clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
+        floor.home.discard_partials(run.claimed.artifact, run.lease.job)
 
 
 def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
@@ -64,10 +72,14 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
 
 def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
     """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
+    if isinstance(error, OSError):
+        error = disk_error(floor.home.store.root, error)
+    if isinstance(error, MemoryError):
+        error = OutOfMemory("This machine has no memory left for the job.")
+    if isinstance(error, OutOfMemory):
+        return Postponed(MEMORY_TIGHT_S, error, faults=0, asked_by_host=False)
     if isinstance(error, FlowhubError | Postponed):
         return error
-    if isinstance(error, OSError):
-        return disk_error(floor.home.store.root, error)
     if isinstance(error, OperationalError):
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
         return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)

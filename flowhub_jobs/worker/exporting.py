@@ -14,12 +14,13 @@ from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
+from flowhub_jobs.locks import held_lock
 from flowhub_jobs.regular import is_regular
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.hashed import Unreadable, hashed
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.system import held_lock, rename_new, sync_path
+from flowhub_jobs.system import rename_new, sync_path
 from flowhub_jobs.worker.copier import Copier
 from flowhub_jobs.worker.floor import Floor, Run
 from flowhub_jobs.worker.screen import Screen
@@ -41,7 +42,7 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
         model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
     )
     try:
-        _carry(model, folder, carried, run, screen)
+        _carry(model, folder, carried, run, screen, home.settings.locks / "export")
     except DiskFull as error:
         raise TargetFull(error.message) from error
     except StoreOffline as error:  # what is not there is the folder, and nobody waits for it
@@ -52,12 +53,15 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
         floor.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
 
 
-def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen) -> None:
+def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen, spare: Path) -> None:
+    """Bring a model to the folder. `spare` is a lock of the home, for a disk that has none."""
     if not _lies_there(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
         staged = _staged(model, folder, run, screen)
-        _name(staged, folder, carried, run)
-    _note(folder, carried, run)
+        with _locked(folder, run, spare):
+            _name(staged, folder, carried, run)
+    with _locked(folder, run, spare):
+        write_manifest(folder, manifest_there(folder) | {carried.name: carried})
 
 
 def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
@@ -97,36 +101,33 @@ def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
 
 
 def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
-    """Give the copy its name. What bears it already gives way only if the manifest says that we put it there."""
+    """Give the copy its name. What bears it already gives way only if the manifest says that an export put it there.
+
+    The folder's lock is held.
+    """
     target = folder / carried.name
-    with _locked(folder, run):
-        run.lease.check()
-        for left in (folder / PARTIAL).glob("old.*"):  # by who was killed here; nobody else is at work under this lock
-            _remove(left)
-        if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
-            aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
-            target.rename(aside)
-            _remove(aside)
-        try:
-            rename_new(staged, target)
-        except FileExistsError:
-            raise NameTaken(
-                f"{target} is there already and was not exported by flowhub; it is never replaced.",
-                hint="Move or remove it, or export to another folder.",
-            ) from None
-        sync_path(folder)
-
-
-def _note(folder: Path, carried: Carried, run: Run) -> None:
-    with _locked(folder, run):
-        write_manifest(folder, manifest_there(folder) | {carried.name: carried})
+    run.lease.check()
+    for left in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
+        _remove(left)
+    if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
+        aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
+        target.rename(aside)
+        _remove(aside)
+    try:
+        rename_new(staged, target)
+    except FileExistsError:
+        raise NameTaken(
+            f"{target} is there already and was not exported by flowhub; it is never replaced.",
+            hint="Move or remove it, or export to another folder.",
+        ) from None
+    sync_path(folder)
 
 
 @contextmanager
-def _locked(folder: Path, run: Run) -> Iterator[None]:
-    """Hold the folder's lock; what its disk refuses meanwhile is an error of ours."""
+def _locked(folder: Path, run: Run, spare: Path) -> Iterator[None]:
+    """Hold the folder's lock; the disk's errors are converted."""
     lock = folder / PARTIAL / "lock"
-    with disk_errors(folder), held_lock(lock, may_go_on=run.control.check, at_most_s=LOCK_S):
+    with disk_errors(folder), held_lock(lock, may_go_on=run.control.check, at_most_s=LOCK_S, spare=spare):
         yield
 
 

@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,7 +13,8 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.system import LockFile, allow_open_files
+from flowhub_jobs.locks import LockFile
+from flowhub_jobs.system import allow_open_files
 from flowhub_jobs.transfer.fetch import Shared
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
@@ -35,6 +37,7 @@ class Run:
 
     claimed: Claimed
     control: Control = field(init=False)
+    partial: Path | None = None  # the one that is this run's alone, while it is (transfer/ownership.py)
 
     def __post_init__(self) -> None:
         self.control = Control(self.lease.check)

@@ -9,6 +9,7 @@ from pathlib import Path
 from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.disk import refuse_links
 from flowhub_jobs.errors import DigestMismatch, NotFound
+from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.store.manifest import read_manifest
 from flowhub_jobs.worker.copier import Copier
 from flowhub_jobs.worker.floor import Run
@@ -48,5 +49,6 @@ def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int],
             )
         parts.append(part)
         digests.append(FileDigest(file.path, size, found, pinned=True))
-    inodes = tuple(part.lstat().st_ino for part in parts)
-    return Gathered(tuple(digests), tuple(parts), inodes, 0, BROUGHT)
+    traits = traits_of(partial)
+    marks = tuple(mark_of(part.lstat(), traits) for part in parts)
+    return Gathered(tuple(digests), tuple(parts), marks, 0, BROUGHT)

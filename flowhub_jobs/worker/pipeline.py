@@ -7,7 +7,8 @@ Every way out of `run_job` leaves the row with a state that says why, unless the
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,10 +16,12 @@ from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.jobs.holders import run_tokens
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.needs import room_needed_before
 from flowhub_jobs.kinds import JobKind, Stage
+from flowhub_jobs.locks import held_lock
 from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
     Placed,
@@ -31,9 +34,9 @@ from flowhub_jobs.store.install import (
     stage,
 )
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
-from flowhub_jobs.system import held_lock
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
+from flowhub_jobs.transfer.ownership import claimed, namesake_words
 from flowhub_jobs.transfer.terms import Stopped
 from flowhub_jobs.worker.endings import as_ours, end_badly, obey
 from flowhub_jobs.worker.floor import Floor, Run
@@ -97,13 +100,48 @@ def _bring(floor: Floor, run: Run, screen: Screen) -> None:
     if placed is not None:
         _finish(floor, run, placed)
         return
-    gathered = _imported(floor, run, screen) if run.claimed.task else _fetched(floor, run, screen)
-    screen.stage(Stage.INSTALL)
-    # One at a time on this machine: between the choice of a name and its row, nobody else may choose. Who is
-    # suspended meanwhile loses its lease in that time, and names nothing any more.
+    with _own_partial(floor, run):
+        gathered = _imported(floor, run, screen) if run.claimed.task else _fetched(floor, run, screen)
+        screen.stage(Stage.INSTALL)
+        _name(floor, run, gathered)
+
+
+@contextmanager
+def _own_partial(floor: Floor, run: Run) -> Iterator[None]:
+    """Hold the partial that this run works in; tell of a second home that bears this node's name."""
+    home, artifact = floor.home, run.claimed.artifact
+    run.control.check()
+    with claimed(
+        home.store.partials_of(artifact, home.node),
+        home.store.new_partial(artifact, home.node),
+        home.this_run(run.lease.token),
+        own_runs=run_tokens(home.engine, run.lease.job),
+        may_go_on=run.control.check,
+    ) as claim:
+        run.partial = claim.folder
+        if claim.strangers:
+            text = namesake_words(claim.strangers[0], home.node, home.settings.home)
+            log.warning("Job %d: %s", run.lease.job, text)
+            floor.leases.say(run.lease, "namesake", text)
+        yield
+    run.partial = None
+
+
+def _name(floor: Floor, run: Run, gathered: Gathered) -> None:
+    """Install what was gathered. What another machine or home that shares the store was quicker with is taken as it
+    is, if every byte of it is right. Raises NameTaken.
+    """
+    # One at a time on this machine: between the choice of a name and its row, no other run may choose. A run that is
+    # suspended in here loses its lease before another's patience ends, and names nothing when it wakes.
     lock = floor.home.settings.locks / "install"
-    with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
-        _finish(floor, run, _install(floor, run, gathered))
+    try:
+        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
+            _finish(floor, run, _install(floor, run, gathered))
+    except NameTaken as taken:
+        if (placed := _adopt(floor, run)) is None:
+            raise taken from None
+        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
+            _finish(floor, run, placed)
 
 
 def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
@@ -140,8 +178,8 @@ def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fe
 def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
     from flowhub_jobs.worker.importing import bring_in
 
-    partial = floor.home.store.partial_of(run.claimed.artifact, floor.home.node)
-    return bring_in(run, partial, screen, lambda need: _check_need(floor, run, need))
+    assert run.partial is not None, "a run that imports has its partial"
+    return bring_in(run, run.partial, screen, lambda need: _check_need(floor, run, need))
 
 
 def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
@@ -158,7 +196,9 @@ def _finish(floor: Floor, run: Run, placed: Placed) -> None:
     # The partial goes before the job ends: nothing is left of a job that is completed. Not without the lease: by then
     # another run may be at work in it.
     run.lease.check()
-    clean_up(floor.home.store.partial_of(run.claimed.artifact, floor.home.node))
+    if run.partial is not None:
+        clean_up(run.partial)
+    floor.home.discard_partials(run.claimed.artifact, run.lease.job)
     _complete(floor, run, placed)
 
 
@@ -199,7 +239,8 @@ def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
 
 def _check_room(floor: Floor, run: Run, missing: Artifact) -> None:
     """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
-    known = journal.load(floor.home.store.partial_of(run.claimed.artifact, floor.home.node)).files
+    assert run.partial is not None, "a run that fetches has its partial"
+    known = journal.load(run.partial).files
     nothing = journal.FileRecord("")
     records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
     _check_need(floor, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
@@ -228,11 +269,11 @@ def _watch(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Callable[[
 
 def _install(floor: Floor, run: Run, gathered: Gathered) -> Placed:
     home, artifact = floor.home, run.claimed.artifact
-    partial = home.store.partial_of(artifact, home.node)
+    assert run.partial is not None, "a run that installs has its partial"
     owner = _owner(floor, run)
     name = choose_name(artifact, home.store, owner)
     run.control.check()
-    staged = stage(artifact, partial, gathered.parts, gathered.inodes, folder=gathered.folder)
+    staged = stage(artifact, run.partial, gathered.parts, gathered.marks, folder=gathered.folder)
     # The last moment at which a wish is obeyed: one that comes later finds the model installed.
     wish = floor.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
     if wish is not None:

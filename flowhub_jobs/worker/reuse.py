@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
+from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.store.elsewhere import Wanted, claimants, places_of
 from flowhub_jobs.store.hashed import Stamp, Unreadable, hashed, stamp_of
@@ -104,21 +105,22 @@ class Reused:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
-            return Gathered(fetched.files, fetched.parts, fetched.inodes, fetched.bytes_fetched)
-        came = iter(zip(fetched.files, fetched.parts, fetched.inodes, strict=True) if fetched else ())
+            return Gathered(fetched.files, fetched.parts, fetched.marks, fetched.bytes_fetched)
+        came = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
         rows = []
         with disk_errors(self.partial):
             for number, file in enumerate(self.artifact.files):
                 if number in self.linked:
                     linked = self.linked[number]
-                    rows.append((linked.digest, linked.part, linked.part.lstat().st_ino))
+                    mark = mark_of(linked.part.lstat(), traits_of(linked.part.parent))
+                    rows.append((linked.digest, linked.part, mark))
                 else:
-                    digest, part, inode = next(came)
-                    rows.append((digest, _beside(part, self.partial / LINKED / file.path), inode))
-        files, parts, inodes = zip(*rows, strict=True)
+                    digest, part, mark = next(came)
+                    rows.append((digest, _beside(part, self.partial / LINKED / file.path), mark))
+        files, parts, marks = zip(*rows, strict=True)
         bytes_fetched = fetched.bytes_fetched if fetched else 0
         linked_from = _linked_from(self.artifact, self.linked, self.root)
-        return Gathered(files, parts, inodes, bytes_fetched, LINKED, linked_from)
+        return Gathered(files, parts, marks, bytes_fetched, LINKED, linked_from)
 
 
 def _beside(part: Path, target: Path) -> Path:
@@ -136,8 +138,8 @@ def _beside(part: Path, target: Path) -> Path:
 
 def look_around(floor: Floor, run: Run, screen: Screen) -> Reused:
     """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
-    artifact = run.claimed.artifact
-    partial = floor.home.store.partial_of(artifact, floor.home.node)
+    artifact, partial = run.claimed.artifact, run.partial
+    assert partial is not None, "a run that looks for bytes has its partial"
     # What a crashed run has linked is looked for again, and read again: nobody knows what became of it since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
     if run.claimed.forced or not floor.home.settings.look_elsewhere:

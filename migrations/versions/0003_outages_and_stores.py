@@ -10,10 +10,25 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("artifacts") as artifacts:
+        artifacts.add_column(sa.Column("store_id", sa.String(32), server_default="", nullable=False))
+        artifacts.drop_constraint("uq_artifacts_node_name_key", type_="unique")
+        artifacts.create_unique_constraint("uq_artifacts_node_store_id_name_key", ["node", "store_id", "name_key"])
+    # Until now a node knew one store: what it has installed is there.
+    op.execute(
+        "UPDATE artifacts SET store_id = "
+        "coalesce((SELECT nodes.store_id FROM nodes WHERE nodes.node = artifacts.node), '')"
+    )
     op.add_column("jobs", sa.Column("start_now", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.create_index("ix_jobs_ref", "jobs", ["node", "ref", "id"], unique=False)
 
 
 def downgrade() -> None:
     op.drop_index("ix_jobs_ref", table_name="jobs")
+    # Of two stores' entries of one name, the older schema has room for one.
+    op.execute("DELETE FROM artifacts WHERE id NOT IN (SELECT max(id) FROM artifacts GROUP BY node, name_key)")
+    with op.batch_alter_table("artifacts") as artifacts:
+        artifacts.drop_constraint("uq_artifacts_node_store_id_name_key", type_="unique")
+        artifacts.create_unique_constraint("uq_artifacts_node_name_key", ["node", "name_key"])
+        artifacts.drop_column("store_id")
     op.drop_column("jobs", "start_now")

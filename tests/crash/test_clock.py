@@ -143,9 +143,8 @@ def test_after_a_long_sleep_the_job_goes_on_under_a_fresh_lease_with_all_that_wa
         path = wares.path("model.safetensors" if wares.folder else "m.gguf")
         origin.break_with(hold.once(), path=path)
         worker = nursery.worker(shop, harm=f"brisk clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1")
-        partial = shop.partial("m")
         origin.wait_for(lambda: origin.sent(path) == 100_000)
-        shop.until(lambda: kept_in(partial) == wares.sent(), "all of it on the disk")
+        shop.until(lambda: kept_in(shop.partial("m")) == wares.sent(), "all of it on the disk")
         with asleep(worker, shop, clock):
             pass
         # The line is silent: it is the lease that ends the run, with no fault of the source's.
@@ -188,8 +187,7 @@ def test_time_asleep_is_not_held_against_the_host(
         origin.break_with(hold.once(), path=wares.path("m.gguf"))
         worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}")
         origin.wait_for(lambda: origin.requests(wares.path("m.gguf")))
-        partial = shop.partial("m")
-        shop.until(lambda: partial.exists() and kept_in(partial) == (hold.after or 0), "what is to come before it")
+        shop.until(lambda: kept_in(shop.partial("m")) == (hold.after or 0), "what is to come before it")
         with asleep(worker, shop, clock):
             pass
         hold.event.set()
@@ -213,8 +211,7 @@ def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_n
         job = wares.shelve(shop)
         origin.break_with(hold.first(2), path=wares.path("m.gguf"))
         worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}", **short)
-        partial = shop.partial("m")
-        shop.until(lambda: partial.exists() and kept_in(partial) == 100_000, "a third of it")
+        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
         with asleep(worker, shop, clock):
             pass
         shop.until_ended(job)

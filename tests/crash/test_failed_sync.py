@@ -91,6 +91,7 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
     url = origin.serve("/m.gguf", CONTENT)
     with shop_of(home, one_file_model("m", url, CONTENT)) as shop:
         job, partial = shop.enqueue("m"), shop.partial("m")
+        partial.mkdir(parents=True)  # an empty one of that name is taken, too: so the part's path is known beforehand
         part = partial / "files" / "m.gguf"
         disk = SickDisk(monkeypatch, part, code, at)
         holds = [Hold(after=2 * MIB, event=disk.kept).once()]

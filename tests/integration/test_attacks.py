@@ -93,7 +93,7 @@ def test_a_partial_that_is_a_link_leads_nowhere(home: Path, model: dict[str, Any
         shop.partial("m").symlink_to(outside)
         job = shop.enqueue("m")
         shop.work_here()
-        assert shop.job(job).state is State.FAILED
+        assert shop.job(job).state is State.COMPLETED  # in a partial of its own
         assert sorted(path.name for path in outside.rglob("*")) == ["files", "m.gguf"]
         assert (outside / "files" / "m.gguf").read_bytes() == b"mine"
 

@@ -12,7 +12,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
 from flowhub_jobs.hub.keep.tidying import Litter, chosen, litter, sweep
-from flowhub_jobs.system import LockFile
+from flowhub_jobs.locks import LockFile
 from flowhub_jobs.transfer import journal
 
 A = gguf(4096, 1)

@@ -169,7 +169,7 @@ from pathlib import Path
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.system import LockFile
+from flowhub_jobs.locks import LockFile
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
     held = LockFile(home.settings.locks / "w-other.lock")
     leases = Leases(home.engine, home.node, "w-other", home.clock)

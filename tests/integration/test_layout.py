@@ -180,8 +180,8 @@ def test_a_known_store_that_is_bare_is_offline_and_nothing_is_made_there(tmp_pat
     assert not root.exists() or list(root.iterdir()) == []
 
 
-def test_a_bare_store_in_our_own_home_is_made_anew(tmp_path):
-    assert Store(tmp_path / "llms").open("abc", own=True) != "abc"
+def test_a_store_of_the_home_that_was_removed_is_made_again_as_the_same(tmp_path):
+    assert Store(tmp_path / "llms").open("abc", own=True) == "abc"
 
 
 def test_a_bare_folder_that_was_never_a_store_becomes_one(tmp_path):

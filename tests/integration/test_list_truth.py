@@ -95,7 +95,7 @@ def test_what_a_desktop_puts_into_a_folder_changes_nothing(cli, stocked):
 
 def test_what_verify_found_damaged_is_told(cli, stocked):
     with writing(stocked.home.engine) as tx:
-        tx.execute(sa.update(artifacts).where(artifacts.c.name == "a.gguf").values(damage="one piece differs"))
+        tx.execute(sa.update(artifacts).where(artifacts.c.name == "a.gguf").values(damage={"a.gguf": [[0, 9]]}))
     assert conditions(cli)["a.gguf"] == "damaged"
     assert "verify --repair a.gguf" in cli("list").err
     assert "is damaged" in cli("path", "a").err

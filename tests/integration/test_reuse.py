@@ -303,7 +303,6 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
     job = shop.enqueue("c")
     floor = Floor(shop.home, 1)
     claimed = floor.leases.claim()
-    partial = shop.partial("c")
 
     def stop(_seen) -> None:
         for held in floor.runs().values():
@@ -318,7 +317,7 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
         hold.event.set()
         floor.close()
     assert shop.job(job).state is State.QUEUED
-    assert "model.safetensors" not in journal.load(partial).files
+    assert "model.safetensors" not in journal.load(shop.partial("c")).files
     blob.unlink()
     shop.work_here()
     assert shop.job(job).state is State.COMPLETED

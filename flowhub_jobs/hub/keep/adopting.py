@@ -15,15 +15,16 @@ from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.disk import disk_errors, sync_tree
 from flowhub_jobs.errors import Busy, NameTaken, StorageFailed
+from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.finding import Offer
 from flowhub_jobs.jobs.leases import LEASE_S, Leases
+from flowhub_jobs.locks import LockFile, held_lock
 from flowhub_jobs.store.hashed import Hashed, Stamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.install import Placed, choose_name, place
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.system import LockFile, held_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +90,24 @@ class Adoption:
                 name = choose_name(artifact, self._home.store, self._owner)
                 self._refuse_busy(name)
                 ours = self._owner(name) == artifact.claim
-                inode = staged.lstat().st_ino
+                mark = mark_of(staged.lstat(), traits_of(staged.parent))
                 try:
                     path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
                     self._index(offer, Placed(name, path, _digests(offer), _shared(offer, how)), artifact)
                 except NameTaken:
                     raise  # what bears the name is somebody else's
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
-                    self._take_back(name, inode)
+                    self._take_back(name, mark)
                     raise
         except NameTaken as error:
             raise NameTaken(error.message, hint="Move or remove it, then adopt again.") from error
         return Adopted(name, path, how)
 
-    def _take_back(self, name: str, inode: int) -> None:
+    def _take_back(self, name: str, mark: tuple[int, ...]) -> None:
         """Remove what was placed under the name, if that has happened."""
         with suppress(OSError):
-            if self._home.store.path_of(name).lstat().st_ino == inode:
+            path = self._home.store.path_of(name)
+            if mark_of(path.lstat(), traits_of(path.parent)) == mark:
                 self._home.store.remove(name)
 
     def _stage(self, offer: Offer) -> tuple[Path, LinkKind]:
@@ -153,7 +155,7 @@ def _linked(source: Hashed, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKi
 
 def _check_unchanged(path: Path, read: Stamp) -> None:
     there = stamp_of(path)
-    same_file = (there.device, there.inode) == (read.device, read.inode)
+    same_file = there.identity is not None and there.identity == read.identity
     if there.size != read.size or (same_file and there != read):
         raise Unreadable("was written to since it was read")
 

@@ -83,7 +83,7 @@ class Finder:
     # Look ----------------------------------------------------------------------------------------------------------
 
     def _look_in_store(self, look: Look) -> None:
-        known = {same_name_key(entry.name) for entry in self._home.library.entries()}
+        known = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
         for path in sorted(self._root.iterdir()):
             if path.name.startswith(".") or same_name_key(path.name) in known:
                 continue
@@ -157,13 +157,14 @@ class Finder:
     def _known(self) -> dict[Inode, str]:
         """Return the sha256 of what is installed and unchanged, by inode: a hard link of it need not be read."""
         found = {}
-        for entry in self._home.library.entries():
+        for entry in self._home.library.entries_here():
             path = self._home.store.root / entry.name
             if is_unchanged(entry, path):
                 for name, file in entry.files.items():
                     with suppress(Unreadable):
                         stamp = stamp_of(path / name if path.is_dir() else path)
-                        found[stamp.device, stamp.inode] = file.sha256
+                        if stamp.identity:
+                            found[stamp.identity] = file.sha256
         return found
 
     # Recognize -----------------------------------------------------------------------------------------------------
@@ -171,10 +172,10 @@ class Finder:
     def _offers(self, look: Look, hashes: Mapping[Path, Hashed]) -> list[Offer]:
         installed = self._installed()
         others = {
-            (hashes[file.real].stamp.device, hashes[file.real].stamp.inode): file.real
+            identity: file.real
             for one in look.found
             for file in one.files
-            if one.program != STORE
+            if one.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
         offers = []
         for one in look.found:
@@ -195,12 +196,12 @@ class Finder:
             how = expected(first.path, self._home.store.root / PARTIAL, self._kinds)
             return Offer(one, recognized, how, shares=_place(first.path, one))
         away = None if first.path.is_relative_to(self._root) else first.path
-        shares = away or others.get((first.stamp.device, first.stamp.inode))
+        shares = away or (others.get(first.stamp.identity) if first.stamp.identity else None)
         return Offer(one, recognized, None, shares=_place(shares, one) if shares else None)
 
     def _installed(self) -> dict[tuple[str, ...], str]:
         """Return the names of what is installed and unchanged, by the digests of all files."""
-        entries = self._home.library.entries()
+        entries = self._home.library.entries_here()
         sound = [entry for entry in entries if is_unchanged(entry, self._home.store.root / entry.name)]
         return {_bytes_of(file.sha256 for file in entry.files.values()): entry.name for entry in sound}
 
@@ -232,7 +233,7 @@ def _without_reading(path: Path, known: Mapping[Inode, str]) -> Hashed | None:
     """Return what is known of a file by its inode. A small one is read in any case: its git id may be wanted."""
     with suppress(Unreadable):
         stamp = stamp_of(path)
-        if stamp.size > 64 << 20 and (sha256 := known.get((stamp.device, stamp.inode))):
+        if stamp.size > 64 << 20 and stamp.identity and (sha256 := known.get(stamp.identity)):
             return Hashed(path, stamp, sha256, "")
     return None
 

@@ -109,7 +109,7 @@ def survey(desk: Desk, names: Sequence[str] | None, latest: Latest | None = None
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
     """
     found, presence = Survey(), desk.shelf.presence
-    entries = {entry.name: entry for entry in desk.home.library.entries()}
+    entries = {entry.name: entry for entry in desk.home.library.entries_here()}
     old = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:

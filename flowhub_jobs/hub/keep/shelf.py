@@ -10,7 +10,16 @@ from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.matching import can_be_asked, matching
 from flowhub_jobs.names import name_problem
-from flowhub_jobs.store.inventory import Entry, Inventory, Presence, by_hand, is_gone, joined, take_inventory
+from flowhub_jobs.store.inventory import (
+    Entry,
+    Inventory,
+    Presence,
+    by_hand,
+    is_gone,
+    is_unchanged,
+    joined,
+    take_inventory,
+)
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.store.weight import Weight, weigh
 
@@ -51,13 +60,18 @@ class Shelf:
 
     @property
     def presence(self) -> Presence:
-        """Whether the store is the one that the library speaks of. Nothing is made or written to find it out."""
+        """Whether the store is there. Nothing is made or written to find it out."""
         store, known = self._home.store, self._home.library.known_store()
-        if store.is_away(known, own=store.root.is_relative_to(self._home.settings.home)):
-            return Presence.AWAY
-        if known is None:  # a folder that no worker has used yet: what is installed lies in another
-            return Presence.ANOTHER if self._home.library.entries() else Presence.HERE
-        return Presence.HERE if store.identity() in (known, None) else Presence.ANOTHER
+        away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
+        return Presence.AWAY if away else Presence.HERE
+
+    @property
+    def presence_of(self) -> Callable[[Entry], Presence]:
+        """Whether the store of an entry is the one that is there."""
+        presence, here = self.presence, self._home.library.store_id
+        if presence is Presence.AWAY:
+            return lambda entry: Presence.AWAY
+        return lambda entry: Presence.HERE if entry.store_id in (here, "") else Presence.ANOTHER
 
     def inventory(self) -> Inventory:
         """Return what is installed, joined to the catalog in force, and what was removed by hand."""
@@ -66,7 +80,7 @@ class Shelf:
         catalog = self._catalog()
         entries = self._home.library.entries()
         in_catalog = lambda model, option: has_option(catalog, model, option)  # noqa: E731
-        return take_inventory(self._home.store, entries, in_catalog, self.presence)
+        return take_inventory(self._home.store, entries, in_catalog, self.presence_of)
 
     def models(self) -> list[InstalledModel]:
         return self.inventory().models
@@ -76,12 +90,20 @@ class Shelf:
         if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it
             return None
         local = local_model(self._home.store.root / name)
-        entry = self._home.library.entry(name)
+        entry = self._entry(name)
         if entry is None:
             return by_hand(local) if local else None
-        if is_gone(self._home.store, entry, self.presence):
+        presence = self.presence_of(entry)
+        if presence is Presence.ANOTHER and local and not is_unchanged(entry, local.path):
+            return by_hand(local)
+        if is_gone(self._home.store, entry, presence):
             return None
-        return joined(self._home.store, entry, local, lambda model, option: False, self.presence)
+        return joined(self._home.store, entry, local, lambda model, option: False, presence)
+
+    def _entry(self, name: str) -> Entry | None:
+        """Return the entry of a name in the store that is there, else in another."""
+        entries = (entry for entry in self._home.library.entries() if entry.name == name)
+        return self._home.library.entry(name) or next(entries, None)
 
     def demand_store(self) -> None:
         """Raise StoreOffline while the store's disk is not there."""
@@ -92,9 +114,9 @@ class Shelf:
     def demand(self, name: str) -> None:
         """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
         self.demand_store()
-        here = self.presence is not Presence.ANOTHER or self._lies_there(name)
-        if not here and self._home.library.entry(name) is not None:
-            why = f"{name} lies in another store than the one that is at {self._home.store.root} now."
+        entry = self._entry(name)
+        if entry and self.presence_of(entry) is Presence.ANOTHER and not self._lies_there(name):
+            why = f"{name} is in another store than the one that is at {self._home.store.root} now."
             raise StoreOffline(why, hint="Mount its disk, or set FLOWHUB_STORE to its folder; then try again.")
 
     # Find ----------------------------------------------------------------------------------------------------------
@@ -104,9 +126,9 @@ class Shelf:
 
         Raises NotFound, in other words for what was removed by hand.
         """
-        presence, entries = self.presence, self._matching(text)
-        if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence)]:
-            return there
+        presence_of, entries = self.presence_of, self._matching(text)
+        if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
+            return list(dict.fromkeys(there))
         if self._lies_there(text):
             return [text]
         if entries:
@@ -142,8 +164,11 @@ class Shelf:
 
     def _matching(self, text: str) -> list[Entry]:
         entries = self._home.library.entries()
-        found = matching(text, entries, self._home.settings.hf_endpoint)
-        return sorted(found, key=lambda entry: entry.installed_at, reverse=True)
+        found, presence_of = matching(text, entries, self._home.settings.hf_endpoint), self.presence_of
+        newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
+        # What another store has does not stand in the way of what can be used.
+        here = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
+        return here or newest_first
 
     def _lies_there(self, name: str) -> bool:
         return name_problem(name) is None and local_model(self._home.store.root / name) is not None
@@ -158,7 +183,7 @@ class Shelf:
         """Return what `remove` would come to."""
         path = self._home.store.path_of(name)
         entry = self._home.library.entry(name)
-        if entry and is_gone(self._home.store, entry, self.presence):
+        if entry and is_gone(self._home.store, entry, self.presence_of(entry)):
             return Removal(name, 0, Weight(), forgotten=True)
         local = local_model(path)
         leads_to = path.readlink() if path.is_symlink() else None

@@ -16,7 +16,7 @@ from flowhub_jobs.kinds import Condition
 from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.leavings import Leaving, drop, leavings, put_aside
 from flowhub_jobs.store.weight import weigh
-from flowhub_jobs.system import LockFile, lock_is_free
+from flowhub_jobs.transfer.ownership import is_at_work, unless_at_work
 
 DOWNLOAD = "download"  # in the place of a node's name: the partial of a `download()` of the Python API
 
@@ -86,9 +86,11 @@ def _state(home: Home, leaving: Leaving, holder: Holder | None, now: float) -> P
     if leaving.work is not None:
         return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
-        return PartialState.LIVE if lock_is_free(leaving.path / "lock") is False else PartialState.KEPT
+        return PartialState.LIVE if is_at_work(leaving.path, home.this_run()) else PartialState.KEPT
     if leaving.node != home.node:
         return PartialState.ELSEWHERE
+    if (holder is None or not holder.live) and is_at_work(leaving.path, home.this_run()):
+        return PartialState.ELSEWHERE  # a second home with this node's name
     if holder is None:
         return PartialState.NOBODY
     return PartialState.LIVE if holder.live else PartialState.KEPT
@@ -122,7 +124,7 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 def _old(home: Home, now: int) -> list[Item]:
     """Return the versions whose successor is installed and sound. What was changed by hand stays."""
-    entries, found = home.library.entries(), []
+    entries, found = home.library.entries_here(), []
     by_name = {entry.name: entry for entry in entries}
     for name, newer in old_versions(entries).items():
         if _is_sound(home, by_name[name]) and _is_sound(home, newer):
@@ -139,7 +141,7 @@ def _is_sound(home: Home, entry: Entry) -> bool:
 
 def _gone(home: Home, shelf: Shelf) -> list[Item]:
     presence = shelf.presence
-    entries = [entry for entry in home.library.entries() if is_gone(home.store, entry, presence)]
+    entries = [entry for entry in home.library.entries_here() if is_gone(home.store, entry, presence)]
     why = "removed by hand; its entry is forgotten"
     return [Item(Litter.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
 
@@ -180,23 +182,11 @@ def _drop(home: Home, item: Item, leaving: Leaving) -> None:
 
 def _if_still(home: Home, item: Item, leaving: Leaving, away: Callable[[], None]) -> bool:
     if leaving.node == DOWNLOAD:
-        return _if_unlocked(leaving.path / "lock", away)
+        return unless_at_work(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
     if leaving.key is None:
         away()
         return True
     return unless_held(home.engine, home.node, leaving.key, away, but=item.job)
-
-
-def _if_unlocked(path: Path, away: Callable[[], None]) -> bool:
-    try:
-        lock = LockFile(path)
-    except BlockingIOError:
-        return False
-    try:
-        away()
-    finally:
-        lock.release()
-    return True
 
 
 def _came_back(item: Item) -> Busy:

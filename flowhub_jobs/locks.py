@@ -1,0 +1,139 @@
+"""Locks among processes: files that the kernel keeps locked for as long as their holder lives.
+
+A file system without such locks (some network disks and FUSE) answers one of `NO_LOCKS`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flowhub_jobs.file_systems import traits_of
+
+NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
+
+_NAMES_LOST = 5  # tries: each time, the holder removed the name between our open and our lock
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class LockFile:
+    """A file locked for as long as this process lives: the proof of life of its owner. The kernel releases it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BlockingIOError while another has it, and the disk's own errors. A link is not followed."""
+        self.path = path
+        self._fd = self._locked()
+        for _ in range(_NAMES_LOST):
+            if self._has_the_name():
+                return
+            os.close(self._fd)  # its holder removed the name between our open and our lock
+            self._fd = self._locked()
+
+    def _locked(self) -> int:
+        fd = os.open(self.path, _OPEN, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def _has_the_name(self) -> bool:
+        try:
+            there, here = os.stat(self.path, follow_symlinks=False), os.fstat(self._fd)
+        except OSError:
+            return False
+        # Where inode numbers change at each look, that a file has the name is all that can be known.
+        return os.path.samestat(here, there) or not traits_of(self._fd).numbers_stay
+
+    def content(self, most: int = 4096) -> bytes:
+        """Return at most `most` bytes of what its last holder wrote into it."""
+        return os.pread(self._fd, most, 0)
+
+    def write(self, content: bytes) -> None:
+        """Replace its content: who holds it, for whom finds it locked, or left behind."""
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, content, 0)
+
+    def moved_to(self, path: Path) -> None:
+        """Take note that the file has another path now: a folder above it was renamed."""
+        self.path = path
+
+    def leave(self) -> None:
+        """Unlock the file and let it be, with its content."""
+        os.close(self._fd)
+
+    def release(self) -> None:
+        """Remove the file, then the lock: an unlocked file would speak of an owner that was killed."""
+        if self._has_the_name():  # else it is another's already
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        os.close(self._fd)
+
+
+@contextlib.contextmanager
+def held_lock(
+    path: Path, *, may_go_on: Callable[[], None], at_most_s: float, spare: Path | None = None
+) -> Iterator[None]:
+    """Hold a lock among the processes and threads of this machine; its file stays.
+
+    While another has it, `may_go_on` is called and may raise. After `at_most_s` the caller continues without it: the
+    holder was suspended, and what it does late has to be fenced otherwise. Where the file system of `path` has no
+    locks, `spare` is locked instead, which only this machine's processes see; without one, the error is raised.
+    """
+    fd = _opened(path, spare)
+    try:
+        patience = time.monotonic() + at_most_s
+        while not _locked(fd) and time.monotonic() < patience:
+            may_go_on()
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _opened(path: Path, spare: Path | None) -> int:
+    fd = os.open(path, _OPEN, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return fd
+    except OSError as error:
+        os.close(fd)
+        if spare is None or error.errno not in NO_LOCKS:
+            raise
+        return os.open(spare, _OPEN, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return fd
+
+
+def demand_locks(path: Path) -> None:
+    """Raise the error of NO_LOCKS where the file system of `path`, a lock file, has no locks."""
+    os.close(_opened(path, None))
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock_is_free(path: Path) -> bool | None:
+    """Return True if the lock's owner is gone, False if it lives, None where nothing tells: no file, or no locks."""
+    try:
+        # Not blocking: to open a pipe is to wait for its writer.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return None if error.errno in NO_LOCKS else False
+    finally:
+        os.close(fd)
+    return True
