@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs import addresses, names
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.catalogs.nearest import nearest
+from flowhub_jobs.catalogs.nearest import nearest, with_all_words
 from flowhub_jobs.digests import parse_sha256
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.kinds import HubFormat
@@ -96,11 +96,16 @@ def parse_reference(text: str) -> ModelRef:
     return ModelRef(parts[1], parts[2])
 
 
-def find_model(catalog: "HubCatalog", model_id: str) -> "HubModel":
-    """Return the model with this id, or raise NotFound with the nearest names."""
+def find_model(catalog: "HubCatalog", model_id: str, option_id: str | None = None) -> "HubModel":
+    """Return the model with this id, or raise NotFound with the nearest names.
+
+    The option may be of the name: Ollama writes `llama3.2:3b` where the catalog has llama-3-2-3b-instruct.
+    """
     if (model := catalog.by_id.get(model_id)) is not None:
         return model
-    near = nearest(model_id, {model.id: model.name for model in catalog.models})
+    titles = {model.id: model.name for model in catalog.models}
+    near = with_all_words(model_id, option_id, titles) if option_id else []
+    near = near or nearest(model_id, titles)
     search = f"`flowhub search {model_id}` looks through names, families and publishers."
     hint = f"Did you mean {', '.join(near)}? {search}" if near else search
     raise NotFound(f"The catalog has no model {model_id!r}.", hint=hint)
@@ -124,7 +129,7 @@ def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
     from flowhub_jobs.catalogs.schema import artifact
 
     wanted = parse_reference(text)
-    model = find_model(catalog, wanted.model)
+    model = find_model(catalog, wanted.model, wanted.option)
     return artifact(model, resolve_option(model, wanted.option))
 
 

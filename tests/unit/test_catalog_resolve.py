@@ -112,6 +112,25 @@ def test_an_unknown_model_comes_with_the_nearest(catalog: HubCatalog, wrong: str
     assert meant in (caught.value.hint or "")
 
 
+def test_a_reference_as_ollama_writes_it_comes_with_the_models_that_have_both_words(catalog: HubCatalog) -> None:
+    with pytest.raises(NotFound) as caught:
+        artifact_for(catalog, "llama3.2:1b")
+    assert (caught.value.hint or "").startswith("Did you mean llama-3-2-1b-instruct?")
+
+
+@pytest.mark.parametrize("ref", ["ms:o/r", "MS:o/r:Q4_K_M", "modelscope://o/r", "ollama:llama3.2", "oci:ghcr.io/o/m:1"])
+def test_a_source_that_is_to_come_is_refused_with_a_sentence_that_says_so(ref: str) -> None:
+    with pytest.raises(AddressRefused, match="are to come") as caught:
+        parse_reference(ref)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("ref", ["magnet:?xt=urn:btih:ab", "s3:b/x.gguf", "gs://b/x", "sftp:h/x", "ipfs://x"])
+def test_other_kinds_of_addresses_are_named_for_what_they_are(ref: str) -> None:
+    with pytest.raises(AddressRefused, match=f"of the scheme {ref.partition(':')[0]}"):
+        parse_reference(ref)
+
+
 def test_an_unknown_model_like_no_other_still_has_a_hint(catalog: HubCatalog) -> None:
     with pytest.raises(NotFound) as caught:
         artifact_for(catalog, "zzzzzzzz")
