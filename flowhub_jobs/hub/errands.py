@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.hub.desk import Desk, Order
@@ -12,6 +13,9 @@ from flowhub_jobs.records import Task
 from flowhub_jobs.store.checked import Checks, OnShelf
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room
+
+if TYPE_CHECKING:
+    from flowhub_jobs.store.manifest import Carried
 
 
 class Errands:
@@ -43,16 +47,19 @@ class Errands:
         return self._queue([self._request(model, Task(JobKind.EXPORT, str(folder))) for model in models])
 
     def bring(self, folder: Path, names: Sequence[str]) -> list[int]:
-        """Queue a job for each model of the export in `folder`; of those named, if any are. Raises ManifestUnusable."""
+        """Queue a job for each model of the export in `folder`; of those named, if any are.
+
+        A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
+        """
         from flowhub_jobs.store.manifest import read_manifest
 
         models = read_manifest(folder)
-        chosen = [one for one in models.values() if not names or {one.name, one.artifact.ref} & set(names)]
-        known = {word for one in models.values() for word in (one.name, one.artifact.ref)}
-        if missing := [name for name in names if name not in known]:
-            raise NotFound(
-                f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {', '.join(models) or 'nothing'}."
-            )
+        meant = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
+        if missing := [name for name in names if not meant[name]]:
+            have = ", ".join(one.artifact.ref for one in models.values()) or "nothing"
+            raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
+        wanted = {one.name for found in meant.values() for one in found}
+        chosen = [one for one in models.values() if not names or one.name in wanted]
         task = Task(JobKind.IMPORT, str(folder))
         return [answer.job for answer in self._desk.enqueue([Order(one.artifact, Terms(), task) for one in chosen])]
 
@@ -101,3 +108,10 @@ class Errands:
 
 def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in damaged]
+
+
+def _is_called(one: "Carried", text: str) -> bool:
+    """Return whether a person means this model: by its name, its reference, or its model's id."""
+    plain = text.strip().lower().replace(":", "@")
+    by_id = plain in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
+    return by_id or text.strip() in (one.name, one.artifact.ref)

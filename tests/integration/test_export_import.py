@@ -72,6 +72,20 @@ def test_only_what_is_named_is_imported(cli, shop, elsewhere, stick):
         assert (said.status, "It holds: a.gguf, c-mlx-4bit" in said.complaint) == (3, True)
 
 
+@pytest.mark.parametrize("named", ["a", "A", "a@q4", "a:q4", "a.gguf"])
+def test_a_model_is_imported_by_every_name_that_enqueue_takes(cli, shop, elsewhere, stick, named):
+    cli("export", "a", "c", "--to", stick)
+    with elsewhere() as there:
+        assert cli("import", stick, named).status == 0
+        assert [model.name for model in there.home.store.models()] == ["a.gguf"]
+
+
+def test_what_a_folder_does_not_hold_is_answered_with_what_it_holds(cli, shop, stick):
+    cli("export", "a", "c", "--to", stick)
+    error = cli("import", stick, "b", "--json").error
+    assert (error["code"], error["hint"]) == ("not_found", "It holds: a@q4, c@mlx-4bit.")
+
+
 def test_a_byte_that_turned_on_the_way_is_found(cli, shop, elsewhere, stick):
     cli("export", "a", "--to", stick)
     (stick / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
