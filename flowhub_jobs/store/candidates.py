@@ -43,7 +43,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What looks like a model, by its first bytes. `where` is the file or folder that a person knows it by."""
+    """A model by its first bytes. `where` is the file or folder that a person knows it by."""
 
     program: str
     where: Path
@@ -52,6 +52,8 @@ class Candidate:
     folder: bool
     files: tuple[FoundFile, ...]
     hub: HubSource | None = None
+    source: str | None = None  # the reference to its repository at another source than the Hub
+    address: str | None = None  # below which that repository's files are
 
     @property
     def size(self) -> int:

@@ -1,9 +1,10 @@
 """Where other programs on this machine keep models, and how each of them lays them out.
 
 LM Studio       models/PUBLISHER/REPO/FILE
-Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH, links to ../../blobs/DIGEST
+Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH (`store/hf_cache`)
 Ollama          manifests/HOST/NAMESPACE/NAME/TAG, JSON that names blobs/sha256-DIGEST
-llama.cpp       FILE
+llama.cpp       FILE, and since 2026 the Hub's layout under LLAMA_CACHE as well
+ModelScope      models/OWNER--NAME/snapshots/REVISION/PATH, before 1.38 hub/models/OWNER/NAME/PATH
 """
 
 import json
@@ -12,27 +13,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowhub_jobs.artifacts import HubSource
-from flowhub_jobs.names import name_problem
+from flowhub_jobs.store import hf_cache, modelscope_cache
 from flowhub_jobs.store.candidates import (
-    NO_UTF8,
-    FoundFile,
     Look,
+    find_ggufs,
     first_bytes,
     folders_below,
     is_utf8,
     look_through,
-    safe_name,
     single,
 )
 from flowhub_jobs.store.hashed import Unreadable, stamp_of
 
 LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, FOLDER = "lm-studio", "huggingface", "ollama", "llama.cpp", "folder"
-PROGRAMS = (LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP)
+MODELSCOPE = "modelscope"
+PROGRAMS = (LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, MODELSCOPE)
 SMALL = 1 << 20  # bytes: files below have too many namesakes in size
 MANIFEST_MAX = 1 << 20
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _COMPANIONS = {"application/vnd.ollama.image.projector": "mmproj"}
@@ -59,6 +56,7 @@ def places(environ: Mapping[str, str], home: Path) -> list[Place]:
         (HUGGING_FACE, Path(hub) if hub else hub_home / "hub"),
         *((OLLAMA, folder) for folder in _of(environ, "OLLAMA_MODELS", home / ".ollama" / "models", _SYSTEM_OLLAMA)),
         *((LLAMA_CPP, folder) for folder in _llama_cpp_folders(environ, home, cache)),
+        *((MODELSCOPE, folder) for folder in _of(environ, "MODELSCOPE_CACHE", home / ".cache" / "modelscope")),
     ]
     there = [Place(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))]
     return list({place.root: place for place in reversed(there)}.values())[::-1]
@@ -105,8 +103,10 @@ def place_of(folder: Path, program: str = FOLDER) -> Place:
     """Return a folder that was named by hand, known by its layout if it is one of a program's."""
     if (folder / "manifests").is_dir() and (folder / "blobs").is_dir():
         return Place(OLLAMA, folder)
-    if next(folder.glob("models--*/snapshots"), None) is not None:
+    if hf_cache.is_one(folder):
         return Place(HUGGING_FACE, folder)
+    if modelscope_cache.is_one(folder):
+        return Place(MODELSCOPE, folder)
     return Place(program, folder)
 
 
@@ -114,65 +114,19 @@ def look_at(place: Place, look: Look) -> None:
     """Find the models of one place."""
     try:
         if place.program == HUGGING_FACE:
-            _hugging_face(place.root, look)
+            hf_cache.find(place.root, HUGGING_FACE, look)
+        elif place.program == MODELSCOPE:
+            modelscope_cache.find(place.root, MODELSCOPE, look)
+        elif place.program == LLAMA_CPP and hf_cache.is_one(place.root):
+            hf_cache.find(place.root, LLAMA_CPP, look)
+            names = sorted(path.name for path in place.root.iterdir() if not path.is_dir())
+            find_ggufs(place.root, [name for name in names if is_utf8(name)], LLAMA_CPP, look)
         elif place.program == OLLAMA:
             _ollama(place.root, look)
         else:
             look_through(place.root, place.program, look)
     except OSError as error:  # it went away, or its disk did
         look.skip(place.root, f"cannot be read to its end ({error.strerror or error})")
-
-
-# Hugging Face --------------------------------------------------------------------------------------------------------
-
-
-def _hugging_face(root: Path, look: Look) -> None:
-    for folder in sorted(root.glob("models--*")):
-        if not is_utf8(folder):
-            look.skip(folder, NO_UTF8)
-            continue
-        names = folder.name.removeprefix("models--").split("--")
-        if folder.is_symlink() or len(names) > 2 or any(name_problem(name) for name in names):
-            look.skip(folder, "has a name that is no repository's")
-            continue
-        revisions = _revisions(folder)
-        for commit in sorted((folder / "snapshots").glob("*"), key=lambda path: path.name not in revisions):
-            if _COMMIT.fullmatch(commit.name) and commit.is_dir() and not commit.is_symlink():
-                source = HubSource("/".join(names), commit.name, revisions.get(commit.name, commit.name))
-                _snapshot(commit, root, source, look)
-
-
-def _revisions(folder: Path) -> dict[str, str]:
-    """Return the branch or tag by which each commit was asked for."""
-    found: dict[str, str] = {}
-    for path in sorted((folder / "refs").rglob("*")):
-        commit = first_bytes(path, 64).decode(errors="replace").strip()
-        if _COMMIT.fullmatch(commit) and is_utf8(path):
-            found.setdefault(commit, str(path.relative_to(folder / "refs")))
-    return found
-
-
-def _snapshot(commit: Path, root: Path, source: HubSource, look: Look) -> None:
-    own = Look()
-    look_through(commit, HUGGING_FACE, own, within=root)
-    look.skipped += own.skipped
-    for candidate in own.found:
-        top = candidate.where if candidate.folder and candidate.where.is_dir() else candidate.where.parent
-        files = tuple(_with_claim(file, top, commit) for file in candidate.files)
-        if any(not file.real.is_relative_to(root) for file in files):
-            look.skip(candidate.where, "is a link that leads out of the cache")
-            continue
-        name = safe_name(source.repo.rpartition("/")[2]) if candidate.where == commit else candidate.name
-        path = str(candidate.where.relative_to(commit)) if not candidate.folder else None
-        include = () if candidate.where == commit or path else tuple(file.repo_path or file.path for file in files)
-        hub = replace(source, path=path, include=include)
-        look.found.append(replace(candidate, name=name, files=files, hub=hub))
-
-
-def _with_claim(file: FoundFile, top: Path, commit: Path) -> FoundFile:
-    """Return a file of a snapshot with its path in the repository, and with what its blob's name claims."""
-    claim = file.real.name if file.real.parent.name == "blobs" and _BLOB.fullmatch(file.real.name) else None
-    return replace(file, claim=claim, repo_path=str((top / file.path).relative_to(commit)))
 
 
 # Ollama --------------------------------------------------------------------------------------------------------------
@@ -244,18 +198,24 @@ def claimants(places: list[Place], wanted: list[Wanted]) -> Iterator[tuple[Wante
 
 def _claimants(place: Place, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
     if place.program in (HUGGING_FACE, OLLAMA):
-        blobs = [place.root / "blobs"] if place.program == OLLAMA else sorted(place.root.glob("models--*/blobs"))
+        blobs = [place.root / "blobs"] if place.program == OLLAMA else hf_cache.blob_folders(place.root)
         prefix = "sha256-" if place.program == OLLAMA else ""
         for want in wanted:
             yield from ((want, path) for folder in blobs if (path := _sized(folder / (prefix + want.digest), want)))
-        return
+    if place.program != OLLAMA:
+        yield from _by_size(place, wanted)
+
+
+def _by_size(place: Place, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
+    """Yield the files of weights that have exactly a wanted size; of a cache of links, those that are none."""
     by_size: dict[int | None, list[Wanted]] = {}
     for want in wanted:
         if (want.size or 0) >= SMALL:
             by_size.setdefault(want.size, []).append(want)
     for folder, names in folders_below(place.root, Look()) if by_size else ():
         for name in names:
-            if name.lower().endswith((".gguf", ".safetensors")) and (real := _real(folder / name)):
+            linked = place.program == HUGGING_FACE and (folder / name).is_symlink()  # found by its digest
+            if name.lower().endswith((".gguf", ".safetensors")) and not linked and (real := _real(folder / name)):
                 yield from ((want, real[0]) for want in by_size.get(real[1], ()))
 
 

@@ -60,3 +60,38 @@ def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
     put(root / "blobs" / f"sha256-{sha256(content)}", content)
     media = f"application/vnd.ollama.image.{kind}"
     return {"mediaType": media, "digest": f"sha256:{sha256(content)}", "size": len(content)}
+
+
+def shared_blobs(person: Path, repo: str, files: dict[str, bytes]) -> Path:
+    """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into a store of all repos."""
+    folder = hugging_face(person, repo, files)
+    store = folder.parent / "blobs"
+    put(store / ".huggingface-shared-blobs", b"1\n")
+    for blob in list((folder / "blobs").iterdir()):
+        xet = sha256(b"xet " + blob.read_bytes())  # 64 digits as well, and no digest of the file
+        payload = put(store / xet[:2] / xet, blob.read_bytes())
+        payload.chmod(0o444)
+        blob.unlink()
+        blob.symlink_to(Path("..", "..", "blobs", xet[:2], xet))
+    return folder
+
+
+def without_links(person: Path, repo: str, files: dict[str, bytes]) -> Path:
+    """Put a repository into the cache as with HF_HUB_DISABLE_SYMLINKS: the files are where the links would be."""
+    folder = person / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
+    put(folder / "refs" / "main", COMMIT.encode())
+    for path, content in files.items():
+        put(folder / "snapshots" / COMMIT / path, content)
+    return folder
+
+
+def modelscope(person: Path, repo: str, files: dict[str, bytes], *, revision: str | None = "master") -> Path:
+    """Put a repository into ModelScope's cache; without a revision as versions before 1.38 did."""
+    owner, name = repo.split("/")
+    cache = person / ".cache" / "modelscope"
+    old = cache / "hub" / "models" / owner / name.replace(".", "___")
+    folder = cache / "models" / f"{owner}--{name}" / "snapshots" / revision if revision else old
+    for path, content in files.items():
+        put(folder / path, content)
+    put(folder / ".msc", b"x")
+    return folder

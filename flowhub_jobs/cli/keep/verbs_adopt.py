@@ -25,7 +25,7 @@ def adopt(
     places: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PLACE…]", help="lm-studio, huggingface, ollama, llama.cpp, store; a folder or file. Default: all."
+            metavar="[PLACE…]", help="lm-studio, huggingface, ollama, llama.cpp, modelscope, store; a folder or file."
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be adopted.")] = False,
@@ -35,7 +35,7 @@ def adopt(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take in what other programs have, by linking it.
+    """Link models of other programs into the store.
 
     The store itself is always looked through as well: what lies in it and is not in the library is written down.
     Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
@@ -131,7 +131,7 @@ def _tell_found(survey: "Survey") -> None:
     from flowhub_jobs.cli import say
 
     for offer in survey.offers:
-        say.result(say.clean(offer.candidate.name))
+        say.result(say.clean(offer.name))
         say.result(say.fold(", ".join(_about(offer)), "  "))
     for skipped in survey.skipped[:SHOWN_MAX]:
         say.hint(say.fold(f"Not taken: {_short(skipped.path)} {skipped.why}."))
@@ -213,8 +213,7 @@ def _object(offer: "Offer", outcome: "Adopted | FlowhubError | None") -> dict[st
     if outcome is not None and not isinstance(outcome, FlowhubError):
         how = outcome.how or "in place"
     return {
-        "name": offer.same_as
-        or getattr(outcome, "name", artifact.name if not offer.in_place else offer.candidate.name),
+        "name": getattr(outcome, "name", offer.name),
         "ref": artifact.ref,
         "model": artifact.model,
         "option": artifact.option,

@@ -13,13 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.recognizing import Recognized, Recognizer, false_claim
 from flowhub_jobs.names import name_problem, same_name_key
 from flowhub_jobs.store.candidates import STORE, Candidate, FoundFile, Look, Skipped, file_by_name, standing
 from flowhub_jobs.store.elsewhere import FOLDER, PROGRAMS, look_at, place_of, places_of
 from flowhub_jobs.store.hashed import Hashed, Unreadable, hashed, reason, stamp_of
+from flowhub_jobs.store.install import choose_name
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, expected
@@ -31,8 +33,10 @@ Watch = Callable[[int, int], None]  # bytes read, of how many
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model that could be taken. `how` is None for one that lies in the store; `same_as` is the name of the same
-    bytes that are there already. `shares` is the other program's file or folder whose bytes it has, as far as known.
+    """A model that could be taken, and the `name` that it would have in the store.
+
+    `how` is None for one that is in the store; `same_as` is the name of the same bytes that are there already. `shares`
+    is the other program's file or folder whose bytes it has, as far as known.
     """
 
     candidate: Candidate
@@ -40,6 +44,7 @@ class Offer:
     how: LinkKind | None
     same_as: str | None = None
     shares: str | None = None
+    name: str = ""
 
     @property
     def in_place(self) -> bool:
@@ -177,7 +182,8 @@ class Finder:
             for file in one.files
             if one.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
-        offers = []
+        offers: list[Offer] = []
+        promised: dict[str, str] = {}  # whose each name is by the offers so far
         for one in look.found:
             found = [hashes[file.real] for file in one.files]
             if wrong := false_claim(one, found):
@@ -186,9 +192,21 @@ class Finder:
             offer = self._offer(one, self._recognizer.recognize(one, found, in_place=one.program == STORE), others)
             bytes_of = _bytes_of(file.sha256 for file in offer.recognized.files)
             same_as = None if offer.in_place else installed.get(bytes_of)
-            installed.setdefault(bytes_of, one.name if offer.in_place else offer.recognized.artifact.name)
-            offers.append(Offer(one, offer.recognized, offer.how, same_as, offer.shares))
+            name = one.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
+            installed.setdefault(bytes_of, name)
+            offers.append(Offer(one, offer.recognized, offer.how, same_as, offer.shares, name))
         return offers
+
+    def _name(self, artifact: Artifact, promised: dict[str, str]) -> str:
+        """Return the name that the artifact would get after the offers before it."""
+        name = artifact.name
+        if promised.get(same_name_key(name), artifact.claim) != artifact.claim:
+            name = artifact.second_name()
+        else:
+            with suppress(NameTaken):  # adopting it says so
+                name = choose_name(artifact, self._home.store, self._home.library.owner)
+        promised.setdefault(same_name_key(name), artifact.claim)
+        return name
 
     def _offer(self, one: Candidate, recognized: Recognized, others: Mapping[Inode, Path]) -> Offer:
         first = recognized.files[0]

@@ -1,13 +1,13 @@
 """What files are, by their digests: an option of the catalog in force, else themselves. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flowhub_jobs.addresses import HUB
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.store.candidates import Candidate
+from flowhub_jobs.repos.pages import file_url
+from flowhub_jobs.store.candidates import Candidate, FoundFile
 from flowhub_jobs.store.hashed import Hashed
 
 if TYPE_CHECKING:
@@ -81,15 +81,21 @@ def _fits(file: ArtifactFile, found: Hashed) -> bool:
 
 def _itself(candidate: Candidate, hashes: Sequence[Hashed]) -> Artifact:
     """Return the artifact that the candidate is without a catalog: its own name, its own digests."""
-    hub, files = candidate.hub, []
+    files = []
     for file, found in zip(candidate.files, hashes, strict=True):
-        url = f"{HUB}/{hub.repo}/resolve/{hub.commit}/{quote(file.repo_path or file.path)}" if hub else ""
         pin = {"git_sha1": found.git_sha1} if file.claim and len(file.claim) == 40 else {"sha256": found.sha256}
-        files.append(ArtifactFile(file.path, url, found.stamp.size, **pin))
-    whole = Artifact(
-        candidate.name, None, None, candidate.format, candidate.name, candidate.folder, tuple(files), hub=hub
-    )
-    return replace(whole, ref=_hub_ref(candidate)) if hub else whole
+        files.append(ArtifactFile(file.path, _url(candidate, file), found.stamp.size, **pin))
+    ref = _hub_ref(candidate) if candidate.hub else candidate.source or candidate.name
+    kind, name = candidate.format, candidate.name
+    return Artifact(ref, None, None, kind, name, candidate.folder, tuple(files), hub=candidate.hub)
+
+
+def _url(candidate: Candidate, file: FoundFile) -> str:
+    """Return where the file's bytes can be fetched again, or nothing where that is not known."""
+    path = file.repo_path or file.path
+    if hub := candidate.hub:
+        return file_url(hub.repo, hub.commit, path, hub.kind)
+    return f"{candidate.address}/{quote(path)}" if candidate.address else ""
 
 
 def _hub_ref(candidate: Candidate) -> str:
