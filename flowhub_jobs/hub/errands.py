@@ -56,7 +56,7 @@ class Errands:
         models = read_manifest(folder)
         meant = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
         if missing := [name for name in names if not meant[name]]:
-            have = ", ".join(one.artifact.ref for one in models.values()) or "nothing"
+            have = ", ".join(f"{one.artifact.ref} ({one.name})" for one in models.values()) or "nothing"
             raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
         wanted = {one.name for found in meant.values() for one in found}
         chosen = [one for one in models.values() if not names or one.name in wanted]

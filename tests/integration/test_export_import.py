@@ -69,7 +69,7 @@ def test_only_what_is_named_is_imported(cli, shop, elsewhere, stick):
         assert cli("import", stick, "a.gguf").status == 0
         assert [model.name for model in there.desk.shelf.models()] == ["a.gguf"]
         said = cli("import", stick, "b")
-        assert (said.status, "It holds: a.gguf, c-mlx-4bit" in said.complaint) == (3, True)
+        assert (said.status, "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit)" in said.complaint) == (3, True)
 
 
 @pytest.mark.parametrize("named", ["a", "A", "a@q4", "a:q4", "a.gguf"])
@@ -83,7 +83,7 @@ def test_a_model_is_imported_by_every_name_that_enqueue_takes(cli, shop, elsewhe
 def test_what_a_folder_does_not_hold_is_answered_with_what_it_holds(cli, shop, stick):
     cli("export", "a", "c", "--to", stick)
     error = cli("import", stick, "b", "--json").error
-    assert (error["code"], error["hint"]) == ("not_found", "It holds: a@q4, c@mlx-4bit.")
+    assert (error["code"], error["hint"]) == ("not_found", "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit).")
 
 
 def test_a_byte_that_turned_on_the_way_is_found(cli, shop, elsewhere, stick):

@@ -63,7 +63,7 @@ def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
 
 
 def shared_blobs(person: Path, repo: str, files: dict[str, bytes]) -> Path:
-    """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into a store of all repos."""
+    """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into one store of all."""
     folder = hugging_face(person, repo, files)
     store = folder.parent / "blobs"
     put(store / ".huggingface-shared-blobs", b"1\n")
