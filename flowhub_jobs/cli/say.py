@@ -14,7 +14,9 @@ from typing import Any, TextIO
 UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
 READABLE = 100  # prose is not set wider than this
 _PLAIN = {"…": ".", "·": "."}
-_COMMAND, _NO_BREAK = re.compile(r"`[^`]{1,40}`"), "\xa0"  # longer ones would not fit a line themselves
+_NO_BREAK = "\xa0"
+# What stays on one line: a command (longer ones would not fit a line themselves), a figure with its unit.
+_WHOLE = re.compile(r"`[^`]{1,40}`|[0-9] (?:[KMGT]?B(?:/s)?|%|s|min|h|d)\b")
 _BLOCKS = "▏▎▍▌▋▊▉█"
 
 
@@ -131,10 +133,10 @@ def shorten(text: str, width: int) -> str:
 def fold(text: str, indent: str = "", after: str | None = None) -> str:
     """Return prose in lines that fit the terminal; `after` is the indent of all but the first.
 
-    A command in backticks stays on one line, so that it can be copied.
+    A command in backticks stays on one line, so that it can be copied; so does a figure with its unit.
     """
     lines = textwrap.fill(
-        _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
+        _WHOLE.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
         width if (width := columns()) == UNBOUNDED else min(width, READABLE),
         initial_indent=indent,
         subsequent_indent=indent if after is None else after,

@@ -1,13 +1,17 @@
 """What happened while nobody looked, read from one opened home."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.healing import KINDS
 from flowhub_jobs.jobs.history import Attempt, History
-from flowhub_jobs.jobs.morning import Morning, morning
+from flowhub_jobs.jobs.morning import Morning, RoomNeeded, morning
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Event, Job
+from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment
 
 Happened = tuple[Job, list[Event], list[Attempt]]
@@ -24,7 +28,22 @@ def read_morning(home: Home, since: datetime) -> Morning:
     history = History(home.engine)
     attempts = history.attempts(list(found), now)
     events = history.events_since(begin, KINDS)
-    return morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+    report = morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+    return replace(report, room=_room_needed(home)) if _waits_for_room(jobs) else report
+
+
+def _waits_for_room(jobs: Sequence[Job]) -> bool:
+    return any(job.state is State.QUEUED and job.reason is Reason.DISK for job in jobs)
+
+
+def _room_needed(home: Home) -> RoomNeeded | None:
+    """Return what the queue needs of the store's disk; None where the disk is not there to be asked."""
+    try:
+        room = room_at(home.store.root, home.settings.disk_reserve)
+    except FlowhubError:
+        return None
+    needed = home.reports.bytes_still_needed()
+    return RoomNeeded(str(home.store.root), needed, needed - (room.free - room.reserve))
 
 
 def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:

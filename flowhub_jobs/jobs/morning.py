@@ -1,13 +1,13 @@
 """The morning report as values: what came, what healed by itself, what goes on, what needs a person. Pure."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.healing import Healed, healed
 from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.jobs.remedies import parked_words, what_to_do
 from flowhub_jobs.kinds import JobKind, Reason, State
 from flowhub_jobs.records import Event, Job
 
@@ -56,6 +56,15 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomNeeded:
+    """What the queue needs of the store's disk, and what is missing, in bytes; below 0, what would be left."""
+
+    store: str
+    needed: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Morning:
     since: datetime
     until: datetime
@@ -64,6 +73,7 @@ class Morning:
     going: tuple[Job, ...]
     needs: tuple[Need, ...]
     totals: Totals
+    room: RoomNeeded | None = None
 
 
 def morning(
@@ -102,8 +112,14 @@ def _ended(job: Job) -> tuple[datetime, int]:
 
 
 def _fetched_twice(job: Job) -> int:
-    """Return the bytes that came beyond what is there. What a person had dropped is not counted."""
-    return 0 if job.state is State.CANCELLED else max(0, job.bytes_fetched - job.bytes_done)
+    """Return the bytes that came more than once, as far as the rows know; what a user had dropped is not counted.
+
+    Of a failed job nothing may be left: what came for the first time, up to its size, did not come twice.
+    """
+    if job.state is State.CANCELLED:
+        return 0
+    once = max(job.bytes_done, job.bytes_total or 0) if job.state is State.FAILED else job.bytes_done
+    return max(0, job.bytes_fetched - once)
 
 
 def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
@@ -124,6 +140,7 @@ def _needs(jobs: Sequence[Job], workers: int) -> tuple[Need, ...]:
     last = _last_of_each(jobs)
     needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _answered(job, last)]
     needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
+    needs += [_of_waiting(job) for job in jobs if needs_user(job)]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
         needs.append(Need(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
     return tuple(needs)
@@ -142,27 +159,23 @@ def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
 
 def _of_failed(job: Job) -> Need:
     error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
-    return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error))
+    return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))
 
 
 def _of_parked(job: Job) -> Need:
     assert job.reason is not None
-    return Need(job, *parked_words(job.reason))
+    code, message, remedy = parked_words(job.reason)
+    return Need(job, code, (job.wait.message if job.wait else None) or message, remedy)
 
 
-def parked_words(reason: Reason) -> tuple[str, str, str]:
-    """Return code, message and hint of a job that is parked."""
-    if reason is Reason.DISK:
-        hint = "Free some space (`flowhub list`, `flowhub rm`); it goes on by itself."
-        return "disk_full", "There is not enough room on the store's disk.", hint
-    return "store_offline", "The store's disk is not there.", "Mount it; the job goes on by itself."
+def _of_waiting(job: Job) -> Need:
+    """Return the need of a job that is tried again, although only the user can help: an untrusted certificate."""
+    assert job.wait is not None
+    kind = ERRORS[job.wait.code or ""]
+    return Need(job, kind.code, job.wait.message or kind.code, kind.default_hint or f"`flowhub status {job.id}`")
 
 
-def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any]) -> str:
-    """Return the error's hint as it is told of this job: with its number, and never without a command."""
-    if model and error["code"] == "source_missing":
-        return f"`flowhub show {model}` lists its other variants."
-    if model and error["code"] == "size_mismatch":  # a retry would ask for the same size again
-        return f"Update the catalog, then `flowhub enqueue {ref}`."
-    hint = re.sub(r"`flowhub retry`( the job)?", f"`flowhub retry {job}`", error["hint"] or "")
-    return hint if "`flowhub" in hint else f"{hint} Then `flowhub retry {job}`." if hint else f"`flowhub retry {job}`"
+def needs_user(job: Job) -> bool:
+    """Return whether a queued job waits for what hardly passes without the user."""
+    kind = ERRORS.get(job.wait.code or "") if job.wait and job.state is State.QUEUED else None
+    return bool(getattr(kind, "needs_user", False))

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
-from flowhub_jobs.jobs.morning import PARKED, parked_words, what_to_do
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.jobs.morning import PARKED
+from flowhub_jobs.jobs.remedies import parked_words, what_to_do
+from flowhub_jobs.kinds import JobKind, Reason, State
 from flowhub_jobs.notify_table import FAILED, NEEDS_YOU, QUEUE_EMPTY
 from flowhub_jobs.times import moment, rfc3339
 
@@ -135,7 +136,7 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
     still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
     code = still.get("code")
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED
-    hint = what_to_do(job["id"], job["ref"], job["model"], still) if still else None
+    hint = what_to_do(job["id"], job["ref"], job["model"], still, JobKind(job["kind"])) if still else None
     return _item(kind, event["at"], job["id"], job["ref"], code, still.get("message", event["text"]), hint)
 
 

@@ -1,15 +1,12 @@
 """`flowhub`, `status`, `wait`: what is told of the queue, to a person and to a program; it needs no worker."""
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 
 import psutil
 import pytest
@@ -190,7 +187,7 @@ def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(shop, height
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (1, "Job 1: m0@q4 has failed.\n  m0.gguf is not there (status 404).\n  The file is gone"),
+        (1, "Job 1: m0@q4 has failed.\n  m0.gguf is not there (status 404).\n  `flowhub show m0` lists its other"),
         (2, "Job 2: m1@q4 is running (download).\n  Its worker is gone."),
         (3, "Job 3: m2@q4 is paused.\n  `flowhub resume 3`"),
         (4, "Job 4: m3@q4 was cancelled.\n  `flowhub retry 4` queues it again."),
@@ -219,9 +216,10 @@ def test_bare_flowhub_is_one_screen(cli, shop):
         shop.enqueue(f"m{place}")
     lines = cli().out.splitlines()
     assert lines[0].startswith("Workers:   none running")
-    assert lines[1].startswith("Queue:     40 queued: 163.8 KB of 163.8 KB left; ETA unknown")
-    assert lines[2].startswith("Installed: 0 models")
-    assert "26 more" in lines[-1]
+    assert lines[1] == "Queue:     40 queued"
+    assert lines[2] == "To come:   163.8 KB of 163.8 KB left; ETA unknown (no recent downloads)."
+    assert lines[3].startswith("Installed: 0 models")
+    assert "27 more" in lines[-1]
     assert len(lines) <= 23
     page = cli("--json").page
     assert (len(page["jobs"]), page["workers"], page["installed"]["models"]) == (40, 0, 0)
@@ -321,10 +319,8 @@ def test_help_imports_no_database(home):
 def overview_on_terminal(lines: int) -> list[str]:
     """Return what `status` prints on a terminal of so many lines, in the order in which it stands there."""
     main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
-    done = subprocess.Popen(
-        [*PROGRAM, "status"], stdout=side, stderr=side, stdin=side, env=os.environ | {"TERM": "xterm"}
-    )
+    environ = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": str(lines)}
+    done = subprocess.Popen([*PROGRAM, "status"], stdout=side, stderr=side, stdin=side, env=environ)
     os.close(side)
     seen = b""
     with contextlib.suppress(OSError):  # the other side was closed

@@ -106,7 +106,8 @@ def test_a_licence_needs_the_person(rooms, desk):
     job = fail(rooms, "tiny", Gated("Its terms are to be accepted."))
     [event] = desk.look()
     assert (event["kind"], event["code"]) == ("needs_you", "gated")
-    assert f"`flowhub retry {job}`" in event["hint"]
+    assert event["job"] == job
+    assert "`flowhub enqueue tiny@q4`" in event["hint"]
 
 
 def test_a_job_that_was_given_up_after_its_rescues_is_told(rooms, desk):

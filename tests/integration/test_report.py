@@ -45,7 +45,7 @@ def test_the_report_as_json_has_every_section_and_key(cli, shop):
     assert (going["job"], going["state"], going["bytes_done"]) == (waits, "queued", 0)
     gated, worker = page["needs_you"]
     assert (gated["job"], gated["code"]) == (failed, "gated")
-    assert f"`flowhub retry {failed}`" in gated["hint"]
+    assert "`flowhub enqueue m1@q4`" in gated["hint"]
     assert (worker["job"], worker["code"]) == (None, "no_worker")
     totals = page["totals"]
     assert (totals["bytes"], totals["bytes_fetched"], totals["bytes_fetched_twice"]) == (len(A), len(A), 0)

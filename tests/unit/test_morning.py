@@ -10,9 +10,10 @@ from flowhub_jobs.cli.night.verbs_report import report_begins
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.healing import ORDER, Healed
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.jobs.morning import Morning, morning, what_to_do
-from flowhub_jobs.kinds import DigestState, HubFormat, Reason, State
-from flowhub_jobs.records import Event, Job
+from flowhub_jobs.jobs.morning import Morning, RoomNeeded, morning
+from flowhub_jobs.jobs.remedies import what_to_do
+from flowhub_jobs.kinds import DigestState, HubFormat, JobKind, Reason, State
+from flowhub_jobs.records import Event, Job, Wait
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 EVENING = NOW - timedelta(hours=9)
@@ -161,16 +162,38 @@ def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it
 @pytest.mark.parametrize(
     ("code", "hint", "told"),
     [
-        ("gated", GATED["hint"], "Accept the model's terms on its page at the Hub, then `flowhub retry 7`."),
-        ("digest_mismatch", "`flowhub retry` fetches it anew.", "`flowhub retry 7` fetches it anew."),
         ("source_refused", "Look at it.", "Look at it. Then `flowhub retry 7`."),
+        ("name_taken", "Move it, then `flowhub retry` the job.", "Move it, then `flowhub retry 7`."),
         ("failed", None, "`flowhub retry 7`"),
         ("source_missing", "Look for it.", "`flowhub show m` lists its other variants."),
-        ("size_mismatch", "It is out of date.", "Update the catalog, then `flowhub enqueue m@q4`."),
+        (
+            "size_mismatch",
+            "It is out of date.",
+            "The catalog is out of date: `flowhub catalog update`, then `flowhub enqueue m@q4`.",
+        ),
     ],
 )
 def test_each_thing_to_do_names_a_command(code, hint, told):
     assert what_to_do(7, "m@q4", "m", {"code": code, "hint": hint}) == told
+
+
+@pytest.mark.parametrize(("ref", "model"), [("m@q4", "m"), ("hf:o/r:Q4", None), ("https://h.example/m.gguf", None)])
+@pytest.mark.parametrize("code", ["gated", "digest_mismatch"])
+def test_what_trying_again_cannot_mend_is_never_answered_with_a_retry(code, ref, model):
+    hint = "`flowhub retry` fetches it again."
+    told = what_to_do(7, ref, model, {"code": code, "hint": hint})
+    assert "retry" not in told
+    assert "`flowhub enqueue" in told
+
+
+def test_a_gated_repository_is_told_with_its_page():
+    told = what_to_do(7, "hf:own.er/re-po@main:Q4", None, {"code": "gated", "hint": None})
+    assert "https://huggingface.co/own.er/re-po " in told
+
+
+def test_a_damaged_model_is_repaired_not_retried():
+    told = what_to_do(7, "m@q4", "m", {"code": "digest_mismatch", "hint": None}, JobKind.VERIFY)
+    assert told == "`flowhub verify --repair m@q4` downloads the damaged part again."
 
 
 # The screen ----------------------------------------------------------------------------------------------------------
@@ -182,14 +205,16 @@ def _eighty_columns(monkeypatch):
     monkeypatch.setenv("LINES", "24")
 
 
+LONG = "mistral-small-24b-instruct-2501@q4_k_m-with-a-very-long-name-of-an-option-too"
+
+
 def night() -> Morning:
     """Six came, two go on, two need somebody; and everything healed that can."""
-    long = "mistral-small-24b-instruct-2501@q4_k_m-with-a-very-long-name-of-an-option-too"
-    jobs = [job(number) for number in range(101, 106)] + [replace(job(106), ref=long)]
+    jobs = [job(number) for number in range(101, 106)] + [replace(job(106), ref=LONG)]
     jobs += [job(107, State.RUNNING, rate_bps=22_900_000, eta_s=141, finished_at=None)]
     later = NOW + timedelta(minutes=20)
-    jobs += [replace(job(108, State.QUEUED, reason=Reason.HOST_WAIT, not_before=later, finished_at=None), ref=long)]
-    jobs += [job(109, State.FAILED, error=GATED), replace(job(110, State.FAILED, error=GATED), ref=long)]
+    jobs += [replace(job(108, State.QUEUED, reason=Reason.HOST_WAIT, not_before=later, finished_at=None), ref=LONG)]
+    jobs += [job(109, State.FAILED, error=GATED), replace(job(110, State.FAILED, error=GATED), ref=LONG)]
     found = report(*jobs, attempts=[attempt(number, 0, 60) for number in range(101, 111)])
     return replace(found, healed=(Healed("rescue", 1, (103,)), Healed("retry", 12, (101, 102, 103, 104, 105, 106))))
 
@@ -197,13 +222,55 @@ def night() -> Morning:
 def test_ten_models_fit_on_a_screen_of_80_by_24():
     lines = report_screen.lines(night())
     assert len(lines) < 24
+    assert [line for line in lines if len(line) > 80] == [f"{' ' * 5}{LONG}`."], "a reference is not broken"
+
+
+def test_what_says_the_same_of_several_jobs_is_said_once_for_all_of_them():
+    lines = report_screen.lines(report(*[job(number, State.FAILED, error=GATED) for number in (1, 2, 3, 9)]))
+    told = " ".join(" ".join(lines).split())
+    assert told.count("only to those who accepted its terms") == 1
+    assert "model-1@q4_k_m and 3 more (jobs 2-3 9): huggingface.co gives this model only" in told
+    assert "`flowhub enqueue model-1@q4_k_m model-2@q4_k_m model-3@q4_k_m …`" in told
+
+
+def test_what_differs_by_the_names_of_its_files_alone_is_the_same():
+    broken = {**GATED, "code": "failed"}
+    failed = [
+        job(number, State.FAILED, model=f"m-{number}", error={**broken, "message": f"m-{number} broke."})
+        for number in (1, 2)
+    ]
+    told = " ".join(report_screen.lines(report(*failed)))
+    assert "and job 2: m-1 broke." in told
+    assert "`flowhub retry 1-2`" in told
+
+
+def test_jobs_without_room_are_one_entry_with_what_is_missing():
+    waiting = [job(number, State.QUEUED, reason=Reason.DISK, finished_at=None) for number in range(1, 20)]
+    found = replace(report(*waiting), room=RoomNeeded("/models", 393_000_000, 363_000_000))
+    told = " ".join(" ".join(report_screen.lines(found)).split())
+    assert "19 jobs wait for 363.0 MB on the disk of /models: the queue needs 393.0 MB." in told
+    assert told.count("Free some space") == 1
+
+
+def test_an_untrusted_certificate_needs_the_user_although_it_is_tried_again():
+    wait = Wait("h.example: its certificate is not trusted.", "tls_untrusted", "h.example")
+    found = report(job(1, State.QUEUED, reason=Reason.HOST_WAIT, wait=wait, finished_at=None))
+    assert [need.code for need in found.needs] == ["tls_untrusted"]
+
+
+def test_what_is_wrong_is_told_whole_at_eighty_columns():
+    long = {**GATED, "message": "word " * 60 + "end."}
+    lines = report_screen.lines(report(job(1, State.FAILED, error=long)))
+    assert "…" not in " ".join(lines)
     assert max(map(len, lines)) <= 80
+    assert any(line.endswith("end.") for line in lines)
 
 
-def test_ten_that_failed_fit_too_with_their_commands():
-    lines = report_screen.lines(report(*[job(number, State.FAILED, error=GATED) for number in range(1, 11)]))
-    assert len(lines) < 24
-    assert all(any(f"`flowhub retry {number}`" in line for line in lines) for number in range(1, 11))
+def test_a_failed_job_that_came_twice_says_what_came_the_second_time():
+    found = report(job(1, State.FAILED, bytes_total=7, bytes_done=0, bytes_fetched=15, error=GATED))
+    assert found.totals.twice == 8
+    once = report(job(1, State.FAILED, bytes_total=7, bytes_done=0, bytes_fetched=7, error=GATED))
+    assert once.totals.twice == 0
 
 
 def test_the_headline_counts_and_the_sections_stand_apart_where_there_is_room():
@@ -219,8 +286,8 @@ def test_each_row_says_size_time_speed_and_whether_it_was_verified():
     )
     [verified] = [line for line in lines if line.startswith("  1  model-1@q4_k_m")]
     [unpinned] = [line for line in lines if line.startswith("  2  model-2@q4_k_m")]
-    at = (EVENING + timedelta(hours=1)).astimezone().strftime("%H:%M")
-    assert verified.split() == ["1", "model-1@q4_k_m", "5.0", "GB", at, "16.7", "MB/s", "verified"]
+    at = (EVENING + timedelta(hours=1)).astimezone().strftime("%a %H:%M")
+    assert verified.split() == ["1", "model-1@q4_k_m", "5.0", "GB", *at.split(), "16.7", "MB/s", "verified"]
     assert unpinned.split()[-3:] == ["was", "here", "unpinned"]
 
 
@@ -233,8 +300,8 @@ def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
     )
     told = "\n".join(lines)
     assert "paused: `flowhub resume 1`" in told
-    assert f"is tried again until {later.astimezone():%H:%M}" not in told
-    assert f"is tried again at {later.astimezone():%H:%M}" in told
+    assert f"next try until {later.astimezone():%H:%M}" not in told
+    assert f"next try at {later.astimezone():%H:%M}" in told
     assert "is next" in told
 
 

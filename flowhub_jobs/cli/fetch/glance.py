@@ -6,22 +6,23 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.screens import section_lines
-from flowhub_jobs.cli.fetch.totals import total_line
+from flowhub_jobs.cli.fetch.totals import counts, in_words
 from flowhub_jobs.cli.night.verbs_limit import limit_line
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.forecast import remaining
 from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.words import format_bytes
 
-GLANCE_ROWS = 15
+GLANCE_ROWS = 14
 
 
 def print_glance(desk: Desk) -> None:
     """Print one screen of all that there is: workers, jobs, models, and the next step."""
     overview = arrange(desk.home.reports.overview(), desk.home.reports.need_user())
     for name, text in _facts(desk, overview):
-        say.result(f"{name:<11}{text}")
+        say.result(say.fold(f"{name:<11}{text}", after=" " * 11))
     if overview.live:
         say.result("")
         for line in section_lines(replace(overview, ended=()), GLANCE_ROWS):
@@ -33,7 +34,9 @@ def print_glance(desk: Desk) -> None:
 def _facts(desk: Desk, overview: Overview) -> Iterator[tuple[str, str]]:
     workers = desk.home.living_workers()
     yield "Workers:", f"{workers} running" if workers else "none running (`flowhub worker` starts one)"
-    yield "Queue:", total_line(desk, overview, datetime.now(UTC)) if overview.live else "empty"
+    yield "Queue:", counts(overview)
+    if overview.live:
+        yield "To come:", in_words(remaining(desk.home, overview.live), datetime.now(UTC))
     if overview.failed:
         needs = f"{len(overview.failed)} need you" if len(overview.failed) > 1 else "1 needs you"
         yield say.paint("Failed:", "31") + " " * 4, f"{needs}: `flowhub report` says what to do"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.why import in_short
+from flowhub_jobs.jobs.morning import needs_user as waits_for_user
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 from flowhub_jobs.times import clock_time
@@ -26,7 +27,7 @@ def painted(line: str, job: Job, *, needs_user: bool) -> str:
     """Return a line in the colour of its job: what needs the user stands out, what has ended is quiet."""
     if job.state is State.PAUSED:
         return say.paint(line, _YELLOW)
-    if job.state is State.FAILED and needs_user:
+    if (job.state is State.FAILED and needs_user) or waits_for_user(job):
         return say.paint(line, _RED)
     return line if job.live else say.dim(line)
 

@@ -121,7 +121,7 @@ def print_overview(desk: Desk, overview: Overview) -> None:
         say.hint("No jobs. `flowhub enqueue MODEL` queues one.")
         return
     foot = foot_lines(desk, overview)
-    for line in section_lines(overview, _room(len(foot))):
+    for line in section_lines(overview, _room(sum(line.count("\n") + 1 for line in foot))):
         say.result(line)
     for line in foot:
         say.result(line)
@@ -161,7 +161,9 @@ def _room(foot: int) -> int:
     """Return how many lines the table may take; all of it where it is not a terminal."""
     if not say.is_terminal() or say.height() < LINES_LEAST:
         return say.UNBOUNDED
-    return max(LINES_LEAST // 2, say.height() - 3 - foot)  # the head, the hint that no worker runs, the prompt
+    return max(
+        LINES_LEAST // 2, say.height() - 4 - foot
+    )  # the command, the head, the hint that no worker runs, the prompt
 
 
 def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:

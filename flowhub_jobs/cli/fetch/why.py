@@ -5,6 +5,7 @@ from datetime import datetime
 
 from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.jobs.remedies import what_to_do
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Job, Wait
@@ -107,7 +108,7 @@ def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
     if job.state is State.RUNNING:
         return [*_why_running(desk, job), *_cannot_resume(desk, job)]
     if job.state is State.FAILED and job.error:
-        return [job.error["message"], job.error["hint"] or f"`flowhub retry {job.id}` queues it again."]
+        return [job.error["message"], what_to_do(job.id, job.ref, job.model, job.error, job.kind)]
     if job.state is State.PAUSED:
         return [f"`flowhub resume {job.id}` continues it."]
     if job.state is State.CANCELLED:

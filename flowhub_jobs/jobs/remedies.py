@@ -1,0 +1,61 @@
+"""What the user can do about a failed or waiting job: the remedy that helps, with its command. Pure.
+
+"Try again" is no remedy for a gated model or a wrong digest: the same answer would come again.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flowhub_jobs.kinds import JobKind, Reason
+
+HUB_PAGE = "https://huggingface.co/"
+_HUB_REF = re.compile(r"hf:(?://(?:models/)?)?([\w.-]+/[\w.-]+)")
+
+
+def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind = JobKind.FETCH) -> str:
+    """Return the remedy for a failed job: a sentence or two with the command that helps.
+
+    `model` is the id of the catalog's model; None for a reference to a repository or an address.
+    """
+    code = error["code"]
+    if kind is JobKind.VERIFY and code in ("digest_mismatch", "size_mismatch"):
+        return f"`flowhub verify --repair {ref}` downloads the damaged part again."
+    if code == "gated":
+        return f"Accept the terms on {_page(ref)} and set HF_TOKEN for the worker; then `flowhub enqueue {ref}`."
+    if code == "digest_mismatch":
+        return _for_digest(ref, model)
+    if code == "size_mismatch" and model:
+        return f"The catalog is out of date: `flowhub catalog update`, then `flowhub enqueue {ref}`."
+    if code == "source_missing" and model:
+        return f"`flowhub show {model}` lists its other variants."
+    return _with_number(job, error["hint"])
+
+
+def _page(ref: str) -> str:
+    found = _HUB_REF.match(ref)
+    return HUB_PAGE + found[1] if found else "the model's page"
+
+
+def _for_digest(ref: str, model: str | None) -> str:
+    if model:
+        return f"The catalog's digest may be out of date: `flowhub catalog update`, then `flowhub enqueue {ref}`."
+    if ref.startswith(("http://", "https://")):
+        return "Check the digest: `flowhub enqueue URL --sha256 HEX` with the right one."
+    return f"The source sends other bytes than it announces. `flowhub enqueue {ref}` when it is repaired."
+
+
+def _with_number(job: int, hint: str | None) -> str:
+    """Return an error's own hint with the job's number, and never without a command."""
+    told = re.sub(r"`flowhub retry`( the job)?", f"`flowhub retry {job}`", hint or "")
+    if "`flowhub" in told:
+        return told
+    return f"{told} Then `flowhub retry {job}`." if told else f"`flowhub retry {job}`"
+
+
+def parked_words(reason: Reason) -> tuple[str, str, str]:
+    """Return code, message and remedy of a job that waits for the disk or the store."""
+    if reason is Reason.DISK:
+        remedy = "Free some space (`flowhub du`, `flowhub prune`, `flowhub rm`); it continues by itself."
+        return "disk_full", "The store's disk has not enough free space.", remedy
+    return "store_offline", "The store's disk is not mounted.", "Mount it; the job continues by itself."
