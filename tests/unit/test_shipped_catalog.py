@@ -101,7 +101,7 @@ def test_released_versions_have_a_day_a_note_and_a_source(catalog: HubCatalog) -
     table = (TOP / "scripts" / "catalog" / "releases.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(table.splitlines()))
     assert {row["model"] for row in rows} == set(released)
-    assert len(released) >= 39
+    assert len(released) >= 59
     assert all(row["source"].startswith("https://") for row in rows)
     for versions in released.values():
         assert all(one.version and one.notes and date.fromisoformat(one.released_at or "") for one in versions)
