@@ -163,7 +163,7 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "stalled": ("No byte arrived for 20 seconds.", "A worker tries again by itself.", CALL_AGAIN),
     "too_slow": ("Less than 1 KiB/s arrived for 30 seconds.", "A worker tries again by itself.", CALL_AGAIN),
     "server_busy": (
-        "The host is busy or limits requests (408, 425, 429, 5xx).",
+        "The host is busy or limits requests (408, 425, 429, 5xx, or a 4xx of a CDN).",
         "A worker waits as long as the host asked, then tries again.",
         CALL_AGAIN,
     ),
@@ -231,6 +231,11 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "wrong_content": (
         "The first bytes are not a model: a sign-in page or an error page.",
         "Open the address in a browser; it may want a sign-in.",
+    ),
+    "cut_short": (
+        "A model file that no digest pins ends before its own header says; it is not installed.",
+        "`flowhub show MODEL` lists other variants; or tell the file's publisher.",
+        "Take another option of the model, or tell the file's publisher.",
     ),
     "disk_full": (
         "The store's disk has not enough free space.",

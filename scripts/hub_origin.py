@@ -79,12 +79,16 @@ class Front(OriginServer):
     def _resolve(self, request: Request, file: HubFile, repo: str, revision: str, path: str) -> Answer:
         if not file.lfs:
             target = f"/api/resolve-cache/models/{repo}/{commit_of(repo, revision)}/{quote(path)}"
+            target += f"?{quote(request.path, safe='')}=&etag=%22{file.oid}%22"
             moved = text_answer(307, f"Temporary Redirect. Redirecting to {target}", Location=target)
             return moved.with_headers(ETag=f'"{file.oid}"', Accept_Ranges="bytes")
         target = self.hub.cdn.signed(cdn_path(repo, file))
         moved = text_answer(302, f"Found. Redirecting to {target}", Location=target)
-        linked = f'"{file.digest}"'
-        return moved.with_headers(X_Linked_ETag=linked, X_Linked_Size=str(file.content.size), Accept_Ranges="bytes")
+        api, xet = f"{self.address}/api/models/{repo}/xet-read-token/{commit_of(repo, revision)}", xet_hash(file)
+        links = f'<{api}>; rel="xet-auth", <{self.address}/v1/reconstructions/{xet}>; rel="xet-reconstruction-info"'
+        linked, limit = f'"{file.digest}"', '"resolvers";r=2999;t=290'
+        moved = moved.with_headers(X_Linked_ETag=linked, X_Linked_Size=str(file.content.size), Accept_Ranges="bytes")
+        return moved.with_headers(X_Xet_Hash=xet, Link=links, RateLimit=limit)
 
     def _small(self, request: Request, file: HubFile, repo: str, revision: str, path: str) -> Answer:
         return content_answer(request, file.content, f'"{file.oid}"', {"Content-Type": "text/plain"})
@@ -112,8 +116,9 @@ class Cdn(OriginServer):
         file = next((file for (repo, _, _), file in shelf if file.lfs and cdn_path(repo, file) == request.path), None)
         if file is None:
             return text_answer(404, "<Error><Code>NoSuchKey</Code></Error>", "application/xml")
-        # Opaque, as a store's own tag is: it says nothing of the sha256.
-        return content_answer(request, file.content, f'"{hashlib.md5(file.digest.encode()).hexdigest()}"', {})
+        if self.hub.plain_max is not None and file.content.size > self.hub.plain_max:
+            return text_answer(400, "Bad Request")
+        return content_answer(request, file.content, f'"{xet_hash(file)}"', {})
 
     def _honoured(self, request: Request) -> bool:
         asked = {name: values[0] for name, values in parse_qs(request.query).items()}
@@ -123,6 +128,11 @@ class Cdn(OriginServer):
 
     def _signature(self, path: str, expires: str) -> str:
         return hmac.new(self._secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def xet_hash(file: HubFile) -> str:
+    """Return 64 hex that look like a sha256 and are none, as the CDN has them for an ETag."""
+    return hashlib.sha256(f"xet:{file.digest}".encode()).hexdigest()
 
 
 class HubOrigin:
@@ -150,6 +160,7 @@ class HubOrigin:
         self.doors = Doors(token, set(gated), set(unaccepted), set(private))
         self.facts = Facts()
         self.expires_s = expires_s
+        self.plain_max: int | None = None  # bytes; of a larger file the CDN answers 400 (huggingface_hub #4330)
         self.total = Bucket(rate_bps)
         self.front = self.front_class(total=self.total)
         self.cdn = self.cdn_class(total=self.total)

@@ -13,8 +13,10 @@ from support.faults import (
     LyingLength,
     NoLength,
     NoTotal,
+    Refuses,
     Reset,
 )
+from support.range_faults import is_ranged
 
 from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import SizeMismatch, WrongRange
@@ -39,6 +41,22 @@ def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_th
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
     way.arrives(sought(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
+
+
+EMPTY = {
+    "416 with the size": [],
+    "416 without a size": [Refuses(416, is_ranged)],
+    "200 and a length of zero": [IgnoreRange()],
+    "200, closed at the end": [IgnoreRange(), NoLength(chunked=False)],
+}
+
+
+@pytest.mark.parametrize("faults", EMPTY.values(), ids=EMPTY)
+def test_an_empty_file_arrives_however_its_size_is_told(origin, tmp_path, faults):
+    url = origin.serve("notes.txt", b"", faults=faults)
+    got = run(unpinned(url, "notes.txt"), tmp_path)
+    assert got.content() == b""
+    assert got.fetched.files[0].bytes == 0
 
 
 LIES = {

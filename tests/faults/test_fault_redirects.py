@@ -6,6 +6,7 @@ from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import CappedRange, Redirect, Reset, Status
 from support.origin import Origin
 
+from flowhub_jobs.addresses import location_of
 from flowhub_jobs.errors import RedirectRefused, SourceMissing, SourceRefused
 
 # Followed ------------------------------------------------------------------------------------------------------------
@@ -43,6 +44,57 @@ def test_where_a_redirect_led_is_forgotten_when_it_leads_nowhere_any_more(origin
         url = origin.serve("m.gguf", b"", faults=[moved, Redirect(302, there).once()])
         assert run(pinned(url, MODEL), tmp_path).content() == MODEL.read()
         assert (old.sent("m.gguf"), origin.sent("new.gguf")) == (HALF, MODEL.size - HALF)
+
+
+WRITTEN = {  # a Location as servers write it, and the address that is asked for then, without scheme and host
+    "a space in the path": (b"/My Model v1.gguf", "/My%20Model%20v1.gguf"),
+    "spaces in the query": (b'/m1.gguf?f=attachment; n="My M.gguf"', "/m1.gguf?f=attachment;%20n=%22My%20M.gguf%22"),
+    "UTF-8 in the path": ("/caf\u00e9-\u6a21.gguf".encode(), "/caf%C3%A9-%E6%A8%A1.gguf"),
+    "UTF-8 in the query": ("/m1.gguf?n=\u6a21".encode(), "/m1.gguf?n=%E6%A8%A1"),
+    "Latin-1 in the path": (b"/caf\xe9.gguf", "/caf%E9.gguf"),
+    "what is encoded already": (b"/My%20Model%2Fv1.gguf", "/My%20Model%2Fv1.gguf"),
+    "a backslash": (b"/dir\\m1.gguf", "/dir/m1.gguf"),
+    "a backslash in the query": (b"/m1.gguf?n=a\\b", "/m1.gguf?n=a%5Cb"),
+    "a pipe and braces": (b"/m|{x}.gguf", "/m%7C%7Bx%7D.gguf"),
+    "a fragment": (b"/m1.gguf#_=_", "/m1.gguf"),
+    "a fragment with a question mark": (b"/m1.gguf#a?b", "/m1.gguf"),
+    "spaces around it": (b" /m1.gguf  ", "/m1.gguf"),
+    "a tab in it": (b"/m1\t.gguf", "/m1.gguf"),
+    "a query alone": (b"?v=2", "/d/m.gguf?v=2"),
+    "a folder up": (b"../m1.gguf", "/m1.gguf"),
+    "a name alone": (b"m1.gguf", "/d/m1.gguf"),
+    "dots": (b"/a/./b/../m1.gguf", "/a/m1.gguf"),
+    "a host without a scheme": (b"//{host}/m1.gguf", "/m1.gguf"),
+    "a host behind backslashes": (b"\\\\{host}\\m1.gguf", "/m1.gguf"),
+}
+
+
+@pytest.mark.parametrize(("location", "arrives"), WRITTEN.values(), ids=WRITTEN)
+def test_a_location_is_read_as_browsers_read_it(origin, way, location, arrives):
+    path, _, query = arrives.partition("?")
+    origin.serve(path, MODEL)
+    moved = location.replace(b"{host}", host_of(origin).encode()).decode("latin-1")
+    url = origin.serve("d/m.gguf", MODEL, faults=[Redirect(302, moved).once()])
+    way.arrives(pinned(url, MODEL), MODEL)
+    last = origin.requests()[-1]
+    assert (last.path, last.query) == (path, query)
+
+
+def test_of_two_locations_the_first_is_followed(origin):
+    raw = [(b"Location", b"/a.gguf"), (b"location", b"/b.gguf")]
+    assert location_of(raw) == "/a.gguf"
+
+
+def test_a_location_that_is_empty_is_none(origin, way):
+    way.fails(sought(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302")
+    assert len(origin.requests()) == 1
+
+
+def test_a_name_in_unicode_stays_one(origin):
+    assert (
+        location_of([(b"location", "https://m\u00fcnchen.example/\u00fc".encode())])
+        == "https://m\u00fcnchen.example/%C3%BC"
+    )
 
 
 # Not followed --------------------------------------------------------------------------------------------------------

@@ -28,11 +28,12 @@ def test_a_large_file_is_redirected_to_the_cdn_with_its_digest(hub):
     assert response.headers["X-Linked-ETag"] == f'"{hashlib.sha256(DATA).hexdigest()}"'
     assert response.headers["X-Linked-Size"] == "300000"
     assert response.headers["X-Repo-Commit"] == commit_of("org/model", "main")
+    assert 'rel="xet-auth"' in response.headers["Link"]
     location = response.headers["Location"]
     assert location.startswith(hub.cdn.address)
     answer, body = ask(location, Range="bytes=10-19")
     assert (answer.status, body) == (206, DATA[10:20])
-    assert answer.headers["ETag"] != response.headers["X-Linked-ETag"]
+    assert answer.headers["ETag"] == f'"{response.headers["X-Xet-Hash"]}"' != response.headers["X-Linked-ETag"]
     assert hub.sent("org/model", "weights/m.gguf") == 10
 
 
