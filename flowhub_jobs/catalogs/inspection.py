@@ -54,6 +54,11 @@ def inspect(raw: bytes) -> Inspection:
     return Inspection(0 if faults or not isinstance(models, list) else len(models), faults, warnings, notes)
 
 
+def warnings_of_model(model: Values) -> list[Finding]:
+    """Return the warnings on one model of a catalog, with the places inside it."""
+    return [finding for part in _parts(model, HubModel) for finding in part.warnings(model)]
+
+
 def _faults(document: Values, parts: "list[_Part]") -> list[Finding]:
     found: list[Finding] = []
     try:
@@ -167,9 +172,9 @@ _INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
 }
 
 
-def _parts(document: Values) -> Iterator[_Part]:
-    """Return every object whose kind is known, an outer one before what is in it."""
-    waiting: list[tuple[Steps, type[BaseModel], Any]] = [((), HubCatalog, document)]
+def _parts(document: Values, whole: type[BaseModel] = HubCatalog) -> Iterator[_Part]:
+    """Return every object whose kind is known, an outer one before what is in it. `whole` is the document's kind."""
+    waiting: list[tuple[Steps, type[BaseModel], Any]] = [((), whole, document)]
     while waiting:
         steps, kind, value = waiting.pop()
         if not isinstance(value, dict):

@@ -57,7 +57,7 @@ def _asked(url: str, where: str, body_path: Path, copy: _Copy | None, fetch: Fet
         _keep_facts(body_path, copy.facts)
         return Loaded(copy.catalog, where)
     if status != 200:
-        raise CatalogUnreachable(f"{where}: cannot be had: its host answered {status}.")
+        raise CatalogUnreachable(f"{where}: cannot be downloaded: its host answered {status}.")
     catalog = parse_catalog(body, where=where, error=CatalogSourceMalformed)
     return Loaded(catalog, where, _keep(body_path, body, headers))
 
@@ -67,7 +67,7 @@ def _answer(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> t
         return fetch(url, conditions)
     except FlowhubError as fault:
         hint = fault.hint if isinstance(fault, NETWORK_SETTINGS) else None
-        raise CatalogUnreachable(f"{where}: cannot be had: {fault.message}", hint=hint) from fault
+        raise CatalogUnreachable(f"{where}: cannot be downloaded: {fault.message}", hint=hint) from fault
 
 
 def _conditions(copy: _Copy | None) -> dict[str, str]:

@@ -499,3 +499,12 @@ def test_the_help_on_catalogs_shows_an_example_that_can_be_copied(cli, tmp_path)
     example = text[text.index("{") : text.rindex("}") + 1]
     (tmp_path / "copied.json").write_text(example)
     assert cli("catalog", "validate", tmp_path / "copied.json").out.strip().endswith("1 model without a fault.")
+
+
+def test_an_import_of_our_shape_warns_of_a_misspelt_digest(cli, tmp_path):
+    option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "shaa256": "ab" * 32}
+    ours = {"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": [option]}]}
+    (tmp_path / "ours.json").write_text(json.dumps(ours))
+    said = " ".join(cli("catalog", "import", tmp_path / "ours.json").out.split())
+    assert 'option "q", field "shaa256": is not a known field' in said
+    assert 'did you mean "sha256"? Nothing is verified without it' in said

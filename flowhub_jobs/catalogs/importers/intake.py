@@ -38,6 +38,7 @@ class Remark(StrEnum):
     MD5 = "unpinned: md5 only"
     NO_DIGEST = "unpinned: no sha256"
     QUANT = "quantization taken from the file's name"
+    WARNING = "probably not as meant"
 
 
 class NotTaken(Exception):

@@ -9,6 +9,7 @@ from flowhub_jobs.catalogs.complaint import shown
 from flowhub_jobs.catalogs.document import NotJson
 from flowhub_jobs.catalogs.importers import shape
 from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, Remark, check_model, take_in
+from flowhub_jobs.catalogs.inspection import warnings_of_model
 
 
 def read(entries: list[Any]) -> Intake:
@@ -31,6 +32,7 @@ def _model(entry: Entry, notes: Notes) -> Entry:
     # Of what it holds, only what the schema knows.
     model = read_as.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     model["id"] = shape.slug(read_as.id)
+    notes.remarks += [(Remark.WARNING, f"{model['id']}: {found.text}") for found in warnings_of_model(entry)]
     for option in model["downloads"]:
         notes.remarks += [(Remark.NO_DIGEST, f"{model['id']}@{option['id']}") for file in _unpinned(option)[:1]]
     return model

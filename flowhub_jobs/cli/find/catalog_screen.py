@@ -106,7 +106,7 @@ def _many(things: Sequence[Any], word: str) -> str:
 _KINDS = {
     "refused": ("Not taken", "entry", "entries"),
     "left_out": ("Left out of what was taken", "file", "files"),
-    "remark": ("To know of what was taken", "file", "files"),
+    "remark": ("Warnings on what was taken", "file", "files"),
 }
 
 

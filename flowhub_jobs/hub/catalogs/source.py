@@ -79,11 +79,11 @@ def _from_url(url: str, known: Facts | None, settings: Settings) -> Raw:
     except FlowhubError as fault:
         if isinstance(fault, NETWORK_SETTINGS):
             hint = f"{fault.hint} {_NOTHING_DONE}"
-        raise CatalogUnreachable(f"{where} cannot be had: {fault.message}", hint=hint) from fault
+        raise CatalogUnreachable(f"{where} cannot be downloaded: {fault.message}", hint=hint) from fault
     if answer.status == 304 and known:
         return Raw(None)
     if answer.status != 200:
-        raise CatalogUnreachable(f"{where} cannot be had: its host answers {answer.status}.", hint=hint)
+        raise CatalogUnreachable(f"{where} cannot be downloaded: its host answered {answer.status}.", hint=hint)
     return Raw(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
 
 
