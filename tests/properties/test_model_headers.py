@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
 from flowhub_jobs.formats.config import read_config
+from flowhub_jobs.formats.declared import declared_size
 from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.safetensors import read_safetensors
 
@@ -99,3 +100,32 @@ def test_safetensors_that_is_nearly_right(tensors):
 def test_a_config_that_is_nearly_right(fields):
     ends(read_config, json.dumps(fields).encode())
     ends(read_config, json.dumps({"text_config": fields}).encode())
+
+
+# The declared size ---------------------------------------------------------------------------------------------------
+
+
+@given(files() | st.binary(max_size=200), st.integers(0, 400))
+def test_any_bytes_have_a_declared_size_or_none_and_more_of_them_never_have_a_smaller_one(raw, count):
+    part, whole = declared_size(raw[:count]), declared_size(raw)
+    assert part is None or part >= 0
+    if part is not None and whole is not None:
+        assert part <= whole
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.lists(st.integers(0, 2**40), max_size=5), NUMBERS), max_size=5),
+    st.sampled_from("<>"),
+    st.integers(1, 3),
+)
+def test_any_tensors_have_an_end_or_none(tensors, order, version):
+    wide = "I" if version == 1 else "Q"
+    head = struct.pack(f"{order}I{wide}{wide}", version, len(tensors), 0)
+    body = b"".join(
+        struct.pack(f"{order}{wide}", 1) + b"t" + struct.pack(f"{order}I", len(lengths))
+        + b"".join(struct.pack(f"{order}{wide}", length % 2**32) for length in lengths)
+        + struct.pack(f"{order}IQ", kind, offset)
+        for kind, lengths, offset in tensors
+    )  # fmt: skip
+    size = declared_size(b"GGUF" + head + body)
+    assert size is None or size >= len(head) + 4
