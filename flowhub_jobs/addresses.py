@@ -5,11 +5,12 @@ otherwise than the client that connects checks another host.
 """
 
 import functools
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 from flowhub_jobs.errors import AddressRefused, RedirectRefused
 from flowhub_jobs.names import is_unseen
@@ -38,6 +39,16 @@ _HUB_TOKEN = re.compile(r"hf_[A-Za-z0-9]{16,}|(?<![A-Za-z0-9_-])hf_[\w-]+", re.A
 _BLANK = bytes(range(33))
 _AUTHORITY_OF = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?//[^/]*", re.IGNORECASE)
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986: reserved and unreserved characters, and "%" of what is encoded already
+
+_QUERY_PAIR = re.compile(r"([^=&;#]+)=([^&;#]+)")
+_FORGOTTEN = re.compile(r"~[0-9a-f]{8}")
+# What signs an address or signs in: AWS, Google, CloudFront and Azure (X-Amz-Signature, X-Goog-Credential, Key-Pair-Id,
+# sig), and what sites call their tokens.
+_SECRET_NAME = re.compile(
+    r"(?:^|[-_.])(?:sig|sign|signature|token|key|apikey|secret|password|passwd|pwd|pass|auth|authorization|credentials?"
+    r"|policy|jwt|hmac|session|ticket|key-pair-id)(?:$|[-_.])|(?:token|signature|password|secret|apikey)$",
+    re.IGNORECASE,
+)
 
 _USERINFO_HINT = "Take the user and password out of it; a token belongs into config.toml, under its origin."
 
@@ -172,6 +183,23 @@ def public_url(url: str) -> str:
         # What stands after the colon is no port. It may be a password, cut short by its own "/", "?" or "#".
         authority, path = f"{authority.partition(':')[0]}:…", ""
     return _visible(_HUB_TOKEN.sub("hf_…", scheme + authority + path))
+
+
+def without_secrets(url: str) -> str:
+    """Return an address with a short digest in place of each value of its query that looks like a secret.
+
+    It names the same file as before, to be told from others, and gives no access any more. A second call changes
+    nothing.
+    """
+    beginning, mark, query = url.partition("?")
+    return beginning + mark + _QUERY_PAIR.sub(_forgotten, query) if mark else url
+
+
+def _forgotten(pair: re.Match[str]) -> str:
+    name, value = pair.groups()
+    if _FORGOTTEN.fullmatch(value) or not (_SECRET_NAME.search(unquote(name)) or _HUB_TOKEN.search(value)):
+        return pair[0]
+    return f"{name}=~{hashlib.sha256(value.encode()).hexdigest()[:8]}"
 
 
 def scrub(text: str) -> str:

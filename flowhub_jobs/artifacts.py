@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from flowhub_jobs.addresses import without_secrets
 from flowhub_jobs.kinds import Condition, HubFormat, RepoKind
 
 
@@ -24,7 +25,7 @@ class ArtifactFile:
     @property
     def identity(self) -> str:
         """Return what binds bytes to this file before its origin was asked: the digest, else the address."""
-        return f"sha256:{self.sha256}" if self.sha256 else f"{self.url}#{self.git_sha1 or ''}"
+        return f"sha256:{self.sha256}" if self.sha256 else f"{without_secrets(self.url)}#{self.git_sha1 or ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Artifact:
     def claim(self) -> str:
         """Return whose the name of this artifact in the store is (`claim_of`)."""
         return claim_of(self.ref, self.model, self.key)
+
+    def without_secrets(self) -> "Artifact":
+        """Return the artifact as it is kept when nothing more is fetched for it: its addresses sign nothing."""
+        return replace(self, files=tuple(replace(file, url=without_secrets(file.url)) for file in self.files))
 
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name."""

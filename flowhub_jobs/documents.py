@@ -19,10 +19,10 @@ from flowhub_jobs.addresses import (
     check_redirect,
     host_of,
     location_of,
-    origin,
     redirect_target,
 )
 from flowhub_jobs.content_range import ImpossibleRange, content_range
+from flowhub_jobs.credentials import token_for
 from flowhub_jobs.errors import (
     FlowhubError,
     RedirectRefused,
@@ -81,7 +81,7 @@ def get(
     check_address(url, pinned=pinned)
     with _bounded(total_s, url) as watch, _client(connect_s, byte_range, headers) as client:
         for _ in range(REDIRECTS_MAX + 1):
-            token = tokens.get(origin(url))
+            token = token_for(url, tokens)
             own = {"Authorization": f"Bearer {token}"} if token else {}
             with _answered(client, url, own, watch) as response:
                 if not response.has_redirect_location:

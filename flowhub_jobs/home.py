@@ -25,7 +25,7 @@ from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
 from flowhub_jobs.system import Clock, rename_new, sync_path
-from flowhub_jobs.whole import write_whole
+from flowhub_jobs.whole import tighten, write_whole
 
 if TYPE_CHECKING:
     from flowhub_jobs.transfer.ownership import Owner
@@ -142,8 +142,16 @@ def opened(settings: Settings) -> Iterator[Home]:
 
 
 def make_folders(settings: Settings) -> None:
+    """Make the home, for its owner alone: its databases hold addresses with signatures. Raises HomeUnusable."""
     try:
-        settings.locks.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(0o700, parents=True, exist_ok=True)
+        if settings.locks.is_symlink():
+            raise HomeUnusable(f"{settings.locks} is a symbolic link; nothing is written through it.")
+        settings.locks.mkdir(0o700, exist_ok=True)
+        home = settings.home.resolve()
+        if home not in (Path("/"), Path(os.path.expanduser("~")).resolve()):  # set so, but for others' use too
+            tighten(home)
+        tighten(settings.locks)
     except OSError as error:
         raise HomeUnusable(f"{settings.home} cannot be flowhub's home: {error.strerror or error}.") from error
     if not os.access(settings.home, os.W_OK | os.X_OK):

@@ -225,7 +225,7 @@ def _check_origin(name: str, path: Path) -> None:
     try:
         origin(name)
     except FlowhubError:
-        hint = 'Write where the token belongs as "https://host", or "http://host:port".'
+        hint = 'Write where the token belongs as "https://host", or "http://127.0.0.1:PORT".'
         raise SettingInvalid(f"{path}: {name!r}, under [tokens], is no origin.", hint=hint) from None
 
 

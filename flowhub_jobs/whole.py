@@ -1,6 +1,8 @@
-"""Small files, written whole or not at all."""
+"""Small files, written whole or not at all; files and folders that are for their owner alone."""
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 
 from flowhub_jobs.system import sync_path
@@ -25,3 +27,27 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, scratch: Path 
         scratch.unlink(missing_ok=True)
         raise
     sync_path(path.parent)
+
+
+def make_private(path: Path) -> None:
+    """Make a file for its owner alone, if there is none; take the rights of others from one that is there.
+
+    It is opened only to be made: to close a database's file would drop the locks that this process has on it ("How To
+    Corrupt An SQLite Database File", 2.2).
+    """
+    try:
+        os.close(os.open(path, _NEW, 0o600))
+    except FileExistsError:
+        tighten(path)
+
+
+def tighten(path: Path) -> None:
+    """Take the rights of others from a file or folder of this user.
+
+    A link, a folder like /tmp (the sticky bit), and what is not there are left alone.
+    """
+    with contextlib.suppress(OSError):  # FAT and some network disks know no rights
+        there = path.lstat()
+        own = there.st_uid == os.geteuid() and not stat.S_ISLNK(there.st_mode)
+        if own and there.st_mode & 0o077 and not there.st_mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(there.st_mode) & 0o700)

@@ -15,6 +15,7 @@ def main() -> NoReturn:
     # The imports make many objects and no garbage: looking for it would take a tenth of a command's time.
     gc.set_threshold(100_000, 20, 20)
     _open_closed_streams()
+    _mask_rights_of_others()
     try:
         status = run(sys.argv[1:])
         signals.keep_to(status)
@@ -22,6 +23,12 @@ def main() -> NoReturn:
         signals.leave_at_once(second)
     gc.freeze()  # all goes with the process: to look for garbage in it once more takes a seventh of a command's time
     sys.exit(status)
+
+
+def _mask_rights_of_others() -> None:
+    """Let nobody else write to what is made, whatever the umask: one of 0, as of some containers, counts as 022."""
+    mask = os.umask(0o022)
+    os.umask(mask if mask & 0o002 else mask | 0o022)
 
 
 def _open_closed_streams() -> None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.errors import Damaged, Replaced
 from flowhub_jobs.database.file_guard import FileGuard
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
+from flowhub_jobs.whole import make_private, tighten
 
 # The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command.
 HEAD = "0003"
@@ -36,6 +37,7 @@ def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
+        _keep_private(engine.url.database or "")
         guard = FileGuard(engine.url.database or "")
         guard.watch(engine)
     try:
@@ -48,6 +50,16 @@ def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
     if guard is not None:
         guard.name_errors(engine)
     return engine
+
+
+def _keep_private(path: str) -> None:
+    """Make SQLite's file for its owner alone, and so what SQLite makes next to it: rows hold signed addresses."""
+    if not path or path.startswith((":", "file:")):
+        return
+    with suppress(OSError):  # SQLite says it in its own words
+        make_private(Path(path))
+    for log in (f"{path}-wal", f"{path}-shm"):
+        tighten(Path(log))
 
 
 def check_current(engine: sa.Engine) -> None:
@@ -198,7 +210,7 @@ def _revision(engine: sa.Engine) -> str | None:
 
 def _migrate(engine: sa.Engine, lock_folder: Path) -> None:
     """Run the migrations, one process at a time: Alembic itself does not guard against two at once."""
-    lock = os.open(lock_folder / "migrate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(lock_folder / "migrate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _revision(engine) != HEAD:  # another process may have done it while we waited

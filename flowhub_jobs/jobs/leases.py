@@ -173,7 +173,13 @@ class Leases:
             state = DigestState.VERIFIED if file.pinned else DigestState.UNPINNED
             values = {"bytes": file.bytes, "bytes_done": file.bytes, "sha256_state": state}
             tx.execute(sa.update(job_files).where(where).values(**values))
-        self._end(tx, lease, changes, "completed", text)
+        self._end(tx, lease, changes | self._without_secrets(tx, lease.job), "completed", text)
+
+    def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
+        """Return what changes in the artifact of a job that is done: the signatures of its addresses go."""
+        stored = artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one())
+        kept = stored.without_secrets()
+        return {"artifact": kept.as_dict()} if kept != stored else {}
 
     def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> str | None:
         """End the job badly; if the person wishes by now that it is cancelled, it is that. Return the wish it obeyed.

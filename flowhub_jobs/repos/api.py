@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from flowhub_jobs import documents
 from flowhub_jobs.addresses import HUB, at_endpoint, host_of, origin
+from flowhub_jobs.credentials import token_for
 from flowhub_jobs.documents import Answer
 from flowhub_jobs.errors import (
     NETWORK_SETTINGS,
@@ -188,7 +189,7 @@ class Hub:
             host=host_of(answer.url),
             fresh=True,
             home=True,
-            had_token=origin(answer.url) in self.tokens,
+            had_token=token_for(answer.url, self.tokens) is not None,
             now=datetime.now(UTC),
             secrets=self.tokens.values(),
         )

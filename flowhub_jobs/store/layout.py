@@ -51,7 +51,8 @@ class Store:
                 f"If it was emptied on purpose, make the folder {PARTIAL} in it."
             )
         try:
-            (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(0o775, parents=True, exist_ok=True)
+            (self.root / PARTIAL).mkdir(0o775, exist_ok=True)
             if found is None:
                 again = known_id is not None and (not there or is_same(known_id))
                 found = self._identify(known_id if again and known_id else secrets.token_hex(8))

@@ -76,7 +76,7 @@ class Library:
             "bytes": sum(file.bytes for file in placed.files),
             "sha256": None if artifact.folder else placed.files[0].sha256,
             "job_id": job,
-            "artifact": artifact.as_dict(),
+            "artifact": artifact.without_secrets().as_dict(),
             "linked_from": placed.linked_from,
             "installed_at": now,
             "verified_at": now,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, location_of, origin, redirect_target
+from flowhub_jobs.credentials import token_for, with_withheld_token
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.http_transport import EnvironmentTransport
 from flowhub_jobs.lean_httpx import httpx
@@ -86,7 +87,7 @@ class Web:
         raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")
 
     def _send(self, url: str, wish: dict[str, str]) -> httpx.Response:
-        token = self._terms.tokens.get(origin(url))
+        token = token_for(url, self._terms.tokens)
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
         with translated(url, in_body=False, within=self._terms.headers_s):
@@ -113,18 +114,19 @@ class Web:
     def _refused(
         self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool, size: int | None
     ) -> FlowhubError:
-        return refusal(
+        error = refusal(
             status,
             headers,
             host=host_of(url),
             fresh=fresh,
             home=home,
-            had_token=origin(url) in self._terms.tokens,
+            had_token=token_for(url, self._terms.tokens) is not None,
             now=datetime.now(UTC),
             secrets=self._terms.tokens.values(),
             token_of=None if origin(url) == origin(self._terms.hub_endpoint) else origin(url),
             size=size,
         )
+        return with_withheld_token(error, url, self._terms.tokens)
 
     def cut(self) -> None:
         """End every connection now; whoever reads gets ConnectionLost."""

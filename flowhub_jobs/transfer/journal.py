@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.pieces.ranges import Ranges
+from flowhub_jobs.regular import read_regular
 from flowhub_jobs.system import sync_data, sync_path
 
 NAME = "journal"
 VERSION = 1
 COMPACT_BYTES = 8 << 20
+BYTES_MAX = 1 << 30  # no transfer writes so much: of a folder of 100,000 files, a journal has 100 MB
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ def load(folder: Path) -> Record:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        text = path.read_bytes()
+        text = read_regular(path, BYTES_MAX, follow=False)
     except FileNotFoundError:
         return
     for line in text.split(b"\n"):
@@ -148,7 +150,7 @@ class Journal:
 
 def append(folder: Path, entry: dict[str, Any]) -> None:
     """Append one entry to a journal that no transfer has open, and put it on the disk."""
-    fd = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    fd = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         _write(fd, entry)
         sync_data(fd)

@@ -89,12 +89,14 @@ def judge(
     something of this machine's processes alone: over NFS it may be local to each machine (man 5 nfs, `local_lock`),
     over FUSE it mostly is.
     """
-    own_run = before is not None and before.home == me.home and before.run in own_runs
+    same_kernel = before is not None and _boot(before) == _boot(me)
+    # A home that was copied to another machine knows the original's runs, too.
+    own_run = before is not None and same_kernel and before.home == me.home and before.run in own_runs
     if held is Held.LOCKED:
         return Verdict.COPY if own_run else Verdict.APART
     if before is None:
         return Verdict.CONTINUE
-    if held is Held.FREE and (_boot(before) == _boot(me) or not traits.shared):
+    if held is Held.FREE and (same_kernel or not traits.shared):
         return Verdict.CONTINUE
     alive = lives(before.process)
     if alive is None:  # of another machine, or of this one before it was started again
@@ -217,7 +219,7 @@ def _claim(
     if late:
         return Claim(fresh, tuple(strangers), _taken_over(late[0], fresh, me, may_go_on))
     with disk_errors(fresh):
-        fresh.mkdir()  # not its parents: a disk that is not there must not be taken for an empty one
+        fresh.mkdir(0o775)  # not its parents: a disk that is not there must not be taken for an empty one
         return Claim(fresh, tuple(strangers), _locked_new(fresh, me))
 
 
@@ -316,7 +318,7 @@ def _taken_over(late: Path, fresh: Path, me: Owner, may_go_on: Callable[[], None
     staged = fresh.with_name(f"{TAKEN_OVER}{fresh.name}")
     with disk_errors(staged):
         try:
-            staged.mkdir()
+            staged.mkdir(0o775)
             lock = _locked_new(staged, me)
             _copy_kept(late, staged, may_go_on)
             rename_new(staged, fresh)

@@ -17,6 +17,8 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
+from flowhub_jobs.whole import make_private
+
 log = logging.getLogger("flowhub.queue")
 
 BUSY_TIMEOUT_S = 30
@@ -61,6 +63,8 @@ class Bells:
         return huey
 
     def _make(self) -> SqliteHuey:
+        with suppress(OSError):  # SQLite says it in its own words
+            make_private(self._path)
         return SqliteHuey(
             "flowhub", filename=str(self._path), results=False, serializer=JsonBells(), timeout=BUSY_TIMEOUT_S
         )

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from flowhub_jobs import documents
 from flowhub_jobs.addresses import at_endpoint, host_of, origin
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.credentials import token_for
 from flowhub_jobs.documents import Answer, Range
 from flowhub_jobs.errors import (
     AddressRefused,
@@ -126,7 +127,7 @@ class _Look:
             host=host_of(answer.url),
             fresh=True,
             home=at_home,
-            had_token=origin(answer.url) in self.settings.tokens_by_origin,
+            had_token=token_for(answer.url, self.settings.tokens_by_origin) is not None,
             now=datetime.now(UTC),
             secrets=self.settings.tokens_by_origin.values(),
         )

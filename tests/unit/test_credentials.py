@@ -1,0 +1,88 @@
+"""When a token goes with a request, and what is left of a signed address."""
+
+import pytest
+
+from flowhub_jobs.addresses import origin, without_secrets
+from flowhub_jobs.credentials import token_for, with_withheld_token
+from flowhub_jobs.errors import SourceMissing, TokenMissing
+
+TOKEN = "hf_secretsecretsecret"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "goes"),
+    [
+        ("https://hub.example/api/x", True),
+        ("https://hub.example:8443/x", True),
+        ("http://127.0.0.1:8000/x", True),
+        ("http://localhost:8000/x", True),
+        ("http://[::1]:8000/x", True),
+        ("http://hub.example/x", False),
+        ("http://192.168.1.5:8000/x", False),
+        ("http://127.0.0.1.example/x", False),
+    ],
+)
+def test_a_token_never_crosses_a_network_in_the_clear(url, goes):
+    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if goes else None)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "goes"), [("http://proxy.example:3128", False), ("http://127.0.0.1:3128", True), ("", True)]
+)
+def test_a_token_for_this_machine_does_not_leave_it_by_way_of_a_proxy(monkeypatch, proxy, goes):
+    monkeypatch.setenv("http_proxy", proxy)
+    url = "http://127.0.0.1:8000/x"
+    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if goes else None)
+
+
+def test_a_token_goes_to_its_own_origin_alone():
+    tokens = {origin("https://hub.example"): TOKEN}
+    assert token_for("https://cdn.example/x", tokens) is None
+    assert token_for("https://hub.example:444/x", tokens) is None
+
+
+def test_a_refusal_says_that_a_token_was_withheld():
+    url, elsewhere = "http://hub.example/x", "https://hub.example/x"
+    told = with_withheld_token(TokenMissing("It wants a token."), url, {origin(url): TOKEN})
+    assert "was not sent" in str(told.hint)
+    assert TOKEN not in str(told.hint)
+    for error, place in ((SourceMissing("gone"), url), (TokenMissing("It wants one."), elsewhere)):
+        before = error.hint
+        assert with_withheld_token(error, place, {origin(place): TOKEN}).hint == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "X-Goog-Signature", "Signature", "Policy"),
+        *("Key-Pair-Id", "sig", "token", "access_token", "api_key", "apikey", "auth", "key", "jwt", "downloadToken"),
+        "X%2DAmz%2DSignature",
+    ],
+)
+def test_a_secret_of_an_address_is_forgotten_and_its_file_is_not(name):
+    url = f"https://h.example/a?id=7&{name}=abc%2B123&download=true"
+    kept = without_secrets(url)
+    assert "abc" not in kept
+    assert kept.startswith("https://h.example/a?id=7&")
+    assert kept.endswith("&download=true")
+    assert without_secrets(kept) == kept
+    assert kept != without_secrets(url.replace("123", "124"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h.example/a",
+        "https://h.example/a?download=true&format=gguf&type=Model&monkey=1&tokenizer=x&design=2&keys",
+        "https://h.example/a?",
+        "https://h.example/token=abc",
+    ],
+)
+def test_what_is_no_secret_stays(url):
+    assert without_secrets(url) == url
