@@ -10,6 +10,7 @@ import pytest
 from support.cli import counter, work
 from support.elsewhere import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
+from support.written_gguf import Written, usual
 
 from flowhub_jobs.hub.keep import adopting
 from flowhub_jobs.hub.keep.finding import Finder
@@ -144,6 +145,19 @@ def test_a_name_that_claims_a_digest_is_not_believed(cli, shop, person, place):
     assert page["models"] == []
     assert "is damaged: by its name its digest is" in page["skipped"][0]["why"]
     assert listed(cli) == {}
+
+
+def test_what_ends_before_its_own_header_says_is_not_adopted(cli, shop, person, tmp_path):
+    whole = usual(Written(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+    weights = safetensors(50_000)
+    lm_studio(person, "pub/repo/cut.gguf", whole[:-100])
+    lm_studio(person, "pub/repo/whole.gguf", whole)
+    put(shop.store / "by-hand.gguf", whole[:300])
+    put(shop.store / "half.safetensors", weights[: len(weights) // 2])
+    page = cli("adopt", "-y", "--json").page
+    assert [model["name"] for model in page["models"]] == ["whole.gguf"]
+    assert len(page["skipped"]) == 3
+    assert all("is cut short: it has" in skipped["why"] for skipped in page["skipped"])
 
 
 def test_what_is_ours_already_is_said_and_skipped(cli, shop, person):

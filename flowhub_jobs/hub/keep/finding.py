@@ -17,6 +17,7 @@ from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.recognizing import Recognized, Recognizer, false_claim
+from flowhub_jobs.hub.keep.truncation import truncated
 from flowhub_jobs.names import name_problem, same_name_key
 from flowhub_jobs.store.candidates import STORE, Candidate, FoundFile, Look, Skipped, file_by_name, standing
 from flowhub_jobs.store.elsewhere import FOLDER, PROGRAMS, look_at, place_of, places_of
@@ -189,7 +190,11 @@ class Finder:
             if wrong := false_claim(one, found):
                 look.skip(one.where, wrong)
                 continue
-            offer = self._offer(one, self._recognizer.recognize(one, found, in_place=one.program == STORE), others)
+            recognized = self._recognizer.recognize(one, found, in_place=one.program == STORE)
+            if recognized.artifact.option is None and (wrong := truncated(one, found)):  # no digest vouches for it
+                look.skip(one.where, wrong)
+                continue
+            offer = self._offer(one, recognized, others)
             bytes_of = _bytes_of(file.sha256 for file in offer.recognized.files)
             same_as = None if offer.in_place else installed.get(bytes_of)
             name = one.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
