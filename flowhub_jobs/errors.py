@@ -20,6 +20,9 @@ class FlowhubError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint or self.default_hint
+        # Which host and which of the artifact's files, where they are known: set at the border that knows them.
+        self.host: str | None = None
+        self.path: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the contract's error object: exactly these four keys."""
@@ -238,6 +241,8 @@ class SourceError(FlowhubError):
     exit_status = 5
     retryable = True
     about_range = False
+    # Whether it can go away without the user: then a job gives up on it only after `give_up_after`, not ten tries.
+    passing: ClassVar[bool] = True
     default_hint = "It is tried again by itself; `flowhub status` shows when."
 
 
@@ -324,6 +329,7 @@ class WrongRange(SourceError):
     """The answer is not the range that was asked."""
 
     code = "wrong_range"
+    passing = False
 
 
 class AddressExpired(SourceError):
@@ -336,6 +342,7 @@ class SourceChanged(SourceError):
     """The file behind the URL is another one than the partial was begun with."""
 
     code = "source_changed"
+    passing = False
 
 
 class SourceMissing(SourceError):

@@ -39,6 +39,7 @@ class Settings:
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 300.0
     faults_max: int = 10
+    give_up_after: float = 86_400.0  # seconds without a new byte, after which a job fails for a fault that could pass
     retry_after_max_s: float = 3600.0
     connections_per_host: int = 16
     direct_io: bool = True  # write past the system's cache where the disk is known to take it
@@ -196,7 +197,7 @@ def _place(name: str, path: str | Path) -> Path:
         str(whole).encode()
     except UnicodeEncodeError:  # the database and every page are UTF-8
         shown = os.fsencode(whole).decode(errors="backslashreplace")
-        hint = f"Rename that folder, or name another in FLOWHUB_{name.upper()}."
+        hint = "Rename that folder, or give it another name in UTF-8: ln -s FOLDER LINK."
         raise SettingInvalid(f"The path of the {name} is no UTF-8 text: {shown}.", hint=hint) from None
     return whole
 
@@ -283,10 +284,12 @@ def _switch(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> float:
+    from flowhub_jobs.times import parse_span
+
     try:
-        number = float(value)
-    except (ValueError, TypeError):
-        raise ValueError("is not a number of seconds") from None
+        number = parse_span(value) if isinstance(value, str) else float(value)
+    except (UsageInvalid, TypeError):
+        raise ValueError("is not a number of seconds, nor a time such as 90s, 15m or 24h") from None
     if isinstance(value, bool) or not 0 < number < 1e7:
         raise ValueError("is not a number of seconds above 0")
     return number

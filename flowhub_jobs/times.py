@@ -113,11 +113,12 @@ def at_clock(moment: datetime, now: datetime) -> str:
 
 def moment(micros: int | None) -> datetime | None:
     """Return the time that a table holds, as UTC."""
-    return (
-        None
-        if micros is None
-        else datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
-    )
+    return None if micros is None else known_moment(micros)
+
+
+def known_moment(micros: int) -> datetime:
+    """Return the same of a time that is there."""
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
 
 
 def micros(time: datetime) -> int:

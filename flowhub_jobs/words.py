@@ -48,6 +48,11 @@ def named_jobs(jobs: Sequence[int], most: int) -> str:
     return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{more}"
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return "1 job waits", "1,200 jobs wait"."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def parse_rate(text: str) -> int | None:
     """Return bytes a second, or None for "off". It takes "500K", "5M", "1.5G", "123456"; the rest is UsageInvalid.
 

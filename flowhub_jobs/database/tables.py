@@ -68,6 +68,7 @@ jobs = Table(
     Column("format", String(16)),
     Column("artifact_key", String(16), nullable=False),  # of a fetch artifacts.Artifact.key, else its task's own key
     Column("artifact", StoredJson, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
+    Column("source_origin", Text),  # of a fetch, where its first file is: what a row of host_waits holds
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
     Column("state", String(16), nullable=False),
     Column("stage", String(16)),
@@ -86,7 +87,9 @@ jobs = Table(
     Column("wait_reason", String(16)),
     Column("wait_text", Text),
     Column("start_now", Boolean, nullable=False, server_default=text("false")),  # by `start`: no window holds it
+    Column("wait_us", BigInteger),  # how long flowhub's own wait is; NULL for a time that the user named
     Column("faults", Integer, nullable=False, server_default="0"),  # in a row, without a new byte
+    Column("fruitless_us", BigInteger, nullable=False, server_default="0"),  # what those tries and their waits took
     Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
     Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished
     Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
@@ -260,6 +263,22 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+)
+
+# A host that cannot be reached holds all queued jobs of its origin, and one of them tries it at a time.
+host_waits = Table(
+    "host_waits",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("origin", Text, primary_key=True),  # as in jobs.source_origin
+    Column("since", BigInteger, nullable=False),  # when the first try failed
+    Column("until", BigInteger, nullable=False),  # when the next try may begin
+    Column("wait_us", BigInteger, nullable=False),  # from the last try to `until`
+    Column("tries", Integer, nullable=False),
+    Column("code", String(32), nullable=False),  # of the last error
+    Column("host", Text),  # the host that failed: it may be another one, to which the origin redirects
+    Column("text", Text, nullable=False),
+    Column("prober", String(32)),  # the lease's token of the job that tries, or tried last
 )
 
 controls = Table(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,24 +160,27 @@ def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None
     from flowhub_jobs.transfer.fetch import Past, Postponed, Shared, fetch
     from flowhub_jobs.transfer.hosts import Hosts
     from flowhub_jobs.transfer.limit import Bucket
+    from flowhub_jobs.transfer.retry import Fruitless
     from flowhub_jobs.transfer.terms import Control
     from flowhub_jobs.worker.terms import transfer_terms
 
     settings = load_settings()
+    terms = transfer_terms(settings)
+    # A call is not left alone for the night, as a job is: its caller decides after ten tries what an outage means.
+    terms = replace(terms, patience=replace(terms.patience, give_up_after_s=0.0))
     shared = Shared(Hosts(settings.connections_per_host), Bucket(settings.limit_rate))
     report = _reporter(on_progress)
 
     def watch(seen: "Seen") -> None:
         report(str(seen.stage), seen.kept, seen.total)
 
-    faults = 0
+    tries = Fruitless()
     while True:
-        past = Past("download", 0, faults)
+        past = Past("download", 0, tries)
         try:
-            terms = transfer_terms(settings)
             return fetch(artifact, partial, terms=terms, shared=shared, control=Control(), past=past, watch=watch)
         except Postponed as wait:
-            faults = wait.faults
+            tries = replace(wait.fruitless, seconds=wait.fruitless.seconds + wait.seconds)
             time.sleep(wait.seconds)
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.records import Event, Job
+from flowhub_jobs.records import Event, Job, Wait
 from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ _JOB = [
     "finished_at",
     "error",
     "kind",
+    "wait",
 ]
+_WAIT = ("message", "code", "host")
 _FILE = ("path", "bytes", "bytes_done", "sha256")
 _INSTALLED = [
     "name",
@@ -108,4 +110,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return [_object(file, _FILE) for file in value]
+    if isinstance(value, Wait):
+        return _object(value, _WAIT)
     return value

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import controls
 from flowhub_jobs.jobs.states import Gates
+from flowhub_jobs.jobs.waits import keep_waits_in
 from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.system import Clock
 
@@ -25,6 +26,8 @@ class Controls:
     def set(self, name: str, value: Any, *, until: int | None = None) -> None:
         """Set a control; None takes it away."""
         with writing(self._engine) as tx:
+            if until is not None:  # a calendar that is set later, before any worker has looked at it, moves this along
+                keep_waits_in(tx, self._node, self._clock)
             tx.execute(sa.delete(controls).where(self._mine(name)))
             if value is not None:
                 row = {"node": self._node, "name": name, "value": value, "until": until}

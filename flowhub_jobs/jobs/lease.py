@@ -58,8 +58,11 @@ class Claimed:
     forced: bool
     fetched: int
     faults: int
+    fruitless_s: float  # what those tries and their waits took
     intent: dict[str, Any] | None  # what an earlier attempt was about to name
     task: Task | None = None  # None: to fetch the artifact
+    source_origin: str | None = None
+    probes: str | None = None  # the origin that this run tries for all jobs of its host
     start_now: bool = False  # the schedule's window does not hold it
 
 
@@ -75,7 +78,10 @@ class FileProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the screens see of a running job. Bytes, and bytes a second."""
+    """What the screens see of a running job. Bytes, and bytes a second.
+
+    `faults` tries in a row brought no new byte, and took `fruitless_s` seconds with the waits between them.
+    """
 
     stage: Stage
     total: int | None
@@ -84,3 +90,5 @@ class Progress:
     rate_bps: int | None
     sha256_state: DigestState
     files: tuple[FileProgress, ...] = ()
+    faults: int = 0
+    fruitless_s: float = 0.0

@@ -6,7 +6,7 @@ stops and renames nothing.
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,17 +16,19 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
+from flowhub_jobs.jobs.host_waits import HeldHosts, HostWait, held_hosts, set_prober
 from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.kinds import DigestState, Stage, State
+from flowhub_jobs.kinds import DigestState, Reason, Stage, State
 from flowhub_jobs.system import Clock, boot_id
 
 log = logging.getLogger("flowhub.job")
 
 LEASE_S = 30.0
 OPEN = Gates()
+_GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
 
 class Leases:
@@ -55,51 +57,80 @@ class Leases:
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
-            row = tx.execute(self._take(now, token, until, only, gates)).mappings().first()
+            hosts = held_hosts(tx, self._node)
+            row = self._take_best(tx, now, token, until, self._candidates(hosts, now, gates, only))
             if row is None:
                 return None
-            tx.execute(
-                attempts.insert().values(
-                    job_id=row["id"], attempt=row["attempt"], worker=self._worker, token=token, started_at=now
-                )
-            )
-            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
+            probes = row["source_origin"] if row["source_origin"] in hosts.waits else None
+            if probes is not None:
+                set_prober(tx, self._node, probes, token)
+            self._note_claim(tx, row, token, now, probes)
             lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
             try:
-                return _claimed(row, lease)
+                return _claimed(row, lease, probes)
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
                 self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, "failed", error.message)
                 return error
 
-    def _take(
-        self, now: int, token: str, until: float, only: int | None, gates: Gates
-    ) -> "sa.sql.dml.ReturningUpdate[Any]":
+    def _candidates(self, hosts: HeldHosts, now: int, gates: Gates, only: int | None) -> "Iterator[sa.Select[Any]]":
+        """Yield the queries for the row to take, each for when the one before found none.
+
+        A host that is waited for is tried first, by the job of it that failed least: one file that its host always
+        answers with an error must not keep the host's other jobs from it.
+        """
         startable = self._may_start(now, gates)
-        wanted = startable if only is None else (*startable, jobs.c.id == only)
-        best = sa.select(jobs.c.id).where(*wanted).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-        return (
-            sa.update(jobs)
-            .where(jobs.c.id == best.scalar_subquery(), jobs.c.state == State.QUEUED)
-            .values(
-                **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
-                attempt=jobs.c.attempt + 1,
-                started_at=sa.func.coalesce(jobs.c.started_at, now),
-                lease_token=token,
-                lease_worker=self._worker,
-                lease_boot=boot_id(),
-                lease_until=until,
+        best = sa.select(jobs.c.id).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+        if only is not None:
+            yield best.where(*startable, jobs.c.id == only)
+            return
+        if to_probe := hosts.to_probe(now):
+            least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
+            yield least_failed.where(*startable, jobs.c.source_origin.in_(to_probe))
+        yield best.where(*startable, *hosts.not_held())
+
+    def _take_best(
+        self, tx: sa.Connection, now: int, token: str, until: float, candidates: "Iterable[sa.Select[Any]]"
+    ) -> sa.RowMapping | None:
+        for candidate in candidates:
+            taken = (
+                sa.update(jobs)
+                .where(jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED)
+                .values(
+                    **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
+                    attempt=jobs.c.attempt + 1,
+                    started_at=sa.func.coalesce(jobs.c.started_at, now),
+                    lease_token=token,
+                    lease_worker=self._worker,
+                    lease_boot=boot_id(),
+                    lease_until=until,
+                )
+                .returning(jobs)
             )
-            .returning(jobs)
+            if (row := tx.execute(taken).mappings().first()) is not None:
+                return row
+        return None
+
+    def _note_claim(self, tx: sa.Connection, row: sa.RowMapping, token: str, now: int, probes: str | None) -> None:
+        tx.execute(
+            attempts.insert().values(
+                job_id=row["id"], attempt=row["attempt"], worker=self._worker, token=token, started_at=now
+            )
         )
+        if probes is None:  # the tries of an outage that lasts all night would bury every other event
+            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
         """Return how many queued rows of this node may start now; it counts no further than `at_most`."""
         now = self._clock.now_us()
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
-        found = sa.select(jobs.c.id).where(*self._may_start(now, gates)).limit(at_most).subquery()
         with reading(self._engine) as tx:
-            return int(tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+            hosts = held_hosts(tx, self._node)
+            ready = sa.select(jobs.c.id).where(*self._may_start(now, gates))
+            probes = ready.where(jobs.c.source_origin.in_(hosts.to_probe(now))).limit(1)
+            found = ready.where(*hosts.not_held()).limit(at_most).subquery()
+            count = int(tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+            return count + (hosts.to_probe(now) != [] and tx.execute(probes).first() is not None)
 
     def _may_start(self, now: int, gates: Gates) -> tuple[sa.ColumnElement[bool], ...]:
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
@@ -197,19 +228,39 @@ class Leases:
             self._end(tx, lease, changes, "failed", error.message)
         return None
 
-    def wait(self, lease: Lease, until: int, reason: str, text: str, *, faults: int, cost: bool) -> str | None:
-        """Queue the job again for a later time; `cost` says whether the attempt counts. Return the wish it obeyed."""
-        changes = {"not_before": until, "wait_reason": reason, "wait_text": text, "faults": faults}
-        if not cost:
-            changes["attempt"] = jobs.c.attempt - 1
-        return self._let_go(lease, changes, "waits", text)
+    def wait(
+        self, lease: Lease, until: int, reason: str, text: str, *, faults: int, fruitless_s: float = 0.0, cost: bool
+    ) -> str | None:
+        """Queue the job again, to start at that microsecond. Return the wish it obeyed.
+
+        `cost`: whether the attempt counts. `faults` tries in a row brought no byte, and took `fruitless_s`.
+        """
+        wait_us = max(0, until - self._clock.now_us())
+        changes: dict[str, Any] = {"not_before": until, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
+        changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
+        return self._let_go(lease, changes | ({} if cost else _GIVEN_BACK), "waits", text)
+
+    def wait_for_host(
+        self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
+    ) -> str | None:
+        """Queue the job again, held with all others of its host. Return the wish it obeyed.
+
+        `seconds` is a backoff of its own, 0 for none. The attempt does not count, and of one outage one event is kept.
+        """
+        wait_us = round(seconds * 1e6)
+        changes: dict[str, Any] = {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
+        if wait_us:
+            changes |= {"not_before": self._clock.now_us() + wait_us, "wait_us": wait_us}
+            changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}
+        text = wait.text if faults == 1 or wait.tries == 1 else None
+        return self._let_go(lease, changes | _GIVEN_BACK, "waits", text)
 
     def hand_back(self, lease: Lease, why: str = "The worker stopped") -> str | None:
         """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed.
 
         `why` begins the sentence that the history keeps, as "The schedule's window closed".
         """
-        return self._let_go(lease, {"attempt": jobs.c.attempt - 1}, "handed_back", f"{why}; the job was handed back.")
+        return self._let_go(lease, _GIVEN_BACK, "handed_back", f"{why}; the job was handed back.")
 
     def obey(self, lease: Lease) -> str | None:
         """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
@@ -224,7 +275,7 @@ class Leases:
         self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
         return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
 
-    def _let_go(self, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> str | None:
+    def _let_go(self, lease: Lease, changes: Mapping[str, Any], outcome: str, text: str | None) -> str | None:
         """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
         with writing(self._engine) as tx:
             wish = self._wish(tx, lease)
@@ -232,7 +283,7 @@ class Leases:
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
                 self._end_as_wished(tx, lease, wish, **given_back)
             else:
-                self._end(tx, lease, CALM | {"state": State.QUEUED} | changes, outcome, text)
+                self._end(tx, lease, CALM | {"state": State.QUEUED} | dict(changes), outcome, text)
         return wish
 
     def _end_as_wished(self, tx: sa.Connection, lease: Lease, wish: str, **changes: Any) -> None:
@@ -240,14 +291,15 @@ class Leases:
         changes |= {"bytes_done": 0} if wish == "purge" else {}
         self._end(tx, lease, CALM | {"state": state} | changes, state, f"{state.capitalize()} by request.")
 
-    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str) -> None:
+    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str | None) -> None:
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until then what was named may be there, and in no other row
         self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
         end_attempt(tx, lease.job, lease.token, now, outcome)
-        note(tx, lease.job, now, outcome, text)
+        if text is not None:
+            note(tx, lease.job, now, outcome, text)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
         lease.check()
@@ -282,7 +334,7 @@ class Leases:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
 
 
-def _claimed(row: sa.RowMapping, lease: Lease) -> Claimed:
+def _claimed(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:
     """Return what a run has to know of a claimed row. Raises JobUnreadable."""
     check_row(row)
     return Claimed(
@@ -291,7 +343,10 @@ def _claimed(row: sa.RowMapping, lease: Lease) -> Claimed:
         row["forced"],
         row["bytes_fetched"],
         row["faults"],
+        row["fruitless_us"] / 1e6,
         intent_of(row),
         task_of(row),
+        row["source_origin"],
+        probes,
         row["start_now"],
     )

@@ -157,6 +157,8 @@ class Ledger:
             "finished_at": None,
             "error": None,
             "faults": 0,
+            "fruitless_us": 0,
+            "wait_us": None,
             "rescues": 0,
             "start_now": False,
         }

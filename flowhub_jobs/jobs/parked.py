@@ -1,6 +1,6 @@
-"""Jobs that wait for the disk, and are found to wait on: written into their rows, and nowhere else."""
+"""Queued jobs that wait for the disk, and the updates that extend or end their wait. No event is recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -20,22 +20,41 @@ class Parked:
     target: str
 
 
-def parked(engine: sa.Engine, node: str, before: int) -> list[Parked]:
-    """Return those whose wait ends before that microsecond."""
+def parked(engine: sa.Engine, node: str) -> list[Parked]:
+    """Return the jobs of a node that wait for room, or for the store's disk."""
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
-    mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before < before)
+    mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before.is_not(None))
     with reading(engine) as tx:
         return [Parked(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
 
 
-def wait_on(engine: sa.Engine, texts: Mapping[Parked, str], until: int) -> None:
-    """Let these wait on until that microsecond, for what the text says; not one that has moved meanwhile."""
-    as_seen = (jobs.c.id == sa.bindparam("of_job"), jobs.c.state == State.QUEUED.value)
-    since = (jobs.c.wait_reason == sa.bindparam("of_reason"), jobs.c.not_before == sa.bindparam("of_until"))
-    again = sa.update(jobs).where(*as_seen, *since).values(not_before=until, wait_text=sa.bindparam("text"))
-    rows = [
-        {"of_job": one.job, "of_reason": one.reason, "of_until": one.until, "text": text} for one, text in texts.items()
-    ]
-    with writing(engine) as tx:
-        tx.execute(again, rows)
+# A job that has moved since it was read is left as it is.
+_AS_READ = (
+    jobs.c.id == sa.bindparam("of_job"),
+    jobs.c.state == State.QUEUED.value,
+    jobs.c.wait_reason == sa.bindparam("of_reason"),
+    jobs.c.not_before == sa.bindparam("of_until"),
+)
+
+
+def extend_wait(engine: sa.Engine, texts: Mapping[Parked, str], now: int, seconds: float) -> None:
+    """Have these jobs wait so many seconds from `now`, for what the text says."""
+    wait_us = round(seconds * 1e6)
+    changes = {"not_before": now + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
+    rows = [_as_read(job) | {"text": text} for job, text in texts.items()]
+    if rows:
+        with writing(engine) as tx:
+            tx.execute(sa.update(jobs).where(*_AS_READ).values(**changes), rows)
+
+
+def end_wait(engine: sa.Engine, ready: Sequence[Parked]) -> None:
+    """Let these jobs start."""
+    ended = {"not_before": None, "wait_us": None, "wait_reason": None, "wait_text": None}
+    if ready:
+        with writing(engine) as tx:
+            tx.execute(sa.update(jobs).where(*_AS_READ).values(**ended), [_as_read(job) for job in ready])
+
+
+def _as_read(job: Parked) -> dict[str, object]:
+    return {"of_job": job.job, "of_reason": job.reason, "of_until": job.until}

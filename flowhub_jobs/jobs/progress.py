@@ -12,6 +12,7 @@ from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
 from flowhub_jobs.kinds import State
 
+_WRITTEN = ("stage", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "faults", "fruitless_us")
 _number = sa.bindparam("stage_number", type_=sa.Integer)
 # A parameter may not bear the name of a column that it is only compared with.
 _mine = (
@@ -24,7 +25,7 @@ WRITE_JOB = (
     sa.update(jobs)
     .where(*_mine)
     .values(
-        {name: sa.bindparam(name) for name in ("stage", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps")}
+        {name: sa.bindparam(name) for name in _WRITTEN}
         | {
             "sha256_state": sa.bindparam("sha256_state"),
             "progressed": sa.or_(jobs.c.progressed, _further),
@@ -51,6 +52,8 @@ def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
         "bytes_done": seen.done,
         "bytes_fetched": seen.fetched,
         "rate_bps": seen.rate_bps,
+        "faults": seen.faults,
+        "fruitless_us": round(seen.fruitless_s * 1e6),
         "sha256_state": seen.sha256_state,
     }
 

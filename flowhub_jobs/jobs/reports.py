@@ -1,7 +1,7 @@
 """Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,10 +14,11 @@ from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.decoding import SHOWN, check_row, shown_as_failed
 from flowhub_jobs.jobs.failures import unanswered_failures
+from flowhub_jobs.jobs.host_waits import held_hosts
 from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
-from flowhub_jobs.records import Event, Job, JobFile
+from flowhub_jobs.records import Event, Job, JobFile, Wait
 from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
 
@@ -115,9 +116,10 @@ class Reports:
             row = tx.execute(sa.select(jobs).where(jobs.c.id == job, jobs.c.state == State.QUEUED)).mappings().first()
             return self._waits(tx, [job])(row) if row else []
 
-    def still_to_do(self) -> bool:
+    def still_to_do(self, given_up: Collection[str] = ()) -> bool:
         """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
 
+        Jobs of the origins `given_up`, whose hosts could not be reached for too long, do not count.
         A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
         have ended, it counts itself. So it is with them if they are held, or paused.
         """
@@ -129,7 +131,7 @@ class Reports:
         with reading(self._engine) as tx:
             gates = self._controls.gates_in(tx)
             allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
-            asked = [runs] if gates.holds(now, start_now=True) else [runs, (*waits, *allowed)]
+            asked = [runs] if gates.holds(now, start_now=True) else [runs, (*waits, *allowed, *_not_from(given_up))]
             return any(tx.execute(sa.select(jobs.c.id).where(*where).limit(1)).first() for where in asked)
 
     def ended_badly(self, since: int) -> bool:
@@ -181,13 +183,16 @@ class Reports:
         if not queued:
             return lambda row: []
         now, still = self._clock.now_us(), self._still_to_end(tx, queued)
+        hosts = held_hosts(tx, self._node).waits
         gates = self._controls.gates_in(tx)
         slots = [Hold(Reason.SLOTS)] if self._slots_taken(tx) else []
 
         def waits(row: Any) -> list[Hold]:
             own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
             shared = gates.holds(now, start_now=row["start_now"])
-            return in_order([*own, *shared, *after_hold(still[row["id"]]), *slots])
+            host = hosts.get(row["source_origin"])
+            held = [host.hold(now)] if host else []
+            return in_order([*own, *held, *shared, *after_hold(still[row["id"]]), *slots])
 
         return waits
 
@@ -249,7 +254,13 @@ class Reports:
             finished_at=moment(row["finished_at"]),
             error=row["error"],
             kind=JobKind(row["kind"]),
+            wait=Wait(first.text, first.code, first.host) if first else None,
         )
+
+
+def _not_from(origins: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the condition that a job comes from none of these origins."""
+    return (sa.or_(jobs.c.source_origin.is_(None), jobs.c.source_origin.not_in(list(origins))),) if origins else ()
 
 
 def _elsewhere(node: str) -> sa.ColumnElement[bool]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowhub_jobs.addresses import origin
 from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
 from flowhub_jobs.records import Task
 
@@ -86,6 +88,7 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
         "format": artifact.format,
         "artifact_key": request.key,
         "artifact": artifact.as_dict(),
+        "source_origin": None if request.task else source_origin(artifact),
         "target": request.target,
         "state": State.COMPLETED if here else State.QUEUED,
         "priority": terms.priority,
@@ -99,6 +102,14 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
         "created_at": now,
         "finished_at": now if here else None,
     }
+
+
+def source_origin(artifact: Artifact) -> str | None:
+    """Return the origin of an artifact's first file: the host whose outages hold its job."""
+    try:
+        return origin(artifact.files[0].url)
+    except AddressRefused:  # the run says what is wrong with it
+        return None
 
 
 def first_event(number: int, request: Request, now: int) -> dict[str, Any]:

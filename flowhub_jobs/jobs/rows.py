@@ -22,7 +22,14 @@ BRING = (JobKind.FETCH, JobKind.IMPORT)  # a model comes into the store by them
 writes_to_store = jobs.c.kind.in_(BRING)
 
 # A job that nobody runs.
-CALM: dict[str, Any] = {"stage": None, "rate_bps": None, "wish": None, "wait_reason": None, "wait_text": None}
+CALM: dict[str, Any] = {
+    "stage": None,
+    "rate_bps": None,
+    "wish": None,
+    "wait_reason": None,
+    "wait_text": None,
+    "wait_us": None,
+}
 FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
 # What an attempt that did not complete leaves of the digest: the next one tells.
 UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}

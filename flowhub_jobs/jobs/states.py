@@ -42,11 +42,16 @@ def may_move(old: State, new: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One thing that keeps a queued job from starting; `until` is microseconds, None where nobody knows."""
+    """One thing that keeps a queued job from starting; `until` is microseconds, None where no one knows.
+
+    `code` and `host` are those of the error behind it, where there is one.
+    """
 
     reason: Reason
     until: int | None = None
     text: str | None = None
+    code: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 from flowhub_jobs.transfer.journal import FileRecord
 from flowhub_jobs.transfer.partial import PartFile, generation_of, part_path
+from flowhub_jobs.transfer.retry import Fruitless
 from flowhub_jobs.transfer.tuning import Flow
 
 HASHER_S = 1.0  # as long as it may be busy with something else
@@ -50,7 +51,9 @@ class Board:
         self.fetched_before = 0  # by earlier attempts
         self.fetched_committed = 0
         self.unsynced = 0
-        self.faults = 0
+        self.faults = 0  # since the last byte that no try had before
+        self.fruitless_s = 0.0  # likewise, the seconds of earlier attempts and of their waits
+        self.gained_at = time.monotonic()  # when that byte came, else when this attempt began
         self.connections = 1
         self.trying = False  # more of them than are known to be of use: they get short ranges
         self.rate = 0.0
@@ -88,6 +91,10 @@ class Board:
     def fetched_now(self) -> int:
         """The bytes that this attempt has fetched."""
         return self.fetched - self.fetched_before
+
+    def fruitless(self) -> Fruitless:
+        """Return the tries since the last new byte. The lock is held."""
+        return Fruitless(self.faults, self.fruitless_s + time.monotonic() - self.gained_at)
 
     @property
     def active(self) -> int:
@@ -213,7 +220,7 @@ class Board:
             self.unsynced += count
             if state.record.kept.total > state.best:
                 state.best = state.record.kept.total
-                self.faults = 0  # a byte that no try had before: the budget is fresh
+                self.faults, self.fruitless_s, self.gained_at = 0, 0.0, time.monotonic()
             state.dirty = True
             if state.one_go:
                 self._tell_one_go(state)

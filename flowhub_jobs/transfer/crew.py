@@ -61,6 +61,11 @@ class Crew:
             self._fetchers.append(fetcher)
             fetcher.start()
 
+    def note_answers(self) -> None:
+        """Note that the hosts of the ranges in flight send bytes. The lock is held."""
+        for origin in {task.state.origin for task in self.board.tasks if task.answered}:
+            self._hosts.note_answer(origin)
+
     def cap(self) -> int:
         """Return how many connections are worth a try, by what the hosts of the files take."""
         most = max((self._hosts.cap(origin) for origin in self.board.origins), default=1)
@@ -143,4 +148,5 @@ class Crew:
             moved = reply.url if reply.url != state.file.url else None
             task.location = moved
             self.board.bind(task, answer, reply.hub, moved)
+            self._hosts.note_answer(state.origin)
             Receiver(self._means, task, reply, answer.start).run()

@@ -2,7 +2,7 @@
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
@@ -10,7 +10,7 @@ from flowhub_jobs.transfer.binding import RESTARTS_MAX
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.retry import GiveUp, Wait, decide
+from flowhub_jobs.transfer.retry import Fruitless, GiveUp, Wait, decide
 from flowhub_jobs.transfer.terms import Terms
 
 
@@ -21,6 +21,7 @@ class Idle:
     seconds: float
     error: FlowhubError
     asked_by_host: bool
+    origin: str
 
 
 class Faults:
@@ -30,14 +31,17 @@ class Faults:
         self._board, self._hosts, self._terms = board, hosts, terms
         self._next_try = 0.0  # when the source is asked again, after a fault, if nothing moves
         self._last: FlowhubError | None = None
+        self._origin = ""  # whose fault that was
         self._asked_by_host = False
         self._counted_at = 0.0
 
     def must_wait(self) -> float:
         """Return for how many seconds no range may be begun: while the host wants peace, or nothing moves."""
-        quiet = max((self._hosts.quiet_for(origin) for origin in self._board.origins), default=0.0)
+        waits = {origin: self._hosts.quiet_for(origin) for origin in self._board.origins}
+        quiet = max(waits.values(), default=0.0)
         if quiet and (self._last is None or not self._asked_by_host):
             self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
+            self._origin = max(waits, key=lambda origin: waits[origin])
         # While others move the source is there: a connection that dropped is simply made anew.
         return max(quiet, 0.0 if self._board.active else self._next_try - time.monotonic())
 
@@ -46,7 +50,9 @@ class Faults:
         if self._board.active or self._board.over:
             return None
         seconds = self.must_wait()
-        return Idle(seconds, self._last, self._asked_by_host) if self._last and seconds > 0 else None
+        if self._last is None or seconds <= 0:
+            return None
+        return Idle(seconds, self._last, self._asked_by_host, self._origin)
 
     def meet(self, task: Task, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
@@ -56,7 +62,8 @@ class Faults:
         if self._was_one_too_many(task, error):
             return
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
-        decision = decide(error, self._count(task), random.random(), self._terms.patience, free=free)  # noqa: S311
+        past = self._count(task)
+        decision = decide(error, past, random.random(), self._terms.patience, free=free)  # noqa: S311
         if isinstance(decision, GiveUp):
             self._board.end(decision.error)
         elif isinstance(decision, Wait):
@@ -64,15 +71,16 @@ class Faults:
         else:
             self._board.notes.append(("again", error.message))
 
-    def _count(self, task: Task) -> int:
+    def _count(self, task: Task) -> Fruitless:
         """Count a fault, but the faults of one moment once: sixteen connections that die together are one fault."""
         if task.begun >= self._counted_at:
             self._board.faults += 1
             self._counted_at = time.monotonic()
-        return max(1, self._board.faults)
+        past = self._board.fruitless()
+        return replace(past, faults=max(1, past.faults))
 
     def _wait(self, task: Task, error: FlowhubError, decision: Wait) -> None:
-        self._last, self._asked_by_host = error, decision.asked
+        self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
             self._hosts.be_quiet(task.state.origin, decision.seconds)
@@ -93,6 +101,8 @@ class Faults:
 def _with_name(error: FlowhubError, task: Task) -> FlowhubError:
     """Name the file in an error of the wire, which knows only its host, and the host in one of ours, of the file."""
     path, hosts = task.state.file.path, [host_of(url) for url in (task.state.location, task.state.file.url) if url]
+    error.host = error.host or next((host for host in hosts if host in error.message), hosts[0])
+    error.path = path
     if path not in error.message:
         error.message = f"{path}: {error.message}"
     elif not any(host in error.message for host in hosts):

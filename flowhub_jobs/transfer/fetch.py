@@ -30,7 +30,7 @@ from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.offline import machines_fault
 from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.retry import WAIT_INSIDE_S
+from flowhub_jobs.transfer.retry import NO_TRIES, WAIT_INSIDE_S, Fruitless
 from flowhub_jobs.transfer.terms import Control, Terms
 from flowhub_jobs.transfer.tuning import Tuning, tune
 from flowhub_jobs.transfer.writer import Writer
@@ -49,11 +49,16 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier attempts left: bytes over the wire, faults in a row. `tag` names the job whose bytes they are."""
+    """What earlier attempts left: bytes over the wire, and the tries since the last new byte.
+
+    `tag` names the job whose bytes they are. `one_try`: the transfer waits out no fault itself, as when one job tries
+    a host for all that wait for it.
+    """
 
     tag: str = ""
     fetched: int = 0
-    faults: int = 0
+    fruitless: Fruitless = NO_TRIES
+    one_try: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Seen:
     connections: int
     files: tuple[FileSeen, ...]
     notes: tuple[tuple[str, str], ...] = ()
+    fruitless: Fruitless = NO_TRIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +97,24 @@ class Fetched:
 
 
 class Postponed(Exception):
-    """The next try is too far off to hold a slot for it: go on after `seconds`. `error` is the fault behind it."""
+    """The next try is too far off to hold a slot for it: continue after `seconds`. `error` is the fault behind it.
 
-    def __init__(self, seconds: float, error: FlowhubError, *, faults: int, asked_by_host: bool) -> None:
+    `fruitless` counts the tries since the last new byte, with the time that they took. `origin` is the one that was
+    asked, where the fault is a source's.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        error: FlowhubError,
+        fruitless: Fruitless = NO_TRIES,
+        *,
+        asked_by_host: bool = False,
+        origin: str | None = None,
+    ) -> None:
         super().__init__(error.message)
-        self.seconds, self.error = seconds, error
-        self.faults, self.asked_by_host = faults, asked_by_host
+        self.seconds, self.error, self.fruitless = seconds, error, fruitless
+        self.asked_by_host, self.origin = asked_by_host, origin
 
 
 def fetch(
@@ -118,7 +136,7 @@ def fetch(
     board = Board(artifact, folder, terms.hub_endpoint)
     try:
         log = reopen(board, past.tag, past.fetched, control.check_owner)
-        board.faults = past.faults
+        board.faults, board.fruitless_s = past.fruitless.faults, past.fruitless.seconds
         try:
             return _Transfer(board, log, terms, shared, control, past, watch).run()
         finally:
@@ -141,7 +159,7 @@ class _Transfer:
         watch: Callable[[Seen], None],
     ) -> None:
         self._board, self._control, self._watch = board, control, watch
-        self._web = Web(terms)
+        self._web, self._one_try = Web(terms), past.one_try
         self._committer = Committer(board, log, past.tag, control)
         self._hasher = Hasher(board)
         self._writer = Writer()
@@ -182,6 +200,8 @@ class _Transfer:
             if self._watched_at:
                 latest = (board.fetched - self._arrived) / max(now - self._watched_at, 1e-3)
                 board.rate = latest if not board.rate else 0.7 * board.rate + 0.3 * latest
+                if latest:
+                    self._crew.note_answers()
             self._arrived, self._watched_at = board.fetched, now
             seen = _seen(board)
             board.notes.clear()
@@ -190,8 +210,17 @@ class _Transfer:
     def _postpone_if_idle(self) -> None:
         """Give the slot away if everyone waits, and long, or for a network. While others move, nothing ends."""
         idle = self._crew.idle()
-        if idle is not None and (idle.seconds > WAIT_INSIDE_S or machines_fault(idle.error)):
-            raise Postponed(idle.seconds, idle.error, faults=self._board.faults, asked_by_host=idle.asked_by_host)
+        if idle is None:
+            return
+        at_once = self._one_try and not self._board.fetched_now
+        if idle.seconds > WAIT_INSIDE_S or at_once or machines_fault(idle.error):
+            raise Postponed(
+                idle.seconds,
+                idle.error,
+                self._board.fruitless(),
+                asked_by_host=idle.asked_by_host,
+                origin=idle.origin,
+            )
 
     def _finish(self) -> Fetched:
         board = self._board
@@ -243,6 +272,7 @@ def _seen(board: Board) -> Seen:
         connections=board.active,
         files=files,
         notes=tuple(board.notes),
+        fruitless=board.fruitless() if board.faults else NO_TRIES,
     )
 
 

@@ -15,6 +15,7 @@ class _Host:
     cap: int = 0
     capped_until: float = 0.0
     quiet_until: float = 0.0
+    answered_at: float = float("-inf")
 
 
 class Hosts:
@@ -62,11 +63,19 @@ class Hosts:
         with self._lock:
             return max(0.0, self._hosts[origin].quiet_until - self._clock())
 
-    def quiet(self) -> dict[str, float]:
-        """Return the hosts that want peace now, and for how many seconds more."""
+    def note_answer(self, origin: str) -> None:
+        """Note that the host has just sent what it was asked for."""
         with self._lock:
-            now = self._clock()
-            return {name: host.quiet_until - now for name, host in self._hosts.items() if host.quiet_until > now}
+            self._hosts[origin].answered_at = self._clock()
+
+    def answered_since(self, origin: str, moment: float) -> bool:
+        """Return whether the host has sent what it was asked for since that moment of the clock."""
+        with self._lock:
+            return self._hosts[origin].answered_at >= moment
+
+    def now(self) -> float:
+        """Return the moment on the clock of `answered_since`."""
+        return self._clock()
 
     def _cap_of(self, host: _Host) -> int:
         return host.cap if self._clock() < host.capped_until else self._cap

@@ -10,12 +10,24 @@ WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long is waited, and how often; the contract's defaults."""
+    """How long and how often a source is tried again; the contract's defaults. Times are seconds."""
 
     base_s: float = 1.0
     cap_s: float = 300.0
     faults_max: int = 10
+    give_up_after_s: float = 86_400.0
     server_wait_max_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fruitless:
+    """The tries since the last new byte: how many failed in a row, and the seconds that they and their waits took."""
+
+    faults: int = 0
+    seconds: float = 0.0
+
+
+NO_TRIES = Fruitless()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +51,13 @@ class GiveUp:
 Decision = Again | Wait | GiveUp
 
 
-def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
-    """Return what follows a fault. `faults` in a row without a new byte, this one counted; `jitter` is in [0, 1).
+def decide(error: FlowhubError, past: Fruitless, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
+    """Return what follows a fault. `past` includes the fault itself; `jitter` is in [0, 1).
 
-    `free`: what costs nothing may still be had for nothing; a source that changes for ever is a fault in the end.
+    A fault that can pass without the user (`error.passing`) ends the job only after `give_up_after_s` and
+    `faults_max` tries; any other retryable fault after `faults_max` tries.
+    `free`: whether AddressExpired and SourceChanged may still be retried at no cost. A source that keeps changing
+    eventually counts.
     """
     if free and isinstance(error, AddressExpired | SourceChanged):
         return Again()
@@ -53,15 +68,26 @@ def decide(error: FlowhubError, faults: int, jitter: float, patience: Patience, 
     if asked is not None and asked > patience.server_wait_max_s:
         wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
         return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {wait}; more than {most} is not sat out."))
-    if faults >= patience.faults_max:
-        tries = "once" if faults == 1 else f"{faults} times in a row"
-        error.hint = f"It was tried {tries}. `flowhub retry` goes on with what was kept."
+    if _is_hopeless(error, past, patience):
+        error.hint = f"It was tried {_told(past)}. `flowhub retry` continues with what was kept."
         return GiveUp(error)
-    delay = retry_delay(faults, jitter, patience)
+    delay = retry_delay(past.faults, jitter, patience)
     if asked is None:
         return Wait(delay)
     # The server knows when its limit resets; but a wait of nothing, or a date that has passed, is no licence to hurry.
     return Wait(max(asked, delay), asked=True)
+
+
+def _is_hopeless(error: SourceError, past: Fruitless, patience: Patience) -> bool:
+    """Return whether the tries are over. Ten tries are over within minutes, and an ordinary outage is longer."""
+    if past.faults < patience.faults_max:
+        return False
+    return not error.passing or past.seconds >= patience.give_up_after_s
+
+
+def _told(past: Fruitless) -> str:
+    tries = "once" if past.faults == 1 else f"{past.faults} times in a row"
+    return f"{tries} in {format_duration(past.seconds)}" if past.seconds >= 60 else tries
 
 
 def retry_delay(faults: int, jitter: float, patience: Patience) -> float:

@@ -24,13 +24,18 @@ from flowhub_jobs.worker.pipeline import run_job
 log = logging.getLogger("flowhub.worker")
 
 EXIT_SOME_FAILED = 10
+PATIENCE_S = 3600.0
 
 
-def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | None = None) -> int:
+def run_worker(
+    home: Home, *, slots: int, drain: bool = False, until_us: int | None = None, patience_s: float = PATIENCE_S
+) -> int:
     """Work until a signal, until `until_us` (microseconds since 1970), or, draining, until nothing is left.
 
-    Returns the exit status: 0, or 10 where a drained job did not end completed. Raises DatabaseReplaced,
-    DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more was written.
+    A worker that drains waits for a host that cannot be reached no longer than `patience_s`.
+    Returns the exit status: 0, or 10 where a drained job did not end completed, or was left to its host. Raises
+    DatabaseReplaced, DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more
+    was written.
     """
     check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
     started = home.clock.now_us()
@@ -43,7 +48,12 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
 
     def may_go_home() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
-        return late or (drain and not floor.runs() and not home.reports.still_to_do() and notices.settled())
+        return late or (drain and is_drained() and notices.settled())
+
+    def is_drained() -> bool:
+        if floor.runs() or home.reports.still_to_do(floor.outages.given_up(patience_s, started)):
+            return False
+        return not maintenance.parking.release()  # room that was promised to a job may be free now
 
     heartbeat = Heartbeat(floor)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
@@ -70,7 +80,8 @@ def run_worker(home: Home, *, slots: int, drain: bool = False, until_us: int | N
     left = len(home.reports.in_state(LIVE))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
     log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
-    return EXIT_SOME_FAILED if drain and home.reports.ended_badly(since=started) else 0
+    some_failed = home.reports.ended_badly(since=started) or (drain and floor.outages.given_up(patience_s, started))
+    return EXIT_SOME_FAILED if drain and some_failed else 0
 
 
 def _standing(home: Home) -> str:

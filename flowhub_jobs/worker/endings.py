@@ -13,9 +13,12 @@ from flowhub_jobs.errors import (
     FlowhubError,
     InternalError,
     OutOfMemory,
+    ServerBusy,
+    SourceError,
     StoreOffline,
 )
 from flowhub_jobs.kinds import Reason
+from flowhub_jobs.notify_table import NEEDS_YOU
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.worker.floor import LOST, SHUT, STOP, Floor, Run
 
@@ -49,25 +52,58 @@ def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
 def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
     _purge_beforehand(floor, run)
-    now, wish = floor.home.clock.now_us(), None
+    wish = None
     fault = error.error if isinstance(error, Postponed) else error
     if floor.network.is_down(fault, run.claimed.artifact):
         wish = floor.leases.hand_back(run.lease, "This machine is offline")
         floor.door.look()
     elif isinstance(error, Postponed):
-        if error.asked_by_host:
-            floor.peace.tell()
-        reason = Reason.HOST_WAIT if error.asked_by_host else Reason.BACKOFF
-        until = now + int(error.seconds * 1e6)
-        wish = floor.leases.wait(run.lease, until, reason, error.error.message, faults=error.faults, cost=True)
+        wish = _postpone(floor, run, error)
     elif isinstance(error, DiskFull | StoreOffline):
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
-        until = now + int(floor.home.settings.look_again_s * 1e6)
-        wish = floor.leases.wait(run.lease, until, reason, error.message, faults=run.claimed.faults, cost=False)
+        seconds = floor.home.settings.look_again_s
+        floor.wait_log.waits(run.lease.job, reason, error.message, seconds)
+        until = floor.home.clock.now_us() + round(seconds * 1e6)
+        past = run.claimed  # a full disk says nothing of the source: its tries stay counted
+        wish = floor.leases.wait(
+            run.lease,
+            until,
+            reason,
+            error.message,
+            faults=past.faults,
+            fruitless_s=past.fruitless_s,
+            cost=False,
+        )
     else:
+        if isinstance(error, SourceError) and run.claimed.probes is not None:
+            floor.outages.reached(run.claimed.probes)  # it answered, if not as one would like
+        floor.wait_log.ended(run.lease.job)
         log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
         wish = floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
     _purge_if_wished(floor, run, wish)
+
+
+def _postpone(floor: Floor, run: Run, late: Postponed) -> str | None:
+    """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
+    origin, tries = run.claimed.source_origin, late.fruitless
+    wait = floor.outages.meet(origin, run.lease.token, late, run.began) if origin else None
+    if wait is None:
+        floor.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)
+        return floor.leases.wait(
+            run.lease,
+            floor.home.clock.now_us() + round(late.seconds * 1e6),
+            Reason.BACKOFF,
+            late.error.message,
+            faults=tries.faults,
+            fruitless_s=tries.seconds + late.seconds,
+            cost=True,
+        )
+    if late.error.needs_user and wait.tries == 1:
+        floor.leases.say(run.lease, NEEDS_YOU, late.error.message)
+    # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
+    own = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
+    spent = tries.seconds + wait.wait_us / 1e6
+    return floor.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
 def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
@@ -77,11 +113,11 @@ def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
     if isinstance(error, MemoryError):
         error = OutOfMemory("This machine has no memory left for the job.")
     if isinstance(error, OutOfMemory):
-        return Postponed(MEMORY_TIGHT_S, error, faults=0, asked_by_host=False)
+        return Postponed(MEMORY_TIGHT_S, error)
     if isinstance(error, FlowhubError | Postponed):
         return error
     if isinstance(error, OperationalError):
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
-        return Postponed(DATABASE_BUSY_S, busy, faults=0, asked_by_host=False)
+        return Postponed(DATABASE_BUSY_S, busy)
     log.exception("A fault of flowhub's own")
     return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")

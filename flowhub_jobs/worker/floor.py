@@ -20,9 +20,11 @@ from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.terms import Control
 from flowhub_jobs.worker.door import Door
+from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
-from flowhub_jobs.worker.peace import Peace
+from flowhub_jobs.worker.terms import transfer_terms
 from flowhub_jobs.worker.throttle import Throttle
+from flowhub_jobs.worker.wait_log import WaitLog
 
 log = logging.getLogger("flowhub.worker")
 
@@ -36,6 +38,7 @@ class Run:
     """One attempt on the floor. `control` stops it: by its word, or by the end of its lease."""
 
     claimed: Claimed
+    began: float  # on the clock of transfer.hosts.Hosts
     control: Control = field(init=False)
     partial: Path | None = None  # the one that is this run's alone, while it is (transfer/ownership.py)
 
@@ -56,8 +59,9 @@ class Floor:
         self.shared = Shared(Hosts(home.settings.connections_per_host), Bucket(home.settings.limit_rate))
         self.door = Door(home)
         self.throttle = Throttle(home, self.worker, self.shared.bucket, self.door)
-        self.peace = Peace(home, self.shared.hosts)
+        self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
         self.network = Network(home)
+        self.wait_log = WaitLog(home.clock)
         self.stopping = threading.Event()
         self.database_lost: FlowhubError | None = None
         self._runs: dict[str, Run] = {}
@@ -66,7 +70,7 @@ class Floor:
         self._alive = LockFile(home.settings.locks / f"{self.worker}.lock")
 
     def begin(self, claimed: Claimed) -> Run:
-        run = Run(claimed)
+        run = Run(claimed, self.shared.hosts.now())
         with self._lock:
             self._runs[claimed.lease.token] = run
         if self.stopping.is_set():

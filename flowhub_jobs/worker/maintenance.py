@@ -39,7 +39,7 @@ class Maintenance(threading.Thread):
         go_home: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._floor, self._bells, self._parking = floor, bells, Parking(floor.home)
+        self._floor, self._bells, self.parking = floor, bells, Parking(floor.home)
         self._notices, self._pulse = notices, pulse
         self._database = DatabaseWatch(floor.home, floor.worker)
         self._may_go_home, self._go_home = may_go_home, go_home
@@ -69,11 +69,12 @@ class Maintenance(threading.Thread):
         self._notices.look()
         prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
         if jump := keep_waits(home.engine, home.node, home.clock):
-            log.info("The clock was set by %+.0f s; what waits, waits as long as it was meant.", jump / 1e6)
+            log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.look()
         for job in home.take_back_orphans():
             log.info("Job %d was taken back: its worker is gone.", job)
-        self._parking.look()
+        self.parking.look()
+        floor.outages.forget_unwanted()
         missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()
         if missing > 0:
             self._bells.ring(missing)

@@ -7,38 +7,46 @@ from pathlib import Path
 from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.needs import needs_in_order
-from flowhub_jobs.jobs.parked import Parked, parked, wait_on
+from flowhub_jobs.jobs.parked import Parked, end_wait, extend_wait, parked
 from flowhub_jobs.kinds import Reason
 from flowhub_jobs.store.space import Room, check_room, room_at
 
-LOOKS = 5  # in the time that a job waits: one that may go on is not kept for the whole of it
+LOOKS = 5  # in the time that a job waits: one that may start does not wait for all of it
 
 
 class Parking:
+    """One a worker. A job that waits for room, or for the store's disk, starts as soon as a look finds it."""
+
     def __init__(self, home: Home) -> None:
         self._home = home
         self._looked_at = float("-inf")
 
     def look(self) -> None:
-        """Let wait on what would be parked anew; what may have room or a store by now starts at the end of its wait."""
-        home, now = self._home, self._home.clock.awake()
-        every = home.settings.look_again_s / LOOKS
-        if now - self._looked_at < every:
-            return
-        self._looked_at = now
-        now_us = home.clock.now_us()
-        # Those whose wait ends before the look after the next, which may be late.
-        found = parked(home.engine, home.node, now_us + int(2 * every * 1e6))
-        if found and (texts := self._still_waiting(found)):
-            wait_on(home.engine, texts, now_us + int(home.settings.look_again_s * 1e6))
+        """Look, a few times in the time that a job waits."""
+        now = self._home.clock.awake()
+        if now - self._looked_at >= self._home.settings.look_again_s / LOOKS:
+            self._looked_at = now
+            self.release()
 
-    def _still_waiting(self, found: Sequence[Parked]) -> dict[Parked, str]:
+    def release(self) -> bool:
+        """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
+        home = self._home
+        waiting = parked(home.engine, home.node)
+        if not waiting:
+            return False
+        texts = self._still_waiting(waiting)
+        free = [job for job in waiting if job not in texts]
+        extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
+        end_wait(home.engine, free)
+        return bool(free)
+
+    def _still_waiting(self, waiting: Sequence[Parked]) -> dict[Parked, str]:
         try:
             self._home.open_store()
         except StoreOffline as error:
-            return {one: error.message for one in found if one.reason is Reason.STORE_OFFLINE}
-        # What lies at its target may be what it wants, put there by hand: that needs no room.
-        full = [one for one in found if one.reason is Reason.DISK and not os.path.lexists(one.target)]
+            return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
+        # A file at the job's target may be what it wants, put there by hand: that needs no room.
+        full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
         return self._without_room(full) if full else {}
 
     def _without_room(self, full: Sequence[Parked]) -> dict[Parked, str]:
@@ -46,11 +54,11 @@ class Parking:
         running, queued = needs_in_order(home.engine, home.node)
         room = room_at(home.store.root, home.settings.disk_reserve)
         texts = no_room(room, running, queued, home.store.root)
-        return {one: texts[one.job] for one in full if one.job in texts}
+        return {job: texts[job.job] for job in full if job.job in texts}
 
 
 def no_room(room: Room, running: int, queued: Mapping[int, int], where: Path) -> dict[int, str]:
-    """Return which queued jobs do not fit beside those that go first, with the words that say so. Pure."""
+    """Return which queued jobs do not fit with those that go first, each with the sentence that says so. Pure."""
     taken, texts = running, {}
     for job, need in queued.items():
         try:

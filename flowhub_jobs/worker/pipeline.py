@@ -37,6 +37,7 @@ from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
 from flowhub_jobs.transfer.ownership import claimed, namesake_words
+from flowhub_jobs.transfer.retry import Fruitless
 from flowhub_jobs.transfer.terms import Stopped
 from flowhub_jobs.worker.endings import as_ours, end_badly, obey
 from flowhub_jobs.worker.floor import Floor, Run
@@ -66,10 +67,13 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
 
 def _run_to_its_end(floor: Floor, run: Run) -> None:
     try:
-        log.info("Job %d begins: %s", run.lease.job, run.claimed.artifact.ref)
+        if run.claimed.probes is None:  # of an outage that lasts all night, each try would be a line
+            floor.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
         _attempt(floor, run)
+        floor.wait_log.ended(run.lease.job)
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
     except Stopped as word:
+        floor.wait_log.ended(run.lease.job)
         obey(floor, run, word.why)
     except LeaseLost:
         raise
@@ -162,8 +166,9 @@ def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fe
         return None
     _check_room(floor, run, missing)
     floor.throttle.look(at_once=True)
-    floor.peace.heed()
-    past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.faults)
+    tries = Fruitless(run.claimed.faults, run.claimed.fruitless_s)
+    one_try = run.claimed.probes is not None
+    past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, tries, one_try=one_try)
     return fetch(
         missing,
         reused.partial,
@@ -256,10 +261,13 @@ def _check_need(floor: Floor, run: Run, need: int) -> None:
 def _watch(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Callable[[Seen], None]:
     """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
     unknown = run.claimed.artifact.size is None
+    probes = run.claimed.probes
 
     def watch(seen: Seen) -> None:
-        nonlocal unknown
+        nonlocal unknown, probes
         screen.show(reused.seen(seen))
+        if probes is not None and floor.outages.note_if_reached(probes, run.began):
+            probes = None
         if unknown and seen.total is not None:
             unknown = False
             _check_need(floor, run, seen.total - seen.kept)

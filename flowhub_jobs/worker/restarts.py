@@ -18,7 +18,7 @@ SETTLE_S, SETTLED_AT_LAST_S = 0.5, 30.0
 
 
 def run_on_current_database(
-    settings: Settings, *, drain: bool, until_us: int | None, take_signals: Callable[[], None]
+    settings: Settings, *, drain: bool, until_us: int | None, patience_s: float, take_signals: Callable[[], None]
 ) -> int:
     """Return the exit status of `run_worker`, which ends when its database is replaced and begins again on the new one.
 
@@ -27,7 +27,7 @@ def run_on_current_database(
     while True:
         try:
             with opened(settings) as home:
-                return run_worker(home, slots=settings.jobs, drain=drain, until_us=until_us)
+                return run_worker(home, slots=settings.jobs, drain=drain, until_us=until_us, patience_s=patience_s)
         except DatabaseReplaced as error:
             take_signals()
             log.warning("%s The worker dropped its leases and starts again on the file at that path.", error.message)

@@ -27,7 +27,10 @@ class Screen:
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
         self._files = files
         digest = _whole(files)
-        self._last = Progress(seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed)
+        tries = seen.fruitless
+        self._last = Progress(
+            seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
+        )
         self._leases.progress(self._lease, self._last)
         for kind, text in seen.notes:
             self._leases.say(self._lease, kind, text)

@@ -8,7 +8,11 @@ from flowhub_jobs.transfer.terms import Terms
 def transfer_terms(settings: Settings) -> Terms:
     """Return the terms."""
     patience = Patience(
-        settings.backoff_base_s, settings.backoff_cap_s, settings.faults_max, settings.retry_after_max_s
+        base_s=settings.backoff_base_s,
+        cap_s=settings.backoff_cap_s,
+        faults_max=settings.faults_max,
+        give_up_after_s=settings.give_up_after,
+        server_wait_max_s=settings.retry_after_max_s,
     )
     return Terms(
         connect_s=settings.connect_timeout_s,

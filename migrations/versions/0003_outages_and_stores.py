@@ -19,6 +19,23 @@ def upgrade() -> None:
         "UPDATE artifacts SET store_id = "
         "coalesce((SELECT nodes.store_id FROM nodes WHERE nodes.node = artifacts.node), '')"
     )
+    op.create_table(
+        "host_waits",
+        sa.Column("node", sa.String(length=64), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("wait_us", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("host", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("prober", sa.String(length=32), nullable=True),
+        sa.PrimaryKeyConstraint("node", "origin", name=op.f("pk_host_waits")),
+    )
+    op.add_column("jobs", sa.Column("source_origin", sa.Text(), nullable=True))
+    op.add_column("jobs", sa.Column("wait_us", sa.BigInteger(), nullable=True))
+    op.add_column("jobs", sa.Column("fruitless_us", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("jobs", sa.Column("start_now", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.create_index("ix_jobs_ref", "jobs", ["node", "ref", "id"], unique=False)
 
@@ -32,3 +49,7 @@ def downgrade() -> None:
         artifacts.create_unique_constraint("uq_artifacts_node_name_key", ["node", "name_key"])
         artifacts.drop_column("store_id")
     op.drop_column("jobs", "start_now")
+    op.drop_column("jobs", "fruitless_us")
+    op.drop_column("jobs", "wait_us")
+    op.drop_column("jobs", "source_origin")
+    op.drop_table("host_waits")

@@ -127,7 +127,7 @@ def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_a
         bad, good = (shop.enqueue(f"m{number}") for number in range(2))
         nursery.worker(shop, harm=f"brisk names={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
         assert shop.until_ended(good).state is State.COMPLETED
-        shop.until(lambda: shop.job(bad).reason is Reason.BACKOFF, "a try that failed")
+        shop.until(lambda: shop.job(bad).reason is Reason.HOST_WAIT, "a try that failed")
         assert shop.home.controls.get(NETWORK) is None
 
 

@@ -21,7 +21,7 @@ from flowhub_jobs.jobs.waits import keep_waits
 from flowhub_jobs.kinds import State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"
-WHOLE = "state|created|ended"  # the indices that hold more than the few jobs that live
+WHOLE = "state|created|ended|ref"  # the indices that hold more than the few jobs that live
 # Without statistics the way that SQLite chooses does not depend on how many rows there are; these make it honest.
 ENDED = 1000
 
@@ -59,6 +59,11 @@ def plans(rooms: Rooms, action: Callable[[], Any]) -> list[str]:
     sa.event.remove(rooms.engine, "before_cursor_execute", listen)
     with reading(rooms.engine) as tx:
         return ["; ".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)) for s, p in said]
+
+
+def claim_plans(rooms: Rooms, action: Callable[[], Any]) -> list[str]:
+    """Return the same without the look at the hosts that are waited for: a table of a few rows."""
+    return [plan for plan in plans(rooms, action) if "host_waits" not in plan]
 
 
 def reads_all(plan: str) -> bool:
@@ -128,14 +133,14 @@ def test_nothing_reads_the_jobs_that_ended(rooms, action):
 
 
 def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(rooms):
-    [plan] = plans(rooms, rooms.claim)
+    [plan] = claim_plans(rooms, rooms.claim)
     assert "ix_jobs_claim" in plan
     assert "TEMP B-TREE" not in plan
 
 
 def test_a_second_worker_asks_the_same_way(rooms):
     other = Leases(rooms.engine, NODE, "w-2", rooms.time.clock)
-    [plan] = plans(rooms, other.claim)
+    [plan] = claim_plans(rooms, other.claim)
     assert "ix_jobs_claim" in plan
 
 

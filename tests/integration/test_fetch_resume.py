@@ -30,6 +30,7 @@ from flowhub_jobs.pieces import digest
 from flowhub_jobs.transfer import committer, feed, hasher, journal
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import Past
+from flowhub_jobs.transfer.retry import Fruitless
 from flowhub_jobs.transfer.terms import Control, Stopped
 
 MIB = 1 << 20
@@ -213,7 +214,7 @@ def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
 def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
     origin.break_with(EarlyClose(), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, past=Past("job", faults=9))
+        run(model, tmp_path, past=Past("job", fruitless=Fruitless(9)))
     assert len(origin.requests()) == 1
 
 

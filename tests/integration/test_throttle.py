@@ -132,16 +132,3 @@ def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
 def test_of_all_limits_the_lowest_rules(limits, rules):
     assert limits.rules == rules
     assert limits.rate_bps == (getattr(limits, rules) if rules else None)
-
-
-def test_what_a_host_said_to_one_worker_the_other_heeds_without_asking(floors):
-    one, two = floors
-    one.shared.hosts.be_quiet("https://hub.example:443", 60)
-    one.peace.tell()
-    two.shared.hosts.be_quiet("https://other.example:443", 60)
-    two.peace.tell()
-    one.peace.heed()
-    two.peace.heed()
-    assert [sorted(floor.shared.hosts.quiet()) for floor in floors] == [
-        ["https://hub.example:443", "https://other.example:443"]
-    ] * 2

@@ -8,14 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
-from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, Wait, decide, retry_delay
+from flowhub_jobs.transfer.retry import Again, Fruitless, GiveUp, Patience, Wait, decide, retry_delay
 
 PROMISED = Patience()
 HOUR_S = PROMISED.server_wait_max_s
 JITTERS = st.floats(0, 1, exclude_max=True)
 FAULTS = st.integers(1, 100_000)
+SECONDS = st.floats(0, 1e7)
+TRIES = st.builds(Fruitless, FAULTS, SECONDS)
 PATIENCES = st.builds(
-    Patience, base_s=st.floats(0.001, 10), cap_s=st.floats(0.001, 1000), faults_max=st.integers(1, 20)
+    Patience,
+    base_s=st.floats(0.001, 10),
+    cap_s=st.floats(0.001, 1000),
+    faults_max=st.integers(1, 20),
+    give_up_after_s=st.floats(0, 1e6),
 )
 KINDS = st.sampled_from([ERRORS[code] for code in sorted(ERRORS)])
 FREE = (AddressExpired, SourceChanged)
@@ -34,9 +40,9 @@ ERRORS_OF_ANY_KIND = any_of(KINDS) | busy(st.floats(0, 1e12))
 PASSING_ERRORS = any_of(st.sampled_from(PASSING)) | busy(st.floats(0, HOUR_S))
 
 
-@given(ERRORS_OF_ANY_KIND, FAULTS, JITTERS, PATIENCES, st.booleans())
-def test_every_fault_has_a_decision_and_every_wait_an_end(error, faults, jitter, patience, free):
-    decision = decide(error, faults, jitter, patience, free=free)
+@given(ERRORS_OF_ANY_KIND, TRIES, JITTERS, PATIENCES, st.booleans())
+def test_every_fault_has_a_decision_and_every_wait_an_end(error, tries, jitter, patience, free):
+    decision = decide(error, tries, jitter, patience, free=free)
     assert isinstance(decision, Again | Wait | GiveUp)
     if isinstance(decision, Wait):
         assert math.isfinite(decision.seconds)
@@ -45,37 +51,42 @@ def test_every_fault_has_a_decision_and_every_wait_an_end(error, faults, jitter,
         assert decision.error is error or isinstance(decision.error, WaitTooLong)
 
 
-@given(ERRORS_OF_ANY_KIND, FAULTS, JITTERS, PATIENCES, st.booleans())
+@given(ERRORS_OF_ANY_KIND, TRIES, JITTERS, PATIENCES, st.booleans())
 def test_only_another_address_or_content_is_asked_for_at_once_and_only_while_that_is_free(
-    error, faults, jitter, patience, free
+    error, tries, jitter, patience, free
 ):
-    at_once = isinstance(decide(error, faults, jitter, patience, free=free), Again)
+    at_once = isinstance(decide(error, tries, jitter, patience, free=free), Again)
     assert at_once == (free and isinstance(error, FREE))
 
 
-@given(PASSING_ERRORS, JITTERS, PATIENCES, st.data())
-def test_nobody_gives_up_on_what_passes_before_the_budget_is_spent(error, jitter, patience, data):
+@given(PASSING_ERRORS, SECONDS, JITTERS, PATIENCES, st.data())
+def test_no_job_ends_before_its_tries_are_used(error, seconds, jitter, patience, data):
     faults = data.draw(st.integers(0, patience.faults_max - 1))
-    assert not isinstance(decide(error, faults, jitter, patience, free=False), GiveUp)
+    assert not isinstance(decide(error, Fruitless(faults, seconds), jitter, patience, free=False), GiveUp)
 
 
-@given(st.lists(PASSING_ERRORS, min_size=20, max_size=20), JITTERS, PATIENCES)
-def test_faults_in_a_row_end_when_the_budget_is_spent(errors, jitter, patience):
-    decisions = [decide(error, number, jitter, patience, free=False) for number, error in enumerate(errors, 1)]
-    gave_up = [isinstance(decision, GiveUp) for decision in decisions]
-    assert gave_up.index(True) + 1 == patience.faults_max
-    assert all(gave_up[patience.faults_max - 1 :])
+@given(PASSING_ERRORS, FAULTS, JITTERS, PATIENCES, st.data())
+def test_no_job_ends_for_a_fault_that_passes_before_its_time_is_used(error, faults, jitter, patience, data):
+    seconds = data.draw(st.floats(0, patience.give_up_after_s, exclude_max=patience.give_up_after_s > 0))
+    gave_up = isinstance(decide(error, Fruitless(faults, seconds), jitter, patience, free=False), GiveUp)
+    assert not gave_up or not error.passing or seconds >= patience.give_up_after_s
 
 
-@given(any_of(KINDS), FAULTS, JITTERS, PATIENCES)
-def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, faults, jitter, patience):
-    decision = decide(error, faults, jitter, patience, free=False)
+@given(PASSING_ERRORS, JITTERS, PATIENCES)
+def test_tries_that_are_used_and_time_that_is_used_end_it(error, jitter, patience):
+    used = Fruitless(patience.faults_max, patience.give_up_after_s)
+    assert decide(error, used, jitter, patience, free=False) == GiveUp(error)
+
+
+@given(any_of(KINDS), TRIES, JITTERS, PATIENCES)
+def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, tries, jitter, patience):
+    decision = decide(error, tries, jitter, patience, free=False)
     assert (isinstance(error, SourceError) and error.retryable) or decision == GiveUp(error)
 
 
 @given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
 def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, PROMISED)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), Fruitless(faults), jitter, PROMISED)
     assert isinstance(decision, Wait)
     assert decision.asked
     assert wait_s <= decision.seconds <= max(wait_s, PROMISED.cap_s)
@@ -83,7 +94,7 @@ def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitte
 
 @given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
 def test_a_wait_of_more_than_an_hour_is_an_end_that_says_so(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), faults, jitter, PROMISED)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), Fruitless(faults), jitter, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
 

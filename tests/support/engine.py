@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from support.fault import Fault
     from support.origin import Origin
 
-PATIENT = Patience(base_s=0.002, cap_s=0.02)
+PATIENT = Patience(base_s=0.002, cap_s=0.02, give_up_after_s=0.0)  # the tries alone count
 QUICK = Terms(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT)
 
 

@@ -171,6 +171,7 @@ def set_terms(patch: pytest.MonkeyPatch, terms: Terms) -> None:
         "FLOWHUB_BACKOFF_BASE_S": patience.base_s,
         "FLOWHUB_BACKOFF_CAP_S": patience.cap_s,
         "FLOWHUB_FAULTS_MAX": patience.faults_max,
+        "FLOWHUB_GIVE_UP_AFTER": patience.give_up_after_s or 1e-6,
         "FLOWHUB_CONNECTIONS_PER_HOST": terms.connections_per_host,
         "HF_ENDPOINT": terms.hub_endpoint,
     }

@@ -81,9 +81,7 @@ class _progress:  # noqa: N801, reads as a word where it is used
     def __init__(self, quiet: bool) -> None:
         import sys
 
-        from flowhub_jobs.cli import say
-
-        self._shown = say.redraws(sys.stderr) and not quiet
+        self._shown = sys.stderr.isatty() and not quiet
         self._next = 0.0
 
     def __enter__(self) -> Callable[[int, int], None]:

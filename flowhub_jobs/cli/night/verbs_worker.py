@@ -25,6 +25,12 @@ def worker(
         bool, typer.Option("--drain", help="Exit when nothing is left to do; 10 if a job failed.")
     ] = False,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Exit at this time: 07:00, +3h.")] = None,
+    patience: Annotated[
+        str | None,
+        typer.Option(
+            "--patience", metavar="SPAN", help="With --drain: how long to wait for a host that is away (default 1h)."
+        ),
+    ] = None,
     limit_rate: LimitRate = None,
     node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Work under this node's name.")] = None,
     log_format: Annotated[
@@ -36,20 +42,22 @@ def worker(
     Ctrl-C or SIGTERM hands every job back with all that came, and ends it within seconds; a second one at once.
     """
     if context.invoked_subcommand is not None:
-        _refuse_options(context.invoked_subcommand, jobs, drain, until, limit_rate, node, log_format)
+        _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
         return 0
 
     from datetime import datetime
 
     from flowhub_jobs.settings import load_settings
-    from flowhub_jobs.times import micros, parse_time
+    from flowhub_jobs.times import micros, parse_span, parse_time
     from flowhub_jobs.words import parse_rate
 
     end = micros(parse_time(until, datetime.now().astimezone())) if until else None
     rate = parse_rate(limit_rate) if limit_rate else None
+    patience_s = parse_span(patience) if patience else None
 
     def work() -> int:
-        return _work(load_settings(jobs=jobs, node=node, limit_rate=rate, log_format=log_format), drain, end)
+        settings = load_settings(jobs=jobs, node=node, limit_rate=rate, log_format=log_format)
+        return _work(settings, drain, end, patience_s)
 
     return _as_service(work)
 
@@ -62,13 +70,20 @@ def _refuse_options(verb: str, *given: object) -> None:
         raise UsageInvalid(f"What stands before {verb} would not be heard.", hint=hint)
 
 
-def _work(settings: "Settings", drain: bool, end: int | None) -> int:
+def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float | None) -> int:
     from flowhub_jobs.cli import signals
+    from flowhub_jobs.worker.app import PATIENCE_S
     from flowhub_jobs.worker.logs import set_up
     from flowhub_jobs.worker.restarts import run_on_current_database
 
     set_up(settings.log_format, sys.stderr, os.environ)
-    return run_on_current_database(settings, drain=drain, until_us=end, take_signals=signals.listen_again)
+    return run_on_current_database(
+        settings,
+        drain=drain,
+        until_us=end,
+        patience_s=PATIENCE_S if patience_s is None else patience_s,
+        take_signals=signals.listen_again,
+    )
 
 
 def _as_service(work: Callable[[], int]) -> int:

@@ -1,0 +1,87 @@
+"""Hosts that cannot be reached, as the runs of one worker meet them: written to the node's table and to the log."""
+
+import logging
+import random
+import threading
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWait, HostWaits, is_hosts_fault
+from flowhub_jobs.times import clock_time, known_moment
+from flowhub_jobs.transfer.asked import origin_asked
+from flowhub_jobs.transfer.fetch import Postponed
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.retry import Patience, retry_delay
+from flowhub_jobs.words import counted, format_duration
+
+log = logging.getLogger("flowhub.hosts")
+
+LONG_WAIT_S = 60.0  # a wait that a person who looks at the log wants explained
+
+
+class HostOutages:
+    """One a worker. Thread-safe."""
+
+    def __init__(self, home: Home, hosts: Hosts, patience: Patience) -> None:
+        self._home, self._hosts, self._patience = home, hosts, patience
+        self._table = HostWaits(home.engine, home.node, home.clock)
+        self._lock = threading.Lock()
+        self._logged: set[tuple[str, int]] = set()  # long waits, by origin and the beginning of their outage
+
+    def meet(self, run_origin: str, token: str, late: Postponed, began: float) -> HostWait | None:
+        """Return the wait for the host of a run that ended with this fault; None if the fault is the job's own.
+
+        `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.
+        """
+        asked = origin_asked(run_origin, self._home.settings.hf_endpoint)
+        reached = late.origin != asked or self._hosts.answered_since(asked, began)
+        if reached or not is_hosts_fault(late.error):
+            self.reached(run_origin)
+            return None
+
+        def delay_s(tries: int) -> float:
+            own = retry_delay(tries, random.random(), self._patience)  # noqa: S311 - jitter
+            return max(own, late.seconds) if late.asked_by_host else own
+
+        wait = self._table.hold(run_origin, token, late.error, delay_s, self._hosts.now() - began)
+        if wait is not None:
+            self._log(wait, token)
+        return wait
+
+    def note_if_reached(self, origin: str, began: float) -> bool:
+        """Let the jobs of a host continue if it has answered since then; return whether it has."""
+        if not self._hosts.answered_since(origin_asked(origin, self._home.settings.hf_endpoint), began):
+            return False
+        self.reached(origin)
+        return True
+
+    def reached(self, origin: str) -> None:
+        """Let the jobs of a host continue: it answers."""
+        found = self._table.clear(origin)
+        if found is None or found.tries < OUTAGE_TRIES:
+            return
+        away = format_duration((self._home.clock.now_us() - found.since) / 1e6)
+        waiting = counted(self._table.waiting(origin), "job continues", "jobs continue")
+        log.info("%s answers again after %s; its %s.", found.host or origin, away, waiting)
+
+    def given_up(self, patience_s: float, started_us: int) -> list[str]:
+        """Return the origins that this worker, at work since `started_us`, has waited for longer than that."""
+        now, waits = self._home.clock.now_us(), self._table.held().waits
+        return [name for name, wait in waits.items() if wait.lasted(started_us, now) >= patience_s * 1e6]
+
+    def forget_unwanted(self) -> None:
+        self._table.forget_unwanted()
+
+    def _log(self, wait: HostWait, token: str) -> None:
+        """Log the first wait of an outage, and the first of it that is longer than a minute; no more."""
+        if wait.prober != token:
+            return
+        key = (wait.origin, wait.since)
+        is_long = wait.wait_us >= LONG_WAIT_S * 1e6
+        with self._lock:
+            if wait.tries > 1 and (not is_long or key in self._logged):
+                return
+            if is_long:
+                self._logged.add(key)
+        waiting = counted(self._table.waiting(wait.origin) + 1, "job waits", "jobs wait")
+        at = clock_time(known_moment(wait.until), known_moment(self._home.clock.now_us()))
+        log.warning("%s Its %s; the next try is at %s.", wait.text, waiting, at)

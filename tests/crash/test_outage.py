@@ -1,0 +1,125 @@
+"""A source that is away for a minute, or for a night: every job completes, and few requests are made in the outage."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.faults import Status
+from support.models import gguf, one_file_model
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import Shop, shop_of
+from support.turned_clock import ClockFile
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import attempts
+from flowhub_jobs.jobs.host_waits import HostWait, HostWaits
+from flowhub_jobs.kinds import Reason, State
+
+JOBS = 30
+MINUTE, HOUR = 60.0, 3600.0
+RUNNING = 6  # two workers of three slots; each run tries a few times before it gives its slot away
+TRIES_INSIDE = 8
+
+
+class Outage:
+    """One home with thirty jobs and two workers, whose clocks the test turns."""
+
+    def __init__(self, shop: Shop, nursery: Nursery, clock: ClockFile) -> None:
+        self.shop, self._nursery, self._clock = shop, nursery, clock
+        self._waits = HostWaits(shop.home.engine, shop.home.node, clock.clock)
+        self.passed = 0.0
+
+    def start_workers(self) -> None:
+        # Leases of a year: a turn of the clock is no sleep of the machine.
+        for _ in range(2):
+            self._nursery.worker(self.shop, harm=f"brisk lease=3e7 clock={self._clock.path}")
+
+    def wait(self) -> HostWait | None:
+        """Return the wait for the host, when every job is held by it and none is trying; else None."""
+        waits = self._waits.held().waits
+        now = self._clock.clock.now_us()
+        idle = not self.shop.home.reports.in_state((State.RUNNING,))
+        return next((wait for wait in waits.values() if idle and wait.until > now), None)
+
+    def let_pass(self, seconds: float) -> None:
+        """Turn the clocks from one try of the host to the next, for that long."""
+        end = self.passed + seconds
+        while self.passed < end:
+            wait = self.shop.until(self.wait, "a wait for the host")
+            self._turn(min(end - self.passed, self._left(wait)))
+
+    def turn_to_next_try(self) -> None:
+        self._turn(self._left(self.shop.until(self.wait, "a wait for the host")))
+
+    def tries(self) -> int:
+        with reading(self.shop.home.engine) as tx:
+            return tx.execute(sa.select(sa.func.count()).select_from(attempts)).scalar_one()
+
+    def _left(self, wait: HostWait) -> float:
+        return max(0.0, (wait.until - self._clock.clock.now_us()) / 1e6) + 0.001
+
+    def _turn(self, seconds: float) -> None:
+        self._clock.sleep_for(seconds)
+        self.passed += seconds
+
+
+Begin = Callable[[Origin], Callable[[], None]]
+
+
+def refuse(origin: Origin) -> Callable[[], None]:
+    """Have nothing listen at the source; return what ends that."""
+    origin.refuse()
+    origin.drop_connections()
+    return origin.listen_again
+
+
+def answer_503(origin: Origin) -> Callable[[], None]:
+    """Have the source answer everything with 503, as the proxy before it does; return what ends that."""
+
+    def answer(*faults: Status) -> None:
+        for number in range(JOBS):
+            origin.break_with(*faults, path=f"/m{number}.gguf")
+
+    answer(Status(503))
+    return answer
+
+
+@pytest.mark.parametrize("begin", [refuse, answer_503])
+@pytest.mark.parametrize("seconds", [MINUTE, 20 * MINUTE, 6 * HOUR], ids=["1 min", "20 min", "6 h"])
+def test_an_outage_costs_no_job_and_few_requests(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, seconds: float, begin: Begin
+) -> None:
+    clock = ClockFile(tmp_path / "clock")
+    contents = {f"m{number}": gguf(20_000, number) for number in range(JOBS)}
+    models = [
+        one_file_model(name, origin.serve(f"/{name}.gguf", content), content) for name, content in contents.items()
+    ]
+    with shop_of(home, *models, clock=clock.clock) as shop:
+        outage = Outage(shop, nursery, clock)
+        end = begin(origin)
+        jobs = [shop.enqueue(name) for name in contents]
+        outage.start_workers()
+        outage.let_pass(seconds / 2)
+        [first, second] = shop.workers
+        first.kill()
+        second.send_signal(signal.SIGTERM)
+        assert second.wait() == 0
+        outage.start_workers()
+        outage.let_pass(seconds / 2)
+
+        waiting = [shop.job(job) for job in jobs]
+        assert {(job.state, job.reason, job.error) for job in waiting} == {(State.QUEUED, Reason.HOST_WAIT, None)}
+        assert all(job.wait is not None and f"//{job.wait.host}" in origin.url("") for job in waiting)
+        assert outage.tries() <= 2 * RUNNING + seconds / 60 + 15
+        assert len(origin.requests()) <= 2 * RUNNING * TRIES_INSIDE + seconds / 60 + 15
+        log = shop.log()
+        assert log.count(" begins: ") <= 4 * RUNNING
+        assert 1 <= log.count("the next try is at") <= 6, "of four workers, each may say once that it lasts"
+
+        end()
+        outage.turn_to_next_try()  # from here on the clocks stand: what has to wait for them stays
+        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert all((shop.store / f"{name}.gguf").read_bytes() == content for name, content in contents.items())
