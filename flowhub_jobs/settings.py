@@ -203,6 +203,8 @@ def _place(name: str, path: str | Path) -> Path:
 
 
 def _expanded(name: str, path: str | Path) -> Path:
+    if "\0" in str(path):
+        raise SettingInvalid(f"The {name} {str(path)!r} is no path: it has a NUL in it.", hint="Correct it.")
     try:
         return Path(path).expanduser()
     except RuntimeError:

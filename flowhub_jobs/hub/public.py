@@ -77,11 +77,14 @@ def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProg
 
 def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
+    from flowhub_jobs.disk import disk_errors
 
     artifact = artifact_of(None, option)
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
-    if not store.partials_of(artifact, NODE) and (there := store.taken(artifact.name)) is not None:
+    with disk_errors(store.root):
+        there = None if store.partials_of(artifact, NODE) else store.taken(artifact.name)
+    if there is not None:
         return _as_it_lies(artifact, there)
     with _alone_at(store, artifact) as partial:
         return _brought(artifact, partial, store, on_progress)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, LocalLlm
+from flowhub_jobs.disk import disk_error
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
 from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.names import name_problem, same_name_key
@@ -44,23 +45,30 @@ class Store:
         One whose identity is missing is the same, too, where `is_same(known_id)` says so. Raises StoreOffline where
         the store `known_id` is not there, StoreUnusable where the folder cannot be made or written.
         """
+        try:
+            return self._opened(known_id, own=own, is_same=is_same)
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
+                raise disk_error(self.root, error) from error
+            raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
+        except ValueError as error:  # a NUL, or what no file system could write
+            raise StoreUnusable(f"{str(self.root)!r} is no path of a folder: {error}.") from error
+
+    def _opened(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool]) -> str:
         found, there = self.identity(), self.root.exists()
         if self.is_away(known_id, own=own):
             raise StoreOffline(
                 f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
                 f"If it was emptied on purpose, make the folder {PARTIAL} in it."
             )
-        try:
-            self.root.mkdir(0o775, parents=True, exist_ok=True)
-            (self.root / PARTIAL).mkdir(0o775, exist_ok=True)
-            if found is None:
-                again = known_id is not None and (not there or is_same(known_id))
-                found = self._identify(known_id if again and known_id else secrets.token_hex(8))
-        except OSError as error:
-            if error.errno == errno.EROFS:
-                raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
-            raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
-        return found
+        self.root.mkdir(0o775, parents=True, exist_ok=True)
+        (self.root / PARTIAL).mkdir(0o775, exist_ok=True)
+        if found is not None:
+            return found
+        again = known_id is not None and (not there or is_same(known_id))
+        return self._identify(known_id if again and known_id else secrets.token_hex(8))
 
     def _identify(self, identity: str) -> str:
         """Write the store's identity, unless another machine does so first; return the one that it has."""

@@ -253,3 +253,14 @@ def test_delete_is_refused_while_a_job_works_on_it(home, monkeypatch):
 
 def test_the_row_of_an_installed_model_is_public():
     assert "in_catalog" in InstalledModel.__slots__
+
+
+@pytest.mark.parametrize(
+    "dest", ["a\0b", "n" * 300, "/".join(["n" * 200] * 30), "\udcff\ud800", "/dev/null/x", "file/x"]
+)
+def test_a_folder_that_cannot_be_one_is_an_error_of_flowhubs(home, origin, offer, tmp_path, monkeypatch, dest):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FlowhubError) as caught:
+        download(offer(one_file_model("a", origin.serve("/a.gguf", A), A)), dest)
+    assert caught.value.hint
