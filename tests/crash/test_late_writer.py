@@ -1,5 +1,6 @@
 """A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
 
+import contextlib
 import signal
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
 def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_installed(
     home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other goes on with the very file, as the journal knows of it: a write would be the same bytes, but seen."""
+    """Its successor goes on with the same bytes, in another file than the one that the late one has open."""
     only_where_direct(tmp_path)
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
@@ -111,8 +112,18 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
         clock.sleep_for(LEASE_S + 1)
         assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
         before = (shop.store / "m.gguf").stat()
+        assert before.st_ino not in open_inodes(late.pid)
 
         late.send_signal(signal.SIGCONT)
         assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
         after = (shop.store / "m.gguf").stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def open_inodes(pid: int) -> set[int]:
+    """Return the inodes of all that a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(descriptor.stat().st_ino)
+    return found
