@@ -1,5 +1,6 @@
 """The home opened: its folder made, the node named, the database brought up to date, the rooms handed their keys."""
 
+import logging
 import os
 import platform
 import re
@@ -29,6 +30,8 @@ from flowhub_jobs.whole import tighten, write_whole
 
 if TYPE_CHECKING:
     from flowhub_jobs.transfer.ownership import Owner
+
+log = logging.getLogger("flowhub.worker")
 
 NODE_BYTES = 1000
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -67,7 +70,13 @@ class Home:
         identity = self.store.open(known, own=own, is_same=library.is_same_store)
         if identity != known:
             library.take_in(identity)
-        library.remember_store(identity, platform.node(), self.clock.now_us())
+        host = platform.node()
+        if (before := library.remember_store(identity, host, self.clock.now_us())) is not None:
+            log.warning(
+                "The home %s was last used on the machine %s, and is on %s now. If it is a copy and both are in use, "
+                "give one of the two another node name: set FLOWHUB_NODE, or remove %s.",
+                *(self.settings.home, before, host, self.settings.home / "node"),
+            )
 
     def is_dead(self, worker: str) -> bool | None:
         """Return whether a worker of this machine is gone: True, False, or None if nothing is known of it."""

@@ -255,11 +255,18 @@ class Library:
         with reading(self._engine) as tx:
             return tx.execute(sa.select(nodes.c.store_id).where(mine)).scalar()
 
-    def remember_store(self, identity: str, hostname: str, now: int) -> None:
+    def remember_store(self, identity: str, hostname: str, now: int) -> str | None:
+        """Write down which store this node uses, on which machine; return the machine's name before, if it had another.
+
+        A home that was copied to a second machine has the first one's name in it.
+        """
+        mine = nodes.c.node == self._node
         values = {"hostname": hostname, "store": str(self._store.root), "store_id": identity, "seen_at": now}
         with writing(self._engine) as tx:
-            if not tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values)).rowcount:
+            before = tx.execute(sa.select(nodes.c.hostname).where(mine)).scalar()
+            if not tx.execute(sa.update(nodes).where(mine).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
+        return before if before not in (None, hostname) else None
 
 
 def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:

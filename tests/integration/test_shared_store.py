@@ -144,3 +144,19 @@ def test_an_unpinned_file_that_another_home_was_quicker_with_is_not_replaced(
     assert error is not None
     assert error["code"] == "name_taken"
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
+
+
+def test_a_home_that_was_copied_to_another_machine_is_noticed(
+    homes: Homes, origin: Origin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = homes("twin", one_file_model("m", origin.url("/m.gguf"), RIGHT))
+    monkeypatch.setattr("platform.node", lambda: "alpha")
+    shop.home.open_store()
+    shop.home.open_store()
+    assert caplog.messages == []
+    monkeypatch.setattr("platform.node", lambda: "beta")
+    shop.home.open_store()
+    shop.home.open_store()
+    assert len(caplog.messages) == 1
+    assert "was last used on the machine alpha, and is on beta now" in caplog.messages[0]
+    assert "FLOWHUB_NODE" in caplog.messages[0]
