@@ -86,3 +86,18 @@ class Condition(StrEnum):
     DAMAGED = "damaged"  # its bytes are not what its digest says
     BY_HAND = "by hand"  # not installed by flowhub
     OFFLINE = "offline"  # the store's disk is not there
+
+
+# How catalogs name the platforms of `hardware.platforms`: Python's, Rust's and people's words.
+_PLATFORM_WORDS = {
+    "linux": "linux gnu/linux",
+    "macos": "macos mac osx macosx darwin",
+    "windows": "windows win win32 win64",
+}
+PLATFORMS = {word: platform for platform, words in _PLATFORM_WORDS.items() for word in words.split()}
+
+
+def platform_of(word: str) -> str:
+    """Return linux, macos or windows; any other word in lower case."""
+    folded = "".join(word.lower().split())
+    return PLATFORMS.get(folded, folded)

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 # Numbers of our own shape: YAML leaves every scalar a text, because only the reader of a field knows its type.
 _NUMBERS = frozenset({"sizeBytes", "contextLength", "minRamGb", "recommendedRamGb", "diskGb"})
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}
 
 
@@ -33,6 +34,8 @@ def read_value(raw: bytes) -> Any:
 
 def read_text(raw: bytes) -> str:
     """Return `raw` as text, without a byte order mark. PowerShell and Notepad write UTF-16, and UTF-8 with a mark."""
+    if packed := next((name for start, name in _PACKED.items() if raw.startswith(start)), None):
+        raise NotJson(f"is packed ({packed}): unpack it first")
     encoding = json.detect_encoding(raw)
     try:
         return raw.decode(encoding).removeprefix("\ufeff")

@@ -19,6 +19,7 @@ from flowhub_jobs.catalogs.document import NotJson, loads, read_json, read_text
 from flowhub_jobs.catalogs.known_fields import known_fields, nearest_field
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
 from flowhub_jobs.digests import parse_sha256
+from flowhub_jobs.kinds import PLATFORMS, platform_of
 
 _PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/(?:blob|tree)/", re.IGNORECASE)
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}")
@@ -145,6 +146,11 @@ class _Part:
             yield _at(self.steps, "url", "is the address of a page; the file is at /resolve/ in its place", document)
         if self.kind is HubVersion and (day := self.text("releasedAt")) and not _is_date(day):
             yield _at(self.steps, "releasedAt", f'is no date such as 2024-09-19: "{shown(day, 40)}"', document)
+        if self.kind is Hardware:
+            for word in _unknown_platforms(self.value("platforms")):
+                yield _at(
+                    self.steps, "platforms", f'has "{shown(word, 40)}"; known are linux, macos, windows', document
+                )
 
     def _unknown(self, name: str) -> str:
         meant = nearest_field(name, self.kind)
@@ -199,6 +205,11 @@ def _texts(entries: Any, name: str) -> list[str]:
     """Return the texts that a list of objects has under a name."""
     found = [entry.get(name) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return [text for text in found if isinstance(text, str)]
+
+
+def _unknown_platforms(words: Any) -> list[str]:
+    texts = [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+    return [word for word in texts if platform_of(word) not in PLATFORMS]
 
 
 def _is_date(text: str) -> bool:

@@ -201,6 +201,18 @@ def test_pages_dates_that_are_none_and_repeated_fields_are_warnings():
     ]
 
 
+def test_a_platform_that_is_none_is_a_warning():
+    found = inspected(document(option(), hardware={"platforms": ["Linux", "darwin", "Win32", "amiga"]}))
+    assert [(warning.field, warning.why) for warning in found.warnings] == [
+        ("hardware.platforms", 'has "amiga"; known are linux, macos, windows')
+    ]
+
+
+@pytest.mark.parametrize(("start", "name"), [(b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "zip")])
+def test_a_packed_catalog_is_named_as_one(start, name):
+    assert texts(inspect(start + bytes(50)).faults) == [f"is packed ({name}): unpack it first"]
+
+
 def test_a_git_digest_verifies_too_and_python_names_are_known():
     found = inspected(document(option(sha256=None, git_sha1="ab" * 20, size_bytes=5)))
     assert (found.faults, found.warnings, found.notes) == ([], [], [])

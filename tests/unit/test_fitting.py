@@ -6,7 +6,7 @@ from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.hub.find.fitting import Variant, best_fit, parse_parameters, weights_of
-from flowhub_jobs.kinds import Fit, HubFormat
+from flowhub_jobs.kinds import Fit, HubFormat, platform_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,14 @@ from flowhub_jobs.kinds import Fit, HubFormat
 )
 def test_a_count_of_parameters_is_read_as_catalogs_write_it(text, count):
     assert parse_parameters(text) == count
+
+
+@pytest.mark.parametrize(
+    ("word", "platform"),
+    [("Linux", "linux"), ("darwin", "macos"), ("Mac OS X", "macos"), ("Win64", "windows"), ("Amiga", "amiga")],
+)
+def test_a_platform_is_known_by_every_usual_word(word, platform):
+    assert platform_of(word) == platform
 
 
 def artifact(*files, option="q4", kind=HubFormat.GGUF):

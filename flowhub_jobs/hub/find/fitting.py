@@ -10,7 +10,7 @@ from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.formats.anatomy import Anatomy
 from flowhub_jobs.hub.find.merit import RUNNING, merit
-from flowhub_jobs.kinds import Fit, Offload
+from flowhub_jobs.kinds import Fit, Offload, platform_of
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
@@ -68,7 +68,7 @@ def asked_of(
         min_ram_gib=hardware.min_ram_gb if hardware else None,
         recommended_ram_gib=hardware.recommended_ram_gb if hardware else None,
         disk_gb=hardware.disk_gb if hardware else None,
-        platforms=tuple(hardware.platforms) if hardware and hardware.platforms else None,
+        platforms=tuple(map(platform_of, hardware.platforms)) if hardware and hardware.platforms else None,
         disk_bytes=artifact.size,
     )
 
