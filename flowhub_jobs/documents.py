@@ -51,6 +51,7 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     url: str
+    redirects: tuple[dict[str, str], ...] = ()  # the headers of each redirect on the way, in order
 
 
 def get(
@@ -80,13 +81,15 @@ def get(
     url = at_endpoint(url, endpoint)
     check_address(url, pinned=pinned)
     with _bounded(total_s, url) as watch, _client(connect_s, byte_range, headers) as client:
+        redirects: list[dict[str, str]] = []
         for _ in range(REDIRECTS_MAX + 1):
             token = token_for(url, tokens)
             own = {"Authorization": f"Bearer {token}"} if token else {}
             with _answered(client, url, own, watch) as response:
                 if not response.has_redirect_location:
                     body = _body(response, url, max_bytes, byte_range)
-                    return Answer(response.status_code, dict(response.headers), body, url)
+                    return Answer(response.status_code, dict(response.headers), body, url, tuple(redirects))
+                redirects.append(dict(response.headers))
                 url = _next_hop(url, location_of(response.headers.raw))
     raise RedirectRefused(f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.")
 

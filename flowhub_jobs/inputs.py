@@ -14,7 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_QUOTES = ("''", '""', "\u201c\u201d", "\u2018\u2019", "``")
+_QUOTES = ("''", '""', "\u201c\u201d", "\u2018\u2019", "``", "<>")
 
 
 def decode_text(raw: bytes) -> str:

@@ -1,9 +1,10 @@
 """What the command line and the page ask of one opened home: queue, steer, list, remove."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,8 +104,26 @@ class Desk:
             )
             if not (request.settled or request.key in live or (pins and not pinned_too)):
                 wanted[number] = request.artifact
-        seen = dict(zip(wanted, check(list(wanted.values()), self.home.settings), strict=True))
+        answers = check(list(wanted.values()), self.home.settings)
+        seen = {
+            number: replace(one, error=None, unseen=one.error.message.rstrip("."))
+            if one.error and self._may_be_here(one.artifact)
+            else one
+            for number, one in zip(wanted, answers, strict=True)
+        }
         return [seen.get(number) for number in range(len(orders))]
+
+    def _may_be_here(self, artifact: Artifact) -> bool:
+        """Return whether the bytes may be on this machine already, so that no source is needed: a worker looks."""
+        from flowhub_jobs.store.elsewhere import Wanted, claimants, places_of
+
+        pins = [(file.sha256 or file.git_sha1, file.size) for file in artifact.files]
+        wanted = [Wanted(digest, size) for digest, size in pins if digest]
+        if len(wanted) < len(pins):
+            return False
+        if self.home.store.taken(artifact.name) is not None:
+            return True
+        return self.home.settings.look_elsewhere and any(True for _ in claimants(places_of(os.environ), wanted))
 
     def _requests(self, orders: Sequence[Order]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""

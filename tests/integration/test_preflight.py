@@ -1,5 +1,6 @@
 """`enqueue` asks for the first bytes before it queues: what would fail at night is known before bed."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ def test_every_bad_line_of_a_list_is_told_at_once(cli, shop, origin, tmp_path):
         ("get.php", 'attachment; filename="../../.bashrc"', "bashrc"),
         ("", "attachment; filename=a:b?.gguf", "a-b-.gguf"),
         ("m.gguf", 'attachment; filename="other.gguf"', "m.gguf"),
+        ("1234", 'attachment; filename=".."', "1234"),
         ("1234", "inline", "1234"),
     ],
 )
@@ -136,6 +138,29 @@ def test_a_name_is_that_of_the_address_to_which_the_server_redirects(cli, shop, 
     origin.serve("files/real.gguf", DATA)
     url = origin.serve("1234", b"", faults=[Redirect(302, "/files/real.gguf?sig=1")])
     assert cli("enqueue", url, "--json").jobs[0]["target"].endswith("/real.gguf")
+
+
+def test_a_redirect_may_suggest_a_name_itself(cli, shop, origin):
+    origin.serve("blob", DATA)
+    headers = {"Location": "/blob", "Content-Disposition": 'attachment; filename="hop.gguf"'}
+    url = origin.serve("1234", b"", faults=[Status(302, headers)])
+    assert cli("enqueue", url, "--json").jobs[0]["target"].endswith("/hop.gguf")
+
+
+def test_what_needs_no_source_is_not_refused_for_it(cli, shop, origin):
+    shop.home.open_store()
+    (shop.home.store.root / "m.gguf").write_bytes(DATA)
+    gone = origin.url("m.gguf")
+    assert cli("enqueue", gone, "--json").error["code"] == "source_missing"
+    cli("enqueue", gone, "--sha256", hashlib.sha256(DATA).hexdigest())
+    assert cli("worker", "--drain").status == 0
+    assert cli("status", "1", "--json").jobs[0]["state"] == "completed"
+
+
+@pytest.mark.parametrize("around", ["<{}>", '"{}"', " {} "])
+def test_what_was_copied_along_with_a_reference_is_left_out(cli, shop, origin, around):
+    url = origin.serve("m.gguf", DATA)
+    assert cli("enqueue", around.format(url), "--json").jobs[0]["target"].endswith("/m.gguf")
 
 
 def test_without_any_name_one_is_asked_for(cli, shop, origin):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowhub_jobs.cli.fetch import listfile
 from flowhub_jobs.cli.fetch.listfile import parse_line, read_lines, without_comment
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
@@ -99,3 +100,22 @@ def test_any_line_is_understood_or_refused_by_number(text):
         assert parse_line(3, text).number == 3
     except FlowhubError as error:
         assert error.message.startswith("Line 3")  # noqa: PT017
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_list_is_read_in_every_encoding_that_editors_write(tmp_path, encoding):
+    assert read_lines(written(tmp_path, "one\r\n# gemütlich\r\ntwo\r\n".encode(encoding))) == [(1, "one"), (3, "two")]
+
+
+def test_a_list_has_bounds_and_each_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(listfile, "BYTES_MAX", 1000)
+    monkeypatch.setattr(listfile, "LINES_MAX", 20)
+    monkeypatch.setattr(listfile, "LINE_MAX", 60)
+    with pytest.raises(UsageInvalid, match=r"larger than 1\.0 KB"):
+        read_lines(written(tmp_path, b"x" * 1001))
+    with pytest.raises(UsageInvalid, match="has 21 lines; 20 are allowed"):
+        read_lines(written(tmp_path, b"x\n" * 21))
+    with pytest.raises(UsageInvalid, match=r"Line 2 of the list .* has 61 characters; 60 are allowed"):
+        read_lines(written(tmp_path, b"x\n" + b"y" * 61))
+    with pytest.raises(UsageInvalid, match="larger than"):
+        read_lines("/dev/zero")

@@ -24,6 +24,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.hub.desk import Desk, Order, Plan
 from flowhub_jobs.hub.forecast import forecast
 from flowhub_jobs.hub.wire import jobs_page
+from flowhub_jobs.inputs import unquoted
 from flowhub_jobs.jobs.requests import Terms
 from flowhub_jobs.kinds import Fit, State
 from flowhub_jobs.records import Job
@@ -120,7 +121,8 @@ def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapp
 def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) -> Order:
     sha256 = line.options.get("sha256", defaults["sha256"])
     include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
-    ref = best_of(desk, line.ref, desk.references.notes) if defaults["best_fit"] else line.ref
+    ref = unquoted(line.ref)  # copied along from a text or a script
+    ref = best_of(desk, ref, desk.references.notes) if defaults["best_fit"] else ref
     name = line.options.get("name", defaults["name"])
     artifact = desk.artifact(ref, sha256, include=include, exclude=exclude, name=name)
     if sha256 and artifact.model is not None:

@@ -27,8 +27,8 @@ from flowhub_jobs.repos.pages import page_of_file
 from flowhub_jobs.settings import Settings
 
 ASKED_BYTES = 1024
-FILE_S, CONNECT_S = 15.0, 5.0  # for one file
-CALL_S = 30.0  # for all files of a call
+FILE_S, CONNECT_S = 10.0, 5.0  # for one file
+CALL_S = 20.0  # for all files of a call
 AT_ONCE = 8
 FILES_MAX = 64  # of one artifact
 ALL_MAX = 512  # of one call

@@ -111,9 +111,11 @@ def total_size(answer: Answer) -> int | None:
 
 
 def _suggestion(answer: Answer) -> str | None:
-    """Return the name that the answer suggests: by Content-Disposition, else that of the address it came from."""
-    if suggested := suggested_name(answer.headers.get("content-disposition", "")):
-        return safe_name(suggested)
+    """Return the name that the answer or a redirect to it suggests by Content-Disposition, else its address's own."""
+    for headers in (answer.headers, *reversed(answer.redirects)):
+        suggested = suggested_name(headers.get("content-disposition", ""))
+        if suggested and suggested.strip(". "):
+            return safe_name(suggested)
     last = filename_from_url(answer.url)
     return None if is_id(last) or name_problem(last) else last
 
