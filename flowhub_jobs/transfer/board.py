@@ -15,7 +15,7 @@ from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version, proof_of
-from flowhub_jobs.transfer.distrust import check_condition, check_end, check_not_a_part, why_in_one_go
+from flowhub_jobs.transfer.distrust import check_condition, check_end, check_inside, check_not_a_part, why_in_one_go
 from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
@@ -257,6 +257,7 @@ class Board:
             if is_another_version(state, answer, hub):
                 self.restart(state)
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
+            check_inside(task, answer)
             accept(task, answer, hub, location)
             task.answered, task.sized = True, answer.total is not None
             state.one_go = why_in_one_go(state, answer)

@@ -30,6 +30,13 @@ def check_not_a_part(task: Task, answer: Answer) -> None:
         raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which is as much as was asked for.")
 
 
+def check_inside(task: Task, answer: Answer) -> None:
+    """Raise WrongRange for a part that ends behind the end of the file."""
+    size = task.state.size
+    if size is not None and answer.end is not None and answer.end > size:
+        raise WrongRange(f"{_host(task.state)} sends bytes up to {answer.end} of a file of {size}.")
+
+
 def check_end(task: Task) -> None:
     """Raise WrongRange where a body of unknown length ends just where the range ended that was asked for."""
     if task.form is not RangeForm.NONE and not task.sized and task.at == task.asked_end:

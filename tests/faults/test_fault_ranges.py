@@ -104,6 +104,7 @@ FORMS = {
     "a 206 without Content-Range": [NoContentRange()],
     "every range shifted": [ShiftedRange()],
     "every answer to a range is multipart/byteranges": [Multipart()],
+    "a part that ends behind the end of the file": [WrittenRange("bytes {a}-99999999/*"), NoLength()],
     "a Content-Range in another unit": [WrittenRange("items {a}-{b}/{t}")],
     "a Content-Range of letters": [WrittenRange("all of it")],
     "a Content-Range that is impossible": [WrittenRange("bytes {b}-{a}/1")],

@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from support.answer_faults import LoginPage, Redirect, Status
+from support.answer_faults import LoginPage, NamedCoding, Redirect, Status
 from support.cli import counter
+from support.range_faults import IgnoreRange, PartAs200
 
 from flowhub_jobs.hub.preflight import asking
 from flowhub_jobs.kinds import State
@@ -214,3 +215,27 @@ def test_a_branch_with_slashes_is_found_however_they_are_written(cli, shop, hub,
     ):
         page = cli("enqueue", ref, "--dry-run", "--json").page
         assert page["plan"][0]["ref"].startswith("hf:o/r@feature%2Fx"), ref
+
+
+def test_a_page_whose_published_size_and_digest_are_right_is_a_file_like_any(cli, shop, hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    hub.add("o/r", "config.json", b"{}", lfs=False)
+    hub.add("o/r", "model.safetensors", b"\x02" + bytes(7) + b"{}")
+    hub.add("o/r", "notes.json", b"<html>odd</html>", lfs=False)
+    assert cli("enqueue", "hf:o/r").status == 0
+    assert cli("worker", "--drain").status == 0
+    assert (shop.home.store.root / "r" / "notes.json").read_bytes() == b"<html>odd</html>"
+
+
+def test_a_part_that_calls_itself_the_whole_file_contradicts_no_published_size(cli, shop, origin):
+    url = origin.serve("m.gguf", DATA, faults=[PartAs200(named=False)])
+    option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": url, "sizeBytes": len(DATA)}
+    shop.offer({"id": "m", "name": "M", "downloads": [option]})
+    assert cli("enqueue", "m", "--check").status == 0
+    shop.work_here()
+    assert shop.job(1).state is State.COMPLETED
+
+
+def test_a_coding_that_is_none_hides_no_size(cli, shop, origin):
+    url = origin.serve("m.gguf", DATA, faults=[IgnoreRange(), NamedCoding("aws-chunked")])
+    assert cli("enqueue", url, "--json").jobs[0]["bytes_total"] == len(DATA)

@@ -21,12 +21,11 @@ from flowhub_jobs.errors import (
     TokenRefused,
     TooLarge,
 )
-from flowhub_jobs.hub.preflight.judging import Checked, FileSeen, judged_answer, judged_artifact
+from flowhub_jobs.hub.preflight.judging import ASKED_BYTES, Checked, FileSeen, judged_answer, judged_artifact
 from flowhub_jobs.refusal import refusal
 from flowhub_jobs.repos.pages import page_of_file
 from flowhub_jobs.settings import Settings
 
-ASKED_BYTES = 1024
 FILE_S, CONNECT_S = 10.0, 5.0  # for one file
 CALL_S = 20.0  # for all files of a call
 AT_ONCE = 8
