@@ -45,18 +45,20 @@ class Web:
         pinned: bool,
         size: int | None,
         heard: Callable[[HubWord], None],
+        fresh: bool = False,
     ) -> Iterator[Reply]:
         """Ask for `url`, or for `known`, where an earlier redirect led; yield the answer.
 
         `wanted` is the Range header, None for none; `size` the file's in bytes, where it is known. `heard` is told
-        what the Hub says of the file before its redirect is followed; it may raise.
+        what the Hub says of the file before its redirect is followed; it may raise. `fresh`: no connection is
+        used that was kept.
 
         Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost, RedirectRefused.
         """
         start = at_endpoint(url, self._terms.hub_endpoint)
         named = {"Range": wanted, "If-Range": if_range if wanted else None}
         wish = HEADERS | {name: value for name, value in named.items() if value is not None}
-        response, headers, place, hub = self._follow(known or start, wish, pinned, heard)
+        response, headers, place, hub = self._follow(known or start, wish, pinned, heard, fresh)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 at_home = origin(place) == origin(start)
@@ -68,11 +70,11 @@ class Web:
                 response.close()
 
     def _follow(
-        self, url: str, wish: dict[str, str], pinned: bool, heard: Callable[[HubWord], None]
+        self, url: str, wish: dict[str, str], pinned: bool, heard: Callable[[HubWord], None], fresh: bool
     ) -> tuple[httpx.Response, Headers, str, HubWord | None]:
         hub: HubWord | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, wish)
+            response = self._send(url, wish, fresh)
             headers = folded(response.headers.raw)
             hub = hub or hub_word(headers)
             location = location_of(response.headers.raw)
@@ -86,14 +88,14 @@ class Web:
             url = target
         raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")
 
-    def _send(self, url: str, wish: dict[str, str]) -> httpx.Response:
+    def _send(self, url: str, wish: dict[str, str], fresh: bool) -> httpx.Response:
         token = token_for(url, self._terms.tokens)
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
         with translated(url, in_body=False, within=self._terms.headers_s):
             request = httpx.Request("GET", url, headers=own, extensions={"timeout": self._timeout.copy()})
         try:
-            return self._over_the_wire(request, anew=False)
+            return self._over_the_wire(request, anew=fresh)
         except _StaleConnection:
             return self._over_the_wire(request, anew=True)
 
@@ -127,6 +129,10 @@ class Web:
             size=size,
         )
         return with_withheld_token(error, url, self._terms.tokens)
+
+    def drop_idle(self) -> None:
+        """Close the connections that are kept for later requests."""
+        self._wire.drop_idle()
 
     def cut(self) -> None:
         """End every connection now; whoever reads gets ConnectionLost."""

@@ -7,7 +7,7 @@ import threading
 import time
 
 from flowhub_jobs.addresses import host_of
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import ConnectionLost, FlowhubError
 from flowhub_jobs.transfer.asking import take, untake
 from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.faults import Faults, Idle
@@ -28,13 +28,16 @@ class Fetcher(threading.Thread):
         self._crew, self.number = crew, number
 
     def run(self) -> None:
-        crew = self._crew
+        crew, fresh = self._crew, False
         try:
             while (task := crew.next_task(self)) is not None:
                 try:
-                    crew.fetch(task)
+                    crew.fetch(task, fresh=fresh)
+                    fresh = False
                 except FlowhubError as error:
-                    crew.fault(task, error)
+                    fresh = task.replaced and isinstance(error, ConnectionLost)
+                    if not fresh:
+                        crew.fault(task, error)
                 finally:
                     crew.leave_task(task)
         except BaseException as error:
@@ -125,8 +128,11 @@ class Crew:
         self._hosts.leave(task.state.origin)
         self.board.release(task)
 
-    def fetch(self, task: Task) -> None:
-        """Ask for the task's range, hold the answer against what is known, and keep what comes."""
+    def fetch(self, task: Task, *, fresh: bool = False) -> None:
+        """Ask for the task's range, hold the answer against what is known, and keep what comes.
+
+        `fresh`: over a new connection, not one that was kept.
+        """
         state = task.state
         self.board.wait_to_open()
         self._means.control.check()  # behind the wait: who was suspended in it may own nothing any more
@@ -142,6 +148,7 @@ class Crew:
             pinned=state.pinned,
             size=size,
             heard=lambda hub: self.board.hear(state, hub),
+            fresh=fresh,
         ) as reply:
             host, path = host_of(reply.url), state.file.path
             answer = read_answer(reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path)

@@ -10,7 +10,7 @@ Raises Stopped (asked to stop: all is kept), Postponed (a wait too long to sit o
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
@@ -22,6 +22,7 @@ from flowhub_jobs.transfer.asked import check_source
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.connection import Web
+from flowhub_jobs.transfer.connection_watch import ConnectionWatch
 from flowhub_jobs.transfer.crew import Crew
 from flowhub_jobs.transfer.files import FileState
 from flowhub_jobs.transfer.hasher import Hasher
@@ -166,6 +167,7 @@ class _Transfer:
         means = Means(board, self._committer, shared.bucket, control, terms, self._writer)
         self._crew = Crew(self._web, shared.hosts, means)
         self._tuning = Tuning(bytes=board.fetched)
+        self._connections = ConnectionWatch(board, shared.hosts, shared.bucket)
         self._arrived = board.fetched
         self._watched_at = 0.0
 
@@ -187,7 +189,8 @@ class _Transfer:
         board = self._board
         with board.due:
             board.due.wait_for(lambda: board.over or board.done, TICK_S)
-            self._tuning = tune(self._tuning, board.flow(time.monotonic()), self._crew.cap())
+            flow = replace(board.flow(time.monotonic()), is_low=self._connections.is_low)
+            self._tuning = tune(self._tuning, flow, self._crew.cap())
             board.connections, board.trying = self._tuning.count, self._tuning.count > self._tuning.held
         self._look()
 
@@ -203,8 +206,11 @@ class _Transfer:
                 if latest:
                     self._crew.note_answers()
             self._arrived, self._watched_at = board.fetched, now
+            collapsed = self._connections.look(now, self._tuning) if not last else False
             seen = _seen(board)
             board.notes.clear()
+        if collapsed:
+            self._web.drop_idle()
         self._watch(seen)
 
     def _postpone_if_idle(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from flowhub_jobs.artifacts import ArtifactFile, FileDigest
 from flowhub_jobs.pieces.digest import Sha256
@@ -18,6 +19,7 @@ UNDERWAY_MAX = 2  # of these that the writer of a transfer has at once
 SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
 JUDGED_S = 0.5  # sooner, how fast a range begins says nothing of how fast it goes
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
+SHARE_SLOW_MIN, SHARE_SLOW_S = 256 << 10, 4.0  # fewer bytes are, where they take longer than this
 CATALOG = "the catalog"
 
 
@@ -73,6 +75,7 @@ class FileState:
     best: int = 0  # the most bytes that were ever kept of it
     mismatches: int = 0
     restarts: int = 0
+    replaced: int = 0  # slow connections
     verified: FileDigest | None = None
     dirty: bool = True
     epoch: int = 0  # how often its digest was begun anew
@@ -113,6 +116,18 @@ class FileState:
         return validator if usable and self.record.kept.total and not self.unconditional else None
 
 
+class Body(Protocol):
+    """The body of an answer that is being read."""
+
+    def waited_s(self, now: float) -> float:
+        """Return the seconds that were spent waiting for bytes; `now` is on the monotonic clock."""
+        ...
+
+    def cut(self) -> None:
+        """End its connection."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """A range on its way. Before `at` all is kept; from there to `given`, all is in the hands of who writes it."""
@@ -133,6 +148,8 @@ class Task:
     answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
     came: int = 0  # bytes that were read of its answer
     got: int = 0  # bytes that were kept
+    body: "Body | None" = None  # what its answer is read with, once it is read
+    replaced: bool = False  # its connection was ended for being slow, which is no fault
 
     def __post_init__(self) -> None:
         self.at = self.given = self.start
@@ -164,7 +181,8 @@ class Task:
             return 0.0  # another has all that is left
         if not self.came:
             return 0.0 if spent < SILENT_S else float("inf")
-        return left * spent / self.came if left > SHARE_MIN and spent >= JUDGED_S else 0.0
+        seconds = left * spent / self.came if spent >= JUDGED_S else 0.0
+        return seconds if left > SHARE_MIN or (left > SHARE_SLOW_MIN and seconds > SHARE_SLOW_S) else 0.0
 
     @property
     def middle(self) -> int:

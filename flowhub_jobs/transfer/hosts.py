@@ -16,6 +16,7 @@ class _Host:
     capped_until: float = 0.0
     quiet_until: float = 0.0
     answered_at: float = float("-inf")
+    best_rate: float = 0.0  # bytes a second of one connection
 
 
 class Hosts:
@@ -51,6 +52,23 @@ class Hosts:
                 return False
             host.cap, host.capped_until = host.open - 1, self._clock() + LOWERED_S
             return True
+
+    def hold(self, origin: str, cap: int) -> None:
+        """Ask the host with no more than `cap` connections for an hour: with more it gave next to nothing."""
+        with self._lock:
+            host = self._hosts[origin]
+            host.cap, host.capped_until = min(cap, self._cap_of(host)), self._clock() + LOWERED_S
+
+    def note_rate(self, origin: str, bps: float) -> None:
+        """Note the mean rate of one connection to the host."""
+        with self._lock:
+            host = self._hosts[origin]
+            host.best_rate = max(host.best_rate, bps)
+
+    def best_rate(self, origin: str) -> float:
+        """Return the best mean rate that one connection to the host had in this process; 0.0 if none is known."""
+        with self._lock:
+            return self._hosts[origin].best_rate
 
     def be_quiet(self, origin: str, seconds: float) -> None:
         """The host asked to be left alone: all jobs wait for it."""

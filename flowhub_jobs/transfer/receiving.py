@@ -55,11 +55,13 @@ class Receiver:
     def run(self) -> None:
         """Keep what comes, until the task's end: another connection may have taken the rest over."""
         task, board = self._task, self._means.board
+        task.body = self
         try:
             while self._at < task.end and (count := self._read()):
                 self._take(count)
             self._settle()
         finally:
+            task.body = None
             wait(self._underway)
             if self._direct is not None:
                 self._direct.close()
@@ -71,6 +73,12 @@ class Receiver:
         board.learn_end(task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
+
+    def waited_s(self, now: float) -> float:
+        return self._pace.waited_s(now)
+
+    def cut(self) -> None:
+        self._reply.cut()
 
     def _read(self) -> int:
         """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""

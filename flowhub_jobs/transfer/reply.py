@@ -34,6 +34,11 @@ class Reply:
         if self._stream is not None:
             self._stream.narrow(size)
 
+    def cut(self) -> None:
+        """End the connection under the thread that reads; it gets ConnectionLost."""
+        if self._stream is not None:
+            self._stream.shut()
+
     def fill(self, view: memoryview) -> int:
         """Put the next bytes of the body into `view`; return how many, 0 at its end. Raises ConnectionLost, Stalled."""
         if self._stream is None:

@@ -32,6 +32,7 @@ class Flow:
     """How it flows, at the time `at` (s): bytes so far, connections that have brought some.
 
     `outrun`: the line is faster than the digest can follow; more of it is of no use. `digest_bps`: what it can.
+    `is_low`: the host gives far less than it did. Then each connection more gains, and may be what keeps it so.
     """
 
     at: float
@@ -39,6 +40,7 @@ class Flow:
     flowing: int
     outrun: bool = False
     digest_bps: float = inf
+    is_low: bool = False
 
 
 def tune(now: Tuning, flow: Flow, cap: int) -> Tuning:
@@ -70,7 +72,7 @@ def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
         return _rest(now, flow)
     recent = (*now.recent, rate)[-RECENT:]
     now = replace(now, best=max(recent), recent=recent)  # one bad moment is not the line
-    return _anew(now, flow) if now.resting_until > flow.at else _more(now, flow, cap)
+    return _anew(now, flow) if now.resting_until > flow.at or flow.is_low else _more(now, flow, cap)
 
 
 def _more(now: Tuning, flow: Flow, cap: int) -> Tuning:

@@ -108,8 +108,12 @@ class Wire:
                 stream.shut()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close all connections."""
         self.cut()
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """Close the idle connections."""
         with self._lock:
             idle = [stream for streams in self._idle.values() for stream in streams]
             self._idle.clear()

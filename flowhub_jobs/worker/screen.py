@@ -1,12 +1,16 @@
 """What a run shows of itself: written into the job's row, at most twice a second."""
 
+import logging
 import time
 from collections.abc import Sequence
 
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.kinds import DigestState, Stage
+from flowhub_jobs.transfer.connection_watch import NOTE as CONNECTION
 from flowhub_jobs.transfer.fetch import Seen
+
+log = logging.getLogger("flowhub.worker")
 
 
 class Screen:
@@ -34,6 +38,8 @@ class Screen:
         self._leases.progress(self._lease, self._last)
         for kind, text in seen.notes:
             self._leases.say(self._lease, kind, text)
+            if kind == CONNECTION:
+                log.info("Job %d: %s", self._lease.job, text)
 
     def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""

@@ -13,6 +13,8 @@ CASES: dict[str, Callable[[Course], Result]] = {
     "tls": cases_fetch.tls,
     "slow-connections": cases_fetch.slow_connections,
     "far": cases_fetch.far,
+    "slow-edges": cases_fetch.slow_edges,
+    "crowd": cases_fetch.crowd,
     "small-files": cases_fetch.small_files,
     "last-byte": last_byte,
     "resume": cases_worker.resume,

@@ -12,6 +12,7 @@ from bench_parts.rivals import Errand
 CPU_AIM = 1.3
 GOOD_AT_DIRECT = ("ext4", "xfs")
 PLAIN_AIMS = {"limit": 0.85, "aria2c": 4.0, "hf": 3.5, "curl": 1.8}
+SLOW_EDGES, CROWD = ("--slow-edges", "0.5M"), ("--crowd", "6")
 TLS_AIMS = {"limit": 0.85, "aria2c": 3.0, "curl": 1.1}
 
 
@@ -40,12 +41,31 @@ def far(course: Course) -> Result:
     return _over_line(course, "80 ms away, 8 MB/s a connection", course.scaled(512 * MIB), "8M", 0.08)
 
 
-def _over_line(course: Course, work: str, size: int, rate: str, rtt_s: float) -> Result:
-    with slow_line(course.nginx.plain_port, rate, rtt_s) as base:
+def slow_edges(course: Course) -> Result:
+    """An origin of which two of three connections are slow as long as they live: 0.5 and 4 MB/s."""
+    return _over_line(course, "two of three connections slow", course.scaled(512 * MIB), "4M", 0.0, SLOW_EDGES)
+
+
+def crowd(course: Course) -> Result:
+    """An origin that gives 4 MB/s a connection, and 30 kB/s for a minute after more than six at once."""
+    return _over_line(course, "more than six crawl", course.scaled(512 * MIB), "4M", 0.0, CROWD, connections=4)
+
+
+def _over_line(
+    course: Course,
+    work: str,
+    size: int,
+    rate: str,
+    rtt_s: float,
+    habits: tuple[str, ...] = (),
+    connections: int = 16,
+) -> Result:
+    """Race over a line; `connections` are aria2c's, which cannot find their number."""
+    with slow_line(course.nginx.plain_port, rate, rtt_s, habits) as base:
         errand = course.errand(base, size)
         runners = {
             "flowhub": rivals.flowhub(errand),
-            "aria2c": rivals.aria2c(errand, connections=16)[:1],
+            "aria2c": rivals.aria2c(errand, connections=connections)[:1],
             "curl": rivals.curl_then_openssl(errand),
         }
         rows = course.track.race(errand, runners)

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench_parts.files import Served
@@ -19,9 +19,12 @@ SLOW_LINE = Path(__file__).with_name("slow_line.py")
 
 
 @contextlib.contextmanager
-def slow_line(to_port: int, rate: str, rtt_s: float = 0.0) -> Iterator[str]:
-    """Run slow_line.py in front of a port while the block runs; yield the address to ask instead."""
-    command = [sys.executable, str(SLOW_LINE), "--to", str(to_port), "--rate", rate, "--rtt", str(rtt_s)]
+def slow_line(to_port: int, rate: str, rtt_s: float = 0.0, habits: Sequence[str] = ()) -> Iterator[str]:
+    """Run slow_line.py in front of a port while the block runs; yield the address to ask instead.
+
+    `habits` are more of its options.
+    """
+    command = [sys.executable, str(SLOW_LINE), "--to", str(to_port), "--rate", rate, "--rtt", str(rtt_s), *habits]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     with stopped_after(process), process.stdout:

@@ -2,7 +2,7 @@
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from support.simulated_line import TICK_S, Line, mean_rate, ride
+from support.simulated_line import TICK_S, Crowd, Line, mean_rate, ride, ride_crowd
 
 from flowhub_jobs.transfer.tuning import REST_S, Flow, Tuning, tune
 
@@ -66,3 +66,17 @@ def test_a_line_that_becomes_another_is_learned_anew(first, second, cap):
     change = 20.0
     moments = ride(lambda at: first if at < change else second, cap, change + 60)
     assert mean_rate(moments[round((change + 30) / TICK_S) :]) >= 0.7 * second.best(cap)
+
+
+CROWDS = st.builds(
+    lambda each, most, crawl: Crowd(each, most, each / crawl), RATES, st.integers(1, 15), st.floats(140, 1000)
+)
+
+
+@given(CROWDS)
+def test_a_host_that_crawls_after_too_many_connections_is_asked_with_few_and_gives_its_rate_again(host):
+    """Each connection more gains while it crawls, and keeps it crawling."""
+    moments = ride_crowd(host, 16, 300)
+    well = 4 if host.most >= 4 else 1  # of the numbers that are tried, the highest that is well
+    assert mean_rate(moments[round(150 / TICK_S) :]) >= 0.95 * well * host.each_bps
+    assert all(moment.count <= 4 for moment in moments[round(60 / TICK_S) :])

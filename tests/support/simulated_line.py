@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowhub_jobs.transfer.slow_connections import HostPace, Sighting, learn_best, watch_pace
 from flowhub_jobs.transfer.tuning import Flow, Tuning, tune
 
+LOOK_S = 0.5  # how often it looks at its connections
 TICK_S = 0.05  # how often a transfer looks
 START_S = 1000.0  # what a monotonic clock says when it begins
 
@@ -56,6 +58,41 @@ def ride(line_at: Callable[[float], Line], cap: int, seconds: float) -> list[Mom
         moments.append(Moment(at, now.count, rate))
         fetched += rate * TICK_S
         now = tune(now, Flow(START_S + at, int(fetched), flowing), cap)
+    return moments
+
+
+@dataclass
+class Crowd:
+    """A host that gives each connection `each_bps`, but next to nothing for a minute after more than `most` at once."""
+
+    each_bps: float
+    most: int
+    crawl_bps: float
+    crawls_until: float = 0.0
+
+    def rate_of_one(self, at: float, count: int) -> float:
+        if count > self.most:
+            self.crawls_until = at + 60.0
+        return self.crawl_bps if at < self.crawls_until else self.each_bps
+
+
+def ride_crowd(host: Crowd, cap: int, seconds: float) -> list[Moment]:
+    """Return how a tuning and the watch of the host's pace ride it. A connection ends when its range of 4 s does."""
+    now, fetched, moments, pace = Tuning(), 0.0, [], HostPace()
+    open_now = 1
+    for tick in range(1, round(seconds / TICK_S) + 1):
+        at = START_S + tick * TICK_S
+        # A surplus connection finishes its range first: in a crawl that takes as good as for ever.
+        open_now = now.count if now.count > open_now or at >= host.crawls_until else open_now
+        one = host.rate_of_one(at, open_now)
+        moments.append(Moment(at - START_S, open_now, one * open_now))
+        fetched += one * open_now * TICK_S
+        now = tune(now, Flow(at, int(fetched), open_now, is_low=pace.is_low), cap)
+        pace = learn_best(pace, now.best, now.held)
+        if tick % round(LOOK_S / TICK_S) == 0:
+            pace = watch_pace(pace, [Sighting(number, one, 1.0) for number in range(open_now)], at)
+            if pace.has_collapsed(at):
+                cap, open_now, pace = pace.few, pace.few, HostPace()
     return moments
 
 

@@ -1,0 +1,64 @@
+"""What the edges of a CDN do: connections that are slow as long as they live, and hosts that crawl in a crowd."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from origin_answer import Answer, Step
+from origin_connection import Connection
+
+from support.fault import BODY_ONLY, Fault
+
+
+@dataclass(frozen=True)
+class SlowEdges(Fault):
+    """Each connection has its rate for life: of `of` that are made one has `fast_bps`, the others have `slow_bps`.
+
+    The first is of the kind that `first_is_fast` says.
+    """
+
+    methods = BODY_ONLY
+    slow_bps: float = 1e5
+    fast_bps: float = 2e6
+    of: int = 3
+    first_is_fast: bool = True
+    seen: list[Connection] = field(default_factory=list, repr=False)
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        yield self._hold
+        yield from steps
+
+    def _hold(self, connection: Connection) -> None:
+        if connection not in self.seen:
+            self.seen.append(connection)
+            fast = (len(self.seen) - 1 + (not self.first_is_fast)) % self.of == 0
+            connection.bucket.set_rate(self.fast_bps if fast else self.slow_bps)
+
+
+@dataclass(frozen=True)
+class Crowd(Fault):
+    """More than `most` connections at once make all crawl (`crawl_bps`), until `seconds` after; else `each_bps`."""
+
+    methods = BODY_ONLY
+    most: int = 6
+    each_bps: float = 1e6
+    crawl_bps: float = 10e3
+    seconds: float = 1.0
+    crawls_until: list[float] = field(default_factory=lambda: [0.0], repr=False)
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        for step in steps:
+            if isinstance(step, bytes | memoryview):
+                for at in range(0, len(step), 8192):
+                    yield self._hold
+                    yield step[at : at + 8192]
+            else:
+                yield step
+
+    def _hold(self, connection: Connection) -> None:
+        now = time.monotonic()
+        if connection.server.open_connections > self.most:
+            self.crawls_until[0] = now + self.seconds
+        rate = self.crawl_bps if now < self.crawls_until[0] else self.each_bps
+        if connection.bucket._rate != rate:
+            connection.bucket.set_rate(rate)
