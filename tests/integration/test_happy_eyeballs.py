@@ -95,7 +95,9 @@ def asking(url):
 
     def ask():
         try:
-            with web.ask(url, (0, 10_000), known=None, if_range=None, pinned=True, heard=lambda hub: None) as reply:
+            with web.ask(
+                url, "bytes=0-9999", known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None
+            ) as reply:
                 while reply.fill(memoryview(bytearray(1000))):
                     pass
         except Exception as error:

@@ -39,7 +39,8 @@ def web():
 def body(web: Web, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()) -> bytes:
     """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: how narrow the connection is made."""
     space = memoryview(bytearray(most))
-    with web.ask(url, (start, end), known=None, if_range=None, pinned=True, heard=lambda hub: None) as reply:
+    wanted = f"bytes={start}-{end - 1}"
+    with web.ask(url, wanted, known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None) as reply:
         for size in ahead:
             reply.narrow(size)
         came = 0
