@@ -20,6 +20,7 @@ class Parking:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._looked_at = float("-inf")
+        self._released: dict[int, int] = {}  # jobs, with the bytes that were free when they were released
 
     def look(self) -> None:
         """Look, a few times in the time that a job waits."""
@@ -35,10 +36,21 @@ class Parking:
         if not waiting:
             return False
         texts = self._still_waiting(waiting)
-        free = [job for job in waiting if job not in texts]
+        free = self._worth_a_try([job for job in waiting if job not in texts])
         extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
         end_wait(home.engine, free)
         return bool(free)
+
+    def _worth_a_try(self, ready: Sequence[Parked]) -> list[Parked]:
+        """Return the jobs for which there is more room than when they were last released, and failed again.
+
+        A disk can be full in ways that its free bytes do not tell: a quota, inodes, a snapshot. Such a job starts at
+        the end of its wait, as ordered; released at each look it would keep a worker that drains for ever.
+        """
+        room = room_at(self._home.store.root, self._home.settings.disk_reserve)
+        found = [job for job in ready if room.free > self._released.get(job.job, -1)]
+        self._released.update({job.job: room.free for job in found})
+        return found
 
     def _still_waiting(self, waiting: Sequence[Parked]) -> dict[Parked, str]:
         try:

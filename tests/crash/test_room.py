@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.disks import own_disk
+from support.faults import Hold
 from support.models import gguf_pattern, one_file_model
 from support.nursery import Nursery
 from support.origin import Origin
@@ -74,3 +75,37 @@ def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_loo
             assert [event.kind for event in shop.events(job)] == ["queued", "claimed", "waits"]
             (shop.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())  # something is there: it is looked at
             assert shop.until_ended(job).error is not None
+
+
+def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room is promised to the first job until it fails; no one looks for room again before the drain would end."""
+    contents = {"first": gguf_pattern(30 * MIB, 1), "second": gguf_pattern(30 * MIB, 2)}
+    with own_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
+        hold = Hold(after=MIB)
+        origin.break_with(hold.once(), path="/first.gguf")
+        with shop_of(home, *models) as shop:
+            first, second = shop.enqueue("first"), shop.enqueue("second")
+            worker = nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB))
+            shop.until(lambda: shop.job(second).reason is Reason.DISK, "a wait for room")
+            shop.home.ledger.cancel(first, purge=True)
+            hold.event.set()
+            assert worker.wait() == 10, "one of the two was cancelled"
+            assert shop.job(second).state is State.COMPLETED
+
+
+def test_a_drain_ends_on_a_disk_whose_free_bytes_are_not_to_be_used(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path
+) -> None:
+    """A quota, or no inodes left: there are bytes enough, and each write fails."""
+    content = gguf_pattern(MIB, 1)
+    with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+        job = shop.enqueue("m")
+        full = tmp_path / "full"
+        full.touch()
+        harm = f"brisk disk=pwrite:EDQUOT:m.gguf:1:{full}"
+        assert nursery.worker(shop, "--drain", harm=harm, FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert (shop.job(job).state, shop.job(job).reason) == (State.QUEUED, Reason.DISK)

@@ -3,7 +3,9 @@
 import pytest
 from support.rooms import Rooms
 
+from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.jobs import waits
+from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.waits import OURS, keep_waits
 from flowhub_jobs.kinds import Reason
 
@@ -92,3 +94,78 @@ def test_nothing_is_moved_by_a_reboot(rooms, monkeypatch):
     assert rooms.row(job)["not_before"] == until
     rooms.time.set_calendar(DAY)
     assert look(rooms) == DAY
+
+
+# Another boot ---------------------------------------------------------------------------------------------------------
+
+
+def ordered(rooms: Rooms, reason: Reason) -> int:
+    """Have a run of a new job order a wait of a minute."""
+    [job] = rooms.enqueue("tiny")
+    until = rooms.time.in_us(MINUTE)
+    rooms.owner.wait(rooms.claim().lease, until, reason, "It waits.", faults=1, cost=True)
+    return job
+
+
+def boot_with_calendar(rooms: Rooms, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Start the machine again, with a calendar that is off by so much."""
+    monkeypatch.setattr(waits, "boot_id", lambda: "another")
+    rooms.time.awake_s = 7.0
+    rooms.time.set_calendar(seconds)
+
+
+@pytest.mark.parametrize("years", [1 / 365, 24], ids=["a day behind", "in 2002"])
+@pytest.mark.parametrize("reason", [Reason.BACKOFF, Reason.DISK, Reason.STORE_OFFLINE])
+def test_a_wait_of_an_earlier_boot_lasts_no_longer_than_it_was_ordered_when_the_calendar_is_behind(
+    rooms, monkeypatch, reason, years
+):
+    look(rooms)
+    job = ordered(rooms, reason)
+    boot_with_calendar(rooms, monkeypatch, -years * 365 * DAY)
+    look(rooms)
+    assert rooms.row(job)["not_before"] == rooms.time.in_us(MINUTE)
+
+
+def test_a_calendar_that_is_corrected_after_the_boot_makes_that_wait_no_longer(rooms, monkeypatch):
+    look(rooms)
+    job = ordered(rooms, Reason.BACKOFF)
+    boot_with_calendar(rooms, monkeypatch, -8760 * DAY)
+    look(rooms)
+    rooms.time.turn(MINUTE / 2)
+    rooms.time.set_calendar(8760 * DAY)
+    look(rooms)
+    assert rooms.row(job)["not_before"] == rooms.time.in_us(MINUTE / 2)
+
+
+def test_a_wait_for_a_host_keeps_its_length_across_a_boot_with_another_calendar(rooms, monkeypatch):
+    look(rooms)
+    rooms.enqueue("tiny")
+    run = rooms.claim()
+    table = HostWaits(rooms.engine, rooms.node, rooms.time.clock)
+    table.hold("https://h.example:443", run.lease.token, NetworkDown("It is away."), lambda tries: MINUTE, 1.0)
+    boot_with_calendar(rooms, monkeypatch, -DAY)
+    look(rooms)
+    [wait] = table.held().waits.values()
+    assert (wait.until, wait.since) == (rooms.time.in_us(MINUTE), rooms.time.in_us(0))
+
+
+def test_a_limit_for_a_time_keeps_its_length_whoever_sets_the_calendar_and_whenever(rooms, monkeypatch):
+    """Also where no worker has looked at the calendar before the limit was set."""
+    rooms.controls.set("limit", {"rate_bps": 5}, until=rooms.time.in_us(MINUTE))
+    rooms.time.set_calendar(DAY)
+    assert look(rooms) == DAY
+    assert rooms.controls.get("limit") == ({"rate_bps": 5}, rooms.time.in_us(MINUTE))
+    boot_with_calendar(rooms, monkeypatch, -3 * DAY)
+    look(rooms)
+    assert rooms.controls.get("limit") == ({"rate_bps": 5}, rooms.time.in_us(MINUTE))
+    rooms.time.turn(MINUTE)
+    assert rooms.controls.get("limit") is None
+
+
+def test_a_time_that_the_user_named_is_not_shortened_by_a_boot(rooms, monkeypatch):
+    look(rooms)
+    named = rooms.time.in_us(DAY)
+    [job] = rooms.enqueue("tiny", not_before=named)
+    boot_with_calendar(rooms, monkeypatch, -DAY)
+    look(rooms)
+    assert rooms.row(job)["not_before"] == named
