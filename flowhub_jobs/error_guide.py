@@ -11,6 +11,17 @@ from flowhub_jobs.errors import ERRORS, FlowhubError
 
 CALL_AGAIN = "Call download() again; it continues where it stopped."
 _BY_ITSELF = "A worker tries again by itself and continues where it stopped."
+# What a hint says of jobs and commands, as it reads for a program that called `download()`.
+_IN_A_CALL = (
+    (re.compile(r",? (?:start the worker (?:anew|again)(?: with it)?|restart the worker)(?=,)"), ""),
+    (re.compile(r", for the worker as well"), ""),
+    (re.compile(r"`flowhub retry` the job"), "call download() again"),
+    (
+        re.compile(r"`flowhub retry` continues with what was kept"),
+        "Call download() again; it continues where it stopped",
+    ),
+    (re.compile(r"`flowhub retry` (?=fetches)"), "A new call "),
+)
 _OF_THE_COMMAND_LINE = re.compile(r"`flowhub|\bjobs?\b|\bworkers?\b|\bcatalog update\b")
 
 
@@ -289,9 +300,16 @@ def guides() -> list[Guide]:
 
 
 def hint_in_call(error: FlowhubError) -> str | None:
-    """Return an error's hint for a program that called `download()`: a hint for the command line is replaced."""
-    if error.hint and not _OF_THE_COMMAND_LINE.search(error.hint):
-        return error.hint
+    """Return an error's hint for a program that called `download()`.
+
+    What the hint says of this very error stays, such as how often it was tried. A hint that is all about the command
+    line is replaced by the guide's.
+    """
+    hint = error.hint or ""
+    for of_the_command_line, in_a_call in _IN_A_CALL:
+        hint = of_the_command_line.sub(in_a_call, hint)
+    if hint and not _OF_THE_COMMAND_LINE.search(hint):
+        return hint[0].upper() + hint[1:]
     return guide(error.code).in_call or None
 
 
