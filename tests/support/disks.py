@@ -11,11 +11,11 @@ import pytest
 class Disk:
     """A tmpfs, seen at `place` while it is plugged in. What lies on it outlives that it is unplugged."""
 
-    def __init__(self, folder: Path, megabytes: int) -> None:
+    def __init__(self, folder: Path, megabytes: int, options: str = "") -> None:
         self._own, self.place = folder / "own", folder / "mnt"
         self._own.mkdir(parents=True)
         self.place.mkdir()
-        _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(self._own))
+        _mount("-t", "tmpfs", "-o", f"size={megabytes}m" + (f",{options}" if options else ""), "tmpfs", str(self._own))
         self._plugged = False
 
     def plug(self) -> None:
@@ -46,11 +46,32 @@ def _mount(*words: str) -> None:
 
 
 @contextmanager
-def own_disk(folder: Path, megabytes: int = 32) -> Iterator[Disk]:
-    """Make a disk, plugged in."""
-    disk = Disk(folder, megabytes)
+def own_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator[Disk]:
+    """Make a disk, plugged in; `options` are tmpfs's (man 5 tmpfs)."""
+    disk = Disk(folder, megabytes, options)
     try:
         disk.plug()
         yield disk
     finally:
         disk.close()
+
+
+@contextmanager
+def image_disk(folder: Path, kind: str, megabytes: int = 340) -> Iterator[Path]:
+    """Mount a new file system of this kind, made in a file with holes; skip where it cannot be made or mounted."""
+    folder.mkdir(parents=True)
+    image, place = folder / "image", folder / "mnt"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(megabytes << 20)
+    try:
+        done = subprocess.run([f"mkfs.{kind}", str(image)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip(f"needs mkfs.{kind}")
+    if done.returncode:
+        pytest.skip(f"mkfs.{kind}: {done.stderr.strip()}")
+    _mount("-o", "loop", "-t", kind, str(image), str(place))
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -10,7 +10,9 @@
     lock=SECONDS           that long, and no longer, for another installation on this machine
     commits=SECONDS        the journal's period; a long one leaves the last commit alone
     plain                  a disk that cannot rename without replacing, nor exchange two names, as over NFS
-    linkless               the same, and without hard links, as exFAT
+    linkless[=ERRNO]       the same, and without hard links, as exFAT
+    lockless=FOLDER:ERRNO  no flock on what is below FOLDER, as on Lustre and FUSE
+    syncless=ERRNO         no fsync of folders
     names=FILE             every name leads to this machine; while FILE is there, those in it cannot be looked up; none
                            can if it is empty. Each look-up is a line in FILE.log
     unplug=SEED:N[:NAME]   the power fails at the N-th call, or `os.NAME`, that changes the store (chaos_disk.py)
@@ -20,11 +22,13 @@ CALL is MODULE:NAME, in the rooms under test. WHEN is `before`, `after`, or `ami
 """
 
 import errno
+import fcntl
 import importlib
 import os
 import signal
 import socket
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -147,12 +151,39 @@ def _plain() -> None:
     system._rename_flags = lambda *arguments, **options: False
 
 
-def _linkless() -> None:
+def _linkless(code: str = "EPERM") -> None:
     def link(*arguments: Any, **options: Any) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+        raise _refusal(code)
 
     _plain()
     os.link = link
+
+
+def _lockless(folder: str, code: str) -> None:
+    real = fcntl.flock
+
+    def flock(fd: int, operation: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(folder):
+            raise _refusal(code)
+        real(fd, operation)
+
+    fcntl.flock = flock
+
+
+def _syncless(code: str) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise _refusal(code)
+        real(fd)
+
+    os.fsync = fsync  # type: ignore[assignment]
+
+
+def _refusal(code: str) -> OSError:
+    number = getattr(errno, code)
+    return OSError(number, os.strerror(number))
 
 
 def _names(file: str) -> None:
@@ -192,6 +223,8 @@ HARMS: dict[str, Harm] = {
     "names": _names,
     "plain": _plain,
     "linkless": _linkless,
+    "lockless": _lockless,
+    "syncless": _syncless,
     "unplug": _unplug,
     "brisk": _brisk,
 }

@@ -1,0 +1,161 @@
+"""Stores on file systems with habits: real ones where they can be mounted, else what they answer to the system."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from support.disks import image_disk, own_disk
+from support.engine import kept_in
+from support.faults import Hold
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.nursery import Nursery
+from support.origin import Origin
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.kinds import Condition, Reason, State
+
+A = gguf(300_000, 1)
+FILES = mlx_folder(4)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / "disk" / "llms"))
+    (tmp_path / "disk").mkdir()
+    return tmp_path / "disk" / "llms"
+
+
+def models(origin: Origin) -> list[dict[str, object]]:
+    served = {path: (origin.serve(f"/x/{path}", content), content) for path, content in FILES.items()}
+    return [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("x", served)]
+
+
+def fetches_both(shop: Shop, nursery: Nursery, harm: str = "brisk") -> None:
+    jobs = [shop.enqueue("a"), shop.enqueue("x")]
+    assert nursery.drain(shop, harm=harm) == 0
+    assert [shop.job(job).state for job in jobs] == [State.COMPLETED] * 2
+    assert (shop.store / "a.gguf").read_bytes() == A
+    assert {path: (shop.store / "x-mlx-4bit" / path).read_bytes() for path in FILES} == FILES
+    assert {model.name: model.condition for model in shop.desk.shelf.models()} == {
+        "a.gguf": Condition.GOOD,
+        "x-mlx-4bit": Condition.GOOD,
+    }
+    assert shop.left_over() == []
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs", "ext4", "vfat", "exfat"])
+def test_a_store_on_a_disk_of_this_kind(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with image_disk(tmp_path / "image", kind) as place:
+        monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
+        with shop_of(home, *models(origin)) as shop:
+            fetches_both(shop, nursery)
+
+
+@pytest.mark.parametrize("code", ["EPERM", "EACCES", "EXDEV", "ENOTSUP", "ENOSYS", "EMLINK"])
+def test_a_store_without_hard_links(home: Path, store: Path, origin: Origin, nursery: Nursery, code: str) -> None:
+    with shop_of(home, *models(origin)) as shop:
+        fetches_both(shop, nursery, harm=f"brisk linkless={code}")
+
+
+@pytest.mark.parametrize("code", ["ENOSYS", "ENOTSUP", "ENOLCK"])
+def test_a_store_without_locks(home: Path, store: Path, origin: Origin, nursery: Nursery, code: str) -> None:
+    with shop_of(home, *models(origin)) as shop:
+        fetches_both(shop, nursery, harm=f"brisk lockless={store.parent}:{code}")
+
+
+def test_a_store_without_locks_whose_worker_was_killed_is_gone_on_with(
+    home: Path, store: Path, origin: Origin, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is known for dead, by the system."""
+    monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
+    lockless, hold = f"brisk lockless={store.parent}:ENOSYS", Hold(after=100_000)
+    with shop_of(home, *models(origin)) as shop:
+        origin.break_with(hold.once(), path="/a.gguf")
+        job = shop.enqueue("a")
+        killed = nursery.worker(shop, harm=lockless)
+        shop.until(lambda: kept_in(shop.partial("a")) == 100_000, "a third of it")
+        killed.kill()
+        killed.wait()
+        assert nursery.drain(shop, harm=lockless) == 0
+        assert shop.job(job).state is State.COMPLETED
+        assert origin.sent("/a.gguf") == len(A)
+        assert shop.left_over() == []
+        hold.event.set()
+
+
+@pytest.mark.parametrize("code", ["EINVAL", "ENOTSUP", "ENOSYS", "EBADF"])
+def test_a_store_whose_folders_cannot_be_synced(
+    home: Path, store: Path, origin: Origin, nursery: Nursery, code: str
+) -> None:
+    with shop_of(home, *models(origin)) as shop:
+        fetches_both(shop, nursery, harm=f"brisk syncless={code}")
+
+
+def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, nursery: Nursery) -> None:
+    with shop_of(home, *models(origin)) as shop:
+        shop.enqueue("a")
+        assert nursery.drain(shop, harm=f"lockless={home}:ENOLCK") == 1
+        assert "its file system has no file locks (No locks available)" in shop.log()
+        assert "FLOWHUB_HOME" in shop.log()
+        assert "Traceback" not in shop.log()
+
+
+def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
+    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
+        monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
+        with shop_of(home, *models(origin)) as shop:
+            shop.home.open_store()
+            small = [disk.place / f"small-{number}" for number in range(100)]
+            with contextlib.suppress(OSError):
+                for path in small:
+                    path.touch()
+            job = shop.enqueue("a")
+            nursery.worker(shop, harm="brisk")
+            shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
+            assert "no inodes left" in (shop.home.reports.wait_text(job) or "")
+            for path in small[:20]:
+                path.unlink(missing_ok=True)
+            assert shop.until_ended(job).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("traits", ["COARSE", "UNKNOWN"])
+@pytest.mark.parametrize("change", [3600, -3600, "cut"])
+def test_times_that_the_disk_itself_changes_are_no_change_by_hand(
+    home: Path, store: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, traits: str, change: int | str
+) -> None:
+    from flowhub_jobs import file_systems
+
+    with shop_of(home, *models(origin)) as shop:
+        shop.enqueue("a")
+        shop.work_here()
+        path = shop.store / "a.gguf"
+        was = path.stat().st_mtime_ns
+        now = was // 2_000_000_000 * 2_000_000_000 if change == "cut" else was + int(change) * 1_000_000_000
+        os.utime(path, ns=(now, now))
+        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.CHANGED]
+        monkeypatch.setattr("flowhub_jobs.store.inventory.traits_of", lambda place: getattr(file_systems, traits))
+        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.GOOD]
+        os.utime(path, ns=(now + 7_000_000_001, now + 7_000_000_001))
+        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.CHANGED]
+
+
+def test_memory_that_is_tight_is_waited_for(
+    home: Path, store: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with shop_of(home, *models(origin)) as shop:
+        job = shop.enqueue("a")
+        with monkeypatch.context() as patch:
+            patch.setattr("flowhub_jobs.transfer.partial.os.pwrite", refuse)
+            shop.work_here()
+        assert shop.job(job).state is State.QUEUED
+        assert "no memory left" in (shop.home.reports.wait_text(job) or "")
