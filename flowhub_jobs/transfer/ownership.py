@@ -12,24 +12,22 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from flowhub_jobs.disk import disk_errors, sync_tree
+from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.file_systems import Traits, traits_of
 from flowhub_jobs.locks import NO_LOCKS, LockFile
-from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.regular import is_regular, read_regular
-from flowhub_jobs.system import machine_name, process_lives, process_name, reflink, rename_new, sync_path
+from flowhub_jobs.regular import read_regular
+from flowhub_jobs.system import machine_name, process_lives, process_name, rename_new
 from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.partial import part_path
+from flowhub_jobs.transfer.kept_copy import copy_kept
 
 LOCK = "lock"
 TAKEN_OVER = "taken-"  # before the name of a copy until it is whole, and of what was copied until it is removed
 SILENT_S = 600.0  # without a byte written: then an owner on another machine counts as gone, and its bytes are copied
-_COPY_BYTES = 1 << 20
 _OWNER_BYTES = 4096
 
 
@@ -320,7 +318,7 @@ def _taken_over(late: Path, fresh: Path, me: Owner, may_go_on: Callable[[], None
         try:
             staged.mkdir(0o775)
             lock = _locked_new(staged, me)
-            _copy_kept(late, staged, may_go_on)
+            copy_kept(late, staged, may_go_on)
             rename_new(staged, fresh)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
@@ -331,32 +329,3 @@ def _taken_over(late: Path, fresh: Path, me: Owner, may_go_on: Callable[[], None
             late.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
         return lock
-
-
-def _copy_kept(late: Path, staged: Path, may_go_on: Callable[[], None]) -> None:
-    record = journal.load(late)
-    for path, known in list(record.files.items()):
-        # A late installation may have moved it among the others already (store/install.py, `stage`).
-        places = [late / known.part, late / part_path(path, 0)]
-        source = next((place for place in places if is_regular(place)), None)
-        if source is None:
-            del record.files[path]
-            continue
-        known.part = part_path(path, 0)
-        target = staged / known.part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not reflink(source, target):
-            _copy_ranges(source, target, known.kept, may_go_on)
-        sync_path(target)
-    sync_tree(staged)
-    journal.Journal(staged, record).close()
-
-
-def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_go_on: Callable[[], None]) -> None:
-    with source.open("rb") as there, target.open("xb") as here:
-        for start, end in kept:
-            for at in range(start, end, _COPY_BYTES):
-                may_go_on()
-                data = os.pread(there.fileno(), min(_COPY_BYTES, end - at), at)
-                here.seek(at)
-                here.write(data)
