@@ -148,7 +148,7 @@ def _sign_in(
 
 
 def _because(said: str) -> str:
-    return f': "{said}"' if said else ""
+    return f': "{said.rstrip(".")}"' if said else ""
 
 
 def asked_wait(headers: Headers, now: datetime) -> float | None:

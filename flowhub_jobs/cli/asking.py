@@ -5,11 +5,11 @@ import sys
 from flowhub_jobs.errors import Interrupted, UsageInvalid
 
 BEFORE = "it removes"
-HINT = "Add -y to remove, or --dry-run to see what would go."
+HINT = "Pass -y to remove, or --dry-run to see what would be removed."
 
 
 def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> bool:
-    """Ask on the terminal; no answer is a no. Raises UsageInvalid where nobody can answer."""
+    """Ask on the terminal; no answer is a no. Raises UsageInvalid where there is no terminal."""
     demand_terminal(verb, as_json=as_json, before=before, hint=hint)
     sys.stdout.flush()  # what the question is about stands above it
     sys.stderr.write(f"{question} [y/N] ")
@@ -22,6 +22,6 @@ def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hin
 
 
 def demand_terminal(verb: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> None:
-    """Raise UsageInvalid where nobody can be asked. The message says before what the verb asks, `hint` what to do."""
+    """Raise UsageInvalid where there is no terminal; `before` is what the verb asks about, `hint` what to do."""
     if as_json or not sys.stdin.isatty():
-        raise UsageInvalid(f"{verb} asks before {before}, and nobody is there to ask.", hint=hint)
+        raise UsageInvalid(f"{verb} asks before {before}, and this is not a terminal.", hint=hint)

@@ -111,13 +111,17 @@ class Leases:
         return None
 
     def _note_claim(self, tx: sa.Connection, row: sa.RowMapping, token: str, now: int, probes: str | None) -> None:
+        # A graceful stop gives the attempt back: the next claim continues it.
+        same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
+        given_back = sa.select(attempts.c.id).where(*same, attempts.c.outcome == "handed_back").limit(1)
+        verb = "continued" if tx.execute(given_back).first() else "began"
         tx.execute(
             attempts.insert().values(
                 job_id=row["id"], attempt=row["attempt"], worker=self._worker, token=token, started_at=now
             )
         )
         if probes is None:  # the tries of an outage that lasts all night would bury every other event
-            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} began.")
+            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} {verb}.")
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
         """Return how many queued rows of this node may start now; it counts no further than `at_most`."""

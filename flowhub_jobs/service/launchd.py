@@ -40,7 +40,7 @@ class Launchd:
     def check(self) -> None:
         answer = ask(["launchctl", "print", self._domain])
         if answer.status:
-            raise ServiceUnavailable(f"launchd serves no session of yours: {answer.words}.", hint=_NO_SESSION)
+            raise ServiceUnavailable(f"No launchd session of this user: {answer.words}.", hint=_NO_SESSION)
 
     def install(self, text: str) -> None:
         steps = self.steps(text)

@@ -45,9 +45,7 @@ class Systemd:
     def check(self) -> None:
         answer = self._ask("show", "--property=Version")
         if answer.status:
-            raise ServiceUnavailable(
-                f"systemd serves no session of yours here, as in a container: {answer.words}.", hint=_NO_SESSION
-            )
+            raise ServiceUnavailable(f"No systemd user session here (a container?): {answer.words}.", hint=_NO_SESSION)
 
     def install(self, text: str) -> None:
         steps = self.steps(text)

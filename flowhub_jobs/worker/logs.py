@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sqlite3
+import textwrap
 import time
 import traceback
 from collections.abc import Mapping
@@ -20,7 +21,9 @@ from flowhub_jobs.worker.repeats import Repeats
 PLAIN, JSON = "plain", "json"
 OURS = "flowhub"  # the name of our handler
 FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they tell of each request, with its address
+NARROW = 20  # columns, below which folding makes a line no better to read
 _JOB = re.compile(r"\b[Jj]ob ([0-9]+)\b")
+_TWO_STOPS = re.compile(r"(?<!\.)(\.[\"'”)]?)\.$")  # where a sentence was quoted at the end of another
 # sd-daemon(3): what a line begins with says how grave it is.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
@@ -45,7 +48,7 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
 def _plain(stream: TextIO, environ: Mapping[str, str]) -> "Line":
     if _is_journal(stream, environ.get("JOURNAL_STREAM", "")):
         return JournalLine()
-    return Line("%H:%M:%S") if stream.isatty() else Line("%Y-%m-%dT%H:%M:%S%z")
+    return TerminalLine(stream) if stream.isatty() else Line("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _is_journal(stream: TextIO, journal: str) -> bool:
@@ -70,6 +73,28 @@ class Line(logging.Formatter):
         at = time.strftime(self.datefmt or "", time.localtime(record.created))
         grave = f"{record.levelname}: " if record.levelno >= logging.WARNING else ""
         return f"{at} {grave}{words(record)}"
+
+
+class TerminalLine(Line):
+    """The same for a terminal, which would break a long line in the middle of a word."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__("%H:%M:%S")
+        self._stream = stream
+
+    def format(self, record: logging.LogRecord) -> str:
+        text, width = super().format(record), self._columns()
+        if width < NARROW or len(text) <= width:
+            return text
+        indent = " " * len("12:34:56 ")
+        return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+    def _columns(self) -> int:
+        """Return the terminal's width now; 0 where it does not say."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            return 0
 
 
 class JournalLine(Line):
@@ -109,7 +134,7 @@ def _job_of(record: logging.LogRecord, message: str) -> int | None:
 
 def words(record: logging.LogRecord) -> str:
     """Return what a record says, its traceback too, on one line, without secrets or what steers a terminal."""
-    text = record.getMessage() + _error_of(record)
+    text = _TWO_STOPS.sub(r"\1", record.getMessage()) + _error_of(record)
     if before := getattr(record, "kept_back", 0):
         text += f" (since this was last told: {before} more)"
     # Scrubbed line by line: a header's secret ends with its line, the words behind it are not a part of it.

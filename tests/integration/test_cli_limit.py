@@ -23,7 +23,7 @@ def shop(home, origin: Origin, monkeypatch):
 
 
 def test_without_a_limit_it_says_so(cli, shop):
-    assert cli("limit").out == "There is no limit: jobs take what the line gives.\n"
+    assert cli("limit").out == "No limit set.\n"
     page = cli("limit", "--json").page
     assert list(page) == KEYS
     assert page == dict.fromkeys(KEYS) | {"schema": "flowhub/limit/1"}
@@ -64,7 +64,7 @@ def test_the_lowest_rules_and_the_others_are_told_too(cli, shop, monkeypatch):
     said = cli("limit").out
     assert said.startswith("All jobs together are limited to 300.0 KB/s by the schedule")
     assert "`flowhub limit` allows 1.0 MB/s" in said
-    assert "the settings allow 2.0 MB/s" in said
+    assert "config.toml allows 2.0 MB/s" in said
 
 
 def test_the_screens_tell_a_limit_in_force(cli, shop):
@@ -108,7 +108,7 @@ def test_a_job_that_has_ended_has_no_priority_any_more(cli, shop):
 def test_a_dry_run_does_not_guess_a_speed(cli, shop):
     page = cli("enqueue", "m1", "--dry-run", "--json").page
     assert (page["usual_bps"], page["done_at"]) == (None, None)
-    assert "nothing was fetched in the last day" in cli("enqueue", "m1", "--dry-run").err
+    assert "ETA unknown (no recent downloads)" in cli("enqueue", "m1", "--dry-run").err
 
 
 def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_be_done(cli, shop):
@@ -125,4 +125,4 @@ def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_b
     said = cli("enqueue", "m3", "--dry-run").err
     for part in ("To fetch: 4.1 KB", "afterwards", "the speed of the last day", "Nothing was queued"):
         assert part in said
-    assert "Nothing is to be fetched" in cli("enqueue", "m1", "--dry-run").err
+    assert "Nothing to download" in cli("enqueue", "m1", "--dry-run").err

@@ -47,7 +47,7 @@ def test_a_partial_without_a_job_goes_at_once(cli, shop):
     page = cli("prune", "-y", "--json").page
     assert [(one["kind"], one["freed"]) for one in page["removed"]] == [("partial", MIB)]
     assert shop.left_over() == []
-    assert cli("prune", "-y").err == "There is nothing to clear away.\n"
+    assert cli("prune", "-y").err == "Nothing to remove.\n"
 
 
 def test_a_hole_in_a_partial_frees_nothing(cli, shop):
@@ -76,7 +76,7 @@ def test_what_waits_for_retry_goes_only_where_an_age_is_named(cli, shop, ended):
         shop.home.ledger.cancel(job)
     page = cli("prune", "-y", "--json").page
     assert (page["removed"], [one["job"] for one in page["kept"]]) == ([], [job])
-    assert "wait for `flowhub retry`" in cli("prune", "--dry-run").err
+    assert "Kept for `flowhub retry`: 1 partial of failed" in cli("prune", "--dry-run").err
     assert prune(cli, "--older-than", "7d") == []
     assert left.exists()
     os.utime(left / "files" / "part", (1, 1))

@@ -53,22 +53,22 @@ def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
     assert page["next_change"].endswith("Z")
     assert cli("schedule", "show", "--json").page == page
     said = cli("schedule", "show").out
-    assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon, tue, wed, thu, fri; outside of that, nothing runs." in said
+    assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon, tue, wed, thu, fri; outside, nothing runs." in said
     assert "in " in said.splitlines()[-1]
     none = {"windows": [], "days": [], "outside_bps": None, "open": True, "next_change": None}
     assert cli("schedule", "off", "--json").page == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show", "--json").page == {"schema": "flowhub/schedule/1", **none}
-    assert cli("schedule", "show").out == "There is no schedule: jobs run at any time.\n"
+    assert cli("schedule", "show").out == "No schedule: jobs run at any time.\n"
 
 
 def test_outside_of_the_windows_a_rate_may_hold(cli, shop):
     page = cli("schedule", "set", "23:00-07:00", "--outside", "500K", "--json").page
     assert page["outside_bps"] == 500_000
-    assert "every day; outside of that, at 500.0 KB/s for all jobs together." in cli("schedule", "show").out
+    assert "every day; outside, at 500.0 KB/s for all jobs together." in cli("schedule", "show").out
 
 
 def test_a_schedule_that_never_closes_says_so(cli, shop):
-    assert cli("schedule", "set", "00:00-24:00").out.endswith("It is open, and never closes.\n")
+    assert cli("schedule", "set", "00:00-24:00").out.endswith("It is open now and never closes.\n")
 
 
 @pytest.mark.parametrize(
@@ -281,9 +281,9 @@ def test_enqueue_says_when_a_job_begins(cli, shop):
 
 def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
     cli("enqueue", "a")
-    assert cli("enqueue", "a").out.endswith("as it was queued before\n")
+    assert cli("enqueue", "a").out.endswith("already queued\n")
     again = cli("enqueue", "a", "--priority", "9", "--at", "+3h")
-    assert "its time, priority and group stay" in " ".join(again.out.split())
+    assert "already queued, with its own time, priority and group" in " ".join(again.out.split())
     assert shop.job(1).priority == 0
 
 

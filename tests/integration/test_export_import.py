@@ -59,7 +59,7 @@ def test_what_was_exported_is_imported_elsewhere_and_listed_like_any_other(cli, 
         listed = {model["name"]: model for model in cli("list", "--json").page["models"]}
         assert listed["a.gguf"]["in_catalog"]
         assert listed["c-mlx-4bit"]["model"] == "c"
-        assert "installed already" in cli("enqueue", "a").out
+        assert "already installed" in cli("enqueue", "a").out
         assert there.left_over() == []
 
 

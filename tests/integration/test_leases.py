@@ -450,3 +450,11 @@ def test_a_worker_is_listed_from_its_start_to_its_end(rooms):
     assert (row["slots"], row["seen_at"] - row["started_at"]) == (3, 10_000_000)
     rooms.owner.unregister()
     assert rooms.reports.workers() == []
+
+
+def test_an_attempt_that_was_given_back_continues_and_does_not_begin_twice(rooms):
+    [job] = rooms.enqueue("tiny")
+    rooms.owner.hand_back(rooms.claim().lease)
+    rooms.claim()
+    claims = [event.text for event in rooms.reports.events(job) if event.kind == "claimed"]
+    assert claims == ["Attempt 1 began.", "Attempt 1 continued."]

@@ -182,7 +182,7 @@ def test_where_nothing_is_installed_that_is_all_that_is_said(cli, shop, how):
         cli("rm", model, "-y")
     said = cli("verify", *how)
     assert (said.status, said.out) == (0, "")
-    assert said.err == "Nothing is installed that could be verified.\n"
+    assert said.err == "No installed model can be verified.\n"
 
 
 def test_what_a_wrong_call_says(cli, shop):

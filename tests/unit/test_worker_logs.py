@@ -1,5 +1,6 @@
 """A worker's log: one line an event in each form, and no secret in any."""
 
+import fcntl
 import io
 import json
 import logging
@@ -7,6 +8,8 @@ import os
 import pty
 import re
 import sqlite3
+import struct
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +52,31 @@ def test_on_a_terminal_it_has_the_time_alone():
         stream.flush()
         assert re.fullmatch(rb"\d\d:\d\d:\d\d Job 3 is completed\.\r\n", os.read(leader, 1000))
     os.close(leader)
+
+
+def test_a_terminal_breaks_no_line_in_the_middle_of_a_word():
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    with os.fdopen(follower, "w") as stream:
+        set_up("plain", stream, {})
+        log.info("Job 3: huggingface.co cannot be reached: Name or service not known.")
+        stream.flush()
+        first, *rest = os.read(leader, 1000).decode().split("\r\n")
+    os.close(leader)
+    assert max(map(len, (first, *rest))) <= 40
+    assert all(line.startswith(" " * 9) for line in rest if line)
+    told = " ".join(" ".join((first, *rest)).split())
+    assert told.endswith("huggingface.co cannot be reached: Name or service not known.")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("It ended..", "It ended."), ('It says "no.".', 'It says "no."'), ("Wait...", "Wait..."), ("v1..2", "v1..2")],
+)
+def test_a_sentence_ends_with_one_full_stop(text, told):
+    stream = said()
+    log.info(text)
+    assert stream.getvalue().endswith(f" {told}\n")
 
 
 def test_into_the_journal_it_has_a_priority_and_no_time(tmp_path):

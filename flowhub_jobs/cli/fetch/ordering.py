@@ -217,10 +217,12 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
 def _known(job: Job, order: Order) -> str:
     """Return what is said of a job that was there before: the options of this call are not its own."""
     if not job.live:
-        return "; it is installed already, --force fetches it again"
+        return "; already installed (--force downloads it again)"
     unheard = order.terms != Terms(force=order.terms.force)
-    told = f": its time, priority and group stay (`flowhub cancel {job.id}` first to change them)" if unheard else ""
-    return f"; as it was queued before{told}"
+    told = (
+        f", with its own time, priority and group (`flowhub cancel {job.id}` first to change them)" if unheard else ""
+    )
+    return f"; already queued{told}"
 
 
 def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
@@ -236,7 +238,7 @@ def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
         line += f", {in_short(job, datetime.now(UTC))}"
     verdict = desk.verdict(order.artifact)
     if verdict.fit is Fit.UNKNOWN:
-        return f"{line}; whether it fits this machine is not known"
+        return f"{line}; fit unknown"
     return f"{line}; fits this machine" if verdict.fit is Fit.FITS else f"{line}; {verdict.fit}: {verdict.why}"
 
 
@@ -255,9 +257,9 @@ def _hints(desk: Desk, waits: bool) -> None:
     room, need = desk.room(), desk.home.reports.bytes_still_needed()
     if need > room.free - room.reserve:
         say.hint(
-            f"All that is queued needs {format_bytes(need)}; "
+            f"The queue needs {format_bytes(need)}; "
             f"the store's disk has {format_bytes(room.free)} free.\n"
-            "  What does not fit waits until there is room."
+            "  Jobs without room wait."
         )
     if waits:
         tell_no_worker(desk)

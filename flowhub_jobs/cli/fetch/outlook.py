@@ -33,19 +33,19 @@ def _disk(found: Forecast) -> str:
     if found.free_after < room.reserve:
         missing = format_bytes(room.reserve - found.free_after)
         kept = f", of which {format_bytes(room.reserve)} are kept back"
-        return f"{said}{kept}: {missing} are missing. What does not fit waits until there is room."
+        return f"{said}{kept}: {missing} are missing. Jobs without room wait."
     return f"{said}, and would have {format_bytes(found.free_after)} afterwards."
 
 
 def _done(found: Forecast) -> str:
     if not found.to_fetch and not found.unknown:
-        return "Nothing is to be fetched."
+        return "Nothing to download."
     if found.unknown:
-        return "When it would be done is not known: a size is missing."
+        return "ETA unknown (a size is missing)."
     if found.usual_bps is None:
-        return "When it would be done is not known: nothing was fetched in the last day."
+        return "ETA unknown (no recent downloads)."
     now, done = datetime.now(UTC), moment(found.done_at)
     if done is None:
-        return f"At {format_rate(found.usual_bps)}, the speed of the last day, it would take years."
+        return f"At {format_rate(found.usual_bps)}, the speed of the last day: years."
     end = f"{at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"
-    return f"At {format_rate(found.usual_bps)}, the speed of the last day, it would be done {end}."
+    return f"At {format_rate(found.usual_bps)}, the speed of the last day, done {end}."

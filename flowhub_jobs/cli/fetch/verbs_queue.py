@@ -17,18 +17,18 @@ def enqueue(
         str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
     ] = None,
     tonight: Annotated[
-        bool, typer.Option("--tonight", help="Not before the schedule's next opening; without one, 23:00.")
+        bool, typer.Option("--tonight", help="Start in the schedule's window; without one, 23:00-07:00.")
     ] = False,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Start at: 02:30, +3h, RFC 3339.")] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option("--after", metavar="JOB", help="Not before these jobs have ended, well or badly: 12, 12,15-18."),
+        typer.Option("--after", metavar="JOB", help="Start after these jobs finish or fail: 12, 12,15-18."),
     ] = None,
     priority: Annotated[
         int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, to steer them by.")
+        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, for --group of other verbs.")
     ] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
     name: Annotated[
@@ -54,12 +54,12 @@ def enqueue(
             help="Ask the source for the first bytes before queueing (default: of what no catalog pins).",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Watch the jobs until they have ended; Ctrl-C detaches.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is installed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download again what is installed.")] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
     ] = False,

@@ -33,18 +33,17 @@ def fits(
         int | None, typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Tokens of context (default 4096).")
     ] = None,
     on: Annotated[
-        str | None, typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json`.")
+        str | None,
+        typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json` in a file."),
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no server for the header; a rule stands in for it.")
+        bool, typer.Option("--offline", help="Ask no server for the file's header; estimate instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether a model runs here, and the arithmetic.
+    """Show whether a model runs on this machine.
 
-    Of a model, each variant is told.
-
-    The verdict is the result: the exit status is 0 whatever it is.
+    Lists every variant of a model, with the arithmetic. Always exits 0.
     """
     from pathlib import Path
 

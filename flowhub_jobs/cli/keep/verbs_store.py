@@ -61,7 +61,7 @@ def path(
     where = entrance(model.path)
     if model.condition in (Condition.CHANGED, Condition.DAMAGED):
         what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
-        say.hint(f"flowhub: {say.clean(model.name)} {what}; `flowhub verify` tells more.", quiet=as_json)
+        say.hint(f"flowhub: {say.clean(model.name)} {what}; `flowhub verify` shows more.", quiet=as_json)
     if as_json:
         folder = model.path.is_dir()
         page = {"schema": "flowhub/path/1", "path": str(where), "name": model.name, "format": model.format}
@@ -73,12 +73,12 @@ def path(
 def rm(
     refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove installed models; it asks first.
+    """Remove installed models.
 
-    Without a terminal to ask on, it removes nothing unless -y is given.
+    It asks first. Without a terminal, -y is needed.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk, each, raise_for

@@ -1,4 +1,4 @@
-"""prune and du: where the disk is gone, and what of it can be had back."""
+"""prune and du: disk usage, and what of it can be freed."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,23 +15,23 @@ BAR = 16  # columns
 
 
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what each would free.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
     yes: Yes = False,
-    only_partials: Annotated[bool, typer.Option("--partials", help="Only partials and rests of removals.")] = False,
+    only_partials: Annotated[bool, typer.Option("--partials", help="Only partial downloads and leftovers.")] = False,
     only_old: Annotated[bool, typer.Option("--old", help="Only old versions.")] = False,
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", metavar="AGE", help="Only what is older (7d, 12h); then what waits for retry, too."
+            "--older-than", metavar="AGE", help="Only what is older: 7d, 12h. Includes what is kept for retry."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Clear away partials, old versions and rests; it asks first.
+    """Remove partial downloads, old versions and leftovers.
 
-    Partials are those that no job goes on with.
+    It asks first. Partial downloads of live jobs stay.
 
-    What is kept of failed and cancelled jobs waits for `retry`: it goes only where --older-than names an age.
+    Partial downloads of failed and cancelled jobs are kept for `retry`; --older-than removes those too.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.asking import agreed, demand_terminal
@@ -63,8 +63,8 @@ def prune(
 def _question(items: "Sequence[Item]") -> str:
     from flowhub_jobs.words import format_bytes
 
-    what = "this" if len(items) == 1 else f"these {len(items)}"
-    return f"Clear {what} away, which frees {format_bytes(sum(item.frees for item in items))}?"
+    what = "this item" if len(items) == 1 else f"these {len(items)} items"
+    return f"Remove {what} ({format_bytes(sum(item.frees for item in items))})?"
 
 
 def _tell_freed(done: "Sequence[Item]", *, dry_run: bool) -> None:
@@ -72,7 +72,7 @@ def _tell_freed(done: "Sequence[Item]", *, dry_run: bool) -> None:
     from flowhub_jobs.words import format_bytes
 
     freed = format_bytes(sum(item.frees for item in done))
-    say.hint(f"It would free up to {freed}; nothing was removed." if dry_run else f"It freed up to {freed}.")
+    say.hint(f"Would free {freed}; nothing was removed." if dry_run else f"Freed {freed}.")
 
 
 def _kinds(partials: bool, old: bool) -> "list[Any]":
@@ -91,19 +91,19 @@ def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
         rows = [(_frees(item), str(item.kind), f"{item.name}: {_why(item)}") for item in items]
         say.result(say.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
     else:
-        say.hint("There is nothing to clear away.")
+        say.hint("Nothing to remove.")
     kept = [item for item in there if item.kind is Litter.KEPT and item not in items]
     if kept:
         size = format_bytes(sum(item.frees for item in kept))
         oldest = format_duration(max(item.age_s for item in kept))
         what = f"{len(kept)} partial{'s' * (len(kept) > 1)} of failed or cancelled jobs ({size}, at most {oldest} old)"
         say.hint(
-            say.fold(f"{what} wait for `flowhub retry`; --older-than 7d clears away those that are older.", after="  ")
+            say.fold(f"Kept for `flowhub retry`: {what}; --older-than 7d removes those that are older.", after="  ")
         )
 
 
 def _why(item: "Item") -> str:
-    return item.why if item.frees or not item.bytes else f"{item.why}; its bytes have other names, and stay"
+    return item.why if item.frees or not item.bytes else f"{item.why}; its bytes have other names and stay"
 
 
 def _frees(item: "Item") -> str:
@@ -131,9 +131,9 @@ def _object(item: "Item") -> dict[str, Any]:
 
 
 def du(as_json: AsJson = False) -> None:
-    """Show where the store's disk is gone.
+    """Show disk usage by model.
 
-    Models by size, partials, and what is shared with other programs.
+    Lists models by size, partial downloads, and bytes shared with other programs.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk
@@ -151,9 +151,9 @@ def du(as_json: AsJson = False) -> None:
         say.result(say.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
     line = f"{format_bytes(seen.total)} in {seen.root}; {format_bytes(seen.free)} free on its disk."
     if seen.shared:
-        line += f" {format_bytes(seen.shared)} of it have names elsewhere, too: to remove them here frees nothing."
+        line += f" {format_bytes(seen.shared)} of it have other names elsewhere: removing them here frees nothing."
     if seen.linked:
-        line += f" {format_bytes(seen.linked)} more lie elsewhere, behind links."
+        line += f" {format_bytes(seen.linked)} more are elsewhere, behind links."
     say.hint(say.fold(line))
 
 
@@ -162,9 +162,7 @@ def _share_row(share: "Share") -> tuple[str, str, str, str]:
 
     notes = {"shared": share.weight.shared, "elsewhere": share.weight.linked}
     said = ", ".join(f"{format_bytes(size)} {what}" for what, size in notes.items() if size)
-    name = {"partials": "(partials)", "rests": "(rests of what was cut short; `flowhub prune`)"}.get(
-        share.name, share.name
-    )
+    name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
     bar = "█" * round(share.part * BAR) or "▏"
     return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({said})" if said else name
 

@@ -1,4 +1,4 @@
-"""outdated and update: what there is in another version by now."""
+"""outdated and update: newer versions of installed models."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +16,9 @@ Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models
 
 
 def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
-    """List what is there in another version by now.
+    """List models with a newer version.
 
-    The catalog and the Hub are asked. Exit 0 whether or not something is outdated.
+    Asks the catalog and the Hub. Exits 0 whether or not a model is outdated.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
@@ -35,21 +35,21 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
 
 def update(
     refs: Refs = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything that is outdated.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace also what was changed by hand.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All outdated models.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also replace models that were changed by hand.")] = False,
     tonight: Annotated[
-        bool, typer.Option("--tonight", help="Not before the schedule's next opening, or 23:00.")
+        bool, typer.Option("--tonight", help="In the schedule's window; without a schedule, from 23:00 to 07:00.")
     ] = False,
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
     priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
     group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the jobs have ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue the newer version of what is outdated.
+    """Queue newer versions of outdated models.
 
-    The old one stays until the new one is verified.
+    The old version stays until the new one is verified.
     """
     from flowhub_jobs.cli.fetch.terms import Clerk
     from flowhub_jobs.cli.session import desk, each, raise_for, warn_of_catalog
@@ -124,7 +124,7 @@ def _tell(found: "Desk", seen: "Survey") -> None:
             said = ((say.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
             say.result("\n".join(f"{name}\n{say.fold(rest, '  ')}" for name, rest in said))
     for other in seen.unknown:
-        say.hint(say.fold(f"{other.name}: not known; {other.why}.", after="  "))
+        say.hint(say.fold(f"{other.name}: unknown; {other.why}.", after="  "))
     _tell_rest(seen, [], nothing=not seen.outdated)
     if seen.outdated:
         say.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")

@@ -1,4 +1,4 @@
-"""verify: whether what is installed is still what was verified, and the mending of what is not."""
+"""verify: checks installed models against their checksums, and repairs damage."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,15 +18,15 @@ def verify(
     refs: Annotated[
         list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`; none is all.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Look at sizes and times only; read no file.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Fetch again what differs, and no more.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Compare sizes and times only; read no file.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Download again what differs, and no more.")] = False,
     later: Later = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read what is installed again, and find what has turned.
+    """Check installed models against their checksums.
 
-    Every byte is held against what was verified. It runs here, as a job that `flowhub status` shows; --later leaves it
-    to a worker. Exit 8 if something differs.
+    Reads every byte. It runs here, as a job that `flowhub status` shows; --later leaves it to a worker. Exit status: 8
+    if the one model differs, 10 if one of several does.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.keep.here import leave
@@ -47,7 +47,7 @@ def verify(
             _tell(looked, as_json)
             _raise_for(looked)
     if not models:
-        say.hint("Nothing is installed that could be verified.", quiet=as_json)
+        say.hint("No installed model can be verified.", quiet=as_json)
 
 
 def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bool) -> None:
@@ -57,8 +57,8 @@ def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bo
     if strangers:
         say.hint(
             say.fold(
-                f"Put there by hand, so that no digest is known: {say.clean(', '.join(strangers))}. "
-                "`flowhub adopt` takes them in."
+                f"Put there by hand, without a known digest: {say.clean(', '.join(strangers))}. "
+                "`flowhub adopt` adds them."
             ),
             quiet=quiet,
         )
@@ -76,7 +76,7 @@ def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:
                 "has gone" if not changed[0].place.exists() else "has another size or time than it was installed with"
             )
             error = DigestMismatch(
-                f"{changed[0].place} {what}.", hint=f"`flowhub verify {model.name}` reads it and tells what differs."
+                f"{changed[0].place} {what}.", hint=f"`flowhub verify {model.name}` reads it and shows what differs."
             )
         looked.append(_entry(model, "changed" if changed else "unchanged", error))
     return looked
@@ -107,9 +107,9 @@ def _mended(
     from flowhub_jobs.errors import DigestMismatch, FlowhubError
 
     try:
-        [job] = run_here(found, [errands.repair(model)], "Mending", quiet=quiet)
+        [job] = run_here(found, [errands.repair(model)], "Repairing", quiet=quiet)
     except FlowhubError as refused:
-        what = DigestMismatch(found_damage.message, hint=f"It cannot be mended: {refused.message} {refused.hint or ''}")
+        what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
         return _entry(model, "damaged", what, damage=model.damage)
     undone = why_not_done(job)
     state = "damaged" if undone else "repaired"
@@ -145,4 +145,4 @@ def _raise_for(looked: Sequence[dict[str, Any]]) -> None:
     if errors and len(looked) == 1:
         raise errors[0]
     if errors:
-        raise SomeFailed(f"{len(errors)} of {len(looked)} models are not whole.", hint=errors[0].hint)
+        raise SomeFailed(f"{len(errors)} of {len(looked)} models differ or could not be checked.", hint=errors[0].hint)

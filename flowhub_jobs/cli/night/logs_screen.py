@@ -1,4 +1,4 @@
-"""All that happened to a job: a line each, oldest first, as text and as JSON."""
+"""Every event of a job, oldest first, as text and as JSON."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +11,10 @@ from flowhub_jobs.records import Event, Job
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.words import format_duration
 
+# What a line begins with, where the kind of the event would promise too much: a file that is downloaded again may
+# still fail.
+_LABELS = {"healed": "repeated"}
+
 
 def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
     """Return the events; where an attempt began stands a line about the whole of it. `headed`: the job's name first."""
@@ -18,7 +22,7 @@ def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, hea
     shown = [f"Job {job.id}: {say.clean(job.title)}"] if headed else []
     for event in events:
         attempt = begun.get(event.at) if event.kind == "claimed" else None
-        text = f"{event.kind:<11}  {event.text}" if attempt is None else _boundary(attempt)
+        text = f"{_LABELS.get(event.kind, event.kind):<11}  {event.text}" if attempt is None else _boundary(attempt)
         shown.append(f"{_local(event.at)}  {say.clean(' '.join(text.split(chr(10))))}".rstrip())
     return shown if events else [*shown, "Its events were dropped: they are older than `keep_events_days`."]
 

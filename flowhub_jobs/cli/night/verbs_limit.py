@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.jobs.limits import Limits
 
-_BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside of its windows", "setting": "the settings"}
+_BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside its windows", "setting": "config.toml"}
 
 
 def limit(
     rate: Annotated[str | None, typer.Argument(metavar="[RATE|off]", help="Bytes a second: 500K, 5M, off.")] = None,
     span: Annotated[
-        str | None, typer.Option("--for", metavar="TIME", help="For so long, or until then: 2h, 90m, 07:00.")
+        str | None, typer.Option("--for", metavar="TIME", help="How long, or until when: 2h, 90m, 07:00.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Limit the speed of all jobs together, or show the limit.
 
-    Running jobs obey within a second. Of this limit, that of the schedule and that of the settings, the lowest rules.
+    Running jobs obey within a second. The lowest of this limit, the schedule's and config.toml's applies.
     """
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.jobs.limits import LIMIT
@@ -41,7 +41,7 @@ def _check(rate: str | None, span: str | None) -> None:
     from flowhub_jobs.errors import UsageInvalid
 
     if span is not None and (rate is None or rate.strip().lower() == "off"):
-        raise UsageInvalid("--for says how long a rate holds, and none is given.", hint="`flowhub limit 5M --for 2h`.")
+        raise UsageInvalid("--for needs a rate.", hint="`flowhub limit 5M --for 2h`.")
 
 
 def _end(now: int, span: str | None) -> int | None:
@@ -58,7 +58,7 @@ def _end(now: int, span: str | None) -> int | None:
     else:
         end = now + int(parse_span(span.strip().removeprefix("+")) * 1e6)
     if end <= now:
-        raise UsageInvalid("A limit for no time would limit nothing.", hint="`flowhub limit off` takes a limit away.")
+        raise UsageInvalid("--for names a time that is over.", hint="`flowhub limit off` removes the limit.")
     return end
 
 
@@ -81,7 +81,7 @@ def _tell(desk: "Desk", *, as_json: bool) -> None:
     if as_json:
         say.result_json(_page(found))
         return
-    say.result(_ruling(found, now) if found.rules else "There is no limit: jobs take what the line gives.")
+    say.result(_ruling(found, now) if found.rules else "No limit set.")
     for name in ("limit", "schedule", "setting"):
         rate = getattr(found, name)
         if rate is not None and name != found.rules:
@@ -114,7 +114,7 @@ def _said(found: "Limits", name: str, rate: int, now: int) -> str:
     return (
         f"{_BY[name]} allows {format_rate(rate)}{end}"
         if name != "setting"
-        else f"the settings allow {format_rate(rate)}"
+        else f"config.toml allows {format_rate(rate)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""report, logs: what happened while nobody looked."""
+"""report, logs: what happened unattended."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ def report(
     ] = LAST_NIGHT,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what came, what healed by itself, what needs you."""
+    """Show what arrived, what needed no help, what needs you."""
     from datetime import datetime
 
     from flowhub_jobs.cli import say
@@ -53,7 +53,7 @@ def logs(
     jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")],
     as_json: AsJson = False,
 ) -> None:
-    """Tell all that happened to a job, a line each, oldest first."""
+    """Print every event of a job, oldest first."""
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.night import logs_screen
     from flowhub_jobs.cli.session import desk, job_numbers

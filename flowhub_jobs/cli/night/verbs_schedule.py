@@ -36,9 +36,9 @@ def set_schedule(
     ] = "pause",
     as_json: AsJson = False,
 ) -> None:
-    """Let jobs run in these windows alone, every week.
+    """Run jobs only in these windows, every week.
 
-    When a window closes, what runs is handed back with all that came, and goes on in the next one.
+    When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
     """
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.jobs.controls import SCHEDULE
@@ -52,7 +52,7 @@ def set_schedule(
 
 @schedule.command()
 def off(as_json: AsJson = False) -> None:
-    """Take the schedule away: jobs run at any time."""
+    """Remove the schedule: jobs run at any time."""
     from flowhub_jobs.cli.session import desk
     from flowhub_jobs.jobs.controls import SCHEDULE
 
@@ -77,7 +77,7 @@ def _tell(desk: "Desk", *, as_json: bool) -> None:
     if as_json:
         say.result_json(_page(known, now))
     elif known is None:
-        say.result("There is no schedule: jobs run at any time.")
+        say.result("No schedule: jobs run at any time.")
     else:
         for line in in_words(known, now):
             say.result(say.fold(line))
@@ -101,7 +101,7 @@ def in_words(known: "Schedule", now: int) -> list[str]:
     days = "every day" if len(told["days"]) == 7 else "on " + ", ".join(told["days"])
     rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
     windows = " and ".join(window.replace("-", " to ") for window in told["windows"])
-    return [f"Jobs run from {windows}, {days}; outside of that, {rest}.", _now_in_words(known, now)]
+    return [f"Jobs run from {windows}, {days}; outside, {rest}.", _now_in_words(known, now)]
 
 
 def _now_in_words(known: "Schedule", now: int) -> str:
@@ -113,7 +113,7 @@ def _now_in_words(known: "Schedule", now: int) -> str:
     change = known.next_change(now)
     then = moment(change)
     if change is None or then is None:
-        return "It is open, and never closes."
+        return "It is open now and never closes."
     when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
-    what = "open, and closes" if known.is_open(now) else "closed, and opens"
-    return f"Now it is {what} {when}, in {format_duration((change - now) / 1e6)}."
+    what = "open now and closes" if known.is_open(now) else "closed now and opens"
+    return f"It is {what} {when}, in {format_duration((change - now) / 1e6)}."

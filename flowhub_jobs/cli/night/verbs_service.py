@@ -17,18 +17,16 @@ if TYPE_CHECKING:
     from flowhub_jobs.settings import Settings
 
 SERVICE_SCHEMA, WORKER_SCHEMA = "flowhub/service/1", "flowhub/worker/1"
-PrintOnly = Annotated[
-    bool, typer.Option("--print", help="Print the file that would be written, say what would be run, and do nothing.")
-]
+PrintOnly = Annotated[bool, typer.Option("--print", help="Print the file and the commands, and do nothing.")]
 
 
 def install(
     jobs: Jobs = None, limit_rate: LimitRate = None, print_only: PrintOnly = False, as_json: AsJson = False
 ) -> None:
-    """Run the worker as a service from now on.
+    """Run a worker as a service, from every login on.
 
-    It comes back after a failure and with each log-in. Linux: a user unit of systemd. macOS: an agent of launchd. What
-    the environment sets for flowhub now goes along, secrets do not. Installing again replaces it.
+    It restarts after a failure and at login. Linux: a systemd user unit. macOS: a launchd agent. It takes over this
+    shell's variables for flowhub, but no secrets. Installing again replaces it.
     """
     from flowhub_jobs.settings import load_settings
     from flowhub_jobs.words import parse_rate
@@ -68,7 +66,7 @@ def uninstall(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what workers run, and the service."""
+    """Show running workers and the service."""
     from datetime import UTC, datetime
 
     from flowhub_jobs.cli import say
@@ -146,7 +144,7 @@ def _print_installed(service: "Service", hints: list[str]) -> None:
 
     say.result(f"The worker runs as a service: {service.path}")
     logs = service.look().logs
-    _print_hints([*hints, f"`flowhub worker status` shows how it does; `{logs}` shows its log."])
+    _print_hints([*hints, f"`flowhub worker status` shows its state; `{logs}` its log."])
 
 
 def _print_hints(hints: list[str]) -> None:
@@ -198,7 +196,7 @@ def _service_lines(look: "Look") -> list[str]:
     if not look.installed:
         if is_there(look.path):
             return [f"Service:  {look.path} is there, but flowhub did not write it."]
-        return ["Service:  not installed; `flowhub worker install` has a worker run from every log-in on."]
+        return ["Service:  not installed. To start a worker at login: `flowhub worker install`"]
     lines = [f"Service:  {look.name}, {look.state or f'but {look.kind} does not answer here'}"]
     lines += [f"  it says:  {clean(look.status)}"] if look.status else []
     lines += [f"  file:     {look.path}", f"  log:      {look.logs}"]

@@ -37,9 +37,9 @@ def worker(
         str | None, typer.Option("--log-format", metavar="FORM", help="plain (default), or json: an object a line.")
     ] = None,
 ) -> int:
-    """Fetch what is queued, until stopped.
+    """Download what is queued, until stopped.
 
-    Ctrl-C or SIGTERM hands every job back with all that came, and ends it within seconds; a second one at once.
+    Ctrl-C or SIGTERM saves every job's progress and ends the worker within seconds; a second one ends it at once.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
@@ -66,8 +66,8 @@ def _refuse_options(verb: str, *given: object) -> None:
     if any(given):
         from flowhub_jobs.errors import UsageInvalid
 
-        hint = f"Write them behind, where it has them: `flowhub worker {verb} --help`."
-        raise UsageInvalid(f"What stands before {verb} would not be heard.", hint=hint)
+        hint = f"Write them after it: `flowhub worker {verb} --help`."
+        raise UsageInvalid(f"Options before {verb} have no effect.", hint=hint)
 
 
 def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float | None) -> int:
