@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.addresses import HUB, origin
+from flowhub_jobs.addresses import HUB, is_loopback, origin
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.inputs import decode_text, parse_token, unquoted
 from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
@@ -93,7 +93,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     return replace(
         settings,
         hf_token=_sendable(env.get("HF_TOKEN") or "", "HF_TOKEN") or _token_from_file(env),
-        hf_endpoint=endpoint.rstrip("/"),
+        hf_endpoint=_with_scheme(endpoint.rstrip("/")),
     )
 
 
@@ -112,6 +112,14 @@ def _nearest_variable(name: str, known: set[str]) -> str | None:
     if (plain := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE | {"hf_endpoint"}:
         return plain  # HF_TOKEN, HF_ENDPOINT
     return next(iter(get_close_matches(name, sorted(known), 1, 0.8)), None)
+
+
+def _with_scheme(endpoint: str) -> str:
+    """Return an address of the Hub's stand-in: `mirror.example` is written for https://mirror.example."""
+    if "://" in endpoint:
+        return endpoint
+    host = endpoint.partition("/")[0].rpartition(":")[0] or endpoint.partition("/")[0]
+    return f"http://{endpoint}" if is_loopback(host) else f"https://{endpoint}"
 
 
 def token_note(environ: Mapping[str, str]) -> str | None:

@@ -205,6 +205,20 @@ def test_a_token_is_read_without_what_was_copied_along_and_that_is_noted(place, 
     assert "hf_abc" not in (note or "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("mirror.example", "https://mirror.example"),
+        ('"https://mirror.example/hf/"', "https://mirror.example/hf"),
+        ("127.0.0.1:8900", "http://127.0.0.1:8900"),
+        ("localhost", "http://localhost"),
+        ("mirror.example:8443/hf", "https://mirror.example:8443/hf"),
+    ],
+)
+def test_what_stands_in_for_the_hub_may_be_written_without_its_scheme(place, typed, asked):
+    assert load(place, "", {"HF_ENDPOINT": typed}).hf_endpoint == asked
+
+
 def test_a_tokens_file_may_have_a_mark_and_quotes(place, tmp_path):
     (tmp_path / "token").write_bytes(b'\xef\xbb\xbf"hf_abc"\r\n')
     assert load(place, "", {"HF_TOKEN_PATH": str(tmp_path / "token")}).hf_token == "hf_abc"
