@@ -98,7 +98,7 @@ class References:
             hint = "They choose among the files of a repository: flowhub enqueue hf:owner/repo --include 'mmproj*'."
             raise UsageInvalid("--include and --exclude go with a repository of the Hub.", hint=hint)
         if is_address(ref):
-            return artifact_for_url(hub_file_url(ref.strip()), sha256, name, may_lack_name=self.may_lack_name)
+            return artifact_for_url(hub_file_url(_as_address(ref)), sha256, name, may_lack_name=self.may_lack_name)
         if name is not None:
             raise UsageInvalid(f"--name goes with the URL of a file, not with the model {ref!r}.")
         return artifact_for(self.catalog(), ref)
@@ -193,6 +193,11 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
         companions=tuple(file.path for file in files if is_companion(file.path)),
         notes=notes,
     )
+
+
+def _as_address(ref: str) -> str:
+    """Return a pasted URL as a browser would ask it: a space of a file's name is %20."""
+    return ref.strip().replace(" ", "%20")
 
 
 def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:

@@ -158,6 +158,12 @@ def test_what_needs_no_source_is_not_refused_for_it(cli, shop, origin):
     assert cli("status", "1", "--json").jobs[0]["state"] == "completed"
 
 
+def test_a_pasted_address_may_have_spaces(cli, shop, origin):
+    origin.serve("my%20model.gguf", DATA)
+    job = cli("enqueue", f"{origin.address}/my model.gguf", "--json").jobs[0]
+    assert job["target"].endswith("/my model.gguf")
+
+
 @pytest.mark.parametrize("around", ["<{}>", '"{}"', " {} "])
 def test_what_was_copied_along_with_a_reference_is_left_out(cli, shop, origin, around):
     url = origin.serve("m.gguf", DATA)

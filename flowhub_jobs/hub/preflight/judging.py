@@ -53,7 +53,9 @@ class Checked:
 def judged_artifact(artifact: Artifact, seen: Sequence[FileSeen]) -> Checked:
     """Return what the answers about its first files make of an artifact."""
     unseen = next((one.unseen for one in seen if one.unseen), None)
-    if not unseen and len(seen) < len(artifact.files):
+    if not seen and artifact.files:
+        unseen = "a call looks at so many files and no more"
+    elif not unseen and len(seen) < len(artifact.files):
         unseen = f"only {len(seen)} of its {len(artifact.files)} files were looked at"
     if error := next((one.error for one in seen if one.error), None):
         return Checked(artifact, error=error)
