@@ -11,24 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.database.engine import open_database
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.errors import HomeUnusable, SettingInvalid
-from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.ledger import Ledger
-from flowhub_jobs.jobs.reports import Reports
 from flowhub_jobs.kinds import JobKind
 from flowhub_jobs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.regular import read_regular
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.store.entries import Entries
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import Library
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.whole import tighten, write_whole
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from flowhub_jobs.jobs.controls import Controls
+    from flowhub_jobs.jobs.ledger import Ledger
+    from flowhub_jobs.jobs.reports import Reports
+    from flowhub_jobs.store.library import Library
     from flowhub_jobs.transfer.ownership import Owner
 
 log = logging.getLogger("flowhub.worker")
@@ -43,25 +44,44 @@ class Home:
 
     settings: Settings
     node: str
-    engine: sa.Engine
+    database: Database
     store: Store
     clock: Clock = field(default_factory=Clock)
 
     @property
-    def ledger(self) -> Ledger:
+    def engine(self) -> "sa.Engine":
+        return self.database.engine
+
+    # Imported when they are used: SQLAlchemy, with which they write, takes longer than a verb that only reads.
+
+    @property
+    def ledger(self) -> "Ledger":
+        from flowhub_jobs.jobs.ledger import Ledger
+
         return Ledger(self.engine, self.node, self.clock)
 
     @property
-    def reports(self) -> Reports:
+    def reports(self) -> "Reports":
+        from flowhub_jobs.jobs.reports import Reports
+
         return Reports(self.engine, self.node, self.clock, self.is_dead)
 
     @property
-    def controls(self) -> Controls:
+    def controls(self) -> "Controls":
+        from flowhub_jobs.jobs.controls import Controls
+
         return Controls(self.engine, self.node, self.clock)
 
     @property
-    def library(self) -> Library:
-        return Library(self.engine, self.node, self.store)
+    def library(self) -> "Library":
+        from flowhub_jobs.store.library import Library
+
+        return Library(self.database, self.node, self.store)
+
+    @property
+    def entries(self) -> Entries:
+        """What is installed, to be read alone."""
+        return Entries(self.database, self.node, self.store)
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
@@ -143,11 +163,11 @@ def opened(settings: Settings) -> Iterator[Home]:
         raise SettingInvalid(
             f"{node!r}, from {where}, is no name for a node.", hint="Use letters, digits, dots and hyphens, at most 64."
         )
-    engine = open_database(settings.database_url, lock_folder=settings.home)
+    database = Database.opened(settings.database_url, lock_folder=settings.home)
     try:
-        yield Home(settings, node, engine, Store(settings.store))
+        yield Home(settings, node, database, Store(settings.store))
     finally:
-        engine.dispose()
+        database.close()
 
 
 def make_folders(settings: Settings) -> None:

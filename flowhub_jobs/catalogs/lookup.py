@@ -182,6 +182,10 @@ class Lookup:
             found[row.model].append(row)
         return found
 
+    def all_options(self) -> set[tuple[str, str]]:
+        """Return each model's id with each of its options."""
+        return set(self._connection.execute("SELECT m.id, o.option FROM options o JOIN models m ON m.number = o.model"))
+
     def values(self, column: str) -> list[str]:
         """Return what the models have as `license`, `publisher` or `family`, the most frequent first."""
         asked = f"SELECT {column} FROM models WHERE {column} > '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 8"  # noqa: S608

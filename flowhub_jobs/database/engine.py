@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.errors import Damaged, Replaced
 from flowhub_jobs.database.file_guard import FileGuard
+from flowhub_jobs.database.handle import BUSY_TIMEOUT_S, as_text
+from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 from flowhub_jobs.whole import make_private, tighten
 
-# The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command.
-HEAD = "0003"
-
-BUSY_TIMEOUT_S = 30
 _MIGRATION_PLACES = (
     Path(__file__).parents[1] / "_shipped" / "migrations",  # in the wheel
     Path(__file__).parents[2] / "migrations",  # in a checkout
@@ -113,15 +110,11 @@ def _options(url: str) -> dict[str, Any]:
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we begin ourselves, in _begin
-    connection.text_factory = _text
+    connection.text_factory = as_text
     _use_wal(connection)
     # FULL: a committed state survives power loss; NORMAL does not promise it.
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-# SQLite does not check what is stored as text: bytes that are no UTF-8 must not end a query of other rows.
-_text = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -55,6 +55,7 @@ class Desk:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._loaded: Loaded | None = None
+        self._warnings: tuple[str, ...] = ()
         self._device: Device | None = None
 
     @property
@@ -69,7 +70,7 @@ class Desk:
     @property
     def catalog_warning(self) -> str | None:
         """What the person must be told of the catalog, if it was read at all."""
-        return self._loaded.warning if self._loaded else None
+        return self._loaded.warning if self._loaded else " ".join(self._warnings) or None
 
     # Queue ---------------------------------------------------------------------------------------------------------
 
@@ -220,7 +221,17 @@ class Desk:
     @property
     def shelf(self) -> Shelf:
         """What is installed, joined to the catalog in force."""
-        return Shelf(self.home, lambda: self.loaded.catalog)
+        return Shelf(self.home, lambda: self.catalog_options)
+
+    @cached_property
+    def catalog_options(self) -> "Collection[tuple[str, str]]":
+        """Each model and option of the catalog in force: read from the index of searches, without loading it."""
+        if self._loaded is not None:
+            return {(model.id, option.id) for model in self._loaded.catalog.models for option in model.downloads}
+        from flowhub_jobs.hub.find.searching import looked_up
+
+        options, self._warnings = looked_up(self.home.settings, lambda lookup: lookup.all_options())
+        return options
 
 
 def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:

@@ -11,9 +11,10 @@ from flowhub_jobs.artifacts import Artifact, ArtifactFile, Pieces, known_format
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.names import same_name_key
+from flowhub_jobs.store.entries import readable_damage
 from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import here, read_pieces, readable_artifact, readable_damage, write_pieces
+from flowhub_jobs.store.library import here, read_pieces, readable_artifact, write_pieces
 
 
 @dataclass(frozen=True, slots=True)

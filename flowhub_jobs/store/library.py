@@ -7,34 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, FileDigest, InstalledModel, Pieces, claim_of, known_format
+from flowhub_jobs.artifacts import Artifact, FileDigest, Pieces, claim_of
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
+from flowhub_jobs.store.entries import Entries
 from flowhub_jobs.store.inventory import (
-    Damage,
-    Entry,
-    EntryFile,
-    InCatalog,
-    Presence,
     as_installed,
     is_unchanged,
-    take_inventory,
 )
 from flowhub_jobs.store.layout import Store, files_in
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import Placed
-
-_ENTRY = [
-    artifacts.c[column]
-    for column in (
-        *("id", "name", "artifact_key", "ref", "model", "option", "format", "bytes", "sha256"),
-        *("linked_from", "damage", "installed_at", "verified_at", "store_id"),
-    )
-]
-_FILE = [artifact_files.c[column] for column in ("artifact_id", "path", "bytes", "mtime_ns", "sha256")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +32,10 @@ class Installed:
     job: int | None
 
 
-class Library:
-    def __init__(self, engine: sa.Engine, node: str, store: Store) -> None:
-        self._engine, self._node, self._store = engine, node, store
+class Library(Entries):
+    @property
+    def _engine(self) -> sa.Engine:
+        return self._database.engine
 
     # Write ---------------------------------------------------------------------------------------------------------
 
@@ -192,28 +180,6 @@ class Library:
         folder = path.is_dir()
         return all(as_installed(path / f["path"] if folder else path, f["bytes"], f["mtime_ns"]) for f in files)
 
-    def entries(self) -> list[Entry]:
-        """Return all that the library says of all stores of this node, by name, in two queries."""
-        return self._entries(artifacts.c.node == self._node)
-
-    def entries_here(self) -> list[Entry]:
-        """Return what the library says of the store that is there."""
-        return self._entries(self._here())
-
-    def entry(self, name: str) -> Entry | None:
-        """Return what the library says of one name, written as it is in the store that is there."""
-        found = self._entries(sa.and_(self._here(), artifacts.c.name_key == same_name_key(name)))
-        return next((entry for entry in found if entry.name == name), None)
-
-    def _entries(self, mine: sa.ColumnElement[bool]) -> list[Entry]:
-        with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(*_ENTRY).where(mine).order_by(artifacts.c.name)).mappings().all()
-            files: dict[int, dict[str, EntryFile]] = {row["id"]: {} for row in rows}
-            theirs = artifact_files.c.artifact_id.in_(sa.select(artifacts.c.id).where(mine))
-            for number, path, *about in tx.execute(sa.select(*_FILE).where(theirs)):
-                files[number][path] = EntryFile(*about)
-        return [_entry(row, files[row["id"]]) for row in rows]
-
     def artifact(self, name: str) -> Artifact | None:
         """Return what was installed under this name, as it was asked for; None if that is not known."""
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
@@ -221,39 +187,8 @@ class Library:
             found = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
         return readable_artifact(found)
 
-    def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
-        """Return what is in the store, by name, joined to what the library knows of it."""
-        return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
-
-    # The store's identity ------------------------------------------------------------------------------------------
-
-    @property
-    def store_id(self) -> str:
-        """The identity of the store that is there; '' for one that was never used. Nothing is written to find it out.
-
-        One that does not say it is the one that was last used, if that was removed, or some of it is there.
-        """
-        identity = self._store.identity()
-        known = None if identity else self.known_store()
-        if known and (not self._store.root.exists() or self.is_same_store(known)):
-            return known
-        return identity or ""
-
     def _here(self) -> sa.ColumnElement[bool]:
         return here(self._engine, self._node, self._store)
-
-    def is_same_store(self, identity: str) -> bool:
-        """Return whether what is at the store's path is the store of this identity, though it does not say so: it has
-        one of its models at least.
-        """
-        entries = [entry for entry in self.entries() if entry.store_id == identity]
-        return any(is_unchanged(entry, self._store.root / entry.name) for entry in entries)
-
-    def known_store(self) -> str | None:
-        """Return the identity that this node's store had when it was last used; None if it is another folder now."""
-        mine = sa.and_(nodes.c.node == self._node, nodes.c.store == str(self._store.root))
-        with reading(self._engine) as tx:
-            return tx.execute(sa.select(nodes.c.store_id).where(mine)).scalar()
 
     def remember_store(self, identity: str, hostname: str, now: int) -> str | None:
         """Write down which store this node uses, on which machine; return the machine's name before, if it had another.
@@ -271,7 +206,7 @@ class Library:
 
 def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
     """Return whether a row of `artifacts` is of the store that is there."""
-    identity = Library(engine, node, store).store_id
+    identity = Entries(Database.of(engine), node, store).store_id
     return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_([identity, ""]))
 
 
@@ -297,32 +232,9 @@ def _claim(row: Any) -> str:
     return claim_of(row["ref"], row["model"], row["artifact_key"])
 
 
-def _entry(row: Any, files: Mapping[str, EntryFile]) -> Entry:
-    same = (
-        "id",
-        "store_id",
-        "name",
-        "ref",
-        "model",
-        "option",
-        "bytes",
-        "sha256",
-        "linked_from",
-        "installed_at",
-        "verified_at",
-    )
-    values = {name: row[name] for name in same} | {"damage": readable_damage(row["damage"])}
-    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, **values)
-
-
 def readable_artifact(stored: Any) -> Artifact | None:
     """Return the artifact of an installed model's row; None where it was never written, or is damaged."""
     try:
         return Artifact.from_dict(stored)
     except ValueError:
         return None
-
-
-def readable_damage(stored: Any) -> Damage | None:
-    """Return the ranges that `verify` found wrong; None where there are none, or they cannot be read."""
-    return stored if isinstance(stored, dict) else None

@@ -13,7 +13,8 @@ from alembic.script import ScriptDirectory
 from support.lone_process import kill, start
 from support.rooms import Rooms
 
-from flowhub_jobs.database.engine import HEAD, migrations_folder, open_database, reading, translated, writing
+from flowhub_jobs.database.engine import migrations_folder, open_database, reading, translated, writing
+from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.database.tables import jobs, metadata
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable, SettingInvalid
 

@@ -8,6 +8,7 @@ from support.rooms import NODE, PIN, Rooms, artifact, digests, folder_artifact
 
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
@@ -21,7 +22,7 @@ NOW = 1_795_000_000_000_000
 
 @pytest.fixture
 def library(rooms: Rooms, store: Store) -> Library:
-    return Library(rooms.engine, NODE, store)
+    return Library(Database.of(rooms.engine), NODE, store)
 
 
 def install(rooms: Rooms, store: Store, wanted: Artifact, name: str | None = None) -> int:
@@ -33,7 +34,9 @@ def install(rooms: Rooms, store: Store, wanted: Artifact, name: str | None = Non
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(b"x" * (file.size or 0))
     with writing(rooms.engine) as tx:
-        Library(rooms.engine, NODE, store).index(tx, wanted, Placed(path.name, path, digests(wanted)), job, NOW)
+        Library(Database.of(rooms.engine), NODE, store).index(
+            tx, wanted, Placed(path.name, path, digests(wanted)), job, NOW
+        )
     return job
 
 
@@ -170,7 +173,7 @@ def test_what_was_forgotten_is_nobodys(rooms, store, library):
 
 def test_the_library_of_another_node_is_another(rooms, store, library):
     install(rooms, store, artifact("tiny"))
-    other = Library(rooms.engine, "n-other", store)
+    other = Library(Database.of(rooms.engine), "n-other", store)
     assert other.owner("tiny-q4.gguf") is None
     assert other.unchanged([artifact("tiny").key]) == {}
     other.forget("tiny-q4.gguf")
@@ -185,5 +188,5 @@ def test_the_stores_identity_is_remembered_with_its_path(rooms, store, library, 
     for identity in ("one", "two"):
         library.remember_store(identity, "host", NOW)
         assert library.known_store() == identity
-    assert Library(rooms.engine, NODE, Store(tmp_path / "other")).known_store() is None
-    assert Library(rooms.engine, "n-other", store).known_store() is None
+    assert Library(Database.of(rooms.engine), NODE, Store(tmp_path / "other")).known_store() is None
+    assert Library(Database.of(rooms.engine), "n-other", store).known_store() is None

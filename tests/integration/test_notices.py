@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from support.post_office import PostOffice, post_office
 from support.rooms import Rooms
 
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.errors import Gated, SourceMissing
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs import news
@@ -43,7 +44,7 @@ class Desk:
 
     def __init__(self, rooms: Rooms, folder: Path, office: PostOffice, on: tuple[str, ...] = NOTICES) -> None:
         settings = replace(load_settings({"FLOWHUB_HOME": str(folder)}), notify=Notify(webhook=office.url(), on=on))
-        home = Home(settings, rooms.node, rooms.engine, Store(folder / "store"), rooms.time.clock)
+        home = Home(settings, rooms.node, Database.of(rooms.engine), Store(folder / "store"), rooms.time.clock)
         self.notices, self._office = Notices(home, "w-1"), office
 
     def look(self) -> list[dict[str, Any]]:
@@ -298,7 +299,9 @@ def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, des
 def test_a_worker_that_stops_gives_its_turn_back(rooms, tmp_path, office):
     settings = load_settings({"FLOWHUB_HOME": str(tmp_path)})
     waits = Notify(command=(sys.executable, "-c", "import sys, signal; signal.pause()"), webhook=None)
-    home = Home(replace(settings, notify=waits), rooms.node, rooms.engine, Store(tmp_path), rooms.time.clock)
+    home = Home(
+        replace(settings, notify=waits), rooms.node, Database.of(rooms.engine), Store(tmp_path), rooms.time.clock
+    )
     notices = Notices(home, "w-1")
     notices.look()
     fail(rooms, "tiny")

@@ -9,7 +9,6 @@ from flowhub_jobs.settings import Settings
 if TYPE_CHECKING:  # a search reads the signature alone, and must not wait for what loading needs
     from flowhub_jobs.catalogs.load import Loaded
     from flowhub_jobs.catalogs.overlays import Overlays
-    from flowhub_jobs.catalogs.schema import HubCatalog
 
 _PLACES = (
     Path(__file__).parents[2] / "_shipped" / "hub_catalog.json",  # in the wheel
@@ -67,11 +66,6 @@ def catalog_signature(settings: Settings) -> Signature:
     A file that is not there is (path, -1, -1). A base at a URL is asked by `catalog_in_force`, not by this.
     """
     return tuple(_stamp(path) for path in catalog_files(settings))
-
-
-def has_option(catalog: "HubCatalog", model: str, option: str) -> bool:
-    found = catalog.by_id.get(model)
-    return found is not None and any(choice.id == option for choice in found.downloads)
 
 
 def _kept(settings: Settings) -> Path:

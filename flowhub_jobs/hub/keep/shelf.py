@@ -1,9 +1,8 @@
 """What stands on the shelf: the models that are installed, found by what a person types, and removed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import InstalledModel
 from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
@@ -22,9 +21,6 @@ from flowhub_jobs.store.inventory import (
 )
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.store.weight import Weight, weigh
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import HubCatalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +48,31 @@ class Removal:
 
 
 class Shelf:
-    def __init__(self, home: Home, catalog: "Callable[[], HubCatalog]") -> None:
-        """`catalog` is asked for only where it matters whether a model is in it."""
-        self._home, self._catalog = home, catalog
+    def __init__(self, home: Home, options: Callable[[], Collection[tuple[str, str]]]) -> None:
+        """`options` returns each model and option of the catalog; it is called where that matters."""
+        self._home, self._options = home, options
 
     # What is here --------------------------------------------------------------------------------------------------
 
     @property
     def presence(self) -> Presence:
         """Whether the store is there. Nothing is made or written to find it out."""
-        store, known = self._home.store, self._home.library.known_store()
+        store, known = self._home.store, self._home.entries.known_store()
         away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
         return Presence.AWAY if away else Presence.HERE
 
     @property
     def presence_of(self) -> Callable[[Entry], Presence]:
         """Whether the store of an entry is the one that is there."""
-        presence, here = self.presence, self._home.library.store_id
+        presence, here = self.presence, self._home.entries.store_id
         if presence is Presence.AWAY:
             return lambda entry: Presence.AWAY
         return lambda entry: Presence.HERE if entry.store_id in (here, "") else Presence.ANOTHER
 
     def inventory(self) -> Inventory:
         """Return what is installed, joined to the catalog in force, and what was removed by hand."""
-        from flowhub_jobs.hub.catalogs.shipped import has_option
-
-        catalog = self._catalog()
-        entries = self._home.library.entries()
-        in_catalog = lambda model, option: has_option(catalog, model, option)  # noqa: E731
+        options, entries = self._options(), self._home.entries.entries()
+        in_catalog = lambda model, option: (model, option) in options  # noqa: E731
         return take_inventory(self._home.store, entries, in_catalog, self.presence_of)
 
     def models(self) -> list[InstalledModel]:
@@ -102,8 +95,8 @@ class Shelf:
 
     def _entry(self, name: str) -> Entry | None:
         """Return the entry of a name in the store that is there, else in another."""
-        entries = (entry for entry in self._home.library.entries() if entry.name == name)
-        return self._home.library.entry(name) or next(entries, None)
+        entries = (entry for entry in self._home.entries.entries() if entry.name == name)
+        return self._home.entries.entry(name) or next(entries, None)
 
     def demand_store(self) -> None:
         """Raise StoreOffline while the store's disk is not there."""
@@ -160,10 +153,10 @@ class Shelf:
 
     def are_versions(self, names: list[str]) -> bool:
         """Return whether these are all versions of one variant of a model."""
-        return len({entry.claim for entry in self._home.library.entries() if entry.name in names}) == 1
+        return len({entry.claim for entry in self._home.entries.entries() if entry.name in names}) == 1
 
     def _matching(self, text: str) -> list[Entry]:
-        entries = self._home.library.entries()
+        entries = self._home.entries.entries()
         found, presence_of = matching(text, entries, self._home.settings.hf_endpoint), self.presence_of
         newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
         # What another store has does not stand in the way of what can be used.
@@ -175,14 +168,14 @@ class Shelf:
 
     def _names(self) -> list[str]:
         listed = (model.name for model in self._home.store.models())
-        return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.library.entries())]))
+        return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.entries.entries())]))
 
     # Remove --------------------------------------------------------------------------------------------------------
 
     def removal(self, name: str) -> Removal:
         """Return what `remove` would come to."""
         path = self._home.store.path_of(name)
-        entry = self._home.library.entry(name)
+        entry = self._home.entries.entry(name)
         if entry and is_gone(self._home.store, entry, self.presence_of(entry)):
             return Removal(name, 0, Weight(), forgotten=True)
         local = local_model(path)

@@ -3,20 +3,23 @@
 `litter` only looks. `sweep` looks again at the one thing, under a lock where a job could begin with it meanwhile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.shelf import Shelf
-from flowhub_jobs.jobs.holders import Holder, holders, unless_held
 from flowhub_jobs.kinds import Condition
 from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.leavings import Leaving, drop, leavings, put_aside
 from flowhub_jobs.store.weight import weigh
 from flowhub_jobs.transfer.ownership import is_at_work, unless_at_work
+
+if TYPE_CHECKING:
+    from flowhub_jobs.jobs.holders import Holder
 
 DOWNLOAD = "download"  # in the place of a node's name: the partial of a `download()` of the Python API
 
@@ -36,7 +39,7 @@ class Partial:
 
     leaving: Leaving
     state: PartialState
-    holder: Holder | None
+    holder: "Holder | None"
     age_s: int
 
     @property
@@ -71,18 +74,26 @@ def partials(home: Home) -> list[Partial]:
     """Return what is on its way in the store, or was left there, by name."""
     found = leavings(home.store)
     own = {leaving.key for leaving in found if leaving.key and leaving.node == home.node}
-    held = holders(home.engine, home.node, own)
+    held = _held(home, own)
     now = home.clock.now_us() / 1e6
     return [_partial(home, leaving, held, now) for leaving in found]
 
 
-def _partial(home: Home, leaving: Leaving, held: dict[str, Holder], now: float) -> Partial:
+def _held(home: Home, keys: Collection[str]) -> "dict[str, Holder]":
+    if not keys:
+        return {}
+    from flowhub_jobs.jobs.holders import holders
+
+    return holders(home.engine, home.node, keys)
+
+
+def _partial(home: Home, leaving: Leaving, held: "dict[str, Holder]", now: float) -> Partial:
     holder = held.get(leaving.key or "") if leaving.node == home.node else None
     age = max(0, round(now - leaving.touched_at))
     return Partial(leaving, _state(home, leaving, holder, now), holder, age)
 
 
-def _state(home: Home, leaving: Leaving, holder: Holder | None, now: float) -> PartialState:
+def _state(home: Home, leaving: Leaving, holder: "Holder | None", now: float) -> PartialState:
     if leaving.work is not None:
         return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
@@ -124,7 +135,7 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 def _old(home: Home, now: int) -> list[Item]:
     """Return the versions whose successor is installed and sound. What was changed by hand stays."""
-    entries, found = home.library.entries_here(), []
+    entries, found = home.entries.entries_here(), []
     by_name = {entry.name: entry for entry in entries}
     for name, newer in old_versions(entries).items():
         if _is_sound(home, by_name[name]) and _is_sound(home, newer):
@@ -141,7 +152,7 @@ def _is_sound(home: Home, entry: Entry) -> bool:
 
 def _gone(home: Home, shelf: Shelf) -> list[Item]:
     presence = shelf.presence
-    entries = [entry for entry in home.library.entries_here() if is_gone(home.store, entry, presence)]
+    entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
     why = "removed by hand; its entry is forgotten"
     return [Item(Litter.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
 
@@ -186,6 +197,8 @@ def _if_still(home: Home, item: Item, leaving: Leaving, away: Callable[[], None]
     if leaving.key is None:
         away()
         return True
+    from flowhub_jobs.jobs.holders import unless_held
+
     return unless_held(home.engine, home.node, leaving.key, away, but=item.job)
 
 

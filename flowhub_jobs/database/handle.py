@@ -1,0 +1,154 @@
+"""A home's database, opened when it is first used: a verb that only reads does not import SQLAlchemy for it.
+
+SQLAlchemy's import takes more than half of the time that such a verb has. So its queries are plain SQL, which every
+database knows. In a SQLite file of this version the `sqlite3` module runs them; else the engine does, as in a file that
+is still to be migrated.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flowhub_jobs.database.schema_version import HEAD
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+BUSY_TIMEOUT_S = 30
+_SQLITE = "sqlite:///"
+Row = Mapping[str, Any]
+# SQLite does not check what is stored as text: bytes that are no UTF-8 must not end a query of other rows.
+as_text = partial(str, encoding="utf-8", errors="surrogateescape")
+
+
+class Snapshot(Protocol):
+    """One state of the database."""
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        """Return the rows of a query with `:name` for its values. A JSON column is its text."""
+        ...
+
+
+class Database:
+    """Thread-safe."""
+
+    def __init__(self, url: str, lock_folder: Path) -> None:
+        self._url, self._lock_folder = url, lock_folder
+        self._engine: sa.Engine | None = None
+        self._file: sqlite3.Connection | None = None
+        self._reads, self._lock = 0, threading.RLock()
+
+    @classmethod
+    def of(cls, engine: "sa.Engine") -> "Database":
+        """Return the database of an engine that is open already."""
+        database = cls(str(engine.url), Path())
+        database._engine = engine
+        return database
+
+    @classmethod
+    def opened(cls, url: str, *, lock_folder: Path) -> "Database":
+        """Return the database, made or migrated where need be. Raises what `open_database` does."""
+        database = cls(url, lock_folder)
+        database._file = _current_file(url)
+        if database._file is None:
+            _ = database.engine
+        return database
+
+    @property
+    def engine(self) -> "sa.Engine":
+        """SQLAlchemy's engine, made when it is first asked for."""
+        with self._lock:
+            if self._engine is None:
+                from flowhub_jobs.database.engine import open_database
+
+                self._engine = open_database(self._url, lock_folder=self._lock_folder)
+            self._close_file()
+            return self._engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Snapshot]:
+        """Yield one state of the database."""
+        if self._engine is None and self._file is not None:
+            with self._reading_file(self._file) as snapshot:
+                yield snapshot
+        else:
+            from flowhub_jobs.database.engine import reading
+
+            with reading(self.engine) as tx:
+                yield _EngineSnapshot(tx)
+
+    @contextmanager
+    def _reading_file(self, file: sqlite3.Connection) -> Iterator[Snapshot]:
+        with self._lock:
+            self._reads += 1
+            file.execute("SAVEPOINT read")  # one within another is the same state
+            try:
+                yield _FileSnapshot(file, self._url)
+            finally:
+                file.execute("RELEASE read")
+                self._reads -= 1
+
+    def _close_file(self) -> None:
+        """Let go of the file where the engine has it: the engine alone notices that it was replaced."""
+        if self._file is not None and not self._reads:
+            self._file.close()
+            self._file = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._close_file()
+            if self._engine is not None:
+                self._engine.dispose()
+
+
+class _FileSnapshot:
+    def __init__(self, connection: sqlite3.Connection, url: str) -> None:
+        self._connection, self._url = connection, url
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        try:
+            cursor = self._connection.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.DatabaseError:
+            from flowhub_jobs.database.engine import translated
+
+            with translated(self._url):
+                raise
+
+
+class _EngineSnapshot:
+    def __init__(self, tx: "sa.Connection") -> None:
+        self._tx = tx
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        import sqlalchemy as sa
+
+        return [dict(row) for row in self._tx.execute(sa.text(sql), values).mappings()]
+
+
+def _current_file(url: str) -> sqlite3.Connection | None:
+    """Return a connection to a SQLite file of this version's schema; None for all else, which the engine looks into."""
+    path = url.removeprefix(_SQLITE)
+    if path == url or "?" in path or not os.path.isfile(path := path.replace("%3F", "?").replace("%25", "%")):
+        return None
+    connection = None
+    try:
+        uri = f"{Path(path).absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        connection.text_factory = as_text
+        if connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]:
+            return connection
+    except sqlite3.Error:
+        pass  # the engine meets the same, and has a sentence for it
+    if connection is not None:
+        with suppress(sqlite3.Error):
+            connection.close()
+    return None
