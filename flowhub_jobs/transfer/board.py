@@ -53,6 +53,7 @@ class Board:
         self.unsynced = 0
         self.faults = 0  # since the last byte that no try had before
         self.fruitless_s = 0.0  # likewise, the seconds of earlier attempts and of their waits
+        self.one_try = False  # no fault is waited out here: this run tries the host for all that wait for it
         self.gained_at = time.monotonic()  # when that byte came, else when this attempt began
         self.connections = 1
         self.trying = False  # more of them than are known to be of use: they get short ranges

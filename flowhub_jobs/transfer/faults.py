@@ -10,7 +10,7 @@ from flowhub_jobs.transfer.binding import RESTARTS_MAX
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.retry import Fruitless, GiveUp, Wait, decide
+from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, Fruitless, GiveUp, Wait, decide
 from flowhub_jobs.transfer.terms import Terms
 
 
@@ -84,7 +84,10 @@ class Faults:
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
             self._hosts.be_quiet(task.state.origin, decision.seconds)
-        self._board.notes.append(("fault", f"{error.message} Trying again in {decision.seconds:.1f} s."))
+        if self._board.one_try and not self._board.fetched_now:
+            return  # the host's wait tells of it: a note for each try of a night would bury all others
+        then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
+        self._board.notes.append(("fault", f"{error.message}{then}"))
 
     def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
         """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""

@@ -138,6 +138,7 @@ def fetch(
     try:
         log = reopen(board, past.tag, past.fetched, control.check_owner)
         board.faults, board.fruitless_s = past.fruitless.faults, past.fruitless.seconds
+        board.one_try = past.one_try
         try:
             return _Transfer(board, log, terms, shared, control, past, watch).run()
         finally:
@@ -160,7 +161,7 @@ class _Transfer:
         watch: Callable[[Seen], None],
     ) -> None:
         self._board, self._control, self._watch = board, control, watch
-        self._web, self._one_try = Web(terms), past.one_try
+        self._web = Web(terms)
         self._committer = Committer(board, log, past.tag, control)
         self._hasher = Hasher(board)
         self._writer = Writer()
@@ -218,7 +219,7 @@ class _Transfer:
         idle = self._crew.idle()
         if idle is None:
             return
-        at_once = self._one_try and not self._board.fetched_now
+        at_once = self._board.one_try and not self._board.fetched_now
         if idle.seconds > WAIT_INSIDE_S or at_once or machines_fault(idle.error):
             raise Postponed(
                 idle.seconds,

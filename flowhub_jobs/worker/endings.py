@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from flowhub_jobs.addresses import driver_words, scrub
 from flowhub_jobs.disk import disk_error
 from flowhub_jobs.errors import (
+    NETWORK_SETTINGS,
     DatabaseUnusable,
     DigestMismatch,
     DiskFull,
@@ -75,8 +76,9 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
             cost=False,
         )
     else:
-        if isinstance(error, SourceError) and run.claimed.probes is not None:
-            floor.outages.reached(run.claimed.probes)  # it answered, if not as one would like
+        answered = isinstance(error, SourceError) and not isinstance(error, NETWORK_SETTINGS)
+        if answered and run.claimed.probes is not None:
+            floor.outages.reached(run.claimed.probes)
         floor.wait_log.ended(run.lease.job)
         log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
         wish = floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))

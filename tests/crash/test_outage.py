@@ -117,7 +117,10 @@ def test_an_outage_costs_no_job_and_few_requests(
         assert len(origin.requests()) <= 2 * RUNNING * TRIES_INSIDE + seconds / 60 + 15
         log = shop.log()
         assert log.count(" begins: ") <= 4 * RUNNING
-        assert 1 <= log.count("the next try is at") <= 6, "of four workers, each may say once that it lasts"
+        assert log.count("until it answers") == 1
+        assert log.count("the next try is at") <= 4, "of four workers, each says once that it lasts"
+
+        assert all(len(shop.events(job)) <= 3 + TRIES_INSIDE for job in jobs)
 
         end()
         outage.turn_to_next_try()  # from here on the clocks stand: what has to wait for them stays
