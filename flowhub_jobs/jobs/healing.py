@@ -64,7 +64,7 @@ def kind_of(event: Event) -> str | None:
     if event.kind == "rescued":
         return RESCUE
     if event.kind == "again":
-        return ANEW
+        return RANGE if _RANGES.search(event.text) else ANEW  # asked in another form, or at a new address
     if event.kind == "healed":
         return PIECE if "that piece" in event.text else FILE
     if event.kind == "fault":
