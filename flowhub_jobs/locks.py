@@ -15,6 +15,8 @@ from flowhub_jobs.file_systems import traits_of
 
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 
+CONTENT_BYTES = 8192
+
 _NAMES_LOST = 5  # tries: each time, the holder removed the name between our open and our lock
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -49,14 +51,14 @@ class LockFile:
         # Where inode numbers change at each look, that a file has the name is all that can be known.
         return os.path.samestat(here, there) or not traits_of(self._fd).numbers_stay
 
-    def content(self, most: int = 4096) -> bytes:
-        """Return at most `most` bytes of what its last holder wrote into it."""
-        return os.pread(self._fd, most, 0)
+    def content(self) -> bytes:
+        """Return what its last holder wrote into it; blanks may follow."""
+        return os.pread(self._fd, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
         """Replace its content: who holds it, for whom finds it locked, or left behind."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, content, 0)
+        # Of one length, always: not every file system can cut a file short.
+        os.pwrite(self._fd, content.ljust(CONTENT_BYTES), 0)
 
     def moved_to(self, path: Path) -> None:
         """Take note that the file has another path now: a folder above it was renamed."""

@@ -36,8 +36,6 @@ class EntryFile:
 class Entry:
     """What the library says of one model. `files` are by path inside the folder; times are microseconds."""
 
-    id: int
-    store_id: str  # of the store that it was installed in; '' where that was not written down
     name: str
     key: str
     ref: str
@@ -51,6 +49,8 @@ class Entry:
     installed_at: int
     verified_at: int
     files: Mapping[str, EntryFile]
+    id: int = 0  # of its row
+    store_id: str = ""  # of the store that it was installed in; '' where that was not written down
 
     @property
     def claim(self) -> str:

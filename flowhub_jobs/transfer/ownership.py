@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.file_systems import Traits, traits_of
-from flowhub_jobs.locks import NO_LOCKS, LockFile
+from flowhub_jobs.locks import CONTENT_BYTES, NO_LOCKS, LockFile
 from flowhub_jobs.regular import read_regular
 from flowhub_jobs.system import machine_name, process_lives, process_name, rename_new
 from flowhub_jobs.transfer import journal
@@ -28,7 +28,6 @@ from flowhub_jobs.transfer.kept_copy import copy_kept
 LOCK = "lock"
 TAKEN_OVER = "taken-"  # before the name of a copy until it is whole, and of what was copied until it is removed
 SILENT_S = 600.0  # without a byte written: then an owner on another machine counts as gone, and its bytes are copied
-_OWNER_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +248,11 @@ def _tried(path: Path) -> tuple[Held, Owner | None, LockFile | None]:
     try:
         lock = LockFile(path)
     except BlockingIOError:
-        return Held.LOCKED, _owner(read_regular(path, _OWNER_BYTES)), None
+        return Held.LOCKED, _owner(read_regular(path, CONTENT_BYTES)), None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        return Held.UNKNOWN, _owner(read_regular(path, _OWNER_BYTES)), None
+        return Held.UNKNOWN, _owner(read_regular(path, CONTENT_BYTES)), None
     return Held.FREE, _owner(lock.content()), lock
 
 

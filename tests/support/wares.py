@@ -69,6 +69,7 @@ class Wares:
             shop.enqueue("m")
             shop.work_here()
             assert [model.name for model in shop.home.store.models()] == [self.name]
+        shop.home.open_store()  # its identity is made: what a worker renames from here on is of the job
         shop.offer(self.entry())
         return shop.enqueue("m")
 
