@@ -5,6 +5,7 @@ Every place that takes such a text reads it here: settings, options, list files,
 
 import codecs
 import re
+from collections.abc import Mapping
 
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
@@ -46,3 +47,10 @@ def unquoted(text: str) -> str:
     while len(bare) > 1 and bare[0] + bare[-1] in _QUOTES:
         bare = bare[1:-1].strip()
     return bare
+
+
+def token_note(environ: Mapping[str, str]) -> str | None:
+    """Return a sentence where something was taken off HF_TOKEN: other programs read the variable as it is."""
+    typed = environ.get("HF_TOKEN") or ""
+    left_out = "HF_TOKEN has quotes around the token, or a word before it: they were left out."
+    return left_out if typed.strip() != parse_token(typed) else None

@@ -122,13 +122,6 @@ def _with_scheme(endpoint: str) -> str:
     return f"http://{endpoint}" if is_loopback(host) else f"https://{endpoint}"
 
 
-def token_note(environ: Mapping[str, str]) -> str | None:
-    """Return a sentence where something was taken off HF_TOKEN: other programs read the variable as it is."""
-    typed = environ.get("HF_TOKEN") or ""
-    left_out = "HF_TOKEN has quotes around the token, or a word before it: they were left out."
-    return left_out if typed.strip() != parse_token(typed) else None
-
-
 def _sendable(typed: str, name: str) -> str:
     """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
     token = parse_token(typed)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import Gated, NotFound, SourceError, TokenMissing, TokenRefused, UsageInvalid
-from flowhub_jobs.settings import Settings, token_note
+from flowhub_jobs.inputs import token_note
+from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog

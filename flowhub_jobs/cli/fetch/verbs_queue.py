@@ -68,9 +68,9 @@ def enqueue(
 ) -> None:
     """Queue models for a worker to fetch."""
     from flowhub_jobs.cli import say
-    from flowhub_jobs.cli.fetch import ordering, waiting
+    from flowhub_jobs.cli.fetch import ordering, plan_screen, waiting
     from flowhub_jobs.cli.session import desk, warn_of_catalog
-    from flowhub_jobs.settings import token_note
+    from flowhub_jobs.inputs import token_note
 
     defaults = {
         "at": at,
@@ -101,7 +101,7 @@ def enqueue(
         ordering.tell_notes(found, quiet=hushed)
         ordering.tell_unseen(unseen, quiet=hushed)
         if dry_run:
-            ordering.tell_plan(found, order, as_json=as_json, quiet=quiet)
+            plan_screen.tell_plan(found, order, as_json=as_json, quiet=quiet)
         else:
             numbers = ordering.place(found, order)
             if wait or watch:

@@ -76,9 +76,9 @@ def update(
 
 
 def _plan(found: "Desk", orders: "list[Order]", as_json: bool) -> None:
-    from flowhub_jobs.cli.fetch import ordering
+    from flowhub_jobs.cli.fetch import ordering, plan_screen
 
-    ordering.tell_plan(found, ordering.Ordered(orders=orders, count=len(orders)), as_json=as_json)
+    plan_screen.tell_plan(found, ordering.Ordered(orders=orders, count=len(orders)), as_json=as_json)
 
 
 def _queue(found: "Desk", orders: "list[Order]", as_json: bool, *, wait: bool) -> None:
