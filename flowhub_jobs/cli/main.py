@@ -16,6 +16,10 @@ def main() -> NoReturn:
     gc.set_threshold(100_000, 20, 20)
     _open_closed_streams()
     _mask_rights_of_others()
+    if sys.argv[1:2] == ["__complete"]:  # by the shell, at every Tab: none of what a verb needs is imported
+        from flowhub_jobs.cli.completion.candidates import answer
+
+        sys.exit(answer(sys.argv[2:]))
     try:
         status = run(sys.argv[1:])
         signals.keep_to(status)

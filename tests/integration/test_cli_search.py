@@ -51,6 +51,15 @@ def test_a_program_reads_every_model_with_its_variants(cli, shop):
     assert first["why"]
 
 
+def test_quiet_prints_references_that_enqueue_takes(cli, shop):
+    said = cli("search", "-q", "--sort", "name")
+    [page] = [cli("search", "--json", "--sort", "name").page]
+    assert said.out.split() == [model["best"] for model in page["models"]]
+    everything = cli("search", "--quiet", "--variants", "llama")
+    assert set(everything.out.split()) == {"llama@q4", "llama@q8"}
+    assert everything.err == ""
+
+
 def test_a_program_is_told_what_was_looked_for_instead(cli, shop):
     page = cli("search", "lama", "--json").page
     assert page["corrected"] == {"typed": "lama", "shown": "llama"}

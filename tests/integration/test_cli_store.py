@@ -176,3 +176,20 @@ def test_device_says_what_this_machine_is(cli, shop):
     assert device["ram_total_bytes"] > 0
     assert device["platform"] in ("linux", "macos")
     assert str(shop.store) in cli("device").out
+
+
+def test_one_damaged_model_changes_no_columns_at_eighty(stocked):
+    """The long words of its state turned the whole table into blocks of two lines."""
+    (stocked.store / "a-model-of-some-length-q4_k_m.gguf").write_bytes(b"GGUF")
+    before = process("list", COLUMNS="80").out.splitlines()
+    os.utime(stocked.store / "a.gguf", ns=(1, 1))
+    after = process("list", COLUMNS="80").out.splitlines()
+    assert after[0].startswith("NAME")
+    assert len(after) == len(before)
+    assert any(line.endswith("changed") for line in after)
+
+
+def test_quiet_prints_names_alone(cli, stocked):
+    said = cli("list", "-q")
+    assert (said.status, said.err) == (0, "")
+    assert set(said.out.split()) == {model["name"] for model in cli("list", "--json").page["models"]}

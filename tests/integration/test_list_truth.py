@@ -207,8 +207,8 @@ def test_partials_are_listed_with_their_jobs_and_who_goes_on_with_them(cli, stoc
     assert all(one["age_s"] >= 0 for one in found.values())
     said = cli("list")
     assert f"job {failed}, failed" in said.out
-    assert "100.0 KB wait for `flowhub retry`" in said.err
-    assert "100.0 KB are nobody's: `flowhub prune`" in said.err
+    assert "100.0 KB kept for `flowhub retry`" in said.err
+    assert "100.0 KB of no job (`flowhub prune`" in said.err
     assert "y.gguf" not in said.out, "it holds next to nothing"
     assert "y.gguf" in cli("list", "-v").out
 

@@ -16,13 +16,15 @@ from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.words import format_bytes
 
 GLANCE_ROWS = 14
+_FAILED = "Failed:"
 
 
 def print_glance(desk: Desk) -> None:
     """Print one screen of all that there is: workers, jobs, models, and the next step."""
     overview = arrange(desk.home.reports.overview(), desk.home.reports.need_user())
     for name, text in _facts(desk, overview):
-        say.result(say.fold(f"{name:<11}{text}", after=" " * 11))
+        line = say.fold(f"{name:<11}{text}", after=" " * 11)
+        say.result(say.paint(line, "31") if name == _FAILED else line)
     if overview.live:
         say.result("")
         for line in section_lines(replace(overview, ended=()), GLANCE_ROWS):
@@ -39,7 +41,7 @@ def _facts(desk: Desk, overview: Overview) -> Iterator[tuple[str, str]]:
         yield "To come:", in_words(remaining(desk.home, overview.live), datetime.now(UTC))
     if overview.failed:
         needs = f"{len(overview.failed)} need you" if len(overview.failed) > 1 else "1 needs you"
-        yield say.paint("Failed:", "31") + " " * 4, f"{needs}: `flowhub report` says what to do"
+        yield _FAILED, f"{needs}: `flowhub report` says what to do"
     yield "Installed:", _installed(desk)
     if line := limit_line(desk):
         yield "Limit:", line

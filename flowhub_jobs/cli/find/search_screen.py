@@ -7,7 +7,7 @@ from flowhub_jobs.hub.find.search import RUNS, Findings, FoundModel, FoundVarian
 from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
 
-COLOURS = {Fit.FITS: "32", Fit.TIGHT: "33", Fit.SLOW: "33", Fit.TOO_BIG: "31", Fit.WRONG_PLATFORM: "31"}
+QUIET = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # what does not run here
 _BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
@@ -28,6 +28,11 @@ def print_findings(findings: Findings, wanted: Wanted, *, every_variant: bool) -
 
 def _shown(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
     return model.variants if every else (model.best,)
+
+
+def references(findings: Findings, *, every_variant: bool) -> list[str]:
+    """Return the references that `enqueue` takes: of each model the best variant, or every one."""
+    return [variant.ref for model in findings.models for variant in _shown(model, every_variant)]
 
 
 def _row(model: FoundModel, variant: FoundVariant) -> _Row:
@@ -51,17 +56,17 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
         texts = [f"{say.clean(id_)}\n{say.fold(', '.join(rest), '  ')}" for id_, *rest in rows]
     else:
         first, *texts = say.table(head, rows, right=(1, 3)).split("\n")
-        say.result(first)
+        say.result(say.bold(first))
     for text, fit in zip(texts, fits, strict=True):
-        say.result(say.paint(text, COLOURS[fit]) if fit in COLOURS else text)
+        say.result(say.dim(text) if fit in QUIET else text)
 
 
 def _foot(findings: Findings) -> str:
     """Return how many more there are, and what to do with the first, or the first that runs here."""
     more = findings.total - len(findings.models)
     first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
-    lines = [f"{more:,} more: --limit 0 shows all, more words show fewer."] if more > 0 else []
-    lines.append(f"`flowhub show {first.row.id}` tells more.")
+    lines = [f"{more:,} more: --limit 0 shows all; more words narrow the search."] if more > 0 else []
+    lines.append(f"Details: `flowhub show {first.row.id}`.")
     if not first.best.installed:
         lines.append(f"`flowhub enqueue {first.best.ref}` queues it.")
     return "\n".join(lines)
@@ -71,8 +76,8 @@ def _nothing(wanted: Wanted) -> str:
     """Return what to try where nothing was found."""
     narrowed = wanted.filters.any or wanted.fits or wanted.installed
     if not wanted.typed:
-        return "No model is like that; try fewer filters."
+        return "No model passes these filters; try fewer."
     if narrowed:
-        return say.fold(f"No model has {' '.join(wanted.typed)!r} and passes the filters; try fewer of them.")
-    hub = "What is on the Hub is shown by `flowhub show hf:owner/repo`."
-    return say.fold(f"No model of the catalogs has {' '.join(wanted.typed)!r}. {hub}")
+        return say.fold(f"No model matches {' '.join(wanted.typed)!r} and passes the filters; try fewer of them.")
+    hub = "For a repository of the Hub: `flowhub show hf:owner/repo`."
+    return say.fold(f"No model of the catalogs matches {' '.join(wanted.typed)!r}. {hub}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.options import AsJson, Quiet
 
 MANY = 50  # shown where there is no screen to fill
 _FORMAT = "gguf, mlx or safetensors."
@@ -24,7 +24,7 @@ def search(
     license_: Annotated[str | None, typer.Option("--license", metavar="L", help="Such as apache or mit.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="Such as code; can be repeated.")] = None,
     publisher: Annotated[str | None, typer.Option("--publisher", metavar="P", help="Such as qwen.")] = None,
-    fits: Annotated[bool, typer.Option("--fits", help="Only what fits this machine, or just so.")] = False,
+    fits: Annotated[bool, typer.Option("--fits", help="Only models that fit (or barely fit).")] = False,
     installed: Annotated[bool, typer.Option("--installed", help=_INSTALLED)] = False,
     new: Annotated[bool, typer.Option("--new", help=_NEW)] = False,
     sort: Annotated[str | None, typer.Option("--sort", metavar="ORDER", help=_SORT)] = None,
@@ -32,7 +32,8 @@ def search(
         int | None,
         typer.Option("--limit", metavar="N", min=0, help="Show so many; 0 is all (default: a screen, or 50)."),
     ] = None,
-    variants: Annotated[bool, typer.Option("--variants", help="Show every variant, not the best alone.")] = False,
+    variants: Annotated[bool, typer.Option("--variants", help="Show every variant, not only the best.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Search the catalogs: names, sizes, what runs here.
@@ -64,6 +65,11 @@ def search(
         say.hint(f"flowhub: {warning}", quiet=as_json)
     if as_json:
         say.result_json(search_page(findings, typed))
+    elif quiet:
+        from flowhub_jobs.cli.find.search_screen import references
+
+        for ref in references(findings, every_variant=variants):
+            say.exactly(ref)
     else:
         from flowhub_jobs.cli.find.search_screen import print_findings
 

@@ -15,20 +15,38 @@ from flowhub_jobs.words import format_bytes, format_duration
 FEW = 8  # partials that are shown one by one
 TRIFLE = 16 << 10  # bytes
 _HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE")
+_LESS = ("FORMAT", "VERIFIED")
 _SUMS = {
-    PartialState.LIVE: "{size} are on their way",
-    PartialState.KEPT: "{size} wait for `flowhub retry`",
-    PartialState.NOBODY: "{size} are nobody's: `flowhub prune` clears them away",
-    PartialState.ELSEWHERE: "{size} are another node's",
+    PartialState.LIVE: "{size} of queued jobs",
+    PartialState.KEPT: "{size} kept for `flowhub retry`",
+    PartialState.NOBODY: "{size} of no job (`flowhub prune` removes them)",
+    PartialState.ELSEWHERE: "{size} of another node",
 }
 
 
 def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
-    """Return the models: one a line where the screen is wide enough, else two. No name is cut: names are typed."""
+    """Return the models: one a line where the screen is wide enough, else two. No name is cut: names are typed.
+
+    On a narrower screen the columns of `_LESS` give way first, one after the other.
+    """
     rows = [_row(model) for model in models]
-    if not verbose and say.width_of(_HEAD, rows) <= say.columns():
-        return say.table(_HEAD, rows, right=(3,))
+    for left_out in range(0 if verbose else len(_LESS) + 1):
+        columns = [place for place, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
+        head, cells = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
+        if say.width_of(head, cells) <= say.columns():
+            first, *lines = say.table(head, cells, right=(head.index("SIZE"),)).split("\n")
+            return "\n".join([say.bold(first), *map(_painted, models, lines)])
     return "\n".join(_stacked(models, rows, verbose=verbose))
+
+
+def _chosen(columns: Sequence[int], row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(row[place] for place in columns)
+
+
+def _painted(model: InstalledModel, line: str) -> str:
+    """Return a line in the colour of its state: damage stands out."""
+    colour = {Condition.DAMAGED: "31", Condition.CHANGED: "33"}.get(model.condition)
+    return say.paint(line, colour) if colour else line
 
 
 def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
@@ -60,11 +78,10 @@ def _row(model: InstalledModel) -> tuple[str, ...]:
 
 
 def state_of(model: InstalledModel) -> str:
-    """Return how a model stands, in a word or two."""
-    lost = "not in the catalog" if model.model and not model.in_catalog else ""
-    if model.condition is Condition.GOOD:
-        return lost or "ok"
-    return f"{model.condition}, {lost}" if lost else str(model.condition)
+    """Return how a model stands, in a word or two: what is wrong with its bytes comes first."""
+    if model.condition is not Condition.GOOD:
+        return str(model.condition)
+    return "not in catalog" if model.model and not model.in_catalog else "ok"
 
 
 def _facts(model: InstalledModel) -> list[str]:
@@ -99,7 +116,7 @@ def whose(partial: Partial) -> str:
         return f"job {partial.holder.job}, {partial.holder.state}"
     if partial.state is PartialState.ELSEWHERE:
         return "another node's"
-    return "nobody's" if partial.state is PartialState.NOBODY else partial.leaving.work or "a call of download()"
+    return "of no job" if partial.state is PartialState.NOBODY else partial.leaving.work or "a call of download()"
 
 
 def sums(found: Sequence[Partial]) -> str:
@@ -127,18 +144,18 @@ def foot(stock: Stock) -> list[str]:
 def _not_as_it_was(stock: Stock) -> list[str]:
     lines = []
     if stock.presence is Presence.AWAY:
-        lines.append(f"The store {stock.root} is offline: its disk is not mounted. This is what was on it.")
+        lines.append(f"The store {stock.root} is offline: its disk is not mounted. The list shows what was on it.")
     elif any(model.condition is Condition.OFFLINE for model in stock.models):
-        lines.append(f"What is offline lies in another store than the one that is at {stock.root} now.")
+        lines.append(f"The offline models are in another store than the one at {stock.root} now.")
     if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
-        lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` reads it again.")
+        lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` checks it.")
     if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
-        lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` mends it.")
+        lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
     if stock.old:
-        lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` clears them away.")
+        lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
     if stock.gone:
         again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_asked(entry)))
-        fetches = f"`flowhub enqueue {again}` fetches it again; " if again else ""
+        fetches = f"`flowhub enqueue {again}` downloads it again; " if again else ""
         names = _some([entry.name for entry in stock.gone])
         lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
     return lines

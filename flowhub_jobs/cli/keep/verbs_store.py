@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowhub_jobs.cli.options import AsJson, Yes
+from flowhub_jobs.cli.options import AsJson, Quiet, Yes
 
 if TYPE_CHECKING:
     from flowhub_jobs.hub.keep.shelf import Removal
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 def list_models(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Paths, digests and sources, too.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what is installed, and what is on its way.
+    """List installed models, and partial downloads.
 
-    Models that were put there by hand are listed, too.
+    Models that were put into the store by hand are listed too.
     """
     from flowhub_jobs.cli import say
     from flowhub_jobs.cli.keep import shelf_screen
@@ -30,6 +31,10 @@ def list_models(
         warn_of_catalog(found, quiet=as_json)
     if as_json:
         say.result_json(installed_page(there))
+        return
+    if quiet:
+        for model in there.models:
+            say.exactly(say.clean(model.name))
         return
     if there.models:
         say.result(shelf_screen.models_text(there.models, verbose=verbose))
@@ -47,7 +52,7 @@ def path(
     ref: Annotated[str, typer.Argument(metavar="REF", help="A model, model@option, hf:…, or a name from the list.")],
     as_json: AsJson = False,
 ) -> None:
-    """Print the path that a runtime opens.
+    """Print the path of an installed model for a runtime.
 
     It is a model's file, the first of its parts, or its folder.
     """

@@ -1,0 +1,90 @@
+"""Prints names for the shell's completion: models, installed models, jobs. `flowhub __complete KIND [PREFIX]`.
+
+The shell waits for it at every Tab: it imports no more than the settings and SQLite, reads without locking anything,
+ends after `LIMIT_S` whatever it waits for, and says nothing of an error.
+"""
+
+import contextlib
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from flowhub_jobs.settings import Settings, load_settings
+
+LIMIT_S = 1.0
+AT_MOST = 500
+LARGE = 3_000_000  # bytes of a catalog that takes too long to read at every Tab
+STATES = {
+    "jobs": (),
+    "live": ("queued", "running", "paused"),
+    "queued": ("queued", "paused"),
+    "paused": ("paused",),
+    "ended": ("failed", "cancelled"),
+}
+KINDS = ("models", "installed", "catalogs", *STATES)
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Print the names of a kind that begin with a prefix, one a line; return 0."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, also inside a read that hangs
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    kind, prefix = [*arguments, "", ""][:2]
+    with contextlib.suppress(Exception):  # the shell's line is no place for a message
+        names = [name for name in _named(kind, load_settings()) if name.startswith(prefix) and name.isprintable()]
+        sys.stdout.write("".join(f"{name}\n" for name in names[:AT_MOST]))
+        sys.stdout.flush()
+    return 0
+
+
+def _named(kind: str, settings: Settings) -> Iterable[str]:
+    readers: dict[str, Callable[[Settings], Iterable[str]]] = {
+        "models": _models,
+        "installed": _installed,
+        "catalogs": _catalogs,
+    }
+    return readers[kind](settings) if kind in readers else _jobs(settings, STATES[kind])
+
+
+def _jobs(settings: Settings, states: Sequence[str]) -> list[str]:
+    """Return the numbers of the jobs in these states (none: in any), newest first."""
+    marks = ", ".join("?" * len(states))
+    where = f"WHERE state IN ({marks})" if states else ""
+    query = f"SELECT id FROM jobs {where} ORDER BY id DESC LIMIT {AT_MOST}"  # noqa: S608, the marks alone
+    path = settings.database_url.removeprefix("sqlite:///")
+    return [str(row[0]) for row in _rows(Path(path), query, states)]
+
+
+def _rows(path: Path, query: str, values: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    if not path.is_file():
+        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as database:
+        return database.execute(query, values).fetchall()
+
+
+def _models(settings: Settings) -> list[str]:
+    """Return the models of the catalog and of those imported; of a very large catalog, those of the search's index."""
+    import json
+
+    from flowhub_jobs.hub.catalogs.shipped import base_file
+
+    base = base_file(settings)
+    if base.stat().st_size > LARGE:
+        return [row[0] for row in _rows(settings.home / "search.db", "SELECT id FROM models ORDER BY id")]
+    files = [base, *_imported(settings)]
+    return sorted({model["id"] for file in files for model in json.loads(file.read_bytes())["models"]})
+
+
+def _imported(settings: Settings) -> list[Path]:
+    folder = settings.home / "catalogs" / "overlays"
+    return sorted(file for file in folder.glob("*.json") if not file.name.endswith(".facts.json"))
+
+
+def _installed(settings: Settings) -> list[str]:
+    return sorted(entry.name for entry in settings.store.iterdir() if not entry.name.startswith("."))
+
+
+def _catalogs(settings: Settings) -> list[str]:
+    return [file.stem for file in _imported(settings)]

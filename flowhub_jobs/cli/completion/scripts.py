@@ -1,0 +1,164 @@
+"""The completion scripts of bash, zsh and fish, made from the verbs' own options. Pure."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flowhub_jobs.kinds import State
+
+SHELLS = ("bash", "zsh", "fish")
+# What the arguments of a verb name: a kind of cli/completion/candidates.py.
+NAMES = {
+    "enqueue": "models",
+    "show": "models",
+    "fits": "models",
+    "path": "installed",
+    "rm": "installed",
+    "verify": "installed",
+    "update": "installed",
+    "outdated": "installed",
+    "export": "installed",
+    "status": "jobs",
+    "logs": "jobs",
+    "wait": "live",
+    "cancel": "live",
+    "pause": "live",
+    "priority": "live",
+    "start": "queued",
+    "resume": "paused",
+    "retry": "ended",
+    "catalog remove": "catalogs",
+    "catalog update": "catalogs",
+}
+# The values of an option or argument that are always the same.
+VALUES = {"--state": [str(state) for state in State], "--outside": ["pause"], "--log-format": ["plain", "json"]}
+WORDS = {"help": ["errors", "states", "reasons", "settings", "references", "units"], "completion": list(SHELLS)}
+
+
+def script(shell: str, verbs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the script of a shell; `verbs` are those of `flowhub/help/1`."""
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](verbs)
+
+
+def _top(verbs: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [verb["name"] for verb in verbs if " " not in verb["name"]]
+
+
+def _below(verbs: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+    """Return the verbs behind a verb: of `catalog` list, import …"""
+    return [verb["name"].split()[1] for verb in verbs if verb["name"].startswith(f"{name} ")]
+
+
+def _options(verb: Mapping[str, Any]) -> list[str]:
+    return [name for option in verb["options"] for name in option["names"]] + ["--help"]
+
+
+def _words(verbs: Sequence[Mapping[str, Any]], verb: Mapping[str, Any]) -> str:
+    name = verb["name"]
+    return " ".join([*_below(verbs, name), *WORDS.get(name, []), *_options(verb)])
+
+
+def _cases(verbs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the branches of a `case` of bash or zsh: for each verb its words, and the kind of name it takes."""
+    lines = []
+    for verb in verbs:
+        kind = f" kind={NAMES[verb['name']]}" if verb["name"] in NAMES else ""
+        lines.append(f"        {shlex.quote(verb['name'])}) words={shlex.quote(_words(verbs, verb))}{kind} ;;")
+    return "\n".join(lines)
+
+
+def _values() -> str:
+    return "\n".join(
+        f"        {option}) words={shlex.quote(' '.join(words))} kind= ;;" for option, words in VALUES.items()
+    )
+
+
+def _groups(verbs: Sequence[Mapping[str, Any]]) -> str:
+    return "|".join(name for name in _top(verbs) if _below(verbs, name))
+
+
+def _bash(verbs: Sequence[Mapping[str, Any]]) -> str:
+    return f"""\
+# flowhub: completion for bash. In ~/.bashrc: source <(flowhub completion bash)
+_flowhub() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} verb= words= kind= word
+    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+        case $word in -*) continue ;; esac
+        case $verb in
+            '') verb=$word ;;
+            {_groups(verbs)}) verb="$verb $word" ;;
+        esac
+    done
+    case $verb in
+        '') words={shlex.quote(" ".join([*_top(verbs), "--version", "--help", "--json"]))} ;;
+{_cases(verbs)}
+    esac
+    case $prev in
+{_values()}
+    esac
+    [[ -n $kind && $cur != -* ]] && words=$(flowhub __complete "$kind" "$cur" 2>/dev/null)
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}}
+complete -o default -F _flowhub flowhub
+"""
+
+
+def _zsh(verbs: Sequence[Mapping[str, Any]]) -> str:
+    return f"""\
+#compdef flowhub
+# flowhub: completion for zsh. In ~/.zshrc, after compinit: source <(flowhub completion zsh)
+_flowhub() {{
+    local previous=${{words[CURRENT-1]}}
+    local -a typed; typed=("${{(@)words[2,CURRENT-1]}}")
+    local verb= words= kind= word=
+    for word in $typed; do
+        case $word in (-*) continue ;; esac
+        case $verb in
+            ('') verb=$word ;;
+            ({_groups(verbs)}) verb="$verb $word" ;;
+        esac
+    done
+    case $verb in
+        '') words={shlex.quote(" ".join([*_top(verbs), "--version", "--help", "--json"]))} ;;
+{_cases(verbs)}
+    esac
+    case $previous in
+{_values()}
+    esac
+    if [[ -n $kind && $PREFIX != -* ]]; then
+        compadd -- ${{(f)"$(flowhub __complete $kind $PREFIX 2>/dev/null)"}}
+    else
+        compadd -- ${{=words}}
+    fi
+    _files
+}}
+compdef _flowhub flowhub
+"""
+
+
+def _fish(verbs: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["# flowhub: completion for fish. flowhub completion fish > ~/.config/fish/completions/flowhub.fish"]
+    for verb in verbs:
+        name, *below = verb["name"].split()
+        text = _fish_quoted(verb["help"])
+        if not below:
+            lines.append(f"complete -c flowhub -n __fish_use_subcommand -a {name} -d {text}")
+        else:
+            lines.append(f"complete -c flowhub -n '__fish_seen_subcommand_from {name}' -a {below[0]} -d {text}")
+        seen = " && ".join(f"__fish_seen_subcommand_from {word}" for word in [name, *below])
+        lines += [_fish_option(seen, option) for option in verb["options"]]
+        if kind := NAMES.get(verb["name"]):
+            lines.append(f"complete -c flowhub -n '{seen}' -a '(flowhub __complete {kind} (commandline -ct))'")
+        lines += [f"complete -c flowhub -n '{seen}' -a {word}" for word in WORDS.get(verb["name"], [])]
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(seen: str, option: Mapping[str, Any]) -> str:
+    names = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option["names"]]
+    values = [value for name in option["names"] for value in VALUES.get(name, [])]
+    takes = (" -x -a " + _fish_quoted(" ".join(values)) if values else " -r") if option["value"] else ""
+    return f"complete -c flowhub -n '{seen}' {' '.join(names)}{takes} -d {_fish_quoted(option['help'] or '')}"
+
+
+def _fish_quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
