@@ -27,6 +27,7 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::([0-9]{0,5}))?", re.IGN
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
+_HUB_FILE = re.compile(r"(/(?:datasets/)?[^/?#]+(?:/[^/?#]+)?)/resolve/")
 _PLAIN = re.compile(r"[!-\[\]-~]*")  # no space, no backslash, nothing invisible
 _ANY_TEXT = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?[/\\]*)([^/\\?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
 _SHOWN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]{0,5})?", re.ASCII)
@@ -165,6 +166,13 @@ def at_endpoint(url: str, endpoint: str) -> str:
     except AddressRefused:
         return url
     return endpoint.rstrip("/") + _parse(url).rest if at_hub else url
+
+
+def hub_page(url: str, endpoint: str = HUB) -> str | None:
+    """Return the Hub's page of the repository whose file is at `url`; `endpoint` stands in for the Hub. Else None."""
+    base = endpoint.rstrip("/") if url.startswith(endpoint.rstrip("/") + "/") else HUB
+    found = _HUB_FILE.match(url.removeprefix(base))
+    return f"{HUB}{found[1]}" if found and url.startswith(f"{base}/") else None
 
 
 def public_url(url: str) -> str:

@@ -56,6 +56,7 @@ def refusal(
     secrets: Iterable[str] = (),
     token_of: str | None = None,
     size: int | None = None,
+    page: str | None = None,
 ) -> FlowhubError:
     """Return the error that an answer stands for.
 
@@ -63,7 +64,7 @@ def refusal(
     `token_of`: an origin that is not the Hub's: its token does not come from HF_TOKEN. `size`: the file's, in bytes,
     where it is known.
     """
-    error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size)
+    error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
     if isinstance(error, SourceError):
         about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
         error.about_range = status in (304, 501) or (about_a_4xx and not isinstance(error, AddressExpired))
@@ -81,6 +82,7 @@ def _refusal(
     secrets: Sequence[str],
     token_of: str | None,
     size: int | None,
+    page: str | None,
 ) -> FlowhubError:
     said = harmless(headers.get("x-error-message", ""), secrets)
     if status == 498 and had_token:
@@ -98,7 +100,7 @@ def _refusal(
     if not home and "x-error-code" not in headers and 400 <= status < 500:
         return _at_the_edge(status, host, fresh=fresh, size=size)
     if status in (401, 403):
-        return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of)
+        return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of, page=page)
     if status in (404, 410):
         what = _MISSING.get(headers.get("x-error-code", ""), "file")
         return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.")
@@ -130,11 +132,19 @@ def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:
 
 
 def _sign_in(
-    status: int, headers: Headers, host: str, said: str, *, had_token: bool, token_of: str | None
+    status: int,
+    headers: Headers,
+    host: str,
+    said: str,
+    *,
+    had_token: bool,
+    token_of: str | None,
+    page: str | None,
 ) -> FlowhubError:
     code = headers.get("x-error-code", "")
     if code == "GatedRepo":
-        hint = None if had_token else f"{Gated.default_hint} It also takes a token: start the worker with HF_TOKEN set."
+        hint = f"Accept its terms at {page}, then `flowhub retry` the job." if page else Gated.default_hint
+        hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
         return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
     where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {_THEN}'
     if had_token:

@@ -198,7 +198,7 @@ def _place(name: str, path: str | Path) -> Path:
         str(whole).encode()
     except UnicodeEncodeError:  # the database and every page are UTF-8
         shown = os.fsencode(whole).decode(errors="backslashreplace")
-        hint = "Rename that folder, or give it another name in UTF-8: ln -s FOLDER LINK."
+        hint = f"Rename that folder, or name another in FLOWHUB_{name.upper()}."
         raise SettingInvalid(f"The path of the {name} is no UTF-8 text: {shown}.", hint=hint) from None
     return whole
 

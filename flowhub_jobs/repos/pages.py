@@ -1,12 +1,10 @@
 """Addresses of a repository on the Hub: its page, its files, and its place in the Hub's API. Pure."""
 
-import re
 from urllib.parse import quote
 
 from flowhub_jobs.addresses import HUB
 from flowhub_jobs.kinds import RepoKind
 
-_FILE = re.compile(rf"({re.escape(HUB)}/(?:datasets/)?[^/?#]+(?:/[^/?#]+)?)/resolve/")
 _API = {RepoKind.MODEL: "models", RepoKind.DATASET: "datasets"}
 
 
@@ -18,12 +16,6 @@ def page_url(repo: str, kind: RepoKind = RepoKind.MODEL) -> str:
 def file_url(repo: str, commit: str, path: str, kind: RepoKind = RepoKind.MODEL) -> str:
     """Return the address of a file's bytes at a commit."""
     return f"{page_url(repo, kind)}/resolve/{commit}/{quote(path)}"
-
-
-def page_of_file(url: str) -> str | None:
-    """Return the page of the repository whose file's URL this is; None for a URL that is not of the Hub."""
-    found = _FILE.match(url)
-    return found[1] if found else None
 
 
 def api_url(repo: str, kind: RepoKind = RepoKind.MODEL) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, location_of, origin, redirect_target
+from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.credentials import token_for, with_withheld_token
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.http_transport import EnvironmentTransport
@@ -127,6 +127,7 @@ class Web:
             secrets=self._terms.tokens.values(),
             token_of=None if origin(url) == origin(self._terms.hub_endpoint) else origin(url),
             size=size,
+            page=hub_page(url, self._terms.hub_endpoint),
         )
         return with_withheld_token(error, url, self._terms.tokens)
 

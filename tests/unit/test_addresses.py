@@ -8,10 +8,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from flowhub_jobs.addresses import (
+    HUB,
     at_endpoint,
     check_address,
     check_redirect,
     host_of,
+    hub_page,
     is_loopback,
     origin,
     public_url,
@@ -350,3 +352,19 @@ def test_a_token_never_survives(form, token, before, after):
 def test_a_password_or_query_of_any_characters_never_survives_showing(secret):
     assert secret not in public_url(f"https://me:x{secret}@h/x")
     assert secret not in public_url(f"https://h/x?sig={secret}#{secret}")
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "page"),
+    [
+        ("https://huggingface.co/o/r/resolve/main/a/b.gguf?x=1", HUB, "https://huggingface.co/o/r"),
+        ("https://huggingface.co/gpt2/resolve/main/a.gguf", HUB, "https://huggingface.co/gpt2"),
+        ("https://huggingface.co/datasets/o/r/resolve/main/a", HUB, "https://huggingface.co/datasets/o/r"),
+        ("http://127.0.0.1:5/hf/o/r/resolve/main/a", "http://127.0.0.1:5/hf/", "https://huggingface.co/o/r"),
+        ("https://huggingface.co.example.org/o/r/resolve/main/a", HUB, None),
+        ("https://h.example/o/r/resolve/main/a", HUB, None),
+        ("https://huggingface.co/o/r/tree/main", HUB, None),
+    ],
+)
+def test_a_file_of_the_hub_is_known_for_its_repositorys_page(url, endpoint, page):
+    assert hub_page(url, endpoint) == page

@@ -20,9 +20,10 @@ from flowhub_jobs.refusal import refusal
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def refused(status, *, fresh=True, home=True, had_token=False, size=None, **named):
+def refused(status, *, fresh=True, home=True, had_token=False, size=None, page=None, **named):
     headers = Headers({name.replace("_", "-"): text for name, text in named.items()})
-    return refusal(status, headers, host="hub.example", fresh=fresh, home=home, had_token=had_token, now=NOW, size=size)
+    about = {"fresh": fresh, "home": home, "had_token": had_token, "now": NOW, "size": size, "page": page}
+    return refusal(status, headers, host="hub.example", **about)
 
 
 BUSY = [408, 425, 429, *range(500, 531), 598, 599, 999, 202, 420, 421, 423, 430, 440, 444, 449, 460, *range(494, 500)]
@@ -142,3 +143,8 @@ def test_any_other_status_is_final(status):
 
 def test_what_a_host_says_is_cut_short():
     assert len(refused(503, x_error_message="x" * 5000).message) < 300
+
+
+def test_a_gated_model_is_told_with_the_address_of_its_page():
+    error = refused(403, x_error_code="GatedRepo", page="https://huggingface.co/o/r")
+    assert "https://huggingface.co/o/r" in error.hint

@@ -56,7 +56,7 @@ def _covers(wanted: "HubRef", entry: Entry, ref: "HubRef") -> bool:
     """Return whether what was taken from the Hub is meant: what was not typed may be anything."""
     label = _label(wanted)
     return (
-        wanted.repo.lower() == ref.repo.lower()
+        (wanted.kind, wanted.repo.lower()) == (ref.kind, ref.repo.lower())
         and wanted.revision in ("main", ref.revision)
         and (label is None or ref.quant == label or (ref.quant or "").startswith((f"{label}_", f"UD-{label}")))
         and (wanted.path in (None, ref.path) or str(wanted.path).rpartition("/")[2] in entry.files)

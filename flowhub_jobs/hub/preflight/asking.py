@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
 from flowhub_jobs import documents
-from flowhub_jobs.addresses import at_endpoint, host_of, origin
+from flowhub_jobs.addresses import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.credentials import token_for
 from flowhub_jobs.documents import Answer, Range
@@ -23,7 +23,6 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.hub.preflight.judging import ASKED_BYTES, Checked, FileSeen, judged_answer, judged_artifact
 from flowhub_jobs.refusal import refusal
-from flowhub_jobs.repos.pages import page_of_file
 from flowhub_jobs.settings import Settings
 
 FILE_S, CONNECT_S = 10.0, 5.0  # for one file
@@ -33,7 +32,6 @@ FILES_MAX = 64  # of one artifact
 ALL_MAX = 512  # of one call
 
 _LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
-_WHATEVER_IS_ASKED = {401, 404, 407, 408, 410, 425, 429}  # statuses that do not depend on the range
 
 
 def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
@@ -94,15 +92,18 @@ class _Look:
 
     def _judged(self, file: ArtifactFile, where: str) -> FileSeen:
         answer = self._asked(file, (0, ASKED_BYTES))
-        if 400 <= answer.status < 500 and answer.status not in _WHATEVER_IS_ASKED:
+        if answer.status in (200, 206):
+            return judged_answer(file, answer)
+        error = self._refusal(answer, where)
+        if getattr(error, "about_range", False):
             # It may dislike ranges: ask for all of it, and hang up after the first bytes.
             try:
                 answer = self._asked(file, None)
             except TooLarge:
                 return FileSeen()
-        if answer.status in (200, 206):
-            return judged_answer(file, answer)
-        error = self._refusal(answer, at_home=origin(answer.url) == origin(where))
+            if answer.status in (200, 206):
+                return judged_answer(file, answer)
+            error = self._refusal(answer, where)
         error.hint = _hint(error, file, answer)
         return FileSeen(error=error) if isinstance(error, _LASTING) else FileSeen(unseen=error.message.rstrip("."))
 
@@ -119,13 +120,13 @@ class _Look:
             pinned=file.sha256 is not None,
         )
 
-    def _refusal(self, answer: Answer, *, at_home: bool) -> FlowhubError:
+    def _refusal(self, answer: Answer, where: str) -> FlowhubError:
         return refusal(
             answer.status,
             answer.headers,
             host=host_of(answer.url),
             fresh=True,
-            home=at_home,
+            home=origin(answer.url) == origin(where),
             had_token=token_for(answer.url, self.settings.tokens_by_origin) is not None,
             now=datetime.now(UTC),
             secrets=self.settings.tokens_by_origin.values(),
@@ -134,7 +135,7 @@ class _Look:
 
 def _hint(error: FlowhubError, file: ArtifactFile, answer: Answer) -> str | None:
     """Return what to do before it is queued; the hints of a transfer speak of a job."""
-    page = page_of_file(file.url)
+    page = hub_page(file.url)
     if isinstance(error, Gated) and page:
         return f"Accept its terms at {page}, set HF_TOKEN for the worker too, then enqueue it again."
     if isinstance(error, TokenMissing | TokenRefused | Gated):
