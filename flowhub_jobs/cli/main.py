@@ -14,6 +14,7 @@ from flowhub_jobs.errors import FlowhubError, InternalError, Interrupted, Termin
 def main() -> NoReturn:
     # The imports make many objects and no garbage: looking for it would take a tenth of a command's time.
     gc.set_threshold(100_000, 20, 20)
+    _take_names_as_utf8()
     _open_closed_streams()
     _mask_rights_of_others()
     if sys.argv[1:2] == ["__complete"]:  # by the shell, at every Tab: none of what a verb needs is imported
@@ -33,6 +34,18 @@ def _mask_rights_of_others() -> None:
     """Let nobody else write to what is made, whatever the umask: one of 0, as of some containers, counts as 022."""
     mask = os.umask(0o022)
     os.umask(mask if mask & 0o002 else mask | 0o022)
+
+
+def _take_names_as_utf8() -> None:
+    """Start once more in UTF-8 mode where the locale has Python read file names in another encoding.
+
+    A path is kept in the database, and a worker with another locale has to find the same file by it. The terminal
+    keeps the encoding that the locale gives it.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        streams = f"{sys.stdout.encoding}:replace" if sys.stdout else "utf-8"
+        environ = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or streams}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606, nothing of a shell
 
 
 def _open_closed_streams() -> None:
@@ -145,6 +158,10 @@ def _internal(error: Exception) -> FlowhubError:
         from flowhub_jobs.errors import DatabaseUnusable
 
         return DatabaseUnusable(f"The database does not answer: {driver_words(error)}.")
+    if isinstance(error, UnicodeEncodeError):  # a name that was typed, and that no table can hold
+        from flowhub_jobs.errors import UsageInvalid
+
+        return UsageInvalid(f"{error.object[:200]!r} is no UTF-8 text.", hint="Write the name in UTF-8.")
     if isinstance(error, OSError):
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."

@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
+
+from flowhub_jobs.cli import cells
 
 UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
 READABLE = 100  # prose is not set wider than this
@@ -40,8 +41,19 @@ def result(text: str) -> None:
 
 
 def exactly(text: str) -> None:
-    """Print what is copied, or read by another program: it is never folded."""
-    sys.stdout.write(text + "\n")
+    """Print what is copied, or read by another program: it is never folded, and a path keeps its bytes."""
+    if text.isascii() or not hasattr(sys.stdout, "buffer"):
+        sys.stdout.write(text + "\n")
+        return
+    sys.stdout.flush()  # what was written as text stands before it
+    sys.stdout.buffer.write(_bytes_of(text) + b"\n")
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:  # the locale's names are ASCII, and this one came from elsewhere
+        return text.encode("utf-8", "surrogateescape")
 
 
 def result_json(page: dict[str, Any]) -> None:
@@ -62,7 +74,7 @@ def _fitted(text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return text
     width = columns()
-    return "\n".join(_folded_line(line) if len(line) > width else line for line in text.split("\n"))
+    return "\n".join(_folded_line(line) if cells.width(line) > width else line for line in text.split("\n"))
 
 
 def _folded_line(line: str) -> str:
@@ -89,7 +101,13 @@ def height() -> int:
 
 
 def is_terminal() -> bool:
-    return sys.stdout.isatty()
+    """Return whether stdout is a screen that can be drawn over: a dumb terminal, as in an editor, cannot."""
+    return redraws(sys.stdout)
+
+
+def redraws(stream: TextIO) -> bool:
+    """Return whether what stands on this stream's terminal can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, code: str) -> str:
@@ -116,7 +134,7 @@ def colour_wanted(stream: TextIO) -> bool:
         return False
     if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
         return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb" and os.environ.get("CLICOLOR") != "0"
+    return redraws(stream) and os.environ.get("CLICOLOR") != "0"
 
 
 def clean(text: str) -> str:
@@ -127,7 +145,7 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+    return cells.shorten(text, width)
 
 
 def fold(text: str, indent: str = "", after: str | None = None) -> str:
@@ -135,15 +153,14 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
 
     A command in backticks stays on one line, so that it can be copied; so does a figure with its unit.
     """
-    lines = textwrap.fill(
+    lines = cells.wrap(
         _WHOLE.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
         width if (width := columns()) == UNBOUNDED else min(width, READABLE),
-        initial_indent=indent,
-        subsequent_indent=indent if after is None else after,
-        break_long_words=False,
-        break_on_hyphens=False,
+        first=indent,
+        after=indent if after is None else after,
+        break_long=False,
     )
-    return lines.replace(_NO_BREAK, " ")
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
@@ -159,7 +176,7 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
     lines, widths = _measured(head, rows, last)
     shown = []
     for line in lines:
-        parts = textwrap.wrap(line[last], widths[last], break_on_hyphens=False) or [""]
+        parts = cells.wrap(line[last], widths[last]) or [""]
         shown.append(_line([*line[:last], parts[0]], widths, right))
         shown += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
     return "\n".join(shown)
@@ -168,20 +185,20 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
 def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Return how wide these columns are when nothing is cut."""
     lines = [head, *rows]
-    return sum(max(len(line[place]) for line in lines) for place in range(len(head))) + 2 * (len(head) - 1)
+    return sum(max(cells.width(line[place]) for line in lines) for place in range(len(head))) + 2 * (len(head) - 1)
 
 
 def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> tuple[list[list[str]], list[int]]:
     lines = [list(head), *[[clean(cell) for cell in row] for row in rows]]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    widths = [max(cells.width(line[place]) for line in lines) for place in range(len(head))]
     over = sum(widths) + 2 * (len(widths) - 1) - columns()
     if over > 0:
         widths[give] = min(widths[give], max(len(head[give]), 12, widths[give] - over))
     return lines, widths
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
     return "  ".join(
-        text.rjust(width) if place in right else text.ljust(width)
-        for place, (text, width) in enumerate(zip(cells, widths, strict=True))
+        cells.right(text, width) if place in right else cells.left(text, width)
+        for place, (text, width) in enumerate(zip(row, widths, strict=True))
     ).rstrip()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flowhub_jobs.cli import say
+from flowhub_jobs.cli import cells, say
 from flowhub_jobs.cli.fetch.why import in_short
 from flowhub_jobs.jobs.morning import needs_user as waits_for_user
 from flowhub_jobs.kinds import State
@@ -34,9 +34,9 @@ def painted(line: str, job: Job, *, needs_user: bool) -> str:
 
 def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return the rows with names that leave room: on a narrow screen long words give way first, then the names."""
-    words_give = max(0, max(len(row[-1]) for row in rows) - WORDS_LEAST)
+    words_give = max(0, max(cells.width(row[-1]) for row in rows) - WORDS_LEAST)
     over = say.width_of(HEAD, rows) - words_give - say.columns()
-    longest = max(NAME_LEAST, max(len(row[1]) for row in rows) - max(0, over))
+    longest = max(NAME_LEAST, max(cells.width(row[1]) for row in rows) - max(0, over))
     return [(row[0], say.shorten(row[1], longest), *row[2:]) for row in rows]
 
 

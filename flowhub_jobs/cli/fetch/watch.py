@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flowhub_jobs.cli import say
+from flowhub_jobs.cli import cells, say
 from flowhub_jobs.cli.fetch.rows import how_it_is, painted, progress, size
 from flowhub_jobs.cli.fetch.totals import total_line
 from flowhub_jobs.cli.session import NO_WORKER
@@ -110,14 +110,14 @@ class _Widths:
 def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
     words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
-    wanted = max((len(job.title) for job in jobs), default=0)
+    wanted = max((cells.width(job.title) for job in jobs), default=0)
     sizes = max((len(size(job)) for job in jobs), default=0)
     rest = width - _BESIDE - words
     if rest - sizes - 2 < wanted + BAR_LEAST:
         sizes = 0
     rest -= sizes + 2 if sizes else 0
-    cells = min(BAR_MOST, max(BAR_LEAST, rest - wanted))
-    return _Widths(min(wanted, max(_NAME_LEAST, rest - cells)), cells, sizes)
+    bar_cells = min(BAR_MOST, max(BAR_LEAST, rest - wanted))
+    return _Widths(min(wanted, max(_NAME_LEAST, rest - bar_cells)), bar_cells, sizes)
 
 
 def _words(job: Job, now: datetime) -> str:
@@ -129,16 +129,16 @@ def _words(job: Job, now: datetime) -> str:
 
 def _line(job: Job, now: datetime, widths: _Widths) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
-    ref = say.shorten(say.clean(job.title), widths.name)
+    ref = cells.left(say.shorten(say.clean(job.title), widths.name), widths.name)
     whole = f"  {size(job):>{widths.size}}" if widths.size else ""
-    return f"{job.id:>4}  {ref:<{widths.name}}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
+    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
 
 
-def bar(share: float, cells: int) -> str:
+def bar(share: float, width: int) -> str:
     """Return a bar of so many cells, `share` (0 to 1) of it full."""
-    eighths = int(min(1.0, max(0.0, share)) * cells * 8)
+    eighths = int(min(1.0, max(0.0, share)) * width * 8)
     full, part = divmod(eighths, 8)
-    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(cells, "·")
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width, "·")
 
 
 def _one_line(jobs: Sequence[Job]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowhub_jobs.cli import say
+from flowhub_jobs.cli import cells, say
 from flowhub_jobs.hub.find.search import RUNS, Findings, FoundModel, FoundVariant, Wanted
 from flowhub_jobs.kinds import Fit
 from flowhub_jobs.words import format_bytes
@@ -44,7 +44,7 @@ def _row(model: FoundModel, variant: FoundVariant) -> _Row:
 def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
     """Return the rows with the names of variants cut as far as the screen asks; the ids stay, which `show` takes."""
     over = say.width_of(head, rows) - say.columns()
-    width = max(len(row[_BEST]) for row in rows) - max(0, over)
+    width = max(cells.width(row[_BEST]) for row in rows) - max(0, over)
     if over <= 0 or width < _BEST_MIN:
         return rows
     return [(id_, parameters, say.shorten(best, width), size, here) for id_, parameters, best, size, here in rows]

@@ -25,7 +25,7 @@ def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> l
     from flowhub_jobs.worker.inline import at_work
 
     wanted = list(dict.fromkeys(numbers))
-    shows = sys.stderr.isatty() and not quiet
+    shows = say.redraws(sys.stderr) and not quiet
     try:
         with at_work(desk.home, wanted) as over:
             while not over.is_set() or State.RUNNING in desk.home.reports.state_of(wanted).values():

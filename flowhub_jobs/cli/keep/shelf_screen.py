@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from flowhub_jobs.artifacts import InstalledModel
-from flowhub_jobs.cli import say
+from flowhub_jobs.cli import cells, say
 from flowhub_jobs.hub.keep.matching import can_be_asked
 from flowhub_jobs.hub.keep.stock import Stock
 from flowhub_jobs.hub.keep.tidying import Partial, PartialState
@@ -53,14 +53,14 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
     """Yield two lines a model, and one more for a name that is too long; `verbose` adds what else is known."""
     short = [(say.clean(row[0]), row[3], row[5]) for row in rows]
     beside = say.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
-    room = max(len("NAME"), min(max(len(name) for name, _, _ in short), say.columns() - beside))
+    room = max(len("NAME"), min(max(cells.width(name) for name, _, _ in short), say.columns() - beside))
     wide = max(len("SIZE"), *(len(size) for _, size, _ in short))
     yield f"{'NAME':<{room}}  {'SIZE':>{wide}}  STATE"
     for model, row, (name, size, state) in zip(models, rows, short, strict=True):
-        if len(name) > room:
+        if cells.width(name) > room:
             yield name
             name = ""
-        yield f"{name:<{room}}  {size:>{wide}}  {state}"
+        yield f"{cells.left(name, room)}  {size:>{wide}}  {state}"
         if about := _about(row):
             yield say.fold(about, "  ")
         yield from _facts(model) if verbose else ()

@@ -81,7 +81,9 @@ class _progress:  # noqa: N801, reads as a word where it is used
     def __init__(self, quiet: bool) -> None:
         import sys
 
-        self._shown = sys.stderr.isatty() and not quiet
+        from flowhub_jobs.cli import say
+
+        self._shown = say.redraws(sys.stderr) and not quiet
         self._next = 0.0
 
     def __enter__(self) -> Callable[[int, int], None]:

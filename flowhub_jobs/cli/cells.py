@@ -1,0 +1,102 @@
+"""Text measured in a terminal's cells: a Chinese character and an emoji take two, a combining mark none.
+
+By hand, and not by wcwidth: `unicodedata` knows the widths (Unicode Standard Annex 11), and the screens need only these
+few rules. Ambiguous characters take one cell, as in terminals outside of East Asian locales.
+"""
+
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+_NO_CELL = ("Mn", "Me", "Cf")
+_JAMO = range(0x1160, 0x1200)  # vowels and finals of Hangul, which join the consonant before them
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_JOINER, _EMOJI_STYLE = "\u200d", "\ufe0f"
+
+
+def width(text: str) -> int:
+    """Return how many cells a text takes."""
+    return len(text) if text.isascii() else sum(_widths(text))
+
+
+def shorten(text: str, cells: int) -> str:
+    """Return the text in at most so many cells, with `…` at the end of what was cut."""
+    if width(text) <= cells:
+        return text
+    taken, kept = 1, 0
+    for one in _widths(text):
+        taken += one
+        if taken > cells:
+            break
+        kept += 1
+    return text[: kept if cells > 0 else 0] + "…"
+
+
+def left(text: str, cells: int) -> str:
+    """Return the text with spaces behind it, up to so many cells."""
+    return text + " " * (cells - width(text))
+
+
+def right(text: str, cells: int) -> str:
+    """Return the text with spaces before it, up to so many cells."""
+    return " " * (cells - width(text)) + text
+
+
+def wrap(text: str, cells: int, *, first: str = "", after: str = "", break_long: bool = True) -> list[str]:
+    """Return the text in lines of at most so many cells. `first` and `after` are their indents.
+
+    A word that is longer than a line is cut only with `break_long`; one of wide characters, which are written without
+    spaces, always.
+    """
+    if width(text) == len(text):
+        return textwrap.wrap(
+            text,
+            cells,
+            initial_indent=first,
+            subsequent_indent=after,
+            break_long_words=break_long,
+            break_on_hyphens=False,
+        )
+    lines: list[str] = []
+    line, empty = first, True
+    for word in _words(text, cells - max(len(first), len(after)), break_long):
+        if not empty and width(line) + 1 + width(word) > cells:
+            lines.append(line)
+            line, empty = after, True
+        line += word if empty else f" {word}"
+        empty = False
+    return lines if empty else [*lines, line]
+
+
+def _words(text: str, cells: int, break_long: bool) -> Iterator[str]:
+    for word in text.split(" "):
+        rest = word
+        while width(rest) > max(cells, 2) and (break_long or width(rest) > len(rest)):
+            kept = shorten(rest, max(cells, 2) + 1)[:-1]
+            yield kept
+            rest = rest[len(kept) :]
+        if rest:
+            yield rest
+
+
+def _widths(text: str) -> Iterator[int]:
+    """Yield the cells of each character, where it stands."""
+    before = 0
+    previous = ""
+    for one in text:
+        if previous == _JOINER or (before == 2 and ord(one) in _SKIN_TONES):
+            cells = 0  # it changes the emoji before it
+        elif one == _EMOJI_STYLE and before == 1:
+            cells = 1  # the narrow symbol before it is drawn as a wide one
+        else:
+            cells = _width_of(one)
+        yield cells
+        before, previous = before if cells == 0 else cells, one
+
+
+@lru_cache(maxsize=4096)
+def _width_of(one: str) -> int:
+    if unicodedata.category(one) in _NO_CELL or ord(one) in _JAMO:
+        return 0
+    return 2 if unicodedata.east_asian_width(one) in ("W", "F") else 1
