@@ -15,7 +15,8 @@ def check_not_a_part(task: Task, answer: Answer) -> None:
     """Raise WrongRange for what calls itself the whole file and is exactly as long as the part that was asked for.
 
     A server that cuts a file and says 200, or calls the length of the part the total, would make a part the whole. The
-    file is asked for without a range then; one that is just as long costs one request more.
+    file is asked for without a range then; one that is just as long costs one request more. So does a shorter one,
+    where a range was answered with 200: the server may send less than was asked.
     """
     state, total = task.state, answer.total
     if task.form is RangeForm.NONE or (total is not None and total == state.size):
@@ -23,11 +24,13 @@ def check_not_a_part(task: Task, answer: Answer) -> None:
     if answer.whole and task.start > 0 and (total is None or state.size is None):
         ask_without_range(state)
         raise WrongRange(f"{_host(state)} was asked for a part of the file, and does not say how much it sends.")
-    cut_first = task.end < WHOLE and total == task.end
-    cut_later = answer.whole and total in (task.end - task.start, (state.size or 0) - task.start)
-    if cut_first or cut_later:
+    if total is None or task.end == WHOLE:
+        return
+    cut_first = total == task.end
+    may_be_cut = answer.whole and total <= task.end - task.start
+    if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
         ask_without_range(state)
-        raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which is as much as was asked for.")
+        raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which may be a part of it.")
 
 
 def check_inside(task: Task, answer: Answer) -> None:
@@ -39,9 +42,15 @@ def check_inside(task: Task, answer: Answer) -> None:
 
 def check_end(task: Task) -> None:
     """Raise WrongRange where a body of unknown length ends just where the range ended that was asked for."""
-    if task.form is not RangeForm.NONE and not task.sized and task.at == task.asked_end:
+    unpinned = task.state.size is None and not task.state.pinned_by_digest
+    if (
+        task.form is not RangeForm.NONE
+        and not task.sized
+        and task.start == 0 < task.at
+        and (task.at == task.asked_end or (unpinned and task.at < task.asked_end < WHOLE))
+    ):
         ask_without_range(task.state)
-        raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which is as much as was asked for.")
+        raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.")
 
 
 def check_condition(task: Task, answer: Answer, hub: HubWord | None) -> None:

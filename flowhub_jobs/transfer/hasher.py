@@ -21,6 +21,7 @@ from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.files import Check, FileState
 from flowhub_jobs.transfer.partial import PartFile
+from flowhub_jobs.transfer.range_forms import ask_without_range
 from flowhub_jobs.transfer.verdict import contradiction
 
 READ = MIB
@@ -197,7 +198,10 @@ class Hasher(threading.Thread):
         """
         state.mismatches += 1
         final = state.mismatches > 1 or state.size == 0 or (isinstance(wrong, CutShort) and not state.ended_by_close)
+        whole_answers = state.single
         self._board.restart(state)
+        if whole_answers:
+            ask_without_range(state)  # what was called the whole may have been a part
         if final:
             self._board.end(wrong)
         else:

@@ -35,8 +35,6 @@ from flowhub_jobs.errors import SizeMismatch, WrongRange
 # What may be believed ------------------------------------------------------------------------------------------------
 
 LAWFUL = {
-    "a range ignored on the first request": [IgnoreRange().once()],
-    "a range always ignored": [IgnoreRange()],
     "a range capped by the server": [CappedRange(most=400_000)],
     "a range one byte too short": [ShortRange().once()],
     "every range one byte too short": [ShortRange()],
@@ -63,6 +61,16 @@ LAWFUL = {
 @pytest.mark.parametrize("faults", LAWFUL.values(), ids=LAWFUL)
 def test_an_answer_that_is_less_or_more_than_was_asked_is_used_and_costs_nothing(origin, way, pin, faults):
     way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+
+
+IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRange()]}
+
+
+@pytest.mark.parametrize("faults", IGNORED.values(), ids=IGNORED)
+def test_a_range_ignored_is_answered_with_the_whole_file(origin, way, pin, faults):
+    """A short 200 to a range may be a part: where nothing else tells the size, the whole is asked for to be sure."""
+    way.arrives(sought(origin, pin, *faults), MODEL)
+    assert len(origin.requests()) == (1 if pin else 2)
 
 
 VALIDATORS = {"with a strong ETag": [], "with a weak ETag": [WeakEtag()], "without an ETag": [NoEtag()]}
@@ -129,6 +137,8 @@ LARGE = gguf_pattern(17 * MIB)
 CUT_FIRST = {
     "with status 200 and no Content-Range": [PartAs200(named=False)],
     "with status 200, no Content-Range and no length": [PartAs200(named=False), NoLength()],
+    "with status 200, and less than was asked": [CappedRange(most=MIB), PartAs200(named=False)],
+    "with status 200, less than was asked, and no length": [CappedRange(most=MIB), PartAs200(named=False), NoLength()],
     "with the part's length as the total": [WrittenRange("bytes {a}-{b}/{n}")],
 }
 
