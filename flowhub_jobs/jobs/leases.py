@@ -6,23 +6,24 @@ stops and renames nothing.
 
 import logging
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import attempts, is_live, job_files, jobs, workers
+from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
-from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
-from flowhub_jobs.jobs.host_waits import HeldHosts, HostWait, held_hosts, set_prober
+from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
+from flowhub_jobs.jobs.decoding import artifact_of, intent_of
+from flowhub_jobs.jobs.host_waits import HostWait
 from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
-from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, ended_all_earlier, note
+from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
-from flowhub_jobs.system import Clock, boot_id
+from flowhub_jobs.kinds import DigestState, Reason, State
+from flowhub_jobs.system import Clock
 
 log = logging.getLogger("flowhub.job")
 
@@ -57,71 +58,16 @@ class Leases:
         until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
-            hosts = held_hosts(tx, self._node)
-            row = self._take_best(tx, now, token, until, self._candidates(hosts, now, gates, only))
+            queue = ClaimableJobs(tx, self._node, now, gates)
+            row = queue.take(self._worker, token, until, only)
             if row is None:
                 return None
-            probes = row["source_origin"] if row["source_origin"] in hosts.waits else None
-            if probes is not None:
-                set_prober(tx, self._node, probes, token)
-            self._note_claim(tx, row, token, now, probes)
             lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
             try:
-                return _claimed(row, lease, probes)
+                return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
                 self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, "failed", error.message)
                 return error
-
-    def _candidates(self, hosts: HeldHosts, now: int, gates: Gates, only: int | None) -> "Iterator[sa.Select[Any]]":
-        """Yield the queries for the row to take, each for when the one before found none.
-
-        A host that is waited for is tried first, by the job of it that failed least: one file that its host always
-        answers with an error must not keep the host's other jobs from it.
-        """
-        startable = self._may_start(now, gates)
-        best = sa.select(jobs.c.id).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-        if only is not None:
-            yield best.where(*startable, jobs.c.id == only)
-            return
-        if to_probe := hosts.to_probe(now):
-            least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
-            yield least_failed.where(*startable, jobs.c.source_origin.in_(to_probe))
-        yield best.where(*startable, *hosts.not_held())
-
-    def _take_best(
-        self, tx: sa.Connection, now: int, token: str, until: float, candidates: "Iterable[sa.Select[Any]]"
-    ) -> sa.RowMapping | None:
-        for candidate in candidates:
-            taken = (
-                sa.update(jobs)
-                .where(jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED)
-                .values(
-                    **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
-                    attempt=jobs.c.attempt + 1,
-                    started_at=sa.func.coalesce(jobs.c.started_at, now),
-                    lease_token=token,
-                    lease_worker=self._worker,
-                    lease_boot=boot_id(),
-                    lease_until=until,
-                )
-                .returning(jobs)
-            )
-            if (row := tx.execute(taken).mappings().first()) is not None:
-                return row
-        return None
-
-    def _note_claim(self, tx: sa.Connection, row: sa.RowMapping, token: str, now: int, probes: str | None) -> None:
-        # A graceful stop gives the attempt back: the next claim continues it.
-        same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
-        given_back = sa.select(attempts.c.id).where(*same, attempts.c.outcome == "handed_back").limit(1)
-        verb = "continued" if tx.execute(given_back).first() else "began"
-        tx.execute(
-            attempts.insert().values(
-                job_id=row["id"], attempt=row["attempt"], worker=self._worker, token=token, started_at=now
-            )
-        )
-        if probes is None:  # the tries of an outage that lasts all night would bury every other event
-            note(tx, row["id"], now, "claimed", f"Attempt {row['attempt']} {verb}.")
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
         """Return how many queued rows of this node may start now; it counts no further than `at_most`."""
@@ -129,17 +75,7 @@ class Leases:
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
         with reading(self._engine) as tx:
-            hosts = held_hosts(tx, self._node)
-            ready = sa.select(jobs.c.id).where(*self._may_start(now, gates))
-            probes = ready.where(jobs.c.source_origin.in_(hosts.to_probe(now))).limit(1)
-            found = ready.where(*hosts.not_held()).limit(at_most).subquery()
-            count = int(tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
-            return count + (hosts.to_probe(now) != [] and tx.execute(probes).first() is not None)
-
-    def _may_start(self, now: int, gates: Gates) -> tuple[sa.ColumnElement[bool], ...]:
-        due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
-        allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
-        return jobs.c.node == self._node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed
+            return ClaimableJobs(tx, self._node, now, gates).count(at_most)
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
         """Renew all leases of this worker at once; a lease whose row is no longer ours is revoked."""
@@ -336,21 +272,3 @@ class Leases:
     def unregister(self) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
-
-
-def _claimed(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:
-    """Return what a run has to know of a claimed row. Raises JobUnreadable."""
-    check_row(row)
-    return Claimed(
-        lease,
-        artifact_of(row["id"], row["artifact"]),
-        row["forced"],
-        row["bytes_fetched"],
-        row["faults"],
-        row["fruitless_us"] / 1e6,
-        intent_of(row),
-        task_of(row),
-        row["source_origin"],
-        probes,
-        row["start_now"],
-    )

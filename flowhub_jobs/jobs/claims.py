@@ -1,0 +1,117 @@
+"""The jobs of a node that may start now, and the conditional UPDATE that takes the best of them.
+
+A job may start when its time has come, all jobs that it waits for have ended, the schedule's window is open or `start`
+said so, and its host can be reached as far as is known. A host that is waited for is tried by one of its jobs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.tables import attempts, jobs
+from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
+from flowhub_jobs.jobs.host_waits import held_hosts, set_prober
+from flowhub_jobs.jobs.lease import Claimed, Lease
+from flowhub_jobs.jobs.rows import CALM, ended_all_earlier, note
+from flowhub_jobs.jobs.states import Gates
+from flowhub_jobs.kinds import Stage, State
+from flowhub_jobs.system import boot_id
+
+
+class ClaimableJobs:
+    """The claimable jobs as one transaction sees them; `now` is microseconds."""
+
+    def __init__(self, tx: sa.Connection, node: str, now: int, gates: Gates) -> None:
+        self._tx, self._node, self._now = tx, node, now
+        self._hosts = held_hosts(tx, node)
+        self._to_probe = self._hosts.to_probe(now)
+        due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+        allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
+        self._startable = (jobs.c.node == node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
+
+    def count(self, at_most: int | None) -> int:
+        """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
+        startable = sa.select(jobs.c.id).where(*self._startable)
+        found = startable.where(*self._hosts.not_held()).limit(at_most).subquery()
+        count = int(self._tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+        if self._to_probe:
+            probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
+            count += self._tx.execute(probes).first() is not None
+        return count
+
+    def take(self, worker: str, token: str, until: float, only: int | None) -> sa.RowMapping | None:
+        """Take the best job for a worker, or the one job `only`, under a lease; return its row, None if there is none.
+
+        `until` is when the lease ends, on the awake clock.
+        """
+        for candidate in self._candidates(only):
+            taken = (
+                sa.update(jobs)
+                .where(jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED)
+                .values(
+                    **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
+                    attempt=jobs.c.attempt + 1,
+                    started_at=sa.func.coalesce(jobs.c.started_at, self._now),
+                    lease_token=token,
+                    lease_worker=worker,
+                    lease_boot=boot_id(),
+                    lease_until=until,
+                )
+                .returning(jobs)
+            )
+            if (row := self._tx.execute(taken).mappings().first()) is not None:
+                self._note(row, worker, token)
+                return row
+        return None
+
+    def probed_by(self, row: sa.RowMapping) -> str | None:
+        """Return the origin of the host that a taken job tries for all others, or None."""
+        origin = row["source_origin"]
+        return origin if origin in self._hosts.waits else None
+
+    def _candidates(self, only: int | None) -> "Iterator[sa.Select[Any]]":
+        """Yield the queries for the job to take, each for when the one before found none.
+
+        A host that is waited for is tried first, by the job of it that failed least: one file that its host always
+        answers with an error must not keep the host's other jobs from it.
+        """
+        best = sa.select(jobs.c.id).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+        if only is not None:
+            yield best.where(*self._startable, jobs.c.id == only)
+            return
+        if self._to_probe:
+            least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
+            yield least_failed.where(*self._startable, jobs.c.source_origin.in_(self._to_probe))
+        yield best.where(*self._startable, *self._hosts.not_held())
+
+    def _note(self, row: sa.RowMapping, worker: str, token: str) -> None:
+        probed = self.probed_by(row)
+        if probed is not None:
+            set_prober(self._tx, self._node, probed, token)
+        # A graceful stop gives the attempt back: the next claim continues it.
+        same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
+        given_back = sa.select(attempts.c.id).where(*same, attempts.c.outcome == "handed_back").limit(1)
+        verb = "continued" if self._tx.execute(given_back).first() else "began"
+        attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
+        self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
+        if probed is None:  # the tries of an outage that lasts all night would bury every other event
+            note(self._tx, row["id"], self._now, "claimed", f"Attempt {row['attempt']} {verb}.")
+
+
+def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:
+    """Return what a run has to know of a claimed row. Raises JobUnreadable."""
+    check_row(row)
+    return Claimed(
+        lease,
+        artifact_of(row["id"], row["artifact"]),
+        row["forced"],
+        row["bytes_fetched"],
+        row["faults"],
+        row["fruitless_us"] / 1e6,
+        intent_of(row),
+        task_of(row),
+        row["source_origin"],
+        probes,
+        row["start_now"],
+    )
