@@ -181,6 +181,9 @@ def make_folders(settings: Settings) -> None:
         if home not in (Path("/"), Path(os.path.expanduser("~")).resolve()):  # set so, but for others' use too
             tighten(home)
         tighten(settings.locks)
+        for database in ("flowhub.db", "queue.db"):
+            for end in ("", "-wal", "-shm"):
+                tighten(settings.home / f"{database}{end}")
     except OSError as error:
         raise HomeUnusable(f"{settings.home} cannot be flowhub's home: {error.strerror or error}.") from error
     if not os.access(settings.home, os.W_OK | os.X_OK):

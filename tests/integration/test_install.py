@@ -39,7 +39,7 @@ def staged_folder(store: Store, **files: str) -> Path:
 
 
 def staged_of(wanted: Artifact, partial: Path, parts: list[Path]) -> Path:
-    return stage(wanted, partial, parts, [part.lstat().st_ino for part in parts])
+    return stage(wanted, partial, parts, [(part.lstat().st_ino,) for part in parts])
 
 
 def go_on() -> None:
@@ -250,7 +250,7 @@ def test_a_link_to_what_was_staged_is_not_taken_for_it(store):
 def test_a_part_that_somebody_replaced_is_not_installed(store):
     """What was verified is what gets the name, not what lies there by then."""
     part = staged_file(store)
-    verified = part.lstat().st_ino
+    verified = (part.lstat().st_ino,)
     other = part.with_name("other")
     other.write_text("evil")
     other.replace(part)
