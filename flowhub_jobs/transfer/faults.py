@@ -10,6 +10,7 @@ from flowhub_jobs.transfer.binding import RESTARTS_MAX
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.range_forms import try_once_without_range
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, Fruitless, GiveUp, Wait, decide
 from flowhub_jobs.transfer.terms import Terms
 
@@ -63,6 +64,8 @@ class Faults:
             return
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
         past = self._count(task)
+        if not self._board.one_try:
+            try_once_without_range(task, error, past.faults)
         decision = decide(error, past, random.random(), self._terms.patience, free=free)  # noqa: S311
         if isinstance(decision, GiveUp):
             self._board.end(decision.error)

@@ -7,11 +7,13 @@ whole file. None of that ends a job before each form was tried.
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
 
 if TYPE_CHECKING:
     from flowhub_jobs.transfer.files import FileState, Task
 
+WITHOUT_RANGE_AFTER = 3  # tries that brought no byte
+REPEATED_MAX = 64 << 20  # bytes that a restart may fetch a second time
 WHOLE = 1 << 62  # the end of a file whose size is unknown, where it must be asked for in one go
 
 
@@ -66,6 +68,21 @@ def fall_back(task: "Task", error: FlowhubError) -> bool:
         at = forms.index(state.form) if state.form in forms else 0
         state.form = forms[(at + 1) % len(forms)]
     return state.form_faults < len(forms)
+
+
+def try_once_without_range(task: "Task", error: FlowhubError, faults: int) -> None:
+    """Ask for a file without Range in the fourth try, where three brought no byte of it, and with Range again after it.
+
+    Some servers answer 500 to each range, or close the connection, and send the whole file gladly. More often the
+    server is away, and comes back in just that try: then what is kept comes again, so no more may be kept than a
+    restart may cost. The board's lock is held; `faults` counts the tries without a byte.
+    """
+    state = task.state
+    silent = isinstance(error, ServerBusy | ConnectionLost) and task.got == 0
+    if silent and not state.bound and state.record.kept.total <= REPEATED_MAX and faults == WITHOUT_RANGE_AFTER:
+        state.form = RangeForm.NONE
+    elif silent and task.form is RangeForm.NONE and faults == WITHOUT_RANGE_AFTER + 1:
+        state.form = RangeForm.BOUNDED
 
 
 def _another_form_flows(task: "Task") -> bool:

@@ -6,6 +6,7 @@ from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import (
     AlwaysParts,
     CappedRange,
+    DropsRange,
     Elsewhere,
     Hold,
     IgnoreRange,
@@ -109,6 +110,9 @@ FORMS = {
     "every range is 405": [Refuses(405, is_ranged)],
     "every range is 412": [Refuses(412, is_ranged)],
     "every range is 501": [Refuses(501, is_ranged)],
+    "every range is 500": [Refuses(500, is_ranged)],
+    "every range is 503": [Refuses(503, is_ranged)],
+    "the connection is closed for every range": [DropsRange()],
     "a 206 without Content-Range": [NoContentRange()],
     "every range shifted": [ShiftedRange()],
     "every answer to a range is multipart/byteranges": [Multipart()],

@@ -39,6 +39,7 @@ from support.line_faults import (
 from support.range_faults import (
     AlwaysParts,
     CappedRange,
+    DropsRange,
     Elsewhere,
     IgnoreRange,
     LongRange,
@@ -60,6 +61,7 @@ __all__ = [
     "ChangeEtag",
     "CloseBeforeHeaders",
     "DislikesIfRange",
+    "DropsRange",
     "EarlyClose",
     "Elsewhere",
     "EndlessBody",
@@ -121,6 +123,7 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     PartAs200,
     WrittenRange,
     Refuses,
+    DropsRange,
     Status,
     Redirect,
     LoginPage,

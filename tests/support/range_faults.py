@@ -1,12 +1,13 @@
 """Faults of ranges: answers that are about another part than the one asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from origin_answer import Answer, Request, Span
+from origin_answer import Answer, Request, Span, Step
 from origin_content import Bytes
 
 from support.fault import Fault
+from support.line_faults import CloseBeforeHeaders
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,14 @@ def ends_behind(header: str, size: int) -> bool:
 
 def begins_in_the_middle(header: str, size: int) -> bool:
     return not header.startswith("bytes=0-")
+
+
+@dataclass(frozen=True)
+class DropsRange(Fault):
+    """The connection is closed without a word where a range was asked for."""
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        return CloseBeforeHeaders().flow(steps, answer) if answer.status == 206 else steps
 
 
 @dataclass(frozen=True)
