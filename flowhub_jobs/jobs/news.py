@@ -80,9 +80,9 @@ class Newsroom:
     # Both ask the events first, then the jobs: joined, the planner would begin with all jobs there ever were.
 
     def _failed(self, tx: sa.Connection, after: int) -> tuple[list[tuple[sa.RowMapping, sa.RowMapping]], int]:
-        """Return the jobs that failed since then, each with its event, and the last event looked at."""
+        """Return the jobs that failed, or need the user, since then, each with its event; and the last event seen."""
         last = _last_event(tx)
-        where = (events.c.id > after, events.c.kind.in_(("failed", "rescued")))
+        where = (events.c.id > after, events.c.kind.in_(("failed", "rescued", NEEDS_YOU)))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
         mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
@@ -90,7 +90,7 @@ class Newsroom:
         found = {
             row["job_id"]: (row, job)
             for row in rows
-            if (job := known.get(row["job_id"])) and (row["kind"] == "failed" or job["state"] == State.FAILED)
+            if (job := known.get(row["job_id"])) and (row["kind"] != "rescued" or job["state"] == State.FAILED)
         }
         return list(found.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
 
@@ -133,6 +133,9 @@ def _last_event(tx: sa.Connection) -> int:
 
 
 def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
+    if event["kind"] == NEEDS_YOU:  # it is tried again, but hardly passes without the user
+        advice = f"`flowhub status {job['id']}` says what to do; it is tried again by itself."
+        return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
     still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
     code = still.get("code")
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED

@@ -240,7 +240,7 @@ def test_a_network_that_is_down_is_said_in_the_words_of_whoever_saw_it(cli, shop
         (Reason.STORE_OFFLINE, "The store's disk is not mounted; the next check is at "),
         (Reason.DISK, "The store's disk has not enough free space; the next check is at "),
         (Reason.NETWORK, "This machine is offline; the next check is at "),
-        (Reason.HOST_WAIT, "The host cannot be reached or asked for a pause; the next try is at "),
+        (Reason.HOST_WAIT, "The host says 503.\n  The next try is at "),
         (Reason.BACKOFF, "The last try failed; the next one is at "),
     ],
 )

@@ -445,3 +445,15 @@ def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, desk):
     assert len(plans) >= 3
     assert not [step for plan in plans for step in plan if step.startswith("SCAN events")]
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
+
+
+def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, desk):
+    """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
+    [job] = rooms.enqueue("tiny")
+    lease = rooms.claim().lease
+    rooms.owner.say(lease, "needs_you", "h.example shows a certificate that is not trusted.")
+    rooms.owner.wait(lease, rooms.time.in_us(MINUTE), Reason.HOST_WAIT, "It waits.", faults=1, cost=False)
+    [event] = desk.look()
+    assert (event["kind"], event["job"]) == ("needs_you", job)
+    assert event["message"] == "h.example shows a certificate that is not trusted."
+    assert f"`flowhub status {job}`" in event["hint"]

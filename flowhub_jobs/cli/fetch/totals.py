@@ -26,6 +26,8 @@ def in_words(left: Remaining, now: datetime) -> str:
     """Return how much is left, how fast it comes, and when all is done."""
     if not left.bytes and not left.unknown:
         return "nothing left to download."
+    if not left.total:
+        return "of unknown size."
     sizes = f"{format_bytes(left.bytes)} of {format_bytes(left.total)} left"
     if left.unknown:
         sizes += f", and {left.unknown} of unknown size"

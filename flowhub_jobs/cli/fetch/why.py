@@ -130,14 +130,24 @@ def _why_queued(desk: Desk, job: Job, now: datetime) -> list[str]:
 def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
     """Return what holds a job, until when, and what a person can do; then what would hold it besides."""
     first, *others = holds
-    lines = [_sentence(first, now)]
-    if first.text:
-        lines.append(first.text)
+    if first.reason is Reason.HOST_WAIT and first.text:
+        lines = [first.text, _next_try(first, now)]
+    else:
+        lines = [_sentence(first, now), *([first.text] if first.text else [])]
     if next_step := NEXT.get(first.reason):
         lines.append(next_step.format(job=job))
     if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
         lines.append(f"Then it waits for {' and '.join(besides)}.")
     return lines
+
+
+def _next_try(hold: Hold, now: datetime) -> str:
+    """Return when a host is tried again, and what follows: "The next try is at 23:05, in 4 min. All jobs …"."""
+    end = moment(hold.until)
+    after = "All jobs of the host continue as soon as it answers."
+    if end is None:
+        return f"One of its jobs is trying it now. {after}"
+    return f"The next try is {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}. {after}"
 
 
 def _outlasts(hold: Hold, first: Hold) -> bool:
