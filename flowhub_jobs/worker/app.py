@@ -13,6 +13,7 @@ from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.kinds import State
 from flowhub_jobs.service.notify import Notifier, Pulse, status_line
 from flowhub_jobs.translated import warm_trust
+from flowhub_jobs.words import format_duration
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer
 from flowhub_jobs.worker.floor import Floor
@@ -79,9 +80,11 @@ def run_worker(
         raise floor.database_lost
     left = len(home.reports.in_state(LIVE))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
+    given_up = floor.outages.given_up(patience_s, started) if drain else []
+    for origin in given_up:
+        log.warning("%s could not be reached for %s; its jobs stay queued.", origin, format_duration(patience_s))
     log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
-    some_failed = home.reports.ended_badly(since=started) or (drain and floor.outages.given_up(patience_s, started))
-    return EXIT_SOME_FAILED if drain and some_failed else 0
+    return EXIT_SOME_FAILED if drain and (given_up or home.reports.ended_badly(since=started)) else 0
 
 
 def _standing(home: Home) -> str:

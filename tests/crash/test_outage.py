@@ -87,8 +87,11 @@ def answer_503(origin: Origin) -> Callable[[], None]:
     return answer
 
 
-@pytest.mark.parametrize("begin", [refuse, answer_503])
-@pytest.mark.parametrize("seconds", [MINUTE, 20 * MINUTE, 6 * HOUR], ids=["1 min", "20 min", "6 h"])
+@pytest.mark.parametrize(
+    ("begin", "seconds"),
+    [(refuse, MINUTE), (refuse, 20 * MINUTE), (refuse, 6 * HOUR), (answer_503, 20 * MINUTE)],
+    ids=["refuses for a minute", "refuses for 20 minutes", "refuses for 6 hours", "answers 503 for 20 minutes"],
+)
 def test_an_outage_costs_no_job_and_few_requests(
     home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, seconds: float, begin: Begin
 ) -> None:
@@ -126,3 +129,18 @@ def test_an_outage_costs_no_job_and_few_requests(
         outage.turn_to_next_try()  # from here on the clocks stand: what has to wait for them stays
         assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
         assert all((shop.store / f"{name}.gguf").read_bytes() == content for name, content in contents.items())
+
+
+def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_patience(
+    home: Path, origin: Origin, nursery: Nursery
+) -> None:
+    content = gguf(20_000, 1)
+    with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+        origin.refuse()
+        job = shop.enqueue("m")
+        assert nursery.worker(shop, "--drain", "--patience", "1s").wait() == 10
+        assert shop.job(job).state is State.QUEUED
+        assert "could not be reached for 1 s; its jobs stay queued." in shop.log()
+        origin.listen_again()
+        assert nursery.drain(shop) == 0
+        assert shop.job(job).state is State.COMPLETED
