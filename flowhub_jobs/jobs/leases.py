@@ -192,7 +192,8 @@ class Leases:
         if wait_us:
             changes |= {"not_before": self._clock.now_us() + wait_us, "wait_us": wait_us}
             changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}
-        text = wait.text if faults == 1 or wait.tries == 1 else None
+        # The fault itself is in the history already, as the run met it.
+        text = f"All jobs from {wait.host or wait.origin} wait until it answers." if wait.tries == 1 else None
         return self._let_go(lease, changes | _GIVEN_BACK, "waits", text)
 
     def hand_back(self, lease: Lease, why: str = "The worker stopped") -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flowhub_jobs.cli.session import NO_WORKER
+from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.remedies import what_to_do
 from flowhub_jobs.jobs.states import Hold
@@ -131,7 +132,7 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
     """Return what holds a job, until when, and what a person can do; then what would hold it besides."""
     first, *others = holds
     if first.reason is Reason.HOST_WAIT and first.text:
-        lines = [first.text, _next_try(first, now)]
+        lines = [first.text, *_remedy(first), _next_try(first, now)]
     else:
         lines = [_sentence(first, now), *([first.text] if first.text else [])]
     if next_step := NEXT.get(first.reason):
@@ -139,6 +140,12 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
     if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
         lines.append(f"Then it waits for {' and '.join(besides)}.")
     return lines
+
+
+def _remedy(hold: Hold) -> list[str]:
+    """Return what the user can do about a host's fault that hardly passes by itself."""
+    kind = ERRORS.get(hold.code or "")
+    return [kind.default_hint] if kind is not None and kind.needs_user and kind.default_hint else []
 
 
 def _next_try(hold: Hold, now: datetime) -> str:
