@@ -64,13 +64,13 @@ class Home:
     def reports(self) -> "Reports":
         from flowhub_jobs.jobs.reports import Reports
 
-        return Reports(self.engine, self.node, self.clock, self.is_dead)
+        return Reports(self.database, self.node, self.clock, self.is_dead)
 
     @property
     def controls(self) -> "Controls":
         from flowhub_jobs.jobs.controls import Controls
 
-        return Controls(self.engine, self.node, self.clock)
+        return Controls(self.database, self.node, self.clock)
 
     @property
     def library(self) -> "Library":

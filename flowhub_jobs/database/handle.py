@@ -6,6 +6,7 @@ is still to be migrated.
 """
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,10 @@ class Snapshot(Protocol):
     """One state of the database."""
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
-        """Return the rows of a query with `:name` for its values. A JSON column is its text."""
+        """Return the rows of a query with `:name` for its values; a list is for `IN :name`, and is not empty.
+
+        The values are as they are stored: database/stored_values.py reads JSON and booleans.
+        """
         ...
 
 
@@ -80,7 +84,7 @@ class Database:
             from flowhub_jobs.database.engine import reading
 
             with reading(self.engine) as tx:
-                yield _EngineSnapshot(tx)
+                yield snapshot_of(tx)
 
     @contextmanager
     def _reading_file(self, file: sqlite3.Connection) -> Iterator[Snapshot]:
@@ -92,6 +96,10 @@ class Database:
             finally:
                 file.execute("RELEASE read")
                 self._reads -= 1
+
+    def watch_file(self) -> None:
+        """Read with the engine from now on, which notices if its file is replaced: for what reads more than once."""
+        _ = self.engine
 
     def _close_file(self) -> None:
         """Let go of the file where the engine has it: the engine alone notices that it was replaced."""
@@ -111,6 +119,7 @@ class _FileSnapshot:
         self._connection, self._url = connection, url
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
+        sql, values = _with_lists(sql, values)
         try:
             cursor = self._connection.execute(sql, values)
             names = [column[0] for column in cursor.description]
@@ -129,7 +138,26 @@ class _EngineSnapshot:
     def rows(self, sql: str, **values: Any) -> list[Row]:
         import sqlalchemy as sa
 
+        sql, values = _with_lists(sql, values)
         return [dict(row) for row in self._tx.execute(sa.text(sql), values).mappings()]
+
+
+def snapshot_of(tx: "sa.Connection") -> Snapshot:
+    """Return what a transaction of the engine sees."""
+    return _EngineSnapshot(tx)
+
+
+def _with_lists(sql: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a query with a parameter for each value of its lists."""
+    single: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            each = {f"{name}_{number}": one for number, one in enumerate(value)}
+            sql = re.sub(rf":{name}\b", f"({', '.join(f':{one}' for one in each)})", sql)
+            single |= each
+        else:
+            single[name] = value
+    return sql, single
 
 
 def _current_file(url: str) -> sqlite3.Connection | None:

@@ -1,17 +1,11 @@
 """Reads JSON columns so that one damaged value does not make the other rows of a query unreadable."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Stands for a stored value that is not JSON; `reason` is the parser's."""
-
-    reason: str
+from flowhub_jobs.database.stored_values import Unreadable
 
 
 class StoredJson(sa.types.TypeDecorator[Any]):

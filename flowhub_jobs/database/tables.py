@@ -24,8 +24,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.selectable import FromClause
 
+from flowhub_jobs.database.conditions import LIVE
 from flowhub_jobs.database.stored_json import StoredJson
 
 metadata = MetaData(
@@ -52,8 +52,6 @@ def speak_postgresql() -> None:
         if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:
             index.dialect_kwargs["postgresql_where"] = condition
 
-
-LIVE = "state IN ('queued', 'running', 'paused')"
 
 jobs = Table(
     "jobs",
@@ -109,13 +107,10 @@ jobs = Table(
 )
 
 
-# With the words written out: where they are bound parameters, SQLite does not see that a partial index fits.
-def lives(table: FromClause) -> ColumnElement[bool]:
-    """Return whether a row of `jobs`, or of an alias of it, is live."""
-    return table.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "running", "paused")])
-
-
-is_live = lives(jobs)
+# With the words written out, as in database/conditions.py.
+is_live: ColumnElement[bool] = jobs.c.state.in_(
+    [literal_column(f"'{state}'") for state in ("queued", "running", "paused")]
+)
 
 Index(
     "uq_jobs_live",

@@ -25,7 +25,7 @@ def read_morning(home: Home, since: datetime) -> Morning:
     found = {job.id: job for job in home.reports.all(live=True)}  # first: one that ends meanwhile is read once more
     found |= {job.id: job for job in home.reports.all(since=begin) if job.finished_at and job.finished_at >= since}
     jobs = [found[number] for number in sorted(found)]
-    history = History(home.engine)
+    history = History(home.database)
     attempts = history.attempts(list(found), now)
     events = history.events_since(begin, KINDS)
     report = morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
@@ -48,6 +48,6 @@ def _room_needed(home: Home) -> RoomNeeded | None:
 
 def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:
     """Return these jobs with all that happened to them. Raises NotFound for one that is not there."""
-    jobs, history = home.reports.jobs(numbers), History(home.engine)
+    jobs, history = home.reports.jobs(numbers), History(home.database)
     events, attempts = history.events(numbers), history.attempts(numbers, home.clock.now_us())
     return [(job, events[job.id], attempts[job.id]) for job in jobs]

@@ -9,9 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.handle import snapshot_of
 from flowhub_jobs.database.tables import attempts, jobs
 from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
-from flowhub_jobs.jobs.host_waits import held_hosts, set_prober
+from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
+from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.rows import CALM, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates
@@ -24,7 +26,7 @@ class ClaimableJobs:
 
     def __init__(self, tx: sa.Connection, node: str, now: int, gates: Gates) -> None:
         self._tx, self._node, self._now = tx, node, now
-        self._hosts = held_hosts(tx, node)
+        self._hosts = held_hosts(snapshot_of(tx), node)
         self._to_probe = self._hosts.to_probe(now)
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
         allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
@@ -33,7 +35,7 @@ class ClaimableJobs:
     def count(self, at_most: int | None) -> int:
         """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
         startable = sa.select(jobs.c.id).where(*self._startable)
-        found = startable.where(*self._hosts.not_held()).limit(at_most).subquery()
+        found = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
         count = int(self._tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
         if self._to_probe:
             probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
@@ -83,7 +85,7 @@ class ClaimableJobs:
         if self._to_probe:
             least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
             yield least_failed.where(*self._startable, jobs.c.source_origin.in_(self._to_probe))
-        yield best.where(*self._startable, *self._hosts.not_held())
+        yield best.where(*self._startable, *_not_held(self._hosts))
 
     def _note(self, row: sa.RowMapping, worker: str, token: str) -> None:
         probed = self.probed_by(row)
@@ -97,6 +99,14 @@ class ClaimableJobs:
         self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
         if probed is None:  # the tries of an outage that lasts all night would bury every other event
             note(self._tx, row["id"], self._now, "claimed", f"Attempt {row['attempt']} {verb}.")
+
+
+def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the condition on a row of `jobs` that none of these hosts holds it."""
+    if not hosts.waits:
+        return ()
+    origin = jobs.c.source_origin
+    return (sa.or_(origin.is_(None), origin.not_in(list(hosts.waits))),)
 
 
 def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:

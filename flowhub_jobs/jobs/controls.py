@@ -4,39 +4,46 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
-import sqlalchemy as sa
-
-from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.tables import controls
+from flowhub_jobs.database.handle import Database, Snapshot
+from flowhub_jobs.database.stored_values import json_of
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.jobs.waits import keep_waits_in
 from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.system import Clock
 
 SCHEDULE = "schedule"  # Schedule.as_json
 NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
+_IN_FORCE = (
+    'SELECT name, value, "until" FROM controls '
+    'WHERE node = :node AND name IN :names AND ("until" IS NULL OR "until" > :now)'
+)
 
 
 class Controls:
     """The controls of one node, by name. A value is JSON; with `until` (microseconds since 1970) it ends by itself."""
 
-    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
-        self._engine, self._node, self._clock = engine, node, clock
+    def __init__(self, database: Database, node: str, clock: Clock) -> None:
+        self._database, self._node, self._clock = database, node, clock
 
     def set(self, name: str, value: Any, *, until: int | None = None) -> None:
         """Set a control; None takes it away."""
-        with writing(self._engine) as tx:
+        import sqlalchemy as sa  # which a screen that only reads does without
+
+        from flowhub_jobs.database.engine import writing
+        from flowhub_jobs.database.tables import controls
+        from flowhub_jobs.jobs.waits import keep_waits_in
+
+        with writing(self._database.engine) as tx:
             if until is not None:  # a calendar that is set later, before any worker has looked at it, moves this along
                 keep_waits_in(tx, self._node, self._clock)
-            tx.execute(sa.delete(controls).where(self._mine(name)))
+            tx.execute(sa.delete(controls).where(controls.c.node == self._node, controls.c.name == name))
             if value is not None:
                 row = {"node": self._node, "name": name, "value": value, "until": until}
                 tx.execute(controls.insert().values(**row, set_at=self._clock.now_us()))
 
     def get(self, name: str) -> tuple[Any, int | None] | None:
         """Return a control that is in force, and until when; None if there is none, or its time is over."""
-        with reading(self._engine) as tx:
-            return self._in_force(tx, name).get(name)
+        with self._database.reading() as snapshot:
+            return self._in_force(snapshot, name).get(name)
 
     def schedule(self) -> Schedule | None:
         found = self.get(SCHEDULE)
@@ -44,12 +51,12 @@ class Controls:
 
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
-        with reading(self._engine) as tx:
-            return self.gates_in(tx, zone)
+        with self._database.reading() as snapshot:
+            return self.gates_in(snapshot, zone)
 
-    def gates_in(self, tx: sa.Connection, zone: tzinfo | None = None) -> Gates:
-        """Return the same, inside a transaction that reads more."""
-        now, found = self._clock.now_us(), self._in_force(tx, SCHEDULE, NETWORK)
+    def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
+        """Return the same, as one state of the database has it."""
+        now, found = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK)
         why, down_until = found.get(NETWORK, ({}, None))
         gates = Gates(network_down_until_us=down_until, network_text=why.get("text"))
         if SCHEDULE not in found:
@@ -60,11 +67,6 @@ class Controls:
             return replace(gates, window_opens_us=opens)
         return replace(gates, rate_bps=schedule.outside_bps if opens else None)
 
-    def _in_force(self, tx: sa.Connection, *names: str) -> dict[str, tuple[Any, int | None]]:
-        lasts = sa.or_(controls.c.until.is_(None), controls.c.until > self._clock.now_us())
-        columns = (controls.c.name, controls.c.value, controls.c.until)
-        chosen = (controls.c.node == self._node, controls.c.name.in_(names), lasts)
-        return {row.name: (row.value, row.until) for row in tx.execute(sa.select(*columns).where(*chosen))}
-
-    def _mine(self, name: str) -> sa.ColumnElement[bool]:
-        return sa.and_(controls.c.node == self._node, controls.c.name == name)
+    def _in_force(self, snapshot: Snapshot, *names: str) -> dict[str, tuple[Any, int | None]]:
+        rows = snapshot.rows(_IN_FORCE, node=self._node, names=list(names), now=self._clock.now_us())
+        return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}

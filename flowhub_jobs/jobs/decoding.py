@@ -3,32 +3,68 @@
 SQLite stores any value in any column, and another version may write words that this one does not know.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.database.stored_json import Unreadable
-from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.database.handle import Row, Snapshot
+from flowhub_jobs.database.stored_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
 from flowhub_jobs.records import Job, Task
 from flowhub_jobs.times import moment
 
 Value = TypeVar("Value")
+AnyRow = Mapping[Any, Any]  # also one of SQLAlchemy's, whose keys may be columns
 
-_PAYLOAD = ("artifact", "intent", "task")
-# All that the screens show. Not what only a run needs: an artifact may be a megabyte.
-SHOWN = [column for column in jobs.columns if column.name not in _PAYLOAD]
-_TYPES: dict[type[sa.types.TypeEngine[Any]], tuple[type, ...]] = {
-    sa.Boolean: (bool,),
-    sa.Integer: (int,),
-    sa.Float: (float, int),
-    sa.String: (str,),
+_TEXT, _WHOLE, _TRUTH = (str,), (int,), (bool,)
+_TEXT_OR_NONE, _WHOLE_OR_NONE = (str, type(None)), (int, type(None))
+# The columns that the screens show, except `error`, with the types that a value may have. Not those that only a run
+# needs: an artifact may be a megabyte.
+TYPES: dict[str, tuple[type, ...]] = {
+    "id": _WHOLE,
+    "node": _TEXT,
+    "kind": _TEXT,
+    "ref": _TEXT,
+    "model": _TEXT_OR_NONE,
+    "option": _TEXT_OR_NONE,
+    "format": _TEXT_OR_NONE,
+    "artifact_key": _TEXT,
+    "source_origin": _TEXT_OR_NONE,
+    "target": _TEXT,
+    "state": _TEXT,
+    "stage": _TEXT_OR_NONE,
+    "priority": _WHOLE,
+    "group": _TEXT_OR_NONE,
+    "forced": _TRUTH,
+    "attempt": _WHOLE,
+    "bytes_total": _WHOLE_OR_NONE,
+    "bytes_done": _WHOLE,
+    "bytes_fetched": _WHOLE,
+    "rate_bps": _WHOLE_OR_NONE,
+    "sha256_state": _TEXT,
+    "not_before": _WHOLE_OR_NONE,
+    "wait_reason": _TEXT_OR_NONE,
+    "wait_text": _TEXT_OR_NONE,
+    "start_now": _TRUTH,
+    "wait_us": _WHOLE_OR_NONE,
+    "faults": _WHOLE,
+    "fruitless_us": _WHOLE,
+    "rescues": _WHOLE,
+    "furthest": _WHOLE,
+    "progressed": _TRUTH,
+    "wish": _TEXT_OR_NONE,
+    "lease_token": _TEXT_OR_NONE,
+    "lease_worker": _TEXT_OR_NONE,
+    "lease_boot": _TEXT_OR_NONE,
+    "lease_until": (float, int, type(None)),
+    "created_at": _WHOLE,
+    "started_at": _WHOLE_OR_NONE,
+    "finished_at": _WHOLE_OR_NONE,
 }
+_SHOWN = ", ".join(f'jobs."{name}"' for name in (*TYPES, "error"))
 _WORDS: dict[str, frozenset[str]] = {
     "state": frozenset(State),
     "stage": frozenset(Stage),
@@ -40,17 +76,20 @@ _TIMES = ("created_at", "started_at", "finished_at", "not_before")
 LAST_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
 
 
-def _types_of(column: "sa.Column[Any]") -> tuple[type, ...]:
-    own = next(types for kind, types in _TYPES.items() if isinstance(column.type, kind))
-    return (*own, type(None)) if column.nullable else own
+def shown_rows(snapshot: Snapshot, where: str, **values: Any) -> list[Row]:
+    """Return the columns that the screens show of these jobs, by number."""
+    rows = snapshot.rows(f"SELECT {_SHOWN} FROM jobs WHERE {where} ORDER BY jobs.id", **values)  # noqa: S608, ours
+    return [_with_types(row) for row in rows]
 
 
-_CHECKS = [(column.name, _types_of(column)) for column in SHOWN if column.name != "error"]
+def _with_types(row: Row) -> Row:
+    truths = {name: boolean_of(row[name]) for name, types in TYPES.items() if types is _TRUTH}
+    return {**row, **truths, "error": json_of(row["error"])}
 
 
-def check_row(row: sa.RowMapping) -> None:
+def check_row(row: AnyRow) -> None:
     """Raise JobUnreadable, with the column, where a shown column holds another type or an unknown word."""
-    for name, types in _CHECKS:
+    for name, types in TYPES.items():
         if type(row[name]) not in types:
             raise unreadable(row, f"its {name} is {_short(row[name])}")
     for name, words in _WORDS.items():
@@ -64,7 +103,7 @@ def check_row(row: sa.RowMapping) -> None:
         raise unreadable(row, "its error is damaged")
 
 
-def unreadable(row: sa.RowMapping, why: str) -> JobUnreadable:
+def unreadable(row: AnyRow, why: str) -> JobUnreadable:
     """Return the error of a row; the hint names the model where that can be read."""
     ref, hint = row.get("ref"), JobUnreadable.default_hint
     if isinstance(ref, str) and hint and ref.isprintable():
@@ -84,7 +123,7 @@ def readable_artifacts(rows: Iterable[Sequence[Any]]) -> Iterator[Artifact]:
             yield artifact_of(job, stored)
 
 
-def task_of(row: sa.RowMapping) -> Task | None:
+def task_of(row: AnyRow) -> Task | None:
     """Return what a job of another kind than `fetch` does. Raises JobUnreadable."""
     if row["task"] is None:
         if row["kind"] != JobKind.FETCH:
@@ -96,7 +135,7 @@ def task_of(row: sa.RowMapping) -> Task | None:
     return Task(JobKind(row["kind"]), place)
 
 
-def intent_of(row: sa.RowMapping) -> dict[str, Any] | None:
+def intent_of(row: AnyRow) -> dict[str, Any] | None:
     """Return what a run was about to name; None where that is damaged: the next run looks at the disk by itself."""
     intent = row["intent"]
     if not isinstance(intent, dict) or not isinstance(intent.get("name"), str) or "is" not in intent:
@@ -115,7 +154,7 @@ def _decoded(job: int, column: str, stored: Any, decode: Callable[[Any], Value])
         raise JobUnreadable(f"Job {job} cannot be read: its {column} is damaged ({error}).") from error
 
 
-def shown_as_failed(row: sa.RowMapping, error: JobUnreadable) -> Job:
+def shown_as_failed(row: Row, error: JobUnreadable) -> Job:
     """Return a row that cannot be decoded as the screens show it: failed, with the reason."""
 
     def text(name: str) -> str | None:

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
-
-from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.groups import in_groups
-from flowhub_jobs.database.tables import attempts, events, workers
+from flowhub_jobs.database.handle import Database, Row
 from flowhub_jobs.records import Event
 from flowhub_jobs.times import moment
 
+_EVENT = 'SELECT job_id, "at", kind, "text" FROM events'
+_EVENTS = f"{_EVENT} WHERE job_id IN :numbers ORDER BY id"
+_EVENTS_SINCE = f'{_EVENT} WHERE "at" >= :since AND kind IN :kinds ORDER BY "at", id'
+_ATTEMPTS = (
+    "SELECT attempts.job_id, attempts.attempt, attempts.worker, attempts.started_at, attempts.finished_at, "
+    "attempts.outcome, workers.seen_at FROM attempts LEFT JOIN workers ON workers.worker = attempts.worker "
+    "WHERE attempts.job_id IN :numbers ORDER BY attempts.id"
+)
 SEEN_EVERY_US = 15_000_000  # a worker says that it lives every ten seconds, or a little later
 
 
@@ -31,46 +36,42 @@ class Attempt:
 class History:
     """Reads what happened to jobs; a job's number says whose it is."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def events(self, numbers: Sequence[int]) -> dict[int, list[Event]]:
         """Return all events of these jobs, oldest first."""
         found: dict[int, list[Event]] = {number: [] for number in numbers}
         for some in in_groups(numbers):
-            query = sa.select(events).where(events.c.job_id.in_(some)).order_by(events.c.id)
-            with reading(self._engine) as tx:
-                for row in tx.execute(query).mappings():
+            with self._database.reading() as snapshot:
+                for row in snapshot.rows(_EVENTS, numbers=some):
                     found[row["job_id"]].append(_event(row))
         return found
 
     def events_since(self, since: int, kinds: Iterable[str]) -> dict[int, list[Event]]:
         """Return all events of these kinds from that microsecond on, by job, oldest first; other nodes' too."""
         # Not joined to the jobs, by node: the planner would begin with those, and there may be a hundred thousand.
-        where = (events.c.at >= since, events.c.kind.in_(list(kinds)))
-        query = sa.select(events).where(*where).order_by(events.c.at, events.c.id)
         found: dict[int, list[Event]] = {}
-        with reading(self._engine) as tx:
-            for row in tx.execute(query).mappings():
+        with self._database.reading() as snapshot:
+            for row in snapshot.rows(_EVENTS_SINCE, since=since, kinds=list(kinds)):
                 found.setdefault(row["job_id"], []).append(_event(row))
         return found
 
     def attempts(self, numbers: Sequence[int], now: int) -> dict[int, list[Attempt]]:
         """Return all attempts at these jobs, oldest first."""
         found: dict[int, list[Attempt]] = {number: [] for number in numbers}
-        seen = sa.select(attempts, workers.c.seen_at).join(workers, workers.c.worker == attempts.c.worker, isouter=True)
         for some in in_groups(numbers):
-            with reading(self._engine) as tx:
-                for row in tx.execute(seen.where(attempts.c.job_id.in_(some)).order_by(attempts.c.id)).mappings():
+            with self._database.reading() as snapshot:
+                for row in snapshot.rows(_ATTEMPTS, numbers=some):
                     found[row["job_id"]].append(_attempt(row, now))
         return found
 
 
-def _event(row: sa.RowMapping) -> Event:
+def _event(row: Row) -> Event:
     return Event(at=_time(row["at"]), kind=row["kind"], text=row["text"])
 
 
-def _attempt(row: sa.RowMapping, now: int) -> Attempt:
+def _attempt(row: Row, now: int) -> Attempt:
     end, seen = row["finished_at"] or now, row["seen_at"]
     # A worker that left well has no row any more. One that was lost is noticed late: until then nobody worked.
     if seen is not None and row["outcome"] in (None, "rescued"):

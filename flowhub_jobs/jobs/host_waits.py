@@ -7,13 +7,13 @@
 A prober that dies, or ends without having asked, blocks nothing: its token is no running job's any more.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.handle import snapshot_of
 from flowhub_jobs.database.tables import host_waits, is_live, jobs
 from flowhub_jobs.errors import (
     ConnectionLost,
@@ -23,7 +23,7 @@ from flowhub_jobs.errors import (
     ServerBusy,
     TlsUntrusted,
 )
-from flowhub_jobs.jobs.states import Hold
+from flowhub_jobs.jobs.held_hosts import HeldHosts, HostWait, held_hosts
 from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.system import Clock
 
@@ -32,68 +32,12 @@ OUTAGE_TRIES = 3
 _KEPT_FROM_ANSWERING = (NetworkDown, ConnectionLost, HeadersTimeout, TlsUntrusted, ServerBusy)
 
 
-@dataclass(frozen=True, slots=True)
-class HostWait:
-    """A host that cannot be reached. `since` and `until` are microseconds; `tries` counts the failed ones."""
-
-    origin: str
-    since: int
-    until: int
-    wait_us: int
-    tries: int
-    code: str
-    host: str | None
-    text: str
-    prober: str | None
-
-    def hold(self, now: int) -> Hold:
-        """Return what keeps a queued job of this host from starting; without a time while the host is tried."""
-        until = self.until if self.until > now else None
-        return Hold(Reason.HOST_WAIT, until, self.text, code=self.code, host=self.host)
-
-    def lasted(self, since: int, now: int) -> int:
-        """Return for how many microseconds the host has been waited for, from `since` on."""
-        return now - max(self.since, since)
-
-
 def is_hosts_fault(error: FlowhubError) -> bool:
     """Return whether an error, of a host that sent nothing of use meanwhile, may be met by all jobs of that host."""
     return isinstance(error, _KEPT_FROM_ANSWERING)
 
 
-@dataclass(frozen=True, slots=True)
-class HeldHosts:
-    """The hosts of a node that are waited for, by origin; and which of them one of their jobs is trying now."""
-
-    waits: Mapping[str, HostWait]
-    probed: frozenset[str]
-
-    def to_probe(self, now: int) -> list[str]:
-        """Return the origins that one of their jobs may try now."""
-        return [name for name, wait in self.waits.items() if wait.until <= now and name not in self.probed]
-
-    def not_held(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """Return the condition on a row of `jobs` that none of these hosts holds it."""
-        if not self.waits:
-            return ()
-        origin = jobs.c.source_origin
-        return (sa.or_(origin.is_(None), origin.not_in(list(self.waits))),)
-
-
 # Reads and writes ---------------------------------------------------------------------------------------------------
-
-
-def held_hosts(tx: sa.Connection, node: str) -> HeldHosts:
-    """Return the hosts of the node that are waited for."""
-    names = ("origin", "since", "until", "wait_us", "tries", "code", "host", "text", "prober")
-    query = sa.select(*(host_waits.c[name] for name in names)).where(host_waits.c.node == node)
-    waits = {row.origin: HostWait(*row) for row in tx.execute(query)}
-    if not waits:
-        return HeldHosts({}, frozenset())
-    probers = {wait.prober: name for name, wait in waits.items()}
-    at_work = (jobs.c.node == node, is_live, jobs.c.state == State.RUNNING, jobs.c.lease_token.in_(list(probers)))
-    tokens = tx.execute(sa.select(jobs.c.lease_token).where(*at_work)).scalars()
-    return HeldHosts(waits, frozenset(probers[token] for token in tokens))
 
 
 def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
@@ -111,7 +55,7 @@ class HostWaits:
     def held(self) -> HeldHosts:
         """Return the hosts that are waited for."""
         with reading(self._engine) as tx:
-            return held_hosts(tx, self._node)
+            return held_hosts(snapshot_of(tx), self._node)
 
     def hold(
         self, origin: str, token: str, error: FlowhubError, delay_s: Callable[[int], float], took_s: float
@@ -124,7 +68,7 @@ class HostWaits:
         lose their connections together are one fault.
         """
         with writing(self._engine) as tx:
-            found = held_hosts(tx, self._node).waits.get(origin)
+            found = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
             if found is not None and found.prober != token:
                 return found
             if found is None and self._others_receive(tx, origin, token):
@@ -145,7 +89,7 @@ class HostWaits:
         """
         where = (host_waits.c.node == self._node, host_waits.c.origin == origin)
         with writing(self._engine) as tx:
-            found = held_hosts(tx, self._node).waits.get(origin)
+            found = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
             if found is None:
                 return None
             tx.execute(sa.delete(host_waits).where(*where))

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
+from flowhub_jobs.database.handle import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
 from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
 from flowhub_jobs.jobs.decoding import artifact_of, intent_of
+from flowhub_jobs.jobs.queries import no_such_job
 from flowhub_jobs.jobs.requests import (
     Enqueued,
     Request,
@@ -24,7 +26,7 @@ from flowhub_jobs.jobs.requests import (
     job_row,
     without_job,
 )
-from flowhub_jobs.jobs.rows import no_such_job, note
+from flowhub_jobs.jobs.rows import note
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
 from flowhub_jobs.system import Clock
@@ -61,7 +63,7 @@ class Ledger:
         with reading(self._engine) as tx:
             found = tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar()
             if found is None:
-                raise no_such_job(tx, job)
+                raise no_such_job(snapshot_of(tx), job)
         return artifact_of(job, found)
 
     def intent(self, job: int) -> dict[str, Any] | None:
@@ -75,7 +77,7 @@ class Ledger:
         with reading(self._engine) as tx:
             found = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
             if found is None:
-                raise no_such_job(tx, job)
+                raise no_such_job(snapshot_of(tx), job)
         if found not in frozenset[str](JobKind):
             raise JobUnreadable(f"Job {job} cannot be read: its kind is {found!r}, which this version does not know.")
         return JobKind(found)
@@ -200,7 +202,7 @@ class Ledger:
     def _settled(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
         found = tx.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar()
         if found is None:
-            raise no_such_job(tx, job)
+            raise no_such_job(snapshot_of(tx), job)
         if State(found) not in fine:
             raise WrongState(f"Job {job} is {found} and cannot be {verb}.", hint=_NEXT.get(State(found)))
         return State(found)
@@ -231,4 +233,4 @@ def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
         there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
         for job in group:
             if job not in there:
-                raise no_such_job(tx, job)
+                raise no_such_job(snapshot_of(tx), job)

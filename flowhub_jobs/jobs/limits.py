@@ -3,14 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
-from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.kinds import State
+from flowhub_jobs.jobs.queries import IS_LIVE
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
+_RUNNING = (
+    "SELECT lease_worker, count(*) AS running FROM jobs "  # noqa: S608, ours
+    f"WHERE node = :node AND {IS_LIVE} AND state = 'running' GROUP BY lease_worker"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None
     return Limits(found.get("rate_bps"), until, schedule_bps, setting_bps)
 
 
-def running(engine: sa.Engine, node: str) -> Counter[str]:
+def running(database: Database, node: str) -> Counter[str]:
     """Return how many jobs each worker of the node runs."""
-    mine = (jobs.c.node == node, is_live, jobs.c.state == State.RUNNING)
-    counted = sa.select(jobs.c.lease_worker, sa.func.count()).where(*mine).group_by(jobs.c.lease_worker)
-    with reading(engine) as tx:
-        return Counter({row[0]: row[1] for row in tx.execute(counted)})
+    with database.reading() as snapshot:
+        return Counter({row["lease_worker"]: row["running"] for row in snapshot.rows(_RUNNING, node=node)})

@@ -4,18 +4,17 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-import sqlalchemy as sa
-
 from flowhub_jobs.artifacts import known_format
-from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.conditions import LIVE
 from flowhub_jobs.database.groups import in_groups
-from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, lives, workers
+from flowhub_jobs.database.handle import Database, Row, Snapshot
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.decoding import SHOWN, check_row, shown_as_failed
+from flowhub_jobs.jobs.decoding import check_row, shown_as_failed, shown_rows
 from flowhub_jobs.jobs.failures import unanswered_failures
-from flowhub_jobs.jobs.host_waits import held_hosts
-from flowhub_jobs.jobs.rows import BRING, earlier, ended_all_earlier, no_such_job, still_to_end, writes_to_store
+from flowhub_jobs.jobs.held_hosts import held_hosts
+from flowhub_jobs.jobs.history import History
+from flowhub_jobs.jobs.queries import BRING, ENDED_ALL_EARLIER, IS_LIVE, STILL_TO_END, WRITES_TO_STORE, no_such_job
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
 from flowhub_jobs.records import Event, Job, JobFile, Wait
@@ -28,24 +27,42 @@ LOOKED_THROUGH = 500  # of the last that ended, to find them among
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 
 
+_NODE = "jobs.node = :node"
+_LIVE = f"{_NODE} AND {IS_LIVE}"
+_RUNNING = f"{_LIVE} AND jobs.state = 'running'"
+_NEED = "(jobs.bytes_total - jobs.bytes_done)"
+# It waits for a job that another node runs or will run.
+_WAITS_FOR_ANOTHER_NODE = f"EXISTS ({STILL_TO_END} AND earlier.node <> :node AND earlier.state <> 'paused')"
+_STILL_TO_START = (
+    f"{_LIVE} AND jobs.state = 'queued' "
+    "AND (jobs.wait_reason IS NULL OR NOT (jobs.wait_reason IN :held AND jobs.not_before > :now)) "
+    f"AND ({ENDED_ALL_EARLIER} OR {_WAITS_FOR_ANOTHER_NODE})"
+)
+_FILES = "SELECT job_id, path, bytes, bytes_done, sha256 FROM job_files WHERE job_id IN :jobs ORDER BY job_id, number"
+# The live jobs that some jobs wait for.
+_EARLIER = (
+    "SELECT job_after.job_id, earlier.id, earlier.state FROM job_after "  # noqa: S608, ours
+    f"JOIN jobs AS earlier ON earlier.id = job_after.after_id WHERE job_after.job_id IN :jobs AND earlier.{LIVE}"
+)
+
+
 class Reports:
     """Reads jobs of one node."""
 
     def __init__(
-        self, engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None] = lambda worker: None
+        self, database: Database, node: str, clock: Clock, is_dead: Callable[[str], bool | None] = lambda worker: None
     ) -> None:
         """`is_dead(worker)` is True where a worker is known to be gone: then its jobs have no speed."""
-        self._engine, self._node, self._clock, self._is_dead = engine, node, clock, is_dead
-        self._controls = Controls(engine, node, clock)
+        self._database, self._node, self._clock, self._is_dead = database, node, clock, is_dead
+        self._controls = Controls(database, node, clock)
 
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
-        with reading(self._engine) as tx:
-            loaded = (self._load(tx, jobs.c.id.in_(some)) for some in in_groups(numbers))
-            found = {job.id: job for some in loaded for job in some}
+        with self._database.reading() as snapshot:
+            found = {job.id: job for job in self._numbered(snapshot, numbers)}
             for number in numbers:
                 if number not in found:
-                    raise no_such_job(tx, number)
+                    raise no_such_job(snapshot, number)
         return [found[number] for number in numbers]
 
     def overview(self) -> list[Job]:
@@ -53,20 +70,19 @@ class Reports:
 
         Of those that brought no model (verify, export), only the last 5.
         """
-        mine = jobs.c.node == self._node
-        lately = (jobs.c.finished_at.desc(), jobs.c.id.desc())
-        ended = sa.select(jobs.c.id, jobs.c.kind).where(mine, jobs.c.finished_at.is_not(None)).order_by(*lately)
-        with reading(self._engine) as tx:
-            rows = tx.execute(ended.limit(LOOKED_THROUGH)).all()
-            brought = [row.id for row in rows if row.kind in BRING][:RECENT]
-            errands = [row.id for row in rows if row.kind not in BRING][:RECENT_ERRANDS]
-            numbers = {*brought, *errands, *unanswered_failures(tx, self._node, self._clock.now_us())}
-            return self._load(tx, sa.or_(sa.and_(mine, is_live), jobs.c.id.in_(numbers)))
+        lately = "finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :most"
+        with self._database.reading() as snapshot:
+            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
+            brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
+            errands = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_ERRANDS]
+            live = self._numbers(snapshot, _LIVE)
+            needed = unanswered_failures(snapshot, self._node, self._clock.now_us())
+            return self._numbered(snapshot, sorted({*brought, *errands, *live, *needed}))
 
     def need_user(self) -> list[int]:
         """Return the failed jobs that no later job speaks for, newest first."""
-        with reading(self._engine) as tx:
-            return unanswered_failures(tx, self._node, self._clock.now_us())
+        with self._database.reading() as snapshot:
+            return unanswered_failures(snapshot, self._node, self._clock.now_us())
 
     def all(
         self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None
@@ -75,46 +91,50 @@ class Reports:
 
         `since` is microseconds.
         """
-        where = [jobs.c.node == self._node]
+        where, values = [_NODE], {"state": state, "group": group, "since": since}
         if state is not None:
-            where.append(jobs.c.state == state)
+            where.append("jobs.state = :state")
         if group is not None:
-            where.append(jobs.c.group == group)
+            where.append('jobs."group" = :group')
         if live:
-            where.append(is_live)
+            where.append(IS_LIVE)
         if since is not None:
-            where.append(sa.or_(jobs.c.created_at >= since, jobs.c.finished_at >= since))
-        with reading(self._engine) as tx:
-            return self._load(tx, sa.and_(*where))
+            where.append("(jobs.created_at >= :since OR jobs.finished_at >= :since)")
+        given = {name: value for name, value in values.items() if value is not None}
+        with self._database.reading() as snapshot:
+            return self._load(snapshot, " AND ".join(where), node=self._node, **given)
 
     def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
-        where = [jobs.c.node == self._node, jobs.c.state.in_(list(states))]
-        if group is not None:
-            where.append(jobs.c.group == group)
-        with reading(self._engine) as tx:
-            return list(tx.execute(sa.select(jobs.c.id).where(*where).order_by(jobs.c.id)).scalars())
+        """Return the jobs in one of these states, of `group` if given, by number."""
+        where, values = f"{_NODE} AND jobs.state IN :states", {"states": list(states), "group": group}
+        if group is None:
+            del values["group"]
+        else:
+            where += ' AND jobs."group" = :group'
+        with self._database.reading() as snapshot:
+            return self._numbers(snapshot, where, **values)
 
     def state_of(self, numbers: Iterable[int]) -> dict[int, State]:
-        with reading(self._engine) as tx:
-            query = sa.select(jobs.c.id, jobs.c.state)
-            rows = [row for some in in_groups(numbers) for row in tx.execute(query.where(jobs.c.id.in_(some)))]
-            return {number: State(state) for number, state in rows}
+        query = "SELECT id, state FROM jobs WHERE id IN :numbers"
+        with self._database.reading() as snapshot:
+            rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
+        return {row["id"]: State(row["state"]) for row in rows}
 
     def events(self, job: int) -> list[Event]:
-        with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(events).where(events.c.job_id == job).order_by(events.c.id)).mappings()
-            return [Event(at=_time(row["at"]), kind=row["kind"], text=row["text"]) for row in rows]
+        """Return what happened to a job, oldest first."""
+        return History(self._database).events([job])[job]
 
     def wait_text(self, job: int) -> str | None:
         """Return in words why a queued job waits, as its last run left it."""
-        with reading(self._engine) as tx:
-            return tx.execute(sa.select(jobs.c.wait_text).where(jobs.c.id == job)).scalar()
+        with self._database.reading() as snapshot:
+            rows = snapshot.rows("SELECT wait_text FROM jobs WHERE id = :job", job=job)
+        return rows[0]["wait_text"] if rows else None
 
     def holds(self, job: int) -> list[Hold]:
         """Return all that keeps a queued job from starting now, first what is shown as its reason."""
-        with reading(self._engine) as tx:
-            row = tx.execute(sa.select(jobs).where(jobs.c.id == job, jobs.c.state == State.QUEUED)).mappings().first()
-            return self._waits(tx, [job])(row) if row else []
+        with self._database.reading() as snapshot:
+            rows = shown_rows(snapshot, "jobs.id = :job AND jobs.state = 'queued'", job=job)
+            return self._waits(snapshot, [job])(rows[0]) if rows else []
 
     def still_to_do(self, given_up: Collection[str] = ()) -> bool:
         """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
@@ -123,71 +143,86 @@ class Reports:
         A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
         have ended, it counts itself. So it is with them if they are held, or paused.
         """
-        now = self._clock.now_us()
-        held = sa.and_(jobs.c.wait_reason.in_(HELD), jobs.c.not_before > now)
-        queued = sa.and_(jobs.c.state == State.QUEUED, sa.or_(jobs.c.wait_reason.is_(None), sa.not_(held)))
-        runs = (jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING)
-        waits = (jobs.c.node == self._node, is_live, queued, sa.or_(ended_all_earlier, _elsewhere(self._node)))
-        with reading(self._engine) as tx:
-            gates = self._controls.gates_in(tx)
-            allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
-            asked = [runs] if gates.holds(now, start_now=True) else [runs, (*waits, *allowed, *_not_from(given_up))]
-            return any(tx.execute(sa.select(jobs.c.id).where(*where).limit(1)).first() for where in asked)
+        now, queued = self._clock.now_us(), _STILL_TO_START
+        values = {"held": list[str](HELD)}
+        if given_up:
+            values["given_up"] = list(given_up)
+            queued += " AND (jobs.source_origin IS NULL OR jobs.source_origin NOT IN :given_up)"
+        with self._database.reading() as snapshot:
+            gates = self._controls.gates_in(snapshot)
+            if gates.window_shut(now):
+                queued += " AND jobs.start_now"
+            if self._any(snapshot, _RUNNING):
+                return True
+            return not gates.holds(now, start_now=True) and self._any(snapshot, queued, now=now, **values)
 
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""
-        bad = (jobs.c.node == self._node, jobs.c.finished_at >= since, jobs.c.state != State.COMPLETED)
-        with reading(self._engine) as tx:
-            return tx.execute(sa.select(jobs.c.id).where(*bad).limit(1)).first() is not None
+        with self._database.reading() as snapshot:
+            bad = f"{_NODE} AND jobs.finished_at >= :since AND jobs.state <> 'completed'"
+            return self._any(snapshot, bad, since=since)
 
     def bytes_being_fetched(self, but: int) -> int:
         """Return the bytes that the node's running jobs, except `but`, have yet to put on the disk."""
-        return self._bytes_to_come(jobs.c.state == State.RUNNING, jobs.c.id != but)
+        return self._bytes_to_come("jobs.state = 'running' AND jobs.id <> :but", but=but)
 
     def bytes_still_needed(self) -> int:
         """Return the bytes that all queued and running jobs of the node have yet to put on the disk."""
-        return self._bytes_to_come(jobs.c.state.in_((State.QUEUED, State.RUNNING)))
+        return self._bytes_to_come("jobs.state IN ('queued', 'running')")
 
-    def _bytes_to_come(self, *where: sa.ColumnElement[bool]) -> int:
-        need = jobs.c.bytes_total - jobs.c.bytes_done
-        mine = (jobs.c.node == self._node, is_live, writes_to_store, need > 0)
-        with reading(self._engine) as tx:
-            return int(tx.execute(sa.select(sa.func.coalesce(sa.func.sum(need), 0)).where(*mine, *where)).scalar_one())
+    def _bytes_to_come(self, which: str, **values: Any) -> int:
+        where = f"{_LIVE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
+        with self._database.reading() as snapshot:
+            query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
+            return int(self._rows(snapshot, query, **values)[0]["needed"])
 
     def working_on(self, targets: Iterable[str]) -> int | None:
         """Return a running job that writes one of these paths, or None."""
-        where = (jobs.c.node == self._node, jobs.c.state == State.RUNNING, jobs.c.target.in_(list(targets)))
-        with reading(self._engine) as tx:
-            return tx.execute(sa.select(jobs.c.id).where(*where).limit(1)).scalar()
+        query = f"SELECT id FROM jobs WHERE {_RUNNING} AND jobs.target IN :targets LIMIT 1"  # noqa: S608, ours
+        with self._database.reading() as snapshot:
+            rows = self._rows(snapshot, query, targets=list(targets))
+        return rows[0]["id"] if rows else None
 
     def workers(self) -> list[str]:
-        with reading(self._engine) as tx:
-            return list(tx.execute(sa.select(workers.c.worker).where(workers.c.node == self._node)).scalars())
+        with self._database.reading() as snapshot:
+            return [row["worker"] for row in self._rows(snapshot, "SELECT worker FROM workers WHERE node = :node")]
+
+    def _rows(self, snapshot: Snapshot, query: str, **values: Any) -> list[Row]:
+        return snapshot.rows(query, node=self._node, **values)
+
+    def _numbers(self, snapshot: Snapshot, where: str, **values: Any) -> list[int]:
+        rows = self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} ORDER BY id", **values)  # noqa: S608, ours
+        return [row["id"] for row in rows]
+
+    def _any(self, snapshot: Snapshot, where: str, **values: Any) -> bool:
+        return bool(self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} LIMIT 1", **values))  # noqa: S608, ours
 
     # From rows to values -------------------------------------------------------------------------------------------
 
-    def _load(self, tx: sa.Connection, where: sa.ColumnElement[bool]) -> list[Job]:
-        rows = tx.execute(sa.select(*SHOWN).where(where).order_by(jobs.c.id)).mappings().all()
-        numbers = [row["id"] for row in rows]
-        files: dict[int, list[JobFile]] = {number: [] for number in numbers}
-        for group in in_groups(numbers):
-            chosen = job_files.c.job_id.in_(group)
-            query = sa.select(job_files).where(chosen).order_by(job_files.c.job_id, job_files.c.number)
-            for file in tx.execute(query).mappings():
-                files[file["job_id"]].append(JobFile(file["path"], file["bytes"], file["bytes_done"], file["sha256"]))
-        waits = self._waits(tx, [row["id"] for row in rows if row["state"] == State.QUEUED])
+    def _numbered(self, snapshot: Snapshot, numbers: Sequence[int]) -> list[Job]:
+        loaded = (self._load(snapshot, "jobs.id IN :numbers", numbers=some) for some in in_groups(numbers))
+        return [job for some in loaded for job in some]
+
+    def _load(self, snapshot: Snapshot, where: str, **values: Any) -> list[Job]:
+        rows = shown_rows(snapshot, where, **values)
+        files: dict[int, list[JobFile]] = {row["id"]: [] for row in rows}
+        for some in in_groups(files):
+            for file in snapshot.rows(_FILES, jobs=some):
+                job, *about = file.values()
+                files[job].append(JobFile(*about))
+        waits = self._waits(snapshot, [row["id"] for row in rows if row["state"] == State.QUEUED])
         return [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
 
-    def _waits(self, tx: sa.Connection, queued: Sequence[int]) -> Callable[[Any], list[Hold]]:
+    def _waits(self, snapshot: Snapshot, queued: Sequence[int]) -> Callable[[Row], list[Hold]]:
         """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
         if not queued:
             return lambda row: []
-        now, still = self._clock.now_us(), self._still_to_end(tx, queued)
-        hosts = held_hosts(tx, self._node).waits
-        gates = self._controls.gates_in(tx)
-        slots = [Hold(Reason.SLOTS)] if self._slots_taken(tx) else []
+        now, still = self._clock.now_us(), self._still_to_end(snapshot, queued)
+        hosts = held_hosts(snapshot, self._node).waits
+        gates = self._controls.gates_in(snapshot)
+        slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot) else []
 
-        def waits(row: Any) -> list[Hold]:
+        def waits(row: Row) -> list[Hold]:
             own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
             shared = gates.holds(now, start_now=row["start_now"])
             host = hosts.get(row["source_origin"])
@@ -196,24 +231,20 @@ class Reports:
 
         return waits
 
-    def _still_to_end(self, tx: sa.Connection, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
+    def _still_to_end(self, snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
         """Return the live jobs that each of these waits for, with their states."""
         found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
-        joined = job_after.join(earlier, earlier.c.id == job_after.c.after_id)
-        columns = (job_after.c.job_id, earlier.c.id, earlier.c.state)
-        for group in in_groups(queued):
-            query = sa.select(*columns).select_from(joined).where(job_after.c.job_id.in_(group), lives(earlier))
-            for job, other, state in tx.execute(query):
-                found[job].append((other, State(state)))
+        for some in in_groups(queued):
+            for row in snapshot.rows(_EARLIER, jobs=some):
+                found[row["job_id"]].append((row["id"], State(row["state"])))
         return found
 
-    def _slots_taken(self, tx: sa.Connection) -> bool:
-        slots = tx.execute(sa.select(sa.func.sum(workers.c.slots)).where(workers.c.node == self._node)).scalar()
-        where = (jobs.c.node == self._node, jobs.c.state == State.RUNNING)
-        running = tx.execute(sa.select(sa.func.count()).select_from(jobs).where(*where)).scalar_one()
-        return slots is not None and running >= slots
+    def _slots_taken(self, snapshot: Snapshot) -> bool:
+        [row] = self._rows(snapshot, "SELECT sum(slots) AS slots FROM workers WHERE node = :node")
+        [running] = self._rows(snapshot, f"SELECT count(*) AS jobs FROM jobs WHERE {_RUNNING}")  # noqa: S608, ours
+        return row["slots"] is not None and running["jobs"] >= row["slots"]
 
-    def _readable_job(self, row: Any, files: tuple[JobFile, ...], waits: Callable[[Any], list[Hold]]) -> Job:
+    def _readable_job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
         """Return the job of a row; one that cannot be decoded is shown as failed and does not hide the others."""
         try:
             check_row(row)
@@ -221,7 +252,7 @@ class Reports:
         except JobUnreadable as error:
             return shown_as_failed(row, error)
 
-    def _job(self, row: Any, files: tuple[JobFile, ...], waits: Callable[[Any], list[Hold]]) -> Job:
+    def _job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
         state = State(row["state"])
         first = next(iter(waits(row)), None) if state is State.QUEUED else None
         not_before = (first.until if first else None) if state is State.QUEUED else row["not_before"]
@@ -256,17 +287,6 @@ class Reports:
             kind=JobKind(row["kind"]),
             wait=Wait(first.text, first.code, first.host) if first else None,
         )
-
-
-def _not_from(origins: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the condition that a job comes from none of these origins."""
-    return (sa.or_(jobs.c.source_origin.is_(None), jobs.c.source_origin.not_in(list(origins))),) if origins else ()
-
-
-def _elsewhere(node: str) -> sa.ColumnElement[bool]:
-    """Return whether a job waits for one that another node runs or will run: nobody here keeps the worker for it."""
-    theirs = sa.and_(earlier.c.node != node, earlier.c.state != State.PAUSED)
-    return still_to_end.where(theirs).exists()
 
 
 def _eta(total: int | None, done: int, rate: int | None) -> int | None:

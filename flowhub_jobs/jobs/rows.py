@@ -4,21 +4,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.tables import attempts, events, job_after, jobs, lives
-from flowhub_jobs.errors import FlowhubError, NotFound
-from flowhub_jobs.kinds import DigestState, JobKind
+from flowhub_jobs.database.tables import attempts, events, jobs
+from flowhub_jobs.jobs.queries import BRING, ENDED_ALL_EARLIER
+from flowhub_jobs.kinds import DigestState
 
-earlier = jobs.alias("earlier")
-# Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
-still_to_end = (
-    sa.select(sa.literal(1))
-    .select_from(job_after.join(earlier, earlier.c.id == job_after.c.after_id))
-    .where(job_after.c.job_id == jobs.c.id, lives(earlier))
-    .correlate(jobs)
-)
-ended_all_earlier = ~still_to_end.exists()
-BRING = (JobKind.FETCH, JobKind.IMPORT)  # a model comes into the store by them
-# What a job of another kind has yet to do takes no room in the store.
+ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
 writes_to_store = jobs.c.kind.in_(BRING)
 
 # A job that nobody runs.
@@ -44,9 +34,3 @@ def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str)
 def note(tx: sa.Connection, job: int | None, now: int, kind: str, text: str) -> None:
     """Write an event. The text is for a person, and holds no secret."""
     tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text))
-
-
-def no_such_job(tx: sa.Connection, job: int) -> FlowhubError:
-    last = tx.execute(sa.select(sa.func.max(jobs.c.id))).scalar()
-    hint = f"The last job is {last}; `flowhub status --all` lists every one." if last else "No job was queued yet."
-    return NotFound(f"There is no job {job}.", hint=hint)

@@ -3,9 +3,10 @@
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.handle import Row, snapshot_of
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import JobUnreadable
-from flowhub_jobs.jobs.decoding import SHOWN, check_row
+from flowhub_jobs.jobs.decoding import check_row, shown_rows
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, note
 from flowhub_jobs.kinds import State
 from flowhub_jobs.system import Clock
@@ -17,14 +18,15 @@ def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> list[JobUnrea
     """Fail every job of the node that has not ended and whose row cannot be decoded; return why, by job."""
     with reading(engine) as tx:
         # By what it is not: a state that this version does not know is unreadable, too.
-        rows = tx.execute(sa.select(*SHOWN).where(jobs.c.node == node, jobs.c.state.not_in(ENDED))).mappings()
+        where = "jobs.node = :node AND jobs.state NOT IN :ended"
+        rows = shown_rows(snapshot_of(tx), where, node=node, ended=list(ENDED))
         found = {row["id"]: error for row in rows if (error := _problem(row)) is not None}
     for job, error in found.items():
         _fail(engine, clock, job, error)
     return list(found.values())
 
 
-def _problem(row: sa.RowMapping) -> JobUnreadable | None:
+def _problem(row: Row) -> JobUnreadable | None:
     try:
         check_row(row)
     except JobUnreadable as error:

@@ -5,7 +5,8 @@ import random
 import threading
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWait, HostWaits, is_hosts_fault
+from flowhub_jobs.jobs.held_hosts import HostWait
+from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits, is_hosts_fault
 from flowhub_jobs.times import clock_time, known_moment
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.fetch import Postponed

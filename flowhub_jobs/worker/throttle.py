@@ -45,7 +45,7 @@ class Throttle:
 
     def _share_at(self, now: float, *, begun: bool) -> float:
         """Return this worker's part of the whole. It shrinks at once, and grows when the others have made room."""
-        counts = running(self._home.engine, self._home.node)
+        counts = running(self._home.database, self._home.node)
         own, every = counts[self._worker], counts.total()
         if own == every:
             fair, self._share = 1.0, 1.0

@@ -15,7 +15,8 @@ from support.turned_clock import ClockFile
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts
-from flowhub_jobs.jobs.host_waits import HostWait, HostWaits
+from flowhub_jobs.jobs.held_hosts import HostWait
+from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.kinds import Reason, State
 
 JOBS = 30

@@ -294,17 +294,48 @@ def holds(pid: int, name: str) -> bool:
 # Speed ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["status", "1", "--json"], [], ["pause", "1"]])
-def test_what_only_reads_rows_imports_nothing_heavy(shop, arguments):
-    """`flowhub status` is asked by screens every second: it loads no model of the catalog, no client, no queue."""
-    shop.enqueue("m1")
+def imported(arguments: list[str], names: list[str]) -> list[str]:
+    """Return which of these modules a command imports."""
     code = (
         "import sys; from flowhub_jobs.cli.main import run; status = run(sys.argv[1:]); sys.stdout.flush();"
-        f"sys.stderr.write('\\nHEAVY ' + ' '.join(name for name in {HEAVY} if name in sys.modules)); sys.exit(status)"
+        f"sys.stderr.write('\\nHEAVY ' + ' '.join(name for name in {names} if name in sys.modules)); sys.exit(status)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.rsplit("HEAVY", 1)[1].split() == []
+    return done.stderr.rsplit("HEAVY", 1)[1].split()
+
+
+READERS = [
+    *(["status"], ["status", "--json"], ["status", "1"], ["status", "1", "--json"], ["status", "--all"]),
+    *([], ["--json"], ["report"], ["logs", "1"], ["list"], ["list", "--json"], ["path", "by-hand.gguf"], ["du"]),
+]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
+    """Other programs ask `flowhub status` every second, and SQLAlchemy's import takes longer than all the rest."""
+    shop.store.mkdir()
+    (shop.store / "by-hand.gguf").write_bytes(A)
+    shop.enqueue("m1")
+    assert cli("list").status == 0  # it makes the index of the catalog, once for all others
+    assert imported(arguments, [*HEAVY, "sqlalchemy"]) == []
+
+
+def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):
+    """It loads no model of the catalog, no client, no queue."""
+    shop.enqueue("m1")
+    assert imported(["pause", "1"], HEAVY) == []
+
+
+def test_wait_ends_when_its_database_is_replaced(shop):
+    """What reads for longer than a moment notices it: the file that it opened gets no news any more."""
+    shop.enqueue("m1")
+    with started("wait", "1") as waiting:
+        assert waiting.stderr.readline().startswith("Waiting for job 1")
+        (shop.path / "flowhub.db").replace(shop.path / "elsewhere.db")
+        _, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == 1
+    assert "was removed while it was open" in err
 
 
 def test_help_imports_no_database(home):

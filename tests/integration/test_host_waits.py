@@ -6,7 +6,8 @@ import pytest
 from support.rooms import Rooms, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
-from flowhub_jobs.jobs.host_waits import HostWait, HostWaits
+from flowhub_jobs.jobs.held_hosts import HostWait
+from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.lease import Claimed, Progress
 from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.jobs.waits import keep_waits

@@ -142,7 +142,7 @@ def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_misse
     rooms.owner.renew({})
     rooms.time.turn(7 * 3600)
     rooms.rescue("w-1")
-    [attempt] = History(rooms.engine).attempts([job], rooms.time.calendar_us)[job]
+    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
     worked = (attempt.worked_until - attempt.started_at).total_seconds()
     assert worked == 10 + SEEN_EVERY_US / 1e6
     assert (attempt.finished_at - attempt.started_at).total_seconds() == 7 * 3600 + 10
@@ -152,7 +152,7 @@ def test_an_attempt_that_runs_has_worked_until_now(rooms):
     [job] = rooms.enqueue("tiny")
     rooms.claim()
     rooms.time.turn(30)
-    [attempt] = History(rooms.engine).attempts([job], rooms.time.calendar_us)[job]
+    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
     assert (attempt.worked_until - attempt.started_at).total_seconds() == 30
     assert (attempt.finished_at, attempt.outcome) == (None, None)
 
@@ -241,5 +241,5 @@ def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(rooms):
     rooms.time.turn(2)
     rooms.complete(rooms.claim())
     assert rooms.state(job) is State.COMPLETED
-    events = History(rooms.engine).events_since(0, ["waits"])
+    events = History(rooms.database).events_since(0, ["waits"])
     assert [event.text for event in events[job]] == [full.message]

@@ -9,6 +9,9 @@ from support.cli import process
 from support.models import gguf, one_file_model
 from support.shop import shop_of
 
+from flowhub_jobs.database.stored_json import StoredJson
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.jobs.decoding import TYPES
 from flowhub_jobs.kinds import State
 
 CONTENT = gguf(50_000, 1)
@@ -119,3 +122,13 @@ def test_a_damaged_row_of_the_library_does_not_hide_the_others(shop, damage):
     for verb in (["list", "--json"], ["du"], ["path", "first"], ["verify", "--fast"], ["prune", "--dry-run"]):
         said = process(*verb)
         assert said.status == 0, (verb, said.err)
+
+
+def test_every_column_is_checked_for_the_type_that_its_table_gives_it():
+    """The screens read without SQLAlchemy, and so without its table: a new column has to be added to both."""
+    of_table = {
+        column.name: {column.type.python_type} | ({type(None)} if column.nullable else set())
+        for column in jobs.columns
+        if not isinstance(column.type, StoredJson)
+    }
+    assert {name: set(types) - {int} if float in types else set(types) for name, types in TYPES.items()} == of_table

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.database.engine import open_database, reading, writing
+from flowhub_jobs.database.handle import Database
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.jobs.controls import SCHEDULE, Controls
@@ -66,8 +67,9 @@ class Rooms:
             (folder / "flowhub.db").write_bytes(_new_database())
         self.engine = open_database(f"sqlite:///{folder / 'flowhub.db'}", lock_folder=folder)
         self.ledger = Ledger(self.engine, node, self.time.clock)
-        self.reports = Reports(self.engine, node, self.time.clock)
-        self.controls = Controls(self.engine, node, self.time.clock)
+        self.database = Database.of(self.engine)
+        self.reports = Reports(self.database, node, self.time.clock)
+        self.controls = Controls(self.database, node, self.time.clock)
         self.owner = self.worker("w-1")
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ def until_ended(
     desk: Desk, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
 ) -> None:
     """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
+    desk.home.database.watch_file()
     live = [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:

@@ -33,6 +33,7 @@ def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
 
     A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
     """
+    desk.home.database.watch_file()
     try:
         if say.is_terminal():
             _draw(desk, read, until_ended)
