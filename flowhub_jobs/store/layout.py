@@ -43,7 +43,8 @@ class Store:
 
         `own`: it is in flowhub's own home: if it is not there at all, it was removed, and is made again as the same.
         One whose identity is missing is the same, too, where `is_same(known_id)` says so. Raises StoreOffline where
-        the store `known_id` is not there, StoreUnusable where the folder cannot be made or written.
+        the store `known_id` is not there, or a link to it leads to nothing; StoreUnusable where the folder cannot be
+        made or written.
         """
         try:
             return self._opened(known_id, own=own, is_same=is_same)
@@ -57,6 +58,9 @@ class Store:
             raise StoreUnusable(f"{str(self.root)!r} is no path of a folder: {error}.") from error
 
     def _opened(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool]) -> str:
+        if (link := _link_to_nothing(self.root)) is not None:
+            subject = f"The store {self.root}" if link == self.root else f"{link}, which the store {self.root} is in,"
+            raise StoreOffline(f"{subject} is a link to {os.readlink(link)}, which is not there.")
         found, there = self.identity(), self.root.exists()
         if self.is_away(known_id, own=own):
             raise StoreOffline(
@@ -174,6 +178,17 @@ class Store:
         else:
             path.unlink()
         return model.bytes if model else 0
+
+
+def _link_to_nothing(root: Path) -> Path | None:
+    """Return the symbolic link on the way to `root` whose target does not exist: as a rule, on a disk not mounted."""
+    for place in (root, *root.parents):
+        if place.is_symlink():
+            try:
+                place.stat()
+            except FileNotFoundError:
+                return place
+    return None
 
 
 def _partial_name(artifact: Artifact, node: str) -> str:

@@ -180,6 +180,24 @@ def test_a_known_store_that_is_bare_is_offline_and_nothing_is_made_there(tmp_pat
     assert not root.exists() or list(root.iterdir()) == []
 
 
+@pytest.mark.parametrize("known", [None, "abc"])
+@pytest.mark.parametrize("below", ["", "llms"])
+def test_a_store_behind_a_link_to_nothing_is_offline_until_the_links_target_exists(tmp_path, known, below):
+    disk, link = tmp_path / "disk2", tmp_path / "link"
+    link.symlink_to(disk)
+    with pytest.raises(StoreOffline, match=f"{link}.* is a link to {disk}, which is not there"):
+        Store(link / below).open(known, own=True)
+    assert not disk.exists()
+    (disk / below).mkdir(parents=True)
+    assert Store(link / below).open(None, own=True)
+
+
+def test_a_store_that_is_a_link_to_itself_cannot_be_used(tmp_path):
+    (tmp_path / "llms").symlink_to("llms")
+    with pytest.raises(StoreUnusable):
+        Store(tmp_path / "llms").open(None, own=True)
+
+
 def test_a_store_of_the_home_that_was_removed_is_made_again_as_the_same(tmp_path):
     assert Store(tmp_path / "llms").open("abc", own=True) == "abc"
 
