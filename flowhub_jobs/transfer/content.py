@@ -3,6 +3,7 @@
 A log-in page with status 200 is refused at its first kilobyte, not after 40 GB.
 """
 
+import codecs
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +12,21 @@ from flowhub_jobs.formats.declared import declared_size_of
 
 GLANCE = 16  # bytes that are enough to judge
 _MAY_BE_PAGES = frozenset({"html", "htm", "xhtml", "xml", "svg", "md", "txt", "jinja"})
+# May begin with the words of a Git LFS pointer: a text about them.
+_MAY_BE_TEXT = _MAY_BE_PAGES | {
+    *("rst", "adoc", "log", "csv", "tsv", "jsonl", "ndjson", "yaml", "yml", "toml", "ini", "cfg", "conf"),
+    *("py", "js", "ts", "c", "h", "cc", "cpp", "rs", "go", "sh", "patch", "diff", "tex", "srt", "vtt"),
+}
+# Their first bytes are a magic number, a pickle's opcode, a protobuf's tag or plain numbers: never JSON or markup.
+_NEVER_TEXT = {
+    *("bin", "pt", "pth", "ckpt", "pkl", "onnx", "tflite", "npz", "npy", "h5", "hdf5", "keras", "parquet", "arrow"),
+    *("zip", "whl", "jar", "gz", "tgz", "zst", "xz", "txz", "bz2", "tbz2", "lz4", "7z", "rar"),
+    *("png", "jpg", "jpeg", "gif", "webp", "pdf", "wav", "flac", "mp3", "mp4"),
+}
+_POINTER_HINT = (
+    "That is what Git stores in place of the file. Use the address that downloads the file itself: on a Hub with "
+    "/resolve/ in place of /raw/, at GitHub one of media.githubusercontent.com."
+)
 SAFETENSORS_HEADER_MAX = 100_000_000  # the limit of the format's own reader
 
 
@@ -27,22 +43,29 @@ def check_first_bytes(path: str, head: bytes, proof: Proof = Proof.NOTHING) -> N
     """Raise WrongContent unless `head`, the first 16 bytes or all of a shorter file, suits the suffix of `path`.
 
     GGUF: the magic (ggml, docs/gguf.md). safetensors: eight bytes of header length, little-endian, then `{`.
-    JSON: something that can begin a JSON text. Other suffixes promise nothing; but a web page is what they name, or
-    none of it. A published digest judges better than first bytes: then a page alone is refused, and only where no size
-    was published. A typed digest may be that of the wrong file: weights must still look like weights.
+    JSON: something that can begin a JSON text. Archives, images and the other formats of weights: no JSON or markup,
+    which is how a server words an error. Other suffixes promise nothing; but a web page, or a Git LFS pointer, is what
+    they name, or none of it. A published digest judges better than first bytes: then a page alone is refused, and only
+    where no size was published. A typed digest may be that of the wrong file: weights must still look like weights.
     """
     suffix = PurePosixPath(path).suffix.lower().removeprefix(".")
-    judge = _JUDGES.get(suffix)
-    if proof is Proof.PUBLISHED_WITH_SIZE:
+    if proof is Proof.PUBLISHED_WITH_SIZE or not _is_wrong(suffix, head, proof):
         return
-    if proof is Proof.PUBLISHED or (proof is Proof.TYPED and suffix == "json"):
-        judge = None
-    if judge is None:
-        if _is_page(head) and suffix not in _MAY_BE_PAGES:
-            promised = suffix if suffix in _JUDGES else "a file of a model"
-            raise WrongContent(f"{path} should be {promised}, but what came is a web page.")
-    elif not judge(head):
-        raise WrongContent(f"{path} should be {suffix}, but what came is {_seen(head)}.")
+    promised = suffix if suffix in _JUDGES or suffix in _NEVER_TEXT else "a file of a model"
+    hint = _POINTER_HINT if _is_pointer(head) else None
+    raise WrongContent(f"{path} should be {promised}, but what came is {_seen(head)}.", hint=hint)
+
+
+def _is_wrong(suffix: str, head: bytes, proof: Proof) -> bool:
+    """Return whether first bytes cannot be those of a file of this suffix, as far as nothing better tells."""
+    judge = _JUDGES.get(suffix)
+    if judge is not None and (proof is Proof.NOTHING or (proof is Proof.TYPED and suffix != "json")):
+        return not judge(head)
+    if _is_page(head) and suffix not in _MAY_BE_PAGES:
+        return True
+    if proof is not Proof.PUBLISHED and judge is None and _is_pointer(head) and suffix not in _MAY_BE_TEXT:
+        return True
+    return proof is Proof.NOTHING and suffix in _NEVER_TEXT and _is_json_or_markup(head)
 
 
 def check_not_cut_short(path: str, part: Path, size: int, host: str) -> None:
@@ -58,13 +81,42 @@ def _seen(head: bytes) -> str:
     """Return what first bytes are, in words."""
     if not head:
         return "an empty file"
-    if head.lstrip()[:1] == b"<":
-        return "a web page"
+    if _is_pointer(head):
+        return "a Git LFS pointer"
+    text = _without_mark(head)
+    if text[:1] == b"<":
+        return "XML" if text.startswith(b"<?xml") else "a web page"
+    if _is_json_or_markup(head):
+        return f"a text in JSON (it begins with {ascii(head)[1:]})"
     return f"something else (it begins with {ascii(head[:8])[1:]})"
 
 
+def _without_mark(head: bytes) -> bytes:
+    """Return a text's first bytes without the byte order mark and spaces before it."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
 def _is_page(head: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype", b"<html"))
+    return _without_mark(head).lower().startswith((b"<!doctype", b"<html"))
+
+
+def _is_pointer(head: bytes) -> bool:
+    """Whether a Git LFS pointer begins so (git-lfs, docs/spec.md): its first line is the address of its version."""
+    return head.startswith(b"version https://")
+
+
+def _is_json_or_markup(head: bytes) -> bool:
+    text = _without_mark(head)
+    return text[:1] in (b"{", b"[", b"<") and _is_text(text)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it is UTF-8 that can be printed; the last character may be cut in two."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n" for character in text)
 
 
 def _is_gguf(head: bytes) -> bool:
@@ -77,7 +129,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _is_json(head: bytes) -> bool:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = _without_mark(head)
     return not text or text[:1] in b'{["-0123456789tfn'
 
 

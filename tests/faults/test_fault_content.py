@@ -134,6 +134,44 @@ def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):
     way.fails(folder_of(urls), WrongContent, "m.gguf should be gguf")
 
 
+# What stands in the place of a file ----------------------------------------------------------------------------------
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 491400032\n"
+DENIED = b'{"error":"Invalid username or password."}'
+
+IN_PLACE = {
+    "a Git LFS pointer for a .bin": ("m.bin", POINTER, "a Git LFS pointer"),
+    "a Git LFS pointer for an archive": ("m.tar.gz", POINTER, "a Git LFS pointer"),
+    "a Git LFS pointer for a name without a suffix": ("weights", POINTER, "a Git LFS pointer"),
+    "an error in JSON for a .pt": ("m.pt", DENIED, "a text in JSON"),
+    "an error in JSON for a zip": ("m.zip", DENIED, "a text in JSON"),
+    "an error in XML for a parquet": ("m.parquet", b"<?xml version='1.0'?><Error/>", "XML"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "seen"), IN_PLACE.values(), ids=IN_PLACE)
+def test_a_small_text_in_the_place_of_a_binary_file_is_refused(origin, way, name, content, seen):
+    url = origin.serve(name, content)
+    error = way.fails(unpinned(url, name), WrongContent, f"{name} should be ", f"what came is {seen}", host_of(origin))
+    assert not error["retryable"]
+
+
+PROVEN = {
+    "a Git LFS pointer by its own digest": ("m.bin", POINTER),
+    "a .bin that is JSON": ("m.bin", DENIED),
+    "a zip that is JSON": ("m.zip", DENIED),
+}
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["sized", "not sized"])
+@pytest.mark.parametrize(("name", "content"), PROVEN.values(), ids=PROVEN)
+def test_a_small_text_that_a_published_digest_names_is_installed(origin, way, name, content, sized):
+    body = Bytes(content)
+    way.arrives(
+        one_file(ArtifactFile(name, origin.serve(name, body), body.size if sized else None, body.sha256())), body
+    )
+
+
 # Other formats -------------------------------------------------------------------------------------------------------
 
 NO_HEADER = {

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.models import gguf, mlx_folder, safetensors
 
 from flowhub_jobs.errors import WrongContent
-from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+from flowhub_jobs.transfer.content import GLANCE, Proof, check_first_bytes
 
 PAGE = b"<!DOCTYPE html>\n<html>"
 
@@ -67,6 +67,53 @@ def test_a_web_page_is_no_file_of_a_model_whatever_its_name(path, page):
         check_first_bytes(path, page)
 
 
-@pytest.mark.parametrize("path", ["README.md", "chat_template.jinja", "notes.html", "m.bin"])
+@pytest.mark.parametrize("path", ["README.md", "chat_template.jinja", "notes.html", "tokenizer.model"])
 def test_what_may_begin_like_a_page_is_believed(path):
-    check_first_bytes(path, b"<div align=cent" if path == "m.bin" else b"<!DOCTYPE html>")
+    check_first_bytes(path, b"<div align=cent" if path == "tokenizer.model" else b"<!DOCTYPE html>")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+
+
+@pytest.mark.parametrize("proof", [Proof.NOTHING, Proof.TYPED])
+@pytest.mark.parametrize("path", ["m.bin", "m.onnx", "a.tar.gz", "tokenizer.model", "model", "m.gguf"])
+def test_a_git_lfs_pointer_is_refused_with_where_the_file_itself_is(path, proof):
+    with pytest.raises(WrongContent, match=f"{path} should be .*, but what came is a Git LFS pointer") as caught:
+        check_first_bytes(path, POINTER[:GLANCE], proof)
+    assert "/resolve/" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["README.md", "lfs.py", "notes.txt"])
+def test_a_text_may_begin_like_a_git_lfs_pointer(path):
+    check_first_bytes(path, POINTER[:GLANCE])
+
+
+ERRORS = [
+    b'{"error":"Invali',
+    b"[\n",
+    b"<?xml version='1",
+    b"<Error><Code>Acc",
+    b'\xef\xbb\xbf{"a',
+    '{"é'.encode()[:-1],
+]
+
+
+@pytest.mark.parametrize("path", ["m.bin", "m.pt", "m.onnx", "m.zip", "a.tar.gz", "m.npz", "m.PARQUET", "a.png"])
+@pytest.mark.parametrize("head", ERRORS)
+def test_json_and_markup_are_no_archive_and_no_weights(path, head):
+    with pytest.raises(WrongContent, match=r"in JSON|XML|a web page"):
+        check_first_bytes(path, head)
+
+
+@pytest.mark.parametrize(
+    "head", [b"{\x80\x02}q\x00", b"[\x00\x00\x80?", b"<\x00\x00\x00", b"PK\x03\x04", b"\x80\x02", b"", b"lmgg"]
+)
+def test_numbers_that_begin_like_a_text_are_weights(head):
+    check_first_bytes("m.bin", head)
+
+
+@pytest.mark.parametrize("proof", [Proof.PUBLISHED, Proof.PUBLISHED_WITH_SIZE])
+@pytest.mark.parametrize("head", [POINTER[:GLANCE], b'{"error":"Invali'])
+@pytest.mark.parametrize("path", ["m.bin", "m.zip", "model"])
+def test_a_published_digest_judges_better_than_first_bytes(path, head, proof):
+    check_first_bytes(path, head, proof)
