@@ -401,7 +401,7 @@ class WrongContent(SourceError):
     """The first bytes are not of the format that was promised: a log-in page, an error page."""
 
     code = "wrong_content"
-    retryable = False
+    passing = False  # a maintenance page or a captive portal's may be gone at the next try
     default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
 
 

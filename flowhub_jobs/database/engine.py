@@ -80,6 +80,19 @@ def check_whole(engine: sa.Engine) -> None:
             raise Damaged(f"The database {engine.url.database} is damaged: {found}.")
 
 
+def rebuild_indices(engine: sa.Engine) -> None:
+    """Make the indices of SQLite's tables again. Raises DatabaseDamaged where two rows may not both be there.
+
+    Where a backup was copied over an open file, the log may have brought a page of an index into it, and not the rows.
+    """
+    if engine.dialect.name == "sqlite":
+        try:
+            with writing(engine) as tx:
+                tx.exec_driver_sql("REINDEX")
+        except sa.exc.IntegrityError as error:
+            raise Damaged(f"The database {engine.url.database} is damaged: {error.orig}.") from error
+
+
 def checkpoint(engine: sa.Engine) -> None:
     """Write SQLite's log into the database file as far as no reader is in the way; it waits for none.
 

@@ -20,7 +20,6 @@ import sqlalchemy as sa
 from flowhub_jobs.database.errors import Damaged, Replaced
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_NO_SCHEMA = ("no such table", "no such column")
 
 TRIES_MAX = 5  # looks, one a second, at a file that another may still be writing
 
@@ -77,8 +76,12 @@ class FileGuard:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGE:
             self._lost = self._lost or Damaged(f"The database {self._path} is damaged: {error}.")
-        elif code == sqlite3.SQLITE_ERROR and str(error).startswith(_NO_SCHEMA):
+        elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
             self._lost = self._lost or Replaced(f"The database {self._path} was replaced: {error}.")
+        elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such column"):
+            # Not replaced: to begin again on the same file would only find the same.
+            text = f"The tables in {self._path} are not those of its schema version: {error}."
+            self._lost = self._lost or Damaged(text)
         else:
             return
         raise self._lost.again() from error

@@ -31,7 +31,7 @@ from flowhub_jobs.transfer.limit import Bucket
 from flowhub_jobs.transfer.offline import machines_fault
 from flowhub_jobs.transfer.receiving import Means
 from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.retry import NO_TRIES, WAIT_INSIDE_S, Fruitless
+from flowhub_jobs.transfer.retry import NO_TRIES, TRY_INSIDE_S, WAIT_INSIDE_S, Fruitless
 from flowhub_jobs.transfer.terms import Control, Terms
 from flowhub_jobs.transfer.tuning import Tuning, tune
 from flowhub_jobs.transfer.writer import Writer
@@ -220,7 +220,9 @@ class _Transfer:
         if idle is None:
             return
         at_once = self._board.one_try and not self._board.fetched_now
-        if idle.seconds > WAIT_INSIDE_S or at_once or machines_fault(idle.error):
+        tried_s = time.monotonic() - self._board.gained_at
+        too_long = idle.seconds > WAIT_INSIDE_S or tried_s > TRY_INSIDE_S
+        if too_long or at_once or machines_fault(idle.error):
             raise Postponed(
                 idle.seconds,
                 idle.error,

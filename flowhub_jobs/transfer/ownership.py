@@ -158,6 +158,8 @@ def claimed(
         yield found
     finally:
         found.lock.release()
+        with contextlib.suppress(OSError):  # of a run that kept nothing, nothing is left
+            found.folder.rmdir()
 
 
 def discard(existing: Sequence[Path], me: Owner, *, own_runs: Collection[str] = ()) -> None:

@@ -6,6 +6,7 @@ from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, Source
 from flowhub_jobs.words import format_duration
 
 WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
+TRY_INSIDE_S = 20.0  # so do shorter ones, where all tries together have brought no byte for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def decide(error: FlowhubError, past: Fruitless, jitter: float, patience: Patien
         wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
         return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {wait}; more than {most} is not sat out."))
     if _is_hopeless(error, past, patience):
-        error.hint = f"It was tried {_told(past)}. `flowhub retry` continues with what was kept."
+        own = f"{error.hint} " if error.hint and error.hint != SourceError.default_hint else ""
+        error.hint = f"{own}It was tried {_told(past)}. `flowhub retry` continues with what was kept."
         return GiveUp(error)
     delay = retry_delay(past.faults, jitter, patience)
     if asked is None:

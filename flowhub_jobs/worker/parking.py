@@ -36,7 +36,7 @@ class Parking:
         if not waiting:
             return False
         texts = self._still_waiting(waiting)
-        free = self._worth_a_try([job for job in waiting if job not in texts])
+        free = self._worth_a_try([job for job in waiting if job.reason is Reason.DISK and job not in texts])
         extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
         end_wait(home.engine, free)
         return bool(free)

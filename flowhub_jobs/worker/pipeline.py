@@ -122,6 +122,8 @@ def _own_partial(floor: Floor, run: Run) -> Iterator[None]:
         own_runs=run_tokens(home.engine, run.lease.job),
         may_go_on=run.control.check,
     ) as claim:
+        # Suspended before it made the folder, this run may have lost the job to another, which has completed it.
+        run.control.check()
         run.partial = claim.folder
         if claim.strangers:
             text = namesake_words(claim.strangers[0], home.node, home.settings.home)

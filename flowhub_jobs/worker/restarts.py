@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from flowhub_jobs.database.engine import rebuild_indices
 from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
@@ -24,11 +25,15 @@ def run_on_current_database(
 
     `take_signals` sets the handlers that hold between two workers. Raises DatabaseDamaged, DatabaseNewer, HomeUnusable.
     """
+    was_replaced = False
     while True:
         try:
             with opened(settings) as home:
+                if was_replaced:
+                    rebuild_indices(home.engine)
                 return run_worker(home, slots=settings.jobs, drain=drain, until_us=until_us, patience_s=patience_s)
         except DatabaseReplaced as error:
+            was_replaced = True
             take_signals()
             log.warning("%s The worker dropped its leases and starts again on the file at that path.", error.message)
             wait_for_new_file(settings.home, Path(make_url(settings.database_url).database or ""))

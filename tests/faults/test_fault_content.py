@@ -19,8 +19,8 @@ def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
     says = "m.gguf should be gguf, but what came is a web page"
     error = way.fails(sought(origin, False, LoginPage()), WrongContent, says, host_of(origin))
     assert "sign-in" in error["hint"]
-    assert not error["retryable"]
-    assert len(origin.requests()) == 2, "once without a range, to be sure"
+    assert error["retryable"], "a captive portal's page is gone when the user has signed in"
+    assert len(origin.requests()) == 10
 
 
 def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
@@ -188,7 +188,7 @@ NO_HEADER = {
 def test_a_safetensors_header_that_is_none_is_refused(origin, way, head):
     url = origin.serve("m.safetensors", head * 1000)
     way.fails(unpinned(url, "m.safetensors"), WrongContent, "m.safetensors should be safetensors, but what came is")
-    assert len(origin.requests()) == 1
+    assert len(origin.requests()) == 10, "a page that stands in its place may be gone at the next try"
 
 
 NO_GGUF = {

@@ -30,7 +30,7 @@ def break_writes(monkeypatch, number):
 
 TROUBLES = {
     "a full disk": (errno.ENOSPC, DiskFull, "is full"),
-    "a quota that is used up": (errno.EDQUOT, DiskFull, "is full"),
+    "a quota that is used up": (errno.EDQUOT, DiskFull, "quota"),
     "a disk that fails": (errno.EIO, StorageFailed, "refused"),
     "a disk that is read-only now": (errno.EROFS, StoreOffline, "read-only"),
     "a disk that is gone": (errno.ENODEV, StoreOffline, "is gone"),

@@ -182,7 +182,7 @@ def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, shop, pe
 def test_without_a_terminal_and_without_y_nobody_is_asked(cli, shop, person):
     lm_studio(person, "pub/repo/a.gguf", A)
     assert cli("adopt", "--json").error["code"] == "usage"
-    assert "nobody is there to ask" in cli("adopt").complaint
+    assert "this is not a terminal" in cli("adopt").complaint
     assert listed(cli) == {}
 
 

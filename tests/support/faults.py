@@ -22,6 +22,7 @@ from support.answer_faults import (
     Status,
     WeakEtag,
 )
+from support.edge_faults import Crowd, SlowEdges
 from support.fault import Fault
 from support.line_faults import (
     CloseBeforeHeaders,
@@ -132,6 +133,8 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     EndlessBody,
     Gzip,
     NamedCoding,
+    SlowEdges,
+    Crowd,
     FlipByte,
     WeakEtag,
     NoEtag,

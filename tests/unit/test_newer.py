@@ -23,7 +23,7 @@ def file(path: str = "m.gguf", *, size: int | None = 10, commit: str = "main", *
 
 def entry(name: str = "m.gguf", installed_at: int = 1, **files: str) -> Entry:
     about = {path: EntryFile(10, 1, digest) for path, digest in (files or {name: A}).items()}
-    return Entry(1, "", name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, about)
+    return Entry(name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, about)
 
 
 @pytest.mark.parametrize(
