@@ -3,18 +3,20 @@
 import base64
 import binascii
 import re
+from urllib.parse import unquote
 
 _HEX = r"([0-9a-fA-F]{64})"
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"(?:sha-?256\s*[:=-]\s*)?{_HEX}",  # bare; GitHub and OCI: sha256:HEX; Ollama's blobs: sha256-HEX
+        rf"(?:sha-?256\s*[:=-]\s*)?{_HEX}",  # bare; GitHub and OCI: sha256:HEX; Ollama: sha256-HEX; pip: sha256=HEX
         rf"\\?{_HEX} [ *].+",  # a line of sha256sum; a backslash before it where the file's name is escaped
         rf"sha-?256 ?\(.+\) ?= ?{_HEX}",  # a line of `shasum --tag`, BSD's and OpenSSL's sha256
     )
 )
 # https://www.w3.org/TR/sri/; also RFC 9530's Repr-Digest, sha-256=:BASE64:
 _BASE64 = re.compile(r"sha-?256(?:-|=:|=)([A-Za-z0-9+/]{43}=):?", re.IGNORECASE)
+_NAMED = re.compile(r"sha-?256[=:-]", re.IGNORECASE)
 _QUOTES = "\"'`\u201c\u201d"
 
 
@@ -30,6 +32,14 @@ def parse_sha256(text: str) -> str | None:
     if found := _BASE64.fullmatch(plain):
         return _unpacked(found[1])
     return None
+
+
+def sha256_in_fragment(fragment: str) -> str | None:
+    """Return what a URL's fragment gives as the sha256 of its file, unread; None where it gives none.
+
+    pip's style: `#sha256=HEX`, also among others (`#egg=name&sha256=HEX`). `sha256:HEX` and `sha256-HEX` count, too.
+    """
+    return next((part for part in unquote(fragment).split("&") if _NAMED.match(part)), None)
 
 
 def _unpacked(text: str) -> str | None:

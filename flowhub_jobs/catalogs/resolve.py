@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs import addresses, names
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.catalogs.nearest import nearest, with_all_words
-from flowhub_jobs.digests import parse_sha256
+from flowhub_jobs.digests import parse_sha256, sha256_in_fragment
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.kinds import HubFormat
 
@@ -139,9 +139,12 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     `name` is the file's, in place of the one that the URL ends in. `may_lack_name`: where neither can be used, the
     artifact is called `PLACEHOLDER`, and its server is asked for a name later. AddressRefused where the address may
     not be asked, UsageInvalid for a digest that is none and for an address that ends in no usable file name.
+
+    The URL's fragment is never sent to a server (RFC 9110, section 7.1), so it is no part of the address; a sha256 in
+    it pins the file. UsageInvalid where it contradicts `sha256`.
     """
-    url = url.strip()
-    pin = _pin(sha256)
+    url, _, fragment = url.strip().partition("#")
+    pin = _agreed(_pin(sha256), _pin(sha256_in_fragment(fragment)))
     is_address(url)  # refuses a page of the Hub, and other schemes in words of their own
     addresses.check_address(url, pinned=pin is not None)
     shown = addresses.public_url(url)
@@ -165,6 +168,13 @@ def _file_name(shown: str, from_url: str, given: str | None, *, may_lack_name: b
 def format_of(name: str) -> HubFormat | None:
     """Return the format that a file's suffix promises."""
     return _FORMATS.get(name[name.rfind(".") :].lower())
+
+
+def _agreed(given: str | None, in_url: str | None) -> str | None:
+    if given and in_url and given != in_url:
+        hint = "Give one of them: the sha256 of the file that you want."
+        raise UsageInvalid(f"--sha256 is {given}, and the fragment of the URL says sha256 {in_url}.", hint=hint)
+    return given or in_url
 
 
 def _pin(sha256: str | None) -> str | None:

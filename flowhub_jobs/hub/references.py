@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.digests import sha256_in_fragment
 from flowhub_jobs.errors import Gated, NotFound, SourceError, TokenMissing, TokenRefused, UsageInvalid
 from flowhub_jobs.inputs import token_note
 from flowhub_jobs.settings import Settings
@@ -70,7 +71,7 @@ class References:
 
         asked = parse_hub(ref, self.settings.hf_endpoint)
         if asked is not None:
-            _refuse_options(asked.text, sha256, name)
+            _refuse_options(asked.text, sha256 or sha256_in_fragment(ref.partition("#")[2]), name)
             artifact = self._of_repo(_with_globs(asked, include, exclude))
         else:
             artifact = self._of_file_or_catalog(ref, sha256, [*include, *exclude], name)
@@ -205,7 +206,7 @@ def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:
     """Refuse what is said of one file at a URL where a repository is meant."""
     if sha256 is not None:
         hint = "The Hub has the digests of its files; they are checked anyway."
-        raise UsageInvalid(f"--sha256 goes with the address of a file, not with {ref}.", hint=hint)
+        raise UsageInvalid(f"A sha256 goes with the address of a file, not with {ref}.", hint=hint)
     if name is not None:
         raise UsageInvalid(f"--name goes with the URL of a file, not with {ref}.")
 

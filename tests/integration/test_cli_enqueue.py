@@ -1,5 +1,6 @@
 """`flowhub enqueue`: what is queued, in which order, on which terms; lists; the status of what it waits for."""
 
+import hashlib
 import json
 import os
 import signal
@@ -108,6 +109,28 @@ def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, shop):
     assert {"free_bytes", "reserve_bytes", "needed_bytes"} <= set(page["disk"])
     assert "Nothing was queued" in cli("enqueue", "a", "--dry-run").err
     assert cli("status", "--json").jobs == []
+
+
+def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, shop, origin, tmp_path):
+    url = origin.url("/b.gguf")
+    path = listed(tmp_path, f"a\na@q4\n{url}\n{url}#part\na@q8\n")
+    page = cli("enqueue", "-f", path, "--dry-run", "--json").page
+    assert [row["ref"] for row in page["plan"]] == ["a@q4", url, "a@q8"]
+    assert page["disk"]["needed_bytes"] == 4096 + 8192  # the URL's size is unknown
+    assert len({job["id"] for job in cli("enqueue", "-f", path, "--json").jobs}) == 3
+
+
+def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cli, shop, origin):
+    url, pin = origin.url("/a.gguf"), hashlib.sha256(A).hexdigest()
+    [plain, other] = cli("enqueue", url, f"{url}#frag", "--json").jobs
+    assert plain["id"] == other["id"]
+    [pinned] = cli("enqueue", f"{url}#sha256={pin.upper()}", "--json").jobs
+    assert (pinned["ref"], pinned["files"][0]["sha256"]) == (url, pin)
+    assert cli("enqueue", url, "--sha256", pin, "--json").jobs[0]["id"] == pinned["id"]
+    refused = cli("enqueue", f"{url}#sha256={pin}", "--sha256", "ab" * 32, "--json")
+    assert (refused.status, refused.error["code"]) == (2, "usage")
+    assert pin in refused.error["message"]
+    assert "ab" * 32 in refused.error["message"]
 
 
 # Lists ---------------------------------------------------------------------------------------------------------------

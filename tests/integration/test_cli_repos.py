@@ -310,6 +310,7 @@ def test_without_a_network_nothing_is_guessed(cli, shop, hub):
 
 def test_options_that_do_not_go_together_are_refused_before_the_hub_is_asked(cli, shop, hub):
     assert cli("enqueue", f"hf:{GGUF}", "--sha256", "ab" * 32).status == 2
+    assert cli("enqueue", f"https://huggingface.co/{GGUF}#sha256={'ab' * 32}").status == 2
     assert cli("enqueue", "https://h.example/m.gguf", "--include", "x").status == 2
     assert hub.front.requests() == []
 

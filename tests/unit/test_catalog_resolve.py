@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.catalogs.nearest import nearest
 from flowhub_jobs.catalogs.resolve import (
     ModelRef,
@@ -156,6 +157,37 @@ def test_an_address_becomes_an_artifact_of_one_file() -> None:
     assert (made.model, made.option, made.folder, made.format) == (None, None, False, HubFormat.GGUF)
     assert (made.name, made.ref) == ("My Model.GGUF", "https://h.example/a/My%20Model.GGUF")
     assert (made.files[0].url, made.files[0].sha256, made.files[0].size) == (url, "ab" * 32, None)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "pin"),
+    [
+        ("", None),
+        ("readme", None),
+        ("md5=" + "ab" * 16, None),
+        ("sha256sums", None),
+        ("sha256=" + "AB" * 32, "ab" * 32),
+        ("SHA-256:" + "ab" * 32, "ab" * 32),
+        ("sha256%3D" + "ab" * 32, "ab" * 32),
+        ("egg=m&sha256=" + "ab" * 32, "ab" * 32),
+    ],
+)
+def test_a_fragment_is_dropped_from_an_address_and_its_sha256_is_the_pin(fragment, pin) -> None:
+    url = "https://h.example/m.gguf?x=1"
+    assert artifact_for_url(f"{url}#{fragment}", None).files[0] == ArtifactFile("m.gguf", url, sha256=pin)
+
+
+@pytest.mark.parametrize("sha256", [None, "ab" * 32])
+def test_a_fragment_with_a_damaged_sha256_is_a_usage_error(sha256) -> None:
+    with pytest.raises(UsageInvalid, match="not 64 hex digits"):
+        artifact_for_url("https://h.example/m.gguf#sha256=abc", sha256)
+
+
+def test_a_sha256_that_contradicts_the_fragments_is_a_usage_error() -> None:
+    url = f"https://h.example/m.gguf#sha256={'ab' * 32}"
+    assert artifact_for_url(url, "AB" * 32).files[0].sha256 == "ab" * 32
+    with pytest.raises(UsageInvalid, match=f"{'cd' * 32}.*{'ab' * 32}"):
+        artifact_for_url(url, "cd" * 32)
 
 
 def test_the_format_of_an_address_is_unknown_without_a_known_suffix() -> None:

@@ -1,5 +1,6 @@
 """The screen of `enqueue --dry-run`: what an order would come to."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flowhub_jobs.cli import say
@@ -12,7 +13,7 @@ from flowhub_jobs.words import format_bytes
 
 def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
     """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
-    plans = desk.plan(ordered.orders)
+    plans = _each_once(desk.plan(ordered.orders))
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
     outlook = forecast(desk.home, plans, begins)
     if as_json:
@@ -29,6 +30,15 @@ def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = Fals
     for line in outlook_lines(outlook):
         say.hint(say.fold(line))
     say.hint("Nothing was queued.")
+
+
+def _each_once(plans: Sequence[Plan]) -> list[Plan]:
+    """Return one plan of each artifact: one that several lines of a list name is downloaded once, if any line says."""
+    found: dict[str, Plan] = {}
+    for plan in plans:
+        if plan.artifact.key not in found or plan.action == "fetch":
+            found[plan.artifact.key] = plan
+    return list(found.values())
 
 
 def _size(size: int | None) -> str:
