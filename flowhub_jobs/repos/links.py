@@ -15,6 +15,7 @@ _AT_REVISION = {"tree", "blob", "raw", "resolve", "blame", "commit", "commits", 
 _ABOUT_ALL = {"discussions", "settings", "viewer"}  # pages that are about a repository, not about a file of it
 _PAGES = _AT_REVISION | _ABOUT_ALL
 _SPECIAL = re.compile(r"/resolve/(refs/(?:pr/[0-9]+|convert/[^/?#]+))/")
+_PUNCTUATION = ".,;:!)]}'\""  # that of the sentence from which a link was copied
 _PULL_REQUEST = re.compile(r"discussions/([0-9]+)/files")
 
 
@@ -62,10 +63,20 @@ def _read(text: str, rest: str) -> HubRef:
     shown = parse_qs(query).get("show_file_info", [None])[-1]
     words = next((at for at in (2, 1) if len(parts) > at and parts[at] in _PAGES), None)
     if words is None and shown is None:
+        named = _without_copied_end(named)
         return parse_short(text, f"datasets/{named}" if kind == "dataset" else named)
     words = len(parts) if words is None else words
     revision, at_path = _behind(parts[words:])
     return checked(text, HubRef("/".join(parts[:words]), revision, path=shown or at_path, kind=kind))
+
+
+def _without_copied_end(named: str) -> str:
+    """Return `owner/repo[:QUANT]` without a sentence's punctuation and git's suffix, in which none of them ends.
+
+    What has a path behind it comes back as it is: a file's name may end in anything.
+    """
+    bare = named.rstrip(_PUNCTUATION)
+    return named if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
 
 
 def _behind(parts: list[str]) -> tuple[str, str | None]:
@@ -74,6 +85,7 @@ def _behind(parts: list[str]) -> tuple[str, str | None]:
         request = _PULL_REQUEST.fullmatch("/".join(parts))
         return (f"refs/pr/{request[1]}" if request else "main"), None
     revision, path = at_revision(parts[1:])
+    revision = revision if path else revision.rstrip(_PUNCTUATION)
     # The card is edited from the repository's page: that is the link of the whole.
     is_card = parts[0] == "edit" and path == "README.md"
     return revision, None if is_card or parts[0] in ("upload", "new", "commit") else path

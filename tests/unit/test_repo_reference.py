@@ -146,6 +146,29 @@ def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_rea
     assert parse_hub(text) == meant
 
 
+@pytest.mark.parametrize("end", [",", ".", ";", ")", ").", "'", ".git", ".git,", "/"])
+@pytest.mark.parametrize(
+    ("link", "meant"),
+    [
+        ("https://huggingface.co/o/r", HubRef("o/r")),
+        ("hf.co/o/r.v1", HubRef("o/r.v1")),
+        ("https://huggingface.co/datasets/o/r", DATASET),
+        ("https://huggingface.co/gpt2", HubRef("gpt2")),
+    ],
+)
+def test_what_was_copied_along_behind_a_link_to_a_repository_is_left_out(link, end, meant):
+    assert parse_hub(link + end) == meant
+
+
+def test_punctuation_behind_a_link_is_left_out_of_quants_and_branches_but_not_of_file_names():
+    assert parse_hub("hf.co/o/r:Q8_0,") == HubRef("o/r", quant="Q8_0")
+    assert parse_hub("https://huggingface.co/o/r/tree/main).") == HubRef("o/r")
+    assert parse_hub("https://huggingface.co/o/r/blob/main/a.bin,") == HubRef("o/r", path="a.bin,")
+    assert parse_hub("https://huggingface.co/o/r/blob/main/a.git") == HubRef("o/r", path="a.git")
+    assert parse_hub("hf.co/o/r/notes.") == HubRef("o/r", path="notes.")
+    assert parse_hub("hf.co/o/r,include=*.git") == HubRef("o/r", include=("*.git",))
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [("hf.co/spaces/o/r", "Spaces"), ("hf://buckets/o/b/x.bin", "buckets"), ("hf:kernels/o/r", "kernels")],
