@@ -24,6 +24,8 @@ _MAX_SHOWN = 200  # characters of an address in a message
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)([^?#]*)(.*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::([0-9]{0,5}))?", re.IGNORECASE | re.ASCII)
+# A bracket that does not close, holds no IPv6 address (RFC 6874's zones are not taken), or is not at the front.
+_BAD_HOST = re.compile(r"\[(?![0-9a-f:.]+\](?::|$))|[^:\[\]]+[\[\]]", re.IGNORECASE | re.ASCII)
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
@@ -51,6 +53,9 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 
+_HOST_HINT = "Write the host after the two slashes: https://host/path."
+_PORT_HINT = "Correct the port, or leave it out: https://host/path uses 443."
+_IPV6_HINT = "Write an IPv6 address whole, in brackets and without a zone: http://[2001:db8::1]:8080/path."
 _USERINFO_HINT = "Take the user and password out of it; a token belongs into config.toml, under its origin."
 
 
@@ -252,10 +257,12 @@ def _host_and_port(url: str, authority: str) -> tuple[str, int | None]:
     if "@" in authority:
         raise _refused(url, "it holds a user or a password", hint=_USERINFO_HINT)
     if not authority or authority.startswith(":"):
-        raise _refused(url, "it names no host")
+        raise _refused(url, "it names no host", hint=_HOST_HINT)
     parts = _AUTHORITY.fullmatch(authority)
+    if parts is None and _BAD_HOST.match(authority):
+        raise _refused(url, "its host is not valid", hint=_IPV6_HINT)
     if parts is None or (parts[2] and not 0 < int(parts[2]) < 65536):
-        raise _refused(url, "its port is not a number from 1 to 65535")
+        raise _refused(url, "its port is not a number from 1 to 65535", hint=_PORT_HINT)
     host = _plain_host(parts[1])
     if host is None:
         raise _refused(url, "its host is written in a form that is not safe to compare")

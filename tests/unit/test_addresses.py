@@ -127,6 +127,27 @@ def test_what_is_no_plain_address_is_refused_and_says_why(url, why):
         check_address(url, pinned=True)
 
 
+@pytest.mark.parametrize(
+    ("url", "why", "hint"),
+    [
+        ("http://[fe80::1%25eth0]/m.gguf", "its host is not valid", "IPv6"),
+        ("https://[::1/m.gguf", "its host is not valid", "IPv6"),
+        ("https://[::1]x/m.gguf", "its host is not valid", "IPv6"),
+        ("https://[]/m.gguf", "its host is not valid", "IPv6"),
+        ("https://hub.example]/m.gguf", "its host is not valid", "IPv6"),
+        ("https:///m.gguf", "it names no host", "after the two slashes"),
+        ("https://hub.example:99999/m.gguf", "its port is not a number", "Correct the port"),
+        ("https://[::1]:99999/m.gguf", "its port is not a number", "Correct the port"),
+        ("https://[::1]:http/m.gguf", "its port is not a number", "Correct the port"),
+        ("https://::1/m.gguf", "it names no host", "after the two slashes"),
+    ],
+)
+def test_the_hint_for_a_refused_host_or_port_says_what_to_write(url, why, hint):
+    with pytest.raises(AddressRefused, match=why) as refused:
+        check_address(url, pinned=True)
+    assert hint in (refused.value.hint or "")
+
+
 def test_a_refused_password_is_not_repeated_and_the_hint_says_where_a_token_belongs():
     with pytest.raises(AddressRefused) as caught:
         check_address("https://me:s3cr3t@hub.example/m.gguf?sig=s3cr3t", pinned=True)
