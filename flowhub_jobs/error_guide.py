@@ -268,9 +268,9 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Nothing was installed. The expected digest may be out of date, or the source serves another file.",
     ),
     "size_mismatch": (
-        "The file's size at the source differs from the catalog's. Nothing was installed.",
-        "The catalog's entry is out of date: `flowhub catalog update`, then enqueue again.",
-        "The catalog's entry is out of date: update the catalog, then call download() again.",
+        "The file's size at the source is not the size that the catalog or the Hub states. Nothing was installed.",
+        "For a model of the catalog, `flowhub catalog update`; else look at the source. Then enqueue again.",
+        "For a model of the catalog, update the catalog; else look at the source. Then call download() again.",
     ),
     "busy": (
         "A job works on the same files, or another process fetches them.",

@@ -445,7 +445,7 @@ class DigestMismatch(FlowhubError):
 class SizeMismatch(FlowhubError):
     code = "size_mismatch"
     exit_status = 8
-    default_hint = "The catalog's entry is out of date: update the catalog, then enqueue again."
+    default_hint = "The file was replaced at its source, or the stated size is out of date: look at its source."
 
 
 class Busy(FlowhubError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.answer_faults import LoginPage, NamedCoding, Redirect, Status
 from support.cli import counter
-from support.range_faults import IgnoreRange, PartAs200
+from support.range_faults import IgnoreRange, PartAs200, WrongTotal
 
 from flowhub_jobs.hub.preflight import asking
 from flowhub_jobs.kinds import State
@@ -198,6 +198,21 @@ def test_a_gated_repository_is_told_with_the_address_of_its_page(cli, shop, hub,
     error = cli("enqueue", "hf:o/r", "--json").error
     assert error["code"] == "gated"
     assert "https://huggingface.co/o/r" in error["hint"]
+
+
+def test_the_hint_for_a_contradicted_size_names_the_catalog_only_where_that_states_it(
+    cli, shop, origin, hub, monkeypatch
+):
+    option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": origin.serve("m.gguf", DATA)}
+    shop.offer({"id": "m", "name": "M", "downloads": [option | {"sizeBytes": len(DATA) + 1}]})
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    hub.add("o/r", "m-Q4_K_M.gguf", DATA)
+    hub.break_cdn(WrongTotal())
+    by_catalog, by_hub = (cli("enqueue", ref, "--check", "--json").error for ref in ("m", "hf:o/r"))
+    assert (by_catalog["code"], by_hub["code"]) == ("size_mismatch", "size_mismatch")
+    assert "update the catalog" in by_catalog["hint"]
+    assert "catalog" not in by_hub["hint"]
+    assert "The Hub lists another size" in by_hub["hint"]
 
 
 def test_a_data_set_is_fetched_as_a_folder(cli, shop, hub, monkeypatch):

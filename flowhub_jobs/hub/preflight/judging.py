@@ -24,6 +24,9 @@ _TOTAL = re.compile(r"/\s*([0-9]{1,18})\s*$")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _PROGRAMS = {".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do", ".action", ".html", ".htm"}
 _PAGE_HINT = "Open the address in a browser: it may want a sign-in, or be the page about the file."
+# Who stated the size: an address alone has none.
+_CATALOG_HINT = "The size in the catalog is out of date: update the catalog, then enqueue again."
+_HUB_HINT = "The Hub lists another size for the file than its server has: look at the repository, then enqueue again."
 _NAME_HINT = "Give the file a name: --name model.gguf."
 
 
@@ -58,6 +61,8 @@ def judged_artifact(artifact: Artifact, seen: Sequence[FileSeen]) -> Checked:
     elif not unseen and len(seen) < len(artifact.files):
         unseen = f"only {len(seen)} of its {len(artifact.files)} files were looked at"
     if error := next((one.error for one in seen if one.error), None):
+        if isinstance(error, SizeMismatch):
+            error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT
         return Checked(artifact, error=error)
     name = next((one.name for one in seen if one.name), None)
     if lacks_name(artifact) and name:
