@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from flowhub_jobs import names
 from flowhub_jobs.digests import parse_sha256
@@ -69,6 +69,11 @@ def _path(path: str) -> str:
     return path
 
 
+def _whole(number: object) -> object:
+    """Return a float without a fraction as an int: pandas writes 60000.0, and 6e4 is the same number in JSON."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _api_version(text: str) -> str:
     if not _API_VERSION.fullmatch(text):
         raise ValueError(f"is {text[:40]!r}; this flowhub reads version v1")
@@ -80,8 +85,10 @@ Text = Annotated[str, AfterValidator(_printable)]
 Title = Annotated[str, AfterValidator(_printable), AfterValidator(_filled)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 GitSha1 = Annotated[str, AfterValidator(_git_sha1)]
-FileBytes = Annotated[int, Field(ge=0, le=_LARGEST)]  # a file of 0 bytes is real inside a folder (`__init__.py`)
-Whole = Annotated[int, Field(gt=0, le=_LARGEST)]
+FileBytes = Annotated[
+    int, BeforeValidator(_whole), Field(ge=0, le=_LARGEST)
+]  # a file of 0 bytes is real inside a folder (`__init__.py`)
+Whole = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_LARGEST)]
 ModelBytes = Whole  # but no model is empty, and unknown is absent, not 0
 Gigabytes = Annotated[float, Field(gt=0)]
 # Strict mode would refuse a JSON list for a tuple and a JSON string for an enum.

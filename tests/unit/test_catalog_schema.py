@@ -108,7 +108,7 @@ FIELDS = [
     (option(format="onnx"), 'option "q4", field "format": must be one of'),
     (option(offload="most"), 'option "q4", field "offload": must be one of'),
     (option(sizeBytes="123"), 'model "foo", option "q4", field "sizeBytes": must be a whole number'),
-    (option(sizeBytes=123.0), 'field "sizeBytes": must be a whole number'),
+    (option(sizeBytes=123.5), 'field "sizeBytes": must be a whole number'),
     (option(sizeBytes=True), 'field "sizeBytes": must be a whole number'),
     (option(sizeBytes=0), 'field "sizeBytes": must be more than 0; leave it out if it is unknown'),
     (option(sizeBytes=-1), 'field "sizeBytes": must be more than 0'),
@@ -168,6 +168,19 @@ def test_a_fault_is_named_by_entry_and_field(edit: Edit, words: str) -> None:
 )
 def test_bytes_that_are_no_catalog_are_named_for_what_they_are(raw: bytes, words: str) -> None:
     assert words in complaint(raw)
+
+
+@pytest.mark.parametrize("written", [b"60000", b"60000.0", b"6e4"])
+def test_a_whole_number_may_be_written_as_a_float(written) -> None:
+    raw = edited(option(sizeBytes=12345)).replace(b"12345", written)
+    size = parse_catalog(raw, where="test", error=CatalogMalformed).models[0].downloads[0].size_bytes
+    assert (size, type(size)) == (60000, int)
+
+
+@pytest.mark.parametrize("written", [b"60000.5", b"1e999", b"-6e4", b"1e17"])
+def test_a_float_that_is_no_size_is_refused(written) -> None:
+    raw = edited(option(sizeBytes=12345)).replace(b"12345", written)
+    assert 'field "sizeBytes"' in complaint(raw)
 
 
 def test_a_number_too_large_for_a_float_is_refused() -> None:
