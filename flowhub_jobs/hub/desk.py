@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.errors import DatabaseUnusable
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.keep.shelf import Shelf
 from flowhub_jobs.hub.references import References
@@ -152,7 +153,7 @@ class Desk:
         from flowhub_jobs.worker.bells import Bells
 
         # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
-        with suppress(sqlite3.Error, OSError):
+        with suppress(sqlite3.Error, OSError, DatabaseUnusable):
             bells = Bells(self.home.settings.queue_path)
             bells.ring(min(times, BELLS_MAX))
             bells.close()

@@ -17,6 +17,7 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
+from flowhub_jobs.errors import DatabaseUnusable
 from flowhub_jobs.whole import make_private
 
 log = logging.getLogger("flowhub.queue")
@@ -52,7 +53,7 @@ class Bells:
             huey = self._make()
         except _DAMAGED as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                raise self._unusable(error) from error
             self._put_aside(error)
             huey = self._make()
 
@@ -61,6 +62,14 @@ class Bells:
 
         self._task = huey.task(name="bell")(bell)
         return huey
+
+    def _unusable(self, error: sqlite3.OperationalError) -> DatabaseUnusable | sqlite3.OperationalError:
+        """Return the error for a file that SQLite cannot open; other errors (locked, full) come back as they are."""
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            return error
+        why = "it is a folder" if self._path.is_dir() else str(error)
+        hint = f"Remove {self._path.name}, or make it writable; flowhub creates it again, and no job is lost."
+        return DatabaseUnusable(f"The queue {self._path} cannot be opened: {why}.", hint=hint)
 
     def _make(self) -> SqliteHuey:
         with suppress(OSError):  # SQLite says it in its own words

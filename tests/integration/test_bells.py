@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flowhub_jobs.errors import DatabaseUnusable
 from flowhub_jobs.worker.bells import Bells
 from flowhub_jobs.worker.consumer import Consumer
 
@@ -181,6 +182,13 @@ def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
     assert hear(bells) == 1
     assert path.with_name("queue.db.damaged").exists()
     bells.close()
+
+
+def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
+    path.mkdir()
+    with pytest.raises(DatabaseUnusable, match=rf"{path} cannot be opened: it is a folder") as refused:
+        Bells(path)
+    assert "Remove queue.db" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
