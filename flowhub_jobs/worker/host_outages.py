@@ -61,7 +61,8 @@ class HostOutages:
         if found is None or found.tries < OUTAGE_TRIES:
             return
         away = format_duration((self._home.clock.now_us() - found.since) / 1e6)
-        waiting = counted(self._table.waiting(origin), "job continues", "jobs continue")
+        # The job that tried the host runs: it is not among those that wait.
+        waiting = counted(self._table.waiting(origin) + 1, "job continues", "jobs continue")
         log.info("%s answers again after %s; its %s.", found.host or origin, away, waiting)
 
     def given_up(self, patience_s: float, started_us: int) -> list[str]:

@@ -1,17 +1,22 @@
 """A host that cannot be reached is one wait for all its jobs, and one of them tries it at a time."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.rooms import Rooms, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
 from flowhub_jobs.jobs.held_hosts import HostWait
-from flowhub_jobs.jobs.host_waits import HostWaits
+from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.lease import Claimed, Progress
 from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.jobs.waits import keep_waits
 from flowhub_jobs.kinds import DigestState, Reason, Stage, State
+from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.retry import Patience
+from flowhub_jobs.worker.host_outages import HostOutages
 
 ORIGIN = "https://h.example:443"
 REFUSED = "h.example cannot be reached: Connection refused."
@@ -115,6 +120,18 @@ def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(rooms):
     assert waits_of(rooms).clear(ORIGIN) is not None
     assert [rooms.claim().lease.job for _ in range(2)] == [job for job in jobs if job != probe.lease.job]
     assert waits_of(rooms).clear(ORIGIN) is None
+
+
+@pytest.mark.parametrize(("queued", "said"), [("a", "its 1 job continues."), ("abc", "its 3 jobs continue.")])
+def test_the_log_counts_the_job_that_tried_among_those_that_continue(rooms, caplog, queued, said):
+    rooms.enqueue(*queued)
+    for _ in range(OUTAGE_TRIES):
+        rooms.time.turn(fail(rooms, rooms.claim()).wait_us / 1e6)
+    rooms.claim()  # it tries the host
+    home: Any = SimpleNamespace(engine=rooms.engine, node=rooms.node, clock=rooms.time.clock)
+    with caplog.at_level("INFO", "flowhub.hosts"):
+        HostOutages(home, Hosts(), Patience()).reached(ORIGIN)
+    assert [message for message in caplog.messages if message.endswith(said)], caplog.messages
 
 
 def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_backoff(rooms):
