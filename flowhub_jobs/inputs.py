@@ -7,6 +7,8 @@ import codecs
 import re
 from collections.abc import Mapping
 
+from flowhub_jobs.names import is_unseen
+
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -51,6 +53,15 @@ def unquoted(text: str) -> str:
 
 def token_note(environ: Mapping[str, str]) -> str | None:
     """Return a sentence where something was taken off HF_TOKEN: other programs read the variable as it is."""
-    typed = environ.get("HF_TOKEN") or ""
-    left_out = "HF_TOKEN has quotes around the token, or a word before it: they were left out."
-    return left_out if typed.strip() != parse_token(typed) else None
+    typed = (environ.get("HF_TOKEN") or "").strip()
+    token = parse_token(typed)
+    if typed == token:
+        return None
+    before, _, after = typed.partition(token) if token else (typed, "", "")
+    unseen = next((c for c in before + after if is_unseen(c) and not c.isspace()), None)
+    what = (
+        "quotes around the token, or a word before it"
+        if unseen is None
+        else f"invisible characters (U+{ord(unseen):04X})"
+    )
+    return f"HF_TOKEN has {what}: they were left out."

@@ -206,6 +206,15 @@ def test_a_token_is_read_without_what_was_copied_along_and_that_is_noted(place, 
     assert "hf_abc" not in (note or "")
 
 
+@pytest.mark.parametrize("mark", ["\u200b", "\ufeff"])
+def test_the_note_about_a_token_names_the_invisible_character_that_was_left_out(place, mark):
+    for typed in (f"{mark}hf_abc", f"hf_abc{mark}"):
+        assert load(place, "", {"HF_TOKEN": typed}).hf_token == "hf_abc"
+        note = token_note({"HF_TOKEN": typed})
+        assert note == f"HF_TOKEN has invisible characters (U+{ord(mark):04X}): they were left out."
+    assert "quotes" in (token_note({"HF_TOKEN": '"hf_abc"'}) or "")
+
+
 @pytest.mark.parametrize(
     ("typed", "asked"),
     [
