@@ -126,7 +126,7 @@ class Home:
         if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
         artifact = self.ledger.artifact(job)
-        if artifact.key not in self.ledger.live_jobs():
+        if artifact.key not in self.reports.live_jobs():
             self.discard_partials(artifact, job)
             placed = already_placed(self.ledger.intent(job), self.store)
             if placed is not None and self.library.entry(placed.name) is None:

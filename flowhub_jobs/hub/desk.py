@@ -99,7 +99,7 @@ class Desk:
         """
         from flowhub_jobs.hub.preflight.asking import check
 
-        live, wanted = self.home.ledger.live_jobs(), {}
+        live, wanted = self.home.reports.live_jobs(), {}
         for number, request in enumerate(self._requests(orders)):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
@@ -129,8 +129,8 @@ class Desk:
 
     def _requests(self, orders: Sequence[Order]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
-        here = self.home.library.unchanged([order.artifact.key for order in orders])
-        owners = self.home.library.owners()
+        here = self.home.entries.unchanged([order.artifact.key for order in orders])
+        owners = self.home.entries.owners()
         requests = []
         for order in orders:
             artifact = order.artifact
@@ -160,7 +160,7 @@ class Desk:
 
     def plan(self, orders: Sequence[Order]) -> list[Plan]:
         """Return what `enqueue` would do, without doing it."""
-        live = self.home.ledger.live_jobs()
+        live = self.home.reports.live_jobs()
         return [self._plan(request, live) for request in self._requests(orders)]
 
     def _plan(self, request: Request, live: dict[str, int]) -> Plan:

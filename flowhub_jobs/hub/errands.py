@@ -72,7 +72,7 @@ class Errands:
         if not all(file.url for file in artifact.files):
             hint = f"`flowhub rm {model.name}`, and enqueue it again."
             raise NotFound(f"It is not known where {model.name} can be fetched from.", hint=hint)
-        if artifact.key not in home.ledger.live_jobs():
+        if artifact.key not in home.reports.live_jobs():
             self._seed(model)
         return self._desk.enqueue([Order(artifact, Terms(force=True))])[0].job
 

@@ -169,14 +169,15 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
 
     Raises what `artifact_of` raises for a repository. Of one without a model there are no variants, and a note.
     """
-    from flowhub_jobs.repos.api import Hub
-    from flowhub_jobs.repos.card import variants_of
-    from flowhub_jobs.repos.quants import is_companion
     from flowhub_jobs.repos.reference import parse_hub
 
     asked = parse_hub(ref, settings.hf_endpoint)
     if asked is None:
         return None
+    from flowhub_jobs.repos.api import Hub  # which a model of the catalog does without
+    from flowhub_jobs.repos.card import variants_of
+    from flowhub_jobs.repos.quants import is_companion
+
     hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
     info = hub.info(asked.repo, asked.revision, asked.kind)
     files = hub.tree(info.repo, info.commit, asked.kind)

@@ -15,7 +15,7 @@ from flowhub_jobs.database.handle import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
 from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
 from flowhub_jobs.jobs.decoding import artifact_of, intent_of
-from flowhub_jobs.jobs.queries import no_such_job
+from flowhub_jobs.jobs.queries import live_jobs, no_such_job
 from flowhub_jobs.jobs.requests import (
     Enqueued,
     Request,
@@ -48,15 +48,10 @@ class Ledger:
         """
         with writing(self._engine) as tx:
             _check_earlier(tx, requests)
-            known = self._live_jobs(tx)
+            known = live_jobs(snapshot_of(tx), self._node)
             fresh = without_job(requests, known)
             known |= self._insert(tx, list(fresh.values()))
         return [answer(request, known, fresh) for request in requests]
-
-    def live_jobs(self) -> dict[str, int]:
-        """Return the live job of each artifact key."""
-        with reading(self._engine) as tx:
-            return self._live_jobs(tx)
 
     def artifact(self, job: int) -> Artifact:
         """Return what a job fetches. Raises NotFound."""
@@ -88,10 +83,6 @@ class Ledger:
         with writing(self._engine) as tx:
             if tx.execute(sa.update(jobs).where(ended).values(bytes_done=0)).rowcount:
                 tx.execute(sa.update(job_files).where(job_files.c.job_id == job).values(bytes_done=0))
-
-    def _live_jobs(self, tx: sa.Connection) -> dict[str, int]:
-        rows = tx.execute(sa.select(jobs.c.artifact_key, jobs.c.id).where(jobs.c.node == self._node, is_live))
-        return {row.artifact_key: row.id for row in rows}
 
     def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[str, int]:
         """Write a job for each request; return their numbers by artifact key.

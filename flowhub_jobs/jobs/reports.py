@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from flowhub_jobs.artifacts import known_format
-from flowhub_jobs.database.conditions import LIVE
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.handle import Database, Row, Snapshot
 from flowhub_jobs.errors import JobUnreadable
@@ -14,7 +13,18 @@ from flowhub_jobs.jobs.decoding import check_row, shown_as_failed, shown_rows
 from flowhub_jobs.jobs.failures import unanswered_failures
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
-from flowhub_jobs.jobs.queries import BRING, ENDED_ALL_EARLIER, IS_LIVE, STILL_TO_END, WRITES_TO_STORE, no_such_job
+from flowhub_jobs.jobs.queries import (
+    BRING,
+    EARLIER,
+    FILES,
+    IS_LIVE,
+    LIVE_OF_NODE,
+    OF_NODE,
+    STILL_TO_START,
+    WRITES_TO_STORE,
+    live_jobs,
+    no_such_job,
+)
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
 from flowhub_jobs.kinds import DigestState, JobKind, Reason, Stage, State
 from flowhub_jobs.records import Event, Job, JobFile, Wait
@@ -25,25 +35,8 @@ RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
 # A worker that drains does not wait for these: they may hold for hours, and the person knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
-
-
-_NODE = "jobs.node = :node"
-_LIVE = f"{_NODE} AND {IS_LIVE}"
-_RUNNING = f"{_LIVE} AND jobs.state = 'running'"
+_RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"
-# It waits for a job that another node runs or will run.
-_WAITS_FOR_ANOTHER_NODE = f"EXISTS ({STILL_TO_END} AND earlier.node <> :node AND earlier.state <> 'paused')"
-_STILL_TO_START = (
-    f"{_LIVE} AND jobs.state = 'queued' "
-    "AND (jobs.wait_reason IS NULL OR NOT (jobs.wait_reason IN :held AND jobs.not_before > :now)) "
-    f"AND ({ENDED_ALL_EARLIER} OR {_WAITS_FOR_ANOTHER_NODE})"
-)
-_FILES = "SELECT job_id, path, bytes, bytes_done, sha256 FROM job_files WHERE job_id IN :jobs ORDER BY job_id, number"
-# The live jobs that some jobs wait for.
-_EARLIER = (
-    "SELECT job_after.job_id, earlier.id, earlier.state FROM job_after "  # noqa: S608, ours
-    f"JOIN jobs AS earlier ON earlier.id = job_after.after_id WHERE job_after.job_id IN :jobs AND earlier.{LIVE}"
-)
 
 
 class Reports:
@@ -72,10 +65,10 @@ class Reports:
         """
         lately = "finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :most"
         with self._database.reading() as snapshot:
-            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
+            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
             brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
             errands = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_ERRANDS]
-            live = self._numbers(snapshot, _LIVE)
+            live = self._numbers(snapshot, LIVE_OF_NODE)
             needed = unanswered_failures(snapshot, self._node, self._clock.now_us())
             return self._numbered(snapshot, sorted({*brought, *errands, *live, *needed}))
 
@@ -91,7 +84,7 @@ class Reports:
 
         `since` is microseconds.
         """
-        where, values = [_NODE], {"state": state, "group": group, "since": since}
+        where, values = [OF_NODE], {"state": state, "group": group, "since": since}
         if state is not None:
             where.append("jobs.state = :state")
         if group is not None:
@@ -106,7 +99,7 @@ class Reports:
 
     def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
         """Return the jobs in one of these states, of `group` if given, by number."""
-        where, values = f"{_NODE} AND jobs.state IN :states", {"states": list(states), "group": group}
+        where, values = f"{OF_NODE} AND jobs.state IN :states", {"states": list(states), "group": group}
         if group is None:
             del values["group"]
         else:
@@ -119,6 +112,11 @@ class Reports:
         with self._database.reading() as snapshot:
             rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
         return {row["id"]: State(row["state"]) for row in rows}
+
+    def live_jobs(self) -> dict[str, int]:
+        """Return the live job of each artifact key."""
+        with self._database.reading() as snapshot:
+            return live_jobs(snapshot, self._node)
 
     def events(self, job: int) -> list[Event]:
         """Return what happened to a job, oldest first."""
@@ -143,7 +141,7 @@ class Reports:
         A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
         have ended, it counts itself. So it is with them if they are held, or paused.
         """
-        now, queued = self._clock.now_us(), _STILL_TO_START
+        now, queued = self._clock.now_us(), STILL_TO_START
         values = {"held": list[str](HELD)}
         if given_up:
             values["given_up"] = list(given_up)
@@ -159,7 +157,7 @@ class Reports:
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""
         with self._database.reading() as snapshot:
-            bad = f"{_NODE} AND jobs.finished_at >= :since AND jobs.state <> 'completed'"
+            bad = f"{OF_NODE} AND jobs.finished_at >= :since AND jobs.state <> 'completed'"
             return self._any(snapshot, bad, since=since)
 
     def bytes_being_fetched(self, but: int) -> int:
@@ -171,7 +169,7 @@ class Reports:
         return self._bytes_to_come("jobs.state IN ('queued', 'running')")
 
     def _bytes_to_come(self, which: str, **values: Any) -> int:
-        where = f"{_LIVE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
+        where = f"{LIVE_OF_NODE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
         with self._database.reading() as snapshot:
             query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
             return int(self._rows(snapshot, query, **values)[0]["needed"])
@@ -207,7 +205,7 @@ class Reports:
         rows = shown_rows(snapshot, where, **values)
         files: dict[int, list[JobFile]] = {row["id"]: [] for row in rows}
         for some in in_groups(files):
-            for file in snapshot.rows(_FILES, jobs=some):
+            for file in snapshot.rows(FILES, jobs=some):
                 job, *about = file.values()
                 files[job].append(JobFile(*about))
         waits = self._waits(snapshot, [row["id"] for row in rows if row["state"] == State.QUEUED])
@@ -235,7 +233,7 @@ class Reports:
         """Return the live jobs that each of these waits for, with their states."""
         found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
         for some in in_groups(queued):
-            for row in snapshot.rows(_EARLIER, jobs=some):
+            for row in snapshot.rows(EARLIER, jobs=some):
                 found[row["job_id"]].append((row["id"], State(row["state"])))
         return found
 

@@ -1,23 +1,41 @@
 """What the library says of the store, as the screens read it: in plain SQL, without SQLAlchemy (database/handle.py)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.artifacts import InstalledModel, known_format
 from flowhub_jobs.database.handle import Database, Row
 from flowhub_jobs.names import same_name_key
-from flowhub_jobs.store.inventory import Damage, Entry, EntryFile, InCatalog, Presence, is_unchanged, take_inventory
+from flowhub_jobs.store.inventory import (
+    Damage,
+    Entry,
+    EntryFile,
+    InCatalog,
+    Presence,
+    has_its_files,
+    is_unchanged,
+    take_inventory,
+)
 from flowhub_jobs.store.layout import Store
 
 _SAME = (
     *("id", "store_id", "name", "ref", "model", "option", "bytes"),
     *("sha256", "linked_from", "installed_at", "verified_at"),
 )
-_COLUMNS = ", ".join(f'"{name}"' for name in (*_SAME, "artifact_key", "format", "damage"))
+_COLUMNS = ", ".join(f'"{name}"' for name in (*_SAME, "artifact_key", "format", "damage", "job_id"))
 _OF_NODE = "node = :node"
 _HERE = "node = :node AND store_id IN (:store, '')"
 _NAMED = f"{_HERE} AND name_key = :name_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """That an artifact is here and unchanged, and which job installed it (None: unknown)."""
+
+    name: str
+    job: int | None
 
 
 class Entries:
@@ -36,8 +54,25 @@ class Entries:
 
     def entry(self, name: str) -> Entry | None:
         """Return what the library says of one name, written as it is in the store that is there."""
+        found = self.named(name)
+        return found if found is not None and found.name == name else None
+
+    def named(self, name: str) -> Entry | None:
+        """Return what the library says of a name in the store that is there, in whichever case it is written."""
         found = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
-        return next((entry for entry in found if entry.name == name), None)
+        return found[0] if found else None
+
+    def owners(self) -> dict[str, str]:
+        """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
+        return {same_name_key(entry.name): entry.claim for entry in self.entries_here()}
+
+    def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
+        """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
+        wanted = set(keys)
+        found = [entry for entry in self.entries_here() if entry.key in wanted]
+        there = [entry for entry in found if has_its_files(entry, self._store.root / entry.name)]
+        there.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one answers
+        return {entry.key: Installed(entry.name, entry.job) for entry in there}
 
     def _entries(self, where: str, **values: Any) -> list[Entry]:
         values |= {"node": self._node}
@@ -96,4 +131,4 @@ def readable_damage(stored: Any) -> Damage | None:
 
 def _entry(row: Row, files: Mapping[str, EntryFile]) -> Entry:
     values = {name: row[name] for name in _SAME} | {"damage": readable_damage(row["damage"])}
-    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, **values)
+    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, job=row["job_id"], **values)

@@ -50,6 +50,7 @@ class Entry:
     verified_at: int
     files: Mapping[str, EntryFile]
     id: int = 0  # of its row
+    job: int | None = None  # that installed it; None where that is not known
     store_id: str = ""  # of the store that it was installed in; '' where that was not written down
 
     @property
@@ -141,10 +142,16 @@ def is_unchanged(entry: Entry, path: Path) -> bool:
 
     What begins with a dot does not count: a desktop puts such files wherever somebody looks.
     """
-    folder = path.is_dir()
-    if not all(as_installed(path / name if folder else path, f.bytes, f.mtime_ns) for name, f in entry.files.items()):
+    if not has_its_files(entry, path):
         return False
-    return not folder or {name for name in strangers(entry, path) if not Path(name).name.startswith(".")} == set()
+    added = strangers(entry, path) if path.is_dir() else set()
+    return all(Path(name).name.startswith(".") for name in added)
+
+
+def has_its_files(entry: Entry, path: Path) -> bool:
+    """Return whether every file has the size and time that it was installed with; a folder may have others, too."""
+    folder = path.is_dir()
+    return all(as_installed(path / name if folder else path, f.bytes, f.mtime_ns) for name, f in entry.files.items())
 
 
 def as_installed(path: Path, size: int, mtime_ns: int) -> bool:

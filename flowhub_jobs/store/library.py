@@ -1,35 +1,23 @@
 """The library: the index of what is installed, held against what lies in the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, FileDigest, Pieces, claim_of
+from flowhub_jobs.artifacts import Artifact, FileDigest, Pieces
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.groups import in_groups
 from flowhub_jobs.database.handle import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.names import same_name_key
 from flowhub_jobs.store.entries import Entries
-from flowhub_jobs.store.inventory import (
-    as_installed,
-    is_unchanged,
-)
-from flowhub_jobs.store.layout import Store, files_in
+from flowhub_jobs.store.inventory import has_its_files, is_unchanged, strangers
+from flowhub_jobs.store.layout import Store
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import Placed
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """That an artifact is here and unchanged, and which job installed it (None: unknown)."""
-
-    name: str
-    job: int | None
 
 
 class Library(Entries):
@@ -108,20 +96,14 @@ class Library(Entries):
 
         What was changed by hand since is no longer ours, unless `changed_too`; a file that was added never is.
         """
-        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
-        with reading(self._engine) as tx:
-            row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
-            if row is None or self._strangers(tx, row) or not (changed_too or self._is_unchanged(tx, row)):
-                return None
-            return _claim(row)
-
-    def _strangers(self, tx: sa.Connection, row: Any) -> set[str]:
-        """Return the files in an installed folder that we did not put there."""
-        path = self._store.root / row["name"]
-        if not path.is_dir():
-            return set()
-        known = sa.select(artifact_files.c.path).where(artifact_files.c.artifact_id == row["id"])
-        return {str(file.relative_to(path)) for file in files_in(path)} - set(tx.execute(known).scalars())
+        entry = self.named(name)
+        if entry is None:
+            return None
+        path = self._store.root / entry.name
+        added = strangers(entry, path) if path.is_dir() else set()
+        if added or not (changed_too or has_its_files(entry, path)):
+            return None
+        return entry.claim
 
     def by_digest(self, digests: Sequence[str]) -> list[tuple[str, Path]]:
         """Return where files with these sha256 were installed, whatever lies there now."""
@@ -134,51 +116,22 @@ class Library(Entries):
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
-    def owners(self) -> dict[str, str]:
-        """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
-        here = self._here()
-        with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts).where(here)).mappings()
-            return {row["name_key"]: _claim(row) for row in rows}
-
-    def unchanged(self, keys: list[str]) -> dict[str, Installed]:
-        """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
-        found, here = {}, self._here()
-        with reading(self._engine) as tx:
-            mine = sa.select(artifacts).where(here)
-            rows = tx.execute(mine.order_by(artifacts.c.id)).mappings().all()
-            wanted = set(keys)
-            for row in rows:
-                if row["artifact_key"] in wanted and self._is_unchanged(tx, row):
-                    found[row["artifact_key"]] = Installed(row["name"], row["job_id"])
-        return found
-
     def placed(self, artifact: Artifact) -> "Placed | None":
         """Return an artifact that is installed as it was, as `index` took it; None if it is not."""
         from flowhub_jobs.store.install import Placed
 
-        here = self._here()
+        entries = (entry for entry in self.entries_here() if entry.key == artifact.key)
+        entry = next(entries, None)
+        if entry is None or not has_its_files(entry, self._store.root / entry.name):
+            return None
         with reading(self._engine) as tx:
-            mine = sa.select(artifacts).where(here)
-            row = tx.execute(mine.where(artifacts.c.artifact_key == artifact.key)).mappings().first()
-            if row is None or not self._is_unchanged(tx, row):
-                return None
-            known = sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])
-            found = {file["path"]: file for file in tx.execute(known).mappings()}
-            pieces = read_pieces(tx, row["id"])
+            pieces = read_pieces(tx, entry.id)
         files = []
         for file in artifact.files:
-            path = file.path if artifact.folder else row["name"]
-            there, pinned = found[path], file.sha256 is not None or file.git_sha1 is not None
-            digest = FileDigest(file.path, there["bytes"], there["sha256"], pinned, pieces.get(path), there["mtime_ns"])
-            files.append(digest)
-        return Placed(row["name"], self._store.root / row["name"], tuple(files), row["linked_from"])
-
-    def _is_unchanged(self, tx: sa.Connection, row: Any) -> bool:
-        files = tx.execute(sa.select(artifact_files).where(artifact_files.c.artifact_id == row["id"])).mappings()
-        path = self._store.root / row["name"]
-        folder = path.is_dir()
-        return all(as_installed(path / f["path"] if folder else path, f["bytes"], f["mtime_ns"]) for f in files)
+            path = file.path if artifact.folder else entry.name
+            there, pinned = entry.files[path], file.sha256 is not None or file.git_sha1 is not None
+            files.append(FileDigest(file.path, there.bytes, there.sha256, pinned, pieces.get(path), there.mtime_ns))
+        return Placed(entry.name, self._store.root / entry.name, tuple(files), entry.linked_from)
 
     def artifact(self, name: str) -> Artifact | None:
         """Return what was installed under this name, as it was asked for; None if that is not known."""
@@ -225,11 +178,6 @@ def write_pieces(tx: sa.Connection, number: int, known: Mapping[str, Pieces]) ->
 def _time_of(file: FileDigest, path: Path) -> int:
     """Return the time by which a later change is noticed: that of the bytes that were read, not what it is by now."""
     return path.stat().st_mtime_ns if file.mtime_ns is None else file.mtime_ns
-
-
-def _claim(row: Any) -> str:
-    """Return what artifacts.Artifact.claim is, of a row."""
-    return claim_of(row["ref"], row["model"], row["artifact_key"])
 
 
 def readable_artifact(stored: Any) -> Artifact | None:

@@ -105,7 +105,7 @@ QUICK: dict[str, Callable[[Rooms], Callable[[], Any]]] = {
     "status --since": lambda rooms: lambda: rooms.reports.all(since=rooms.time.in_us(1)),
     "status --state": lambda rooms: lambda: rooms.reports.all(state=State.FAILED),
     "all paused": lambda rooms: lambda: rooms.reports.in_state([State.PAUSED]),
-    "live jobs": lambda rooms: rooms.ledger.live_jobs,
+    "live jobs": lambda rooms: rooms.reports.live_jobs,
     "enqueue": lambda rooms: lambda: rooms.enqueue("new", after=(LIVE_JOB,)),
     "pause": lambda rooms: lambda: rooms.ledger.pause(LIVE_JOB),
     "retry": lambda rooms: lambda: rooms.ledger.retry(1),
@@ -148,7 +148,7 @@ def test_a_second_worker_asks_the_same_way(rooms):
 
 
 def test_the_live_jobs_are_found_by_an_index_that_holds_no_other(rooms):
-    [plan] = plans(rooms, rooms.ledger.live_jobs)
+    [plan] = plans(rooms, rooms.reports.live_jobs)
     assert "jobs_live" in plan
 
 

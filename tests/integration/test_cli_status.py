@@ -321,6 +321,11 @@ def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(shop,
     assert imported(arguments, [*HEAVY, "sqlalchemy"]) == []
 
 
+def test_show_imports_no_sqlalchemy(shop):
+    """It reads the catalog with pydantic and the machine with psutil, but the library and the queue by plain SQL."""
+    assert set(imported(["show", "m2"], [*HEAVY, "sqlalchemy", "flowhub_jobs.repos.api"])) == {"pydantic", "psutil"}
+
+
 def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):
     """It loads no model of the catalog, no client, no queue."""
     shop.enqueue("m1")

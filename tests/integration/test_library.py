@@ -13,9 +13,10 @@ from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.store.entries import Installed
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import Installed, Library
+from flowhub_jobs.store.library import Library
 
 NOW = 1_795_000_000_000_000
 

@@ -38,7 +38,7 @@ def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
 
 def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
     bench = _Bench(desk, said, machine, context, ask)
-    here = desk.home.library.unchanged([artifact.key for artifact in said.artifacts])
+    here = desk.home.entries.unchanged([artifact.key for artifact in said.artifacts])
     names = {key: found.name for key, found in here.items()}
     return [bench.judge(artifact, names.get(artifact.key, _lying(artifact))) for artifact in said.artifacts]
 
@@ -91,7 +91,7 @@ class _Bench:
 
 def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant:
     """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
-    here = desk.home.library.unchanged([artifact.key]).get(artifact.key)
+    here = desk.home.entries.unchanged([artifact.key]).get(artifact.key)
     installed = here.name if here else None
     bench = _Bench(desk, Meant((artifact,), _model_of(desk, artifact)), None, None, ask=False)
     judged = bench.judge(artifact, installed)
