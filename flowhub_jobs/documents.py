@@ -75,7 +75,7 @@ def get(
 
     Raises AddressRefused, RedirectRefused, NetworkDown, TlsUntrusted, ProxyUnusable, ProxySignIn, HeadersTimeout,
     Stalled, ConnectionLost,
-    TooSlow (`total_s` is over), TooLarge, WrongRange, WrongContent.
+    AnswerMalformed, TooSlow (`total_s` is over), TooLarge, WrongRange, WrongContent.
     """
     check_address(url, pinned=pinned)
     url = at_endpoint(url, endpoint)

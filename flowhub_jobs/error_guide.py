@@ -183,6 +183,11 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "A worker asks again in another way; after ten tries the job fails.",
         CALL_AGAIN,
     ),
+    "answer_malformed": (
+        "The host sent an answer that is not valid HTTP.",
+        "A worker asks again; after ten tries the job fails.",
+        f"Check the address and its port; {CALL_AGAIN[0].lower() + CALL_AGAIN[1:]}",
+    ),
     "address_expired": (
         "The signed address of the CDN is no longer valid.",
         "A worker asks the Hub for a new one by itself.",

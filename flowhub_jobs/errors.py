@@ -332,6 +332,13 @@ class WrongRange(SourceError):
     passing = False
 
 
+class AnswerMalformed(SourceError):
+    """What the host sent is not HTTP as RFC 9112 defines it: it can be reached, but does not answer as it should."""
+
+    code = "answer_malformed"
+    passing = False
+
+
 class AddressExpired(SourceError):
     """A CDN no longer honours its signed URL: the Hub is asked again, at no cost."""
 

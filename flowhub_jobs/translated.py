@@ -14,6 +14,7 @@ from datetime import date
 
 from flowhub_jobs.addresses import host_of, scrub
 from flowhub_jobs.errors import (
+    AnswerMalformed,
     ConnectionLost,
     FlowhubError,
     HeadersTimeout,
@@ -31,6 +32,10 @@ from flowhub_jobs.proxies import Proxy
 
 log = logging.getLogger("flowhub.tls")
 
+# h11's words where the connection ended before the answer did; its other complaints are of what came.
+_ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
+_QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*)(?P=quote)\)?$""", re.DOTALL)
+_COMPLAINT_MAX = 120  # characters
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 # The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
@@ -109,6 +114,8 @@ def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
         raise _unreached(host, error) from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
         raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
+    except httpx.RemoteProtocolError as error:
+        raise (dropped if _ENDED.match(str(error)) else malformed)(host, error) from error
     except httpx.TransportError as error:
         raise dropped(host, error) from error
 
@@ -119,6 +126,13 @@ def stalled(host: str, seconds: float) -> Stalled:
 
 def dropped(host: str, error: Exception) -> ConnectionLost:
     return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).")
+
+
+def malformed(host: str, error: Exception) -> AnswerMalformed:
+    complaint = _QUOTED_BYTES.sub(r"'\g<text>'", _plain(error))
+    if len(complaint) > _COMPLAINT_MAX:
+        complaint = f"{complaint[:_COMPLAINT_MAX]}…"
+    return AnswerMalformed(f"{host} sent an answer that is not valid HTTP ({complaint}).")
 
 
 def _plain(error: Exception) -> str:
@@ -182,6 +196,8 @@ def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
     except httpx.ReadTimeout as error:
         raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.") from error
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        if isinstance(error, httpx.RemoteProtocolError) and not _ENDED.match(str(error)):
+            raise malformed(f"{host}, or the proxy {proxy},", error) from error
         why = _plain(error) or type(error).__name__
         raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).") from error
 

@@ -82,7 +82,7 @@ class Connection:
     def _take(self, step: Step, request: Request) -> None:
         if isinstance(step, Head):
             self.server.counts.answered(request, step.status)
-            self.sock.sendall(_head_bytes(step))
+            self.sock.sendall(head_bytes(step))
         elif isinstance(step, Frame):
             self.sock.sendall(step.data)
         elif isinstance(step, bytes | memoryview):
@@ -147,7 +147,8 @@ class Connection:
             socket.socket.shutdown(self.sock, how)
 
 
-def _head_bytes(head: Head) -> bytes:
+def head_bytes(head: Head) -> bytes:
+    """Return a head as it goes over the wire, with its empty line."""
     phrase = HTTPStatus(head.status).phrase if head.status in set(HTTPStatus) else "Unknown"
     end = {} if head.keep_alive else {"Connection": "close"}
     lines = [f"{name}: {value}" for name, value in {**head.headers, **end}.items()]

@@ -19,6 +19,7 @@ from flowhub_jobs.documents import Answer
 from flowhub_jobs.errors import (
     NETWORK_SETTINGS,
     AddressRefused,
+    AnswerMalformed,
     ConnectionLost,
     FlowhubError,
     Gated,
@@ -154,7 +155,7 @@ class Hub:
             except NetworkDown as error:
                 self._away = error
                 raise
-            except (ServerBusy, ConnectionLost, HeadersTimeout) as error:
+            except (ServerBusy, ConnectionLost, AnswerMalformed, HeadersTimeout) as error:
                 pause = getattr(error, "wait_s", None)
                 pause = PAUSE_S * 2 ** (number - 1) if pause is None else pause
                 if waited + pause > WAIT_MAX_S:

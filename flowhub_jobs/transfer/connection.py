@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.addresses import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.credentials import token_for, with_withheld_token
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, RedirectRefused
+from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.http_transport import EnvironmentTransport
 from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers, refusal
@@ -53,7 +53,8 @@ class Web:
         what the Hub says of the file before its redirect is followed; it may raise. `fresh`: no connection is
         used that was kept.
 
-        Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost, RedirectRefused.
+        Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost,
+        AnswerMalformed, RedirectRefused.
         """
         start = at_endpoint(url, self._terms.hub_endpoint)
         named = {"Range": wanted, "If-Range": if_range if wanted else None}
@@ -108,7 +109,7 @@ class Web:
                     response = self._transport.handle_request(request)
                     response.request = request
                     return response
-            except ConnectionLost as error:
+            except (ConnectionLost, AnswerMalformed) as error:  # the second: what is left of an earlier answer
                 if call.reused:
                     raise _StaleConnection from error
                 raise

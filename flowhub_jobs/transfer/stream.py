@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpcore
 
 from flowhub_jobs.system import read_tick
+from flowhub_jobs.transfer.response_head import readable_head
 
 if TYPE_CHECKING:
     from flowhub_jobs.transfer.wire import Wire
 
 TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
 HEAD_READ = 16 * 1024
+HEAD_MAX = 100 * 1024  # httpcore refuses a longer one (MAX_INCOMPLETE_EVENT_SIZE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 
@@ -45,7 +47,8 @@ class Stream(httpcore.NetworkStream):
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy leads it on to somebody else
         self._spoken = self._in_head = self._keepable = self._narrow = False
-        self._tail = self._ahead = b""  # the last bytes of a head so far; what came behind it
+        self._malformed = False  # a head had lines that were not in order
+        self._ahead = b""  # what came behind a head
         self.left = -1  # bytes of the body that are still to come; -1: it is httpcore that reads
         self._take(sock)
 
@@ -69,9 +72,11 @@ class Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with translated(httpcore.ReadTimeout, httpcore.ReadError):
-            count = HEAD_READ if self._in_head else max_bytes
-            data, self._ahead = self._ahead or self._receive(count, timeout), b""
-            return self._head_of(data) if self._in_head else data
+            return self._read_head(timeout) if self._in_head else self._next(max_bytes, timeout)
+
+    def _next(self, count: int, timeout: float | None) -> bytes:
+        data, self._ahead = self._ahead or self._receive(count, timeout), b""
+        return data
 
     def _receive(self, count: int, timeout: float | None) -> bytes:
         until = None if timeout is None else time.monotonic() + timeout
@@ -83,14 +88,26 @@ class Stream(httpcore.NetworkStream):
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError("no byte came in time") from None
 
-    def _head_of(self, data: bytes) -> bytes:
-        """Return what of `data` belongs to the head; the rest waits for `fill`, or for the next `read`."""
-        seen = self._tail + data
-        end = _HEAD_END.search(seen)
-        cut = len(data) if end is None else end.end() - len(self._tail)
-        self._tail = seen[-3:] if end is None else b""  # the empty line may be cut in two
-        self._ahead = data[cut:]
-        return data[:cut]
+    def _read_head(self, timeout: float | None) -> bytes:
+        """Return a whole head as h11 can read it; the rest waits for `fill`, or for the next `read`.
+
+        A head that is cut short, or too long, is returned as it is: h11 refuses it.
+        """
+        head, end = bytearray(), None
+        while end is None and len(head) <= HEAD_MAX:
+            data = self._next(HEAD_READ, timeout)
+            if not data:
+                return bytes(head)
+            begin = max(0, len(head) - 3)  # the empty line may be cut in two
+            head += data
+            end = _HEAD_END.search(head, begin)
+        if end is None:
+            return bytes(head)
+        self._ahead = bytes(head[end.end() :])
+        whole = bytes(head[: end.end()])
+        readable = readable_head(whole)
+        self._malformed = self._malformed or readable is not whole
+        return readable
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -140,7 +157,8 @@ class Stream(httpcore.NetworkStream):
 
     def close(self) -> None:
         whole = self.left == 0 and not self._ahead
-        if whole and self._keepable and not self.tunnel:
+        # Who writes one line of a head wrongly may mean another length, too: then nothing may follow on its connection.
+        if whole and self._keepable and not self.tunnel and not self._malformed:
             self._wire.keep(self)
         else:
             self.discard()

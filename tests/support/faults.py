@@ -36,6 +36,7 @@ from support.line_faults import (
     Stall,
     StallAfterHeaders,
     Trickle,
+    WrittenHead,
 )
 from support.range_faults import (
     AlwaysParts,
@@ -95,6 +96,7 @@ __all__ = [
     "Status",
     "Trickle",
     "WeakEtag",
+    "WrittenHead",
     "WrittenRange",
     "WrongTotal",
 ]
@@ -110,6 +112,7 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     Trickle,
     SlowAfter,
     EndlessHead,
+    WrittenHead,
     IgnoreRange,
     ShiftedRange,
     LongRange,

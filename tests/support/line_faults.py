@@ -6,12 +6,12 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from origin_answer import Action, Answer, Frame, Head, Step
-from origin_connection import Connection, HangUp
+from origin_connection import Connection, HangUp, head_bytes
 from origin_content import Piece
 from origin_flow import Bucket
 
@@ -56,6 +56,20 @@ class NoHeaders(Fault):
 
     def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield _stall
+
+
+@dataclass(frozen=True)
+class WrittenHead(Fault):
+    """The head as a server of odd ways writes it: `status` in place of its first line, `lines` behind that."""
+
+    status: bytes = b""
+    lines: Sequence[bytes] = ()
+    end: bytes = b"\r\n"
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        first, *own = head_bytes(Head(answer.status, answer.headers, answer.keep_alive)).split(b"\r\n")
+        yield Frame(self.end.join([self.status or first, *self.lines, *own]))
+        yield from (step for step in steps if not isinstance(step, Head))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""What h11 would refuse is taken out of a head, and a head in order is not touched."""
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.transfer.response_head import readable_head
+
+OK = b"HTTP/1.1 206 Partial Content\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        OK + b"\r\n",
+        OK + b'ETag: "a"\r\nX:\r\n\r\n',
+        OK + b"X: one\r\n two\r\n\tthree\r\n\r\n",
+        OK + b"X-Nm: \xe9\xff\r\n\r\n",
+        b"HTTP/1.0 200\n\n",
+        b"HTTP/1.1 200 \r\nX: a:b \n\r\n",
+    ],
+)
+def test_a_head_in_order_comes_back_itself(head):
+    assert readable_head(head) is head
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (b'ETag : "q"', b'ETag: "q"\r\n'),
+        (b"Content-Length \t: 5", b"Content-Length: 5\r\n"),
+        (b"Garbage line no colon", b""),
+        (b"Garbage\r\n Content-Length: 5", b""),
+        (b"X: a\0b\x0bc", b"X: a b c\r\n"),
+        (b": 5", b""),
+        (b" Content-Length: 5", b""),
+    ],
+)
+def test_a_line_is_corrected_or_dropped(line, left):
+    assert readable_head(OK + line + b"\r\nB: 2\r\n\r\n") == OK + left + b"B: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (b"ICY 200 OK", b"HTTP/1.0 200"),
+        (b"http/1.1 206 ok", b"HTTP/1.1 206"),
+        (b"HTTP/2 200", b"HTTP/1.0 200"),
+        (b"HTTP/1.1  200  OK", b"HTTP/1.1 200"),
+        (b"SSH-2.0-OpenSSH 200", b"SSH-2.0-OpenSSH 200"),
+        (b"HTTP/1.1 2000", b"HTTP/1.1 2000"),
+        (b"HTTP/1.1 OK", b"HTTP/1.1 OK"),
+    ],
+)
+def test_a_status_line_is_read_where_it_has_a_status(line, read):
+    assert readable_head(line + b"\r\nB : 2\r\n\r\n") == read + b"\r\nB: 2\r\n\r\n"
+
+
+LINES = st.lists(
+    st.lists(st.sampled_from([b"X", b":", b" ", b"\t", b"\r", b"\0", b"\x0b", b"\xff", b"(", b"1"]), max_size=8).map(
+        b"".join
+    )
+)
+
+
+@given(LINES)
+def test_h11_reads_whatever_lines_came(lines):
+    lines = [line for line in lines if line.rstrip(b"\r")]
+    reader = h11.Connection(h11.CLIENT)
+    reader.send(h11.Request(method="GET", target="/", headers=[("Host", "h.example")]))
+    reader.send(h11.EndOfMessage())
+    reader.receive_data(readable_head(OK + b"".join(line + b"\r\n" for line in lines) + b"\r\n"))
+    assert reader.next_event().status_code == 206
