@@ -11,6 +11,7 @@ from flowhub_jobs.http_transport import EnvironmentTransport
 from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers, refusal
 from flowhub_jobs.transfer.headers import HubWord, folded, hub_word, tells_end
+from flowhub_jobs.transfer.redirect_cookies import RedirectCookies
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
@@ -26,8 +27,8 @@ class Web:
 
     def __init__(self, terms: Terms) -> None:
         self._terms, self._wire = terms, Wire()
-        # Requests go to the transport at once: what a client does in addition (cookies, the sign-in of an address, a
-        # redirect made ready) is not wanted here, and for small files costs as much as the request itself.
+        # Requests go to the transport at once: what a client does in addition (a cookie jar, the sign-in of an
+        # address, a redirect made ready) is not wanted here, and for small files costs as much as the request itself.
         self._transport = EnvironmentTransport(
             self._wire.backend,
             httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
@@ -59,29 +60,39 @@ class Web:
         start = at_endpoint(url, self._terms.hub_endpoint)
         named = {"Range": wanted, "If-Range": if_range if wanted else None}
         wish = HEADERS | {name: value for name, value in named.items() if value is not None}
-        response, headers, place, hub = self._follow(known or start, wish, pinned, heard, fresh)
+        cookies = RedirectCookies()
+        response, headers, place, hub = self._follow(known or start, wish, pinned, heard, fresh, cookies)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 at_home = origin(place) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
                 raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home, size=size)
-            yield Reply(response, headers, place, hub, self._terms.stall_s)
+            yield Reply(
+                response, headers, place, hub, self._terms.stall_s, needed_cookie=bool(cookies.header_for(place))
+            )
         finally:
             with translated(place, in_body=True, within=self._terms.stall_s):
                 response.close()
 
     def _follow(
-        self, url: str, wish: dict[str, str], pinned: bool, heard: Callable[[HubWord], None], fresh: bool
+        self,
+        url: str,
+        wish: dict[str, str],
+        pinned: bool,
+        heard: Callable[[HubWord], None],
+        fresh: bool,
+        cookies: RedirectCookies,
     ) -> tuple[httpx.Response, Headers, str, HubWord | None]:
         hub: HubWord | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, wish, fresh)
+            response = self._send(url, wish, fresh, cookies.header_for(url))
             headers = folded(response.headers.raw)
             hub = hub or hub_word(headers)
             location = location_of(response.headers.raw)
             if response.status_code not in REDIRECTS or not location:
                 return response, headers, url, hub
             drop_body(response, headers)
+            cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
             if hub is not None:
                 heard(hub)
@@ -89,10 +100,11 @@ class Web:
             url = target
         raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")
 
-    def _send(self, url: str, wish: dict[str, str], fresh: bool) -> httpx.Response:
+    def _send(self, url: str, wish: dict[str, str], fresh: bool, cookie: str | None) -> httpx.Response:
         token = token_for(url, self._terms.tokens)
         # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
+        own |= {"Cookie": cookie} if cookie else {}
         with translated(url, in_body=False, within=self._terms.headers_s):
             request = httpx.Request("GET", url, headers=own, extensions={"timeout": self._timeout.copy()})
         try:

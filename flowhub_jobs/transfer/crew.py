@@ -152,7 +152,7 @@ class Crew:
         ) as reply:
             host, path = host_of(reply.url), state.file.path
             answer = read_answer(reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path)
-            moved = reply.url if reply.url != state.file.url else None
+            moved = None if reply.needed_cookie or reply.url == state.file.url else reply.url
             task.location = moved
             self.board.bind(task, answer, reply.hub, moved)
             self._hosts.note_answer(state.origin)

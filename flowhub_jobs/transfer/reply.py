@@ -17,12 +17,20 @@ DROP_S = 1.0
 class Reply:
     """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
 
-    `hub` is what the Hub said on the way.
+    `hub` is what the Hub said on the way. `needed_cookie`: a redirect had set a cookie, which was sent to `url`, and
+    without which `url` may not answer.
     """
 
     def __init__(
-        self, response: httpx.Response, headers: Headers, url: str, hub: HubWord | None, stall_s: float
+        self,
+        response: httpx.Response,
+        headers: Headers,
+        url: str,
+        hub: HubWord | None,
+        stall_s: float,
+        needed_cookie: bool = False,
     ) -> None:
+        self.needed_cookie = needed_cookie
         self.status, self.headers, self.url, self.hub = response.status_code, headers, url, hub
         self._stall_s, self._rest = stall_s, memoryview(b"")
         self._stream = _our_stream(response, headers)

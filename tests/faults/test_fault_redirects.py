@@ -3,7 +3,7 @@
 import pytest
 from support.engine import pinned, quick, run, unpinned
 from support.fault_files import HALF, MODEL, host_of, sought
-from support.faults import CappedRange, Redirect, Reset, Status
+from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
 
 from flowhub_jobs.addresses import location_of
@@ -95,6 +95,71 @@ def test_a_name_in_unicode_stays_one(origin):
         location_of([(b"location", "https://m\u00fcnchen.example/\u00fc".encode())])
         == "https://m\u00fcnchen.example/%C3%BC"
     )
+
+
+# Cookies -------------------------------------------------------------------------------------------------------------
+
+
+WALLS = {
+    "a cookie of the site": "; Path=/",
+    "a cookie without attributes": "",
+    "a cookie with many attributes": "; path=/; Max-Age=60; HttpOnly; SameSite=None; Partitioned; Priority=High",
+}
+
+
+@pytest.mark.parametrize("attributes", WALLS.values(), ids=WALLS)
+def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, way, pin, attributes):
+    way.arrives_at_no_cost(sought(origin, pin, CookieWall(attributes=attributes)), MODEL, origin)
+
+
+def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, way):
+    """Each part is asked for at the address itself, not where the redirect led."""
+    target = origin.serve("sub/real.gguf", MODEL, faults=[CappedRange(most=HALF)])
+    way.arrives(pinned(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL)
+    walls, files = (
+        [one.headers.get("cookie") for one in origin.requests(path)] for path in ("m.gguf", "sub/real.gguf")
+    )
+    assert walls == [None] * len(files)
+    assert files == ["ok=1"] * len(files)
+    assert len(files) > 1
+
+
+def test_a_cookie_goes_to_no_other_origin(origin, way):
+    with Origin() as other:
+        there = other.serve("real.gguf", MODEL)
+        url = origin.serve("m.gguf", b"", faults=[CookieWall(attributes="; Domain=127.0.0.1", location=there)])
+        way.arrives(pinned(url, MODEL), MODEL)
+        assert other.requests()
+        assert all("cookie" not in request.headers for request in other.requests())
+
+
+REFUSED = {
+    "a cookie for https alone": CookieWall(attributes="; Secure"),
+    "a cookie that has ended": CookieWall(attributes="; Max-Age=0"),
+    "no name and value": CookieWall(cookie="ok", attributes=""),
+    "a cookie of 5 KB": CookieWall(cookie="ok=" + "1" * 5000),
+    "a byte that no header may hold": CookieWall(cookie="ok=\xe9"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
+def test_a_cookie_that_may_not_be_sent_is_not(origin, way, fault):
+    way.fails(sought(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end")
+    assert len(origin.requests()) == 10
+    assert all("cookie" not in request.headers for request in origin.requests())
+
+
+def test_a_cookie_wall_over_https_is_passed(way, monkeypatch, fresh_trust):
+    with Origin(tls=True) as secure:
+        monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
+        way.arrives_at_no_cost(sought(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure)
+
+
+def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origin, way):
+    endless = CookieWall(cookie="n=1; n=2")
+    error = way.fails(sought(origin, True, endless), RedirectRefused, "redirects without end (10 times)")
+    assert "n=1" not in f"{error['message']}{error['hint']}"
+    assert len(origin.requests()) == 10
 
 
 # Not followed --------------------------------------------------------------------------------------------------------

@@ -31,6 +31,20 @@ class Redirect(Fault):
 
 
 @dataclass(frozen=True)
+class CookieWall(Fault):
+    """A redirect until the cookie that comes with it is sent along: to the address itself, or to `location`."""
+
+    cookie: str = "ok=1"
+    attributes: str = "; Path=/"
+    location: str | None = None
+
+    def answer_to(self, request: Request, answer: Answer) -> Answer:
+        if self.cookie in request.headers.get("cookie", "").split("; "):
+            return answer
+        return text_answer(302, "", Location=self.location or request.path, Set_Cookie=self.cookie + self.attributes)
+
+
+@dataclass(frozen=True)
 class LoginPage(Fault):
     """200 and a page for people, as a captive portal or an expired session gives."""
 

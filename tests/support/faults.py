@@ -10,6 +10,7 @@ from origin_flow import Bucket
 
 from support.answer_faults import (
     ChangeEtag,
+    CookieWall,
     DislikesIfRange,
     EndlessBody,
     Gzip,
@@ -62,6 +63,7 @@ __all__ = [
     "CappedRange",
     "ChangeEtag",
     "CloseBeforeHeaders",
+    "CookieWall",
     "DislikesIfRange",
     "DropsRange",
     "EarlyClose",
@@ -130,6 +132,7 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     DropsRange,
     Status,
     Redirect,
+    CookieWall,
     LoginPage,
     NoLength,
     LyingLength,
