@@ -120,6 +120,14 @@ def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, shop,
     assert len({job["id"] for job in cli("enqueue", "-f", path, "--json").jobs}) == 3
 
 
+@pytest.mark.parametrize("lines", ["a\na --force\n", "a --force\na\n"])
+def test_a_dry_run_counts_what_any_line_downloads_again(cli, shop, tmp_path, lines):
+    cli("enqueue", "a")
+    shop.work_here()
+    page = cli("enqueue", "-f", listed(tmp_path, lines), "--dry-run", "--json").page
+    assert [row["action"] for row in page["plan"]] == ["fetch"]
+
+
 def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cli, shop, origin):
     url, pin = origin.url("/a.gguf"), hashlib.sha256(A).hexdigest()
     [plain, other] = cli("enqueue", url, f"{url}#frag", "--json").jobs
