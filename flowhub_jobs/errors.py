@@ -326,9 +326,13 @@ class ServerBusy(SourceError):
 
 
 class WrongRange(SourceError):
-    """The answer is not the range that was asked."""
+    """The answer is not the range that was asked.
+
+    `coded`: it came in a content coding; asked for without Range, it can be decoded.
+    """
 
     code = "wrong_range"
+    coded = False
     passing = False
 
 

@@ -95,7 +95,7 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     elif answer.end is not None:
         task.end = _end_in(task, answer.end)
     task.answer_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
-    if state.keyless and task.end < (WHOLE if total is None else total):
+    if state.keyless and not answer.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
             raise WrongRange(
                 f"{state.file.path} cannot be fetched safely: {_host(state)} sends it in parts, "

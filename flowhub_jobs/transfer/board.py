@@ -15,7 +15,14 @@ from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version, proof_of
-from flowhub_jobs.transfer.distrust import check_condition, check_end, check_inside, check_not_a_part, why_in_one_go
+from flowhub_jobs.transfer.distrust import (
+    check_condition,
+    check_decoded,
+    check_end,
+    check_inside,
+    check_not_a_part,
+    why_in_one_go,
+)
 from flowhub_jobs.transfer.feed import Feed
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
@@ -260,7 +267,7 @@ class Board:
                 raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
             check_inside(task, answer)
             accept(task, answer, hub, location)
-            task.answered, task.sized = True, answer.total is not None
+            task.answered, task.sized, task.coded = True, answer.total is not None, answer.coding is not None
             state.one_go = why_in_one_go(state, answer)
             if state.one_go:
                 self._tell_one_go(state)
@@ -291,6 +298,8 @@ class Board:
             state = task.state
             if task.at < task.end:
                 check_end(task)
+                if task.coded:
+                    check_decoded(task)
             if state.size is None and task.end == WHOLE:
                 check_size(state, task.at)
                 state.ended_by_close = True
@@ -299,6 +308,11 @@ class Board:
                 self._look_again(state)
             state.form_faults = 0
             self._wake_workers()
+
+    def drop_decoded(self, task: Task) -> None:
+        """Drop what was decoded from a damaged body: it would be the front of the next answer. The lock is held."""
+        if task in task.state.tasks:
+            self.restart(task.state)
 
     def restart(self, state: FileState) -> None:
         """Begin a file anew, in a new file. The lock is held."""

@@ -7,7 +7,7 @@ import threading
 import time
 
 from flowhub_jobs.addresses import host_of
-from flowhub_jobs.errors import ConnectionLost, FlowhubError
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.transfer.asking import take, untake
 from flowhub_jobs.transfer.connection import Web
 from flowhub_jobs.transfer.faults import Faults, Idle
@@ -115,6 +115,8 @@ class Crew:
 
     def fault(self, task: Task, error: FlowhubError) -> None:
         with self.board.changed:
+            if task.coded and isinstance(error, SizeMismatch | WrongContent | WrongRange):
+                self.board.drop_decoded(task)
             if self.board.over:
                 return
             error = softened(task, error)
@@ -151,9 +153,14 @@ class Crew:
             fresh=fresh,
         ) as reply:
             host, path = host_of(reply.url), state.file.path
-            answer = read_answer(reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path)
+            size = reply.hub.size if size is None and reply.hub is not None else size
+            answer = read_answer(
+                reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path, size=size
+            )
             moved = None if reply.needed_cookie or reply.url == state.file.url else reply.url
             task.location = moved
             self.board.bind(task, answer, reply.hub, moved)
             self._hosts.note_answer(state.origin)
+            if answer.coding is not None:
+                reply.decode(answer.coding, state.size)
             Receiver(self._means, task, reply, answer.start).run()

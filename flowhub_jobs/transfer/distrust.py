@@ -5,7 +5,7 @@ The board's lock is held throughout.
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import SourceChanged, WrongRange
-from flowhub_jobs.transfer.binding import identity_of
+from flowhub_jobs.transfer.binding import check_size, identity_of
 from flowhub_jobs.transfer.files import WHOLE, FileState, Task
 from flowhub_jobs.transfer.headers import Answer, HubWord
 from flowhub_jobs.transfer.range_forms import RangeForm, ask_without_range
@@ -51,6 +51,14 @@ def check_end(task: Task) -> None:
     ):
         ask_without_range(task.state)
         raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.")
+
+
+def check_decoded(task: Task) -> None:
+    """Raise SizeMismatch or WrongRange where a decoded body ended, by its own checksum, before the end of the file."""
+    state = task.state
+    check_size(state, task.at)
+    if state.size is not None:
+        raise WrongRange(f"{state.file.path}: {_host(state)} sent {task.at} bytes of a file of {state.size}.")
 
 
 def check_condition(task: Task, answer: Answer, hub: HubWord | None) -> None:

@@ -143,6 +143,7 @@ class Task:
     conditional: bool = False  # with If-Range
     asked_end: int = -1  # where the range ended that was asked for
     sized: bool = False  # its answer told the size of the file
+    coded: bool = False  # its answer is decoded
     location: str | None = None  # where it is asked, if not at the file's own address
     answered: bool = False  # its answer was found to be what was asked
     answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest

@@ -9,6 +9,7 @@ from flowhub_jobs.content_range import LARGEST, ContentRange, ImpossibleRange, c
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.refusal import Headers, http_date, unsatisfied_total
+from flowhub_jobs.transfer.decoding import DECODED
 
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
@@ -21,7 +22,8 @@ class Answer:
     """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
 
     `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body. `modified` is
-    Last-Modified where that is a strong validator, and a weak ETag behind it, which may tell more.
+    Last-Modified where that is a strong validator, and a weak ETag behind it, which may tell more. `coding`: the body
+    must be decoded from it; how many bytes that gives is not known.
     """
 
     start: int
@@ -30,6 +32,7 @@ class Answer:
     whole: bool
     etag: str | None  # strong only
     modified: str | None = None
+    coding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,25 @@ def _text(raw: bytes) -> str:
 
 
 def read_answer(
-    status: int, headers: Headers, asked: Range, host: str, *, ranged: bool = True, path: str = ""
+    status: int,
+    headers: Headers,
+    asked: Range,
+    host: str,
+    *,
+    ranged: bool = True,
+    path: str = "",
+    size: int | None = None,
 ) -> Answer:
     """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it holds the first byte that we asked.
 
-    `ranged`: the request had a Range header. `path` is the file's. A server may send less than was asked (RFC 9110,
-    section 15.3.7), or more; Content-Range says what the body is, whatever the status (modelscope_hub #50: 200).
+    `ranged`: the request had a Range header. `path` and `size` (bytes, where it is known) are the file's. A server may
+    send less than was asked (RFC 9110, section 15.3.7), or more; Content-Range says what the body is, whatever the
+    status (modelscope_hub #50: 200).
     """
-    if coding := coding_of(headers.get("content-encoding", ""), path):
-        raise WrongRange(f"{host} answered in {coding} though plain bytes were asked for.")
     tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
+    if coding := _coding(status, headers, path, size, ranged=ranged):
+        _check_decodable(coding, status, headers, host, ranged=ranged)
+        return Answer(0, None, None, whole=True, coding=coding, **tags)
     if status == 416:
         return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
@@ -87,6 +99,31 @@ def read_answer(
     if not part.start <= asked[0] < end:
         raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.")
     return Answer(part.start, end, part.total, whole=False, **tags)
+
+
+def _coding(status: int, headers: Headers, path: str, size: int | None, *, ranged: bool) -> str | None:
+    """Return the coding of a body that is not the file as it is stored.
+
+    A whole body as long as the file is: a store that keeps files compressed says their coding (S3, GCS). So is
+    an empty one.
+    """
+    length = body_length(headers)
+    as_stored = _is_plain_whole(status, headers, ranged=ranged) and length is not None and length in (0, size)
+    return None if as_stored else coding_of(headers.get("content-encoding", ""), path)
+
+
+def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, ranged: bool) -> None:
+    """Raise WrongRange unless a body in `coding` is all of a file: a range of a coded body is no part of the file."""
+    if coding in DECODED and _is_plain_whole(status, headers, ranged=ranged):
+        return
+    error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.")
+    error.coded = coding in DECODED
+    raise error
+
+
+def _is_plain_whole(status: int, headers: Headers, *, ranged: bool) -> bool:
+    """Return whether the whole file was asked for, and nothing says that the answer is a part."""
+    return not ranged and status in (200, 203) and "content-range" not in headers
 
 
 def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ranged: bool) -> bool:

@@ -54,6 +54,11 @@ def fall_back(task: "Task", error: FlowhubError) -> bool:
         return False
     if task.form is not state.form or (task.conditional and state.unconditional):
         return True  # another connection has made the change
+    if task.coded:
+        return False  # no other form brought anything
+    if _may_be_decoded(task, error):
+        state.form = RangeForm.NONE
+        return True
     if _another_form_flows(task):
         return True
     if task.conditional:
@@ -83,6 +88,16 @@ def try_once_without_range(task: "Task", error: FlowhubError, faults: int) -> No
         state.form = RangeForm.NONE
     elif silent and task.form is RangeForm.NONE and faults == WITHOUT_RANGE_AFTER + 1:
         state.form = RangeForm.BOUNDED
+
+
+def _may_be_decoded(task: "Task", error: FlowhubError) -> bool:
+    """Return whether a source that compresses what it sends is asked for the whole: that can be decoded.
+
+    Not where ranges of the file came plain in this run, nor where much is kept: the other forms are tried first.
+    """
+    state = task.state
+    coded = isinstance(error, WrongRange) and error.coded and task.form is not RangeForm.NONE
+    return coded and (state.single or not state.bound) and state.record.kept.total <= REPEATED_MAX
 
 
 def _another_form_flows(task: "Task") -> bool:

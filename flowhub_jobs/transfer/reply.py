@@ -6,6 +6,7 @@ from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost
 from flowhub_jobs.lean_httpx import httpx
 from flowhub_jobs.refusal import Headers
+from flowhub_jobs.transfer.decoding import Decoder
 from flowhub_jobs.transfer.headers import HubWord, body_length, stays_open
 from flowhub_jobs.transfer.stream import Stream
 from flowhub_jobs.translated import dropped, stalled, translated
@@ -33,9 +34,14 @@ class Reply:
         self.needed_cookie = needed_cookie
         self.status, self.headers, self.url, self.hub = response.status_code, headers, url, hub
         self._stall_s, self._rest = stall_s, memoryview(b"")
+        self._decoder: Decoder | None = None
         self._stream = _our_stream(response, headers)
         self._chunks = iter(()) if self._stream else response.iter_raw()
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
+
+    def decode(self, coding: str, size: int | None) -> None:
+        """Let `fill` decode the body from `coding`, to `size` bytes; None: nobody knows how many."""
+        self._decoder = Decoder(coding, host_of(self.url), size)
 
     def narrow(self, size: int | None) -> None:
         """Let no more than about `size` bytes come ahead of us; None: as many as can."""
@@ -48,7 +54,14 @@ class Reply:
             self._stream.shut()
 
     def fill(self, view: memoryview) -> int:
-        """Put the next bytes of the body into `view`; return how many, 0 at its end. Raises ConnectionLost, Stalled."""
+        """Put the next bytes of the file into `view`; return how many, 0 at the end. Raises ConnectionLost, Stalled.
+
+        Of a body that is decoded, also what `Decoder.fill` raises.
+        """
+        return self._fill(view) if self._decoder is None else self._decoder.fill(view, self._fill)
+
+    def _fill(self, view: memoryview) -> int:
+        """The same, of the body as it comes."""
         if self._stream is None:
             return self._fill_from_chunks(view)
         try:

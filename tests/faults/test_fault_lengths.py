@@ -1,4 +1,4 @@
-"""Lengths and codings: chunked, no length at all, a length that lies both ways, gzip though identity was asked for."""
+"""Lengths: chunked, no length at all, a length that lies both ways."""
 
 import pytest
 from support.engine import one_file, pinned, run, unpinned
@@ -105,24 +105,6 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, w
     whole = [IgnoreRange(), NoLength(chunked=False)]
     url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])
     way.arrives(unpinned(url), MODEL)
-
-
-ENDLESS_LIES = {
-    "every answer in gzip": (Gzip(), "answered in gzip though plain bytes were asked for"),
-}
-
-
-@pytest.mark.parametrize(("fault", "says"), ENDLESS_LIES.values(), ids=ENDLESS_LIES)
-def test_an_answer_whose_length_or_coding_always_lies_is_given_up_after_ten_tries(origin, way, fault, says):
-    way.fails(sought(origin, True, fault), WrongRange, f"m.gguf: {host_of(origin)} ", says)
-    assert len(origin.requests()) == 10
-
-
-def test_the_whole_in_gzip_is_not_taken_for_a_file_that_nobody_knows(origin, way):
-    """No size, no digest and no format would tell."""
-    url = origin.serve("notes.txt", b"plain text " * 1000, faults=[IgnoreRange(), Gzip()])
-    says = "answered in gzip though plain bytes were asked for"
-    way.fails(unpinned(url, "notes.txt"), WrongRange, f"notes.txt: {host_of(origin)} ", says)
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])

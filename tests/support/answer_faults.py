@@ -1,6 +1,7 @@
 """Faults of the answer: its status, its headers, its content."""
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -93,11 +94,18 @@ class EndlessBody(Fault):
 
 @dataclass(frozen=True)
 class Gzip(Fault):
-    """The body is compressed, and said to be, though nobody asked for it."""
+    """The body is compressed, and said to be, though nobody asked for it.
+
+    `coding` is the name; deflate is sent in the form of zlib. `level` is the compression's; 0: as long as it was.
+    """
+
+    coding: str = "gzip"
+    level: int = 0
 
     def change(self, answer: Answer) -> Answer:
-        packed = gzip.compress(answer.content.read(answer.start, answer.end), compresslevel=0)
-        return answer.with_body(Bytes(packed)).with_headers(Content_Encoding="gzip")
+        compress = zlib.compress if self.coding == "deflate" else gzip.compress
+        packed = compress(answer.content.read(answer.start, answer.end), self.level)
+        return answer.with_body(Bytes(packed)).with_headers(Content_Encoding=self.coding)
 
 
 @dataclass(frozen=True)

@@ -260,3 +260,37 @@ def test_the_hubs_rate_limit_is_waited_for_only_when_nothing_remains(text, secon
 
 def test_retry_after_comes_before_the_rate_limit():
     assert asked_wait(headers(retry_after="7", ratelimit='"api";r=0;t=55'), NOW) == 7.0
+
+
+CODED = {"gzip": "gzip", "X-Gzip": "x-gzip", "deflate": "deflate"}
+
+
+@pytest.mark.parametrize(("said", "coding"), CODED.items(), ids=CODED)
+def test_a_whole_answer_in_a_coding_that_was_asked_for_whole_is_decoded_and_its_length_is_not_the_files(said, coding):
+    answer = read_answer(
+        200, headers(content_encoding=said, content_length="50"), (0, 100), "cdn.example", ranged=False
+    )
+    assert (answer.start, answer.end, answer.total, answer.whole, answer.coding) == (0, None, None, True, coding)
+
+
+NOT_DECODED = {
+    "a range was asked for": (200, {"content_encoding": "gzip"}, True),
+    "a part with status 206": (206, {"content_encoding": "gzip"}, False),
+    "a part with status 200": (200, {"content_encoding": "gzip", "content_range": "bytes 0-9/10"}, False),
+    "two codings": (200, {"content_encoding": "gzip, gzip"}, False),
+    "brotli": (200, {"content_encoding": "br"}, False),
+}
+
+
+@pytest.mark.parametrize(("status", "said", "ranged"), NOT_DECODED.values(), ids=NOT_DECODED)
+def test_no_other_coded_answer_is_decoded(status, said, ranged):
+    with pytest.raises(WrongRange, match="plain bytes were asked") as caught:
+        read_answer(status, headers(**said, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
+    assert caught.value.coded == (said["content_encoding"] == "gzip"), "asked for whole, it may be decoded"
+
+
+@pytest.mark.parametrize("length", [0, 100], ids=["empty", "as long as the file"])
+def test_a_coding_is_no_coding_where_the_length_tells_that_the_file_comes_as_it_is_stored(length):
+    said = headers(content_encoding="gzip", content_length=str(length))
+    answer = read_answer(200, said, (0, 100), "cdn.example", ranged=False, size=100)
+    assert (answer.total, answer.coding) == (length, None)

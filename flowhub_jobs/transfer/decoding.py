@@ -1,0 +1,99 @@
+"""Decodes a body that a server compressed although identity was asked for: gzip and deflate, while it streams.
+
+Servers and CDNs do that for small text files (huggingface_hub #2372 and #3307). The length of the decoded body is known
+only at its end, and a short body may decode to gigabytes: the size of the file bounds it, else a ratio does.
+"""
+
+import zlib
+from collections.abc import Callable
+
+from flowhub_jobs.errors import ConnectionLost, WrongContent, WrongRange
+
+DECODED = frozenset({"gzip", "x-gzip", "deflate"})
+READ = 64 * 1024  # coded bytes
+RATIO_MAX, RATIO_FROM = 100, 64 << 20  # text shrinks 3 to 20 times, zeros 1000 times; fewer decoded bytes do no harm
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # wbits
+
+Read = Callable[[memoryview], int]  # puts the next bytes into a buffer; returns how many, 0 at the end of the body
+
+
+class Decoder:
+    """Decodes one body in `coding` that `host` sends. `size`: the bytes that it must decode to; None: unknown."""
+
+    def __init__(self, coding: str, host: str, size: int | None) -> None:
+        self._coding, self._host, self._size = coding, host, size
+        self._member: zlib._Decompress | None = None  # a gzip body may have several (RFC 1952, section 2.2)
+        self._coded, self._space = b"", memoryview(bytearray(READ))
+        self._came = self._decoded = self._members = 0
+
+    def fill(self, view: memoryview, read: Read) -> int:
+        """Put the next decoded bytes into `view`; return how many, 0 at the end of the file.
+
+        The last byte of a file of known size is returned only when the checksum behind it was found right.
+        Raises ConnectionLost where the body ends early, WrongRange where it is damaged or longer than `size`,
+        WrongContent where it expands too far; and what `read` raises.
+        """
+        data = self._next(len(view), read)
+        view[: len(data)] = data
+        self._decoded += len(data)
+        if self._size is None:
+            self._check_ratio()
+        elif data and self._decoded >= self._size and (self._decoded > self._size or self._next(1, read)):
+            raise WrongRange(f"{self._host} sent more in {self._coding} than the file's {self._size} bytes.")
+        return len(data)
+
+    def _next(self, most: int, read: Read) -> bytes:
+        """Return up to `most` decoded bytes, none at the end."""
+        while True:
+            data = self._decode(most)
+            if data:
+                return data
+            if self._coded:  # the next member
+                continue
+            count = read(self._space)
+            self._came += count
+            self._coded = bytes(self._space[:count])
+            if not count:
+                self._check_end()
+                return b""
+
+    def _decode(self, most: int) -> bytes:
+        """Return what the coded bytes at hand give, at most `most` bytes."""
+        if self._member is None:
+            self._coded = self._coded.lstrip(b"\0") if self._members else self._coded  # padding, as of a tape
+            if not self._coded:
+                return b""
+            self._member, self._members = zlib.decompressobj(self._format(self._coded[0])), self._members + 1
+        try:
+            data = self._member.decompress(self._coded, most)
+        except zlib.error as error:
+            raise self._damaged(str(error)) from error
+        self._coded = self._member.unconsumed_tail
+        if self._member.eof:
+            self._coded, self._member = self._member.unused_data, None
+        return data
+
+    def _format(self, first: int) -> int:
+        """Return the wbits for a member, by its first byte: deflate is zlib's form, and of some servers the raw one.
+
+        RFC 9110, section 8.4.1.2. A gzip member begins with 1F, zlib's form with x8; raw deflate with neither.
+        """
+        if first == 0x1F:
+            return _GZIP
+        if self._members or self._coding != "deflate":
+            raise self._damaged("it does not begin as gzip does")
+        return _ZLIB if first & 0x0F == 8 else _RAW
+
+    def _check_end(self) -> None:
+        if self._member is not None or not self._members:
+            raise ConnectionLost(f"{self._host} ended its answer in {self._coding} too early, at byte {self._came}.")
+
+    def _check_ratio(self) -> None:
+        if self._decoded > RATIO_FROM and self._decoded > RATIO_MAX * self._came:
+            raise WrongContent(
+                f"{self._host} sent {self._came} bytes in {self._coding} that are more than {self._decoded} bytes.",
+                hint="That is no file of a model. If it is meant to be, name its size in a catalog: sizeBytes.",
+            )
+
+    def _damaged(self, why: str) -> WrongRange:
+        return WrongRange(f"{self._host} sent damaged {self._coding}: {why}.")
