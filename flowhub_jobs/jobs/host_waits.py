@@ -46,6 +46,12 @@ def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
     tx.execute(sa.update(host_waits).where(*mine).values(prober=token))
 
 
+def end_wait(tx: sa.Connection, node: str, origin: str | None, now: int) -> None:
+    """Have the next try of a host be due now, inside a transaction that writes."""
+    mine = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now)
+    tx.execute(sa.update(host_waits).where(*mine).values(until=now))
+
+
 class HostWaits:
     """The waits of one node. Every method is one transaction."""
 
@@ -98,6 +104,11 @@ class HostWaits:
                 ended = {"not_before": None, "wait_reason": None, "wait_text": None, "wait_us": None}
                 tx.execute(sa.update(jobs).where(*self._queued(origin), backoff).values(**ended))
             return found
+
+    def try_now(self, origin: str) -> None:
+        """Let one of a host's jobs try it at once."""
+        with writing(self._engine) as tx:
+            end_wait(tx, self._node, origin, self._clock.now_us())
 
     def forget_unwanted(self) -> None:
         """Drop the waits for hosts that no live job wants any more."""

@@ -15,6 +15,7 @@ from flowhub_jobs.database.handle import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
 from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
 from flowhub_jobs.jobs.decoding import artifact_of, intent_of
+from flowhub_jobs.jobs.host_waits import end_wait
 from flowhub_jobs.jobs.queries import live_jobs, no_such_job
 from flowhub_jobs.jobs.requests import (
     Enqueued,
@@ -138,8 +139,13 @@ class Ledger:
             running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
             tx.execute(sa.update(jobs).where(running).values(start_now=True))
             if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
-                note(tx, job, now_us, "started", "Started by request: no time and no window holds it.")
+                note(tx, job, now_us, "started", "Started by `flowhub start`; --at and the schedule are ignored.")
+                self._try_its_host(tx, job, now_us)
             return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "started")
+
+    def _try_its_host(self, tx: sa.Connection, job: int, now: int) -> None:
+        """Have a host that is waited for be tried at once: the user may know that it is back."""
+        end_wait(tx, self._node, tx.execute(sa.select(jobs.c.source_origin).where(jobs.c.id == job)).scalar(), now)
 
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
@@ -161,6 +167,7 @@ class Ledger:
             self._refuse_a_second(tx, job)
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
                 note(tx, job, self._clock.now_us(), "retried", "Queued again by `retry`.")
+                self._try_its_host(tx, job, self._clock.now_us())
             return self._settled(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
 
     def set_priority(self, job: int, priority: int) -> State:

@@ -43,8 +43,10 @@ class Faults:
         if quiet and (self._last is None or not self._asked_by_host):
             self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
             self._origin = max(waits, key=lambda origin: waits[origin])
-        # While others move the source is there: a connection that dropped is simply made anew.
-        return max(quiet, 0.0 if self._board.active else self._next_try - time.monotonic())
+        # While another connection gets bytes the source is there: one that dropped is simply made again. One that is
+        # only being made says nothing: of sixteen there is always one, and the source would never be left alone.
+        flows = any(task.answered for task in self._board.tasks)
+        return max(quiet, 0.0 if flows else self._next_try - time.monotonic())
 
     def idle(self) -> Idle | None:
         """Return how long nobody will do anything, or None while somebody works or could."""
@@ -62,6 +64,9 @@ class Faults:
             task.state.location = None  # where the last redirect led may be what is wrong
         if self._was_one_too_many(task, error):
             return
+        others = (other for other in self._board.tasks if other is not task)
+        if isinstance(error, NetworkDown | ConnectionLost) and not any(other.answered for other in others):
+            self._hosts.note_away(task.state.origin)
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
         past = self._count(task)
         if not self._board.one_try:

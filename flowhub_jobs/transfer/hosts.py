@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LOWERED_S = 3600.0  # a host that refused a connection is asked with fewer for an hour
+AWAY_S = 60.0  # unless it went away altogether within so many seconds: then it refused them all
 
 
 @dataclass(slots=True)
@@ -52,6 +53,16 @@ class Hosts:
                 return False
             host.cap, host.capped_until = host.open - 1, self._clock() + LOWERED_S
             return True
+
+    def note_away(self, origin: str) -> None:
+        """Note that the host takes no connection at all: what it refused just before says nothing of how many it takes.
+
+        A cap that was lowered within the last minute is taken back.
+        """
+        with self._lock:
+            host = self._hosts[origin]
+            if host.capped_until - LOWERED_S > self._clock() - AWAY_S:
+                host.capped_until = float("-inf")
 
     def hold(self, origin: str, cap: int) -> None:
         """Ask the host with no more than `cap` connections for an hour: with more it gave next to nothing."""

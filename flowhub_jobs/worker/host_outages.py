@@ -13,6 +13,7 @@ from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.retry import Patience, retry_delay
 from flowhub_jobs.words import counted, format_duration
+from flowhub_jobs.worker.host_return import HostReturn
 
 log = logging.getLogger("flowhub.hosts")
 
@@ -25,6 +26,7 @@ class HostOutages:
     def __init__(self, home: Home, hosts: Hosts, patience: Patience) -> None:
         self._home, self._hosts, self._patience = home, hosts, patience
         self._table = HostWaits(home.engine, home.node, home.clock)
+        self._return = HostReturn(home, self._table)
         self._lock = threading.Lock()
         self._logged: set[tuple[str, int]] = set()  # long waits, by origin and the beginning of their outage
 
@@ -70,8 +72,10 @@ class HostOutages:
         now, waits = self._home.clock.now_us(), self._table.held().waits
         return [name for name, wait in waits.items() if wait.lasted(started_us, now) >= patience_s * 1e6]
 
-    def forget_unwanted(self) -> None:
+    def look_after(self) -> None:
+        """Notice a host that is back, and drop the waits that no job needs. To be called every second."""
         self._table.forget_unwanted()
+        self._return.look()
 
     def _log(self, wait: HostWait, token: str) -> None:
         """Log the first wait of an outage, and the first of it that is longer than a minute; no more."""

@@ -74,7 +74,7 @@ class Maintenance(threading.Thread):
         for job in home.take_back_orphans():
             log.info("Job %d was taken back: its worker is gone.", job)
         self.parking.look()
-        floor.outages.forget_unwanted()
+        floor.outages.look_after()
         missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()
         if missing > 0:
             self._bells.ring(missing)

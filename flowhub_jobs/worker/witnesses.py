@@ -15,20 +15,28 @@ Place = tuple[str, int]  # host, port
 
 
 def place_of(url: str) -> Place | None:
+    """Return the same as `connection_place`, but None for this machine itself, which is reached offline too."""
+    return None if is_loopback(_host_and_port(url)[1]) else connection_place(url)
+
+
+def connection_place(url: str) -> Place | None:
     """Return where a connection for this address is made: its host, or the proxy that stands before it.
 
-    None for this machine itself, which is reached offline too, and where the proxy's variable cannot be used.
+    None where the proxy's variable cannot be used.
     """
-    scheme, _, authority = origin(url).partition("://")
-    bracketed, _, port = authority.rpartition(":")
-    host = bracketed.strip("[]")
-    if is_loopback(host):
-        return None
+    scheme, host, port = _host_and_port(url)
     try:
         proxy = proxy_for(scheme, host, int(port))
     except ProxyUnusable:
         return None
     return (host, int(port)) if proxy is None else (proxy.host, proxy.port)
+
+
+def _host_and_port(url: str) -> tuple[str, str, str]:
+    """Return scheme, host and port of an address."""
+    scheme, _, authority = origin(url).partition("://")
+    bracketed, _, port = authority.rpartition(":")
+    return scheme, bracketed.strip("[]"), port
 
 
 def answers(place: Place, connect_s: float) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.faults import Status
-from support.models import gguf, one_file_model
+from support.models import gguf, gguf_pattern, one_file_model
 from support.nursery import Nursery
 from support.origin import Origin
 from support.shop import Shop, shop_of
@@ -127,7 +127,9 @@ def test_an_outage_costs_no_job_and_few_requests(
         assert all(len(shop.events(job)) <= 3 + TRIES_INSIDE for job in jobs)
 
         end()
-        outage.turn_to_next_try()  # from here on the clocks stand: what has to wait for them stays
+        if begin is answer_503:
+            outage.turn_to_next_try()
+        # From here on the clocks stand: a job that has to wait for them stays.
         assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
         assert all((shop.store / f"{name}.gguf").read_bytes() == content for name, content in contents.items())
 
@@ -145,3 +147,25 @@ def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_pati
         origin.listen_again()
         assert nursery.drain(shop) == 0
         assert shop.job(job).state is State.COMPLETED
+
+
+def test_a_source_that_goes_away_in_mid_transfer_is_asked_with_pauses_and_found_when_it_is_back(
+    home: Path, origin: Origin, nursery: Nursery
+) -> None:
+    """Of several connections one is always being made: it must not pass for one that moves."""
+    content = gguf_pattern(8_000_000, 1)
+    with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+        job = shop.enqueue("m")
+        origin.limit(per_connection_bps=300_000)
+        nursery.worker(shop)
+        origin.wait_for(lambda: origin.open_connections > 4)
+        origin.refuse()
+        origin.drop_connections()
+        shop.until_state(job, State.QUEUED)
+        kept = shop.job(job).bytes_done
+        assert len(shop.events(job)) <= 2 * TRIES_INSIDE
+        origin.limit(per_connection_bps=None)
+        origin.listen_again()
+        assert shop.until_ended(job).state is State.COMPLETED
+        assert kept
+        assert shop.job(job).bytes_fetched <= content.size + 8 * 64_000, "what was kept came once"
