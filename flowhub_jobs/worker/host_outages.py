@@ -14,10 +14,9 @@ from flowhub_jobs.transfer.hosts import Hosts
 from flowhub_jobs.transfer.retry import Patience, retry_delay
 from flowhub_jobs.words import counted, format_duration
 from flowhub_jobs.worker.host_return import HostReturn
+from flowhub_jobs.worker.wait_log import LONG_WAIT_S
 
 log = logging.getLogger("flowhub.hosts")
-
-LONG_WAIT_S = 60.0  # a wait that a person who looks at the log wants explained
 
 
 class HostOutages:

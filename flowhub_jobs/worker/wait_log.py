@@ -11,7 +11,7 @@ from flowhub_jobs.times import clock_time, known_moment
 
 log = logging.getLogger("flowhub.job")
 
-LONG_WAIT_S = 60.0
+LONG_WAIT_S = 60.0  # a wait that a user who looks at the log wants explained
 
 
 @dataclass(frozen=True, slots=True)
