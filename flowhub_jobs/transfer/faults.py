@@ -68,32 +68,34 @@ class Faults:
         if isinstance(error, NetworkDown | ConnectionLost) and not any(other.answered for other in others):
             self._hosts.note_away(task.state.origin)
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
-        past = self._count(task)
+        first = task.begun >= self._counted_at  # else it died with the connection whose fault was counted
+        past = self._count(first)
         if not self._board.one_try:
             try_once_without_range(task, error, past.faults)
         decision = decide(error, past, random.random(), self._terms.patience, free=free)  # noqa: S311
         if isinstance(decision, GiveUp):
             self._board.end(decision.error)
         elif isinstance(decision, Wait):
-            self._wait(task, error, decision)
+            recorded = not first and self._last is not None and self._last.code == error.code
+            self._wait(task, error, decision, recorded=recorded)
         else:
             self._board.notes.append(("again", error.message))
 
-    def _count(self, task: Task) -> Fruitless:
+    def _count(self, first: bool) -> Fruitless:
         """Count a fault, but the faults of one moment once: sixteen connections that die together are one fault."""
-        if task.begun >= self._counted_at:
+        if first:
             self._board.faults += 1
             self._counted_at = time.monotonic()
         past = self._board.fruitless()
         return replace(past, faults=max(1, past.faults))
 
-    def _wait(self, task: Task, error: FlowhubError, decision: Wait) -> None:
+    def _wait(self, task: Task, error: FlowhubError, decision: Wait, *, recorded: bool) -> None:
         self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
             self._hosts.be_quiet(task.state.origin, decision.seconds)
-        if self._board.one_try and not self._board.fetched_now:
-            return  # the host's wait tells of it: a note for each try of a night would bury all others
+        if recorded or (self._board.one_try and not self._board.fetched_now):
+            return  # the host's wait tells of each try of a night; a note for each would bury all others
         then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
         self._board.notes.append(("fault", f"{error.message}{then}"))
 
