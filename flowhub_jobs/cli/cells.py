@@ -33,6 +33,15 @@ def shorten(text: str, cells: int) -> str:
     return text[: kept if cells > 0 else 0] + "…"
 
 
+def shorten_words(text: str, cells: int) -> str:
+    """Return the same, cut behind a whole word where that leaves half of the cells or more."""
+    short = shorten(text, cells)
+    if short == text or text[len(short) - 1 : len(short)] == " ":
+        return short
+    whole = short[:-1].rpartition(" ")[0]
+    return f"{whole}…" if 2 * width(whole) >= cells else short
+
+
 def left(text: str, cells: int) -> str:
     """Return the text with spaces behind it, up to so many cells."""
     return text + " " * (cells - width(text))

@@ -26,7 +26,13 @@ def prepare_streams() -> None:
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="plain")
+            reconfigure(errors="plain", encoding="ascii" if _is_ascii_terminal(stream) else None)
+
+
+def _is_ascii_terminal(stream: TextIO) -> bool:
+    """Return whether a terminal is to get ASCII alone: with LC_ALL=C Python writes UTF-8 all the same (PEP 540)."""
+    asked = os.environ.get("LC_ALL") in ("C", "POSIX") and not os.environ.get("PYTHONIOENCODING")
+    return asked and stream.isatty()
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -166,7 +172,7 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
     """Return aligned columns, no wider than the terminal: column `give` gives way. `right` are set flush right."""
     lines, widths = _measured(head, rows, give)
-    cut = [[shorten(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    cut = [[cells.shorten_words(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join(_line(line, widths, right) for line in cut)
 
 

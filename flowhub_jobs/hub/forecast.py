@@ -14,6 +14,7 @@ from flowhub_jobs.records import Job
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.times import micros, moment
 
+AWAY = (Reason.HOST_WAIT, Reason.NETWORK, Reason.STORE_OFFLINE)  # their end is not known
 SPANS_MAX = 1000  # windows of a schedule that are looked through: two years of nights
 
 
@@ -54,7 +55,7 @@ class Remaining:
     """What the queued and running jobs have yet to download: bytes, of a total of bytes; `unknown` counts sizes.
 
     `rate_bps` is the speed now, else the last day's; None: nothing was downloaded. `done_at` is microseconds; None
-    where that is not known.
+    where that is not known. `away` is why a job cannot be fetched now, where its end cannot be foretold.
     """
 
     bytes: int
@@ -62,6 +63,7 @@ class Remaining:
     unknown: int
     rate_bps: int | None
     done_at: int | None
+    away: Reason | None = None
 
 
 def remaining(home: Home, live: Sequence[Job]) -> Remaining:
@@ -69,9 +71,10 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
     known = [job for job in jobs if job.bytes_total is not None]
     left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
-    rate = sum(job.rate_bps or 0 for job in jobs) or _limited(home, _usual_bps(home) if left else None)
-    done = end_of_all(known, rate, home.clock.now_us(), home.controls.schedule()) if rate else None
-    return Remaining(left, total, len(jobs) - len(known), rate, done)
+    away = next((job.reason for job in jobs if job.reason in AWAY), None)
+    rate = sum(job.rate_bps or 0 for job in jobs) or (_limited(home, _usual_bps(home)) if left and not away else None)
+    done = end_of_all(known, rate, home.clock.now_us(), home.controls.schedule()) if rate and not away else None
+    return Remaining(left, total, len(jobs) - len(known), rate, done, away)
 
 
 def end_of_all(jobs: Sequence[Job], rate: int, now: int, schedule: Schedule | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowhub_jobs.artifacts import known_format
@@ -209,7 +210,14 @@ class Reports:
                 job, *about = file.values()
                 files[job].append(JobFile(*about))
         waits = self._waits(snapshot, [row["id"] for row in rows if row["state"] == State.QUEUED])
-        return [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
+        moves = any(row["state"] == State.RUNNING and row["rate_bps"] for row in rows)
+        away = held_hosts(snapshot, self._node).waits if moves else {}
+        found = [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
+        # A job that tries a host again has the speed of its last try: no time left follows from that.
+        return [
+            replace(job, eta_s=None) if row["source_origin"] in away else job
+            for row, job in zip(rows, found, strict=True)
+        ]
 
     def _waits(self, snapshot: Snapshot, queued: Sequence[int]) -> Callable[[Row], list[Hold]]:
         """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""

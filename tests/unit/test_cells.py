@@ -59,3 +59,10 @@ def test_prose_of_wide_characters_is_folded_at_the_terminals_width(text):
 def test_a_long_word_that_may_be_a_command_is_not_cut():
     word = "https://" + "x" * 60
     assert cells.wrap(f"see 量 {word} there", 30, break_long=False) == ["see 量", word, "there"]
+
+
+def test_prose_is_cut_behind_a_whole_word():
+    said = "retry 23:05 (127.0.0.1:46881 unreachable)"
+    assert cells.shorten_words(said, 21) == "retry 23:05…"
+    assert cells.shorten_words(said, 80) == said
+    assert cells.shorten_words("qwen3-14b-instruct a", 10) == "qwen3-14b…"

@@ -1,10 +1,13 @@
 """When an order would be done, if nothing runs outside of the schedule's windows."""
 
+from datetime import UTC, datetime
+
 import pytest
 from support.turned_clock import micros_of
 from support.zones import machine_in
 
-from flowhub_jobs.hub.forecast import done_at
+from flowhub_jobs.cli.fetch.totals import in_words
+from flowhub_jobs.hub.forecast import AWAY, Remaining, done_at
 from flowhub_jobs.jobs.windows import Schedule
 
 HOUR = 3600.0
@@ -32,3 +35,10 @@ def test_work_rests_while_nothing_may_run(schedule, hours, done):
 def test_what_would_take_years_is_not_told_to_the_second():
     with machine_in("Europe/Berlin"):
         assert done_at(micros_of(NOON), 1e9, Schedule.parse("23:00-23:01")) is None
+
+
+@pytest.mark.parametrize("reason", AWAY)
+def test_while_a_host_is_away_no_end_is_told(reason):
+    left = Remaining(5_000_000, 10_000_000, 0, 1_000_000, None, reason)
+    told = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
+    assert "left, at 1.0 MB/s; ETA unknown (" in told

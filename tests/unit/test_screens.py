@@ -324,3 +324,17 @@ def test_what_is_copied_stays_in_one_piece(screen, monkeypatch):
     path = "/a folder with spaces/and another one that is long/model.gguf"
     say.exactly(path)
     assert terminal.getvalue() == f"{path}\n"
+
+
+@pytest.mark.parametrize(("locale", "written"), [("C", b"#. m\n"), ("C.UTF-8", "█… m\n".encode())])
+def test_a_terminal_of_the_c_locale_gets_ascii(monkeypatch, locale, written):
+    stream = io.BytesIO()
+    terminal = io.TextIOWrapper(stream, encoding="utf-8", write_through=True)
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    monkeypatch.setenv("LC_ALL", locale)
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    say.prepare_streams()
+    say.result("█… m")
+    assert stream.getvalue() == written

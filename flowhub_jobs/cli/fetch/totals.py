@@ -5,9 +5,15 @@ from datetime import datetime
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.forecast import Remaining, remaining
 from flowhub_jobs.jobs.overview import Overview
-from flowhub_jobs.kinds import State
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.words import format_bytes, format_duration, format_rate
+
+_AWAY = {
+    Reason.HOST_WAIT: "waiting for a host",
+    Reason.NETWORK: "this machine is offline",
+    Reason.STORE_OFFLINE: "the store is offline",
+}
 
 
 def total_line(desk: Desk, overview: Overview, now: datetime) -> str:
@@ -36,6 +42,8 @@ def in_words(left: Remaining, now: datetime) -> str:
 
 
 def _done(left: Remaining, now: datetime) -> str:
+    if left.away is not None:
+        return f"ETA unknown ({_AWAY[left.away]})"
     done = moment(left.done_at)
     if left.rate_bps is None:
         return "ETA unknown (no recent downloads)"
