@@ -43,7 +43,8 @@ def format_duration(seconds: float) -> str:
 
 
 def named_jobs(jobs: Sequence[int], most: int) -> str:
-    """Return "job 1", "jobs 1, 2", or "jobs 1, 2 and 3 more": `most` of them by their numbers."""
+    """Return "job 1", "jobs 1, 2", or "jobs 1, 2 and 3 more": `most` of them by their numbers, or one more."""
+    most += len(jobs) == most + 1  # its number is shorter than "and 1 more"
     more = f" and {len(jobs) - most} more" if len(jobs) > most else ""
     return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{more}"
 
@@ -70,7 +71,7 @@ def parse_rate(text: str) -> int | None:
     if not 0 < rate <= _MAX_RATE:
         raise UsageInvalid(
             f"The rate {text[:40]!r} is not understood.",
-            hint="Write bytes a second (500K, 5M, 123456), or off. To stop, use `flowhub pause`.",
+            hint="Write bytes a second (500K, 5M, 123456), or off for no limit. `flowhub pause --all` stops all jobs.",
         )
     return rate
 

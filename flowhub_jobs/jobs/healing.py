@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Event, Job
 
+AWAY = (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK)  # what a job waits for after a fault
 KINDS = ("rescued", "fault", "again", "healed", "waits", "handed_back")  # of events
 # Of healings, in the order in which they are told.
 RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
@@ -53,10 +54,21 @@ def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[
 def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
     if job.state in (State.FAILED, State.CANCELLED):
         return []
-    waits = job.state is State.QUEUED and events and events[-1].kind in ("waits", "handed_back")
-    past = events[:-1] if waits else events
+    past = _passed(job, events)
     healed = [kind for event in past if (kind := kind_of(event)) is not None]
     return [kind for kind in healed if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
+
+
+def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
+    """Return the events of a job without those of the fault, or the wait, that still holds it."""
+    if job.state is not State.QUEUED:
+        return events
+    if job.reason not in AWAY:
+        return events[:-1] if events and events[-1].kind in ("waits", "handed_back") else events
+    last = len(events)
+    while last and events[last - 1].kind in ("fault", "again", "waits", "handed_back"):
+        last -= 1
+    return events[:last]
 
 
 def kind_of(event: Event) -> str | None:

@@ -21,6 +21,8 @@ def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], 
     code = error["code"]
     if kind is JobKind.VERIFY and code in ("digest_mismatch", "size_mismatch"):
         return f"`flowhub verify --repair {ref}` downloads the damaged part again."
+    if kind is not JobKind.FETCH:  # it copies or reads what is there: no catalog and no source is at fault
+        return _with_number(job, error["hint"])
     if code == "gated":
         return f"Accept the terms on {_page(ref)} and set HF_TOKEN for the worker; then `flowhub enqueue {ref}`."
     if code == "digest_mismatch":

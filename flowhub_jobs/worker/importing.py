@@ -18,6 +18,7 @@ from flowhub_jobs.worker.screen import Screen
 
 BROUGHT = "brought"
 AGAIN = "Export it to that folder again."
+DAMAGED = "The copy in that folder is damaged. Copy it there again, or export it again on the machine that has it."
 
 
 def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int], None]) -> Gathered:
@@ -45,7 +46,7 @@ def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int],
         if found != expected:
             raise DigestMismatch(
                 f"{source} is damaged: its sha256 is {found}, and the manifest says {expected}.",
-                hint=AGAIN,
+                hint=DAMAGED,
             )
         parts.append(part)
         digests.append(FileDigest(file.path, size, found, pinned=True))

@@ -240,7 +240,7 @@ def test_what_differs_by_the_names_of_its_files_alone_is_the_same():
         for number in (1, 2)
     ]
     told = " ".join(report_screen.lines(report(*failed)))
-    assert "and job 2: m-1 broke." in told
+    assert "model-1@q4_k_m: m-1 broke. The same problem: job 2." in told
     assert "`flowhub retry 1-2`" in told
 
 
@@ -329,3 +329,16 @@ def test_a_name_from_outside_steers_no_terminal():
 def test_very_many_are_counted_not_listed():
     lines = report_screen.lines(report(*[job(number) for number in range(1, 101)]))
     assert "     … and 60 more: `flowhub status --all`" in lines
+
+
+def test_the_faults_of_a_host_that_is_still_away_have_not_passed():
+    healed, fault, wait = (Event(NOW, kind, "It fell.") for kind in ("rescued", "fault", "waits"))
+    away = job(1, State.QUEUED, reason=Reason.HOST_WAIT)
+    found = report(away, events={1: [healed, fault, fault, wait, wait]})
+    assert found.healed == (Healed("rescue", 1, (1,)),)
+
+
+@pytest.mark.parametrize("kind", [JobKind.IMPORT, JobKind.EXPORT])
+def test_a_damaged_copy_is_no_fault_of_the_catalog(kind):
+    told = what_to_do(4, "m@q4", "m", {"code": "digest_mismatch", "hint": "Copy it there again."}, kind)
+    assert told == "Copy it there again. Then `flowhub retry 4`."

@@ -49,19 +49,27 @@ def _group_lines(group: Sequence[Need], room: RoomNeeded | None) -> list[str]:
         what = say.fold(_room_sentence(len(group), room), INDENT, INDENT)
     else:
         number = f"{first.job.id:>3}  " if first.job else INDENT
-        what = say.fold(f"{_who(group)}{first.message}", number, INDENT)
+        what = say.fold(_what(group), number, INDENT)
     return [*(say.paint(line, "31") for line in what.split("\n")), *say.fold(_remedy(group), INDENT).split("\n")]
 
 
-def _who(group: Sequence[Need]) -> str:
-    """Return the name of the first job and, of several, the numbers of the others."""
-    first = group[0].job
-    if first is None:
-        return ""
-    others = [need.job.id for need in group[1:] if need.job]
-    more = f" and {len(others)} more (jobs {ranges(others)})" if len(others) > 1 else ""
-    more = f" and job {others[0]}" if len(others) == 1 else more
-    return f"{first.title}{more}: "
+def _what(group: Sequence[Need]) -> str:
+    """Return what is wrong with the first job, and which others have the same: a message with a name is of one job."""
+    first = group[0]
+    if first.job is None:
+        return first.message
+    others = _others(group)
+    if others and any(need.message != first.message for need in group):
+        return f"{first.job.title}: {first.message} The same problem: {others}."
+    return f"{first.job.title}{f' and {others}' if others else ''}: {first.message}"
+
+
+def _others(group: Sequence[Need]) -> str:
+    """Return "job 3", or "2 more (jobs 3 7)"; "" for a group of one."""
+    others = [need.job for need in group[1:] if need.job]
+    if len(others) == 1:
+        return f"job {others[0].id}"
+    return f"{len(others)} more (jobs {ranges([job.id for job in others])})" if others else ""
 
 
 def _room_sentence(count: int, room: RoomNeeded) -> str:
