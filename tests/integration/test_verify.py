@@ -253,3 +253,11 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, mo
     assert harmed
     assert shop.job(number).error["code"] == "storage_failed"
     assert shop.desk.shelf.one("big").condition == "changed"
+
+
+def test_a_repair_of_a_model_with_a_job_that_waits_is_busy(cli, shop):
+    turn(shop.store / "big.gguf", 100)
+    cli("enqueue", "big", "--force", "--at", "+3h")
+    said = cli("verify", "big", "--repair")
+    assert said.status == 9
+    assert "flowhub cancel" in said.complaint

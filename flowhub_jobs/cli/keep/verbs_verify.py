@@ -104,14 +104,18 @@ def _mended(
     found: "Desk", errands: "Errands", model: "OnShelf", found_damage: "FlowhubError", quiet: bool
 ) -> dict[str, Any]:
     from flowhub_jobs.cli.keep.here import run_here, why_not_done
-    from flowhub_jobs.errors import DigestMismatch, FlowhubError
+    from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet
 
+    earlier = model.artifact.key in found.home.reports.live_jobs()
     try:
         [job] = run_here(found, [errands.repair(model)], "Repairing", quiet=quiet)
     except FlowhubError as refused:
         what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
         return _entry(model, "damaged", what, damage=model.damage)
     undone = why_not_done(job)
+    if earlier and isinstance(undone, NotDoneYet):
+        hint = f"`flowhub start {job.id}` starts it now, `flowhub cancel {job.id}` ends it."
+        undone = Busy(undone.message, hint=hint)
     state = "damaged" if undone else "repaired"
     return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
