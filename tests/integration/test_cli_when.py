@@ -114,6 +114,7 @@ def test_tonight_is_now_while_a_window_is_open(cli, shop):
     assert cli("schedule", "show", "--json").page["open"]
     [job] = cli("enqueue", "a", "--tonight", "--json").jobs
     assert (job["reason"], job["not_before"]) == (None, None)
+    assert "the schedule's window is open, so the job begins now" in cli("enqueue", "b", "--tonight").err
 
 
 @pytest.mark.parametrize(

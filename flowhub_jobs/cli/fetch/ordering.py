@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from flowhub_jobs.addresses import HUB, public_url
@@ -39,9 +40,14 @@ class Ordered:
 
     orders: list[Order] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    bad: list[FlowhubError] = field(default_factory=list)
+    bad: list[tuple[int, FlowhubError]] = field(default_factory=list)
     count: int = 0
     made: set[int] = field(default_factory=set)  # the jobs that were not there before
+
+    @property
+    def errors(self) -> list[FlowhubError]:
+        """Return what is wrong, in the order of the lines."""
+        return [error for _, error in sorted(self.bad, key=itemgetter(0))]
 
 
 def read(desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> Ordered:
@@ -58,7 +64,8 @@ def read(desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[st
         except FlowhubError as error:
             if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
                 raise  # the catalog, or the machine: no line is at fault
-            found.bad.append(error)
+            found.bad.append((number, error))
+    desk.references.notes.extend(clerk.notes)
     return found
 
 
@@ -72,7 +79,7 @@ def look_at_sources(desk: Desk, ordered: Ordered, *, pinned_too: bool) -> list[s
         ordered.orders, ordered.lines, desk.checked(ordered.orders, pinned_too=pinned_too), strict=True
     ):
         if seen is not None and seen.error is not None:
-            ordered.bad.append(at_line(number, seen.error) if number else seen.error)
+            ordered.bad.append((number, at_line(number, seen.error) if number else seen.error))
             continue
         if seen is not None:
             order = replace(order, artifact=seen.artifact, size_seen=seen.size)
@@ -152,19 +159,18 @@ def raise_if_bad(ordered: Ordered, *, as_json: bool) -> None:
 
     A person reads the lines one by one, before the error; a program has them in its message.
     """
-    if not ordered.bad:
+    errors = ordered.errors
+    if not errors:
         return
     if ordered.count == 1:
-        raise ordered.bad[0]
-    first, count = ordered.bad[0], len(ordered.bad)
+        raise errors[0]
+    first, count = errors[0], len(errors)
     if count == 1:
         message = f"{first.message} Nothing was queued."
     else:
-        told = ordered.bad[:TOLD] if as_json else ordered.bad[:1]
-        if not as_json:
-            _tell_bad(ordered.bad[1:])
-        messages = " ".join(dict.fromkeys(error.message for error in told))
-        message = f"{count} of {ordered.count} cannot be queued, so nothing was. {messages}"
+        _tell_bad(errors, quiet=as_json)
+        message = f"{count} of {ordered.count} cannot be queued, so nothing was."
+        message += " " + " ".join(dict.fromkeys(error.message for error in errors[:TOLD])) if as_json else ""
     raise same_kind(first, message, f"{first.hint or ''} --keep-going queues the others.".strip())
 
 
@@ -177,13 +183,15 @@ def _tell_bad(errors: Sequence[FlowhubError], *, quiet: bool = False) -> None:
 
 def raise_for(ordered: Ordered, *, quiet: bool) -> None:
     """Raise what was wrong with some lines, after the others were queued; all but the first are told before."""
-    if not ordered.bad:
+    errors = ordered.errors
+    if not errors:
         return
     if ordered.count == 1:
-        raise ordered.bad[0]
-    first, *others = ordered.bad
-    _tell_bad(others, quiet=quiet)
-    raise SomeFailed(f"{len(ordered.bad)} of {ordered.count} were not queued. {first.message}", hint=first.hint)
+        raise errors[0]
+    if len(errors) > 1:
+        _tell_bad(errors, quiet=quiet)
+    told = f" {errors[0].message}" if quiet or len(errors) == 1 else ""
+    raise SomeFailed(f"{len(errors)} of {ordered.count} were not queued.{told}", hint=errors[0].hint)
 
 
 def tell_ids(numbers: Sequence[int]) -> None:

@@ -13,6 +13,8 @@ from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.times import micros, parse_time
 
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
+_NOW_AS_OPEN = "--tonight: the schedule's window is open, so the job begins now."
+_NOW_AS_NIGHT = "--tonight: the night (23:00 to 07:00) has begun, so the job begins now."
 PRIORITY_MAX = 1_000_000
 GROUP_MAX = 64
 AFTER_MAX = 1000
@@ -25,6 +27,7 @@ class Clerk:
         self._desk = desk
         self._now_us = desk.home.clock.now_us()
         self._seen: set[int] = set()  # jobs that are there
+        self.notes: list[str] = []
 
     def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> Terms:
         """Return the terms that the options say. What a line says stands in the place of what the call says.
@@ -46,6 +49,8 @@ class Clerk:
         if at and tonight:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
+            if self._tonight is None:
+                self.notes = [_NOW_AS_OPEN if self._desk.home.controls.schedule() else _NOW_AS_NIGHT]
             return self._tonight
         return micros(parse_time(at, self._now)) if at else None
 
