@@ -10,6 +10,8 @@ _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HINT = "Write 02:30 (the next one, local), +90s, +3h, or 2026-11-23T02:30:00Z."
 
+_SINCE_HINT = "Write 90m or 3h (ago), 02:30 (the last one, local), or 2026-11-23T02:30:00Z."
+
 
 def parse_time(text: str, now: datetime) -> datetime:
     """Return the moment that TIME means: `02:30` (the next one, local), `+90s`, `+3h`, or RFC 3339.
@@ -25,13 +27,18 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """Return the moment from which on: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339."""
+    """Return the moment from which on: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339.
+
+    Raises UsageInvalid, for a moment ahead too.
+    """
     text = text.strip()
-    if span := _SPAN.fullmatch(text):
+    if (span := _SPAN.fullmatch(text)) and not text.startswith("+"):
         return _moved(now, -_seconds(span), text)
     if clock := _CLOCK.fullmatch(text):
         return _next(int(clock[1]), int(clock[2]), now - timedelta(days=1))
-    return _rfc3339(text)
+    if span or (moment := _rfc3339(text)) > now:
+        raise UsageInvalid(f"{text!r} is ahead; this takes a time in the past.", hint=_SINCE_HINT)
+    return moment
 
 
 def parse_span(text: str) -> float:

@@ -124,7 +124,7 @@ def test_any_text_is_a_time_or_refused(text):
     ("text", "then"),
     [
         ("90m", "2026-11-22T19:30:00"),
-        ("+3h", "2026-11-22T18:00:00"),
+        ("3h", "2026-11-22T18:00:00"),
         ("20:00", "2026-11-22T20:00:00"),
         ("22:00", "2026-11-21T22:00:00"),
     ],
@@ -175,3 +175,9 @@ def test_a_moment_is_shown_as_short_as_it_is_clear(moment, shown):
 def test_a_moment_is_a_part_of_a_sentence(away, said):
     now = datetime(2026, 11, 22, 21, tzinfo=UTC)
     assert at_clock(now + away, now) == said
+
+
+@pytest.mark.parametrize("text", ["+3h", "2026-11-22T00:00:01Z"])
+def test_a_past_moment_is_never_ahead(text):
+    with pytest.raises(UsageInvalid, match="ahead"):
+        parse_since(text, utc("2026-11-22T00:00:00"))
