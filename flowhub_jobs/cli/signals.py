@@ -18,6 +18,8 @@ def listen() -> None:
     """Have SIGTERM raise `Stopped` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
     with contextlib.suppress(ValueError):  # not in the main thread: the caller minds its signals
         signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def listen_again() -> None:

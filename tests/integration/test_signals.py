@@ -61,3 +61,12 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_a_ctrl_c_before_the_program_listens_ends_it_silently():
+    early = "import os, signal, sys; import flowhub_jobs.cli as c; c.main = type('M', (), {'main': staticmethod("
+    early += "lambda: os.kill(os.getpid(), signal.SIGINT))}); sys.modules['flowhub_jobs.cli.main'] = c.main;"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{early} from flowhub_jobs.cli.entry import main; main()"], capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
