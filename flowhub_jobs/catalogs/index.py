@@ -60,6 +60,9 @@ _OPTIONS = {
     "words": str,
     "needs": str,
 }
+# All that a catalog says of a model: `facts` without its variants, `artifacts` a list with what each installs, as JSON.
+# A table of its own, so that a search does not read past it.
+_CARDS = {"number": int, "facts": str, "artifacts": str}
 _Row = dict[str, Any]
 
 
@@ -125,6 +128,7 @@ def _fill(connection: sqlite3.Connection, source: Source) -> None:
     index = Database(connection)
     index.table("models").create(_MODELS, pk="number")
     index.table("options").create(_OPTIONS)
+    index.table("cards").create(_CARDS, pk="number")
     index.table("words").create({"number": int, **dict.fromkeys(WEIGHTS, str)}, pk="number")
     index.table("vocabulary").create({"word": str, "models": int}, pk="word")
     index.table("about").create({"name": str, "value": str}, pk="name")
@@ -136,17 +140,19 @@ def _fill(connection: sqlite3.Connection, source: Source) -> None:
 
 
 def _insert(index: Any, source: Source) -> None:
-    models, options, texts = [], [], []
+    models, options, cards, texts = [], [], [], []
     vocabulary: Counter[str] = Counter()
     for number, model in enumerate(source.models, start=1):
         variants = [_option_row(number, option, source.needs(model, option)) for option in model.downloads]
         text = _text_row(number, model, variants)
         vocabulary.update({word for name in WEIGHTS for word in text[name].split()})
         models.append(_model_row(number, model, source))
+        cards.append(_card_row(number, model))
         texts.append(text)
         options += variants
     index.table("models").insert_all(models)
     index.table("options").insert_all(options)
+    index.table("cards").insert_all(cards)
     index.table("words").insert_all(texts)
     index.table("vocabulary").insert_all({"word": word, "models": count} for word, count in vocabulary.items())
     about = {"schema": str(SCHEMA), "signature": source.signature, "warning": source.warning or ""}
@@ -166,6 +172,16 @@ def _model_row(number: int, model: "HubModel", source: Source) -> _Row:
         "license_key": key(model.license or ""),
         "publisher_key": key(model.publisher or ""),
         "tag_keys": "|" + "".join(f"{key(tag)}|" for tag in model.tags),
+    }
+
+
+def _card_row(number: int, model: "HubModel") -> _Row:
+    from flowhub_jobs.catalogs.schema import artifact
+
+    return {
+        "number": number,
+        "facts": json.dumps(model.model_dump(by_alias=True, mode="json", exclude={"downloads"})),
+        "artifacts": json.dumps([artifact(model, option).as_dict() for option in model.downloads]),
     }
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
+from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.catalogs.filters import Filters, conditions, parameter_range
 from flowhub_jobs.catalogs.query import Query
 from flowhub_jobs.regular import is_regular
 
-SCHEMA = 1  # counts up when the tables change, or the folding of words
+SCHEMA = 2  # counts up when the tables change, or the folding of words
 
 # The columns of the full text, each with the weight of a word there.
 WEIGHTS = {
@@ -64,6 +65,26 @@ class OptionRow(NamedTuple):
     bytes: int | None
     words: str
     needs: str
+
+
+class ListedOption(NamedTuple):
+    """One variant of a listed model: what it installs; `needs` is what a verdict asks of a machine, as JSON."""
+
+    quantization: str | None
+    needs: str
+    artifact: Artifact
+
+
+class ListedModel(NamedTuple):
+    """A model with all that its catalog says of it.
+
+    `facts` are in the catalog's words (contextLength, …), without the variants; `options` are in the catalog's order.
+    """
+
+    id: str
+    catalog: str | None
+    facts: dict[str, Any]
+    options: tuple[ListedOption, ...]
 
 
 class Understood(NamedTuple):
@@ -181,6 +202,25 @@ class Lookup:
         for row in map(OptionRow._make, rows):
             found[row.model].append(row)
         return found
+
+    def listed(self, model_id: str) -> ListedModel | None:
+        """Return the model with this id; None where the catalogs have none."""
+        asked = "SELECT number, catalog, facts, artifacts FROM models JOIN cards USING (number) WHERE id = ?"
+        row = self._connection.execute(asked, (model_id,)).fetchone()
+        if row is None:
+            return None
+        number, catalog, facts, artifacts = row
+        try:
+            installs = [Artifact.from_dict(one) for one in json.loads(artifacts)]
+            options = zip(self.options([number], Filters())[number], installs, strict=True)
+            listed = tuple(ListedOption(one.quantization, one.needs, artifact) for one, artifact in options)
+            return ListedModel(model_id, catalog, json.loads(facts), listed)
+        except ValueError as error:
+            raise sqlite3.DatabaseError(f"the card of {model_id} is damaged: {error}") from error
+
+    def titles(self) -> dict[str, str]:
+        """Return each model's name by its id, in the catalog's order."""
+        return dict(self._connection.execute("SELECT id, name FROM models ORDER BY number").fetchall())
 
     def all_options(self) -> set[tuple[str, str]]:
         """Return each model's id with each of its options."""

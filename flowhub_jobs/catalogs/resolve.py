@@ -1,6 +1,7 @@
 """From what a person types to what is to be fetched: a reference becomes a model and an option, or an address."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,18 +98,22 @@ def parse_reference(text: str) -> ModelRef:
 
 
 def find_model(catalog: "HubCatalog", model_id: str, option_id: str | None = None) -> "HubModel":
-    """Return the model with this id, or raise NotFound with the nearest names.
+    """Return the model with this id, or raise `no_model`."""
+    if (model := catalog.by_id.get(model_id)) is not None:
+        return model
+    raise no_model(model_id, {model.id: model.name for model in catalog.models}, option_id)
+
+
+def no_model(model_id: str, titles: dict[str, str], option_id: str | None = None) -> NotFound:
+    """Return the error that names the nearest models; `titles` are the names of all by their ids.
 
     The option may be of the name: Ollama writes `llama3.2:3b` where the catalog has llama-3-2-3b-instruct.
     """
-    if (model := catalog.by_id.get(model_id)) is not None:
-        return model
-    titles = {model.id: model.name for model in catalog.models}
     near = with_all_words(model_id, option_id, titles) if option_id else []
     near = near or nearest(model_id, titles)
     search = f"`flowhub search {model_id}` looks through names, families and publishers."
     hint = f"Did you mean {', '.join(near)}? {search}" if near else search
-    raise NotFound(f"The catalog has no model {model_id!r}.", hint=hint)
+    return NotFound(f"The catalog has no model {model_id!r}.", hint=hint)
 
 
 def resolve_option(model: "HubModel", option_id: str | None = None) -> "DownloadOption":
@@ -118,10 +123,14 @@ def resolve_option(model: "HubModel", option_id: str | None = None) -> "Download
     for option in model.downloads:
         if option.id == option_id:
             return option
-    ids = [option.id for option in model.downloads]
+    raise no_option(model.id, [option.id for option in model.downloads], option_id)
+
+
+def no_option(model_id: str, ids: Sequence[str], option_id: str) -> NotFound:
+    """Return the error that names the options that the model has."""
     near = nearest(option_id, ids, limit=3)
     hint = f"Its options: {', '.join(ids)}." + (f" Did you mean {near[0]}?" if near and len(ids) > 1 else "")
-    raise NotFound(f"The model {model.id!r} has no option {option_id!r}.", hint=hint)
+    return NotFound(f"The model {model_id!r} has no option {option_id!r}.", hint=hint)
 
 
 def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:

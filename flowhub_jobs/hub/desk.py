@@ -2,12 +2,12 @@
 
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import DatabaseUnusable
@@ -22,10 +22,12 @@ from flowhub_jobs.store.space import Room, room_at
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.lookup import ListedModel, Lookup
     from flowhub_jobs.device.fit import Verdict
     from flowhub_jobs.device.probe import Device
     from flowhub_jobs.hub.preflight.judging import Checked
 
+Answer = TypeVar("Answer")
 BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
 
 
@@ -229,10 +231,28 @@ class Desk:
         """Each model and option of the catalog in force: read from the index of searches, without loading it."""
         if self._loaded is not None:
             return {(model.id, option.id) for model in self._loaded.catalog.models for option in model.downloads}
+        return self._looked_up(lambda lookup: lookup.all_options(), None)
+
+    def listed(self, model_id: str) -> "ListedModel | None":
+        """Return the model of the catalog in force with this id, read from the index of searches; None without one."""
+        return self._looked_up(lambda lookup: lookup.listed(model_id), self._base_at_url)
+
+    def titles(self) -> dict[str, str]:
+        """Return the name of each model of the catalog in force by its id, read from the index of searches."""
+        return self._looked_up(lambda lookup: lookup.titles(), self._base_at_url)
+
+    @cached_property
+    def _base_at_url(self) -> "Loaded | None":
+        """The base catalog, its source asked once; None for a file, of which the index knows whether it has changed."""
+        from flowhub_jobs.hub.catalogs.shipped import base_catalog, is_at_url
+
+        return base_catalog(self.home.settings) if is_at_url(self.home.settings) else None
+
+    def _looked_up(self, ask: "Callable[[Lookup], Answer]", base: "Loaded | None") -> Answer:
         from flowhub_jobs.hub.find.searching import looked_up
 
-        options, self._warnings = looked_up(self.home.settings, lambda lookup: lookup.all_options())
-        return options
+        answer, self._warnings = looked_up(self.home.settings, ask, base)
+        return answer
 
 
 def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:

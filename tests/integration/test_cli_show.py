@@ -1,5 +1,7 @@
 """`show`: the card of a model, of a repository on the Hub, and of what lies in the store."""
 
+import sqlite3
+
 import pytest
 from support.answer_faults import Status
 from support.cli import counter, process, work
@@ -200,3 +202,11 @@ def test_the_store_itself_is_no_model(cli, shop, name):
     said = cli("show", name)
     assert said.status in (2, 3)
     assert "llms" not in said.complaint
+
+
+def test_a_damaged_card_in_the_index_is_made_anew(cli, shop):
+    whole = cli("show", "a", "--json").page
+    with sqlite3.connect(shop.path / "search.db") as index:
+        index.execute("UPDATE cards SET artifacts = '[{}]'")
+    index.close()
+    assert cli("show", "a", "--json").page == whole

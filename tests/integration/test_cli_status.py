@@ -321,9 +321,15 @@ def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(shop,
     assert imported(arguments, [*HEAVY, "sqlalchemy"]) == []
 
 
-def test_show_imports_no_sqlalchemy(shop):
-    """It reads the catalog with pydantic and the machine with psutil, but the library and the queue by plain SQL."""
-    assert set(imported(["show", "m2"], [*HEAVY, "sqlalchemy", "flowhub_jobs.repos.api"])) == {"pydantic", "psutil"}
+@pytest.mark.parametrize(
+    "arguments", [["show", "m2"], ["show", "m1@q4", "--json"], ["show", "by-hand.gguf"]], ids=" ".join
+)
+def test_show_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
+    """It reads the machine with psutil; the catalog comes from its index, the library and the queue by plain SQL."""
+    shop.store.mkdir()
+    (shop.store / "by-hand.gguf").write_bytes(A)
+    assert cli("list").status == 0  # it makes the index of the catalog, once for all others
+    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.repos.api"]) == ["psutil"]
 
 
 def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):

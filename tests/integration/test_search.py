@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from support.models import catalog
 
 from flowhub_jobs.catalogs.filters import Filters
+from flowhub_jobs.catalogs.lookup import SCHEMA
+from flowhub_jobs.device.fit import fit
 from flowhub_jobs.device.probe import Device
 from flowhub_jobs.hub.find import searching
 from flowhub_jobs.hub.find.search import SORTS, Wanted, find
@@ -272,12 +274,12 @@ def test_what_is_not_known_comes_last(tmp_path):
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
-    from flowhub_jobs.hub.find.fitting import Variant, best_fit, verdict
+    from flowhub_jobs.hub.find.fitting import Variant, asked_of, best_fit
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:
         found = [artifact(model, option) for option in model.downloads]
-        best, _ = best_fit([Variant(one, verdict(one, model, machine)) for one in found])
+        best, _ = best_fit([Variant(one, fit(asked_of(one, model), machine)) for one in found])
         [shown] = find(few, Wanted((model.id,), limit=1), machine).models
         assert (shown.best.ref, shown.best.verdict) == (best.artifact.ref, best.verdict)
 
@@ -345,7 +347,7 @@ def test_an_index_of_another_version_is_made_anew(few):
     index.close()
     assert len(ids(few)) == 30
     with sqlite3.connect(searching.index_path(few)) as index:
-        assert index.execute("SELECT value FROM about WHERE name = 'schema'").fetchone() == ("1",)
+        assert index.execute("SELECT value FROM about WHERE name = 'schema'").fetchone() == (str(SCHEMA),)
     index.close()
 
 

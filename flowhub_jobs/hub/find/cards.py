@@ -15,7 +15,7 @@ from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import HubModel
+    from flowhub_jobs.catalogs.lookup import ListedModel
     from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.hub.references import RepoCard
 
@@ -86,33 +86,33 @@ def card(desk: "Desk", ref: str) -> Card:
 
 
 def _of_catalog(desk: "Desk", ref: str) -> Card:
-    from flowhub_jobs.catalogs.facts import BASE
-    from flowhub_jobs.catalogs.resolve import find_model, parse_reference, resolve_option
-    from flowhub_jobs.hub.find.variants import judge
+    from flowhub_jobs.catalogs.resolve import no_model, parse_reference
 
     wanted = parse_reference(ref)
-    model = find_model(desk.loaded.catalog, wanted.model)
-    if wanted.option:
-        resolve_option(model, wanted.option)
-    judged = judge(desk, f"{model.id}@{wanted.option}" if wanted.option else model.id, ask=False)
-    return Card(
-        facts=model.model_dump(by_alias=True, mode="json", exclude={"downloads"}),
-        variants=_variants(desk, model, judged),
-        catalog=desk.loaded.overlays.get(model.id, BASE),
-    )
+    model = desk.listed(wanted.model)
+    if model is None:
+        raise no_model(wanted.model, desk.titles())
+    return _of_listed(desk, model, wanted.option)
 
 
-def _variants(desk: "Desk", model: "HubModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
+def _of_listed(desk: "Desk", model: "ListedModel", option: str | None) -> Card:
+    """Return the card of a model with all its variants, or the one that is named. Raises NotFound."""
+    from flowhub_jobs.hub.find.variants import judge_listed
+
+    return Card(model.facts, _variants(desk, model, judge_listed(desk, model, option)), model.catalog)
+
+
+def _variants(desk: "Desk", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
     from flowhub_jobs.hub.desk import Order
 
-    labels = {option.id: option.quantization for option in model.downloads}
+    labels = {option.artifact.option: option.quantization for option in model.options}
     plans = desk.plan([Order(one.artifact) for one in judged])
     return tuple(
         CardVariant(
             ref=one.artifact.ref,
             option=one.artifact.option,
             format=one.artifact.format,
-            quantization=labels.get(one.artifact.option or ""),
+            quantization=labels.get(one.artifact.option),
             bytes=one.artifact.size,
             files=len(one.artifact.files),
             verdict=one.verdict,
@@ -193,9 +193,9 @@ def _rounded(parameters: int | None) -> str | None:
 
 def _of_installed(desk: "Desk", model: InstalledModel) -> Card:
     """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
-    if model.model and model.option and model.model in desk.loaded.catalog.by_id:
+    if model.model and model.option and (listed := desk.listed(model.model)) is not None:
         try:
-            known = _of_catalog(desk, f"{model.model}@{model.option}")
+            known = _of_listed(desk, listed, model.option)
         except NotFound:  # the option is gone from the catalog
             known = None
         if known is not None:

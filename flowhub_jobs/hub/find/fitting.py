@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.device.fit import Asked, Verdict
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.formats.anatomy import Anatomy
 from flowhub_jobs.hub.find.merit import RUNNING, merit
 from flowhub_jobs.kinds import Fit, Offload, platform_of
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
-    from flowhub_jobs.device.probe import Device
 
 _COUNT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,4})?)\s*(k|m|b|t|million|billion|trillion)\b", re.IGNORECASE)
 _TIMES = re.compile(r"([0-9]{1,4})\s*x\s*(?=[0-9])", re.IGNORECASE)
@@ -46,8 +44,6 @@ def asked_of(
     artifact: Artifact,
     model: "HubModel | None",
     *,
-    anatomy: Anatomy | None = None,
-    context: int | None = None,
     parameters: int | None = None,
     context_max: int | None = None,
 ) -> Asked:
@@ -60,9 +56,7 @@ def asked_of(
     return Asked(
         weights_bytes=weights_of(artifact),
         format=artifact.format,
-        anatomy=anatomy,
         parameters=parse_parameters(model.parameters) if model else parameters,
-        context=context,
         context_max=model.context_length if model else context_max,
         offload=Offload(option.offload) if option and option.offload else None,
         min_ram_gib=hardware.min_ram_gb if hardware else None,
@@ -71,26 +65,6 @@ def asked_of(
         platforms=tuple(map(platform_of, hardware.platforms)) if hardware and hardware.platforms else None,
         disk_bytes=artifact.size,
     )
-
-
-def verdict(
-    artifact: Artifact,
-    model: "HubModel | None",
-    device: "Device",
-    *,
-    context: int | None = None,
-    anatomy: Anatomy | None = None,
-    reserve_bytes: int = 0,
-    installed: bool = False,
-    parameters: int | None = None,
-    context_max: int | None = None,
-) -> Verdict:
-    """Return whether an artifact runs on a machine.
-
-    `context` is the tokens that are wanted; `parameters` and `context_max` are as `asked_of` takes them.
-    """
-    asked = asked_of(artifact, model, anatomy=anatomy, context=context, parameters=parameters, context_max=context_max)
-    return fit(asked, device, reserve_bytes=reserve_bytes, installed=installed)
 
 
 # The best of several -------------------------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
-"""What a model's header tells, wherever the model lies: installed, on its way, or at its source."""
+"""What a model's header tells, wherever the model lies: installed, on its way, or at its source.
 
+What reads a header is imported where there is one: `show` of a model that does not lie here does without.
+"""
+
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,14 +11,11 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable
-from flowhub_jobs.formats.config import MAX_BYTES as CONFIG_BYTES
-from flowhub_jobs.formats.config import read_config
-from flowhub_jobs.formats.reading import grown, read_anatomy
 from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.transfer.partial import FILES
 
 if TYPE_CHECKING:
+    from flowhub_jobs.formats.anatomy import Anatomy
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
 
@@ -27,15 +28,20 @@ CONNECT_S, LOOK_S = 5.0, 20.0  # a person waits for the answer, and a rule stand
 class Looked:
     """What a header told, or `note`: why none could be read. `size` is the whole file's, where its source said it."""
 
-    anatomy: Anatomy | None = None
+    anatomy: "Anatomy | None" = None
     note: str | None = None
     size: int | None = None
 
 
-def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str | None) -> Anatomy | None:
+def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "Anatomy | None":
     """Return what the header of an installed model tells, or of its partial; None where neither lies here."""
     folder = store.partial_of(artifact, node)
     places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
+    if not any(map(os.path.exists, places)):
+        return None
+    from flowhub_jobs.formats.anatomy import HeaderUnreadable
+    from flowhub_jobs.formats.reading import read_anatomy
+
     for place in places:
         # A partial may still lack its beginning, and what is installed may have been changed by hand.
         with suppress(HeaderUnreadable, OSError):
@@ -45,6 +51,8 @@ def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str |
 
 def anatomy_there(artifact: Artifact, settings: "Settings") -> Looked:
     """Return what the first kilobytes of an artifact tell at its source; nothing of it is kept."""
+    from flowhub_jobs.formats.anatomy import HeaderUnreadable
+
     config = next((file for file in artifact.files if file.path == "config.json"), None)
     files = [config] if config and artifact.format is not HubFormat.GGUF else _headed(artifact)
     if not files:
@@ -63,6 +71,10 @@ def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> L
     Raises HeaderUnreadable and what `documents.get` does.
     """
     from flowhub_jobs import documents
+    from flowhub_jobs.formats.anatomy import HeaderUnreadable
+    from flowhub_jobs.formats.config import MAX_BYTES as CONFIG_BYTES
+    from flowhub_jobs.formats.config import read_config
+    from flowhub_jobs.formats.reading import grown
 
     sizes: list[int] = []
 

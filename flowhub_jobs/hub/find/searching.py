@@ -32,13 +32,16 @@ def index_path(settings: Settings) -> Path:
     return settings.home / "search.db"
 
 
-def looked_up(settings: Settings, ask: Callable[[Lookup], Answer]) -> tuple[Answer, tuple[str, ...]]:
+def looked_up(
+    settings: Settings, ask: Callable[[Lookup], Answer], base: "Loaded | None" = None
+) -> tuple[Answer, tuple[str, ...]]:
     """Return what `ask` finds in the index, and the warnings. A damaged index is made anew, once.
 
+    `base` is the base catalog of a caller that has loaded it already; its source is not asked again.
     Raises what loading the catalog raises, where it has to be loaded.
     """
     for anew in (False, True):
-        index = _opened(settings, anew=anew)
+        index = _opened(settings, base, anew=anew)
         try:
             return ask(index.lookup), index.warnings
         except sqlite3.DatabaseError:
@@ -49,8 +52,9 @@ def looked_up(settings: Settings, ask: Callable[[Lookup], Answer]) -> tuple[Answ
     raise AssertionError("the second time, it answers or raises")
 
 
-def _opened(settings: Settings, *, anew: bool) -> Opened:
-    base = base_catalog(settings) if _is_to_be_asked(settings) else None
+def _opened(settings: Settings, base: "Loaded | None", *, anew: bool) -> Opened:
+    if base is None and _is_to_be_asked(settings):
+        base = base_catalog(settings)
     told = base.warning if base else None
     signature = _signature(settings)
     lookup = None if anew else Lookup.open(index_path(settings), signature)

@@ -54,7 +54,7 @@ class Site:
 
     def verdict(self, needs: str, *, installed: bool) -> Verdict:
         """Return whether a variant runs here; `needs` is from the index (searching.needs_of)."""
-        return fit(asked_of(needs), self.device, reserve_bytes=self._reserve, installed=installed)
+        return fit(read_needs(needs), self.device, reserve_bytes=self._reserve, installed=installed)
 
     @cached_property
     def _reserve(self) -> int:
@@ -65,7 +65,8 @@ class Site:
         return self._settings.disk_reserve if total is None else kept_back(total, self._settings.disk_reserve)
 
 
-def asked_of(needs: str) -> Asked:
+def read_needs(needs: str) -> Asked:
+    """Return what `searching.needs_of` wrote."""
     values = json.loads(needs)
     kinds = {"format": HubFormat, "offload": Offload, "platforms": tuple}
     return Asked(**{name: kinds[name](value) if name in kinds else value for name, value in values.items()})

@@ -1,20 +1,22 @@
 """All variants that a reference can mean, each judged for a machine; the best of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.formats.anatomy import Anatomy
-from flowhub_jobs.hub.find import fitting
-from flowhub_jobs.hub.find.fitting import Variant
+from flowhub_jobs.catalogs.resolve import no_option
+from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.hub.find.fitting import Variant, asked_of, best_fit
 from flowhub_jobs.hub.find.heads import Looked, anatomy_here, anatomy_there
+from flowhub_jobs.hub.find.site import read_needs
 from flowhub_jobs.kinds import Fit, HubFormat
 
 if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.lookup import ListedModel
     from flowhub_jobs.catalogs.schema import HubModel
-    from flowhub_jobs.device.fit import Verdict
     from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.formats.anatomy import Anatomy
     from flowhub_jobs.hub.desk import Desk
     from flowhub_jobs.hub.references import RepoCard
 
@@ -34,6 +36,19 @@ def judge(
 def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
     """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
     return _judged(desk, _of_card(card), None, None, ask=True)
+
+
+def judge_listed(desk: "Desk", model: "ListedModel", option: str | None) -> list[Variant]:
+    """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
+    named = [one for one in model.options if option in (None, one.artifact.option)]
+    if option is not None and not named:
+        raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
+    if (lying := _installed(desk, f"{model.id}@{option}" if option else model.id)) is not None:
+        return _judged(desk, _lying_there(desk, lying), None, None, ask=False)
+    needs = {one.artifact.option: one.needs for one in named}
+    artifacts = [one.artifact for one in named]
+    said = Meant(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
+    return _judged(desk, said, None, None, ask=False)
 
 
 def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
@@ -67,17 +82,12 @@ class _Bench:
         artifact = _sized(artifact, looked.size)
         return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
 
-    def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> "Verdict":
-        return fitting.verdict(
-            artifact,
-            self.said.model,
+    def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> Verdict:
+        return fit(
+            replace(self.said.asked(artifact), anatomy=looked.anatomy, context=self.context),
             self.machine or self.desk.device,
-            context=self.context,
-            anatomy=looked.anatomy,
             reserve_bytes=self.desk.room().reserve,
             installed=installed is not None and self.machine is None,
-            parameters=self.said.parameters,
-            context_max=self.said.context_max,
         )
 
     def _asked(self, artifact: Artifact) -> Looked:
@@ -93,7 +103,7 @@ def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant
     """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
     here = desk.home.entries.unchanged([artifact.key]).get(artifact.key)
     installed = here.name if here else None
-    bench = _Bench(desk, Meant((artifact,), _model_of(desk, artifact)), None, None, ask=False)
+    bench = _Bench(desk, _in_catalog([artifact], _model_of(desk, artifact)), None, None, ask=False)
     judged = bench.judge(artifact, installed)
     ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
     return bench.judge_there(artifact, installed) if ask else judged
@@ -102,7 +112,7 @@ def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant
 def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
     said = meant(desk, ref)
-    return fitting.best_fit(_judged(desk, said, None, None, ask=said.model is None))
+    return best_fit(_judged(desk, said, None, None, ask=not said.in_catalog))
 
 
 def leaves_choice(desk: "Desk", ref: str) -> bool:
@@ -119,27 +129,33 @@ def _is_repository(desk: "Desk", ref: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What a reference may mean: all variants of a bare model or repository; the catalog's model, if it is in one."""
+    """What a reference may mean: all variants of a bare model or repository, and what each asks of a machine.
+
+    `asked` also takes a variant whose size its source told since.
+    """
 
     artifacts: Sequence[Artifact]
-    model: "HubModel | None" = None
-    parameters: int | None = None
-    context_max: int | None = None
+    asked: Callable[[Artifact], Asked]
+    in_catalog: bool
+
+
+def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Meant:
+    return Meant(artifacts, lambda artifact: asked_of(artifact, model), model is not None)
 
 
 def meant(desk: "Desk", ref: str) -> Meant:
     """Return the artifacts that a reference may mean. Raises what `desk.artifact` raises."""
-    from flowhub_jobs.catalogs.schema import artifact as artifact_of
-
     if (lying := _installed(desk, ref)) is not None:
-        return Meant([lying], _model_of(desk, lying))
+        return _lying_there(desk, lying)
     if _is_repository(desk, ref):
         return _repository(desk, ref)
     named = desk.artifact(ref)
     model = _model_of(desk, named)
     if model is None or model.id != ref.strip().lower():
-        return Meant([named], model)
-    return Meant([artifact_of(model, option) for option in model.downloads], model)
+        return _in_catalog([named], model)
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+
+    return _in_catalog([artifact_of(model, option) for option in model.downloads], model)
 
 
 def _model_of(desk: "Desk", artifact: Artifact) -> "HubModel | None":
@@ -151,12 +167,13 @@ def _repository(desk: "Desk", ref: str) -> Meant:
 
     card = repo_card(desk.home.settings, ref)
     if card is None or not card.variants:
-        return Meant([desk.artifact(ref)])
+        return _in_catalog([desk.artifact(ref)], None)
     return _of_card(card)
 
 
 def _of_card(card: "RepoCard") -> Meant:
-    return Meant(card.variants, parameters=card.parameters, context_max=card.context_length)
+    known = {"parameters": card.parameters, "context_max": card.context_length}
+    return Meant(card.variants, lambda artifact: asked_of(artifact, None, **known), in_catalog=False)
 
 
 def _installed(desk: "Desk", name: str) -> Artifact | None:
@@ -166,6 +183,10 @@ def _installed(desk: "Desk", name: str) -> Artifact | None:
         return None
     file = ArtifactFile(found.name, "", found.bytes)
     return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
+
+
+def _lying_there(desk: "Desk", lying: Artifact) -> Meant:
+    return _in_catalog([lying], _model_of(desk, lying))
 
 
 def _lying(artifact: Artifact) -> str | None:
@@ -179,6 +200,6 @@ def _sized(artifact: Artifact, size: int | None) -> Artifact:
     return replace(artifact, files=(replace(artifact.files[0], size=size),))
 
 
-def _shape_of(anatomy: Anatomy | None) -> Anatomy | None:
+def _shape_of(anatomy: "Anatomy | None") -> "Anatomy | None":
     """Return what holds for every variant of a model: not the bytes and the type of this one's weights."""
     return replace(anatomy, weights_bytes=None, quantization=None, parts=None) if anatomy else None
