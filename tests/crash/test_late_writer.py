@@ -1,6 +1,7 @@
 """A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
 
 import contextlib
+import os
 import signal
 from pathlib import Path
 
@@ -114,10 +115,23 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
         before = (shop.store / "m.gguf").stat()
         assert before.st_ino not in open_inodes(late.pid)
 
+        partial = open_partial(late.pid, "m.gguf")
+        written = os.fstat(partial).st_mtime_ns
         late.send_signal(signal.SIGCONT)
         assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
+        assert os.fstat(partial).st_mtime_ns == written, "a worker without the lease writes nothing"
+        os.close(partial)
         after = (shop.store / "m.gguf").stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def open_partial(pid: int, name: str) -> int:
+    """Open, for reading, the partial of that name that a process has open; return the descriptor."""
+    folder = Path(f"/proc/{pid}/fd")
+    [path, *_] = [
+        path for path in folder.iterdir() if f"/{name}" in os.readlink(path) and ".partial/" in os.readlink(path)
+    ]
+    return os.open(path, os.O_RDONLY)
 
 
 def open_inodes(pid: int) -> set[int]:
