@@ -69,6 +69,34 @@ class JobKind(StrEnum):
     IMPORT = "import"
 
 
+class EventKind(StrEnum):
+    """The kinds of the events that a job's history keeps. A row of a newer version may have another kind."""
+
+    QUEUED = "queued"
+    INSTALLED = "installed"  # nothing had to be fetched when it was queued
+    CLAIMED = "claimed"
+    WAITS = "waits"
+    HANDED_BACK = "handed_back"  # the worker stopped, the window closed, or the machine is offline
+    FAULT = "fault"  # a source failed; it is tried again after a pause
+    AGAIN = "again"  # a source is asked again without a pause: in another form, or at a new address
+    PIECE_AGAIN = "piece_again"  # bytes on the disk were not the received ones
+    FILE_AGAIN = "file_again"  # a file's bytes did not match its digest or its header
+    NO_RESUME = "no_resume"
+    CONNECTION = "connection"  # a slow connection was replaced, or fewer are used
+    LINKED = "linked"
+    NAMESAKE = "namesake"
+    NEEDS_YOU = "needs_you"
+    RESCUED = "rescued"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STARTED = "started"
+    RETRIED = "retried"
+    PRIORITY = "priority"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Fit(StrEnum):
     FITS = "fits"
     TIGHT = "tight"

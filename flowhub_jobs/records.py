@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.kinds import DigestState, HubFormat, JobKind, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a job, in words."""
+    """Something that happened to a job. `code` is that of the error behind it, if any; `text` is for people.
+
+    `kind` is an EventKind, or the word of a newer version.
+    """
 
     at: datetime
     kind: str
     text: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a run wants its job's history to keep: an event without its time."""
+
+    kind: EventKind
+    text: str
+    code: str | None = None

@@ -185,6 +185,7 @@ events = Table(
     Column("at", BigInteger, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("text", Text, nullable=False),
+    Column("code", String(32)),  # of the error behind it: programs read this, and people the text
     sqlite_autoincrement=True,
 )
 Index("ix_events_job", events.c.job_id, events.c.id)

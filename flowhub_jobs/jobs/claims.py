@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.rows import CALM, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.kinds import Stage, State
+from flowhub_jobs.kinds import EventKind, Stage, State
 from flowhub_jobs.system import boot_id
 
 
@@ -98,7 +98,7 @@ class ClaimableJobs:
         attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
         self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
         if probed is None:  # the tries of an outage that lasts all night would bury every other event
-            note(self._tx, row["id"], self._now, "claimed", f"Attempt {row['attempt']} {verb}.")
+            note(self._tx, row["id"], self._now, EventKind.CLAIMED, f"Attempt {row['attempt']} {verb}.")
 
 
 def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:

@@ -1,14 +1,23 @@
 """What went wrong and went on by itself, counted from the events. Pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.errors import DiskFull, NetworkDown, ServerBusy, StoreOffline, WrongRange
+from flowhub_jobs.kinds import EventKind, Reason, State
 from flowhub_jobs.records import Event, Job
 
 AWAY = (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK)  # what a job waits for after a fault
-KINDS = ("rescued", "fault", "again", "healed", "waits", "handed_back")  # of events
+KINDS = (
+    EventKind.RESCUED,
+    EventKind.FAULT,
+    EventKind.AGAIN,
+    EventKind.PIECE_AGAIN,
+    EventKind.FILE_AGAIN,
+    EventKind.WAITS,
+    EventKind.HANDED_BACK,
+)
+_WAITING = (EventKind.WAITS, EventKind.HANDED_BACK)
 # Of healings, in the order in which they are told.
 RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
     "rescue",
@@ -22,13 +31,8 @@ RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
     "offline",
 )
 ORDER = (RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE)
-# The texts are the engine's own; a test has it meet each of these.
-_RANGES = re.compile(
-    r"was asked for bytes|announced bytes|without saying which|impossible range|a multipart body|than the range"
-    r"|plain bytes were asked|the file ends before|that it ends at byte"
-)
-_BUSY = re.compile(r"answers (429|503)|asked to be left alone")
-_PARKED = re.compile(r"\b(disk|store)\b")
+_FAULTS = {WrongRange.code: RANGE, ServerBusy.code: BUSY}
+_OF_ROOM = (DiskFull.code, StoreOffline.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +68,28 @@ def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
     if job.state is not State.QUEUED:
         return events
     if job.reason not in AWAY:
-        return events[:-1] if events and events[-1].kind in ("waits", "handed_back") else events
+        return events[:-1] if events and events[-1].kind in _WAITING else events
     last = len(events)
-    while last and events[last - 1].kind in ("fault", "again", "waits", "handed_back"):
+    while last and events[last - 1].kind in (EventKind.FAULT, EventKind.AGAIN, *_WAITING):
         last -= 1
     return events[:last]
 
 
 def kind_of(event: Event) -> str | None:
-    """Return what healed with an event; None where nothing did, or another event tells of it already."""
-    if event.kind == "rescued":
-        return RESCUE
-    if event.kind == "again":
-        return RANGE if _RANGES.search(event.text) else ANEW  # asked in another form, or at a new address
-    if event.kind == "healed":
-        return PIECE if "that piece" in event.text else FILE
-    if event.kind == "fault":
-        return RANGE if _RANGES.search(event.text) else BUSY if _BUSY.search(event.text) else RETRY
-    if event.kind == "waits":  # after a fault, which was told; or for what no fault of this job's says
-        return BUSY if "left alone" in event.text else PARKED if _PARKED.search(event.text) else None
-    return OFFLINE if event.kind == "handed_back" and "is offline" in event.text else None
+    """Return what healed with an event; None where nothing did, or another event records it already."""
+    match event.kind:
+        case EventKind.RESCUED:
+            return RESCUE
+        case EventKind.AGAIN:  # asked in another form, or at a new address
+            return RANGE if event.code == WrongRange.code else ANEW
+        case EventKind.PIECE_AGAIN:
+            return PIECE
+        case EventKind.FILE_AGAIN:
+            return FILE
+        case EventKind.FAULT:
+            return _FAULTS.get(event.code or "", RETRY)
+        case EventKind.WAITS:  # for a host: the fault that led to it has an event of its own
+            return PARKED if event.code in _OF_ROOM else None
+        case EventKind.HANDED_BACK:
+            return OFFLINE if event.code == NetworkDown.code else None
+    return None

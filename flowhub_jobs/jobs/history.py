@@ -9,7 +9,7 @@ from flowhub_jobs.database.handle import Database, Row
 from flowhub_jobs.records import Event
 from flowhub_jobs.times import moment
 
-_EVENT = 'SELECT job_id, "at", kind, "text" FROM events'
+_EVENT = 'SELECT job_id, "at", kind, "text", code FROM events'
 _EVENTS = f"{_EVENT} WHERE job_id IN :numbers ORDER BY id"
 _EVENTS_SINCE = f'{_EVENT} WHERE "at" >= :since AND kind IN :kinds ORDER BY "at", id'
 _ATTEMPTS = (
@@ -68,7 +68,7 @@ class History:
 
 
 def _event(row: Row) -> Event:
-    return Event(at=_time(row["at"]), kind=row["kind"], text=row["text"])
+    return Event(at=_time(row["at"]), kind=row["kind"], text=row["text"], code=row["code"])
 
 
 def _attempt(row: Row, now: int) -> Attempt:

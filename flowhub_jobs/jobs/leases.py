@@ -22,7 +22,8 @@ from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.kinds import DigestState, Reason, State
+from flowhub_jobs.kinds import DigestState, EventKind, Reason, State
+from flowhub_jobs.records import Note
 from flowhub_jobs.system import Clock
 
 log = logging.getLogger("flowhub.job")
@@ -66,7 +67,7 @@ class Leases:
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
-                self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, "failed", error.message)
+                self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, _failed(error))
                 return error
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
@@ -144,7 +145,7 @@ class Leases:
             state = DigestState.VERIFIED if file.pinned else DigestState.UNPINNED
             values = {"bytes": file.bytes, "bytes_done": file.bytes, "sha256_state": state}
             tx.execute(sa.update(job_files).where(where).values(**values))
-        self._end(tx, lease, changes | self._without_secrets(tx, lease.job), "completed", text)
+        self._end(tx, lease, changes | self._without_secrets(tx, lease.job), Note(EventKind.COMPLETED, text))
 
     def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
         """Return what changes in the artifact of a job that is done: the signatures of its addresses go."""
@@ -165,20 +166,29 @@ class Leases:
             if wish is not None and wish != "pause":
                 self._end_as_wished(tx, lease, wish)
                 return wish
-            self._end(tx, lease, changes, "failed", error.message)
+            self._end(tx, lease, changes, _failed(error))
         return None
 
     def wait(
-        self, lease: Lease, until: int, reason: str, text: str, *, faults: int, fruitless_s: float = 0.0, cost: bool
+        self,
+        lease: Lease,
+        until: int,
+        reason: Reason,
+        error: FlowhubError,
+        *,
+        faults: int,
+        fruitless_s: float = 0.0,
+        cost: bool,
     ) -> str | None:
-        """Queue the job again, to start at that microsecond. Return the wish it obeyed.
+        """Queue the job again because of an error, to start at that microsecond. Return the wish it obeyed.
 
         `cost`: whether the attempt counts. `faults` tries in a row brought no byte, and took `fruitless_s`.
         """
+        text = error.message
         wait_us = max(0, until - self._clock.now_us())
         changes: dict[str, Any] = {"not_before": until, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
         changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
-        return self._let_go(lease, changes | ({} if cost else _GIVEN_BACK), "waits", text)
+        return self._let_go(lease, changes | ({} if cost else _GIVEN_BACK), Note(EventKind.WAITS, text, error.code))
 
     def wait_for_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
@@ -193,19 +203,21 @@ class Leases:
             changes |= {"not_before": self._clock.now_us() + wait_us, "wait_us": wait_us}
             changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}
         # The fault itself is in the history already, as the run met it.
-        text = f"All jobs from {wait.host or wait.origin} wait until it answers." if wait.tries == 1 else None
-        return self._let_go(lease, changes | _GIVEN_BACK, "waits", text)
+        text = f"All jobs from {wait.host or wait.origin} wait until it answers." if wait.tries == 1 else ""
+        return self._let_go(lease, changes | _GIVEN_BACK, Note(EventKind.WAITS, text, wait.code))
 
-    def hand_back(self, lease: Lease, why: str = "The worker stopped") -> str | None:
+    def hand_back(self, lease: Lease, why: str = "The worker stopped", code: str | None = None) -> str | None:
         """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed.
 
-        `why` begins the sentence that the history keeps, as "The schedule's window closed".
+        `why` begins the sentence that the history keeps, as "The schedule's window closed"; `code` is the error's, if
+        one is the cause.
         """
-        return self._let_go(lease, _GIVEN_BACK, "handed_back", f"{why}; the job was handed back.")
+        return self._let_go(lease, _GIVEN_BACK, Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code))
 
     def obey(self, lease: Lease) -> str | None:
         """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
-        return self._let_go(lease, {}, "handed_back", "The wish was taken back; the job was handed back.")
+        text = "The request was withdrawn; the job was handed back."
+        return self._let_go(lease, {}, Note(EventKind.HANDED_BACK, text))
 
     def wish(self, lease: Lease) -> str | None:
         """Return what the person wishes of a job that is still ours."""
@@ -216,7 +228,7 @@ class Leases:
         self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
         return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
 
-    def _let_go(self, lease: Lease, changes: Mapping[str, Any], outcome: str, text: str | None) -> str | None:
+    def _let_go(self, lease: Lease, changes: Mapping[str, Any], event: Note) -> str | None:
         """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
         with writing(self._engine) as tx:
             wish = self._wish(tx, lease)
@@ -224,23 +236,25 @@ class Leases:
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
                 self._end_as_wished(tx, lease, wish, **given_back)
             else:
-                self._end(tx, lease, CALM | {"state": State.QUEUED} | dict(changes), outcome, text)
+                self._end(tx, lease, CALM | {"state": State.QUEUED} | dict(changes), event)
         return wish
 
     def _end_as_wished(self, tx: sa.Connection, lease: Lease, wish: str, **changes: Any) -> None:
         state = rescued_state(wish, 0, progressed=True)
         changes |= {"bytes_done": 0} if wish == "purge" else {}
-        self._end(tx, lease, CALM | {"state": state} | changes, state, f"{state.capitalize()} by request.")
+        event = Note(EventKind(state), f"{state.capitalize()} by request.")
+        self._end(tx, lease, CALM | {"state": state} | changes, event)
 
-    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: str, text: str | None) -> None:
+    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], event: Note) -> None:
+        """Write how the attempt ended. The event's kind is the attempt's outcome; an empty text is no event."""
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until then what was named may be there, and in no other row
         self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
-        end_attempt(tx, lease.job, lease.token, now, outcome)
-        if text is not None:
-            note(tx, lease.job, now, outcome, text)
+        end_attempt(tx, lease.job, lease.token, now, event.kind)
+        if event.text:
+            note(tx, lease.job, now, event.kind, event.text, event.code)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
         lease.check()
@@ -253,11 +267,11 @@ class Leases:
             lease.revoke()
             raise LeaseLost(lease.job)
 
-    def say(self, lease: Lease, kind: str, text: str) -> None:
-        """Write an event of the run: what healed by itself, for `status JOB` and the morning."""
+    def record_event(self, lease: Lease, event: Note) -> None:
+        """Write an event of the run into the job's history, for `status JOB`, `logs` and `report`."""
         with writing(self._engine) as tx:
             self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
-            note(tx, lease.job, self._clock.now_us(), kind, text)
+            note(tx, lease.job, self._clock.now_us(), event.kind, event.text, event.code)
 
     # This worker among the others ----------------------------------------------------------------------------------
 
@@ -273,3 +287,7 @@ class Leases:
     def unregister(self) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
+
+
+def _failed(error: FlowhubError) -> Note:
+    return Note(EventKind.FAILED, error.message, error.code)

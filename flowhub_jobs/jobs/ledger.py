@@ -29,7 +29,7 @@ from flowhub_jobs.jobs.requests import (
 )
 from flowhub_jobs.jobs.rows import note
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
+from flowhub_jobs.kinds import DigestState, EventKind, JobKind, Reason, State
 from flowhub_jobs.system import Clock
 
 
@@ -125,7 +125,7 @@ class Ledger:
             where = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.wish == "pause")
             tx.execute(sa.update(jobs).where(where).values(wish=None))
             if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
-                note(tx, job, self._clock.now_us(), "resumed", "Resumed.")
+                note(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
             return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
 
     def start(self, job: int) -> State:
@@ -139,7 +139,8 @@ class Ledger:
             running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
             tx.execute(sa.update(jobs).where(running).values(start_now=True))
             if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
-                note(tx, job, now_us, "started", "Started by `flowhub start`; --at and the schedule are ignored.")
+                text = "Started by `flowhub start`; --at and the schedule are ignored."
+                note(tx, job, now_us, EventKind.STARTED, text)
                 self._try_its_host(tx, job, now_us)
             return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "started")
 
@@ -166,7 +167,7 @@ class Ledger:
         with writing(self._engine) as tx:
             self._refuse_a_second(tx, job)
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
-                note(tx, job, self._clock.now_us(), "retried", "Queued again by `retry`.")
+                note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
                 self._try_its_host(tx, job, self._clock.now_us())
             return self._settled(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
 
@@ -178,7 +179,7 @@ class Ledger:
         with writing(self._engine) as tx:
             if not self._move(tx, job, LIVE, {"priority": priority}):
                 self._settled(tx, job, set(), "given another priority")
-            note(tx, job, self._clock.now_us(), "priority", f"Its priority is {priority} now.")
+            note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
             return self._settled(tx, job, set(LIVE), "given another priority")
 
     def _ask(
@@ -186,7 +187,7 @@ class Ledger:
     ) -> State:
         with writing(self._engine) as tx:
             if self._move(tx, job, idle, changes):
-                note(tx, job, self._clock.now_us(), verb, f"{verb.capitalize()} by request.")
+                note(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
             running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
             if wish == "pause":  # it does not take back a cancel
                 running = sa.and_(running, jobs.c.wish.is_(None))

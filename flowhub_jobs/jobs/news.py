@@ -11,14 +11,14 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.morning import PARKED
 from flowhub_jobs.jobs.remedies import parked_words, what_to_do
-from flowhub_jobs.kinds import JobKind, Reason, State
+from flowhub_jobs.kinds import EventKind, JobKind, Reason, State
 from flowhub_jobs.notify_table import FAILED, NEEDS_YOU, QUEUE_EMPTY
 from flowhub_jobs.times import moment, rfc3339
 
 PATIENCE_US = 3_600_000_000  # a job that is parked for longer needs a person
 AT_ONCE = 100  # of one notice; the rest is in the next
 SIGN_IN = 4  # the exit status of sign-in and licence
-_ENDS = ("completed", "failed", "cancelled", "rescued")
+_ENDS = (EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED, EventKind.RESCUED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Newsroom:
     def _failed(self, tx: sa.Connection, after: int) -> tuple[list[tuple[sa.RowMapping, sa.RowMapping]], int]:
         """Return the jobs that failed, or need the user, since then, each with its event; and the last event seen."""
         last = _last_event(tx)
-        where = (events.c.id > after, events.c.kind.in_(("failed", "rescued", NEEDS_YOU)))
+        where = (events.c.id > after, events.c.kind.in_((EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU)))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
         mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
@@ -90,7 +90,7 @@ class Newsroom:
         found = {
             row["job_id"]: (row, job)
             for row in rows
-            if (job := known.get(row["job_id"])) and (row["kind"] != "rescued" or job["state"] == State.FAILED)
+            if (job := known.get(row["job_id"])) and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
         }
         return list(found.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
 
@@ -133,7 +133,7 @@ def _last_event(tx: sa.Connection) -> int:
 
 
 def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
-    if event["kind"] == NEEDS_YOU:  # it is tried again, but hardly passes without the user
+    if event["kind"] == EventKind.NEEDS_YOU:  # it is tried again, but hardly passes without the user
         advice = f"`flowhub status {job['id']}` says what to do; it is tried again by itself."
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
     still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}

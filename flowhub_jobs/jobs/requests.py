@@ -7,7 +7,7 @@ from typing import Any
 from flowhub_jobs.addresses import origin
 from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.kinds import DigestState, JobKind, Reason, State
+from flowhub_jobs.kinds import DigestState, EventKind, JobKind, Reason, State
 from flowhub_jobs.records import Task
 
 
@@ -113,7 +113,7 @@ def source_origin(artifact: Artifact) -> str | None:
 
 
 def first_event(number: int, request: Request, now: int) -> dict[str, Any]:
-    kind, text = ("installed", "It is installed already.") if request.settled else ("queued", "Queued.")
+    kind, text = (EventKind.INSTALLED, "It is installed already.") if request.settled else (EventKind.QUEUED, "Queued.")
     return {"job_id": number, "at": now, "kind": kind, "text": text}
 
 

@@ -9,7 +9,7 @@ from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import rescued_state
-from flowhub_jobs.kinds import State
+from flowhub_jobs.kinds import EventKind, State
 from flowhub_jobs.system import Clock, boot_id
 
 
@@ -47,9 +47,9 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))
         end_attempt(tx, job, token, now, "rescued")
-        note(tx, job, now, "rescued", "Its worker was gone; the job was taken back.")
+        note(tx, job, now, EventKind.RESCUED, "Its worker was gone; the job was taken back.")
         if state is State.FAILED:
-            note(tx, job, now, "failed", _lost(rescues).message)
+            note(tx, job, now, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
     return {job: row.wish}
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import attempts, events, jobs
 from flowhub_jobs.jobs.queries import BRING, ENDED_ALL_EARLIER
-from flowhub_jobs.kinds import DigestState
+from flowhub_jobs.kinds import DigestState, EventKind
 
 ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
 writes_to_store = jobs.c.kind.in_(BRING)
@@ -31,6 +31,6 @@ def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str)
     tx.execute(sa.update(attempts).where(its).values(finished_at=now, outcome=outcome))
 
 
-def note(tx: sa.Connection, job: int | None, now: int, kind: str, text: str) -> None:
-    """Write an event. The text is for a person, and holds no secret."""
-    tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text))
+def note(tx: sa.Connection, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
+    """Write an event. The text is for a person, and holds no secret; `code` is that of the error behind it."""
+    tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text, code=code))

@@ -8,7 +8,7 @@ from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.decoding import check_row, shown_rows
 from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, note
-from flowhub_jobs.kinds import State
+from flowhub_jobs.kinds import EventKind, State
 from flowhub_jobs.system import Clock
 
 ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
@@ -39,4 +39,4 @@ def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> No
         now = clock.now_us()
         changes = CALM | FREE | UNTOLD | {"state": State.FAILED, "finished_at": now, "error": error.as_dict()}
         tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
-        note(tx, job, now, "failed", error.message)
+        note(tx, job, now, EventKind.FAILED, error.message, error.code)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import FlowhubError, SourceChanged
+from flowhub_jobs.kinds import EventKind
 from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.binding import RESTARTS_MAX, accept, check_hub_word, check_size, is_another_version, proof_of
 from flowhub_jobs.transfer.distrust import (
@@ -65,7 +67,7 @@ class Board:
         self.connections = 1
         self.trying = False  # more of them than are known to be of use: they get short ranges
         self.rate = 0.0
-        self.notes: list[tuple[str, str]] = []  # what healed by itself, for the person
+        self.notes: list[Note] = []  # what healed by itself, for the person
         self.error: BaseException | None = None
         self.over = False
         self.over_at = 0.0
@@ -279,13 +281,14 @@ class Board:
         self.faults += error.retryable  # one of the tries that a source has which never sends the right bytes
         path = task.state.file.path
         about = "" if path in error.message else f"{path}: "
-        self.notes.append(("again", f"{about}{error.message} flowhub asks for it in another form."))
+        text = f"{about}{error.message} flowhub asks for it in another form."
+        self.notes.append(Note(EventKind.AGAIN, text, error.code))
 
     def _tell_one_go(self, state: FileState) -> None:
         """Tell the user, once a run, that an interruption costs all of a large file, known to be so or not."""
         if not state.one_go_told and (state.size or state.record.kept.total) >= ONE_GO_MIN:
             state.one_go_told = True
-            self.notes.append(("no_resume", state.one_go))
+            self.notes.append(Note(EventKind.NO_RESUME, state.one_go))
 
     @staticmethod
     def _check_current(task: Task) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from flowhub_jobs.addresses import host_of
+from flowhub_jobs.kinds import EventKind
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
 from flowhub_jobs.transfer.hosts import Hosts
@@ -24,7 +26,6 @@ from flowhub_jobs.transfer.slow_connections import (
 from flowhub_jobs.transfer.tuning import Tuning
 from flowhub_jobs.words import format_rate
 
-NOTE = "connection"  # the kind of the event
 STEADY_S = 2.0  # a younger connection's mean rate is no measure for later ones
 
 
@@ -120,7 +121,7 @@ class ConnectionWatch:
         return collapsed
 
     def _note(self, task: Task, text: str) -> None:
-        self._board.notes.append((NOTE, f"{task.state.file.path}: {text}"))
+        self._board.notes.append(Note(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
 
 
 def _may_be_replaced(task: Hashable) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from flowhub_jobs.addresses import host_of
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
+from flowhub_jobs.kinds import EventKind
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer.binding import RESTARTS_MAX
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.files import Task
@@ -79,7 +81,7 @@ class Faults:
             recorded = not first and self._last is not None and self._last.code == error.code
             self._wait(task, error, decision, recorded=recorded)
         else:
-            self._board.notes.append(("again", error.message))
+            self._board.notes.append(Note(EventKind.AGAIN, error.message, error.code))
 
     def _count(self, first: bool) -> Fruitless:
         """Count a fault, but the faults of one moment once: sixteen connections that die together are one fault."""
@@ -97,7 +99,7 @@ class Faults:
         if recorded or (self._board.one_try and not self._board.fetched_now):
             return  # the host's wait tells of each try of a night; a note for each would bury all others
         then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
-        self._board.notes.append(("fault", f"{error.message}{then}"))
+        self._board.notes.append(Note(EventKind.FAULT, f"{error.message}{then}", error.code))
 
     def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
         """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""

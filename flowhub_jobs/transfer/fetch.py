@@ -17,6 +17,7 @@ from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.errors import FlowhubError, StorageFailed
 from flowhub_jobs.kinds import DigestState, Stage
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.asked import check_source
 from flowhub_jobs.transfer.board import Board
@@ -83,7 +84,7 @@ class Seen:
     rate: int
     connections: int
     files: tuple[FileSeen, ...]
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     fruitless: Fruitless = NO_TRIES
 
 

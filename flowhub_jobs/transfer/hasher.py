@@ -15,8 +15,10 @@ from flowhub_jobs.addresses import host_of
 from flowhub_jobs.artifacts import FileDigest, git_sha1
 from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import CutShort, FlowhubError
+from flowhub_jobs.kinds import EventKind
 from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.files import Check, FileState
@@ -147,7 +149,7 @@ class Hasher(threading.Thread):
         self._board.lost(state, check.start, check.end)
         where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
         text = f"{where} are not what was received; that piece is fetched again."
-        self._board.notes.append(("healed", text))
+        self._board.notes.append(Note(EventKind.PIECE_AGAIN, text))
 
     # The end of a file ---------------------------------------------------------------------------------------------
 
@@ -205,7 +207,8 @@ class Hasher(threading.Thread):
         if final:
             self._board.end(wrong)
         else:
-            self._board.notes.append(("healed", f"{wrong.message} It is fetched once more."))
+            text = f"{wrong.message} It is fetched once more."
+            self._board.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
 
 
 def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | None:

@@ -18,8 +18,8 @@ from flowhub_jobs.errors import (
     SourceError,
     StoreOffline,
 )
-from flowhub_jobs.kinds import Reason
-from flowhub_jobs.notify_table import NEEDS_YOU
+from flowhub_jobs.kinds import EventKind, Reason
+from flowhub_jobs.records import Note
 from flowhub_jobs.transfer.fetch import Postponed
 from flowhub_jobs.worker.floor import LOST, SHUT, STOP, Floor, Run
 
@@ -56,7 +56,7 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
     wish = None
     fault = error.error if isinstance(error, Postponed) else error
     if floor.network.is_down(fault, run.claimed.artifact):
-        wish = floor.leases.hand_back(run.lease, "This machine is offline")
+        wish = floor.leases.hand_back(run.lease, "This machine is offline", fault.code)
         floor.door.look()
     elif isinstance(error, Postponed):
         wish = _postpone(floor, run, error)
@@ -70,7 +70,7 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
             run.lease,
             until,
             reason,
-            error.message,
+            error,
             faults=past.faults,
             fruitless_s=past.fruitless_s,
             cost=False,
@@ -95,13 +95,13 @@ def _postpone(floor: Floor, run: Run, late: Postponed) -> str | None:
             run.lease,
             floor.home.clock.now_us() + round(late.seconds * 1e6),
             Reason.BACKOFF,
-            late.error.message,
+            late.error,
             faults=tries.faults,
             fruitless_s=tries.seconds + late.seconds,
             cost=True,
         )
     if late.error.needs_user and wait.tries == 1:
-        floor.leases.say(run.lease, NEEDS_YOU, late.error.message)
+        floor.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
     own = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6

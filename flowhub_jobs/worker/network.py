@@ -52,7 +52,7 @@ class Network:
         """Ask a few other hosts that jobs come from: if one answers, it is that one host that cannot be reached."""
         endpoint = self._home.settings.hf_endpoint
         own = [at_endpoint(file.url, endpoint) for file in artifact.files]
-        failed = _places([url for url in own if host_of(url) in error.message] or own[:1])
+        failed = _places([url for url in own if host_of(url) == error.host] or own[:1])
         if not failed or any_answers(self._others(failed[0], _places(own)), WITNESS_S):
             return False
         text = f"{failed[0][0]} cannot be reached: {cause.strerror or cause}."

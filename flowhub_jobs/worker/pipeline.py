@@ -20,8 +20,9 @@ from flowhub_jobs.jobs.holders import run_tokens
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.needs import room_needed_before
-from flowhub_jobs.kinds import JobKind, Stage
+from flowhub_jobs.kinds import EventKind, JobKind, Stage
 from flowhub_jobs.locks import held_lock
+from flowhub_jobs.records import Note
 from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
     Placed,
@@ -128,7 +129,7 @@ def _own_partial(floor: Floor, run: Run) -> Iterator[None]:
         if claim.strangers:
             text = namesake_words(claim.strangers[0], home.node, home.settings.home)
             log.warning("Job %d: %s", run.lease.job, text)
-            floor.leases.say(run.lease, "namesake", text)
+            floor.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
         yield
     run.partial = None
 
@@ -158,7 +159,7 @@ def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
         # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
         if (sound := reused.sound()) is reused:
             return reused.gathered(fetched)
-        floor.leases.say(run.lease, "linked", told_changed(reused, sound))
+        floor.leases.record_event(run.lease, Note(EventKind.LINKED, told_changed(reused, sound)))
         reused = sound
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.file_systems import mark_of, traits_of
-from flowhub_jobs.kinds import DigestState, Stage
+from flowhub_jobs.kinds import DigestState, EventKind, Stage
+from flowhub_jobs.records import Note
 from flowhub_jobs.store.elsewhere import Wanted, claimants, places_of
 from flowhub_jobs.store.hashed import Stamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
@@ -149,7 +150,7 @@ def look_around(floor: Floor, run: Run, screen: Screen) -> Reused:
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
-        floor.leases.say(run.lease, "linked", _told(artifact, linked))
+        floor.leases.record_event(run.lease, Note(EventKind.LINKED, _told(artifact, linked)))
     return Reused(artifact, partial, linked, floor.home.store.root)
 
 

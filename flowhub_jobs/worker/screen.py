@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.kinds import DigestState, Stage
-from flowhub_jobs.transfer.connection_watch import NOTE as CONNECTION
+from flowhub_jobs.kinds import DigestState, EventKind, Stage
 from flowhub_jobs.transfer.fetch import Seen
 
 log = logging.getLogger("flowhub.worker")
@@ -36,10 +35,10 @@ class Screen:
             seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
         )
         self._leases.progress(self._lease, self._last)
-        for kind, text in seen.notes:
-            self._leases.say(self._lease, kind, text)
-            if kind == CONNECTION:
-                log.info("Job %d: %s", self._lease.job, text)
+        for note in seen.notes:
+            self._leases.record_event(self._lease, note)
+            if note.kind is EventKind.CONNECTION:
+                log.info("Job %d: %s", self._lease.job, note.text)
 
     def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""

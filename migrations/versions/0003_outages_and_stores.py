@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("wait_us", sa.BigInteger(), nullable=True))
     op.add_column("jobs", sa.Column("fruitless_us", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("jobs", sa.Column("start_now", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column("events", sa.Column("code", sa.String(length=32), nullable=True))
     op.create_index("ix_jobs_ref", "jobs", ["node", "ref", "id"], unique=False)
 
 
@@ -48,6 +49,7 @@ def downgrade() -> None:
         artifacts.drop_constraint("uq_artifacts_node_store_id_name_key", type_="unique")
         artifacts.create_unique_constraint("uq_artifacts_node_name_key", ["node", "name_key"])
         artifacts.drop_column("store_id")
+    op.drop_column("events", "code")
     op.drop_column("jobs", "start_now")
     op.drop_column("jobs", "fruitless_us")
     op.drop_column("jobs", "wait_us")

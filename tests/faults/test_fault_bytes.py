@@ -38,8 +38,8 @@ def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
 
 def test_what_healed_is_told(origin, tmp_path):
     got = run(sought(origin, True, FlipByte(at=HALF).once()), tmp_path)
-    assert got.note_kinds == ["healed"]
-    assert "It is fetched once more." in got.notes[0][1]
+    assert got.note_kinds == ["file_again"]
+    assert "It is fetched once more." in got.notes[0].text
 
 
 def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, way):
@@ -80,9 +80,9 @@ def test_a_byte_that_turned_on_the_disk_in_a_crash_costs_its_piece_and_no_other(
     piece = min((at // MIB + 1) * MIB, HALF) - at // MIB * MIB
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + piece
-    assert got.note_kinds == ["healed"]
-    assert f"m.gguf: bytes {at // MIB * MIB}-" in got.notes[0][1]
-    assert "are not what was received" in got.notes[0][1]
+    assert got.note_kinds == ["piece_again"]
+    assert f"m.gguf: bytes {at // MIB * MIB}-" in got.notes[0].text
+    assert "are not what was received" in got.notes[0].text
 
 
 def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
@@ -112,7 +112,7 @@ def test_a_finished_file_that_turned_on_the_disk_before_it_had_its_name_is_heale
     since = Since(origin)
     got = run(artifact, tmp_path)
     assert got.content() == MODEL.read()
-    assert got.note_kinds == ["healed"]
+    assert got.note_kinds == ["piece_again"]
     assert since.bytes == MIB
 
 
@@ -138,7 +138,7 @@ def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_che
     assert not journal.load(partial).clean
     got = run(model, partial)
     assert got.content() == MODEL.read()
-    assert got.note_kinds == ["healed"]
+    assert got.note_kinds == ["piece_again"]
 
 
 def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
         got = running.end()
     assert got.content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
-    assert got.notes[0][0] == "fault"
+    assert got.notes[0].kind == "fault"
 
 
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
@@ -147,7 +147,7 @@ def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, m
     failing_look_up(monkeypatch, 2)
     got = run(artifact, tmp_path)
     assert got.content() == MODEL.read()
-    assert "Temporary failure in name resolution" in got.notes[0][1]
+    assert "Temporary failure in name resolution" in got.notes[0].text
 
 
 def test_a_name_that_never_resolves_is_named(origin, way, monkeypatch):
@@ -203,7 +203,7 @@ def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, fres
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         got = run(sought(origin, True, Stall(after=HALF).once()), tmp_path, terms=quick(stall_s=0.2))
         assert got.content() == MODEL.read()
-        assert "sent no byte for 0.2 s" in got.notes[0][1]
+        assert "sent no byte for 0.2 s" in got.notes[0].text
 
 
 def test_a_host_that_does_not_end_its_tls_handshake_is_named(origin, tmp_path):

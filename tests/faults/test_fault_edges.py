@@ -48,7 +48,7 @@ def held_at(monkeypatch, count):
 def test_a_connection_that_is_far_slower_than_its_siblings_is_replaced_by_a_new_one(origin, tmp_path, monkeypatch):
     held_at(monkeypatch, 4)
     run = fetched(origin, tmp_path, SlowEdges(slow_bps=5e4, fast_bps=3e6, of=2), 4)
-    assert f"A connection to {host_of(origin)} gave" in run.notes[0][1]
+    assert f"A connection to {host_of(origin)} gave" in run.notes[0].text
     assert origin.made_connections > 4
     assert run.fetched.bytes_fetched == MODEL.size
 
@@ -57,7 +57,7 @@ def test_of_one_file_only_so_many_are_replaced(origin, tmp_path, monkeypatch):
     monkeypatch.setattr(connection_watch, "REPLACED_MAX", 2)
     held_at(monkeypatch, 4)
     run = fetched(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
-    replaced = [text for _, text in run.notes if "A connection to" in text]
+    replaced = [note.text for note in run.notes if "A connection to" in note.text]
     assert len(replaced) == 2
 
 
@@ -97,7 +97,7 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
 
 def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(origin, tmp_path):
     run = fetched(origin, tmp_path, Crowd(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
-    told = [text for _, text in run.notes if "in all" in text]
+    told = [note.text for note in run.notes if "in all" in note.text]
     assert told
     assert f"{host_of(origin)} gives" in told[0]
     assert "for an hour" in told[0]

@@ -129,7 +129,7 @@ def test_a_journal_that_claims_bytes_that_never_came_is_found_out(origin, model,
     got = run(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - MIB
-    assert set(got.note_kinds) == {"healed"}
+    assert set(got.note_kinds) == {"piece_again"}
 
 
 def test_a_link_in_the_place_of_a_partial_is_not_followed(origin, model, tmp_path):

@@ -168,7 +168,7 @@ ONE_GO = {
 @pytest.mark.parametrize(("faults", "says"), ONE_GO.values(), ids=ONE_GO)
 def test_a_large_file_that_cannot_be_resumed_is_told_before_the_second_night(origin, tmp_path, faults, says):
     got = run(unpinned(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
-    [text] = [text for kind, text in got.notes if kind == "no_resume"]
+    [text] = [note.text for note in got.notes if note.kind == "no_resume"]
     assert says in text
     assert "starts again at the first byte" in text
 

@@ -45,7 +45,7 @@ def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, 
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
     assert len(origin.requests()) == 2
-    assert f"answers {status}" in got.notes[0][1]
+    assert f"answers {status}" in got.notes[0].text
 
 
 @pytest.mark.parametrize("status", PASSING_TOO)

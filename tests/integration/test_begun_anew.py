@@ -113,7 +113,7 @@ def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp
     artifact = pinned(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
     got = run(artifact, tmp_path, terms=quick(faults_max=3, connections_per_host=1))
     assert got.content() == MODEL.read()
-    assert got.note_kinds[:4] == ["healed", "fault", "fault", "fault"]
+    assert got.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
 
 
 def test_an_empty_file_that_should_be_another_one_is_told_at_once(origin, tmp_path):

@@ -14,16 +14,19 @@ from support.rooms import NODE, Rooms
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import events, job_files, jobs, metadata
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.jobs.waits import keep_waits
-from flowhub_jobs.kinds import State
+from flowhub_jobs.kinds import Reason, State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"
 WHOLE = "state|created|ended|ref"  # the indices that hold more than the few jobs that live
 # Without statistics the way that SQLite chooses does not depend on how many rows there are; these make it honest.
 ENDED = 1000
+
+FULL = FlowhubError("The disk is full.")
 
 
 @pytest.fixture
@@ -115,7 +118,9 @@ QUICK: dict[str, Callable[[Rooms], Callable[[], Any]]] = {
     "renew": lambda rooms: lambda: rooms.owner.renew({}),
     "wishes": lambda rooms: rooms.owner.wishes,
     "progress": lambda rooms: running(rooms, lambda run: rooms.owner.progress(run.lease, seen(files=(FILE,)))),
-    "wait": lambda rooms: running(rooms, lambda run: rooms.owner.wait(run.lease, 1, "disk", "x", faults=1, cost=True)),
+    "wait": lambda rooms: running(
+        rooms, lambda run: rooms.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
+    ),
     "complete": lambda rooms: running(rooms, rooms.complete),
     "intended": lambda rooms: lambda: rooms.owner.intended("x", but=1),
     "rescue": lambda rooms: running(rooms, lambda run: rooms.rescue("w-1")),

@@ -10,7 +10,7 @@ from support.rooms import Rooms
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
-from flowhub_jobs.errors import SourceMissing, WorkerLost
+from flowhub_jobs.errors import FlowhubError, SourceMissing, WorkerLost
 from flowhub_jobs.jobs.lease import LeaseLost, Progress
 from flowhub_jobs.jobs.leases import LEASE_S, Leases
 from flowhub_jobs.jobs.rescue import rescue
@@ -252,7 +252,9 @@ def test_each_end_frees_the_lease_and_leaves_the_row_calm(rooms, end, state, att
 
 def test_a_wait_that_costs_nothing_gives_the_attempt_back(rooms):
     [job] = rooms.enqueue("a")
-    rooms.owner.wait(rooms.claim().lease, rooms.time.in_us(15), Reason.DISK, "Full.", faults=4, cost=False)
+    rooms.owner.wait(
+        rooms.claim().lease, rooms.time.in_us(15), Reason.DISK, FlowhubError("Full."), faults=4, cost=False
+    )
     row = rooms.row(job)
     assert (row["attempt"], row["faults"], row["wait_reason"], row["wait_text"]) == (0, 4, "disk", "Full.")
     assert rooms.owner.claim() is None

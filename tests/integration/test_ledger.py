@@ -6,7 +6,7 @@ from support.rooms import artifact
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
-from flowhub_jobs.errors import Busy, NotFound, SourceMissing, WrongState
+from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.lease import Progress
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
@@ -145,7 +145,7 @@ def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(rooms):
 def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(rooms):
     [job] = rooms.enqueue("tiny")
     later = rooms.time.in_us(300)
-    rooms.owner.wait(rooms.claim().lease, later, Reason.BACKOFF, "It waits.", faults=3, cost=True)
+    rooms.owner.wait(rooms.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
     rooms.ledger.cancel(job)
     rooms.ledger.retry(job)
     assert rooms.claim().lease.job == job

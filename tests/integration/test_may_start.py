@@ -8,6 +8,7 @@ from support.rooms import Rooms, artifact
 from support.turned_clock import micros_of
 from support.zones import machine_in
 
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request, Terms
@@ -299,7 +300,7 @@ def test_of_all_that_holds_the_first_of_the_order_is_shown_and_then_the_next(roo
 def test_a_wait_of_its_own_takes_its_place_between_the_nodes(rooms, own):
     [job] = rooms.enqueue("a")
     until = rooms.time.in_us(300)
-    rooms.owner.wait(rooms.claim().lease, until, own, "As its run left it.", faults=0, cost=True)
+    rooms.owner.wait(rooms.claim().lease, until, own, FlowhubError("As its run left it."), faults=0, cost=True)
     rooms.schedule("23:00-07:00")
     offline(rooms, 60)
     order = [hold.reason for hold in rooms.reports.holds(job)]

@@ -17,12 +17,13 @@ from support.post_office import PostOffice, post_office
 from support.rooms import Rooms
 
 from flowhub_jobs.database.handle import Database
-from flowhub_jobs.errors import Gated, SourceMissing
+from flowhub_jobs.errors import FlowhubError, Gated, SourceMissing
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs import news
 from flowhub_jobs.jobs.states import RESCUES_MAX
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.kinds import EventKind, Reason, State
 from flowhub_jobs.notify_table import NOTICES, Notify
+from flowhub_jobs.records import Note
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.worker.delivery import Delivery
@@ -157,7 +158,9 @@ def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(rooms, desk, rea
     for _ in range(30):  # it looks again and again, and is caught now waiting, now looking
         claimed = rooms.claim()
         told += desk.look()
-        rooms.owner.wait(claimed.lease, rooms.time.in_us(MINUTE), reason, "No room.", faults=0, cost=False)
+        rooms.owner.wait(
+            claimed.lease, rooms.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
+        )
         told += desk.look()
         rooms.time.turn(3 * MINUTE)
     [event] = told
@@ -171,7 +174,9 @@ def test_a_job_that_got_some_further_is_parked_anew(rooms, desk):
         claimed = rooms.claim()
         rooms.set_row(job, bytes_done=done)
         told += desk.look()
-        rooms.owner.wait(claimed.lease, rooms.time.in_us(1), Reason.DISK, "No room.", faults=0, cost=False)
+        rooms.owner.wait(
+            claimed.lease, rooms.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
+        )
         told += desk.look()
         rooms.time.turn(0.75 * HOUR)
     assert told == []
@@ -451,8 +456,8 @@ def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, desk)
     """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
     [job] = rooms.enqueue("tiny")
     lease = rooms.claim().lease
-    rooms.owner.say(lease, "needs_you", "h.example shows a certificate that is not trusted.")
-    rooms.owner.wait(lease, rooms.time.in_us(MINUTE), Reason.HOST_WAIT, "It waits.", faults=1, cost=False)
+    rooms.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
+    rooms.owner.wait(lease, rooms.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False)
     [event] = desk.look()
     assert (event["kind"], event["job"]) == ("needs_you", job)
     assert event["message"] == "h.example shows a certificate that is not trusted."

@@ -8,11 +8,12 @@ from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRa
 from support.models import gguf, one_file_model
 from support.shop import shop_of
 
-from flowhub_jobs.errors import DiskFull, Gated, SourceMissing
+from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
 from flowhub_jobs.hub.mornings import read_morning
 from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
+from flowhub_jobs.kinds import DigestState, EventKind, Reason, Stage, State
+from flowhub_jobs.records import Note
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 A = gguf(300_000, 1)
@@ -95,15 +96,14 @@ HEALING = {
     "wrong range: unnamed": (NoContentRange(), "wrong_range"),
     "wrong range: several parts": (Multipart(), "wrong_range"),
     "busy host": (Status(503), "host_busy"),
-    "faulty host": (Status(500), "retry"),
+    "faulty host": (Status(500), "host_busy"),
     "line": (Reset(after=1000), "retry"),
     "file": (FlipByte(at=200_000), "file_again"),
 }
 
 
 @pytest.mark.parametrize(("fault", "kind"), HEALING.values(), ids=HEALING)
-def test_what_the_engine_mends_by_itself_is_counted_as_what_it_was(home, monkeypatch, origin, fault, kind):
-    """The engine's own words are read here: who changes them is told."""
+def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origin, fault, kind):
     monkeypatch.setenv("FLOWHUB_BACKOFF_BASE_S", "0.01")
     entry = one_file_model("m", origin.serve("m.gguf", A, faults=[fault.once()]), A)
     with shop_of(home, entry) as shop:
@@ -123,7 +123,7 @@ def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):
     assert shop.home.take_back_orphans() == [first]
     shop.home.ledger.set_priority(second, 5)
     soon = shop.home.clock.now_us() + 60_000_000
-    pen.wait(pen.claim().lease, soon, Reason.DISK, "No room on the disk.", faults=0, cost=False)
+    pen.wait(pen.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
     page = cli("report", "--json").page
     assert page["healed"] == [{"kind": "rescue", "count": 1, "jobs": [first]}]
     assert [(need["job"], need["code"]) for need in page["needs_you"]] == [(second, "disk_full"), (None, "no_worker")]
@@ -165,8 +165,8 @@ def lived(shop) -> int:
     job, pen = shop.enqueue("m0"), owner(shop)
     lease = pen.claim().lease
     pen.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
-    pen.say(lease, "fault", "The line\nfell.")
-    pen.wait(lease, 1, Reason.BACKOFF, "The line fell.", faults=1, cost=True)
+    pen.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
+    pen.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
     pen.fail(pen.claim().lease, SourceMissing("It is gone."))
     shop.home.ledger.retry(job)
     return job
@@ -237,7 +237,7 @@ def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, sho
 def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(rooms):
     [job] = rooms.enqueue("tiny")
     full = DiskFull("The disk that holds /store has 1 GB free.")
-    rooms.owner.wait(rooms.claim().lease, rooms.time.in_us(1), Reason.DISK, full.message, faults=0, cost=False)
+    rooms.owner.wait(rooms.claim().lease, rooms.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
     rooms.time.turn(2)
     rooms.complete(rooms.claim())
     assert rooms.state(job) is State.COMPLETED

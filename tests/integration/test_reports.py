@@ -6,7 +6,7 @@ from datetime import UTC
 import pytest
 from support.rooms import NODE, Rooms, artifact, folder_artifact
 
-from flowhub_jobs.errors import NotFound, SourceMissing
+from flowhub_jobs.errors import FlowhubError, NotFound, SourceMissing
 from flowhub_jobs.jobs.lease import FileProgress, Progress
 from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request
@@ -26,7 +26,9 @@ def wait(rooms: Rooms, job_reason: Reason, seconds: float = 60) -> int:
     """Let a new job wait for this reason, as its last run left it."""
     [job] = rooms.enqueue(f"waits-{job_reason}")
     until = rooms.time.in_us(seconds)
-    rooms.owner.wait(rooms.claim().lease, until, job_reason, f"It waits: {job_reason}.", faults=0, cost=True)
+    rooms.owner.wait(
+        rooms.claim().lease, until, job_reason, FlowhubError(f"It waits: {job_reason}."), faults=0, cost=True
+    )
     return job
 
 

@@ -3,7 +3,7 @@
 import pytest
 from support.rooms import Rooms
 
-from flowhub_jobs.errors import NetworkDown
+from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.jobs import waits
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.waits import OURS, keep_waits
@@ -103,7 +103,7 @@ def ordered(rooms: Rooms, reason: Reason) -> int:
     """Have a run of a new job order a wait of a minute."""
     [job] = rooms.enqueue("tiny")
     until = rooms.time.in_us(MINUTE)
-    rooms.owner.wait(rooms.claim().lease, until, reason, "It waits.", faults=1, cost=True)
+    rooms.owner.wait(rooms.claim().lease, until, reason, FlowhubError("It waits."), faults=1, cost=True)
     return job
 
 

@@ -118,7 +118,7 @@ class Run:
 
     @property
     def note_kinds(self) -> list[str]:
-        return [kind for kind, _ in self.notes]
+        return [note.kind for note in self.notes]
 
 
 def run(artifact: Artifact, folder: Path, **how: Any) -> Run:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
-from flowhub_jobs.kinds import DigestState, Reason, Stage
+from flowhub_jobs.kinds import DigestState, EventKind, Reason, Stage
+from flowhub_jobs.records import Note
 from support.rooms import Rooms, digests
 
 FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)
@@ -25,8 +26,12 @@ WRITES: dict[str, Callable[[Rooms, Claimed], None]] = {
     "progress with files": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9, files=(FILE,))),
     "complete": _complete,
     "fail": lambda rooms, run: rooms.owner.fail(run.lease, SourceMissing("Gone.")),
-    "wait": lambda rooms, run: rooms.owner.wait(run.lease, 1, Reason.BACKOFF, "Waits.", faults=1, cost=True),
+    "wait": lambda rooms, run: rooms.owner.wait(
+        run.lease, 1, Reason.BACKOFF, FlowhubError("Waits."), faults=1, cost=True
+    ),
     "hand_back": lambda rooms, run: rooms.owner.hand_back(run.lease),
     "obey": lambda rooms, run: rooms.owner.obey(run.lease),
-    "say": lambda rooms, run: rooms.owner.say(run.lease, "healed", "It healed."),
+    "record_event": lambda rooms, run: rooms.owner.record_event(
+        run.lease, Note(EventKind.FILE_AGAIN, "Fetched again.")
+    ),
 }

@@ -141,19 +141,19 @@ def test_a_failed_job_that_was_queued_anew_is_told_by_the_last_job_alone():
 
 
 def test_what_a_failed_job_met_has_not_healed_nor_what_one_waits_for_now():
-    fault, park = Event(NOW, "fault", "It fell."), Event(NOW, "waits", "The disk that holds it has no room.")
+    fault, park = Event(NOW, "fault", "It fell.", "stalled"), Event(NOW, "waits", "It has no room.", "disk_full")
     events = {number: [fault, park] for number in (1, 2, 3)}
     found = report(job(1), job(2, State.FAILED, error=GATED), job(3, State.QUEUED), events=events)
     assert found.healed == (Healed("retry", 2, (1, 3)), Healed("parked", 1, (1,)))
 
 
 def test_a_job_that_looked_for_room_all_night_waited_once():
-    park = Event(NOW, "waits", "The store is not there.")
+    park = Event(NOW, "waits", "It is not there.", "store_offline")
     assert report(job(1), events={1: [park] * 100}).healed == (Healed("parked", 1, (1,)),)
 
 
 def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it():
-    gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.")
+    gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.", "network")
     stopped = Event(NOW, "handed_back", "The worker stopped; the job was handed back.")
     found = report(job(1), job(2, State.QUEUED), events={1: [gone, stopped], 2: [gone]})
     assert found.healed == (Healed("offline", 1, (1,)),)

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.remedies import what_to_do
 from flowhub_jobs.jobs.states import Hold
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.kinds import EventKind, Reason, State
 from flowhub_jobs.records import Job, Wait
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.words import format_duration, format_rate
@@ -67,6 +67,8 @@ _BESIDES = {
     Reason.HOST_WAIT: "the host",
     Reason.BACKOFF: "its next try",
 }
+
+_TROUBLE = (EventKind.FAULT, EventKind.AGAIN, EventKind.PIECE_AGAIN, EventKind.FILE_AGAIN)
 
 
 def in_short(job: Job, now: datetime) -> str:
@@ -179,7 +181,7 @@ def _briefly(hold: Hold, now: datetime) -> str:
 
 def _cannot_resume(desk: Desk, job: Job) -> list[str]:
     """Return why an interruption costs all that came, where the source is so."""
-    told = [event.text for event in desk.home.reports.events(job.id) if event.kind == "no_resume"]
+    told = [event.text for event in desk.home.reports.events(job.id) if event.kind == EventKind.NO_RESUME]
     return told[-1:]
 
 
@@ -190,4 +192,4 @@ def _why_running(desk: Desk, job: Job) -> list[str]:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
         return [f"It moves: {format_rate(job.rate_bps)}{left}."]
     last = desk.home.reports.events(job.id)[-1:]
-    return [event.text for event in last if event.kind in ("fault", "again", "healed")] or ["It is at work."]
+    return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]

@@ -7,13 +7,14 @@ from typing import Any
 from flowhub_jobs.cli import say
 from flowhub_jobs.hub.wire import events_object
 from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.kinds import EventKind
 from flowhub_jobs.records import Event, Job
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.words import format_duration
 
 # What a line begins with, where the kind of the event would promise too much: a file that is downloaded again may
 # still fail.
-_LABELS = {"healed": "repeated"}
+_LABELS: dict[str, str] = {EventKind.PIECE_AGAIN: "repeated", EventKind.FILE_AGAIN: "repeated"}
 
 
 def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
@@ -21,7 +22,7 @@ def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, hea
     begun = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
     shown = [f"Job {job.id}: {say.clean(job.title)}"] if headed else []
     for event in events:
-        attempt = begun.get(event.at) if event.kind == "claimed" else None
+        attempt = begun.get(event.at) if event.kind == EventKind.CLAIMED else None
         text = f"{_LABELS.get(event.kind, event.kind):<11}  {event.text}" if attempt is None else _boundary(attempt)
         shown.append(f"{_local(event.at)}  {say.clean(' '.join(text.split(chr(10))))}".rstrip())
     return shown if events else [*shown, "Its events were dropped: they are older than `keep_events_days`."]

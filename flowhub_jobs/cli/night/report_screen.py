@@ -17,7 +17,7 @@ JOBS_NAMED = 2
 _HEALED = {  # one of it, several of it
     "rescue": ("A worker died; another one continued its job", "{} times a worker died; its job continued"),
     "retry": ("A fault of the network or a host passed", "{} faults of the network or a host passed"),
-    "host_busy": ("A busy host asked for a pause", "{} times a busy host asked for a pause"),
+    "host_busy": ("A busy or failing host answered later", "{} times a busy or failing host answered later"),
     "wrong_range": (
         "A wrong range was refused and asked again",
         "{} wrong ranges were refused and asked again",
