@@ -144,6 +144,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=2048)
 def origin(url: str) -> str:
     """Return `scheme://host:port`, in lower case and with the default port too. AddressRefused where there is none.
 
@@ -153,6 +154,7 @@ def origin(url: str) -> str:
     return f"{address.scheme}://{address.bracketed}:{address.port}"
 
 
+@functools.lru_cache(maxsize=2048)
 def host_of(url: str) -> str:
     """Return the host, with the port where it is not the scheme's own, for messages. It never raises."""
     try:

@@ -65,7 +65,9 @@ def unsatisfied_total(text: str | None) -> int | None:
 
 def _once(text: str | None) -> str:
     """Return a header's value without its spaces; one that came twice the same (joined by a comma) is one."""
-    values = {value.strip() for value in (text or "").split(",")}
+    if text is None or "," not in text:
+        return (text or "").strip()
+    values = {value.strip() for value in text.split(",")}
     return values.pop() if len(values) == 1 else ""
 
 
@@ -74,6 +76,8 @@ def coding_of(content_encoding: str, path: str = "") -> str | None:
 
     A stored `a.gz` that is called gzip is sent as it is stored.
     """
+    if not content_encoding:
+        return None
     words = [word.strip().lower() for word in content_encoding.split(",")]
     codings = [word for word in words if word in _CODINGS]
     stored = next((names for suffix, names in _STORED.items() if path.lower().endswith(suffix)), set())

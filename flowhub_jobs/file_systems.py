@@ -26,6 +26,7 @@ _EXACT = frozenset(
 _CLUSTER = frozenset({0x6969, 0x00C36400, 0x0BD00BD0, 0x47504653, 0x7461636F, 0x01161970})
 _COARSE = frozenset({0x4D44, 0x2011BAB0, 0x7366746E, 0x5346544E, 0x4244, 0x482B})  # FAT exFAT ntfs3 NTFS HFS HFS+
 
+_Statfs = ctypes.c_ulong * 512  # more than `struct statfs` has on any system
 _GRAINS_NS = (2_000_000_000, 1_000_000_000, 10_000_000, 1_000_000, 1_000, 100)  # FAT HFS+ exFAT ext3-NFS … SMB
 _ZONE_STEP_NS = 1_800 * 1_000_000_000  # half an hour: the smallest step of daylight saving (Lord Howe)
 _ZONE_MAX_NS = 26 * 3_600 * 1_000_000_000  # from UTC-12 to UTC+14
@@ -58,13 +59,13 @@ def traits_of(place: Path | str | int) -> Traits:
 
 def file_system_of(place: Path | str | int) -> int | str | None:
     """Return the magic number of a file system (Linux, the first word of `struct statfs`), or its name (macOS)."""
-    buffer = ctypes.create_string_buffer(4096)
+    buffer = _Statfs()  # asked for each part of a transfer, so without a copy of its bytes
     call = _statfs(of_open=isinstance(place, int))
     if call(place if isinstance(place, int) else os.fsencode(place), buffer) != 0:
         return None
     if MACOS:  # struct statfs of 64-bit inodes: f_fstypename begins at byte 72
-        return buffer.raw[72:88].split(b"\0")[0].decode(errors="replace")
-    return int(ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ulong))[0]) & 0xFFFFFFFF
+        return bytes(buffer)[72:88].split(b"\0")[0].decode(errors="replace")
+    return buffer[0] & 0xFFFFFFFF
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """What a status that is neither 200 nor 206 means: to be tried again, a sign-in, gone, or refused. Pure."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -177,6 +178,7 @@ def asked_wait(headers: Headers, now: datetime) -> float | None:
     return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
 
 
+@functools.lru_cache(maxsize=1024)  # the answers of one second, and the files of one upload, have the same date
 def http_date(text: str) -> datetime | None:
     """Return the time that a date of HTTP names (RFC 9110, section 5.6.7), None for what is none."""
     try:

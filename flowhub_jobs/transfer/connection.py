@@ -88,8 +88,8 @@ class Web:
             response = self._send(url, wish, fresh, cookies.header_for(url))
             headers = folded(response.headers.raw)
             hub = hub or hub_word(headers)
-            location = location_of(response.headers.raw)
-            if response.status_code not in REDIRECTS or not location:
+            location = location_of(response.headers.raw) if response.status_code in REDIRECTS else ""
+            if not location:
                 return response, headers, url, hub
             drop_body(response, headers)
             cookies.take(url, response.headers.raw)
