@@ -174,11 +174,14 @@ def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -
 def _answered(
     client: "httpx.Client", url: str, headers: Mapping[str, str], watch: _Watch
 ) -> "Iterator[httpx.Response]":
-    from flowhub_jobs.translated import translated
+    from flowhub_jobs.lean_httpx import httpx
+    from flowhub_jobs.translated import host_header, translated
 
     with ExitStack() as closing:
         with translated(url, in_body=False, within=READ_S):
-            request = client.build_request("GET", url, headers=headers, extensions=_extensions(client, watch))
+            address = httpx.URL(url)
+            sent = host_header(address) | dict(headers)
+            request = client.build_request("GET", address, headers=sent, extensions=_extensions(client, watch))
             response = client.send(request, stream=True)
             closing.callback(response.close)
         with translated(url, in_body=True, within=READ_S):

@@ -65,7 +65,8 @@ class EnvironmentTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it. Raises httpx's errors of a direct connection, and flowhub's own where a proxy is at fault."""
         url = request.url
-        proxy = self._proxy_for(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        proxy = self._proxy_for(url.scheme, host, port)
         transport = self._transport(url.scheme, proxy)
         if proxy is None:
             return transport.handle_request(request)

@@ -165,7 +165,8 @@ def _because(said: str) -> str:
 def asked_wait(headers: Headers, now: datetime) -> float | None:
     """Return the seconds that the host asks to be left alone, or None.
 
-    Retry-After in both its forms (RFC 9110, section 10.2.3), else the Hub's `RateLimit`, which names one bucket or
+    Retry-After in both its forms (RFC 9110, section 10.2.3; a date is by the clock of the host, which its Date header
+    shows), else the Hub's `RateLimit`, which names one bucket or
     several: `"api";r=7;t=55, "resolvers";r=0;t=90`. Those with nothing left count, the longest.
     """
     text = headers.get("retry-after", "").strip()
@@ -173,7 +174,8 @@ def asked_wait(headers: Headers, now: datetime) -> float | None:
         return float(text[:12])
     if text:
         then = http_date(text)
-        return None if then is None else max(0.0, (then - now).total_seconds())
+        theirs = http_date(headers.get("date", "")) or now
+        return None if then is None else max(0.0, (then - theirs).total_seconds())
     buckets = _RATE_LIMIT.findall(headers.get("ratelimit", ""))
     return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
 

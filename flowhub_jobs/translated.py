@@ -112,12 +112,18 @@ def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
         raise HeadersTimeout(f"{host} accepted the request but did not answer within {within:.3g} s.") from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise _unreached(host, error) from error
-    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+    # UnicodeError: a name "xn--…" that IDNA 2008 does not decode, as that of an emoji domain.
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
     except httpx.RemoteProtocolError as error:
         raise (dropped if _ENDED.match(str(error)) else malformed)(host, error) from error
     except httpx.TransportError as error:
         raise dropped(host, error) from error
+
+
+def host_header(url: httpx.URL) -> dict[str, str]:
+    """Return the Host header, which httpx would make only of a name that IDNA 2008 decodes (encode/httpx, URL.host)."""
+    return {"Host": url.netloc.decode("ascii")}
 
 
 def stalled(host: str, seconds: float) -> Stalled:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # Typed with a single slash or none, these are still addresses, not models (`file:/etc/passwd`, `data:…`).
+_ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 _OTHER_SCHEME = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:file|s?ftp|data|javascript|magnet|s3|gs|ipfs|ssh|torrent):)", re.IGNORECASE
 )
@@ -55,8 +56,10 @@ def is_address(text: str) -> bool:
         return True
     if later := _LATER.match(text):
         raise _to_come(text, later["scheme"].lower())
+    shown = addresses.public_url(text)
+    if _ONE_SLASH.match(text):
+        raise UsageInvalid(f"The address {shown!r} lacks a slash.", hint="Write https:// and the name of the host.")
     if is_other_scheme(text):
-        shown = addresses.public_url(text)
         message = f"The reference {shown!r} is of the scheme {text.partition(':')[0].lower()}, which is not fetched."
         raise AddressRefused(
             message, hint="Give the https address of the file, a model of the catalog, or hf:owner/repo."
@@ -93,7 +96,9 @@ def parse_reference(text: str) -> ModelRef:
         hint = "Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, hf:owner/repo, or the URL of a file."
         if _REPOSITORY.fullmatch(text.strip()):
             hint = f"A repository of the Hub is written hf:{text.strip()}."
-        raise UsageInvalid(f"{addresses.public_url(text)!r} is not a reference.", hint=hint)
+        # What stands before an @ may be a name and a password of an address; in a plain word it is a model.
+        shown = addresses.public_url(text) if set(text) & set(":/") else text
+        raise UsageInvalid(f"{shown!r} is not a reference.", hint=hint)
     return ModelRef(parts[1], parts[2])
 
 

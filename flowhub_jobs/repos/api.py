@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from flowhub_jobs import documents
 from flowhub_jobs.addresses import HUB, at_endpoint, host_of, origin
@@ -131,12 +131,13 @@ class Hub:
 
     def _next_page(self, answer: Answer) -> str | None:
         """Return the address of the next page (RFC 8288). It is asked only where the first was."""
-        following = _following(answer)
-        if following is None:
+        target = _following(answer)
+        if target is None:
             return None
         try:
+            following = urljoin(answer.url, target)  # it may be relative (RFC 8288, section 3.1)
             stays = origin(at_endpoint(following, self.endpoint)) == origin(self.endpoint)
-        except AddressRefused:
+        except (AddressRefused, ValueError):  # urljoin reads no broken brackets
             stays = False
         if not stays:
             raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")

@@ -47,7 +47,11 @@ def pick(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> Picked:
     kept = [file for file in good if not matches(file.path, asked.exclude)]
     if not files:
         raise NotFound(f"The repository {info.repo} is empty.", hint="Look at its page at the Hub.")
-    choice = _at_path(info, kept, asked, bad) if asked.path else _model(info, kept, asked)
+    try:
+        choice = _at_path(info, kept, asked, bad) if asked.path else _model(info, kept, asked)
+    except NotFound as error:
+        error.hint = " ".join(text for text in (error.hint, left_out(bad)) if text) or None
+        raise
     choice = _with_included(choice, kept)
     _refuse_bad(info, choice, bad)
     offer = companion_offer(kept, choice.files) if choice.format is HubFormat.GGUF else None

@@ -15,7 +15,7 @@ from flowhub_jobs.transfer.redirect_cookies import RedirectCookies
 from flowhub_jobs.transfer.reply import Reply, drop_body
 from flowhub_jobs.transfer.terms import Terms
 from flowhub_jobs.transfer.wire import Wire
-from flowhub_jobs.translated import translated
+from flowhub_jobs.translated import host_header, translated
 
 REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
 ANSWERED = (200, 203, 206)  # 203: what a proxy made of a 200 (RFC 9110, section 15.3.4)
@@ -106,7 +106,9 @@ class Web:
         own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
         own |= {"Cookie": cookie} if cookie else {}
         with translated(url, in_body=False, within=self._terms.headers_s):
-            request = httpx.Request("GET", url, headers=own, extensions={"timeout": self._timeout.copy()})
+            address = httpx.URL(url)
+            sent = host_header(address) | own
+            request = httpx.Request("GET", address, headers=sent, extensions={"timeout": self._timeout.copy()})
         try:
             return self._over_the_wire(request, anew=fresh)
         except _StaleConnection:

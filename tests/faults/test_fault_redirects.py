@@ -7,7 +7,8 @@ from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
 
 from flowhub_jobs.addresses import location_of
-from flowhub_jobs.errors import RedirectRefused, SourceMissing, SourceRefused
+from flowhub_jobs.errors import NetworkDown, RedirectRefused, SourceMissing, SourceRefused
+from flowhub_jobs.transfer.fetch import Postponed
 
 # Followed ------------------------------------------------------------------------------------------------------------
 
@@ -160,6 +161,14 @@ def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origi
     error = way.fails(sought(origin, True, endless), RedirectRefused, "redirects without end (10 times)")
     assert "n=1" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == 10
+
+
+@pytest.mark.parametrize("host", ["xn--i-7iq.invalid", "xn--.invalid"])
+def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin, tmp_path, host):
+    """An emoji domain is one; this one does not exist."""
+    artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
+    with pytest.raises((NetworkDown, Postponed), match=f"{host} cannot be reached"):
+        run(artifact, tmp_path, terms=quick(faults_max=1))
 
 
 # Not followed --------------------------------------------------------------------------------------------------------

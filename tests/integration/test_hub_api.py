@@ -149,6 +149,15 @@ def test_a_page_that_names_the_hub_itself_is_asked_at_the_endpoint(hub, asked):
     assert len(hub.front.requests()) == 2
 
 
+@pytest.mark.parametrize("target", ["/api/models/o/r/tree/x?cursor=1", "x?cursor=1"])
+def test_the_address_of_the_next_page_may_be_relative(hub, asked, target):
+    link = f'<{target}>; rel="next"'
+    hub.break_front(Status(200, {"Link": link}, b"[]"), path=f"/api/models/o/r/tree/{'c' * 40}")
+    hub.break_front(Status(200, {}, b"[]"), path="/api/models/o/r/tree/x")
+    assert asked().tree("o/r", "c" * 40) == []
+    assert len(hub.front.requests()) == 2
+
+
 def test_the_next_page_is_found_among_other_links_and_may_have_a_comma(hub, asked):
     url = f"{hub.endpoint}/api/models/o/r/tree/x,y"
     link = f'<{hub.endpoint}/first>; rel="first", <{url}>; title="x"; rel="next", <>; rel="last"'

@@ -132,6 +132,19 @@ def test_other_kinds_of_addresses_are_named_for_what_they_are(ref: str) -> None:
         parse_reference(ref)
 
 
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("https:/h.example/m.gguf", "'https:/h.example/m.gguf' lacks a slash"),
+        ("qwen3-8b@", "'qwen3-8b@' is not a reference"),
+        ("@q4_k_m", "'@q4_k_m' is not a reference"),
+    ],
+)
+def test_what_was_typed_is_quoted_and_what_is_wrong_with_it_is_named(ref: str, message: str) -> None:
+    with pytest.raises(UsageInvalid, match=message):
+        parse_reference(ref)
+
+
 def test_an_unknown_model_like_no_other_still_has_a_hint(catalog: HubCatalog) -> None:
     with pytest.raises(NotFound) as caught:
         artifact_for(catalog, "zzzzzzzz")

@@ -241,6 +241,11 @@ def test_retry_after_is_read_in_both_its_forms(text, seconds):
     assert asked_wait(headers(retry_after=text), NOW) == seconds
 
 
+def test_a_date_in_retry_after_is_by_the_hosts_own_clock():
+    late = {"retry_after": "Sun, 22 Nov 2026 23:50:02 GMT", "date": "Sun, 22 Nov 2026 23:50:00 GMT"}
+    assert asked_wait(headers(**late), NOW) == 2.0
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -325,6 +325,12 @@ def test_a_dangerous_name_among_parts_of_the_quant_is_refused():
     assert found.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
 
 
+def test_a_quant_that_is_there_under_an_unusable_name_alone_is_not_said_to_be_missing_without_a_word():
+    with pytest.raises(NotFound) as caught:
+        picked("hf:o/r:Q4_K_M", "what?-Q4_K_M.gguf")
+    assert "Left out, as their names may not be used: 1 ('what?-Q4_K_M.gguf')." in (caught.value.hint or "")
+
+
 def test_a_name_that_cannot_be_used_matters_only_where_its_file_is_wanted():
     odd = "My Model #1 (v+2) 100%?.txt"
     assert artifact("hf:o/r", *MLX, odd).folder
