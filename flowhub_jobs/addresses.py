@@ -127,7 +127,7 @@ def redirect_target(source: str, location: str) -> str:
     try:
         return urljoin(source, location)
     except ValueError as error:  # "http://[" and its like
-        raise RedirectRefused(f"{host_of(source)} redirects to what is no address.") from error
+        raise RedirectRefused(f"{host_of(source)} redirects to something that is not an address.") from error
 
 
 def is_loopback(host: str) -> bool:

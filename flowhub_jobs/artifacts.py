@@ -155,7 +155,7 @@ _REQUIRED = {kind: [one.name for one in fields(kind) if one.default is MISSING] 
 def _fields(kind: type[Any], data: Any) -> dict[str, Any]:
     """Return the values of a JSON object that `kind` has fields for. Raises ValueError, which names the field."""
     if not isinstance(data, dict):
-        raise ValueError(f"{kind.__name__} is no JSON object")
+        raise ValueError(f"{kind.__name__} is not a JSON object")
     if missing := [name for name in _REQUIRED[kind] if name not in data]:
         raise ValueError(f"{kind.__name__} has no {missing[0]}")
     for name, types in _TYPES[kind].items():

@@ -13,7 +13,7 @@ CALL_AGAIN = "Call download() again; it continues where it stopped."
 _BY_ITSELF = "A worker tries again by itself and continues where it stopped."
 # What a hint says of jobs and commands, as it reads for a program that called `download()`.
 _IN_A_CALL = (
-    (re.compile(r",? (?:start the worker (?:anew|again)(?: with it)?|restart the worker)(?=,)"), ""),
+    (re.compile(r",? (?:start the worker again|restart the worker)(?: with it)?(?=,)"), ""),
     (re.compile(r", for the worker as well"), ""),
     (re.compile(r"`flowhub retry` the job"), "call download() again"),
     (

@@ -136,7 +136,7 @@ class StoreOffline(FlowhubError):
 
     code = "store_offline"
     retryable = True
-    default_hint = "Mount the store's disk so that it can be written; the job goes on by itself."
+    default_hint = "Mount the store's disk so that it can be written; the job continues by itself."
 
 
 class StorageFailed(FlowhubError):
@@ -144,7 +144,7 @@ class StorageFailed(FlowhubError):
 
     code = "storage_failed"
     retryable = True
-    default_hint = "Look at the disk and the system's log; what was kept goes on with `flowhub retry`."
+    default_hint = "Look at the disk and the system's log; `flowhub retry` continues with what was kept."
 
 
 class TooManyFiles(FlowhubError):
@@ -211,7 +211,7 @@ class TokenMissing(FlowhubError):
     code = "token_missing"
     exit_status = 4
     default_hint = (
-        "Set HF_TOKEN to a token of an account that may read this model, start the worker anew with it, "
+        "Set HF_TOKEN to a token of an account that may read this model, restart the worker with it, "
         "then `flowhub retry` the job."
     )
 
@@ -373,7 +373,7 @@ class SourceRefused(SourceError):
 class RedirectRefused(SourceError):
     code = "redirect_refused"
     retryable = False
-    default_hint = "Tell whoever keeps that address: the redirect is unsafe or endless."
+    default_hint = "Tell the owner of that address: the redirect is unsafe or endless."
 
 
 class TooLarge(SourceError):
@@ -431,7 +431,7 @@ class DiskFull(FlowhubError):
     code = "disk_full"
     exit_status = 6
     retryable = True
-    default_hint = "Free some space; the job goes on by itself."
+    default_hint = "Free some space; the job continues by itself."
 
 
 class TargetFull(FlowhubError):
@@ -483,7 +483,7 @@ class TimedOut(FlowhubError):
     code = "timeout"
     exit_status = 124
     retryable = True
-    default_hint = "The jobs go on; `flowhub wait` again, or see `flowhub status`."
+    default_hint = "The jobs continue; `flowhub wait` again, or see `flowhub status`."
 
 
 class Interrupted(FlowhubError):

@@ -161,7 +161,8 @@ def opened(settings: Settings) -> Iterator[Home]:
     if not _NODE.fullmatch(node):
         where = "FLOWHUB_NODE" if settings.node else settings.home / "node"
         raise SettingInvalid(
-            f"{node!r}, from {where}, is no name for a node.", hint="Use letters, digits, dots and hyphens, at most 64."
+            f"{node!r}, from {where}, is not a name for a node.",
+            hint="Use letters, digits, dots and hyphens, at most 64.",
         )
     database = Database.opened(settings.database_url, lock_folder=settings.home)
     try:

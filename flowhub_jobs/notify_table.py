@@ -58,7 +58,7 @@ def _webhook(table: Mapping[str, Any]) -> str | None:
         if url is not None:
             check_address(url if isinstance(url, str) else "", pinned=False)
     except AddressRefused:
-        raise ValueError("webhook is no https address (http goes to this machine alone)") from None
+        raise ValueError("webhook is not an https address (http goes to this machine alone)") from None
     return url
 
 

@@ -26,7 +26,7 @@ def _check(there: os.stat_result, path: Path, most: int) -> None:
     if stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if there.st_size > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
 

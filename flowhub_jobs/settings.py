@@ -127,7 +127,9 @@ def _sendable(typed: str, name: str) -> str:
     token = parse_token(typed)
     if _can_be_sent(token):
         return token
-    raise SettingInvalid(f"{name} is no token: it has characters that none has.", hint="Copy it once more, whole.")
+    raise SettingInvalid(
+        f"{name} is not a token: it has characters that no token has.", hint="Copy it once more, whole."
+    )
 
 
 def _can_be_sent(token: str) -> bool:
@@ -199,13 +201,13 @@ def _place(name: str, path: str | Path) -> Path:
     except UnicodeEncodeError:  # the database and every page are UTF-8
         shown = os.fsencode(whole).decode(errors="backslashreplace")
         hint = f"Rename that folder, or name another in FLOWHUB_{name.upper()}."
-        raise SettingInvalid(f"The path of the {name} is no UTF-8 text: {shown}.", hint=hint) from None
+        raise SettingInvalid(f"The path of the {name} is not UTF-8 text: {shown}.", hint=hint) from None
     return whole
 
 
 def _expanded(name: str, path: str | Path) -> Path:
     if "\0" in str(path):
-        raise SettingInvalid(f"The {name} {str(path)!r} is no path: it has a NUL in it.", hint="Correct it.")
+        raise SettingInvalid(f"The {name} {str(path)!r} is not a path: it has a NUL in it.", hint="Correct it.")
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -230,7 +232,7 @@ def _check_origin(name: str, path: Path) -> None:
         origin(name)
     except FlowhubError:
         hint = 'Write where the token belongs as "https://host", or "http://127.0.0.1:PORT".'
-        raise SettingInvalid(f"{path}: {name!r}, under [tokens], is no origin.", hint=hint) from None
+        raise SettingInvalid(f"{path}: {name!r}, under [tokens], is not an origin.", hint=hint) from None
 
 
 def _notify(value: Any, path: Path) -> Notify:

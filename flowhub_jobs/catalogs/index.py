@@ -101,7 +101,7 @@ def build(path: Path, source: Source) -> None:
 def _check_place(path: Path) -> None:
     """Raise OSError where something lies that is not ours to replace: a pipe, a folder."""
     if path.exists() and not path.is_file():
-        raise OSError(errno.EEXIST, f"{path.name} is no regular file", str(path))
+        raise OSError(errno.EEXIST, f"{path.name} is not a regular file", str(path))
 
 
 def build_in_memory(source: Source) -> sqlite3.Connection:

@@ -145,7 +145,7 @@ class _Part:
         if (url := self.text("url")) and _PAGE.match(url):
             yield _at(self.steps, "url", "is the address of a page; the file is at /resolve/ in its place", document)
         if self.kind is HubVersion and (day := self.text("releasedAt")) and not _is_date(day):
-            yield _at(self.steps, "releasedAt", f'is no date such as 2024-09-19: "{shown(day, 40)}"', document)
+            yield _at(self.steps, "releasedAt", f'is not a date such as 2024-09-19: "{shown(day, 40)}"', document)
         if self.kind is Hardware:
             for word in _unknown_platforms(self.value("platforms")):
                 yield _at(

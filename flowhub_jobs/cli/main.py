@@ -145,8 +145,8 @@ def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
     if verb[:1] == ["worker"] and verb[1:] not in (["install"], ["uninstall"], ["status"]):
         return 0  # stopped before it had begun: nothing to hand back
     if isinstance(word, Stopped):
-        return tell(Terminated("Terminated.", hint="What is queued goes on."), as_json=as_json)
-    return tell(Interrupted("Interrupted.", hint="What is queued goes on; `flowhub status` shows it."), as_json=as_json)
+        return tell(Terminated("Terminated.", hint="Queued jobs continue."), as_json=as_json)
+    return tell(Interrupted("Interrupted.", hint="Queued jobs continue; `flowhub status` shows them."), as_json=as_json)
 
 
 def _internal(error: Exception) -> FlowhubError:
@@ -161,7 +161,7 @@ def _internal(error: Exception) -> FlowhubError:
     if isinstance(error, UnicodeEncodeError):  # a name that was typed, and that no table can hold
         from flowhub_jobs.errors import UsageInvalid
 
-        return UsageInvalid(f"{error.object[:200]!r} is no UTF-8 text.", hint="Write the name in UTF-8.")
+        return UsageInvalid(f"{error.object[:200]!r} is not UTF-8 text.", hint="Write the name in UTF-8.")
     if isinstance(error, OSError):
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."

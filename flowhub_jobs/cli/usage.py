@@ -14,6 +14,9 @@ def usage_invalid(error: Exception, hint: str | None = None) -> UsageInvalid:
     """Return the complaint as one sentence, with a hint that names the verb."""
     format_message = getattr(error, "format_message", None)
     text = str(format_message() if format_message else error).strip().rstrip(".")
+    text = text.replace("is not a valid int", "is not a whole number").replace(
+        "is not a valid float", "is not a number"
+    )
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "flowhub"
     sentence = text if text.endswith("?") else f"{text}."

@@ -43,7 +43,7 @@ def _page(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageInvalid(f"{path} is not the profile of a machine: it is not JSON.", hint=HOW) from error
     if not isinstance(page, dict):
-        raise UsageInvalid(f"{path} is not the profile of a machine: it is no JSON object.", hint=HOW)
+        raise UsageInvalid(f"{path} is not the profile of a machine: it is not a JSON object.", hint=HOW)
     return page
 
 

@@ -33,7 +33,7 @@ def memory(word: Fit, need: "Need", place: "Place") -> str:
         return said + _everything(place)
     if word is Fit.SLOW:
         rest = need.total - place.fast
-        return said + f"{_fast(place)}, the other {_up(rest)} GiB would lie in the memory, which is slower"
+        return said + f"{_fast(place)}, the other {_up(rest)} GiB would be in the memory, which is slower"
     return said + (_fast(place) if place.kind != "ram" else _ram(place)) + _left(word, need.total, place)
 
 
@@ -42,10 +42,10 @@ def _without_sum(word: Fit, need: "Need", place: "Place") -> str:
     if word is Fit.TOO_BIG:
         return f"{known}; {_everything(place)}"
     if word is Fit.SLOW:
-        return f"{known}; {_fast(place)}, the rest would lie in the memory, which is slower"
+        return f"{known}; {_fast(place)}, the rest would be in the memory, which is slower"
     if need.weights is None:
         return "its size is not known"
-    return "what its context takes is not known: neither a header nor its parameters tell"
+    return "the memory for its context is unknown: neither a header nor its parameters say it"
 
 
 def _sum(need: "Need") -> str:

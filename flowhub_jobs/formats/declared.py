@@ -66,7 +66,7 @@ def _size_of(head: bytes) -> int:
         raise HeaderUnreadable("it is too short to have a header")
     end = safetensors.header_length(head)
     if head[8:9] != b"{":
-        raise HeaderUnreadable("its header is no JSON object")
+        raise HeaderUnreadable("its header is not a JSON object")
     if len(head) < end:
         raise NeedMore(end)
     ends = (int(found[1]) for found in _OFFSETS.finditer(head, 8, end))

@@ -15,7 +15,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # no Unicode, not JSON, a number of 5,000 digits, nested too deep
         raise HeaderUnreadable("its description is not JSON") from error
     if not isinstance(found, dict):
-        raise HeaderUnreadable("its description is no JSON object")
+        raise HeaderUnreadable("its description is not a JSON object")
     return found
 
 

@@ -222,7 +222,7 @@ _NEXT = {
     State.FAILED: "`flowhub retry` queues it again.",
     State.CANCELLED: "`flowhub retry` queues it again.",
     State.QUEUED: "It is queued already.",
-    State.PAUSED: "`flowhub resume` lets it go on.",
+    State.PAUSED: "`flowhub resume` continues it.",
 }
 
 

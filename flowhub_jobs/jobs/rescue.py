@@ -47,7 +47,7 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))
         end_attempt(tx, job, token, now, "rescued")
-        note(tx, job, now, EventKind.RESCUED, "Its worker was gone; the job was taken back.")
+        note(tx, job, now, EventKind.RESCUED, "Its worker was gone; the job was queued again.")
         if state is State.FAILED:
             note(tx, job, now, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
     return {job: row.wish}

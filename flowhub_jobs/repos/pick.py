@@ -255,7 +255,7 @@ def _is_wanted(info: RepoInfo, choice: _Choice, path: str) -> bool:
 
 
 def _refused(repo: str, path: str, problem: str) -> SourceRefused:
-    hint = "Nothing of it was taken. Tell whoever keeps the repository, or leave the file out with --exclude."
+    hint = "Nothing of it was taken. Tell the owner of the repository, or leave the file out with --exclude."
     return SourceRefused(f"{repo} has a file {path[:200]!a}, whose path {problem}.", hint=hint)
 
 

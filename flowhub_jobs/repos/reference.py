@@ -98,7 +98,7 @@ def parse_short(text: str, rest: str) -> HubRef:
     found = _PARTS.fullmatch(named)
     # After one name alone a slash begins the second: a path of such a repository stands behind its revision.
     if found is None or (found["path"] and "/" not in found["repo"] and not found["revision"]):
-        raise bad_reference(text, "is no reference to a repository of the Hub")
+        raise bad_reference(text, "is not a reference to a repository of the Hub")
     by_word = list(zip(globs[::2], map(unquote, globs[1::2]), strict=True))
     return checked(
         text,

@@ -132,7 +132,7 @@ def write_ours(path: Path, text: str) -> None:
         else:
             aside.replace(path)
     except FileExistsError as error:
-        raise NameTaken(f"{path} has just been made by somebody else.", hint="Look at it, then try again.") from error
+        raise NameTaken(f"{path} was just made by another program.", hint="Look at it, then try again.") from error
     except OSError as error:
         raise FlowhubError(f"{path} cannot be written: {error.strerror}.") from error
     finally:

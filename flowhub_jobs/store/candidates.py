@@ -20,7 +20,7 @@ DEPTH_MAX = 16
 ENTRIES_MAX = 200_000
 JSON_MAX = 32 << 20
 HEADER_MAX = 8 << 20
-NO_UTF8 = "has a name that is no UTF-8"
+NO_UTF8 = "has a name that is not UTF-8"
 GGUF_MAGIC = (b"GGUF", b"FUGG")  # the second: big-endian files
 _PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf", re.IGNORECASE)
 _MLX = re.compile(rb'"format"\s*:\s*"mlx"')
@@ -105,7 +105,7 @@ def folders_below(top: Path, look: Look) -> Iterator[tuple[Path, list[str]]]:
             continue
         count += len(here)
         if count > ENTRIES_MAX or depth > DEPTH_MAX:
-            look.skip(folder, "lies too deep, or holds too much: name the folder of the models itself")
+            look.skip(folder, "is too deep, or holds too much: name the folder of the models itself")
             return
         for entry in here:
             if not is_utf8(entry.name):
@@ -222,7 +222,7 @@ def find_folder(folder: Path, within: Path, program: str, look: Look) -> None:
         return
     kind = folder_format(files)
     if kind is None:
-        look.skip(folder, "has weights that are no safetensors by their first bytes")
+        look.skip(folder, "has weights that are not safetensors by their first bytes")
         return
     look.found.append(Candidate(program, folder, safe_name(folder.name), kind, folder=True, files=tuple(files)))
 
@@ -261,7 +261,7 @@ def standing(path: Path, look: Look) -> Candidate | None:
     if files is None:
         return None
     if not any(weights_format(file.real) for file in files if _is_weights(file.path)):
-        look.skip(path, "is no model: neither GGUF nor safetensors is in it")
+        look.skip(path, "is not a model: neither GGUF nor safetensors is in it")
         return None
     return Candidate(STORE, path, path.name, folder_format(files), folder=True, files=tuple(files))
 

@@ -145,7 +145,7 @@ def _manifest(path: Path, parts: tuple[str, ...], root: Path, look: Look) -> Non
     title = f"{model}-{tag}" if space == "library" else f"{space}-{model}-{tag}"
     layers = _layers(path)
     if layers is None:
-        look.skip(path, "is no manifest of Ollama's")
+        look.skip(path, "is not a manifest of Ollama's")
         return
     models = [digest for kind, digest in layers if kind == _MODEL_LAYER]
     if len(models) != 1:

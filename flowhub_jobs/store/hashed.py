@@ -55,7 +55,7 @@ def stamp_of(path: Path) -> Stamp:
 
 def _stamp(there: os.stat_result, place: Path | int) -> Stamp:
     if not stat.S_ISREG(there.st_mode):
-        raise Unreadable("is no regular file")
+        raise Unreadable("is not a regular file")
     number = there.st_ino if traits_of(place).numbers_stay else 0
     return Stamp(there.st_dev, number, there.st_size, there.st_mtime_ns)
 

@@ -39,7 +39,7 @@ def find(root: Path, program: str, look: Look) -> None:
             continue
         names = folder.name.removeprefix("models--").split("--")
         if folder.is_symlink() or len(names) > 2 or any(name_problem(name) for name in names):
-            look.skip(folder, "has a name that is no repository's")
+            look.skip(folder, "has a name that is not a repository's")
             continue
         revisions = _revisions(folder)
         for commit in sorted((folder / "snapshots").glob("*"), key=lambda path: path.name not in revisions):

@@ -55,7 +55,7 @@ class Store:
                 raise disk_error(self.root, error) from error
             raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
         except ValueError as error:  # a NUL, or what no file system could write
-            raise StoreUnusable(f"{str(self.root)!r} is no path of a folder: {error}.") from error
+            raise StoreUnusable(f"{str(self.root)!r} is not a path of a folder: {error}.") from error
 
     def _opened(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool]) -> str:
         if (link := _link_to_nothing(self.root)) is not None:
@@ -112,7 +112,9 @@ class Store:
         """Return the path of a bare name. Raises UsageInvalid for anything that is more, or less."""
         problem = name_problem(name)
         if problem is not None:
-            raise UsageInvalid(f"{name!r} is no name of a model: it {problem}.", hint="`flowhub list` shows the names.")
+            raise UsageInvalid(
+                f"{name!r} is not a name of a model: it {problem}.", hint="`flowhub list` shows the names."
+            )
         return self.root / name
 
     def partial_of(self, artifact: Artifact, node: str) -> Path:

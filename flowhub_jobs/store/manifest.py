@@ -99,7 +99,7 @@ def _check(name: Any, artifact: Artifact, files: Mapping[Any, tuple[Any, Any]]) 
     """Raise ValueError for a name that would leave a folder, and for a digest or a size that is none."""
     for bare in (name, artifact.name):
         if not isinstance(bare, str) or (problem := name_problem(bare)):
-            raise ValueError(f"the name {bare!r} {problem if isinstance(bare, str) else 'is no text'}")
+            raise ValueError(f"the name {bare!r} {problem if isinstance(bare, str) else 'is not text'}")
     for path, (size, digest) in files.items():
         _check_file(path, size, digest)
     if {file.path for file in artifact.files} != set(files) or not files:
@@ -116,7 +116,7 @@ def _check(name: Any, artifact: Artifact, files: Mapping[Any, tuple[Any, Any]]) 
 
 def _check_file(path: Any, size: Any, digest: Any) -> None:
     if not isinstance(path, str) or (problem := path_problem(path)):
-        raise ValueError(f"the path {path!r} {problem if isinstance(path, str) else 'is no text'}")
+        raise ValueError(f"the path {path!r} {problem if isinstance(path, str) else 'is not text'}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"{path} has no size")
     if not isinstance(digest, str) or not _HEX.fullmatch(digest):

@@ -66,7 +66,7 @@ def recheck(files: Sequence[Known], may_go_on: Callable[[], None], tell: Callabl
         _await(works, lambda: tell(board.so_far()), board)
     for one in looked:
         if _stamp(one.known.path) != (one.bytes, one.mtime_ns):
-            hint = "Verify it again once nobody writes to it."
+            hint = "Verify it again when no program writes to it."
             raise StorageFailed(f"{one.known.path} was written to while it was read.", hint=hint)
     return looked
 

@@ -77,7 +77,7 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
     if hub is not None and hub.size is not None and total != hub.size:
         raise SizeMismatch(
             f"{state.file.path}: the Hub says {hub.size} bytes, and where it leads, {_host(state)}, has {total} bytes.",
-            hint="Tell whoever keeps that repository; another variant of the model may be whole.",
+            hint="Tell the owner of that repository; another variant of the model may be whole.",
         )
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{state.file.path}: {_host(state)} says that it ends at byte {total}, not {answer.start}.")

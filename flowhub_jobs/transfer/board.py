@@ -181,7 +181,7 @@ class Board:
                 task.state.part = task.part = part
                 return
         part.close()
-        raise SourceChanged(f"{task.state.file.path} was begun anew meanwhile.")
+        raise SourceChanged(f"{task.state.file.path} was started again.")
 
     def put_back(self, task: Task) -> None:
         """Give a range back that nobody has begun with."""
@@ -293,7 +293,7 @@ class Board:
     @staticmethod
     def _check_current(task: Task) -> None:
         if task not in task.state.tasks:
-            raise SourceChanged(f"{task.state.file.path} was begun anew meanwhile.")
+            raise SourceChanged(f"{task.state.file.path} was started again.")
 
     def learn_end(self, task: Task) -> None:
         """Note that an answer without a length has ended: its end is the file's."""

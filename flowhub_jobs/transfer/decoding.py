@@ -92,7 +92,7 @@ class Decoder:
         if self._decoded > RATIO_FROM and self._decoded > RATIO_MAX * self._came:
             raise WrongContent(
                 f"{self._host} sent {self._came} bytes in {self._coding} that are more than {self._decoded} bytes.",
-                hint="That is no file of a model. If it is meant to be, name its size in a catalog: sizeBytes.",
+                hint="That is not a file of a model. If it is meant to be, name its size in a catalog: sizeBytes.",
             )
 
     def _damaged(self, why: str) -> WrongRange:

@@ -101,7 +101,7 @@ class Bells:
         self.huey.storage.close()
         self._initialize()
         self._identity = self._file()
-        log.warning("The queue %s was replaced or damaged; it is open anew.", self._path)
+        log.warning("The queue %s was replaced or damaged; it was opened again.", self._path)
         return True
 
     def _trouble(self, looks: list[tuple[int, ...] | None]) -> sqlite3.DatabaseError | None:

@@ -74,5 +74,7 @@ def _what_differs(model: OnShelf, looked: Sequence[Looked]) -> str:
         return f"{where} is {one.bytes:,} bytes long and was installed with {file.bytes:,}{more}."
     places = list(one.bad)
     first, last = places[0]
-    count = f"{one.bad.total:,} of its {file.bytes:,} bytes lie in {len(places)} damaged part" + "s" * (len(places) > 1)
-    return f"{where} is not what was installed: {count}, the first at bytes {first:,}-{last - 1:,}{more}."
+    count = f"{one.bad.total:,} of its {file.bytes:,} bytes differ (in {len(places)} damaged part" + "s" * (
+        len(places) > 1
+    )
+    return f"{where} differs from what was installed: {count}), the first at bytes {first:,}-{last - 1:,}{more}."

@@ -49,7 +49,7 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
         raise StorageFailed(error.message, hint="Name a folder that can be written.") from error
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     with writing(home.engine) as tx:
-        text = f"{model.name} lies in {folder}, with its digests in the manifest there."
+        text = f"{model.name} is in {folder}, with its digests in the manifest there."
         floor.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
 
 

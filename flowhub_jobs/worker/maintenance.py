@@ -72,7 +72,7 @@ class Maintenance(threading.Thread):
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.look()
         for job in home.take_back_orphans():
-            log.info("Job %d was taken back: its worker is gone.", job)
+            log.info("Job %d is queued again: its worker is gone.", job)
         self.parking.look()
         floor.outages.look_after()
         missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()

@@ -58,7 +58,7 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
         log.warning("%s", error.message)
     except SQLAlchemyError as error:
         log.warning(
-            "The end of job %d could not be written; when its lease ends it goes on: %s",
+            "The end of job %d could not be written; it continues when its lease ends: %s",
             run.lease.job,
             driver_words(error),
         )

@@ -289,7 +289,7 @@ def test_a_lost_database_is_rebuilt_from_the_store(cli, home, person, origin, mo
         assert listed(cli)["a.gguf"]["model"] is None
         said = cli("adopt", "-y")
         assert said.status == 0
-        assert "1 partial download lies in the store" in " ".join(said.err.split())
+        assert "1 partial download is in the store" in " ".join(said.err.split())
         assert "notes.txt is neither GGUF nor safetensors" in " ".join(said.err.split())
         after = listed(cli)
         for name in ("a.gguf", "c-mlx-4bit"):
@@ -359,7 +359,14 @@ def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
     assert set(names) == {"bad-[2Jname-.gguf"}
     assert not any(path.read_bytes() == secret.read_bytes() for path in shop.store.rglob("*") if path.is_file())
     why = " ".join(one["why"] for one in said.page["skipped"])
-    for part in ("leads out of", "neither GGUF", "no regular file", "leads nowhere", "no manifest", "no repository's"):
+    for part in (
+        "leads out of",
+        "neither GGUF",
+        "not a regular file",
+        "leads nowhere",
+        "not a manifest",
+        "not a repository's",
+    ):
         assert part in why
     screen = cli("adopt", "--dry-run")
     assert "\x1b" not in screen.out + screen.err
@@ -383,10 +390,10 @@ def test_what_has_a_name_that_is_no_utf8_is_told_and_the_rest_is_taken(cli, shop
     assert said.status == 0
     assert set(listed(cli)) == {"b.gguf", "eps.gguf"}
     if as_json:
-        assert {one["why"] for one in said.page["skipped"]} == {"has a name that is no UTF-8"}
+        assert {one["why"] for one in said.page["skipped"]} == {"has a name that is not UTF-8"}
         assert len(said.page["skipped"]) == 6
     else:
-        assert "has a name that is no UTF-8" in " ".join(said.err.split())
+        assert "has a name that is not UTF-8" in " ".join(said.err.split())
 
 
 def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, person, monkeypatch):

@@ -436,7 +436,7 @@ def test_a_pipe_among_the_imported_catalogs_is_not_waited_at(cli, shop, file):
     assert [row["damaged"] for row in json.loads(said.out)["catalogs"]] == [False, damaged]
     said = process("show", "m", timeout_s=20)
     assert said.status == 0
-    assert ("it is no regular file" in said.err) is damaged
+    assert ("it is not a regular file" in said.err) is damaged
     assert process("catalog", "remove", "gpt4all", "-y", timeout_s=20).status == 0
 
 

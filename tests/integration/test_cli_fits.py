@@ -157,7 +157,7 @@ def test_a_header_that_cannot_be_had_leaves_it_unknown_and_says_why(cli, shop, o
 
 
 def test_a_header_that_tells_nothing_leaves_it_unknown(cli, shop, profile):
-    assert one(cli, "blank", "--on", profile())["why"].startswith("what its context takes is not known")
+    assert one(cli, "blank", "--on", profile())["why"].startswith("the memory for its context is unknown")
 
 
 def test_offline_asks_nobody(cli, shop, origin, profile):

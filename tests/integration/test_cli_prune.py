@@ -231,7 +231,7 @@ def test_prune_asks_on_a_terminal(shop, answer, left):
     seen = b""
     while b"[y/N]" not in seen:
         seen += os.read(terminal, 1000)
-    assert b"no job goes on with it" in seen
+    assert b"no job uses it" in seen
     os.write(terminal, answer.encode())
     _, ended = os.waitpid(pid, 0)
     os.close(terminal)

@@ -144,7 +144,7 @@ def test_a_pipe_in_the_place_of_the_index_is_not_waited_at_and_stays(home):
     os.mkfifo(home / "search.db")
     said = process("search", "qwen3-8b", timeout_s=20)
     assert (said.status, "qwen3-8b" in said.out) == (0, True)
-    assert "search.db is no regular file" in said.err
+    assert "search.db is not a regular file" in said.err
     assert (home / "search.db").is_fifo()
 
 

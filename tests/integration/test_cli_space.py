@@ -38,7 +38,7 @@ def test_rm_of_a_hard_link_says_that_it_frees_nothing(cli, stocked, tmp_path):
     share(stocked, "a.gguf", tmp_path / "theirs.gguf")
     dry = cli("rm", "a", "--dry-run").out
     assert " ".join(dry.split()) == (
-        f"Would remove a.gguf: 8.2 KB; it frees nothing: what {tmp_path / 'theirs.gguf'} has stays."
+        f"Would remove a.gguf: 8.2 KB; this frees no space: what {tmp_path / 'theirs.gguf'} has stays."
     )
     assert cli("rm", "a", "-y", "--json").page["removed"] == [{"name": "a.gguf", "bytes": 8192, "freed": 0}]
     assert (tmp_path / "theirs.gguf").read_bytes() == A
@@ -61,7 +61,7 @@ def test_rm_of_a_symlink_removes_the_link_alone(cli, stocked, tmp_path, there):
     (stocked.store / "a.gguf").symlink_to(theirs)
     said = cli("rm", "a", "-y")
     assert said.status == 0
-    assert f"Removed the link a.gguf: {'8.2 KB' if there else '0 B'}; it frees nothing" in " ".join(said.out.split())
+    assert f"Removed the link a.gguf: {'8.2 KB' if there else '0 B'}; this frees no space" in " ".join(said.out.split())
     assert theirs.exists() is there
     assert not (stocked.store / "a.gguf").is_symlink()
     assert [entry.name for entry in stocked.home.library.entries()] == ["c-mlx-4bit"]

@@ -28,7 +28,7 @@ REFUSED = [
 def test_a_name_that_is_more_or_less_than_one_is_refused_and_nothing_is_touched(store, tmp_path, name):
     (tmp_path / "outside").write_text("mine")
     before = snapshot(tmp_path)
-    with pytest.raises(UsageInvalid, match="is no name of a model"):
+    with pytest.raises(UsageInvalid, match="is not a name of a model"):
         store.path_of(name)
     with pytest.raises(UsageInvalid):
         store.remove(name)

@@ -168,5 +168,5 @@ def test_a_file_that_grows_while_it_is_read_is_not_believed(source):
 
 def test_a_pipe_is_not_read_from(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unreadable, match="is no regular file"):
+    with pytest.raises(Unreadable, match="is not a regular file"):
         hashed(tmp_path / "pipe", lambda: None)

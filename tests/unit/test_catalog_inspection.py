@@ -193,7 +193,7 @@ def test_pages_dates_that_are_none_and_repeated_fields_are_warnings():
     found = inspected(document(page, versions=[{"version": "1", "releasedAt": "soon"}]))
     assert [(warning.field, warning.why.split(":")[0]) for warning in found.warnings] == [
         ("url", "is the address of a page; the file is at /resolve/ in its place"),
-        ("releasedAt", "is no date such as 2024-09-19"),
+        ("releasedAt", "is not a date such as 2024-09-19"),
     ]
     twice = json.dumps(document(option())).replace('"format"', '"format": "mlx", "format"')
     assert texts(inspect(twice.encode()).warnings) == [

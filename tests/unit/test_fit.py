@@ -102,7 +102,7 @@ SUM = "4.58 GiB weights + 0.5 GiB context (4,096 tokens) + 0.5 GiB overhead = 5.
             TABLE["Llama 3.3 70B Q4_K_M"][0],
             GPU_24,
             "39.6 GiB weights + 1.25 GiB context (4,096 tokens) + 0.5 GiB overhead = 41.35 GiB; the GPU has 24 GiB, "
-            "less 0.75 GiB in reserve, the other 18.11 GiB would lie in the memory, which is slower",
+            "less 0.75 GiB in reserve, the other 18.11 GiB would be in the memory, which is slower",
         ),
         (
             replace(EIGHT, weights_bytes=100 * GIB),
@@ -271,7 +271,11 @@ def test_weights_that_alone_are_more_than_the_gpu_has_are_slow_whatever_the_cata
 @pytest.mark.parametrize(
     ("asked", "machine", "named"),
     [
-        (Asked(weights_bytes=GIB), LAPTOP, "what its context takes is not known: neither a header nor its parameters"),
+        (
+            Asked(weights_bytes=GIB),
+            LAPTOP,
+            "the memory for its context is unknown: neither a header nor its parameters",
+        ),
         (replace(EIGHT, weights_bytes=None), LAPTOP, "its size is not known"),
         (Asked(weights_bytes=GIB, recommended_ram_gib=24), LAPTOP, "no minimum is said"),
         (EIGHT, replace(LAPTOP, ram_total_bytes=None), "this machine's memory is not known"),

@@ -79,7 +79,7 @@ def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
         (b"<!DOCTYPE html><html>Sign in</html>", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
         (b" " * (MAX_BYTES + 1), "it has more than 1,048,576 bytes"),
         ({}, "says nothing of a machine"),
         ({"models": []}, "says nothing of a machine"),
@@ -103,5 +103,5 @@ def test_a_profile_that_is_not_there_is_named(tmp_path):
 
 def test_a_pipe_is_no_profile_and_is_not_waited_at(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageInvalid, match="pipe cannot be read: it is no regular file"):
+    with pytest.raises(UsageInvalid, match="pipe cannot be read: it is not a regular file"):
         read_profile(tmp_path / "pipe")

@@ -30,13 +30,13 @@ def test_a_larger_file_is_refused_unread(tmp_path):
 def test_a_pipe_is_refused_and_not_waited_at(tmp_path, through):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
-    with pytest.raises(OSError, match="it is no regular file"):
+    with pytest.raises(OSError, match="it is not a regular file"):
         read_regular(tmp_path / ("pipe" if through == "itself" else "link"), 1000)
 
 
 def test_neither_a_device_nor_a_folder_nor_nothing_is_a_file(tmp_path):
     before = len(os.listdir("/dev/fd"))
-    with pytest.raises(OSError, match="it is no regular file"):
+    with pytest.raises(OSError, match="it is not a regular file"):
         read_regular(Path("/dev/zero"), 1000)
     with pytest.raises(IsADirectoryError):
         read_regular(tmp_path, 1000)

@@ -171,16 +171,16 @@ def test_a_token_is_taken_without_the_space_around_it(place, token):
 
 @pytest.mark.parametrize("token", ["hf_s3crét", "hf_s3 cret", "hf_\x00s3cret"])
 def test_what_cannot_be_a_token_is_refused_by_name_and_not_told(place, token):
-    with pytest.raises(SettingInvalid, match="HF_TOKEN is no token") as caught:
+    with pytest.raises(SettingInvalid, match="HF_TOKEN is not a token") as caught:
         load(place, "", {"HF_TOKEN": token})
     assert "s3" not in f"{caught.value.message}{caught.value.hint}"
-    with pytest.raises(SettingInvalid, match=r"the token of https.* is no token"):
+    with pytest.raises(SettingInvalid, match=r"the token of https.* is not a token"):
         load(place, f'[tokens]\n"https://h.example" = {json.dumps(token)}')
 
 
 @pytest.mark.parametrize("name", ["h.example", "127.0.0.1", "ftp://h.example", ""])
 def test_a_token_of_no_origin_is_refused_by_name(place, name):
-    with pytest.raises(SettingInvalid, match=r"under \[tokens\], is no origin"):
+    with pytest.raises(SettingInvalid, match=r"under \[tokens\], is not an origin"):
         load(place, f'[tokens]\n"{name}" = "s3cret"')
 
 
@@ -242,5 +242,5 @@ def test_what_stands_in_for_the_hub_may_be_named_in_the_file_and_the_environment
 
 @pytest.mark.parametrize("name", ["FLOWHUB_HOME", "FLOWHUB_STORE"])
 def test_a_folder_whose_name_is_no_utf_8_is_refused_by_that_name(place, name):
-    with pytest.raises(SettingInvalid, match=r"no UTF-8 text: /data/Mod\\xe8les"):
+    with pytest.raises(SettingInvalid, match=r"not UTF-8 text: /data/Mod\\xe8les"):
         load_settings({"FLOWHUB_HOME": str(place), name: os.fsdecode(b"/data/Mod\xe8les")})

@@ -42,7 +42,7 @@ def _shape_of(document: Any) -> str:
         best = max(votes, key=lambda name: votes[name])
         if votes[best]:
             return best
-    raise NotJson("is of no shape that flowhub knows: LM Studio's, GPT4All's, LocalAI's, or its own")
+    raise NotJson("has no format that flowhub knows: LM Studio's, GPT4All's, LocalAI's, or its own")
 
 
 def _entries(document: Any, shape: str) -> list[Any]:

@@ -170,7 +170,7 @@ def _merged(own: dict[str, Any], merged: Any) -> dict[str, Any]:
     """Return `own` with what it lacks: from an object, or from the first of a list of objects that has it."""
     sources = merged if isinstance(merged, list) else [merged]
     if not all(isinstance(source, dict) for source in sources):
-        raise NotYaml("has a merge key (<<) whose value is no object")
+        raise NotYaml("has a merge key (<<) whose value is not an object")
     lacking: dict[str, Any] = {}
     for source in reversed(sources):
         lacking |= source

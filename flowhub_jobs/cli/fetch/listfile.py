@@ -119,7 +119,7 @@ def _said(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
 
     if {"-h", "--help"} & set(words):
-        raise UsageInvalid("--help is nothing that is said of a job.", hint=_HINT)
+        raise UsageInvalid("--help is not an option of a job.", hint=_HINT)
     verb = command().commands["enqueue"]
     try:
         parameters = verb.make_context("enqueue", list(words)).params

@@ -95,9 +95,7 @@ def tell_unseen(unseen: Sequence[str], *, quiet: bool) -> None:
     if not unseen:
         return
     more = f" ({len(unseen)} in all)" if len(unseen) > 1 else ""
-    say.hint(
-        say.fold(f"The source was not looked at{more}, and the job is queued all the same. {unseen[0]}"), quiet=quiet
-    )
+    say.hint(say.fold(f"The source was not looked at{more}, but the job is queued. {unseen[0]}"), quiet=quiet)
 
 
 def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:

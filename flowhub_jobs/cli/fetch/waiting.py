@@ -40,8 +40,8 @@ def until_ended(
 
 def _not_in_time(live: Sequence[int], count: int) -> str:
     if count == 1:
-        return f"Job {live[0]} has not ended in that time."
-    return f"{len(live)} of {count} jobs have not ended in that time; the first is {live[0]}."
+        return f"Job {live[0]} did not finish in that time."
+    return f"{len(live)} of {count} jobs did not finish in that time; the first is {live[0]}."
 
 
 def raise_for(desk: Desk, numbers: Sequence[int]) -> None:

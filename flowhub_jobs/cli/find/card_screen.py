@@ -79,7 +79,7 @@ def _access(facts: Mapping[str, Any]) -> str | None:
 def _lying(model: InstalledModel) -> dict[str, str | None]:
     """Return what is known of a model in the store."""
     return {
-        "lies at": str(model.path),
+        "path": str(model.path),
         "state": str(model.condition),
         "source": model.source,
         "linked": model.linked_from,
@@ -142,7 +142,7 @@ def _next(card: Card) -> str:
 
     if here := [one for one in card.variants if one.state == "installed"]:
         name = card.installed.name if card.installed else here[0].ref
-        return f"`flowhub path {name}` prints where it lies."
+        return f"`flowhub path {name}` prints its path."
     first = card.variants[0]
     best = min(card.variants, key=lambda one: merit(one.verdict, one.format, first.format))
     runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)

@@ -47,7 +47,7 @@ def list_catalogs(as_json: AsJson = False) -> None:
 @catalog.command("import")
 def import_catalog(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|URL", help="LM Studio's, GPT4All's, LocalAI's, or one of ours.")
+        str, typer.Argument(metavar="FILE|URL", help="LM Studio's, GPT4All's, LocalAI's, or one in flowhub's format.")
     ],
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What to call it (default: its shape, or its file).")
@@ -180,5 +180,7 @@ def _shape(text: str | None) -> str | None:
     from flowhub_jobs.errors import UsageInvalid
 
     if text is not None and text.lower() not in TITLES:
-        raise UsageInvalid(f"--format {text[:40]!r} is no shape of a catalog.", hint=f"One of: {', '.join(TITLES)}.")
+        raise UsageInvalid(
+            f"--format {text[:40]!r} is not a format of a catalog.", hint=f"One of: {', '.join(TITLES)}."
+        )
     return text.lower() if text else None

@@ -73,7 +73,7 @@ def why_not_done(job: Job) -> FlowhubError | None:
     kind = {Reason.DISK: DiskFull, Reason.STORE_OFFLINE: StoreOffline}.get(job.reason or Reason.SLOTS, NotDoneYet)
     return kind(
         f"Job {job.id} ({job.title}) is {job.state}" + (f": {job.reason}." if job.reason else "."),
-        hint=f"A worker goes on with it; `flowhub status {job.id}` says more, `flowhub cancel {job.id}` ends it.",
+        hint=f"A worker continues it; `flowhub status {job.id}` says more, `flowhub cancel {job.id}` ends it.",
     )
 
 

@@ -140,7 +140,7 @@ def _tell_found(survey: "Survey") -> None:
     if len(survey.skipped) > SHOWN_MAX:
         say.hint(f"Not taken, either: {len(survey.skipped) - SHOWN_MAX} more. --json names them all.")
     if not survey.offers:
-        say.hint("Nothing was found that flowhub does not know already.")
+        say.hint("No new models found.")
 
 
 def _about(offer: "Offer") -> list[str]:
@@ -152,7 +152,7 @@ def _about(offer: "Offer") -> list[str]:
     if offer.same_as:
         how = f"in the store already as {offer.same_as}"
     elif offer.in_place:
-        how = "lies in the store"
+        how = "is in the store"
     return [
         format_bytes(offer.size),
         str(artifact.format or "unknown format"),
@@ -177,7 +177,7 @@ def _tell_outcomes(outcomes: "Outcomes", survey: "Survey") -> None:
             if len(outcomes) > 1:  # a single one is said as the command's own error
                 say.hint(say.fold(f"Not adopted: {survey.offers[number].candidate.name}. {outcome.message}"))
         else:
-            say.result(say.fold(f"Adopted {outcome.name} ({outcome.how or 'as it lies in the store'}).", after="  "))
+            say.result(say.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
 
 
 def _tell_partials(found: "Desk") -> None:
@@ -189,10 +189,10 @@ def _tell_partials(found: "Desk") -> None:
     left = [one for one in partials(found.home) if one.state is PartialState.NOBODY]
     if left:
         size = format_bytes(sum(one.leaving.bytes for one in left))
-        what = f"{len(left)} partial downloads lie" if len(left) > 1 else "1 partial download lies"
+        what = f"{len(left)} partial downloads are" if len(left) > 1 else "1 partial download is"
         say.hint(say.fold(
-            f"{what} in the store ({size}) that no job goes on with: a job for the same model does, and "
-            "`flowhub prune` drops them."
+            f"{what} in the store ({size}), without a job. "
+            "A job for the same model continues them; `flowhub prune` removes them."
         ))  # fmt: skip
 
 

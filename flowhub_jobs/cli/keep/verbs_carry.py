@@ -58,7 +58,7 @@ def _check_target(found: "Desk", folder: Any) -> None:
 
     store = found.home.store.root
     if folder == store or folder.is_relative_to(store):
-        raise UsageInvalid(f"{folder} lies in the store itself.", hint="Export to a folder elsewhere.")
+        raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
     if folder.exists() and not folder.is_dir():
         raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is made if it is not there.")
 

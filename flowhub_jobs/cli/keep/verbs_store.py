@@ -134,9 +134,9 @@ def _freed(one: "Removal") -> str:
     from flowhub_jobs.words import format_bytes
 
     if one.leads_to:
-        return f"; it frees nothing: {one.leads_to} stays"
+        return f"; this frees no space: {one.leads_to} stays"
     if one.weight.shared + one.weight.linked:
         stays = f"what {one.linked_from} has" if one.linked_from else "what has other names"
-        frees = format_bytes(one.freed) if one.freed else "nothing"
-        return f"; it frees {frees}: {stays} stays"
+        frees = format_bytes(one.freed) if one.freed else "no space"
+        return f"; this frees {frees}: {stays} stays"
     return f"; it frees less, if its disk lets it share bytes with {one.linked_from}" if one.shares_blocks else ""

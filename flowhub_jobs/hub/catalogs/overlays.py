@@ -103,7 +103,7 @@ def update_base(settings: Settings) -> Change:
 
     if not is_at_url(settings):
         raise UsageInvalid(
-            "The base is a file, which is read anew each time.", hint="Only catalogs at a URL are asked."
+            "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
         )
     url = settings.catalog or ""
     kept = kept_catalog(url, settings.home / "catalogs")

@@ -43,7 +43,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.sort is not None and self.sort not in SORTS:
-            raise UsageInvalid(f"{self.sort[:40]!r} is no order.", hint=f"Sort by: {', '.join(SORTS)}.")
+            raise UsageInvalid(f"{self.sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
 
     @property
     def weighed(self) -> bool:

@@ -78,7 +78,7 @@ def _made(settings: Settings, base: "Loaded", signature: str) -> Opened:
         why = "it does not read as it was written"
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
-    slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search makes it anew, in memory."
+    slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
     return Opened(Lookup(build_in_memory(source)), _only(base.warning, source.warning, slow))
 
 

@@ -67,7 +67,7 @@ class Adoption:
                 return self._link(offer)
         except Unreadable as error:
             message = f"{offer.candidate.where} {error}; it was not taken."
-            raise Busy(message, hint="Wait until nobody writes to it, then adopt it again.") from error
+            raise Busy(message, hint="Wait until no program writes to it, then adopt it again.") from error
 
     # What lies in the store ----------------------------------------------------------------------------------------
 

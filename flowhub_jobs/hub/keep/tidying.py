@@ -123,7 +123,7 @@ def _of_partial(partial: Partial) -> Item | None:
     if partial.state is PartialState.NOBODY and leaving.work:
         return Item(Litter.REST, *about, why=f"of {leaving.work} that was cut short", leaving=leaving)
     if partial.state is PartialState.NOBODY:
-        return Item(Litter.PARTIAL, *about, why="no job goes on with it", leaving=leaving)
+        return Item(Litter.PARTIAL, *about, why="no job uses it", leaving=leaving)
     if partial.state is PartialState.KEPT:
         why = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
         return Item(Litter.KEPT, *about, why=why, job=holder.job if holder else None, leaving=leaving)
