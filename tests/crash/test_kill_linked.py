@@ -23,7 +23,7 @@ REUSE, ADOPTING = "flowhub_jobs.worker.reuse", "flowhub_jobs.hub.keep.adopting"
 JOB_STEPS = [
     f"{REUSE}:link:before",
     f"{REUSE}:link:after",
-    f"{LEASES}.say:before",
+    f"{LEASES}.record_event:before",
     *INSTALLATION,
 ]
 MIXED_STEPS = [*JOB_STEPS, f"{REUSE}:link:after:2", f"{REUSE}:_beside:before", f"{REUSE}:_beside:after"]
