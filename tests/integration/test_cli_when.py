@@ -251,7 +251,7 @@ def test_what_a_run_left_is_said_with_its_time_and_its_words(cli, shop, reason, 
     until = shop.home.clock.now_us() + MINUTE_US
     claimed = pen.claim()
     assert claimed is not None
-    pen.wait(claimed.lease, until, reason, ServerBusy("The host says 503.").message, faults=1, cost=True)
+    pen.wait(claimed.lease, until, reason, ServerBusy("The host says 503."), faults=1, cost=True)
     said = answer(cli, 1)
     assert words in said
     assert "The host says 503." in said
