@@ -82,7 +82,7 @@ def test_the_wheel_carries_every_module_and_nothing_of_the_tests(wheel):
 
 def test_the_wheel_brings_the_command_flowhub_under_its_license(wheel):
     about = {name.partition(".dist-info/")[2]: text for name, text in contents(wheel).items() if ".dist-info/" in name}
-    assert b"flowhub = flowhub_jobs.cli.main:main" in about["entry_points.txt"]
+    assert b"flowhub = flowhub_jobs.cli.entry:main" in about["entry_points.txt"]
     assert about["licenses/LICENSE"] == (TOP / "LICENSE").read_bytes()
 
 
