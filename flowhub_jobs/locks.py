@@ -29,7 +29,7 @@ class LockFile:
         self.path = path
         self._fd = self._locked()
         for _ in range(_NAMES_LOST):
-            if self._has_the_name():
+            if self.is_in_place():
                 return
             os.close(self._fd)  # its holder removed the name between our open and our lock
             self._fd = self._locked()
@@ -43,7 +43,8 @@ class LockFile:
             raise
         return fd
 
-    def _has_the_name(self) -> bool:
+    def is_in_place(self) -> bool:
+        """Return whether the locked file still has its path: else it was removed, or its folder was."""
         try:
             there, here = os.stat(self.path, follow_symlinks=False), os.fstat(self._fd)
         except OSError:
@@ -70,7 +71,7 @@ class LockFile:
 
     def release(self) -> None:
         """Remove the file, then the lock: an unlocked file would speak of an owner that was killed."""
-        if self._has_the_name():  # else it is another's already
+        if self.is_in_place():  # else it is another's already
             with contextlib.suppress(OSError):
                 self.path.unlink()
         os.close(self._fd)

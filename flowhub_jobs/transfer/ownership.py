@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from flowhub_jobs.disk import disk_errors
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.file_systems import Traits, traits_of
 from flowhub_jobs.locks import CONTENT_BYTES, NO_LOCKS, LockFile
 from flowhub_jobs.regular import read_regular
@@ -122,6 +123,9 @@ class _OwnerFile:
     def moved_to(self, path: Path) -> None:
         self._path = path
 
+    def is_in_place(self) -> bool:
+        return self._path.exists()
+
     def release(self) -> None:
         with contextlib.suppress(OSError):
             self._path.unlink()
@@ -157,9 +161,15 @@ def claimed(
     try:
         yield found
     finally:
+        taken_over = not found.lock.is_in_place()
         found.lock.release()
-        with contextlib.suppress(OSError):  # of a run that kept nothing, nothing is left
-            found.folder.rmdir()
+        with contextlib.suppress(OSError, FlowhubError):
+            if taken_over:
+                # Another run has taken this partial over, and may have completed the job: then nobody else knows of
+                # the folder that a late write makes at the old path.
+                discard([found.folder], me)
+            else:
+                found.folder.rmdir()  # of a run that kept nothing, nothing is left
 
 
 def discard(existing: Sequence[Path], me: Owner, *, own_runs: Collection[str] = ()) -> None:

@@ -20,6 +20,12 @@ from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.kinds import State
 
 MOMENTS = {
+    "before it looks for copies": "flowhub_jobs.worker.pipeline:look_around:before",
+    "before the fetch": "flowhub_jobs.worker.pipeline:fetch:before",
+    "before the journal is opened": "flowhub_jobs.transfer.fetch:reopen:before",
+    "before its partial is locked": "flowhub_jobs.transfer.ownership:_locked_new:before",
+    "with its partial locked": "flowhub_jobs.transfer.ownership:_locked_new:after",
+    "before its first file": "flowhub_jobs.transfer.partial:_opened_new:before",
     "in download": "flowhub_jobs.transfer.receiving:Receiver._keep:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
