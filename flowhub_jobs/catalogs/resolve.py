@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-# Typed with a single slash or none, these are still addresses, not models (`file:/etc/passwd`, `data:…`).
 _ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
+# Typed with a single slash or none, these are still addresses, not models (`file:/etc/passwd`, `data:…`).
 _OTHER_SCHEME = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:file|s?ftp|data|javascript|magnet|s3|gs|ipfs|ssh|torrent):)", re.IGNORECASE
 )

@@ -7,7 +7,7 @@ from flowhub_jobs.errors import DiskFull, NetworkDown, ServerBusy, StoreOffline,
 from flowhub_jobs.kinds import EventKind, Reason, State
 from flowhub_jobs.records import Event, Job
 
-AWAY = (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK)  # what a job waits for after a fault
+_AFTER_A_FAULT = (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK)
 KINDS = (
     EventKind.RESCUED,
     EventKind.FAULT,
@@ -67,7 +67,7 @@ def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
     """Return the events of a job without those of the fault, or the wait, that still holds it."""
     if job.state is not State.QUEUED:
         return events
-    if job.reason not in AWAY:
+    if job.reason not in _AFTER_A_FAULT:
         return events[:-1] if events and events[-1].kind in _WAITING else events
     last = len(events)
     while last and events[last - 1].kind in (EventKind.FAULT, EventKind.AGAIN, *_WAITING):

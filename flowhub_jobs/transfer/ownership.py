@@ -165,8 +165,8 @@ def claimed(
         found.lock.release()
         with contextlib.suppress(OSError, FlowhubError):
             if taken_over:
-                # Another run has taken this partial over, and may have completed the job: then nobody else knows of
-                # the folder that a late write makes at the old path.
+                # Another run has taken this partial over and may have completed the job. It does not know of a folder
+                # that a late write of this run makes at the old path.
                 discard([found.folder], me)
             else:
                 found.folder.rmdir()  # of a run that kept nothing, nothing is left

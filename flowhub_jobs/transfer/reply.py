@@ -40,7 +40,7 @@ class Reply:
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
 
     def decode(self, coding: str, size: int | None) -> None:
-        """Let `fill` decode the body from `coding`, to `size` bytes; None: nobody knows how many."""
+        """Let `fill` decode the body from `coding`, to `size` bytes; None: their number is unknown."""
         self._decoder = Decoder(coding, host_of(self.url), size)
 
     def narrow(self, size: int | None) -> None:

@@ -94,7 +94,7 @@ class EndlessBody(Fault):
 
 @dataclass(frozen=True)
 class Gzip(Fault):
-    """The body is compressed, and said to be, though nobody asked for it.
+    """The body is compressed and labelled so, although the request did not ask for it.
 
     `coding` is the name; deflate is sent in the form of zlib. `level` is the compression's; 0: as long as it was.
     """
