@@ -82,6 +82,9 @@ class FileGuard:
             # Not replaced: to begin again on the same file would only find the same.
             text = f"The tables in {self._path} are not those of its schema version: {error}."
             self._lost = self._lost or Damaged(text)
+        elif code == sqlite3.SQLITE_CANTOPEN and self._files().database is None:
+            # No connection was left in the pool: a new one meets this, and never comes to the look at its checkout.
+            self._lost = self._lost or Replaced(f"The database {self._path} was removed while it was open.")
         else:
             return
         raise self._lost.again() from error

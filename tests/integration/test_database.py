@@ -16,7 +16,7 @@ from support.rooms import Rooms
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, translated, writing
 from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.database.tables import jobs, metadata
-from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, HomeUnusable, SettingInvalid
+from flowhub_jobs.errors import DatabaseNewer, DatabaseReplaced, DatabaseUnusable, HomeUnusable, SettingInvalid
 
 
 def url_of(folder: Path) -> str:
@@ -144,6 +144,17 @@ def test_a_commit_survives_power_loss_and_readers_do_not_wait(tmp_path):
         said = {name: tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
         assert said == {"journal_mode": "wal", "synchronous": 2}
         assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_removed_home_is_told_also_when_no_connection_is_open(tmp_path):
+    """A pool that lost its connections opens new ones, which find no folder: that is no passing fault."""
+    (tmp_path / "home").mkdir()
+    with database(tmp_path / "home") as engine:
+        engine.dispose()
+        (tmp_path / "home").rename(tmp_path / "away")
+        for _ in range(2):
+            with pytest.raises(DatabaseReplaced, match="was removed while it was open"), reading(engine) as tx:
+                tx.execute(sa.select(jobs.c.id))
 
 
 def test_a_write_that_reads_first_waits_its_turn(tmp_path):
