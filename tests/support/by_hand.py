@@ -56,7 +56,8 @@ class Fetcher:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.asked: Range = (task.start, task.end)
-        self.if_range, self.known = task.state.if_range, task.state.location
+        header, self.if_range = task.ask()
+        self.ranged, self.known = header is not None, task.state.location
         self.answer: Answered | None = None
         self.bound = False
         self.came = 0
@@ -109,7 +110,9 @@ class ByHand:
         try:
             if answer.hub is not None and answer.location is not None:
                 self.board.hear(task.state, answer.hub)
-            read = read_answer(answer.status, Headers(answer.headers), fetcher.asked, "h.example")
+            read = read_answer(
+                answer.status, Headers(answer.headers), fetcher.asked, "h.example", ranged=fetcher.ranged
+            )
             self.board.bind(task, read, answer.hub, answer.location)
             fetcher.bound = True
         except (SourceChanged, WrongRange):
@@ -140,7 +143,8 @@ class ByHand:
         return kept
 
     def _end(self, fetcher: Fetcher) -> None:
-        self.board.learn_end(fetcher.task)
+        with contextlib.suppress(WrongRange):  # perhaps the end of a part alone: next time no range is asked for
+            self.board.learn_end(fetcher.task)
         self.drop(fetcher)
 
     def _keep(self, fetcher: Fetcher, data: memoryview) -> Range | None:

@@ -98,6 +98,8 @@ class Source:
         etag = {Tells.ETAG: f'"v{version}"', Tells.WEAK: f'W/"v{version}"'}.get(self.tells)
         if fetcher.if_range is not None and fetcher.if_range != etag:
             style = Style.WHOLE  # RFC 9110, section 13.1.5
+        if not fetcher.ranged and style is not Style.CHUNKED:
+            style = Style.WHOLE
         status, headers, place = self._head(fetcher.asked, self.sizes[version], style)
         if etag is not None:
             headers["etag"] = etag
