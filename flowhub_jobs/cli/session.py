@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.kinds import State
 
 Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")
 
-NO_WORKER = "No worker is running; start one with `flowhub worker`."
 _NUMBERS = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 RANGE_MAX = 30_000  # a range of more is a slip of the finger
 

@@ -12,9 +12,21 @@ from flowhub_jobs.jobs.morning import Morning, RoomNeeded, morning
 from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.records import Event, Job
 from flowhub_jobs.store.space import room_at
-from flowhub_jobs.times import micros, moment
+from flowhub_jobs.times import micros, moment, parse_since
 
+LAST_NIGHT = "last-night"
 Happened = tuple[Job, list[Event], list[Attempt]]
+
+
+def report_begins(text: str, now: datetime) -> datetime:
+    """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
+
+    In the evening, too: the night that is over is still the last one, and a page that empties at 18:00 helps nobody.
+    """
+    if text.strip().lower() != LAST_NIGHT:
+        return parse_since(text, now)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return parse_since("18:00", today)  # the last one before
 
 
 def read_morning(home: Home, since: datetime) -> Morning:

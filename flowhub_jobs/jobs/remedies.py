@@ -9,6 +9,7 @@ from typing import Any
 
 from flowhub_jobs.kinds import JobKind, Reason
 
+NO_WORKER = "No worker is running; start one with `flowhub worker`."
 HUB_PAGE = "https://huggingface.co/"
 _HUB_REF = re.compile(r"hf:(?://(?:models/)?)?([\w.-]+/[\w.-]+)")
 

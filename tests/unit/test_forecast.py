@@ -6,8 +6,8 @@ import pytest
 from support.turned_clock import micros_of
 from support.zones import machine_in
 
-from flowhub_jobs.cli.fetch.totals import in_words
 from flowhub_jobs.hub.forecast import AWAY, Remaining, done_at
+from flowhub_jobs.hub.totals import in_words
 from flowhub_jobs.jobs.windows import Schedule
 
 HOUR = 3600.0

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowhub_jobs.cli.night import report_screen
-from flowhub_jobs.cli.night.verbs_report import report_begins
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.hub.mornings import report_begins
 from flowhub_jobs.jobs.healing import ORDER, Healed
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.morning import Morning, RoomNeeded, morning

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.screens import section_lines
-from flowhub_jobs.cli.fetch.totals import counts, in_words
-from flowhub_jobs.cli.night.verbs_limit import limit_line
 from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.hub.forecast import remaining
+from flowhub_jobs.hub.limits import limit_line
+from flowhub_jobs.hub.totals import counts, in_words
 from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.store.inventory import Presence

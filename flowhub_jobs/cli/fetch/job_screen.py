@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.rows import progress
-from flowhub_jobs.cli.fetch.why import why_not_moving
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.wait_reasons import why_not_moving
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 from flowhub_jobs.words import format_bytes

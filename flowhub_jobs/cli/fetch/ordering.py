@@ -12,7 +12,6 @@ from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.fitted import best_of, require_fit
 from flowhub_jobs.cli.fetch.listfile import Line, at_line, parse_line, read_lines, same_kind
 from flowhub_jobs.cli.fetch.terms import Clerk
-from flowhub_jobs.cli.fetch.why import in_short
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import (
     CatalogSourceMalformed,
@@ -22,6 +21,7 @@ from flowhub_jobs.errors import (
     UsageInvalid,
 )
 from flowhub_jobs.hub.desk import Desk, Order
+from flowhub_jobs.hub.wait_reasons import in_short
 from flowhub_jobs.hub.wire import jobs_page
 from flowhub_jobs.inputs import unquoted
 from flowhub_jobs.jobs.requests import Terms

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import cells, say
-from flowhub_jobs.cli.fetch.why import in_short
+from flowhub_jobs.hub.wait_reasons import in_short
 from flowhub_jobs.jobs.morning import needs_user as waits_for_user
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import say
 from flowhub_jobs.cli.fetch.job_screen import print_job
 from flowhub_jobs.cli.fetch.rows import painted, table_lines
-from flowhub_jobs.cli.fetch.totals import total_line
-from flowhub_jobs.cli.fetch.why import shared_waits
-from flowhub_jobs.cli.night.verbs_limit import limit_line
-from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.limits import limit_line
+from flowhub_jobs.hub.totals import total_line
+from flowhub_jobs.hub.wait_reasons import shared_waits
 from flowhub_jobs.hub.wire import events_object, jobs_page
 from flowhub_jobs.jobs.overview import Overview, arrange, fitted
+from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 from flowhub_jobs.times import micros, parse_since

@@ -166,7 +166,7 @@ def _tell(desk: "Desk", verb: str, done: Sequence[int]) -> None:
 
 def _became(verb: str, job: "Job", now: "datetime") -> str:
     """Return in a few words how a job stands after the verb."""
-    from flowhub_jobs.cli.fetch.why import in_short
+    from flowhub_jobs.hub.wait_reasons import in_short
     from flowhub_jobs.kinds import State
 
     if verb == "priority":

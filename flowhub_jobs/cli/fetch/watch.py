@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import cells, say
 from flowhub_jobs.cli.fetch.rows import how_it_is, painted, progress, size
-from flowhub_jobs.cli.fetch.totals import total_line
-from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.hub.totals import total_line
 from flowhub_jobs.jobs.overview import arrange
+from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.kinds import State
 from flowhub_jobs.records import Job
 

@@ -91,7 +91,7 @@ def _states() -> Iterator[dict[str, Any]]:
 
 
 def _reasons() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.cli.fetch.why import REASONS
+    from flowhub_jobs.hub.wait_reasons import REASONS
 
     for reason, (why, _) in REASONS.items():
         yield {"reason": str(reason), "meaning": f"{why}."}

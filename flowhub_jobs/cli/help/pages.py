@@ -34,7 +34,7 @@ def states() -> str:
 
 def reasons() -> str:
     """Return why a queued job waits, in the order in which the reasons are shown."""
-    from flowhub_jobs.cli.fetch.why import REASONS
+    from flowhub_jobs.hub.wait_reasons import REASONS
 
     rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
     foot = "Where several hold, the first of this list is shown. `flowhub status JOB` shows until when."
@@ -109,7 +109,7 @@ def _state(word: str) -> str:
 
 
 def _reason(word: str) -> str:
-    from flowhub_jobs.cli.fetch.why import NEXT, REASONS
+    from flowhub_jobs.hub.wait_reasons import NEXT, REASONS
 
     for reason, (why, _) in REASONS.items():
         if reason == word:

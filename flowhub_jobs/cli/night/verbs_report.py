@@ -1,13 +1,10 @@
 """report, logs: what happened unattended."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flowhub_jobs.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 LAST_NIGHT = "last-night"
 
@@ -23,9 +20,10 @@ def report(
     from datetime import datetime
 
     from flowhub_jobs.cli import say
-    from flowhub_jobs.cli.night import report_page, report_screen
+    from flowhub_jobs.cli.night import report_screen
     from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.hub.mornings import read_morning
+    from flowhub_jobs.hub import report_page
+    from flowhub_jobs.hub.mornings import read_morning, report_begins
 
     begin = report_begins(since, datetime.now().astimezone())
     with desk() as found:
@@ -34,19 +32,6 @@ def report(
             say.result_json(report_page.page(morning, found.home.node))
         else:
             say.result("\n".join(report_screen.lines(morning)))
-
-
-def report_begins(text: str, now: "datetime") -> "datetime":
-    """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
-
-    In the evening, too: the night that is over is still the last one, and a page that empties at 18:00 helps nobody.
-    """
-    from flowhub_jobs.times import parse_since
-
-    if text.strip().lower() != LAST_NIGHT:
-        return parse_since(text, now)
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return parse_since("18:00", today)  # the last one before
 
 
 def logs(

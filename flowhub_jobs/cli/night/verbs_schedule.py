@@ -1,6 +1,6 @@
 """schedule set, off, show: the windows in which jobs may start."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from flowhub_jobs.cli.other_words import AnsweringGroup
 
 if TYPE_CHECKING:
     from flowhub_jobs.hub.desk import Desk
-    from flowhub_jobs.jobs.windows import Schedule
 
 schedule = typer.Typer(
     name="schedule",
@@ -41,12 +40,12 @@ def set_schedule(
     When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
     """
     from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.jobs.controls import SCHEDULE
+    from flowhub_jobs.hub.schedules import set_schedule as set_it
     from flowhub_jobs.jobs.windows import Schedule
 
     wanted = Schedule.parse(windows, days, outside)
     with desk() as found:
-        found.home.controls.set(SCHEDULE, wanted.as_json())
+        set_it(found, wanted)
         _tell(found, as_json=as_json)
 
 
@@ -54,10 +53,10 @@ def set_schedule(
 def off(as_json: AsJson = False) -> None:
     """Remove the schedule: jobs run at any time."""
     from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.jobs.controls import SCHEDULE
+    from flowhub_jobs.hub.schedules import set_schedule as set_it
 
     with desk() as found:
-        found.home.controls.set(SCHEDULE, None)
+        set_it(found, None)
         _tell(found, as_json=as_json)
 
 
@@ -72,48 +71,11 @@ def show(as_json: AsJson = False) -> None:
 
 def _tell(desk: "Desk", *, as_json: bool) -> None:
     from flowhub_jobs.cli import say
+    from flowhub_jobs.hub.schedules import schedule_lines, schedule_page
 
     now, known = desk.home.clock.now_us(), desk.home.controls.schedule()
     if as_json:
-        say.result_json(_page(known, now))
-    elif known is None:
-        say.result("No schedule: jobs run at any time.")
+        say.result_json(schedule_page(known, now))
     else:
-        for line in in_words(known, now):
+        for line in schedule_lines(known, now):
             say.result(say.fold(line))
-
-
-def _page(known: "Schedule | None", now: int) -> dict[str, Any]:
-    """Return `flowhub/schedule/1`. Without a schedule it is always open; `outside_bps` null means that nothing runs."""
-    from flowhub_jobs.times import moment, rfc3339
-
-    told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None}
-    change = moment(known.next_change(now)) if known else None
-    state = {"open": known is None or known.is_open(now), "next_change": rfc3339(change) if change else None}
-    return {"schema": "flowhub/schedule/1", **told, **state}
-
-
-def in_words(known: "Schedule", now: int) -> list[str]:
-    """Return what a schedule says, and what it means now."""
-    from flowhub_jobs.words import format_rate
-
-    told = known.as_json()
-    days = "every day" if len(told["days"]) == 7 else "on " + ", ".join(told["days"])
-    rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
-    windows = " and ".join(window.replace("-", " to ") for window in told["windows"])
-    return [f"Jobs run from {windows}, {days}; outside, {rest}.", _now_in_words(known, now)]
-
-
-def _now_in_words(known: "Schedule", now: int) -> str:
-    from datetime import UTC, datetime
-
-    from flowhub_jobs.times import at_clock, moment
-    from flowhub_jobs.words import format_duration
-
-    change = known.next_change(now)
-    then = moment(change)
-    if change is None or then is None:
-        return "It is open now and never closes."
-    when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
-    what = "open now and closes" if known.is_open(now) else "closed now and opens"
-    return f"It is {what} {when}, in {format_duration((change - now) / 1e6)}."

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from flowhub_jobs.cli.session import NO_WORKER
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.hub.desk import Desk
-from flowhub_jobs.jobs.remedies import what_to_do
+from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.kinds import EventKind, Reason, State
 from flowhub_jobs.records import Job, Wait
