@@ -117,6 +117,31 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "`flowhub worker status` shows the state of the service and where its log is.",
     ),
     "internal": ("A bug in flowhub.", "Report it with the worker's log; FLOWHUB_DEBUG=1 shows the traceback."),
+    "extra_missing": (
+        "A part of flowhub is used whose packages are not installed.",
+        "Install the extra that the message names, such as `pip install 'flowhub[web]'`.",
+    ),
+    "port_unusable": (
+        "`flowhub web` cannot listen at the address or port.",
+        "Give another one with --host and --port, or leave --port out to take the next free port.",
+    ),
+    "misdirected": (
+        "The Host of an HTTP request is no name or address of this `flowhub web` (HTTP 421).",
+        "Use the address that `flowhub web` prints; --allow-host adds a name, such as that of a proxy.",
+    ),
+    "method_not_allowed": (
+        "The address of the HTTP API does not take this method (HTTP 405).",
+        "GET /api/openapi.json lists every address with its methods.",
+    ),
+    "body_too_large": ("The body of an HTTP request is too large (HTTP 413).", "Send it in parts."),
+    "sign_in_required": (
+        "A request to `flowhub web` carries neither the cookie of a browser nor a token (HTTP 401).",
+        "Open the URL that `flowhub web` prints, or send the token of web.token as `Authorization: Bearer`.",
+    ),
+    "forbidden": (
+        "A page of another site made the request, or a change lacks the page's token (HTTP 403).",
+        "Open the page at the address that `flowhub web` prints, and repeat the change there.",
+    ),
     "usage": ("The command was not understood.", "`flowhub VERB --help` shows the options and arguments."),
     "address_refused": (
         "The address uses plain http to another machine, or a scheme that flowhub does not fetch.",

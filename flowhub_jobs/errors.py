@@ -177,6 +177,18 @@ class ServiceFailed(FlowhubError):
     default_hint = "`flowhub worker status` shows how the service stands."
 
 
+class ExtraMissing(FlowhubError):
+    """A part of flowhub whose packages are an extra, and are not installed."""
+
+    code = "extra_missing"
+
+
+class PortUnusable(FlowhubError):
+    """No server can listen at this address and port."""
+
+    code = "port_unusable"
+
+
 class InternalError(FlowhubError):
     code = "internal"
     default_hint = "This is a bug of flowhub's. Please report it with the worker's log."
@@ -194,6 +206,30 @@ class AddressRefused(FlowhubError):
     code = "address_refused"
     exit_status = 2
     default_hint = "Use https, or http to this machine; http elsewhere needs a pinned sha256."
+
+
+# Of the HTTP API alone; the command line raises none of them.
+
+
+class Misdirected(UsageInvalid):
+    """HTTP 421: the request's Host names another server."""
+
+    code = "misdirected"
+    default_hint = "Use the address that `flowhub web` printed, or start it with --allow-host for another name."
+
+
+class MethodNotAllowed(UsageInvalid):
+    """HTTP 405."""
+
+    code = "method_not_allowed"
+    default_hint = "GET /api/openapi.json lists every address with its methods."
+
+
+class BodyTooLarge(UsageInvalid):
+    """HTTP 413."""
+
+    code = "body_too_large"
+    default_hint = "Send it in parts."
 
 
 # 3: no such thing --------------------------------------------------------------------------------------------------
@@ -226,6 +262,25 @@ class Gated(FlowhubError):
     code = "gated"
     exit_status = 4
     default_hint = "Accept the model's terms on its page at the Hub, then `flowhub retry` the job."
+
+
+class SignInRequired(FlowhubError):
+    """HTTP 401: a request to `flowhub web` has neither the cookie nor the token."""
+
+    code = "sign_in_required"
+    exit_status = 4
+    default_hint = (
+        "In a browser, open the URL that `flowhub web` prints. A program sends the token of web.token, in flowhub's "
+        "home, as `Authorization: Bearer`."
+    )
+
+
+class RequestForbidden(FlowhubError):
+    """HTTP 403: a page of another site makes the request, or a change lacks the page's token."""
+
+    code = "forbidden"
+    exit_status = 4
+    default_hint = "Open the page at the address that `flowhub web` printed, and repeat the change there."
 
 
 # 5: network or source ----------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "export": "keep.verbs_carry:export",
         "import": "keep.verbs_carry:import_models",
     },
+    "Look at it": {"web": "verbs_web:web"},
     "More": {"help": "verbs_help:help_page", "completion": "verbs_completion:completion"},
 }
 

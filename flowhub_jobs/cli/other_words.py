@@ -40,7 +40,7 @@ _TOP = {
     "cron window hours": "`flowhub schedule set 23:00-07:00` sets when jobs run.",
     "watch": "`flowhub status --watch` shows the jobs live.",
     "version": "`flowhub --version` prints the version.",
-    "web ui gui open": "This version has no web page; `flowhub status --watch` shows the jobs live.",
+    "ui gui open": "`flowhub web` serves a local page; `flowhub status --watch` shows the jobs live in the terminal.",
 }
 _BELOW = {
     "flowhub worker": {

@@ -1,0 +1,32 @@
+"""Shared state of one web server: the open home, its sign-in, and the way to the application layer."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.web.sign_in import SignIn
+
+if TYPE_CHECKING:
+    from flowhub_jobs.device.probe import Device
+
+
+@dataclass(slots=True)
+class WebContext:
+    """Thread-safe. `share` is whether installed models are served to other machines."""
+
+    home: Home
+    sign_in: SignIn
+    share: bool = False
+    _device: "Device | None" = field(default=None, repr=False)
+
+    def session(self) -> Desk:
+        """Return a session for one request: it reads the catalog again, and looks at the machine once a process."""
+        session = Desk(self.home)
+        session.use_device(self._device)
+        return session
+
+    def remember_device(self, session: Desk) -> "Device":
+        """Return the machine as the session sees it, kept for the sessions to come."""
+        self._device = session.device
+        return self._device

@@ -1,0 +1,97 @@
+"""Request handlers: functions of a `Call`, run in a thread, since they read the database and the disk."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.web.context import WebContext
+from flowhub_jobs.web.sign_in import Session
+
+CONTEXT, SESSION = "flowhub.context", "flowhub.session"  # keys of the ASGI scope
+FIELDS_MAX = 1000  # of a form
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, its body read whole. `session` is the way to the application layer, made once a call."""
+
+    request: Request
+    body: bytes
+
+    @property
+    def context(self) -> WebContext:
+        context = self.request.scope[CONTEXT]
+        assert isinstance(context, WebContext)
+        return context
+
+    @property
+    def page_token(self) -> str:
+        """The token that a form must send along as `page_token`; "" for a program with the bearer token."""
+        session = self.request.scope.get(SESSION)
+        return session.page_token if isinstance(session, Session) else ""
+
+    @cached_property
+    def session(self) -> Desk:
+        return self.context.session()
+
+    def path(self, name: str) -> str:
+        """Return a part of the path, decoded."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str) -> str | None:
+        """Return a query parameter; an empty one counts as absent. Raises UsageInvalid for one given twice."""
+        values = [value for value in self.request.query_params.getlist(name) if value]
+        if len(values) > 1:
+            raise UsageInvalid(f"{name} is given {len(values)} times.", hint="Give it once.")
+        return values[0] if values else None
+
+    def queries(self, name: str) -> list[str]:
+        """Return all values of a query parameter that may be repeated; empty ones are left out."""
+        return [value for value in self.request.query_params.getlist(name) if value]
+
+    def json(self) -> dict[str, Any]:
+        """Return the body's JSON object; {} for an empty body. Raises UsageInvalid."""
+        if not self.body:
+            return {}
+        if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise UsageInvalid("The body is not JSON.", hint="Send Content-Type: application/json.")
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise UsageInvalid(f"The body is not JSON: {str(error)[:200]}.") from None
+        if not isinstance(value, dict):
+            raise UsageInvalid("The body is not a JSON object.", hint='Send an object, such as {"refs": ["model"]}.')
+        return value
+
+    def form(self) -> dict[str, list[str]]:
+        """Return the fields of a form (application/x-www-form-urlencoded). Raises UsageInvalid."""
+        return form_fields(self.body)
+
+
+def form_fields(body: bytes) -> dict[str, list[str]]:
+    """Return the fields of a form's body. Raises UsageInvalid."""
+    try:
+        return parse_qs(body.decode(), keep_blank_values=True, strict_parsing=False, max_num_fields=FIELDS_MAX)
+    except ValueError as error:
+        raise UsageInvalid("The form cannot be read.") from error
+
+
+Act = Callable[[Call], Response]
+
+
+def endpoint(act: Act) -> Callable[[Request], Awaitable[Response]]:
+    """Return `act` as a Starlette endpoint. The guard has read the body already, and limited it."""
+
+    async def handle(request: Request) -> Response:
+        return await run_in_threadpool(act, Call(request, await request.body()))
+
+    return handle

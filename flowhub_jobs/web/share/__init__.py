@@ -1,0 +1,5 @@
+"""What `flowhub web --share` serves to other machines: installed and verified models, to be read only."""
+
+from starlette.routing import BaseRoute
+
+ROUTES: list[BaseRoute] = []

@@ -1,0 +1,125 @@
+"""Tickets, cookies and tokens: proves that a request comes from the user of this home.
+
+A ticket in the printed URL works once and becomes a cookie. The cookie is signed with the token of the token file, so
+open pages stay signed in when the server restarts, and a new token file signs out everyone. The page's token guards
+each change against a request that another site makes with the cookie (CSRF).
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowhub_jobs.errors import HomeUnusable
+from flowhub_jobs.regular import read_regular
+from flowhub_jobs.system import rename_new, sync_path
+from flowhub_jobs.whole import tighten, write_whole
+
+TOKEN_FILE = "web.token"  # noqa: S105, a file's name
+SHARE_TOKEN_FILE = "share.token"  # noqa: S105
+COOKIE_S = 30 * 86_400  # a cookie's life
+TICKETS_MAX = 64  # unused tickets that are kept; the oldest is dropped first
+_TOKEN_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that has signed in. `page_token` must come with each change that it asks for."""
+
+    id: str
+    page_token: str
+
+
+@dataclass(slots=True)
+class SignIn:
+    """Thread-safe. `token` is for programs; `share_token`, if there is a share, reads it and nothing else."""
+
+    token: str
+    share_token: str | None = None
+    _tickets: dict[str, None] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def new_ticket(self) -> str:
+        """Return a ticket that signs in one browser, once."""
+        ticket = secrets.token_urlsafe(24)
+        with self._lock:
+            self._tickets[_digest(ticket)] = None
+            while len(self._tickets) > TICKETS_MAX:
+                del self._tickets[next(iter(self._tickets))]
+        return ticket
+
+    def redeem(self, ticket: str, now_s: float | None = None) -> str | None:
+        """Return the cookie's value for a ticket that was not used before, else None."""
+        with self._lock:
+            # Looked up by its digest: how long that takes says nothing of the ticket.
+            if _digest(ticket) not in self._tickets:
+                return None
+            del self._tickets[_digest(ticket)]
+        issued = int(time.time() if now_s is None else now_s)
+        session = f"{issued}.{secrets.token_urlsafe(16)}"
+        return f"{session}.{self._sign('cookie', session)}"
+
+    def session(self, cookie: str, now_s: float | None = None) -> Session | None:
+        """Return the session of a cookie that this home signed and that has not expired, else None."""
+        session, _, signature = cookie.rpartition(".")
+        if not _same(signature, self._sign("cookie", session)):
+            return None
+        age_s = (time.time() if now_s is None else now_s) - int(session.partition(".")[0])
+        return Session(session, self._sign("page", session)) if age_s < COOKIE_S else None
+
+    def is_token(self, given: str) -> bool:
+        """Return whether this is the token for programs."""
+        return _same(given, self.token)
+
+    def may_read_share(self, given: str) -> bool:
+        """Return whether this token may read what is shared."""
+        return _same(given, self.share_token or self.token) | _same(given, self.token)
+
+    def _sign(self, purpose: str, text: str) -> str:
+        mac = hmac.digest(self.token.encode(), f"{purpose}:{text}".encode(), "sha256")
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def is_same_token(given: str, expected: str) -> bool:
+    """Compare in a time that tells nothing of where they differ."""
+    return _same(given, expected)
+
+
+def open_sign_in(home: Path, *, share: bool) -> SignIn:
+    """Return the sign-in of a home; its token files are made where there are none, readable by their owner alone."""
+    return SignIn(_token_of(home / TOKEN_FILE), _token_of(home / SHARE_TOKEN_FILE) if share else None)
+
+
+def _token_of(path: Path) -> str:
+    try:
+        if not path.exists():
+            _make_token(path)
+        tighten(path)
+        token = read_regular(path, _TOKEN_BYTES, follow=False).decode().strip()
+    except (OSError, ValueError) as error:
+        raise HomeUnusable(f"The token in {path} cannot be read: {error}.") from error
+    if len(token) < 20 or not token.isascii() or not token.isprintable():
+        raise HomeUnusable(f"{path} holds no token.", hint="Remove the file; the next start makes a new token.")
+    return token
+
+
+def _make_token(path: Path) -> None:
+    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_whole(own, f"{secrets.token_urlsafe(32)}\n".encode())
+    try:
+        rename_new(own, path)  # two servers that start at once agree on one token
+    except FileExistsError:
+        own.unlink()
+    sync_path(path.parent)
+
+
+def _digest(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode("utf-8", "replace")).hexdigest()
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

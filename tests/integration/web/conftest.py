@@ -1,0 +1,37 @@
+"""A home with two models in its catalog, and a real server of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.cli import counter
+from support.models import gguf, one_file_model
+from support.origin import Origin
+from support.shop import Shop
+from support.web import WebServer, web_server
+
+A, B = gguf(4096, 1), gguf(8192, 2)
+
+
+@pytest.fixture
+def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A home whose catalog has the models `a` and `b`, which `origin` serves."""
+    for name, content in (("a.gguf", A), ("b.gguf", B)):
+        origin.serve(name, content)
+    models = [one_file_model(name[0], origin.url(name), content) for name, content in (("a.gguf", A), ("b.gguf", B))]
+    with counter(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+@pytest.fixture
+def web(shop: Shop) -> Iterator[WebServer]:
+    """The server of that home, at a free port of the loopback."""
+    with web_server(shop.settings) as web:
+        yield web
+
+
+@pytest.fixture
+def program(web: WebServer) -> httpx.Client:
+    """A client that sends the token for programs."""
+    return web.program

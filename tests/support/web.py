@@ -1,0 +1,67 @@
+"""A real `flowhub web` in this process, and clients that ask it."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flowhub_jobs.home import opened
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.web.server import Options, Server, Serving, prepared
+from flowhub_jobs.web.sign_in import TOKEN_FILE
+
+PATIENCE_S = 60.0
+
+
+class WebServer:
+    """A server that answers. `program` sends the token, `browser` has signed in, `stranger` has neither."""
+
+    def __init__(self, serving: Serving, settings: Settings) -> None:
+        self.serving, self.settings = serving, settings
+        self.token = (settings.home / TOKEN_FILE).read_text().strip()
+        self._closing = contextlib.ExitStack()
+        self.program = self.client(headers={"Authorization": f"Bearer {self.token}"})
+        self.browser = self.client()
+        self.stranger = self.client()
+
+    def client(self, **options: Any) -> httpx.Client:
+        base = options.pop("base_url", self.serving.base)
+        return self._closing.enter_context(httpx.Client(base_url=base, timeout=PATIENCE_S, trust_env=False, **options))
+
+    def sign_in(self) -> httpx.Client:
+        """Return `browser` with the cookie of the printed URL."""
+        self.browser.get(self.serving.url)
+        assert self.browser.cookies, "the ticket was used before"
+        return self.browser
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+@contextlib.contextmanager
+def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
+    """Serve the home of these settings, at a free port of the loopback unless told otherwise."""
+    with opened(settings) as home, prepared(home, Options(**{"port": 0} | options)) as server:
+        thread = threading.Thread(target=server.run, name="web", daemon=True)
+        thread.start()
+        try:
+            assert server.ready.wait(PATIENCE_S), "the server did not start"
+            web = WebServer(server.serving, settings)
+            try:
+                yield web
+            finally:
+                web.close()
+        finally:
+            server.stop()
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive(), "the server did not end"
+
+
+def token_of(home: Path) -> str:
+    return (home / TOKEN_FILE).read_text().strip()
+
+
+__all__ = ["Server", "WebServer", "token_of", "web_server"]
