@@ -245,6 +245,10 @@ class Desk:
         """Return the name of each model of the catalog in force by its id, read from the index of searches."""
         return self._looked_up(lambda lookup: lookup.titles(), self._base_at_url)
 
+    def known_titles(self) -> dict[str, str]:
+        """Return the same without asking the source of a catalog at a URL that was asked within the hour."""
+        return self._looked_up(lambda lookup: lookup.titles(), None)
+
     @cached_property
     def _base_at_url(self) -> "Loaded | None":
         """The base catalog, its source asked once; None for a file, of which the index knows whether it has changed."""

@@ -76,11 +76,16 @@ def in_short(job: Job, now: datetime) -> str:
         return ""
     words = _IN_SHORT[job.reason]
     when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
-    cause = _cause(job.wait) if job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
-    return f"{when} ({cause})" if cause else when
+    told = cause(job.wait) if job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
+    return f"{when} ({told})" if told else when
 
 
-def _cause(wait: Wait) -> str:
+def reason_alone(reason: Reason) -> str:
+    """Return why a queued job does not start, without a time: "All workers are busy"."""
+    return REASONS[reason][0].partition(";")[0]
+
+
+def cause(wait: Wait) -> str:
     """Return "huggingface.co unreachable": the host, and what is wrong with it."""
     said = _CAUSES.get(wait.code or "", (wait.code or "").replace("_", " "))
     return " ".join(part for part in (wait.host, said) if part)

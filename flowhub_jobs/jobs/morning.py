@@ -157,6 +157,13 @@ def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
     return any(last.get((failed.ref, kind), 0) > failed.id for kind in kinds)
 
 
+def need_of(job: Job) -> Need:
+    """Return what one job needs of the user: a failed one, one that is parked, or one that waits (`needs_user`)."""
+    if job.state is State.FAILED:
+        return _of_failed(job)
+    return _of_parked(job) if job.reason in PARKED else _of_waiting(job)
+
+
 def _of_failed(job: Job) -> Need:
     error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
     return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))

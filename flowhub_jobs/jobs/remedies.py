@@ -25,7 +25,8 @@ def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], 
     if kind is not JobKind.FETCH:  # it copies or reads what is there: no catalog and no source is at fault
         return _with_number(job, error["hint"])
     if code == "gated":
-        return f"Accept the terms on {_page(ref)} and set HF_TOKEN for the worker; then `flowhub enqueue {ref}`."
+        page = page_of(ref) or "the model's page"
+        return f"Accept the terms on {page} and set HF_TOKEN for the worker; then `flowhub enqueue {ref}`."
     if code == "digest_mismatch":
         return _for_digest(ref, model)
     if code == "size_mismatch" and model:
@@ -35,9 +36,10 @@ def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], 
     return _with_number(job, error["hint"])
 
 
-def _page(ref: str) -> str:
+def page_of(ref: str) -> str | None:
+    """Return the address of a repository's page on the Hub; None for another reference."""
     found = _HUB_REF.match(ref)
-    return HUB_PAGE + found[1] if found else "the model's page"
+    return HUB_PAGE + found[1] if found else None
 
 
 def _for_digest(ref: str, model: str | None) -> str:

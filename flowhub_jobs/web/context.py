@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.web.rates import RateHistory
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class WebContext:
     home: Home
     sign_in: SignIn
     share: bool = False
+    rates: RateHistory = field(default_factory=RateHistory, repr=False)
     _device: "Device | None" = field(default=None, repr=False)
 
     def session(self) -> Desk:

@@ -1,15 +1,36 @@
 """The HTML pages: five tabs with addresses of their own."""
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.web.pages import queue, static
+from flowhub_jobs.web.pages.frame import environment, path_of
 from flowhub_jobs.web.problems import status_of
 
-ROUTES: list[BaseRoute] = []
+ROUTES: list[BaseRoute] = [*static.ROUTES, *queue.ROUTES]
+_TITLES = {
+    401: "Sign in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible",
+    409: "Not now",
+    421: "Not here",
+    422: "Not understood",
+    502: "The source failed",
+    507: "No room on the disk",
+}
 
 
-def error_page(_request: Request, error: FlowhubError) -> Response:
+def error_page(request: Request, error: FlowhubError) -> Response:
     """Return the answer to a browser whose request failed, also of one that has not signed in."""
-    return PlainTextResponse(f"{error.message}\n{error.hint or ''}\n", status_of(error))
+    status = status_of(error)
+    values = {
+        "title": _TITLES.get(status, "It failed"),
+        "message": error.message,
+        "hint": error.hint,
+        "back": path_of(request.headers.get("referer", "")),
+        "back_label": "Try again" if status == 401 else "Back",
+    }
+    return HTMLResponse(environment().get_template("error.html").render(values), status)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
+from support.browser import Visitor, chromium, visiting
 from support.cli import counter
 from support.models import gguf, one_file_model
 from support.origin import Origin
@@ -35,3 +37,26 @@ def web(shop: Shop) -> Iterator[WebServer]:
 def program(web: WebServer) -> httpx.Client:
     """A client that sends the token for programs."""
     return web.program
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(browser: Browser, web: WebServer) -> Iterator[Visitor]:
+    """A signed-in window; at its end nothing has been complained about, and no request has left the server."""
+    with visiting(browser, web) as visitor:
+        yield visitor
+        assert visitor.complaints == []
+        assert visitor.strangers == []
+
+
+@pytest.fixture
+def plain_visitor(browser: Browser, web: WebServer) -> Iterator[Visitor]:
+    """The same, with JavaScript switched off."""
+    with visiting(browser, web, java_script_enabled=False) as visitor:
+        yield visitor
+        assert visitor.strangers == []

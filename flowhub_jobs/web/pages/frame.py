@@ -1,0 +1,167 @@
+"""The frame that all pages share: tabs, the bar at the top, and how a template becomes a response."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from flowhub_jobs.hub.forecast import Remaining, remaining
+from flowhub_jobs.hub.queue_view import needing, read_overview
+from flowhub_jobs.jobs.overview import Overview
+from flowhub_jobs.kinds import State
+from flowhub_jobs.times import moment
+from flowhub_jobs.web.endpoint import Call
+from flowhub_jobs.web.pages.text import day_or_time, finalize, with_commands
+from flowhub_jobs.words import format_bytes, format_rate
+
+FOLDER = Path(__file__).parent.parent
+TABS = (
+    ("/queue", "Queue"),
+    ("/discover", "Discover"),
+    ("/installed", "Installed"),
+    ("/schedule", "Schedule"),
+    ("/machine", "Machine"),
+)
+
+
+_ENDED = {State.COMPLETED: "is completed", State.FAILED: "has failed", State.CANCELLED: "was cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The line at the top of each page. `done` is when all is done; "" where that is not known."""
+
+    speed: str
+    running: int
+    waiting: int
+    paused: int
+    done: str
+    need: int
+    left: str
+
+    @property
+    def can_pause(self) -> bool:
+        return bool(self.running + self.waiting)
+
+    @property
+    def title(self) -> str:
+        """Return how the browser's tab begins while jobs run: "3 running, 38 %"."""
+        return f"{self.left} · " if self.running and self.left else ""
+
+
+def bar_of(overview: Overview, left: Remaining, now: datetime) -> Bar:
+    states = [job.state for job in overview.live]
+    rate = sum(job.rate_bps or 0 for job in overview.running)
+    done = moment(left.done_at) if left.bytes else None
+    part = f"{100 * (left.total - left.bytes) // left.total} %" if left.total else ""
+    return Bar(
+        speed=format_rate(rate),
+        running=states.count(State.RUNNING),
+        waiting=states.count(State.QUEUED),
+        paused=states.count(State.PAUSED),
+        done=day_or_time(done, now),
+        need=len(overview.failed) + len(needing(overview)),
+        left=part,
+    )
+
+
+def render(
+    call: Call,
+    template: str,
+    *,
+    tab: str,
+    heading: str,
+    overview: Overview | None = None,
+    live: str = "bar",
+    status: int = 200,
+    **values: Any,
+) -> Response:
+    """Return a page. `tab` is the path of its tab; `live` says what an event refreshes: "page", or the "bar" alone."""
+    session = call.session
+    overview = overview or read_overview(session)
+    bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))
+    query = call.request.url.query
+    frame = {
+        "bar": bar,
+        "tab": tab,
+        "tabs": TABS,
+        "host": platform.node(),
+        "title": f"{bar.title}{heading} · flowhub",
+        "live": live,
+        "said": said(overview),
+        "here": local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path),
+        "page_token": call.page_token,
+        "notice": values.pop("notice", None),
+    }
+    return HTMLResponse(environment().get_template(template).render(frame | values), status)
+
+
+def said(overview: Overview) -> str:
+    """Return what a screen reader is told when it changes: the last job that ended, or needs the user."""
+    latest = max(
+        (*overview.failed, *overview.ended), key=lambda job: (job.finished_at or job.created_at, job.id), default=None
+    )
+    if latest is None:
+        return ""
+    return f"{latest.title} {_ENDED[latest.state]}."
+
+
+def back(call: Call, default: str, done: str, jobs: Sequence[int] = ()) -> Response:
+    """Return to the page that a form was on, which then says what was done (notices.py)."""
+    path = local_path((call.form().get("next") or [default])[0], default)
+    clean = "&".join(
+        part for part in urlsplit(path).query.split("&") if part and part.partition("=")[0] not in ("done", "job")
+    )
+    told = "&".join([*([clean] if clean else []), f"done={done}", *(f"job={job}" for job in jobs[:5])])
+    return RedirectResponse(f"{urlsplit(path).path}?{told}", 303)
+
+
+def local_path(path: str, default: str = "/queue") -> str:
+    """Return the path, if it leads to a page of this server; another site's address is not followed."""
+    parts = urlsplit(path)
+    known = any(parts.path == tab for tab, _ in TABS) or parts.path.startswith(("/jobs/", "/models/", "/installed/"))
+    ours = known and not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
+    return path if ours and path.isprintable() else default
+
+
+def path_of(address: str) -> str:
+    """Return path and query of an address of this server, such as a Referer; the queue's for any other."""
+    parts = urlsplit(address)
+    return local_path(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+# Templates and files --------------------------------------------------------------------------------------------------
+
+
+@cache
+def environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals["asset"] = asset
+    found.filters |= {"commands": with_commands, "bytes": format_bytes}
+    return found
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """Return the files of the folder `static`, by name."""
+    return {path.name: path.read_bytes() for path in (FOLDER / "static").iterdir() if path.is_file()}
+
+
+def asset(name: str) -> str:
+    """Return the address of a static file, which changes with its content."""
+    return f"/static/{name}?{hashlib.sha256(files()[name]).hexdigest()[:12]}"

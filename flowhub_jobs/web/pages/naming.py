@@ -1,0 +1,52 @@
+"""How a job or a model is named on a page: the catalog's name, else what the reference itself says. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from flowhub_jobs.kinds import HubFormat, JobKind
+from flowhub_jobs.records import Job
+
+FORMATS = {HubFormat.GGUF: "GGUF", HubFormat.MLX: "MLX", HubFormat.SAFETENSORS: "safetensors"}
+_VERBS = {JobKind.VERIFY: "Verify", JobKind.EXPORT: "Export", JobKind.IMPORT: "Import"}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """`about` is the second line: the option, the format, where it is from."""
+
+    name: str
+    about: str
+
+
+def name_of_job(job: Job, titles: Mapping[str, str]) -> Name:
+    """Return how a job is named; `titles` are the catalog's names by model."""
+    named = name_of(job.ref, job.model, job.option, job.format, len(job.files), titles)
+    verb = _VERBS.get(job.kind)
+    return Name(f"{verb} {named.name}", named.about) if verb else named
+
+
+def name_of(
+    ref: str,
+    model: str | None,
+    option: str | None,
+    kind: HubFormat | None,
+    files: int,
+    titles: Mapping[str, str],
+) -> Name:
+    about = [option or ""]
+    if kind and FORMATS[kind].lower() != (option or "").lower():
+        about.append(FORMATS[kind])
+    if model:
+        name = titles.get(model, model)
+    elif ref.startswith("hf:"):
+        owner, _, name = ref.removeprefix("hf:").rpartition("/")
+        about.append(f"{owner} on the Hub" if owner else "")
+    elif ref.startswith(("http://", "https://")):
+        parts = urlsplit(ref)
+        name, host = parts.path.rpartition("/")[2] or ref, parts.hostname or ""
+        about.append(host)
+    else:
+        name = ref
+    about.append(f"{files} files" if files > 1 else "")
+    return Name(name, " · ".join(part for part in about if part))

@@ -1,0 +1,322 @@
+"""The tab Queue: what runs, what needs the user, what waits and why, what ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.hub.enqueue import enqueue_refs
+from flowhub_jobs.hub.forecast import remaining
+from flowhub_jobs.hub.queue_view import needing, read_overview, titles_or_none
+from flowhub_jobs.hub.steering import ELIGIBLE, steer, steer_all
+from flowhub_jobs.hub.totals import in_words
+from flowhub_jobs.hub.wait_reasons import cause, reason_alone, shared_waits
+from flowhub_jobs.jobs.morning import need_of
+from flowhub_jobs.jobs.overview import Overview
+from flowhub_jobs.jobs.remedies import NO_WORKER, page_of
+from flowhub_jobs.kinds import Reason, Stage, State
+from flowhub_jobs.records import Job
+from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.pages.drawing import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
+from flowhub_jobs.web.pages.frame import back, render
+from flowhub_jobs.web.pages.naming import Name, name_of_job
+from flowhub_jobs.web.pages.notices import notice_of
+from flowhub_jobs.web.pages.text import capital, day_or_time, of_total
+from flowhub_jobs.web.rates import SPAN_S
+from flowhub_jobs.words import format_bytes, format_duration, format_rate
+
+Titles = Mapping[str, str]
+Samples = Mapping[int, Sequence[tuple[float, float]]]
+WAITING_SHOWN = 200
+NONE = "\N{EN DASH}"
+_STAGES = {Stage.RESOLVE: "Resolve", Stage.DOWNLOAD: "Download", Stage.VERIFY: "Verify", Stage.INSTALL: "Install"}
+_ENDS = {
+    State.COMPLETED: ("check", "Completed", "good"),
+    State.FAILED: ("cross", "Failed", "bad"),
+    State.CANCELLED: ("slash", "Cancelled", "soft"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    """`bar` is the class of its <progress>; `max` 0 shows a bar without a known end."""
+
+    id: int
+    name: str
+    about: str
+    stage: str
+    bar: str
+    max: int
+    value: int
+    done: str
+    of: str
+    spark: Line | None
+    speed: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRow:
+    id: int
+    name: str
+    about: str
+    icon: str
+    css: str
+    what: str
+    remedy: str
+    link: str | None
+    link_label: str
+    verb: str
+    verb_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    id: int
+    name: str
+    about: str
+    size: str
+    kept: str
+    why: str
+    cause: str
+    starts: str
+    verbs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRow:
+    id: int
+    name: str
+    about: str
+    size: str
+    icon: str
+    state: str
+    css: str
+    at: str
+    took: str
+    verb: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    summary: str
+    notes: tuple[str, ...]
+    shared: tuple[str, ...]
+    running: tuple[RunningRow, ...]
+    needs: tuple[NeedRow, ...]
+    waiting: tuple[WaitingRow, ...]
+    waiting_sum: str
+    ended: tuple[EndedRow, ...]
+
+    @property
+    def empty(self) -> bool:
+        return not (self.running or self.needs or self.waiting or self.ended)
+
+
+# From jobs to rows ----------------------------------------------------------------------------------------------------
+
+
+def queue_view(
+    overview: Overview, summary: str, notes: Sequence[str], titles: Titles, samples: Samples, now: datetime
+) -> QueueView:
+    """Return the tab; `samples` are (age in seconds, bytes a second) of each running job."""
+    parked = needing(overview)
+    waits = [job for job in overview.waiting if job not in parked]
+    return QueueView(
+        summary=summary,
+        notes=tuple(notes),
+        shared=tuple(shared_waits(waits, now)),
+        running=tuple(running_row(job, titles, samples.get(job.id, ())) for job in overview.running),
+        needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)),
+        waiting=tuple(waiting_row(job, titles, now) for job in waits[:WAITING_SHOWN]),
+        waiting_sum=_sum(waits),
+        ended=tuple(ended_row(job, titles, now) for job in overview.ended),
+    )
+
+
+def running_row(job: Job, titles: Titles, samples: Sequence[tuple[float, float]]) -> RunningRow:
+    named, total = name_of_job(job, titles), job.bytes_total
+    done, of = of_total(job.bytes_done, total)
+    thousandth = max(1, (total or 0) // 1000)  # attributes of figures that fit any browser
+    return RunningRow(
+        id=job.id,
+        name=named.name,
+        about=named.about,
+        stage=_STAGES[job.stage] if job.stage else "Start",
+        bar="verify" if job.stage is Stage.VERIFY else "",
+        max=-(-total // thousandth) if total else 0,
+        value=job.bytes_done // thousandth,
+        done=done,
+        of=of,
+        spark=sparkline(samples, SPAN_S, width=SPARK_WIDTH, height=SPARK_HEIGHT),
+        speed=format_rate(job.rate_bps) if job.rate_bps else NONE,
+        left=format_duration(job.eta_s) if job.eta_s else NONE,
+    )
+
+
+def need_row(job: Job, titles: Titles) -> NeedRow:
+    """Return a job that needs the user: what is wrong, what to do, and the button that follows."""
+    need, named = need_of(job), name_of_job(job, titles)
+    failed = job.state is State.FAILED
+    gated = need.code in ("gated", "token_missing", "token_refused")
+    return NeedRow(
+        id=job.id,
+        name=named.name,
+        about=_with_size(named, job),
+        icon="cross" if failed and not gated else "warn",
+        css="failed" if failed and not gated else "",
+        what=need.message,
+        remedy=need.hint,
+        link=page_of(job.ref) if gated else f"/models/{job.model}" if failed and job.model else None,
+        link_label="Open its page" if gated else "Other options",
+        verb="retry" if failed else "cancel",
+        verb_label="Retry" if failed else "Cancel",
+    )
+
+
+def waiting_row(job: Job, titles: Titles, now: datetime) -> WaitingRow:
+    named, paused = name_of_job(job, titles), job.state is State.PAUSED
+    return WaitingRow(
+        id=job.id,
+        name=named.name,
+        about=named.about,
+        size=_size(job),
+        kept=f"{format_bytes(job.bytes_done)} kept" if job.bytes_done else "",
+        why="Paused by you" if paused else reason_alone(job.reason) if job.reason else "A worker is about to take it",
+        cause=_cause(job),
+        starts="when resumed" if paused else _starts(job, now),
+        verbs=(("resume", "Resume"), ("cancel", "Cancel"))
+        if paused
+        else (*_first(job), ("pause", "Pause"), ("cancel", "Cancel")),
+    )
+
+
+def _first(job: Job) -> tuple[tuple[str, str], ...]:
+    """Return the button that lets a job go earlier: over its time, or over the jobs before it."""
+    timed = job.reason in (Reason.AT, Reason.WINDOW)
+    return (("start", "Start now"),) if timed else (("top", "To the top"),)
+
+
+def _cause(job: Job) -> str:
+    shown = job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF)
+    return capital(cause(job.wait)) if shown and job.wait else ""
+
+
+def _starts(job: Job, now: datetime) -> str:
+    if job.not_before:
+        return day_or_time(job.not_before, now)
+    return "in its turn" if job.reason is Reason.SLOTS else "" if job.reason else "now"
+
+
+def ended_row(job: Job, titles: Titles, now: datetime) -> EndedRow:
+    named = name_of_job(job, titles)
+    icon, state, css = _ENDS[job.state]
+    again = job.state in (State.FAILED, State.CANCELLED)
+    return EndedRow(
+        id=job.id,
+        name=named.name,
+        about=named.about,
+        size=_size(job),
+        icon=icon,
+        state=state,
+        css=css,
+        at=day_or_time(job.finished_at, now),
+        took=_took(job),
+        verb=("retry", "Retry") if again else None,
+    )
+
+
+def _took(job: Job) -> str:
+    if job.state is not State.COMPLETED:
+        return f"{format_bytes(job.bytes_done)} kept" if job.bytes_done else ""
+    if job.brings and not job.bytes_fetched:
+        return "was here already"
+    if not (job.started_at and job.finished_at):
+        return ""
+    return format_duration((job.finished_at - job.started_at).total_seconds())
+
+
+def _with_size(named: Name, job: Job) -> str:
+    return " · ".join(part for part in (named.about, format_bytes(job.bytes_total) if job.bytes_total else "") if part)
+
+
+def _size(job: Job) -> str:
+    return format_bytes(job.bytes_total) if job.bytes_total is not None else "unknown"
+
+
+def _sum(jobs: Sequence[Job]) -> str:
+    size = sum(max(0, (job.bytes_total or 0) - job.bytes_done) for job in jobs if job.brings)
+    more = f", the first {WAITING_SHOWN} shown" if len(jobs) > WAITING_SHOWN else ""
+    return f"{len(jobs)}{f', {format_bytes(size)} to go' if size else ''}{more}"
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
+
+
+def show_queue(call: Call) -> Response:
+    session, now = call.session, datetime.now(UTC)
+    overview, clock_s = read_overview(session), now.timestamp()
+    rates = call.context.rates
+    rates.record({job.id: job.rate_bps or 0 for job in overview.running if job.stage is Stage.DOWNLOAD}, clock_s)
+    samples = {job.id: rates.samples(job.id, clock_s) for job in overview.running}
+    summary = capital(in_words(remaining(session.home, overview.live), now)) if overview.live else ""
+    notes = [NO_WORKER] if overview.live and not session.home.living_workers() else []
+    view = queue_view(overview, summary, notes, titles_or_none(session), samples, now)
+    return render(
+        call,
+        "queue.html",
+        tab="/queue",
+        heading="Queue",
+        overview=overview,
+        live="page",
+        queue=view,
+        notice=notice_of(call),
+    )
+
+
+def queue_reference(call: Call) -> Response:
+    """Queue what was typed or pasted: a model, a reference, a link."""
+    form = call.form()
+    refs = [ref.strip() for ref in form.get("ref", []) if ref.strip()]
+    if not refs:
+        raise UsageInvalid("No reference was given.", hint="Type a model, hf:owner/repo, or the link of a file.")
+    jobs = enqueue_refs(call.session, refs, tonight=form.get("when", ["now"])[0] == "tonight")
+    return back(call, "/queue", "queued", jobs)
+
+
+def steer_job(call: Call) -> Response:
+    verb, job = call.form().get("do", [""])[0], job_number(call)
+    steer(call.session, verb, job)
+    return back(call, "/queue", verb, [job])
+
+
+def steer_queue(call: Call) -> Response:
+    verb = call.form().get("do", [""])[0]
+    if verb not in ELIGIBLE:
+        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to all jobs.")
+    steer_all(call.session, verb)
+    return back(call, "/queue", f"{verb}-all")
+
+
+def job_number(call: Call) -> int:
+    """Return the job of the path. Raises UsageInvalid."""
+    text = call.path("job")
+    if not (text.isascii() and text.isdigit() and len(text) < 18):
+        raise UsageInvalid(f"{text[:40]!r} is not a job's number.")
+    return int(text)
+
+
+def show_root(call: Call) -> Response:
+    return RedirectResponse("/queue", 303)
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/", endpoint(show_root), methods=["GET"]),
+    Route("/queue", endpoint(show_queue), methods=["GET"]),
+    Route("/queue", endpoint(queue_reference), methods=["POST"]),
+    Route("/queue/all", endpoint(steer_queue), methods=["POST"]),
+    Route("/jobs/{job}", endpoint(steer_job), methods=["POST"]),
+]

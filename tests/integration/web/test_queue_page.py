@@ -1,0 +1,105 @@
+"""The tab Queue in a real browser, with and without JavaScript."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from flowhub_jobs.kinds import State
+
+
+@pytest.fixture
+def window(plain_visitor):
+    return plain_visitor
+
+
+def press(page: Page, row: str, button: str) -> None:
+    page.locator(row).get_by_role("button", name=re.compile(f"^{button}")).click()
+
+
+def test_the_root_leads_to_the_queue_which_says_what_to_do(visitor):
+    page = visitor.open("/")
+    assert page.url.endswith("/queue")
+    assert page.title() == "Queue · flowhub"
+
+
+def test_a_typed_reference_is_queued(window, shop):
+    page = window.open("/queue")
+    page.get_by_label("Model, reference or link").fill("a@q4")
+    page.get_by_role("button", name="Queue", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("A is queued.")
+    [job] = shop.home.reports.all()
+    assert (job.ref, job.state) == ("a@q4", State.QUEUED)
+    expect(page.locator(f"#job-{job.id}")).to_contain_text("A worker is about to take it")
+
+
+def test_a_wrong_reference_is_answered_with_the_nearest_and_a_way_back(window, shop):
+    page = window.open("/queue")
+    page.get_by_label("Model, reference or link").fill("aa")
+    page.get_by_role("button", name="Queue", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("aa")
+    page.get_by_role("link", name="Back").click()
+    assert page.url.endswith("/queue")
+    assert shop.home.reports.all() == []
+
+
+def test_buttons_pause_resume_cancel_and_retry_a_job(window, shop):
+    job = shop.enqueue("a@q4")
+    page, row = window.open("/queue"), f"#job-{job}"
+    for button, state in [
+        ("Pause", State.PAUSED),
+        ("Resume", State.QUEUED),
+        ("Cancel", State.CANCELLED),
+        ("Retry", State.QUEUED),
+    ]:
+        press(page, row, button)
+        expect(page.get_by_role("status").first).to_contain_text("A is")
+        assert shop.job(job).state is state
+
+
+def test_to_the_top_puts_a_job_before_all_others(window, shop):
+    first, second = shop.enqueue("a@q4"), shop.enqueue("b@q4")
+    page = window.open("/queue")
+    press(page, f"#job-{second}", "To the top")
+    rows = page.locator(".waits tbody tr")
+    expect(rows.first).to_have_id(f"job-{second}")
+    assert shop.job(second).priority > shop.job(first).priority
+
+
+def test_pause_all_and_resume_all_are_on_every_page(window, shop):
+    job = shop.enqueue("a@q4")
+    page = window.open("/queue")
+    page.get_by_role("button", name="Pause all").click()
+    expect(page.get_by_role("status").first).to_have_text("All jobs are paused.")
+    assert shop.job(job).state is State.PAUSED
+    page.get_by_role("button", name="Resume all").click()
+    expect(page.get_by_role("status").first).to_have_text("All paused jobs are queued again.")
+    assert shop.job(job).state is State.QUEUED
+
+
+def test_a_failed_job_says_what_is_wrong_and_what_to_do(window, shop, origin):
+    origin.serve("a.gguf", b"<html>sign in</html>" * 400)
+    job = shop.enqueue("a@q4")
+    shop.work_here()
+    assert shop.job(job).state is State.FAILED
+    page = window.open("/queue")
+    expect(page.get_by_role("link", name="1 needs you")).to_be_visible()
+    row = page.locator(f"#job-{job}")
+    expect(row).to_contain_text(shop.job(job).error["message"][:40])
+    expect(row.locator("code").first).to_contain_text("flowhub")
+    press(page, f"#job-{job}", "Retry")
+    expect(page.get_by_role("status").first).to_contain_text("A is queued again")
+    assert shop.job(job).state is State.QUEUED
+
+
+def test_a_completed_job_is_in_the_record(window, shop):
+    job = shop.enqueue("a@q4")
+    shop.work_here()
+    expect(window.open("/queue").locator(f"#job-{job}")).to_contain_text("Completed")
+
+
+def test_a_form_without_the_page_token_is_refused(web, shop):
+    job = shop.enqueue("a@q4")
+    answer = web.sign_in().post(f"/jobs/{job}", data={"do": "cancel"}, headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert shop.job(job).state is State.QUEUED

@@ -1,0 +1,71 @@
+"""A headless Chromium that is signed in to a web server of the tests, and keeps what it complains about."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+from support.web import WebServer
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 60_000
+
+
+@dataclass
+class Visitor:
+    """A browser's window. `complaints` are errors of its console, `strangers` requests that left the server."""
+
+    web: WebServer
+    context: BrowserContext
+    complaints: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Return a new tab that shows a page."""
+        page = self.context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(self.web.serving.base + path)
+        return page
+
+    def _seen(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.web.serving.base).netloc:
+            self.strangers.append(request.url)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, web: WebServer, **options: Any) -> Iterator[Visitor]:
+    """Open a window that has the cookie of `web`; `options` are those of a browser's context."""
+    context = browser.new_context(**options)
+    visitor = Visitor(web, context)
+    cookies = web.browser.cookies or web.sign_in().cookies
+    context.add_cookies([{"name": name, "value": value, "url": web.serving.base} for name, value in cookies.items()])
+    context.on("request", visitor._seen)
+    context.on("console", lambda said: visitor.complaints.append(said.text) if said.type == "error" else None)
+    context.on("weberror", lambda error: visitor.complaints.append(str(error.error)))
+    try:
+        yield visitor
+    finally:
+        context.close()

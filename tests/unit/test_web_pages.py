@@ -1,0 +1,125 @@
+"""What the pages show, as pure functions: text made harmless, links, figures, drawings, the way back."""
+
+import pytest
+
+from flowhub_jobs.hub.steering import top_priority
+from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.web.pages.drawing import bands, sparkline, strip
+from flowhub_jobs.web.pages.frame import local_path, path_of
+from flowhub_jobs.web.pages.naming import Name, name_of
+from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
+from flowhub_jobs.web.rates import SPAN_S, RateHistory
+
+
+def test_controls_and_bidi_characters_become_visible():
+    assert visible("a\u202eb\x00c\u2066") == "a\ufffdb\ufffdc\ufffd"
+    assert visible("line\nnext\ttab") == "line\nnext\ttab"
+
+
+def test_a_long_text_is_cut():
+    assert visible("x" * 10_000, 10) == "x" * 10 + "…"
+
+
+def test_every_value_of_a_template_is_made_visible_and_none_is_nothing():
+    assert finalize("\u202e") == "\ufffd"
+    assert finalize(None) == ""
+    assert finalize(7) == 7
+
+
+def test_commands_are_code_and_all_else_is_escaped():
+    assert str(with_commands("<b> `rm <x>` end")) == "&lt;b&gt; <code>rm &lt;x&gt;</code> end"
+    assert str(with_commands("one ` alone")) == "one ` alone"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "http://example.org", "https://", "https://a@b.c", "data:x", "https://a\u202e.c", "", None],
+)
+def test_only_https_is_linked(url):
+    assert safe_link(url) is None
+
+
+def test_https_is_linked():
+    assert safe_link("https://huggingface.co/a/b") == "https://huggingface.co/a/b"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "shown"),
+    [
+        (5_770_000_000, 9_000_000_000, ("5.77", "of 9.00 GB")),
+        (0, 4096, ("0.00", "of 4.10 KB")),
+        (7, 12, ("7", "of 12 B")),
+        (610_000_000, None, ("610.0 MB", "")),
+    ],
+)
+def test_progress_keeps_the_unit_of_its_total(done, total, shown):
+    assert of_total(done, total) == shown
+
+
+def test_a_job_is_named_by_the_catalog_the_repository_or_the_file():
+    titles = {"m": "Model M"}
+    assert name_of("m@q4", "m", "q4", HubFormat.GGUF, 1, titles) == Name("Model M", "q4 · GGUF")
+    assert name_of("m@q4", "m", "q4", None, 3, {}) == Name("m", "q4 · 3 files")
+    assert name_of("hf:owner/repo:Q4", None, None, HubFormat.GGUF, 1, {}) == Name("repo:Q4", "GGUF · owner on the Hub")
+    assert name_of("https://h.example/x/m.gguf?a", None, None, None, 1, {}) == Name("m.gguf", "h.example")
+
+
+def test_a_format_is_not_said_twice():
+    assert name_of("m@mlx", "m", "mlx", HubFormat.MLX, 1, {}).about == "mlx"
+
+
+def test_a_sparkline_goes_from_left_to_right_with_zero_at_the_bottom():
+    line = sparkline([(60, 0), (30, 100), (0, 0)], 60, width=60, height=22)
+    assert line is not None
+    assert line.points == "0.0,21.0 30.0,5.0 60.0,21.0"
+    assert sparkline([(70, 1), (0, 1)], 60, width=60, height=22) is None
+
+
+def test_bands_fill_at_most_the_whole_and_show_what_is_small():
+    found = bands([("models", 999_999), ("partial", 1), ("none", 0)], 1_000_000)
+    assert [band.kind for band in found] == ["models", "partial"]
+    assert found[1].width >= 0.49
+    assert found[-1].x + found[-1].width <= 100.01
+
+
+def test_a_strip_says_how_much_of_each_cell_is_kept():
+    assert strip([(0, 50), (75, 100)], 100, 4) == [1, 1, 0, 1]
+    assert strip([(0, 10)], 100, 4) == [0.4, 0, 0, 0]
+    assert strip([], 0, 4) == []
+
+
+def test_the_history_keeps_a_minute_and_only_what_runs():
+    history = RateHistory()
+    for second in range(70):
+        history.record({1: second, 2: 5}, 1000.0 + second)
+    samples = history.samples(1, 1069.0)
+    assert samples[0] == (SPAN_S, 9.0)
+    assert samples[-1] == (0.0, 69.0)
+    history.record({1: 1}, 1070.0)
+    assert history.samples(2, 1070.0) == []
+
+
+def test_samples_that_come_close_together_are_one():
+    history = RateHistory()
+    history.record({1: 1}, 0.0)
+    history.record({1: 2}, 0.1)
+    assert history.samples(1, 0.1) == [(0.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example/queue", "https://evil.example/queue", "/\\evil", "javascript:x", "/api/v1/jobs", "", "/queue\n"],
+)
+def test_the_way_back_stays_on_the_pages(path):
+    assert local_path(path) == "/queue"
+
+
+def test_the_way_back_keeps_the_query():
+    assert path_of("http://127.0.0.1:1/discover?q=x") == "/discover?q=x"
+    assert path_of("http://evil.example/x") == "/queue"
+
+
+def test_the_top_is_above_all_others_and_never_below_zero():
+    assert top_priority([]) == 0
+    assert top_priority([3, -1]) == 4
+    assert top_priority([-5]) == 0
