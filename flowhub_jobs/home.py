@@ -11,26 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.artifacts import Artifact
-from flowhub_jobs.database.handle import Database
+from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.errors import HomeUnusable, SettingInvalid
-from flowhub_jobs.kinds import JobKind
-from flowhub_jobs.locks import NO_LOCKS, demand_locks, lock_is_free
-from flowhub_jobs.regular import read_regular
+from flowhub_jobs.fs.atomic_write import tighten, write_whole
+from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
+from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.store.entries import Entries
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library_fast import Entries
 from flowhub_jobs.system import Clock, rename_new, sync_path
-from flowhub_jobs.whole import tighten, write_whole
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import JobKind
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from flowhub_jobs.jobs.commands import Ledger
     from flowhub_jobs.jobs.controls import Controls
-    from flowhub_jobs.jobs.ledger import Ledger
-    from flowhub_jobs.jobs.reports import Reports
+    from flowhub_jobs.jobs.queries import Reports
     from flowhub_jobs.store.library import Library
-    from flowhub_jobs.transfer.ownership import Owner
+    from flowhub_jobs.transfer.partial.ownership import Owner
 
 log = logging.getLogger("flowhub.worker")
 
@@ -56,13 +56,13 @@ class Home:
 
     @property
     def ledger(self) -> "Ledger":
-        from flowhub_jobs.jobs.ledger import Ledger
+        from flowhub_jobs.jobs.commands import Ledger
 
         return Ledger(self.engine, self.node, self.clock)
 
     @property
     def reports(self) -> "Reports":
-        from flowhub_jobs.jobs.reports import Reports
+        from flowhub_jobs.jobs.queries import Reports
 
         return Reports(self.database, self.node, self.clock, self.is_dead)
 
@@ -121,7 +121,7 @@ class Home:
         A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
         """
         from flowhub_jobs.store.install import already_placed
-        from flowhub_jobs.store.leavings import drop, put_aside
+        from flowhub_jobs.store.partials_dir import drop, put_aside
 
         if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
@@ -135,8 +135,8 @@ class Home:
 
     def discard_partials(self, artifact: Artifact, job: int) -> None:
         """Remove what this node keeps of an artifact; what another home with this node's name works in stays."""
-        from flowhub_jobs.jobs.holders import run_tokens
-        from flowhub_jobs.transfer.ownership import discard
+        from flowhub_jobs.jobs.partial_owners import run_tokens
+        from flowhub_jobs.transfer.partial.ownership import discard
 
         store = self.store
         partials = [*store.partials_of(artifact, self.node), *store.copies_of(artifact, self.node)]
@@ -145,7 +145,7 @@ class Home:
 
     def this_run(self, token: str = "") -> "Owner":
         """Return who works in a partial here, as its lock says it."""
-        from flowhub_jobs.transfer.ownership import this_run
+        from flowhub_jobs.transfer.partial.ownership import this_run
 
         return this_run(os.path.realpath(self.settings.home), token)
 

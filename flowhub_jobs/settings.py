@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.addresses import HUB, is_loopback, origin
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
-from flowhub_jobs.inputs import decode_text, parse_token, unquoted
-from flowhub_jobs.notify_table import NOTIFY_HINT, Notify, notify_from
+from flowhub_jobs.net.urls import HUB, is_loopback, origin
+from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
+from flowhub_jobs.values.user_text import decode_text, parse_token, unquoted
 
 LOG_FORMATS = ("plain", "json")
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
@@ -273,7 +273,7 @@ def _whole(name: str, value: Any) -> int | None:
 
 
 def _rate(value: Any) -> int | None:
-    from flowhub_jobs.words import parse_rate
+    from flowhub_jobs.units import parse_rate
 
     try:
         return parse_rate(str(value))

@@ -17,7 +17,7 @@ from support.hub import Hub  # noqa: E402
 from support.needs import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.origin import Origin  # noqa: E402
 
-from flowhub_jobs import translated  # noqa: E402
+from flowhub_jobs.net import httpx_errors  # noqa: E402
 
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
@@ -55,9 +55,9 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def fresh_trust() -> Iterator[None]:
     """The trusted certificates are read once a process: they are read again within the test, and after it."""
-    translated.trust.cache_clear()
+    httpx_errors.trust.cache_clear()
     yield
-    translated.trust.cache_clear()
+    httpx_errors.trust.cache_clear()
 
 
 @pytest.fixture

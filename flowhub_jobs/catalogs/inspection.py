@@ -6,20 +6,21 @@ checks on an entry whose fields are all valid (`rules`).
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from flowhub_jobs.catalogs import rules
-from flowhub_jobs.catalogs.complaint import Finding, faults_of, place_of, shown
-from flowhub_jobs.catalogs.document import NotJson, loads, read_json, read_text
-from flowhub_jobs.catalogs.known_fields import known_fields, nearest_field
+from flowhub_jobs.catalogs import validation_rules
+from flowhub_jobs.catalogs.parsing import NotJson, loads, read_json, read_text
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
-from flowhub_jobs.digests import parse_sha256
-from flowhub_jobs.kinds import PLATFORMS, platform_of
+from flowhub_jobs.catalogs.suggest import typos
+from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, place_of, shown
+from flowhub_jobs.values.digests import parse_sha256
+from flowhub_jobs.values.enums import PLATFORMS, platform_of
 
 _PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/(?:blob|tree)/", re.IGNORECASE)
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}")
@@ -105,36 +106,36 @@ class _Part:
         sha1 = (self.text("gitSha1") or "").strip().lower().removeprefix("sha1:")
         return self.pinned or _SHA1.fullmatch(sha1) is not None
 
-    def broken(self) -> rules.Broken:
+    def broken(self) -> validation_rules.Broken:
         """The rules over several fields that it breaks, however faulty other fields are."""
         if self.kind is HubCatalog:
-            yield from rules.twins(_texts(self.value("models"), "id"), "models")
+            yield from validation_rules.twins(_texts(self.value("models"), "id"), "models")
         elif self.kind is HubModel:
             yield from self._broken_model()
         elif self.kind is DownloadOption:
             yield from self._broken_option()
         elif self.kind is DownloadFile and (url := self.text("url")) is not None:
-            yield from rules.address(url, pinned=self.pinned)
+            yield from validation_rules.address(url, pinned=self.pinned)
 
-    def _broken_model(self) -> rules.Broken:
+    def _broken_model(self) -> validation_rules.Broken:
         options = self.value("downloads")
         if not isinstance(options, list):
             return
-        yield from rules.options(_texts(options, "id")) if options else rules.options([])
+        yield from validation_rules.options(_texts(options, "id")) if options else validation_rules.options([])
         own = self.text("id")
         for option in options:
             if own and isinstance(option, dict) and option.get("files") and isinstance(option.get("id"), str):
-                yield from rules.folder_name(own, option["id"])
+                yield from validation_rules.folder_name(own, option["id"])
 
-    def _broken_option(self) -> rules.Broken:
+    def _broken_option(self) -> validation_rules.Broken:
         url, files = self.text("url"), self.value("files")
         if "url" not in self.values or url is not None:
-            yield from rules.source(url, files is not None)
+            yield from validation_rules.source(url, files is not None)
         if url is not None:
-            yield from rules.address(url, pinned=self.pinned)
-            yield from rules.derived_filename(self.text("filename"), url)
+            yield from validation_rules.address(url, pinned=self.pinned)
+            yield from validation_rules.derived_filename(self.text("filename"), url)
         if isinstance(files, list):
-            yield from rules.folder(_texts(files, "path")) if files else rules.folder([])
+            yield from validation_rules.folder(_texts(files, "path")) if files else validation_rules.folder([])
 
     def warnings(self, document: Values) -> Iterator[Finding]:
         """Fields that are ignored, addresses of pages, dates that are none."""
@@ -243,3 +244,66 @@ def _repeated(raw: bytes) -> list[Finding]:
         )
         for name, count in twice.items()
     ]
+
+
+# What other catalogs, and people, call our fields; a name counts only where the entry has the field.
+_OTHER_WORDS = {
+    "sha256": "sha sha256sum sha256checksum hash checksum digest sum oid",
+    "gitSha1": "sha1 gitsha blobid gitoid",
+    "sizeBytes": "size bytes filesize length contentlength",
+    "url": "uri link href address downloadurl source",
+    "filename": "file name savename",
+    "path": "filename file name rfilename",
+    "downloads": "options variants files artifacts",
+    "files": "parts downloads",
+    "name": "title displayname",
+    "id": "key slug modelid",
+    "publisher": "author organization org vendor maker creator owner",
+    "description": "summary about text",
+    "license": "licence",
+    "parameters": "params numparameters parametercount size",
+    "contextLength": "context ctx contextsize contextwindow maxcontext",
+    "homepage": "website page link",
+    "quantization": "quant quantisation",
+    "format": "type kind",
+    "tags": "labels keywords categories",
+    "version": "name number tag",
+    "releasedAt": "date released releasedate published",
+    "notes": "note changelog description changes",
+    "minRamGb": "ram minram ramgb ramrequired",
+    "recommendedRamGb": "recommendedram",
+    "diskGb": "disk",
+    "platforms": "os platform",
+    "apiVersion": "version schemaversion",
+    "models": "entries items catalog",
+}
+_LONG = 8  # letters from which two typos are forgiven
+_LEAST = 4
+
+
+@cache
+def known_fields(part: type[BaseModel]) -> frozenset[str]:
+    """Return the names that a part of a catalog reads: camelCase, and Python's own."""
+    fields = part.model_fields
+    return frozenset(fields) | {str(field.alias or name) for name, field in fields.items()}
+
+
+def nearest_field(typed: str, part: type[BaseModel]) -> str | None:
+    """Return the field of `part` that was meant by an unknown name; None where none is near."""
+    fields = [str(field.alias or name) for name, field in part.model_fields.items()]
+    plain = _plain(typed[:60])
+    return (
+        next((field for field in fields if _plain(field) == plain), None)
+        or next((field for field in fields if plain in _OTHER_WORDS.get(field, "").split()), None)
+        or _misspelt(plain, fields)
+    )
+
+
+def _misspelt(plain: str, fields: Collection[str]) -> str | None:
+    allowed = 2 if len(plain) >= _LONG else 1 if len(plain) >= _LEAST else 0
+    near = [(away, field) for field in fields if (away := typos(plain, _plain(field), allowed)) <= allowed]
+    return min(near)[1] if near else None
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())

@@ -7,16 +7,18 @@ address with a token in its query: they are the owner's alone (mode 0600), and a
 import hashlib
 import json
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.catalogs.facts import BASE as BASE
-from flowhub_jobs.catalogs.facts import Facts, facts_of, is_name
+from flowhub_jobs.catalogs.importers.field_values import Ids
 from flowhub_jobs.catalogs.load import Loaded
+from flowhub_jobs.catalogs.provenance import BASE as BASE
+from flowhub_jobs.catalogs.provenance import Facts, facts_of, is_name
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
-from flowhub_jobs.regular import read_regular
-from flowhub_jobs.whole import write_whole
+from flowhub_jobs.fs.atomic_write import write_whole
+from flowhub_jobs.fs.safe_read import read_regular
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
@@ -153,3 +155,24 @@ def _models_of(overlays: Overlays, name: str) -> "tuple[HubModel, ...]":
         raise CatalogMalformed(message, hint=remedy) from fault
     except CatalogMalformed as fault:
         raise CatalogMalformed(f"{fault.message}. It is left out. {remedy}", hint=remedy) from fault
+
+
+def settled(
+    models: list[Entry], name: str, taken: Collection[str], known: Mapping[str, str]
+) -> tuple[list[Entry], dict[str, str]]:
+    """Return the models with ids that nobody else has, and the new id of each that could not keep its own.
+
+    `taken` are the ids of all other catalogs. `known` is what was settled before: who installed `x-localai` finds it
+    under that name after an update, too.
+    """
+    used, changed, answer = Ids(taken), dict[str, str](), []
+    for model in models:
+        own = str(model["id"])
+        wanted = known.get(own, own)
+        if wanted in used:
+            wanted = used.free(f"{own}-{name}")
+        if wanted != own:
+            changed[own] = wanted
+        used.take(wanted)
+        answer.append(model | {"id": wanted})
+    return answer, changed

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from flowhub_jobs import addresses, documents
-from flowhub_jobs.catalogs.kept import FACTS_BYTES, copy_path, facts_path
+from flowhub_jobs.catalogs.cached_copy import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import NETWORK_SETTINGS, CatalogSourceMalformed, CatalogUnreachable, FlowhubError
-from flowhub_jobs.regular import read_regular
-from flowhub_jobs.whole import write_whole
+from flowhub_jobs.fs.atomic_write import write_whole
+from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.net import get, urls
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0
@@ -32,8 +32,8 @@ class _Copy(NamedTuple):
 
 def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
     """Return the catalog at `url`, or its last good copy with a warning; the errors as `load_catalog` says."""
-    addresses.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
-    where = f"catalog {addresses.public_url(url)}"
+    urls.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
+    where = f"catalog {urls.public_url(url)}"
     body_path = copy_path(url, cache_dir)
     copy = _kept_copy(body_path, where)
     try:
@@ -47,7 +47,7 @@ def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
 
 def kept_catalog(url: str, cache_dir: Path) -> HubCatalog | None:
     """Return the last good copy, without asking anybody; None where there is none."""
-    copy = _kept_copy(copy_path(url, cache_dir), f"catalog {addresses.public_url(url)}")
+    copy = _kept_copy(copy_path(url, cache_dir), f"catalog {urls.public_url(url)}")
     return copy.catalog if copy else None
 
 
@@ -144,9 +144,7 @@ def _http_fetch(copy: _Copy | None) -> Fetch:
     connect_s = CONNECT_WITH_COPY_S if copy else CONNECT_S
 
     def fetch(url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        answer = documents.get(
-            url, headers=headers, max_bytes=MAX_BYTES, total_s=TOTAL_S, connect_s=connect_s, pinned=True
-        )
+        answer = get.get(url, headers=headers, max_bytes=MAX_BYTES, total_s=TOTAL_S, connect_s=connect_s, pinned=True)
         return answer.status, answer.headers, answer.body
 
     return fetch

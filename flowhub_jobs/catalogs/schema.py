@@ -6,12 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from flowhub_jobs import names
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.catalogs import rules
-from flowhub_jobs.catalogs.complaint import complaint, describe
-from flowhub_jobs.catalogs.document import NotJson, read_json
-from flowhub_jobs.catalogs.fields import (
+from flowhub_jobs.catalogs import validation_rules
+from flowhub_jobs.catalogs.field_types import (
     ApiVersion,
     FileBytes,
     FileName,
@@ -29,7 +25,11 @@ from flowhub_jobs.catalogs.fields import (
     Whole,
     Words,
 )
+from flowhub_jobs.catalogs.parsing import NotJson, read_json
+from flowhub_jobs.catalogs.validation_errors import complaint, describe
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.fs import names
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 
 class _Wire(BaseModel):
@@ -75,7 +75,7 @@ class DownloadFile(_Wire):
 
     @model_validator(mode="after")
     def _safe_address(self) -> Self:
-        _obey(rules.address(self.url, pinned=self.sha256 is not None))
+        _obey(validation_rules.address(self.url, pinned=self.sha256 is not None))
         return self
 
 
@@ -91,18 +91,20 @@ class DownloadOption(_Wire):
     size_bytes: ModelBytes | None = None
     sha256: Sha256 | None = None
     git_sha1: GitSha1 | None = None
-    files: Annotated[tuple[DownloadFile, ...], Strict(False), Field(max_length=rules.MAX_FILES)] | None = None
+    files: Annotated[tuple[DownloadFile, ...], Strict(False), Field(max_length=validation_rules.MAX_FILES)] | None = (
+        None
+    )
     # `download(option, dest)` gets the option alone, and must know whose it is.
     _model_id: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        _obey(rules.source(self.url, self.files is not None))
+        _obey(validation_rules.source(self.url, self.files is not None))
         if self.url is not None:
-            _obey(rules.address(self.url, pinned=self.sha256 is not None))
-            _obey(rules.derived_filename(self.filename, self.url))
+            _obey(validation_rules.address(self.url, pinned=self.sha256 is not None))
+            _obey(validation_rules.derived_filename(self.filename, self.url))
         if self.files is not None:
-            _obey(rules.folder([file.path for file in self.files]))
+            _obey(validation_rules.folder([file.path for file in self.files]))
         return self
 
     @property
@@ -131,15 +133,15 @@ class HubModel(_Wire):
     homepage: WebPage | None = None
     hardware: Hardware | None = None
     versions: Annotated[tuple[HubVersion, ...], Strict(False)] = ()
-    downloads: Annotated[tuple[DownloadOption, ...], Strict(False), Field(max_length=rules.MAX_OPTIONS)]
+    downloads: Annotated[tuple[DownloadOption, ...], Strict(False), Field(max_length=validation_rules.MAX_OPTIONS)]
 
     @model_validator(mode="after")
     def _own_options(self) -> Self:
-        _obey(rules.options([option.id for option in self.downloads]))
+        _obey(validation_rules.options([option.id for option in self.downloads]))
         for option in self.downloads:
             option._model_id = self.id
             if option.files is not None:
-                _obey(rules.folder_name(self.id, option.id))
+                _obey(validation_rules.folder_name(self.id, option.id))
         return self
 
 
@@ -151,7 +153,7 @@ class HubCatalog(_Wire):
 
     @model_validator(mode="after")
     def _different_ids(self) -> Self:
-        _obey(rules.twins((model.id for model in self.models), "models"))
+        _obey(validation_rules.twins((model.id for model in self.models), "models"))
         return self
 
     @cached_property
@@ -159,7 +161,7 @@ class HubCatalog(_Wire):
         return {model.id: model for model in self.models}
 
 
-def _obey(broken: rules.Broken) -> None:
+def _obey(broken: validation_rules.Broken) -> None:
     """Raise the first rule that is broken."""
     for field, why in broken:
         raise complaint(why, field=field)

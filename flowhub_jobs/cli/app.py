@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from flowhub_jobs.cli.chapters import Chapters, Verbs
+from flowhub_jobs.cli.help_groups import Chapters, Verbs
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -41,7 +41,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        from flowhub_jobs.cli.fetch.verbs_status import glance
+        from flowhub_jobs.cli.jobs.status import glance
 
         glance(as_json=as_json)
 
@@ -50,47 +50,47 @@ def start(
 # to import and to build all of them would cost each command as much as Typer itself.
 CHAPTERS: dict[str, dict[str, str]] = {
     "Find a model": {
-        "search": "find.verbs_search:search",
-        "show": "find.verbs_catalog:show",
-        "fits": "find.verbs_device:fits",
-        "device": "find.verbs_device:device",
-        "catalog": "find.verbs_catalogs:catalog",
+        "search": "search.search:search",
+        "show": "search.show:show",
+        "fits": "search.device:fits",
+        "device": "search.device:device",
+        "catalog": "search.catalog:catalog",
     },
     "Fetch it": {
-        "enqueue": "fetch.verbs_queue:enqueue",
-        "status": "fetch.verbs_status:status",
-        "wait": "fetch.verbs_status:wait",
-        "cancel": "fetch.verbs_steer:cancel",
-        "pause": "fetch.verbs_steer:pause",
-        "resume": "fetch.verbs_steer:resume",
-        "retry": "fetch.verbs_steer:retry",
-        "start": "fetch.verbs_steer:start",
-        "priority": "fetch.verbs_steer:priority",
+        "enqueue": "jobs.enqueue:enqueue",
+        "status": "jobs.status:status",
+        "wait": "jobs.status:wait",
+        "cancel": "jobs.actions:cancel",
+        "pause": "jobs.actions:pause",
+        "resume": "jobs.actions:resume",
+        "retry": "jobs.actions:retry",
+        "start": "jobs.actions:start",
+        "priority": "jobs.actions:priority",
     },
     "Leave it alone": {
-        "worker": "night.verbs_worker:app",
-        "schedule": "night.verbs_schedule:schedule",
-        "limit": "night.verbs_limit:limit",
-        "report": "night.verbs_report:report",
-        "logs": "night.verbs_report:logs",
+        "worker": "worker.worker:app",
+        "schedule": "worker.schedule:schedule",
+        "limit": "worker.limit:limit",
+        "report": "worker.report:report",
+        "logs": "worker.report:logs",
     },
     "Keep it": {
-        "list": "keep.verbs_store:list_models",
-        "path": "keep.verbs_store:path",
-        "verify": "keep.verbs_verify:verify",
-        "outdated": "keep.verbs_update:outdated",
-        "update": "keep.verbs_update:update",
-        "rm": "keep.verbs_store:rm",
-        "prune": "keep.verbs_tidy:prune",
-        "du": "keep.verbs_tidy:du",
+        "list": "library.list:list_models",
+        "path": "library.list:path",
+        "verify": "library.verify:verify",
+        "outdated": "library.update:outdated",
+        "update": "library.update:update",
+        "rm": "library.list:rm",
+        "prune": "library.prune:prune",
+        "du": "library.prune:du",
     },
     "Share it": {
-        "adopt": "keep.verbs_adopt:adopt",
-        "export": "keep.verbs_carry:export",
-        "import": "keep.verbs_carry:import_models",
+        "adopt": "library.adopt:adopt",
+        "export": "library.export_import:export",
+        "import": "library.export_import:import_models",
     },
-    "Look at it": {"web": "verbs_web:web"},
-    "More": {"help": "verbs_help:help_page", "completion": "verbs_completion:completion"},
+    "Look at it": {"web": "web_command:web"},
+    "More": {"help": "help_command:help_page", "completion": "completion_command:completion"},
 }
 
 

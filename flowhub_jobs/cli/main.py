@@ -92,8 +92,8 @@ def _run(arguments: list[str]) -> int:
     import typer
 
     from flowhub_jobs.cli.app import command
-    from flowhub_jobs.cli.say import prepare_streams
-    from flowhub_jobs.cli.usage import USAGE_ERROR, usage_invalid
+    from flowhub_jobs.cli.output import prepare_streams
+    from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 
     prepare_streams()
     _warn_of_unknown_variables(quiet="--json" in arguments)
@@ -113,7 +113,7 @@ def _warn_of_unknown_variables(*, quiet: bool) -> None:
     """Warn of a misspelt FLOWHUB_ variable, which would be ignored; config.toml refuses such a name."""
     if quiet or not any(name.startswith("FLOWHUB_") for name in os.environ):
         return
-    from flowhub_jobs.cli.say import hint
+    from flowhub_jobs.cli.output import hint
     from flowhub_jobs.settings import unknown_variables
 
     for name, nearest in unknown_variables(os.environ).items():
@@ -152,7 +152,7 @@ def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
 def _internal(error: Exception) -> FlowhubError:
     import sqlite3
 
-    from flowhub_jobs.addresses import driver_words, scrub
+    from flowhub_jobs.net.urls import driver_words, scrub
 
     if isinstance(error, sqlite3.Error) or type(error).__module__.startswith("sqlalchemy"):
         from flowhub_jobs.errors import DatabaseUnusable
@@ -185,13 +185,13 @@ def tell(error: FlowhubError, *, as_json: bool) -> int:
 
 def _shown(line: str) -> str:
     """Return a line that a terminal does not break in the middle of a word; for a program it stays one."""
-    from flowhub_jobs.cli.say import fold
+    from flowhub_jobs.cli.output import fold
 
     return fold(line.strip(), "  " if line.startswith(" ") else "", after="  ") if sys.stderr.isatty() else line
 
 
 def _one_line(text: str) -> str:
-    from flowhub_jobs.cli.say import clean
+    from flowhub_jobs.cli.output import clean
 
     return clean(" ".join(text.split()))
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
-from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.remedies import NO_WORKER
-from flowhub_jobs.kinds import State
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.values.enums import State
 
 Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")
@@ -29,18 +29,18 @@ def desk(node: str | None = None) -> Iterator[Desk]:
 
 def warn_of_catalog(found: Desk, *, quiet: bool) -> None:
     """Tell what the person must know of the catalog, such as that a kept copy was used."""
-    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli import output
 
     if found.catalog_warning:
-        say.hint(f"flowhub: {found.catalog_warning}", quiet=quiet)
+        output.hint(f"flowhub: {found.catalog_warning}", quiet=quiet)
 
 
 def tell_no_worker(found: Desk, *, quiet: bool = False) -> None:
     """Say so where nobody is there to do what waits."""
-    from flowhub_jobs.cli import say
+    from flowhub_jobs.cli import output
 
     if not found.home.living_workers():
-        say.hint(NO_WORKER, quiet=quiet)
+        output.hint(NO_WORKER, quiet=quiet)
 
 
 def job_numbers(typed: Sequence[str]) -> list[int]:

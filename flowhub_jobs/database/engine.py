@@ -4,19 +4,20 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.errors import Damaged, Replaced
 from flowhub_jobs.database.file_guard import FileGuard
-from flowhub_jobs.database.handle import BUSY_TIMEOUT_S, as_text
+from flowhub_jobs.database.lazy import BUSY_TIMEOUT_S, as_text
 from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
-from flowhub_jobs.whole import make_private, tighten
+from flowhub_jobs.fs.atomic_write import make_private, tighten
 
 _MIGRATION_PLACES = (
     Path(__file__).parents[1] / "_shipped" / "migrations",  # in the wheel
@@ -265,3 +266,15 @@ def migrations_folder() -> Path:
         if (place / "env.py").is_file():
             return place
     raise DatabaseUnusable("flowhub's migrations are missing from this installation.", hint="Install flowhub again.")
+
+
+AT_ONCE = 10_000
+
+Value = TypeVar("Value")
+
+
+def in_groups(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """Yield the values in their order, in lists that one query takes."""
+    rest = iter(values)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some

@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.device import sentences
-from flowhub_jobs.kinds import Fit, HubFormat, Offload
+from flowhub_jobs.values.enums import Fit, HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.gpu import Gpu
     from flowhub_jobs.device.probe import Device
-    from flowhub_jobs.formats.anatomy import Anatomy
+    from flowhub_jobs.formats.metadata import Anatomy
 
 GIB = 2**30
 GB = 10**9

@@ -7,7 +7,7 @@ from typing import Any
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.probe import Device
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.regular import read_regular
+from flowhub_jobs.fs.safe_read import read_regular
 
 MAX_BYTES = 2**20
 MAX_GPUS = 256

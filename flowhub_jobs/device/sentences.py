@@ -6,8 +6,8 @@ Memory is told in GiB, as it is sold; the disk in GB, as files and disks are.
 import math
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.kinds import Fit
-from flowhub_jobs.words import format_bytes
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.enums import Fit
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.fit import Need, Place

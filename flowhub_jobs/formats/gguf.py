@@ -6,8 +6,8 @@ Keys that are not wanted are skipped and never held.
 
 from typing import Any
 
-from flowhub_jobs.formats.anatomy import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
 from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, Cursor, read_preamble
+from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
 
 MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name
 

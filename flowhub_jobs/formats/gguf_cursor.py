@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.formats.anatomy import HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import HeaderUnreadable, NeedMore
 
 MAGIC = b"GGUF"
 # Some writers on big-endian machines wrote the magic as a number, in their own byte order.

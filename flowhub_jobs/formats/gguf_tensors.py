@@ -1,7 +1,7 @@
 """Where the tensors of a GGUF file end: the size that a whole file has at least."""
 
-from flowhub_jobs.formats.anatomy import MAX_COUNT, HeaderUnreadable
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, Cursor, read_preamble
+from flowhub_jobs.formats.metadata import MAX_COUNT, HeaderUnreadable
 
 MAX_DIMENSIONS = 16  # ggml has 4
 DEFAULT_ALIGNMENT = 32

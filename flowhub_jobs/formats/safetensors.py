@@ -6,7 +6,7 @@ beside it (`config`).
 
 from typing import Any
 
-from flowhub_jobs.formats.anatomy import MAX_COUNT, Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import MAX_COUNT, Anatomy, HeaderUnreadable, NeedMore
 from flowhub_jobs.formats.strict_json import read_object
 
 FORMAT_MAX_HEADER = 100_000_000  # the limit of the format's own reader: safetensors/src/tensor.rs, MAX_HEADER_SIZE

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flowhub_jobs.formats.anatomy import HeaderUnreadable
+from flowhub_jobs.formats.metadata import HeaderUnreadable
 
 
 def read_object(raw: bytes) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.handle import snapshot_of
+from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import attempts, jobs
-from flowhub_jobs.jobs.decoding import artifact_of, check_row, intent_of, task_of
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.lease import Claimed, Lease
-from flowhub_jobs.jobs.rows import CALM, ended_all_earlier, note
+from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, task_of
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.kinds import EventKind, Stage, State
+from flowhub_jobs.jobs.update_sql import CALM, ended_all_earlier, note
 from flowhub_jobs.system import boot_id
+from flowhub_jobs.values.enums import EventKind, Stage, State
 
 
 class ClaimableJobs:

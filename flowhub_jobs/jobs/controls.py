@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
-from flowhub_jobs.database.handle import Database, Snapshot
+from flowhub_jobs.database.lazy import Database, Snapshot
 from flowhub_jobs.database.stored_values import json_of
+from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.jobs.windows import Schedule
 from flowhub_jobs.system import Clock
 
 SCHEDULE = "schedule"  # Schedule.as_json
@@ -30,7 +30,7 @@ class Controls:
 
         from flowhub_jobs.database.engine import writing
         from flowhub_jobs.database.tables import controls
-        from flowhub_jobs.jobs.waits import keep_waits_in
+        from flowhub_jobs.jobs.clock_changes import keep_waits_in
 
         with writing(self._database.engine) as tx:
             if until is not None:  # a calendar that is set later, before any worker has looked at it, moves this along

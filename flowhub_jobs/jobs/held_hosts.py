@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowhub_jobs.database.handle import Snapshot
-from flowhub_jobs.jobs.queries import IS_LIVE
+from flowhub_jobs.database.lazy import Snapshot
+from flowhub_jobs.jobs.select_sql import IS_LIVE
 from flowhub_jobs.jobs.states import Hold
-from flowhub_jobs.kinds import Reason
+from flowhub_jobs.values.enums import Reason
 
 _WAITS = 'SELECT origin, since, "until", wait_us, tries, code, host, "text", prober FROM host_waits WHERE node = :node'
 _PROBERS_AT_WORK = (

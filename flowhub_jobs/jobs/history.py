@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowhub_jobs.database.groups import in_groups
-from flowhub_jobs.database.handle import Database, Row
-from flowhub_jobs.records import Event
+from flowhub_jobs.database.engine import in_groups
+from flowhub_jobs.database.lazy import Database, Row
 from flowhub_jobs.times import moment
+from flowhub_jobs.values.jobs import Event
 
 _EVENT = 'SELECT job_id, "at", kind, "text", code FROM events'
 _EVENTS = f"{_EVENT} WHERE job_id IN :numbers ORDER BY id"

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.handle import snapshot_of
+from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import host_waits, is_live, jobs
 from flowhub_jobs.errors import (
     ConnectionLost,
@@ -24,8 +24,8 @@ from flowhub_jobs.errors import (
     TlsUntrusted,
 )
 from flowhub_jobs.jobs.held_hosts import HeldHosts, HostWait, held_hosts
-from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import Reason, State
 
 # So many tries in a row, each by the job that failed least, have failed: it was the host, and not one of its files.
 OUTAGE_TRIES = 3

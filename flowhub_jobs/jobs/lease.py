@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import InternalError
-from flowhub_jobs.kinds import DigestState, Stage
-from flowhub_jobs.records import Task
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import DigestState, Stage
+from flowhub_jobs.values.jobs import Task
 
 REVOKED = float("-inf")
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import FileDigest
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
-from flowhub_jobs.jobs.decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
-from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
+from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.kinds import DigestState, EventKind, Reason, State
-from flowhub_jobs.records import Note
+from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.system import Clock
+from flowhub_jobs.values.artifacts import FileDigest
+from flowhub_jobs.values.enums import DigestState, EventKind, Reason, State
+from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
 

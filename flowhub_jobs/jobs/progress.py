@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.tables import job_files, jobs
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 _WRITTEN = ("stage", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "faults", "fruitless_us")
 _number = sa.bindparam("stage_number", type_=sa.Integer)

@@ -1,49 +1,306 @@
-"""Plain SQL that several readers of jobs share: conditions on rows of `jobs`, and the error for a job that is missing.
+"""Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
 
-It runs through `database/handle.py`, so that a command that only reads does not import SQLAlchemy.
-"""
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
-from flowhub_jobs.database.conditions import LIVE
-from flowhub_jobs.database.handle import Snapshot
-from flowhub_jobs.errors import FlowhubError, NotFound
-from flowhub_jobs.kinds import JobKind
-
-BRING = (JobKind.FETCH, JobKind.IMPORT)  # a model comes into the store by them
-IS_LIVE = f"jobs.{LIVE}"
-OF_NODE = "jobs.node = :node"
-LIVE_OF_NODE = f"{OF_NODE} AND {IS_LIVE}"
-# What a job of another kind has yet to do takes no room in the store.
-WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import')"
-# Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
-STILL_TO_END = (
-    "SELECT 1 FROM job_after JOIN jobs AS earlier ON earlier.id = job_after.after_id "  # noqa: S608, ours
-    f"WHERE job_after.job_id = jobs.id AND earlier.{LIVE}"
+from flowhub_jobs.database.engine import in_groups
+from flowhub_jobs.database.lazy import Database, Row, Snapshot
+from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.jobs.controls import Controls
+from flowhub_jobs.jobs.held_hosts import held_hosts
+from flowhub_jobs.jobs.history import History
+from flowhub_jobs.jobs.overview import unanswered_failures
+from flowhub_jobs.jobs.row_decoding import check_row, shown_as_failed, shown_rows
+from flowhub_jobs.jobs.select_sql import (
+    BRING,
+    EARLIER,
+    FILES,
+    IS_LIVE,
+    LIVE_OF_NODE,
+    OF_NODE,
+    STILL_TO_START,
+    WRITES_TO_STORE,
+    live_jobs,
+    no_such_job,
 )
-ENDED_ALL_EARLIER = f"NOT EXISTS ({STILL_TO_END})"
-# A row that waits for a job that another node runs or will run.
-WAITS_FOR_ANOTHER_NODE = f"EXISTS ({STILL_TO_END} AND earlier.node <> :node AND earlier.state <> 'paused')"
-# For the first of these rows a worker that drains has to stay. `held` are the reasons that may hold for hours.
-STILL_TO_START = (
-    f"{LIVE_OF_NODE} AND jobs.state = 'queued' "
-    "AND (jobs.wait_reason IS NULL OR NOT (jobs.wait_reason IN :held AND jobs.not_before > :now)) "
-    f"AND ({ENDED_ALL_EARLIER} OR {WAITS_FOR_ANOTHER_NODE})"
-)
-# Of jobs with these numbers: their files, and the live jobs that they wait for.
-FILES = "SELECT job_id, path, bytes, bytes_done, sha256 FROM job_files WHERE job_id IN :jobs ORDER BY job_id, number"
-EARLIER = (
-    "SELECT job_after.job_id, earlier.id, earlier.state FROM job_after "  # noqa: S608, ours
-    f"JOIN jobs AS earlier ON earlier.id = job_after.after_id WHERE job_after.job_id IN :jobs AND earlier.{LIVE}"
-)
+from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
+from flowhub_jobs.system import Clock
+from flowhub_jobs.times import moment
+from flowhub_jobs.values.artifacts import known_format
+from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
+from flowhub_jobs.values.jobs import Event, Job, JobFile, Wait
+
+RECENT, RECENT_ERRANDS = 20, 5
+LOOKED_THROUGH = 500  # of the last that ended, to find them among
+# A worker that drains does not wait for these: they may hold for hours, and the person knows.
+HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
+_RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
+_NEED = "(jobs.bytes_total - jobs.bytes_done)"
 
 
-def live_jobs(snapshot: Snapshot, node: str) -> dict[str, int]:
-    """Return the live job of each artifact key."""
-    rows = snapshot.rows(f"SELECT artifact_key, id FROM jobs WHERE node = :node AND {IS_LIVE}", node=node)  # noqa: S608, ours
-    return {row["artifact_key"]: row["id"] for row in rows}
+class Reports:
+    """Reads jobs of one node."""
+
+    def __init__(
+        self, database: Database, node: str, clock: Clock, is_dead: Callable[[str], bool | None] = lambda worker: None
+    ) -> None:
+        """`is_dead(worker)` is True where a worker is known to be gone: then its jobs have no speed."""
+        self._database, self._node, self._clock, self._is_dead = database, node, clock, is_dead
+        self._controls = Controls(database, node, clock)
+
+    def jobs(self, numbers: Sequence[int]) -> list[Job]:
+        """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
+        with self._database.reading() as snapshot:
+            found = {job.id: job for job in self._numbered(snapshot, numbers)}
+            for number in numbers:
+                if number not in found:
+                    raise no_such_job(snapshot, number)
+        return [found[number] for number in numbers]
+
+    def overview(self) -> list[Job]:
+        """Return all live jobs, the failed ones that need the user, and the last 20 that ended, by number.
+
+        Of those that brought no model (verify, export), only the last 5.
+        """
+        lately = "finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :most"
+        with self._database.reading() as snapshot:
+            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
+            brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
+            errands = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_ERRANDS]
+            live = self._numbers(snapshot, LIVE_OF_NODE)
+            needed = unanswered_failures(snapshot, self._node, self._clock.now_us())
+            return self._numbered(snapshot, sorted({*brought, *errands, *live, *needed}))
+
+    def need_user(self) -> list[int]:
+        """Return the failed jobs that no later job speaks for, newest first."""
+        with self._database.reading() as snapshot:
+            return unanswered_failures(snapshot, self._node, self._clock.now_us())
+
+    def all(
+        self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None
+    ) -> list[Job]:
+        """Return every job, by number; only those in `state`, of `group`, and created or ended since, if given.
+
+        `since` is microseconds.
+        """
+        where, values = [OF_NODE], {"state": state, "group": group, "since": since}
+        if state is not None:
+            where.append("jobs.state = :state")
+        if group is not None:
+            where.append('jobs."group" = :group')
+        if live:
+            where.append(IS_LIVE)
+        if since is not None:
+            where.append("(jobs.created_at >= :since OR jobs.finished_at >= :since)")
+        given = {name: value for name, value in values.items() if value is not None}
+        with self._database.reading() as snapshot:
+            return self._load(snapshot, " AND ".join(where), node=self._node, **given)
+
+    def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
+        """Return the jobs in one of these states, of `group` if given, by number."""
+        where, values = f"{OF_NODE} AND jobs.state IN :states", {"states": list(states), "group": group}
+        if group is None:
+            del values["group"]
+        else:
+            where += ' AND jobs."group" = :group'
+        with self._database.reading() as snapshot:
+            return self._numbers(snapshot, where, **values)
+
+    def state_of(self, numbers: Iterable[int]) -> dict[int, State]:
+        query = "SELECT id, state FROM jobs WHERE id IN :numbers"
+        with self._database.reading() as snapshot:
+            rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
+        return {row["id"]: State(row["state"]) for row in rows}
+
+    def live_jobs(self) -> dict[str, int]:
+        """Return the live job of each artifact key."""
+        with self._database.reading() as snapshot:
+            return live_jobs(snapshot, self._node)
+
+    def events(self, job: int) -> list[Event]:
+        """Return what happened to a job, oldest first."""
+        return History(self._database).events([job])[job]
+
+    def wait_text(self, job: int) -> str | None:
+        """Return in words why a queued job waits, as its last run left it."""
+        with self._database.reading() as snapshot:
+            rows = snapshot.rows("SELECT wait_text FROM jobs WHERE id = :job", job=job)
+        return rows[0]["wait_text"] if rows else None
+
+    def holds(self, job: int) -> list[Hold]:
+        """Return all that keeps a queued job from starting now, first what is shown as its reason."""
+        with self._database.reading() as snapshot:
+            rows = shown_rows(snapshot, "jobs.id = :job AND jobs.state = 'queued'", job=job)
+            return self._waits(snapshot, [job])(rows[0]) if rows else []
+
+    def still_to_do(self, given_up: Collection[str] = ()) -> bool:
+        """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
+
+        Jobs of the origins `given_up`, whose hosts could not be reached for too long, do not count.
+        A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
+        have ended, it counts itself. So it is with them if they are held, or paused.
+        """
+        now, queued = self._clock.now_us(), STILL_TO_START
+        values = {"held": list[str](HELD)}
+        if given_up:
+            values["given_up"] = list(given_up)
+            queued += " AND (jobs.source_origin IS NULL OR jobs.source_origin NOT IN :given_up)"
+        with self._database.reading() as snapshot:
+            gates = self._controls.gates_in(snapshot)
+            if gates.window_shut(now):
+                queued += " AND jobs.start_now"
+            if self._any(snapshot, _RUNNING):
+                return True
+            return not gates.holds(now, start_now=True) and self._any(snapshot, queued, now=now, **values)
+
+    def ended_badly(self, since: int) -> bool:
+        """Return whether a job of the node has ended since then otherwise than completed."""
+        with self._database.reading() as snapshot:
+            bad = f"{OF_NODE} AND jobs.finished_at >= :since AND jobs.state <> 'completed'"
+            return self._any(snapshot, bad, since=since)
+
+    def bytes_being_fetched(self, but: int) -> int:
+        """Return the bytes that the node's running jobs, except `but`, have yet to put on the disk."""
+        return self._bytes_to_come("jobs.state = 'running' AND jobs.id <> :but", but=but)
+
+    def bytes_still_needed(self) -> int:
+        """Return the bytes that all queued and running jobs of the node have yet to put on the disk."""
+        return self._bytes_to_come("jobs.state IN ('queued', 'running')")
+
+    def _bytes_to_come(self, which: str, **values: Any) -> int:
+        where = f"{LIVE_OF_NODE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
+        with self._database.reading() as snapshot:
+            query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
+            return int(self._rows(snapshot, query, **values)[0]["needed"])
+
+    def working_on(self, targets: Iterable[str]) -> int | None:
+        """Return a running job that writes one of these paths, or None."""
+        query = f"SELECT id FROM jobs WHERE {_RUNNING} AND jobs.target IN :targets LIMIT 1"  # noqa: S608, ours
+        with self._database.reading() as snapshot:
+            rows = self._rows(snapshot, query, targets=list(targets))
+        return rows[0]["id"] if rows else None
+
+    def workers(self) -> list[str]:
+        with self._database.reading() as snapshot:
+            return [row["worker"] for row in self._rows(snapshot, "SELECT worker FROM workers WHERE node = :node")]
+
+    def _rows(self, snapshot: Snapshot, query: str, **values: Any) -> list[Row]:
+        return snapshot.rows(query, node=self._node, **values)
+
+    def _numbers(self, snapshot: Snapshot, where: str, **values: Any) -> list[int]:
+        rows = self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} ORDER BY id", **values)  # noqa: S608, ours
+        return [row["id"] for row in rows]
+
+    def _any(self, snapshot: Snapshot, where: str, **values: Any) -> bool:
+        return bool(self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} LIMIT 1", **values))  # noqa: S608, ours
+
+    # From rows to values -------------------------------------------------------------------------------------------
+
+    def _numbered(self, snapshot: Snapshot, numbers: Sequence[int]) -> list[Job]:
+        loaded = (self._load(snapshot, "jobs.id IN :numbers", numbers=some) for some in in_groups(numbers))
+        return [job for some in loaded for job in some]
+
+    def _load(self, snapshot: Snapshot, where: str, **values: Any) -> list[Job]:
+        rows = shown_rows(snapshot, where, **values)
+        files: dict[int, list[JobFile]] = {row["id"]: [] for row in rows}
+        for some in in_groups(files):
+            for file in snapshot.rows(FILES, jobs=some):
+                job, *about = file.values()
+                files[job].append(JobFile(*about))
+        waits = self._waits(snapshot, [row["id"] for row in rows if row["state"] == State.QUEUED])
+        moves = any(row["state"] == State.RUNNING and row["rate_bps"] for row in rows)
+        away = held_hosts(snapshot, self._node).waits if moves else {}
+        found = [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
+        # A job that tries a host again has the speed of its last try: no time left follows from that.
+        return [
+            replace(job, eta_s=None) if row["source_origin"] in away else job
+            for row, job in zip(rows, found, strict=True)
+        ]
+
+    def _waits(self, snapshot: Snapshot, queued: Sequence[int]) -> Callable[[Row], list[Hold]]:
+        """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
+        if not queued:
+            return lambda row: []
+        now, still = self._clock.now_us(), self._still_to_end(snapshot, queued)
+        hosts = held_hosts(snapshot, self._node).waits
+        gates = self._controls.gates_in(snapshot)
+        slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot) else []
+
+        def waits(row: Row) -> list[Hold]:
+            own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
+            shared = gates.holds(now, start_now=row["start_now"])
+            host = hosts.get(row["source_origin"])
+            held = [host.hold(now)] if host else []
+            return in_order([*own, *held, *shared, *after_hold(still[row["id"]]), *slots])
+
+        return waits
+
+    def _still_to_end(self, snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
+        """Return the live jobs that each of these waits for, with their states."""
+        found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
+        for some in in_groups(queued):
+            for row in snapshot.rows(EARLIER, jobs=some):
+                found[row["job_id"]].append((row["id"], State(row["state"])))
+        return found
+
+    def _slots_taken(self, snapshot: Snapshot) -> bool:
+        [row] = self._rows(snapshot, "SELECT sum(slots) AS slots FROM workers WHERE node = :node")
+        [running] = self._rows(snapshot, f"SELECT count(*) AS jobs FROM jobs WHERE {_RUNNING}")  # noqa: S608, ours
+        return row["slots"] is not None and running["jobs"] >= row["slots"]
+
+    def _readable_job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
+        """Return the job of a row; one that cannot be decoded is shown as failed and does not hide the others."""
+        try:
+            check_row(row)
+            return self._job(row, files, waits)
+        except JobUnreadable as error:
+            return shown_as_failed(row, error)
+
+    def _job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
+        state = State(row["state"])
+        first = next(iter(waits(row)), None) if state is State.QUEUED else None
+        not_before = (first.until if first else None) if state is State.QUEUED else row["not_before"]
+        at_work = state is State.RUNNING and self._is_dead(row["lease_worker"]) is not True
+        rate = row["rate_bps"] if at_work else None
+        return Job(
+            id=row["id"],
+            ref=row["ref"],
+            model=row["model"],
+            option=row["option"],
+            format=known_format(row["format"]),
+            node=row["node"],
+            state=state,
+            stage=Stage(row["stage"]) if row["stage"] else None,
+            reason=first.reason if first else None,
+            priority=row["priority"],
+            group=row["group"],
+            attempt=row["attempt"],
+            bytes_total=row["bytes_total"],
+            bytes_done=row["bytes_done"],
+            bytes_fetched=row["bytes_fetched"],
+            rate_bps=rate,
+            eta_s=_eta(row["bytes_total"], row["bytes_done"], rate),
+            not_before=moment(not_before),
+            sha256_state=DigestState(row["sha256_state"]),
+            target=row["target"],
+            files=files,
+            created_at=_time(row["created_at"]),
+            started_at=moment(row["started_at"]),
+            finished_at=moment(row["finished_at"]),
+            error=row["error"],
+            kind=JobKind(row["kind"]),
+            wait=Wait(first.text, first.code, first.host) if first else None,
+        )
 
 
-def no_such_job(snapshot: Snapshot, job: int) -> FlowhubError:
-    [row] = snapshot.rows("SELECT max(id) AS last FROM jobs")
-    last = row["last"]
-    hint = f"The last job is {last}; `flowhub status --all` lists every one." if last else "No job was queued yet."
-    return NotFound(f"There is no job {job}.", hint=hint)
+def _eta(total: int | None, done: int, rate: int | None) -> int | None:
+    """Return the whole seconds that the rest takes at this rate, rounded up."""
+    return -(-(total - done) // rate) if total is not None and rate else None
+
+
+def _time(micros: int) -> Any:
+    found = moment(micros)
+    assert found is not None
+    return found

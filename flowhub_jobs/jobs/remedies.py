@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flowhub_jobs.kinds import JobKind, Reason
+from flowhub_jobs.values.enums import JobKind, Reason
 
 NO_WORKER = "No worker is running; start one with `flowhub worker`."
 HUB_PAGE = "https://huggingface.co/"

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowhub_jobs.addresses import origin
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.kinds import DigestState, EventKind, JobKind, Reason, State
-from flowhub_jobs.records import Task
+from flowhub_jobs.net.urls import origin
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
+from flowhub_jobs.values.jobs import Task
 
 
 @dataclass(frozen=True, slots=True)

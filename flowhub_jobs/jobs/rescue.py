@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
-from flowhub_jobs.jobs.rows import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.jobs.states import rescued_state
-from flowhub_jobs.kinds import EventKind, State
+from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, end_attempt, note
 from flowhub_jobs.system import Clock, boot_id
+from flowhub_jobs.values.enums import EventKind, State
 
 
 def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> dict[int, str | None]:

@@ -10,7 +10,7 @@ queued ──claim──► running ──complete──► completed
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flowhub_jobs.kinds import Reason, Stage, State
+from flowhub_jobs.values.enums import Reason, Stage, State
 
 LIVE = (State.QUEUED, State.RUNNING, State.PAUSED)
 

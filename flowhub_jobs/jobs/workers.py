@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.errors import Replaced
 from flowhub_jobs.database.tables import jobs, workers
-from flowhub_jobs.kinds import State
 from flowhub_jobs.times import moment
+from flowhub_jobs.values.enums import State
 
 
 @dataclass(frozen=True, slots=True)

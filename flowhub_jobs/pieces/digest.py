@@ -12,7 +12,7 @@ import importlib
 import struct
 from collections.abc import Mapping
 
-from flowhub_jobs.artifacts import Pieces
+from flowhub_jobs.values.artifacts import Pieces
 
 _STATE_BYTES = 112  # SHA256_CTX: h[8], Nl, Nh, data[16], num, md_len; all 32 bits
 _Context = ctypes.c_uint8 * _STATE_BYTES

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.acting import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import Answer, Look, ask, do, is_ours, read_ours, write_ours
 from flowhub_jobs.service.program import Program
-from flowhub_jobs.service.unit import LABEL, plist_text
+from flowhub_jobs.service.unit_files import LABEL, plist_text
 
 IO_ERROR = 5  # its answer while the same service is still on its way out
 TRIES, PAUSE_S = 40, 0.5

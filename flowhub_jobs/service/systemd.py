@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.acting import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import Answer, Look, ask, do, is_ours, read_ours, write_ours
 from flowhub_jobs.service.program import Program, check_writable
-from flowhub_jobs.service.unit import unit_text
+from flowhub_jobs.service.unit_files import unit_text
 
 UNIT = "flowhub.service"
 CTL = ("systemctl", "--user")

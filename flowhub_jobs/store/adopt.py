@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
-from flowhub_jobs.store.hashed import Unreadable, hashed
+from flowhub_jobs.store.file_hash import Unreadable, hashed
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.inventory import Entry, as_installed
 from flowhub_jobs.store.layout import files_in
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
 def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) -> Placed | None:

@@ -13,9 +13,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from flowhub_jobs.artifacts import HubSource
-from flowhub_jobs.names import name_problem
-from flowhub_jobs.store.candidates import NO_UTF8, FoundFile, Look, first_bytes, is_utf8, look_through, safe_name
+from flowhub_jobs.fs.names import name_problem
+from flowhub_jobs.store.model_files import NO_UTF8, FoundFile, Look, first_bytes, is_utf8, look_through, safe_name
+from flowhub_jobs.values.artifacts import HubSource
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")

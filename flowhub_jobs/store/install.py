@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import NameTaken, StorageFailed
 from flowhub_jobs.file_systems import mark_of, same_time, traits_of
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.system import rename_new, swap, sync_path
+from flowhub_jobs.values.artifacts import Artifact, FileDigest
 
 Owner = Callable[[str], str | None]  # from a name in the store to whose it is (artifacts.Artifact.claim)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from flowhub_jobs.artifacts import InstalledModel, LocalLlm, claim_of
 from flowhub_jobs.file_systems import same_time, traits_of
-from flowhub_jobs.kinds import Condition, HubFormat
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.times import moment
+from flowhub_jobs.values.artifacts import InstalledModel, LocalLlm, claim_of
+from flowhub_jobs.values.enums import Condition, HubFormat
 
 InCatalog = Callable[[str, str], bool]
 Damage = Mapping[str, Sequence[Sequence[int]]]  # ranges that differ, by the path of their file

@@ -1,7 +1,7 @@
 """Where things lie in the store, and that no name from outside leaves it.
 
 <store>/<name>               a model: a file, or a folder
-<store>/.partial/<…>/        what is on its way (transfer/partial.py)
+<store>/.partial/<…>/        what is on its way (transfer/partial/part_file.py)
 <store>/.store-id            the store's identity: an unmounted one does not have it
 """
 
@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flowhub_jobs.artifacts import Artifact, LocalLlm
-from flowhub_jobs.disk import disk_error
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
-from flowhub_jobs.kinds import HubFormat
-from flowhub_jobs.names import name_problem, same_name_key
-from flowhub_jobs.regular import read_regular
+from flowhub_jobs.fs.atomic_write import write_whole
+from flowhub_jobs.fs.disk_errors import disk_error
+from flowhub_jobs.fs.names import name_problem, same_name_key
+from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.system import rename_new
-from flowhub_jobs.whole import write_whole
+from flowhub_jobs.values.artifacts import Artifact, LocalLlm
+from flowhub_jobs.values.enums import HubFormat
 
 PARTIAL = ".partial"
 STORE_ID = ".store-id"
@@ -136,7 +136,7 @@ class Store:
         return sorted(there, key=_touched, reverse=True) if len(there) > 1 else there
 
     def copies_of(self, artifact: Artifact, node: str) -> list[Path]:
-        """Return what is left of partials of the artifact that were copied (transfer/ownership.py)."""
+        """Return what is left of partials of the artifact that were copied (transfer/partial/ownership.py)."""
         return sorted((self.root / PARTIAL).glob(f"{TAKEN_OVER}{glob.escape(_partial_name(artifact, node))}*"))
 
     def new_partial(self, artifact: Artifact, node: str) -> Path:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, FileDigest, Pieces
-from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.groups import in_groups
-from flowhub_jobs.database.handle import Database
+from flowhub_jobs.database.engine import in_groups, reading, writing
+from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
-from flowhub_jobs.names import same_name_key
-from flowhub_jobs.store.entries import Entries
+from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.inventory import has_its_files, is_unchanged, strangers
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library_fast import Entries
+from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import Placed

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from flowhub_jobs.store.hashed import Stamp, Unreadable, stamp_of
+from flowhub_jobs.store.file_hash import Stamp, Unreadable, stamp_of
 from flowhub_jobs.system import reflink, sync_path
 
 

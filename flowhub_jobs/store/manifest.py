@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.addresses import check_address
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import AddressRefused, ManifestUnusable
-from flowhub_jobs.names import name_problem, path_problem, same_name_key
-from flowhub_jobs.whole import write_whole
+from flowhub_jobs.fs.atomic_write import write_whole
+from flowhub_jobs.fs.names import name_problem, path_problem, same_name_key
+from flowhub_jobs.net.urls import check_address
+from flowhub_jobs.values.artifacts import Artifact
 
 NAME = "flowhub-manifest.json"
 PARTIAL = ".flowhub-partial"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from flowhub_jobs.names import name_problem
-from flowhub_jobs.store.candidates import Look, is_utf8, look_through, safe_name
+from flowhub_jobs.fs.names import name_problem
+from flowhub_jobs.store.model_files import Look, is_utf8, look_through, safe_name
 
 SITE = "https://modelscope.cn"
 DEFAULT_REVISION = "master"

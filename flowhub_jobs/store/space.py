@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull
-from flowhub_jobs.words import format_bytes
+from flowhub_jobs.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)

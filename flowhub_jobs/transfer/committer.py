@@ -8,13 +8,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.disk import disk_errors
+from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.board import COMMIT_AT, COMMIT_AT_FILES, Board
-from flowhub_jobs.transfer.files import FileState
-from flowhub_jobs.transfer.journal import Journal, Record, file_entry
-from flowhub_jobs.transfer.partial import PartFile, sync_all
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer.file_state import FileState
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.partial.journal import Journal, Record, file_entry
+from flowhub_jobs.transfer.partial.part_file import PartFile, sync_all
+from flowhub_jobs.transfer.state import COMMIT_AT, COMMIT_AT_FILES, Board
 
 PERIOD_S = 0.25
 UNSYNCED_MAX = 44 * MIB

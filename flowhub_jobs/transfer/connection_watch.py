@@ -6,13 +6,11 @@ It costs the job nothing: what a connection has brought is kept, the rest of its
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from flowhub_jobs.addresses import host_of
-from flowhub_jobs.kinds import EventKind
-from flowhub_jobs.records import Note
-from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.files import Task
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.net.urls import host_of
+from flowhub_jobs.transfer.concurrency import Tuning
+from flowhub_jobs.transfer.file_state import Task
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.rate_limit import Bucket
 from flowhub_jobs.transfer.slow_connections import (
     REPLACED_MAX,
     HostPace,
@@ -23,8 +21,10 @@ from flowhub_jobs.transfer.slow_connections import (
     to_replace,
     watch_pace,
 )
-from flowhub_jobs.transfer.tuning import Tuning
-from flowhub_jobs.words import format_rate
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.units import format_rate
+from flowhub_jobs.values.enums import EventKind
+from flowhub_jobs.values.jobs import Note
 
 STEADY_S = 2.0  # a younger connection's mean rate is no measure for later ones
 

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from flowhub_jobs.errors import CutShort, WrongContent
-from flowhub_jobs.formats.declared import declared_size_of
+from flowhub_jobs.formats.declared_size import declared_size_of
 
 GLANCE = 16  # bytes that are enough to judge
 _MAY_BE_PAGES = frozenset({"html", "htm", "xhtml", "xml", "svg", "md", "txt", "jinja"})

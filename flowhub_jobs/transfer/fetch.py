@@ -13,29 +13,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowhub_jobs.artifacts import Artifact, FileDigest
-from flowhub_jobs.disk import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.errors import FlowhubError, StorageFailed
-from flowhub_jobs.kinds import DigestState, Stage
-from flowhub_jobs.records import Note
-from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.asked import check_source
-from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
+from flowhub_jobs.net.reachability import machines_fault
+from flowhub_jobs.net.urls import check_source
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.connection import Web
+from flowhub_jobs.transfer.concurrency import Tuning, tune
 from flowhub_jobs.transfer.connection_watch import ConnectionWatch
-from flowhub_jobs.transfer.crew import Crew
-from flowhub_jobs.transfer.files import FileState
+from flowhub_jobs.transfer.fetchers import Crew
+from flowhub_jobs.transfer.file_state import FileState
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.offline import machines_fault
-from flowhub_jobs.transfer.receiving import Means
-from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.http.client import Web
+from flowhub_jobs.transfer.options import Control, Terms
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.receiver import Means, Writer
+from flowhub_jobs.transfer.resume import reopen
 from flowhub_jobs.transfer.retry import NO_TRIES, TRY_INSIDE_S, WAIT_INSIDE_S, Fruitless
-from flowhub_jobs.transfer.terms import Control, Terms
-from flowhub_jobs.transfer.tuning import Tuning, tune
-from flowhub_jobs.transfer.writer import Writer
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.values.artifacts import Artifact, FileDigest
+from flowhub_jobs.values.enums import DigestState, Stage
+from flowhub_jobs.values.jobs import Note
 
 TICK_S = 0.05
 WATCH_S = 0.5

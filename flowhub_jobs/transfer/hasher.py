@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from flowhub_jobs.addresses import host_of
-from flowhub_jobs.artifacts import FileDigest, git_sha1
-from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import CutShort, FlowhubError
-from flowhub_jobs.kinds import EventKind
+from flowhub_jobs.fs.disk_errors import disk_errors
+from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.records import Note
-from flowhub_jobs.transfer.board import Board
 from flowhub_jobs.transfer.content import check_not_cut_short
-from flowhub_jobs.transfer.files import Check, FileState
-from flowhub_jobs.transfer.partial import PartFile
+from flowhub_jobs.transfer.file_state import Check, FileState
+from flowhub_jobs.transfer.identity import contradiction
+from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import ask_without_range
-from flowhub_jobs.transfer.verdict import contradiction
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.values.artifacts import FileDigest, git_sha1
+from flowhub_jobs.values.enums import EventKind
+from flowhub_jobs.values.jobs import Note
 
 READ = MIB
 FINISH_S = 1.0  # how long a stop waits for the digest to come up with what is kept

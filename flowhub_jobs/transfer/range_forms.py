@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
 
 if TYPE_CHECKING:
-    from flowhub_jobs.transfer.files import FileState, Task
+    from flowhub_jobs.transfer.file_state import FileState, Task
 
 WITHOUT_RANGE_AFTER = 3  # tries that brought no byte
 REPEATED_MAX = 64 << 20  # bytes that a restart may fetch a second time

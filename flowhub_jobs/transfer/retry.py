@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, SourceError, WaitTooLong
-from flowhub_jobs.words import format_duration
+from flowhub_jobs.units import format_duration
 
 WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
 TRY_INSIDE_S = 20.0  # so do shorter ones, where all tries together have brought no byte for longer

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.operations.session import Desk
 from flowhub_jobs.web.rates import RateHistory
 from flowhub_jobs.web.sign_in import SignIn
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.hub.desk import Desk
+from flowhub_jobs.operations.session import Desk
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.sign_in import Session
 

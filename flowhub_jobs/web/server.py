@@ -14,9 +14,9 @@ import psutil
 import uvicorn
 from starlette.types import ASGIApp
 
-from flowhub_jobs.addresses import is_loopback
 from flowhub_jobs.errors import PortUnusable, UsageInvalid
 from flowhub_jobs.home import Home
+from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in

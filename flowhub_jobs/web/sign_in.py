@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowhub_jobs.errors import HomeUnusable
-from flowhub_jobs.regular import read_regular
+from flowhub_jobs.fs.atomic_write import tighten, write_whole
+from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.system import rename_new, sync_path
-from flowhub_jobs.whole import tighten, write_whole
 
 TOKEN_FILE = "web.token"  # noqa: S105, a file's name
 SHARE_TOKEN_FILE = "share.token"  # noqa: S105

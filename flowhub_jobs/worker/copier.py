@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flowhub_jobs.disk import disk_errors
 from flowhub_jobs.errors import NotFound, SizeMismatch, StorageFailed
+from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import sync_data
-from flowhub_jobs.worker.floor import Run
-from flowhub_jobs.worker.screen import Screen
+from flowhub_jobs.worker.context import Run
+from flowhub_jobs.worker.progress import Screen
 
 READ = 1 << 20
 TELL_BYTES = 64 << 20

@@ -5,10 +5,10 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.worker.floor import LOST, Floor
+from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.worker.context import LOST, Floor
 
 log = logging.getLogger("flowhub.heartbeat")
 

@@ -3,17 +3,22 @@
 import logging
 import random
 import threading
+import time
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits, is_hosts_fault
+from flowhub_jobs.net.happy_eyeballs import open_connection
+from flowhub_jobs.net.reachability import connection_place
+from flowhub_jobs.net.urls import origin_asked
 from flowhub_jobs.times import clock_time, known_moment
-from flowhub_jobs.transfer.asked import origin_asked
 from flowhub_jobs.transfer.fetch import Postponed
-from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.host_limits import Hosts
 from flowhub_jobs.transfer.retry import Patience, retry_delay
-from flowhub_jobs.words import counted, format_duration
-from flowhub_jobs.worker.host_return import HostReturn
+from flowhub_jobs.units import counted, format_duration
 from flowhub_jobs.worker.wait_log import LONG_WAIT_S
 
 log = logging.getLogger("flowhub.hosts")
@@ -93,3 +98,45 @@ class HostOutages:
             return
         at = clock_time(known_moment(wait.until), known_moment(self._home.clock.now_us()))
         log.warning("%s Its %s; the next try is at %s.", wait.text, waiting, at)
+
+
+EVERY_S = 3.0
+CONNECT_S = 3.0
+SOON_US = 1_000_000  # a try that is due by then is left to itself
+
+
+class HostReturn:
+    """One a worker. Its connections are made in a thread, one host after the other."""
+
+    def __init__(self, home: Home, table: HostWaits) -> None:
+        self._home, self._table = home, table
+        self._looked_at = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        """Look, if it is time and no look is under way. This returns at once."""
+        now = time.monotonic()
+        if now - self._looked_at < EVERY_S or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._looked_at = now
+        due = self._home.clock.now_us() + SOON_US
+        waits = [wait for wait in self._table.held().waits.values() if _refused_all(wait) and wait.until > due]
+        if waits:
+            self._thread = threading.Thread(target=self._ask, args=(waits,), name="host-return", daemon=True)
+            self._thread.start()
+
+    def _ask(self, waits: list[HostWait]) -> None:
+        for wait in waits:
+            scheme = wait.origin.partition("://")[0]
+            place = connection_place(f"{scheme}://{wait.host}" if wait.host else wait.origin)
+            try:
+                if place is not None:
+                    open_connection(*place, CONNECT_S).close()
+                    self._table.try_now(wait.origin)
+            except (OSError, SQLAlchemyError):  # still away; or the next look tells the table
+                continue
+
+
+def _refused_all(wait: HostWait) -> bool:
+    """Return whether a host took no connection: of one that answers with an error, a connection says nothing."""
+    return wait.code == NetworkDown.code

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.context import Floor
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.pipeline import run_job
 

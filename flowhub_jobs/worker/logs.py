@@ -6,17 +6,18 @@ import os
 import re
 import sqlite3
 import textwrap
+import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from flowhub_jobs.addresses import scrub
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.names import is_unseen
+from flowhub_jobs.fs.names import is_unseen
+from flowhub_jobs.net.urls import scrub
 from flowhub_jobs.times import rfc3339
-from flowhub_jobs.worker.repeats import Repeats
 
 PLAIN, JSON = "plain", "json"
 OURS = "flowhub"  # the name of our handler
@@ -155,3 +156,43 @@ def _error_of(record: logging.LogRecord) -> str:
 def _came_by_us(error: BaseException) -> bool:
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__", "").startswith("flowhub_jobs") for frame, _ in frames)
+
+
+QUIET_S = 60.0
+KNOWN_MAX = 256  # troubles that are remembered
+AGAIN_AND_AGAIN = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # whose warnings these are
+
+
+@dataclass(slots=True)
+class _Told:
+    at: float
+    kept_back: int = 0
+
+
+class Repeats(logging.Filter):
+    """Keeps back a warning whose words were told within QUIET_S, and counts it: the next one says how many."""
+
+    def __init__(self, words: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._words, self._clock, self._lock = words, clock, threading.Lock()
+        self._told: dict[tuple[str, int, str], _Told] = {}  # the latest last
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or not record.name.startswith(AGAIN_AND_AGAIN):
+            return True
+        try:
+            trouble = record.name, record.levelno, self._words(record)
+        except Exception:  # arguments that do not fit: whoever formats the record tells of that, and raises nothing
+            return True
+        now = self._clock()
+        with self._lock:
+            told = self._told.get(trouble)
+            if told is not None and now - told.at < QUIET_S:
+                told.kept_back += 1
+                return False
+            record.kept_back = told.kept_back if told else 0
+            self._told.pop(trouble, None)
+            self._told[trouble] = _Told(now)
+            if len(self._told) > KNOWN_MAX:
+                del self._told[next(iter(self._told))]
+        return True

@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import driver_words
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
-from flowhub_jobs.jobs.pruning import prune
-from flowhub_jobs.jobs.waits import keep_waits
-from flowhub_jobs.service.notify import Pulse
-from flowhub_jobs.worker.bells import Bells
+from flowhub_jobs.jobs.clock_changes import keep_waits
+from flowhub_jobs.jobs.retention import prune
+from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.service.sd_notify import Pulse
+from flowhub_jobs.worker.context import SHUT, Floor
 from flowhub_jobs.worker.database_watch import DatabaseWatch
-from flowhub_jobs.worker.floor import SHUT, Floor
-from flowhub_jobs.worker.notices import Notices
-from flowhub_jobs.worker.parking import Parking
+from flowhub_jobs.worker.disk_waits import Parking
+from flowhub_jobs.worker.notifications import Notices
+from flowhub_jobs.worker.wakeup_queue import Bells
 
 log = logging.getLogger("flowhub.maintenance")
 

@@ -12,15 +12,14 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import at_endpoint, driver_words, host_of
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.agreed import Agreed, Version
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.jobs.needs import addresses_wanted
-from flowhub_jobs.transfer.offline import machines_fault
-from flowhub_jobs.worker.witnesses import Place, answers, any_answers, place_of
+from flowhub_jobs.jobs.disk_demand import addresses_wanted
+from flowhub_jobs.jobs.shared_values import Agreed, Version
+from flowhub_jobs.net.reachability import Place, answers, any_answers, machines_fault, place_of
+from flowhub_jobs.net.urls import at_endpoint, driver_words, host_of
+from flowhub_jobs.values.artifacts import Artifact
 
 log = logging.getLogger("flowhub.network")
 

@@ -12,17 +12,14 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.addresses import driver_words
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
-from flowhub_jobs.jobs.holders import run_tokens
+from flowhub_jobs.fs.locks import held_lock
+from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.jobs.needs import room_needed_before
-from flowhub_jobs.kinds import EventKind, JobKind, Stage
-from flowhub_jobs.locks import held_lock
-from flowhub_jobs.records import Note
+from flowhub_jobs.jobs.partial_owners import run_tokens
+from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
     Placed,
@@ -35,16 +32,19 @@ from flowhub_jobs.store.install import (
     stage,
 )
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
-from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
-from flowhub_jobs.transfer.ownership import claimed, namesake_words
+from flowhub_jobs.transfer.options import Stopped
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.ownership import claimed, namesake_words
 from flowhub_jobs.transfer.retry import Fruitless
-from flowhub_jobs.transfer.terms import Stopped
-from flowhub_jobs.worker.endings import as_ours, end_badly, obey
-from flowhub_jobs.worker.floor import Floor, Run
-from flowhub_jobs.worker.reuse import Gathered, Reused, look_around, told_changed
-from flowhub_jobs.worker.screen import Screen
-from flowhub_jobs.worker.terms import transfer_terms
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import EventKind, JobKind, Stage
+from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.worker.context import Floor, Run
+from flowhub_jobs.worker.local_reuse import Gathered, Reused, look_around, told_changed
+from flowhub_jobs.worker.outcomes import as_ours, end_badly, obey
+from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.transfer_options import transfer_terms
 
 log = logging.getLogger("flowhub.job")
 
@@ -88,11 +88,11 @@ def _attempt(floor: Floor, run: Run) -> None:
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
-        from flowhub_jobs.worker.checking import verify_installed
+        from flowhub_jobs.worker.verify_job import verify_installed
 
         verify_installed(floor, run, screen)
     elif kind is JobKind.EXPORT:
-        from flowhub_jobs.worker.exporting import export_installed
+        from flowhub_jobs.worker.export_job import export_installed
 
         export_installed(floor, run, screen)
     else:
@@ -184,7 +184,7 @@ def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fe
 
 
 def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
-    from flowhub_jobs.worker.importing import bring_in
+    from flowhub_jobs.worker.import_job import bring_in
 
     assert run.partial is not None, "a run that imports has its partial"
     return bring_in(run, run.partial, screen, lambda need: _check_need(floor, run, need))

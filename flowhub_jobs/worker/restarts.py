@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import rebuild_indices
 from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.worker.app import run_worker
+from flowhub_jobs.worker.process import run_worker
 
 log = logging.getLogger("flowhub.worker")
 

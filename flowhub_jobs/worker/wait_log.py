@@ -5,9 +5,9 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flowhub_jobs.kinds import Reason
 from flowhub_jobs.system import Clock
 from flowhub_jobs.times import clock_time, known_moment
+from flowhub_jobs.values.enums import Reason
 
 log = logging.getLogger("flowhub.job")
 

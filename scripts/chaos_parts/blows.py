@@ -7,7 +7,7 @@ from pathlib import Path
 from chaos_parts.campaign import SUSPENDED_S, Campaign
 from support.faults import Fault, Status
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 Blow = Callable[[Campaign], str | None]
 PASSING_S = (0.3, 1.2)  # how long an origin or a disk is in a bad way

@@ -18,8 +18,8 @@ from support.shop import Shop, shop_of
 
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.kinds import State
-from flowhub_jobs.records import Job
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
 
 RATE_BPS = 16_000_000
 LEASE_S = 2.0

@@ -10,9 +10,9 @@ from chaos_parts.line import who
 from chaos_parts.wares import Ware
 from support.engine import kept_in
 
-from flowhub_jobs.kinds import State
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.records import Job
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
 
 WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
 IN_FLIGHT = MIB  # what an origin has sent and nobody kept when all connections of a worker are cut

@@ -11,8 +11,8 @@ from typing import Any
 from chaos_parts.evidence import Attempt, Evidence
 from chaos_parts.hands import rows
 
-from flowhub_jobs.kinds import State
-from flowhub_jobs.records import Job
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
 
 LATE_S = 2.0  # in which a cancel may come too late for a job that was about to end
 NOTICES_S = 1.0  # in which a worker that lost its lease notices that

@@ -18,9 +18,9 @@ from support.wares import Wares
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import jobs
-from flowhub_jobs.kinds import Reason, State
-from flowhub_jobs.transfer.terms import Stopped
-from flowhub_jobs.worker.floor import LOST, Floor
+from flowhub_jobs.transfer.options import Stopped
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.worker.context import LOST, Floor
 from flowhub_jobs.worker.heartbeat import Heartbeat
 
 HOUR, DAY = 3600.0, 86_400.0

@@ -15,8 +15,8 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 from support.wares import Wares, library_rows
 
-from flowhub_jobs.kinds import Reason, State
-from flowhub_jobs.records import Job
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import Job
 
 MIB = 1 << 20
 QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}

@@ -17,9 +17,9 @@ from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import State
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.values.enums import State
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
 

@@ -14,7 +14,7 @@ from support.nursery import Nursery
 from support.origin import Origin
 from support.shop import Shop, shop_of
 
-from flowhub_jobs.kinds import Condition, Reason, State
+from flowhub_jobs.values.enums import Condition, Reason, State
 
 A = gguf(300_000, 1)
 FILES = mlx_folder(4)
@@ -155,7 +155,7 @@ def test_memory_that_is_tight_is_waited_for(
     with shop_of(home, *models(origin)) as shop:
         job = shop.enqueue("a")
         with monkeypatch.context() as patch:
-            patch.setattr("flowhub_jobs.transfer.partial.os.pwrite", refuse)
+            patch.setattr("flowhub_jobs.transfer.partial.part_file.os.pwrite", refuse)
             shop.work_here()
         assert shop.job(job).state is State.QUEUED
         assert "no memory left" in (shop.home.reports.wait_text(job) or "")

@@ -11,8 +11,8 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 
 from flowhub_jobs.jobs.controls import NETWORK, SCHEDULE
-from flowhub_jobs.jobs.windows import Schedule
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.values.enums import Reason, State
 
 MIB = 1 << 20
 IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut

@@ -10,7 +10,7 @@ from support.nursery import Nursery
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import DigestState, State
+from flowhub_jobs.values.enums import DigestState, State
 
 MB = 1_000_000
 RATE = 20 * MB

@@ -13,16 +13,16 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 from support.steps import INSTALLATION, LEASES, PIPELINE
 
-from flowhub_jobs.kinds import JobKind, State
+from flowhub_jobs.values.enums import JobKind, State
 
 A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("checking", "exporting", "importing"))
-COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.whole"
-ERRANDS, RESEED = "flowhub_jobs.hub.errands", "flowhub_jobs.transfer.reseed"
-LEDGER, TIDYING = "flowhub_jobs.jobs.ledger:Ledger", "flowhub_jobs.hub.keep.tidying"
-LEAVINGS, OVERLAYS = "flowhub_jobs.store.leavings", "flowhub_jobs.catalogs.overlays"
+COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
+ERRANDS, RESEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
+LEDGER, TIDYING = "flowhub_jobs.jobs.commands:Ledger", "flowhub_jobs.operations.library.cleanup"
+LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
 
 VERIFY_STEPS = [
     f"{CHECKING}:recheck:before",

@@ -14,11 +14,11 @@ from support.shop import Shop, shop_of
 from support.steps import INSTALL, INSTALLATION, LEASES, LIBRARY, PIPELINE
 from support.wares import library_rows
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 A = gguf((1 << 20) + 5, 1)
 MLX = mlx_folder(seed=7, size=300_000)
-REUSE, ADOPTING = "flowhub_jobs.worker.reuse", "flowhub_jobs.hub.keep.adopting"
+REUSE, ADOPTING = "flowhub_jobs.worker.local_reuse", "flowhub_jobs.operations.library.adopt"
 
 JOB_STEPS = [
     f"{REUSE}:link:before",

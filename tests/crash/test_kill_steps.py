@@ -12,22 +12,22 @@ from support.shop import shop_of
 from support.wares import KINDS, RENAMES, Wares
 
 QUIET = "commits=3600"  # so that the journal's only commit is the last one
-JOURNAL = "flowhub_jobs.transfer.journal:Journal.commit"
+JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
 PIPELINE, LEASES = "flowhub_jobs.worker.pipeline", "flowhub_jobs.jobs.leases:Leases"
 LIBRARY = "flowhub_jobs.store.library:Library"
 
 # The way of a job from its last byte on, in its order. A call stands for what happens in it.
 NOT_YET_KEPT = [
     "flowhub_jobs.transfer.hasher:Hasher._finish:before",
-    "flowhub_jobs.transfer.partial:PartFile.sync:before",
+    "flowhub_jobs.transfer.partial.part_file:PartFile.sync:before",
     f"{JOURNAL}:before",
 ]
 STEPS = [
     f"{JOURNAL}:after",
     "flowhub_jobs.transfer.fetch:sync_tree:before",
     "flowhub_jobs.transfer.fetch:sync_tree:after",
-    "flowhub_jobs.worker.screen:Screen.stage:before",
-    "flowhub_jobs.worker.screen:Screen.stage:after",
+    "flowhub_jobs.worker.progress:Screen.stage:before",
+    "flowhub_jobs.worker.progress:Screen.stage:after",
     f"{PIPELINE}:choose_name:before",
     f"{PIPELINE}:choose_name:after",
     f"{PIPELINE}:stage:before",

@@ -13,8 +13,8 @@ from support.shop import shop_of
 from support.turned_clock import ClockFile
 from support.wares import Wares
 
-from flowhub_jobs.hub.desk import Desk
 from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.operations.session import Desk
 
 
 @pytest.mark.parametrize(

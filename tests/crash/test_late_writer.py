@@ -17,20 +17,20 @@ from support.turned_clock import ClockFile
 from support.wares import KINDS, RENAMES, Wares, library_rows
 
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 MOMENTS = {
     "before it looks for copies": "flowhub_jobs.worker.pipeline:look_around:before",
     "before the fetch": "flowhub_jobs.worker.pipeline:fetch:before",
     "before the journal is opened": "flowhub_jobs.transfer.fetch:reopen:before",
-    "before its partial is locked": "flowhub_jobs.transfer.ownership:_locked_new:before",
-    "with its partial locked": "flowhub_jobs.transfer.ownership:_locked_new:after",
-    "before its first file": "flowhub_jobs.transfer.partial:_opened_new:before",
-    "in download": "flowhub_jobs.transfer.receiving:Receiver._keep:before",
+    "before its partial is locked": "flowhub_jobs.transfer.partial.ownership:_locked_new:before",
+    "with its partial locked": "flowhub_jobs.transfer.partial.ownership:_locked_new:after",
+    "before its first file": "flowhub_jobs.transfer.partial.part_file:_opened_new:before",
+    "in download": "flowhub_jobs.transfer.receiver:Receiver._keep:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
-    "before the journal's last word": "flowhub_jobs.transfer.journal:Journal.commit:before",
-    "in install": "flowhub_jobs.worker.screen:Screen.stage:after",
+    "before the journal's last word": "flowhub_jobs.transfer.partial.journal:Journal.commit:before",
+    "in install": "flowhub_jobs.worker.progress:Screen.stage:after",
     "with a name in mind": "flowhub_jobs.worker.pipeline:choose_name:after",
     "staged": "flowhub_jobs.worker.pipeline:stage:after",
     "with the intent written": "flowhub_jobs.jobs.leases:Leases.intend:after",
@@ -111,7 +111,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     with shop_of(home, model, other, clock=clock.clock) as shop:
         shop.enqueue("m")
         # The fifth: before the hold come four at most, of 256 KiB or more.
-        step = "flowhub_jobs.transfer.receiving:Receiver._put:before:5"
+        step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"
         late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=0.01 clock={clock.path} halt={step}")
         shop.until(lambda: kept_in(shop.partial("m")) >= 1 << 20, "the first bytes in the journal")
         hold.event.set()

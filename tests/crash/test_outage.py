@@ -17,7 +17,7 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import HostWaits
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.values.enums import Reason, State
 
 JOBS = 30
 MINUTE, HOUR = 60.0, 3600.0

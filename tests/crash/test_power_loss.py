@@ -14,8 +14,8 @@ from support.shop import Shop, shop_of
 from support.wares import KINDS, Wares
 
 from flowhub_jobs.database.engine import reading
-from flowhub_jobs.kinds import State
-from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.values.enums import State
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
 

@@ -11,7 +11,7 @@ from support.origin import Origin
 from support.shop import shop_of
 
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.values.enums import Reason, State
 
 MIB = 1 << 20
 QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5", "FLOWHUB_DISK_RESERVE": str(MIB)}

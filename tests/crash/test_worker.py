@@ -9,7 +9,7 @@ from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 MIB = 1 << 20
 IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut

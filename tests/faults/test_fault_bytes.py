@@ -11,11 +11,11 @@ from support.faults import FlipByte
 from support.hub import commit_of
 from support.origin import Since
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 from flowhub_jobs.pieces import digest
-from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.terms import Control, Stopped
+from flowhub_jobs.transfer.options import Control, Stopped
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.values.artifacts import ArtifactFile
 
 URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
 

@@ -20,8 +20,8 @@ from support.faults import (
 )
 from support.models import gguf_pattern
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import SizeMismatch, WrongContent, WrongRange
+from flowhub_jobs.values.artifacts import ArtifactFile
 
 NOTES = Bytes(b"plain text, line by line\n" * 40_000)
 CONFIG = Bytes(b'{"hidden_size": 4096, "layers": 32}\n' * 50)

@@ -14,7 +14,7 @@ from support.origin import Origin
 
 from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted, TrustUnreadable
 from flowhub_jobs.transfer import fetch as fetch_room
-from flowhub_jobs.transfer.tuning import Tuning
+from flowhub_jobs.transfer.concurrency import Tuning
 
 # It breaks -----------------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
 
 
 def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
-    monkeypatch.setattr("flowhub_jobs.transfer.faults.random.random", lambda: 0.9)
+    monkeypatch.setattr("flowhub_jobs.transfer.fault_handler.random.random", lambda: 0.9)
     terms = quick()
     terms = replace(terms, patience=replace(terms.patience, base_s=60, cap_s=60))
     with pytest.raises(fetch_room.Postponed) as caught:

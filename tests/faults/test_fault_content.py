@@ -9,8 +9,8 @@ from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CappedRange, EarlyClose, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import CutShort, DigestMismatch, SizeMismatch, WrongContent
+from flowhub_jobs.values.artifacts import ArtifactFile
 
 # Log-in pages --------------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from support.fault_files import MIB
 from support.faults import CappedRange, EarlyClose, Hold, Redirect, Status
 from support.models import gguf_pattern
 
-from flowhub_jobs.addresses import origin as origin_of
 from flowhub_jobs.errors import Gated, ServerBusy, SourceMissing, TokenMissing, TokenRefused
+from flowhub_jobs.net.urls import origin as origin_of
 
 MODEL = gguf_pattern(3 * MIB, seed=1)
 TOKEN = "hf_" + "S3cret" * 5

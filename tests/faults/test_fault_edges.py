@@ -9,10 +9,10 @@ from support.range_faults import IgnoreRange
 
 from flowhub_jobs.transfer import connection_watch, slow_connections
 from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer.concurrency import Tuning
 from flowhub_jobs.transfer.fetch import Shared
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.tuning import Tuning
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.rate_limit import Bucket
 
 MODEL = gguf_pattern(24 << 20, seed=5)
 

@@ -18,8 +18,8 @@ from support.faults import (
 )
 from support.range_faults import is_ranged
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import SizeMismatch, WrongRange
+from flowhub_jobs.values.artifacts import ArtifactFile
 
 LENGTHLESS = {
     "chunked": [NoLength()],

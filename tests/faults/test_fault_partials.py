@@ -10,7 +10,7 @@ from support.fault_files import HALF, MIB, MODEL
 from support.origin import Since
 
 from flowhub_jobs.pieces import digest
-from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.partial import journal
 
 
 @pytest.fixture

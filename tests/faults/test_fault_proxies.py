@@ -7,8 +7,8 @@ from support.faults import Reset
 from support.origin import Origin
 from support.proxies import LoopbackProxy, SocksProxy, nowhere
 
-from flowhub_jobs import documents, socks
 from flowhub_jobs.errors import ConnectionLost, ProxySignIn, ProxyUnreachable, ProxyUnusable
+from flowhub_jobs.net import get, socks
 
 LOGIN = ("me@company", "p:ss/wörd")
 IN_URL = "me%40company:p%3Ass%2Fw%C3%B6rd"
@@ -191,10 +191,10 @@ def test_a_document_goes_the_same_ways(source, through):
     url = source.serve("d.json", b"{}")
     with SocksProxy() as proxy:
         through(f"socks5://{proxy.place}")
-        assert documents.get(url, max_bytes=10).body == b"{}"
+        assert get.get(url, max_bytes=10).body == b"{}"
         assert proxy.asked == [host_of(source)]
     with pytest.raises(ProxyUnreachable):
-        documents.get(url, max_bytes=10)
+        get.get(url, max_bytes=10)
     through("ftp://p")
     with pytest.raises(ProxyUnusable):
-        documents.get(url, max_bytes=10)
+        get.get(url, max_bytes=10)

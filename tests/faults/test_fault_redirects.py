@@ -6,8 +6,8 @@ from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
 
-from flowhub_jobs.addresses import location_of
 from flowhub_jobs.errors import NetworkDown, RedirectRefused, SourceMissing, SourceRefused
+from flowhub_jobs.net.urls import location_of
 from flowhub_jobs.transfer.fetch import Postponed
 
 # Followed ------------------------------------------------------------------------------------------------------------

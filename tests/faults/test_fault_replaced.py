@@ -29,8 +29,8 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.origin import Since
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
+from flowhub_jobs.values.artifacts import ArtifactFile
 
 VALIDATORS = {"a strong ETag": [], "a weak ETag": [WeakEtag()], "no ETag": [NoEtag()]}
 LONG_AGO, LATER = "Mon, 23 Nov 2015 10:00:00 GMT", "Tue, 24 Nov 2015 10:00:00 GMT"

@@ -8,8 +8,8 @@ from support.models import gguf_pattern
 
 from flowhub_jobs.errors import HeadersTimeout, Stalled, TooSlow
 from flowhub_jobs.transfer.fetch import Shared
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.rate_limit import Bucket
 
 IMPATIENT = quick(connect_s=0.3, stall_s=0.3, headers_s=0.3)
 HURRIED = quick(slow_bps=100_000, slow_window_s=0.2)

@@ -12,8 +12,8 @@ from support.origin import Origin
 
 from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
 from flowhub_jobs.transfer.fetch import Postponed, Shared
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.rate_limit import Bucket
 
 PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
 PASSING_TOO = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
@@ -95,7 +95,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
     artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
     way = DownloadWay(tmp_path / "store", home, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr("flowhub_jobs.hub.public.time.sleep", sleep)
+        patch.setattr("flowhub_jobs.api.time.sleep", sleep)
         with pytest.raises(Slept) as slept:
             way.end(artifact)
     assert 50 < slept.value.args[0] <= 60

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.rooms import artifact, folder_artifact
 
-from flowhub_jobs.artifacts import Artifact, FileDigest
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.store.adopt import adoptable
+from flowhub_jobs.values.artifacts import Artifact, FileDigest
 
 A, B = b"{}", b"weights" * 1000
 

@@ -5,7 +5,7 @@ from support.cli import counter
 from support.elsewhere import COMMIT, hugging_face, modelscope, put, sha256, shared_blobs, without_links
 from support.models import gguf, mlx_folder, one_file_model
 
-from flowhub_jobs.store.elsewhere import Place, Wanted, claimants, places
+from flowhub_jobs.store.other_apps import Place, Wanted, claimants, places
 
 A, B, C = (gguf((1 << 20) + seed, seed) for seed in range(1, 4))
 

@@ -12,12 +12,12 @@ from support.elsewhere import COMMIT, hugging_face, llama_cpp, lm_studio, ollama
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 from support.written_gguf import Written, usual
 
-from flowhub_jobs.hub.keep import adopting
-from flowhub_jobs.hub.keep.finding import Finder
-from flowhub_jobs.hub.keep.recognizing import Recognizer
-from flowhub_jobs.names import name_problem
-from flowhub_jobs.store.candidates import safe_name
-from flowhub_jobs.store.elsewhere import places
+from flowhub_jobs.fs.names import name_problem
+from flowhub_jobs.operations.library import adopt
+from flowhub_jobs.operations.library.adopt_scan import Finder
+from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.store.model_files import safe_name
+from flowhub_jobs.store.other_apps import places
 
 A, B, C, D = (gguf(40_000 + seed, seed) for seed in range(1, 5))
 MLX = mlx_folder(seed=7)
@@ -209,7 +209,7 @@ def test_a_place_that_is_not_there_is_named(cli, shop):
 def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop, person, monkeypatch, when):
     """Its digest is known, and no longer its own."""
     theirs = lm_studio(person, "pub/repo/a.gguf", A)
-    module, name = (adopting, "link") if when == "before the link" else (adopting, "place")
+    module, name = (adopt, "link") if when == "before the link" else (adopt, "place")
     real = getattr(module, name)
 
     def late(*arguments, **options):
@@ -244,7 +244,7 @@ def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypa
     monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
     finder = Finder(shop.home, Recognizer(shop.desk.loaded.catalog), os.environ)
     [offer] = finder.survey([]).offers
-    with closing(adopting.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
+    with closing(adopt.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
         adoption.adopt(offer)
     assert not (shop.store / "A-Q4.gguf").exists()
     assert (theirs.read_bytes(), shop.left_over()) == (A, [])
@@ -407,7 +407,7 @@ def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, 
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr("flowhub_jobs.store.candidates.os.scandir", scandir)
+    monkeypatch.setattr("flowhub_jobs.store.model_files.os.scandir", scandir)
     page = cli("adopt", "-y", "--json").page
     assert [model["name"] for model in page["models"]] == ["c.gguf"]
     assert [one["why"] for one in page["skipped"]] == ["may not be read"]

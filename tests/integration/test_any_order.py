@@ -17,7 +17,7 @@ from flowhub_jobs.database.tables import job_after, jobs
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.states import LIVE, may_move
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 PRIORITIES = st.integers(-1, 1)
 EACH_WRITE = st.sampled_from([name for name in WRITES if name != "record_event"])

@@ -10,7 +10,7 @@ from support.models import folder_model, gguf_pattern, mlx_folder, one_file_mode
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 SIZE = 200_000
 

@@ -10,16 +10,17 @@ from support.engine import folder_of, one_file, pinned, quick, run, unpinned
 from support.faults import FlipByte, Reset
 from support.models import gguf_pattern
 
-from flowhub_jobs.addresses import HUB
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import DigestMismatch, StorageFailed
-from flowhub_jobs.transfer import hasher, journal
-from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.net.urls import HUB
+from flowhub_jobs.transfer import hasher
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.files import Task
+from flowhub_jobs.transfer.file_state import Task
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.resume import reopen
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB, seed=1)

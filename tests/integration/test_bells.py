@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import DatabaseUnusable
-from flowhub_jobs.worker.bells import Bells
-from flowhub_jobs.worker.consumer import Consumer
+from flowhub_jobs.worker.huey_consumer import Consumer
+from flowhub_jobs.worker.wakeup_queue import Bells
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
 
 @pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
 def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch, how):
-    monkeypatch.setattr("flowhub_jobs.worker.bells.BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue.BUSY_TIMEOUT_S", 0)
     bells = Bells(path)
     bells.ring()
     bells.huey.storage.close()

@@ -15,11 +15,11 @@ from support.rooms import NODE, Rooms
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import events, job_files, jobs, metadata
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.jobs.clock_changes import keep_waits
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.jobs.waits import keep_waits
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.values.enums import Reason, State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"
 WHOLE = "state|created|ended|ref"  # the indices that hold more than the few jobs that live

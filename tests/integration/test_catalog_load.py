@@ -10,7 +10,6 @@ from support.answer_faults import Redirect, Status
 from support.origin import Origin
 
 from flowhub_jobs.catalogs.load import Loaded, load_catalog
-from flowhub_jobs.documents import check_hop
 from flowhub_jobs.errors import (
     AddressRefused,
     CatalogMalformed,
@@ -19,6 +18,7 @@ from flowhub_jobs.errors import (
     CatalogUnreadable,
     RedirectRefused,
 )
+from flowhub_jobs.net.get import check_hop
 
 
 def catalog_bytes(*ids: str) -> bytes:

@@ -12,7 +12,7 @@ from support.answer_faults import LoginPage, Redirect, Status
 from support.cli import counter, process, work
 from support.models import gguf, one_file_model
 
-from flowhub_jobs.hub.catalogs.shipped import catalog_files, catalog_in_force, catalog_signature
+from flowhub_jobs.operations.catalogs.active import catalog_files, catalog_in_force, catalog_signature
 from flowhub_jobs.settings import load_settings
 
 DATA = Path(__file__).parents[1] / "data" / "catalogs"

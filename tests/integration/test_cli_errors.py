@@ -17,11 +17,11 @@ from flowhub_jobs.cli.help.setting_texts import TEXTS
 from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.cli.signals import Stopped
-from flowhub_jobs.error_guide import guides
 from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.errors.guide import guides
 from flowhub_jobs.jobs.states import MOVES
-from flowhub_jobs.kinds import Reason, State
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.enums import Reason, State
 
 A = gguf(4096, 1)
 VERBS = [name for names in CHAPTERS.values() for name in names]
@@ -257,12 +257,12 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
 
 def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
     """`--keep-going` collects errors; SIGTERM is none of those."""
-    from flowhub_jobs.cli.fetch import ordering
+    from flowhub_jobs.cli.jobs import enqueue_plan
 
     def stop(*_):
         raise Stopped
 
-    monkeypatch.setattr(ordering, "parse_line", stop)
+    monkeypatch.setattr(enqueue_plan, "parse_line", stop)
     (tmp_path / "list").write_text("m\nm\n")
     said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--json")
     assert (said.status, said.error["code"]) == (143, "terminated")
@@ -272,12 +272,12 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
 def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
-    from flowhub_jobs.cli.fetch import verbs_status
+    from flowhub_jobs.cli.jobs import status
 
     def fail(*, as_json):
         raise kind
 
-    monkeypatch.setattr(verbs_status, "glance", fail)
+    monkeypatch.setattr(status, "glance", fail)
     assert cli().status == 1
     assert cli().complaint
     assert cli("--json").error["hint"] or isinstance(kind, OSError)

@@ -6,7 +6,7 @@ from support.models import gguf, one_file_model
 from support.origin import Origin
 
 from flowhub_jobs.jobs.controls import SCHEDULE
-from flowhub_jobs.jobs.windows import Schedule
+from flowhub_jobs.jobs.schedule import Schedule
 
 A = gguf(4096, 1)
 KEYS = ["schema", "rate_bps", "rules", "limit_bps", "until", "schedule_bps", "setting_bps"]

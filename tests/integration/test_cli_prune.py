@@ -11,9 +11,9 @@ from support.cli import counter, fail, owner, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
-from flowhub_jobs.hub.keep.tidying import Litter, chosen, litter, sweep
-from flowhub_jobs.locks import LockFile
-from flowhub_jobs.transfer import journal
+from flowhub_jobs.fs.locks import LockFile
+from flowhub_jobs.operations.library.cleanup import Litter, chosen, litter, sweep
+from flowhub_jobs.transfer.partial import journal
 
 A = gguf(4096, 1)
 MIB = 1 << 20
@@ -200,7 +200,7 @@ def test_what_a_prune_that_was_cut_short_left_goes_with_the_next(cli, shop, monk
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowhub_jobs.hub.keep.tidying.drop", cut)
+        patch.setattr("flowhub_jobs.operations.library.cleanup.drop", cut)
         with pytest.raises(PowerCut):
             sweep(shop.home, shop.desk.shelf, item)
     assert not left.exists()

@@ -11,9 +11,9 @@ from support.hub import commit_of
 from support.models import gguf, mlx_folder
 from support.shop import Shop
 
-from flowhub_jobs.hub.references import latest, repo_card
-from flowhub_jobs.kinds import State
+from flowhub_jobs.operations.references import latest, repo_card
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.values.enums import State
 
 TOKEN = "hf_" + "S3cret" * 5
 GGUF = "org/Tiny-GGUF"

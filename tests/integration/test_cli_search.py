@@ -9,7 +9,7 @@ from support.cli import counter, process, work
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.home import opened
-from flowhub_jobs.store.marks import installed_marks
+from flowhub_jobs.store.installed_fast import installed_marks
 
 MODEL = ["id", "name", "publisher", "family", "parameters", "license", "context_length", "tags", "catalog",
          "released_at", "installed", "best", "variants"]  # fmt: skip

@@ -15,7 +15,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
 from flowhub_jobs.jobs.lease import FileProgress, Progress
-from flowhub_jobs.kinds import DigestState, Stage
+from flowhub_jobs.values.enums import DigestState, Stage
 
 A = gguf(4096, 1)
 HEAVY = ["pydantic", "httpx", "sqlalchemy.dialects.postgresql", "alembic", "huey", "psutil", "pygments", "rich"]
@@ -329,7 +329,7 @@ def test_show_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
     shop.store.mkdir()
     (shop.store / "by-hand.gguf").write_bytes(A)
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
-    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.repos.api"]) == ["psutil"]
+    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.api"]) == ["psutil"]
 
 
 def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):

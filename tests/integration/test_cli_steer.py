@@ -7,9 +7,9 @@ from support.cli import counter, fail, owner
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.kinds import DigestState, Stage, State
-from flowhub_jobs.locks import LockFile
+from flowhub_jobs.values.enums import DigestState, Stage, State
 
 A = gguf(4096, 1)
 

@@ -8,7 +8,7 @@ from support.cli import counter, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.hub.keep.newer import survey
+from flowhub_jobs.operations.library.outdated import survey
 
 V1, V2, V3 = gguf(4096, 1), gguf(5000, 2), gguf(5000, 3)
 

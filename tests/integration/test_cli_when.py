@@ -13,11 +13,11 @@ from support.shop import Shop
 from support.turned_clock import micros_of
 from support.zones import machine_in
 
-from flowhub_jobs.cli.fetch.terms import Clerk
+from flowhub_jobs.cli.jobs.enqueue_options import Clerk
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.kinds import Reason
 from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import Reason
 
 MINUTE_US = 60_000_000
 MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) for name in "abcdef"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowhub_jobs.cli.other_words import _WORDS
+from flowhub_jobs.cli.foreign_commands import _WORDS
 
 
 @pytest.mark.parametrize(

@@ -7,25 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.addresses import HUB
-from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.jobs.lease import LeaseLost
+from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.asking import take
-from flowhub_jobs.transfer.board import OPEN_FILES_MAX, Board
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
-from flowhub_jobs.transfer.connection import Web
-from flowhub_jobs.transfer.crew import Crew
-from flowhub_jobs.transfer.files import Task
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.journal import Journal
-from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.partial import PartFile
-from flowhub_jobs.transfer.receiving import Means
-from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.terms import Control, Terms
-from flowhub_jobs.transfer.writer import Writer
+from flowhub_jobs.transfer.fetchers import Crew
+from flowhub_jobs.transfer.file_state import Task
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.http.client import Web
+from flowhub_jobs.transfer.options import Control, Terms
+from flowhub_jobs.transfer.partial.journal import Journal
+from flowhub_jobs.transfer.partial.part_file import PartFile
+from flowhub_jobs.transfer.range_scheduler import take
+from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.receiver import Means, Writer
+from flowhub_jobs.transfer.resume import reopen
+from flowhub_jobs.transfer.state import OPEN_FILES_MAX, Board
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 URL = "https://example.org/m.gguf"
 

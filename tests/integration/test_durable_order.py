@@ -12,8 +12,8 @@ from support.origin import Origin
 from support.shop import shop_of
 
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.kinds import State
 from flowhub_jobs.pieces.ranges import Ranges
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker import pipeline
 
 MIB = 1 << 20

@@ -10,9 +10,9 @@ from support.line_faults import Stall
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import State
-from flowhub_jobs.store.hashed import stamp_of
-from flowhub_jobs.worker import exporting
+from flowhub_jobs.store.file_hash import stamp_of
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.worker import export_job
 
 A = gguf(4096, 1)
 FOLDER = mlx_folder()
@@ -311,7 +311,7 @@ def test_a_folder_that_is_full_at_the_last_is_told_as_that(cli, shop, stick, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr(exporting, full, refuse)
+        disk.setattr(export_job, full, refuse)
         said = cli("export", "a", "--to", stick)
     assert (said.status, str(stick) in said.complaint) == (6, True)
     assert cli("export", "a", "--to", stick).status == 0

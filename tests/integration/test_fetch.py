@@ -8,14 +8,14 @@ from support.engine import Running, folder_of, one_file, part_in, pinned, quick,
 from support.faults import CappedRange, Hold, IgnoreRange, NoEtag, NoLength
 from support.models import gguf, gguf_pattern, mlx_folder, safetensors_pattern
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.kinds import DigestState, Stage
 from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer.concurrency import Tuning
 from flowhub_jobs.transfer.fetch import Shared
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
-from flowhub_jobs.transfer.tuning import Tuning
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.values.artifacts import ArtifactFile
+from flowhub_jobs.values.enums import DigestState, Stage
 
 MIB = 1 << 20
 MODEL = gguf_pattern(3 * MIB + 12345, seed=1)

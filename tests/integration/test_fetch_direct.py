@@ -16,10 +16,11 @@ from support.on_disk import in_cache, only_where_direct
 from support.origin import Since
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
-from flowhub_jobs.transfer import fetch, hasher, journal
-from flowhub_jobs.transfer.files import BUFFER_DIRECT
-from flowhub_jobs.transfer.partial import PAGE
-from flowhub_jobs.transfer.tuning import Tuning
+from flowhub_jobs.transfer import fetch, hasher
+from flowhub_jobs.transfer.concurrency import Tuning
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.part_file import PAGE
 
 PWRITE = os.pwrite  # the real one
 MIB = 1 << 20

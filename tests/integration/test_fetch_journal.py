@@ -8,11 +8,12 @@ from support.engine import crashed_after, kept_in, pinned, quick, run
 from support.models import gguf_pattern
 from support.origin import Since
 
-from flowhub_jobs.transfer import committer, journal
-from flowhub_jobs.transfer.files import BUFFER_DIRECT, UNDERWAY_MAX
-from flowhub_jobs.transfer.journal import Journal
-from flowhub_jobs.transfer.partial import PartFile
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer import committer
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.journal import Journal
+from flowhub_jobs.transfer.partial.part_file import PartFile
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)

@@ -6,9 +6,10 @@ from support.faults import Stall
 from support.models import gguf_pattern
 
 from flowhub_jobs.jobs.lease import LeaseLost
-from flowhub_jobs.transfer import committer, journal
+from flowhub_jobs.transfer import committer
 from flowhub_jobs.transfer import fetch as fetch_room
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.partial import journal
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)

@@ -27,11 +27,12 @@ from support.origin import Since
 
 from flowhub_jobs.errors import ConnectionLost
 from flowhub_jobs.pieces import digest
-from flowhub_jobs.transfer import committer, feed, hasher, journal
+from flowhub_jobs.transfer import committer, hash_queue, hasher
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import Past
+from flowhub_jobs.transfer.options import Control, Stopped
+from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.retry import Fruitless
-from flowhub_jobs.transfer.terms import Control, Stopped
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
@@ -220,6 +221,6 @@ def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
 
 def test_small_answers_leave_no_more_in_memory_than_they_should(origin, model, tmp_path, monkeypatch):
     """Bytes that the hasher has no room for in memory are read from the disk, where they lie already."""
-    monkeypatch.setattr(feed, "HANDED_MAX", 100_000)
+    monkeypatch.setattr(hash_queue, "HANDED_MAX", 100_000)
     origin.break_with(CappedRange(most=300_000), path="/m.gguf")
     assert Run(model, tmp_path).go().content() == MODEL.read()

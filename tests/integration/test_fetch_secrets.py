@@ -7,7 +7,7 @@ from support.faults import CappedRange, EarlyClose, Redirect
 from support.models import gguf_pattern
 from support.origin import Origin
 
-from flowhub_jobs.addresses import origin as origin_of
+from flowhub_jobs.net.urls import origin as origin_of
 
 MIB = 1 << 20
 MODEL = gguf_pattern(3 * MIB, seed=1)

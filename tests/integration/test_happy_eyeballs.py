@@ -12,11 +12,11 @@ from support.models import gguf_pattern
 from support.origin import Origin
 from support.proxies import LoopbackProxy, nowhere
 
-from flowhub_jobs import documents
-from flowhub_jobs.happy_eyeballs import interleaved, most_telling, open_connection
-from flowhub_jobs.transfer.connection import Web
-from flowhub_jobs.transfer.terms import Terms
-from flowhub_jobs.worker.witnesses import answers
+from flowhub_jobs.net import get
+from flowhub_jobs.net.happy_eyeballs import interleaved, most_telling, open_connection
+from flowhub_jobs.net.reachability import answers
+from flowhub_jobs.transfer.http.client import Web
+from flowhub_jobs.transfer.options import Terms
 
 MODEL = gguf_pattern(300_000, seed=1)
 FOR_EVER = Terms(connect_s=1e6, headers_s=1e6, stall_s=1e6)
@@ -82,7 +82,7 @@ def test_every_client_gets_past_a_silent_address(origin, resolves, tmp_path):
     with black_hole() as silent:
         resolves(silent, ("127.0.0.1", origin.port))
         assert run(pinned(url, MODEL), tmp_path, terms=quick(connect_s=1e6)).content() == MODEL.read()
-        assert documents.get(url, max_bytes=MODEL.size, connect_s=1e6).body == MODEL.read()
+        assert get.get(url, max_bytes=MODEL.size, connect_s=1e6).body == MODEL.read()
         assert answers(("h.example", 1), 1e6)
 
 

@@ -4,10 +4,10 @@ from support.engine import pinned
 from support.models import gguf_pattern
 
 from flowhub_jobs.settings import HUB
-from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.files import Task
+from flowhub_jobs.transfer.file_state import Task
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.resume import reopen
+from flowhub_jobs.transfer.state import Board
 
 MODEL = gguf_pattern(3 << 20)
 

@@ -15,9 +15,9 @@ from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.kinds import State
 from flowhub_jobs.settings import Settings, load_settings
-from flowhub_jobs.store.marks import installed_marks
+from flowhub_jobs.store.installed_fast import installed_marks
+from flowhub_jobs.values.enums import State
 
 
 def settings_of(home: Path, **environ: str) -> Settings:
@@ -169,7 +169,7 @@ from pathlib import Path
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.leases import Leases
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.locks import LockFile
+from flowhub_jobs.fs.locks import LockFile
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
     held = LockFile(home.settings.locks / "w-other.lock")
     leases = Leases(home.engine, home.node, "w-other", home.clock)

@@ -8,14 +8,14 @@ import pytest
 from support.rooms import Rooms, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
+from flowhub_jobs.jobs.clock_changes import keep_waits
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.lease import Claimed, Progress
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.jobs.waits import keep_waits
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
-from flowhub_jobs.transfer.hosts import Hosts
+from flowhub_jobs.transfer.host_limits import Hosts
 from flowhub_jobs.transfer.retry import Patience
+from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 from flowhub_jobs.worker.host_outages import HostOutages
 
 ORIGIN = "https://h.example:443"

@@ -9,7 +9,6 @@ from support.hub import Hub as HubOrigin
 from support.hub import commit_of
 from support.line_faults import CloseBeforeHeaders
 
-from flowhub_jobs.addresses import origin as origin_of
 from flowhub_jobs.errors import (
     Gated,
     NetworkDown,
@@ -22,9 +21,10 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
-from flowhub_jobs.repos import api
-from flowhub_jobs.repos.api import Hub
-from flowhub_jobs.repos.reading import RepoFile
+from flowhub_jobs.huggingface import api
+from flowhub_jobs.huggingface.api import Hub
+from flowhub_jobs.huggingface.responses import RepoFile
+from flowhub_jobs.net.urls import origin as origin_of
 
 INFO = "/api/models/o/r/revision/main"
 

@@ -7,11 +7,11 @@ import pytest
 from support.rooms import artifact, digests, folder_artifact
 
 from flowhub_jobs import system
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import NameTaken, StorageFailed
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.store.install import already_placed, choose_name, clean_up, intent, place, stage
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.values.artifacts import Artifact
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from support.models import gguf, one_file_model
 from support.shop import shop_of
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker import pipeline
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.context import Floor
 from flowhub_jobs.worker.pipeline import run_job
 
 CONTENT = gguf(300_000, 1)

@@ -7,8 +7,8 @@ import pytest
 from support.rooms import artifact
 
 from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
-from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID, Store, format_of
+from flowhub_jobs.values.enums import HubFormat
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:

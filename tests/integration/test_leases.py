@@ -14,7 +14,7 @@ from flowhub_jobs.errors import FlowhubError, SourceMissing, WorkerLost
 from flowhub_jobs.jobs.lease import LeaseLost, Progress
 from flowhub_jobs.jobs.leases import LEASE_S, Leases
 from flowhub_jobs.jobs.rescue import rescue
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
+from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 
 DAY = 86_400.0
 

@@ -7,10 +7,10 @@ from support.rooms import artifact
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
+from flowhub_jobs.jobs.commands import Ledger
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
+from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 
 HOUR = 3600
 

@@ -6,17 +6,17 @@ import pytest
 import sqlalchemy as sa
 from support.rooms import NODE, PIN, Rooms, artifact, digests, folder_artifact
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.handle import Database
+from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.kinds import HubFormat
-from flowhub_jobs.store.entries import Installed
 from flowhub_jobs.store.install import Placed
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
+from flowhub_jobs.store.library_fast import Installed
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import HubFormat
 
 NOW = 1_795_000_000_000_000
 

@@ -11,7 +11,7 @@ import pytest
 from support.disks import own_disk
 
 from flowhub_jobs import system
-from flowhub_jobs.store.hashed import Unreadable, hashed, stamp_of
+from flowhub_jobs.store.file_hash import Unreadable, hashed, stamp_of
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind, expected, link
 
 BYTES = os.urandom(100_000)

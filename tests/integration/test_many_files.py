@@ -12,8 +12,8 @@ from support.shop import shop_of
 
 from flowhub_jobs import DownloadOption, download, find, resolve_option
 from flowhub_jobs.errors import SourceMissing, TooManyFiles
-from flowhub_jobs.kinds import State
 from flowhub_jobs.system import allow_open_files
+from flowhub_jobs.values.enums import State
 
 MANY, MAY_BE_OPEN = 400, 250
 FILES = {f"model-{number:05}.safetensors": safetensors(300, number) for number in range(MANY)}

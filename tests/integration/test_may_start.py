@@ -9,12 +9,12 @@ from support.turned_clock import micros_of
 from support.zones import machine_in
 
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.jobs.commands import Ledger
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request, Terms
-from flowhub_jobs.kinds import Reason, State
-from flowhub_jobs.records import Job
 from flowhub_jobs.times import micros
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import Job
 
 HOUR = 3600
 EVENING = "2026-11-23T20:00+01:00"  # a Monday

@@ -16,18 +16,18 @@ import sqlalchemy as sa
 from support.post_office import PostOffice, post_office
 from support.rooms import Rooms
 
-from flowhub_jobs.database.handle import Database
+from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.errors import FlowhubError, Gated, SourceMissing
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs import news
+from flowhub_jobs.jobs import notifications
 from flowhub_jobs.jobs.states import RESCUES_MAX
-from flowhub_jobs.kinds import EventKind, Reason, State
-from flowhub_jobs.notify_table import NOTICES, Notify
-from flowhub_jobs.records import Note
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.worker.delivery import Delivery
-from flowhub_jobs.worker.notices import Notices
+from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.notify_settings import NOTICES, Notify
+from flowhub_jobs.worker.notifications import Notices
+from flowhub_jobs.worker.notify_delivery import Delivery
 
 MINUTE, HOUR = 60.0, 3600.0
 GONE = SourceMissing("It is gone.")
@@ -243,7 +243,7 @@ def test_a_calendar_that_was_set_back_silences_nobody(rooms, desk):
 
 
 def test_very_many_failures_come_in_several_notices(rooms, desk, monkeypatch):
-    monkeypatch.setattr(news, "AT_ONCE", 10)
+    monkeypatch.setattr(notifications, "AT_ONCE", 10)
     rooms.enqueue("waits", priority=-1)
     failed = [fail(rooms, f"m{number}") for number in range(15)]
     first = desk.look()

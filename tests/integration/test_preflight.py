@@ -8,8 +8,8 @@ from support.answer_faults import LoginPage, NamedCoding, Redirect, Status
 from support.cli import counter
 from support.range_faults import IgnoreRange, PartAs200, WrongTotal
 
-from flowhub_jobs.hub.preflight import asking
-from flowhub_jobs.kinds import State
+from flowhub_jobs.operations.preflight import probe
+from flowhub_jobs.values.enums import State
 
 DATA = b"GGUF" + bytes(range(256)) * 16
 
@@ -17,7 +17,7 @@ DATA = b"GGUF" + bytes(range(256)) * 16
 @pytest.fixture(autouse=True)
 def looking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWHUB_CHECK", "true")
-    monkeypatch.setattr(asking, "CALL_S", 10.0)
+    monkeypatch.setattr(probe, "CALL_S", 10.0)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from support.shop import shop_of
 
 from flowhub_jobs.errors import HomeUnusable, StoreUnusable
 from flowhub_jobs.home import opened
-from flowhub_jobs.kinds import State
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import STORE_ID
+from flowhub_jobs.values.enums import State
 
 CONTENT = gguf(5000)
 SECRETS = {"X-Amz-Signature": "0a1b2c3d4e", "token": "tok-5f6a7b", "sig": "azure%2Bsig%3D"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.on_disk import in_cache, only_where_direct
 
-from flowhub_jobs.store.hashed import hashed
+from flowhub_jobs.store.file_hash import hashed
 from flowhub_jobs.system import let_go_of_cache, read_once
 
 MIB = 1 << 20

@@ -9,11 +9,11 @@ from support.models import gguf, one_file_model
 from support.shop import shop_of
 
 from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
-from flowhub_jobs.hub.mornings import read_morning
 from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.lease import Progress
-from flowhub_jobs.kinds import DigestState, EventKind, Reason, Stage, State
-from flowhub_jobs.records import Note
+from flowhub_jobs.operations.report import read_morning
+from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State
+from flowhub_jobs.values.jobs import Note
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 A = gguf(300_000, 1)

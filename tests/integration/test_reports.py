@@ -7,12 +7,12 @@ import pytest
 from support.rooms import NODE, Rooms, artifact, folder_artifact
 
 from flowhub_jobs.errors import FlowhubError, NotFound, SourceMissing
+from flowhub_jobs.jobs.commands import Ledger
 from flowhub_jobs.jobs.lease import FileProgress, Progress
-from flowhub_jobs.jobs.ledger import Ledger
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.kinds import DigestState, Reason, Stage, State
-from flowhub_jobs.records import Job
 from flowhub_jobs.times import rfc3339
+from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
+from flowhub_jobs.values.jobs import Job
 
 # The keys of `flowhub/jobs/1`, in their order; `kind` came later.
 KEYS = (

@@ -13,15 +13,15 @@ from support.shop import shop_of
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
-from flowhub_jobs.kinds import DigestState, State
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.store import hashed
+from flowhub_jobs.store import file_hash
 from flowhub_jobs.store.inventory import is_unchanged
-from flowhub_jobs.transfer import journal
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.values.enums import DigestState, State
 from flowhub_jobs.worker import pipeline
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.context import Floor
 from flowhub_jobs.worker.pipeline import run_job
-from flowhub_jobs.worker.screen import Screen
+from flowhub_jobs.worker.progress import Screen
 
 SIZE = (1 << 20) + 5
 A, B = gguf(SIZE, 1), gguf(SIZE, 2)
@@ -309,7 +309,7 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
             held.control.stop("stop")
 
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("flowhub_jobs.worker.screen.Screen.show", lambda self, seen: stop(seen) if seen.kept else None)
+    monkey.setattr("flowhub_jobs.worker.progress.Screen.show", lambda self, seen: stop(seen) if seen.kept else None)
     try:
         run_job(floor, claimed)
     finally:
@@ -331,7 +331,7 @@ def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word,
     job = shop.enqueue("a")
     floor = Floor(shop.home, 1)
     claimed = floor.leases.claim()
-    real = hashed.read_once
+    real = file_hash.read_once
 
     def read_once(fd, buffer, offset):
         getattr(shop.home.ledger, word)(job)
@@ -339,7 +339,7 @@ def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word,
             run.control.stop(word)
         return real(fd, buffer, offset)
 
-    monkeypatch.setattr(hashed, "read_once", read_once)
+    monkeypatch.setattr(file_hash, "read_once", read_once)
     run_job(floor, claimed)
     floor.close()
     assert shop.job(job).state is {"pause": State.PAUSED, "cancel": State.CANCELLED}[word]

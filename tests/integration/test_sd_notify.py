@@ -10,7 +10,7 @@ import tempfile
 import pytest
 from support.turned_clock import TurnedClock
 
-from flowhub_jobs.service.notify import Notifier, Pulse
+from flowhub_jobs.service.sd_notify import Notifier, Pulse
 
 
 class Listener:

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.models import catalog
 
-from flowhub_jobs.catalogs.filters import Filters
-from flowhub_jobs.catalogs.lookup import SCHEMA
+from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.catalogs.search_reader import SCHEMA
 from flowhub_jobs.device.fit import fit
 from flowhub_jobs.device.probe import Device
-from flowhub_jobs.hub.find import searching
-from flowhub_jobs.hub.find.search import SORTS, Wanted, find
-from flowhub_jobs.kinds import Fit
+from flowhub_jobs.operations.search import index_update
+from flowhub_jobs.operations.search.search import SORTS, Wanted, find
 from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.values.enums import Fit
 
 MANY = 20_000
 GIB = 2**30
@@ -273,8 +273,8 @@ def test_what_is_not_known_comes_last(tmp_path):
 
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.hub.catalogs.shipped import catalog_in_force
-    from flowhub_jobs.hub.find.fitting import Variant, asked_of, best_fit
+    from flowhub_jobs.operations.catalogs.active import catalog_in_force
+    from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:
@@ -288,7 +288,7 @@ def test_search_and_best_fit_name_the_same_variant(few):
 
 
 def built_from(settings):
-    return searching.index_path(settings).stat().st_ino
+    return index_update.index_path(settings).stat().st_ino
 
 
 def test_the_index_is_made_once_and_anew_when_the_catalog_changes(few, tmp_path):
@@ -302,7 +302,7 @@ def test_the_index_is_made_once_and_anew_when_the_catalog_changes(few, tmp_path)
 
 
 def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
-    from flowhub_jobs.hub.catalogs.overlays import import_catalog
+    from flowhub_jobs.operations.catalogs.import_update import import_catalog
 
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"apiVersion": "v1", "models": [{**made(99), "id": "newcomer", "name": "Newcomer"}]}))
@@ -318,7 +318,7 @@ def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
 @pytest.mark.parametrize("harm", [b"", b"not a database", b"SQLite format 3\0" + b"\0" * 4000, None], ids=range(4))
 def test_a_damaged_index_is_made_anew(few, harm):
     assert len(ids(few)) == 30
-    path = searching.index_path(few)
+    path = index_update.index_path(few)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if harm is None else harm)
     assert len(ids(few, "qwen")) == 6
     assert len(ids(few, "qwen", sort="size")) == 6
@@ -327,7 +327,7 @@ def test_a_damaged_index_is_made_anew(few, harm):
 def test_pages_that_were_spoilt_inside_the_index_are_made_anew(few):
     """Of this kind is damage that shows itself only when the words are looked for."""
     assert len(ids(few)) == 30
-    path = searching.index_path(few)
+    path = index_update.index_path(few)
     with sqlite3.connect(path) as index:
         (page,) = index.execute("PRAGMA page_size").fetchone()
         sound = {root for (root,) in index.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'about'")}
@@ -342,11 +342,11 @@ def test_pages_that_were_spoilt_inside_the_index_are_made_anew(few):
 
 def test_an_index_of_another_version_is_made_anew(few):
     ids(few)
-    with sqlite3.connect(searching.index_path(few)) as index:
+    with sqlite3.connect(index_update.index_path(few)) as index:
         index.execute("UPDATE about SET value = '0' WHERE name = 'schema'")
     index.close()
     assert len(ids(few)) == 30
-    with sqlite3.connect(searching.index_path(few)) as index:
+    with sqlite3.connect(index_update.index_path(few)) as index:
         assert index.execute("SELECT value FROM about WHERE name = 'schema'").fetchone() == (str(SCHEMA),)
     index.close()
 
@@ -356,7 +356,7 @@ def test_where_no_index_can_be_kept_it_is_in_memory_and_that_is_said(few, way):
     if way == "file-for-home":
         few.home.write_text("")
     else:
-        searching.index_path(few).mkdir(parents=True)
+        index_update.index_path(few).mkdir(parents=True)
     found = find(few, Wanted(("qwen",)), LAPTOP)
     assert found.total == 6
     assert "in memory" in found.warnings[-1]
@@ -366,7 +366,7 @@ def test_where_no_index_can_be_kept_it_is_in_memory_and_that_is_said(few, way):
 def test_a_home_that_may_only_be_read_is_searched_with_the_index_it_has(few):
     ids(few)
     first = built_from(few)
-    searching.index_path(few).chmod(0o400)
+    index_update.index_path(few).chmod(0o400)
     few.home.chmod(0o500)
     try:
         assert len(ids(few, "qwen")) == 6
@@ -389,7 +389,8 @@ def test_what_a_build_that_was_killed_left_is_removed_when_it_is_old(few):
 
 def test_processes_that_build_at_once_all_answer_and_leave_one_index(few, tmp_path):
     ask = (
-        "from flowhub_jobs.hub.find.search import Wanted, find; from flowhub_jobs.settings import load_settings;"
+        "from flowhub_jobs.operations.search.search import Wanted, find;"
+        "from flowhub_jobs.settings import load_settings;"
         "print(find(load_settings(), Wanted(('qwen',))).total)"
     )
     environ = {"FLOWHUB_HOME": str(few.home), "FLOWHUB_CATALOG": str(few.catalog), "PYTHONPATH": ":".join(sys.path)}

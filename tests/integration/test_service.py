@@ -15,10 +15,10 @@ from support.service_desk import ServiceDesk
 from support.systemd_words import command, values
 
 from flowhub_jobs.jobs.lease import FileProgress, Progress
-from flowhub_jobs.kinds import DigestState, Stage, State
-from flowhub_jobs.service.notify import status_line
-from flowhub_jobs.service.unit import EX_CONFIG
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.service.sd_notify import status_line
+from flowhub_jobs.service.unit_files import EX_CONFIG
+from flowhub_jobs.values.enums import DigestState, Stage, State
+from flowhub_jobs.worker.context import Floor
 
 A = gguf(4096, 1)
 SYSTEMCTL = "systemctl --user"

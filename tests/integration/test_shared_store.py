@@ -12,7 +12,7 @@ from support.models import folder_model, gguf_pattern, mlx_folder, one_file_mode
 from support.origin import Origin, Pattern
 from support.shop import Shop, shop_of
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 MIB = 1 << 20
 SIZE = 4 * MIB

@@ -9,7 +9,7 @@ import pytest
 from support.lone_process import kill, start
 
 from flowhub_jobs import system
-from flowhub_jobs.locks import LockFile, lock_is_free
+from flowhub_jobs.fs.locks import LockFile, lock_is_free
 from flowhub_jobs.system import awake_clock, boot_id, rename_new, swap, sync_data, sync_path
 
 
@@ -150,7 +150,7 @@ def test_this_boot_has_one_name():
 HOLD = """
 import sys
 from pathlib import Path
-from flowhub_jobs.locks import LockFile
+from flowhub_jobs.fs.locks import LockFile
 held = LockFile(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

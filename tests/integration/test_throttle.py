@@ -10,10 +10,10 @@ from support.turned_clock import TurnedClock
 
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.lease import Claimed
-from flowhub_jobs.jobs.limits import LIMIT, Limits
-from flowhub_jobs.jobs.windows import Schedule
-from flowhub_jobs.worker.floor import Floor
-from flowhub_jobs.worker.throttle import LOOK_EVERY_S, SETTLED_S
+from flowhub_jobs.jobs.rate_limits import LIMIT, Limits
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.rate_share import LOOK_EVERY_S, SETTLED_S
 
 RATE = 1_000_000
 A = gguf()

@@ -9,9 +9,9 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 
 from flowhub_jobs.errors import StoreOffline
-from flowhub_jobs.hub.keep.tidying import Litter, litter
-from flowhub_jobs.kinds import Condition, State
+from flowhub_jobs.operations.library.cleanup import Litter, litter
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
+from flowhub_jobs.values.enums import Condition, State
 
 A, B = gguf(5000, 1), gguf(6000, 2)
 
@@ -76,7 +76,7 @@ def test_a_model_of_the_disk_that_is_away_is_neither_removed_nor_verified_nor_ta
     slot.insert("two")
     with pytest.raises(StoreOffline, match="in another store"):
         shop.desk.shelf.remove("a.gguf")
-    from flowhub_jobs.hub.errands import Errands
+    from flowhub_jobs.operations.local_jobs import Errands
 
     assert Errands(shop.desk).known([]) == []
     fetched(shop, "a")  # an unpinned one of the same name

@@ -11,8 +11,8 @@ from support.shop import shop_of
 
 from flowhub_jobs.database.stored_json import StoredJson
 from flowhub_jobs.database.tables import jobs
-from flowhub_jobs.jobs.decoding import TYPES
-from flowhub_jobs.kinds import State
+from flowhub_jobs.jobs.row_decoding import TYPES
+from flowhub_jobs.values.enums import State
 
 CONTENT = gguf(50_000, 1)
 OTHER = gguf(60_000, 2)

@@ -10,9 +10,9 @@ from support.on_disk import turn
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
-from flowhub_jobs.hub.errands import Errands
-from flowhub_jobs.kinds import JobKind, State
-from flowhub_jobs.store.checked import Checks
+from flowhub_jobs.operations.local_jobs import Errands
+from flowhub_jobs.store.verification import Checks
+from flowhub_jobs.values.enums import JobKind, State
 
 MIB = 1 << 20
 BIG = gguf(5 * MIB + 1234, 1)

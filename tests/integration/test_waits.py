@@ -4,10 +4,10 @@ import pytest
 from support.rooms import Rooms
 
 from flowhub_jobs.errors import FlowhubError, NetworkDown
-from flowhub_jobs.jobs import waits
+from flowhub_jobs.jobs import clock_changes
+from flowhub_jobs.jobs.clock_changes import OURS, keep_waits
 from flowhub_jobs.jobs.host_waits import HostWaits
-from flowhub_jobs.jobs.waits import OURS, keep_waits
-from flowhub_jobs.kinds import Reason
+from flowhub_jobs.values.enums import Reason
 
 DAY = 86_400.0
 MINUTE = 60.0
@@ -88,7 +88,7 @@ def test_nothing_is_moved_by_a_reboot(rooms, monkeypatch):
     look(rooms)
     job = waiting(rooms, Reason.BACKOFF)
     until = rooms.row(job)["not_before"]
-    monkeypatch.setattr(waits, "boot_id", lambda: "another")
+    monkeypatch.setattr(clock_changes, "boot_id", lambda: "another")
     rooms.time.awake_s = 7.0
     assert look(rooms) == 0
     assert rooms.row(job)["not_before"] == until
@@ -109,7 +109,7 @@ def ordered(rooms: Rooms, reason: Reason) -> int:
 
 def boot_with_calendar(rooms: Rooms, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Start the machine again, with a calendar that is off by so much."""
-    monkeypatch.setattr(waits, "boot_id", lambda: "another")
+    monkeypatch.setattr(clock_changes, "boot_id", lambda: "another")
     rooms.time.awake_s = 7.0
     rooms.time.set_calendar(seconds)
 

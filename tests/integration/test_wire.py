@@ -9,10 +9,10 @@ from support.faults import NoLength
 from support.models import gguf_pattern
 from support.origin import Origin
 
-from flowhub_jobs import translated
 from flowhub_jobs.errors import NetworkDown
-from flowhub_jobs.transfer.connection import Web
-from flowhub_jobs.transfer.terms import Terms
+from flowhub_jobs.net import httpx_errors
+from flowhub_jobs.transfer.http.client import Web
+from flowhub_jobs.transfer.options import Terms
 
 ONE = quick(connections_per_host=1)
 MODEL = gguf_pattern(300_000, seed=1)
@@ -24,9 +24,9 @@ def own_origin(request, monkeypatch):
     with Origin(tls=request.param) as origin:
         if request.param:
             monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        translated.trust.cache_clear()
+        httpx_errors.trust.cache_clear()
         yield origin
-    translated.trust.cache_clear()
+    httpx_errors.trust.cache_clear()
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import WrongRange
-from flowhub_jobs.refusal import asked_wait, unsatisfied_total
-from flowhub_jobs.transfer.headers import (
+from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
+from flowhub_jobs.transfer.http.headers import (
     LARGEST,
     hub_word,
     read_answer,

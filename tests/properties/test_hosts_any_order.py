@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.hosts import LOWERED_S, Hosts
+from flowhub_jobs.transfer.host_limits import LOWERED_S, Hosts
 
 HOSTS = ("https://hub.example:443", "https://other.example:443")
 DEEDS = st.lists(

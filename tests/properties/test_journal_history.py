@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowhub_jobs.pieces.ranges import Ranges
-from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, file_entry, load
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record, file_entry, load
 
 PATHS = ("a.gguf", "sub/b.json")
 STATES = st.text("0123456789abcdef", min_size=2, max_size=4)

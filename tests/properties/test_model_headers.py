@@ -6,11 +6,11 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
-from flowhub_jobs.formats.config import read_config
-from flowhub_jobs.formats.declared import declared_size
+from flowhub_jobs.formats.declared_size import declared_size
 from flowhub_jobs.formats.gguf import read_gguf
+from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
 from flowhub_jobs.formats.safetensors import read_safetensors
+from flowhub_jobs.formats.transformers_config import read_config
 
 KEYS = ["general.architecture", "general.file_type", "a.block_count", "a.attention.head_count", "split.count"]
 KEYS += ["a.attention.head_count_kv", "a.attention.sliding_window_pattern", "a.context_length", "tokenizer.ggml.tokens"]

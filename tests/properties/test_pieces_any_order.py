@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.by_hand import ByHand, Fetcher
 from support.replaced_source import LONGEST, Source, Style, Tells
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import DigestMismatch
-from flowhub_jobs.kinds import HubFormat
 from flowhub_jobs.pieces.ranges import MIB, Ranges
-from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.files import FileState
+from flowhub_jobs.transfer.file_state import FileState
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import HubFormat
 
 pytestmark = pytest.mark.timeout(600)  # where it fails, the shortest story is looked for, up to five minutes
 

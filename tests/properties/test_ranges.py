@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, PIECES_AIM, Ranges, piece_size
-from flowhub_jobs.transfer.plan import ASK_MAX, ASK_MIN, next_range
+from flowhub_jobs.transfer.range_scheduler import ASK_MAX, ASK_MIN, next_range
 
 TOP = 60
 PLACES = st.integers(0, TOP)

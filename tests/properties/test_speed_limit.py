@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.limit import BURST_S, Bucket
+from flowhub_jobs.transfer.rate_limit import BURST_S, Bucket
 
 STEP_S = 0.02
 WINDOW_S = 10.0

@@ -4,7 +4,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.simulated_line import TICK_S, Crowd, Line, mean_rate, ride, ride_crowd
 
-from flowhub_jobs.transfer.tuning import REST_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.concurrency import REST_S, Flow, Tuning, tune
 
 SETTLED_S = 10.0  # by then every number up to the cap was tried
 FULL, CROWDED_FULL = 0.8, 0.65  # of the best that can be had

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.turned_clock import SECOND_US, micros_of
 from support.zones import BERLIN, NEW_YORK
 
-from flowhub_jobs.jobs.windows import Schedule, Window
+from flowhub_jobs.jobs.schedule import Schedule, Window
 
 MINUTE_US = 60 * SECOND_US
 DAY_MINUTES = 24 * 60

@@ -12,19 +12,21 @@ from types import SimpleNamespace
 import pytest
 from httpx import Headers
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.errors import SourceChanged, WrongRange
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.settings import HUB
-from flowhub_jobs.transfer import asking, board, files, hasher, journal
-from flowhub_jobs.transfer.asking import take
-from flowhub_jobs.transfer.board import Board
+from flowhub_jobs.transfer import file_state, hasher, range_scheduler
+from flowhub_jobs.transfer import state as transfer_state
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.files import FileState, Task
+from flowhub_jobs.transfer.file_state import FileState, Task
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.headers import HubWord, read_answer
-from flowhub_jobs.transfer.reopen import reopen
-from flowhub_jobs.transfer.terms import Control
+from flowhub_jobs.transfer.http.headers import HubWord, read_answer
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.range_scheduler import take
+from flowhub_jobs.transfer.resume import reopen
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.values.artifacts import Artifact
 from support.forgetful_disk import ForgetfulDisk
 
 SHARE_MIN = 100_000  # bytes
@@ -77,11 +79,11 @@ class ByHand:
             self.disk.durable[there.st_dev, there.st_ino].add(0, there.st_size)
         self.now = 1000.0
         clock = SimpleNamespace(monotonic=lambda: self.now)
-        for module in (asking, board, hasher):
+        for module in (range_scheduler, transfer_state, hasher):
             self._patch.setattr(module, "time", clock)
         # Small files are of several ranges here, and worth sharing.
-        self._patch.setattr(asking, "FIRST_ASK", MIB)
-        self._patch.setattr(files, "SHARE_MIN", SHARE_MIN)
+        self._patch.setattr(range_scheduler, "FIRST_ASK", MIB)
+        self._patch.setattr(file_state, "SHARE_MIN", SHARE_MIN)
         self.board = Board(artifact, folder, HUB)
         self._patch.setattr(self.board.fresh, "wait", _nobody_to_wait_for)
         self.log = reopen(self.board, "job", 0)

@@ -17,8 +17,8 @@ import pytest
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.worker.app import answer
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.process import answer
 from support.shop import Shop, shop_of
 
 PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]

@@ -15,14 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.kinds import HubFormat
-from flowhub_jobs.transfer import journal
 from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, Shared, fetch
-from flowhub_jobs.transfer.hosts import Hosts
-from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.options import Control, Stopped, Terms
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.rate_limit import Bucket
 from flowhub_jobs.transfer.retry import Patience
-from flowhub_jobs.transfer.terms import Control, Stopped, Terms
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
 
 if TYPE_CHECKING:
     from origin_content import Content

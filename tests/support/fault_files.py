@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flowhub_jobs.artifacts import Artifact
+from flowhub_jobs.values.artifacts import Artifact
 from support.engine import pinned, unpinned
 from support.fault import Fault
 from support.models import gguf_pattern

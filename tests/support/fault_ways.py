@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.kinds import State
-from flowhub_jobs.transfer.terms import Terms
+from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import State
 from support.engine import QUICK, run
 from support.shop import shop_of
 

@@ -116,8 +116,8 @@ class Nursery:
 
 def serve() -> None:
     import flowhub_jobs.cli.app
-    import flowhub_jobs.cli.night.verbs_worker
-    import flowhub_jobs.worker.app  # noqa: F401, all that a worker needs is in memory now
+    import flowhub_jobs.cli.worker.worker
+    import flowhub_jobs.worker.process  # noqa: F401, all that a worker needs is in memory now
 
     living: set[int] = set()
     for line in sys.stdin:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
-from flowhub_jobs.kinds import DigestState, EventKind, Reason, Stage
-from flowhub_jobs.records import Note
+from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage
+from flowhub_jobs.values.jobs import Note
 from support.rooms import Rooms, digests
 
 FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)

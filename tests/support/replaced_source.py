@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flowhub_jobs.artifacts import ArtifactFile, git_sha1
 from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.transfer.headers import HubWord
+from flowhub_jobs.transfer.http.headers import HubWord
+from flowhub_jobs.values.artifacts import ArtifactFile, git_sha1
 from support.by_hand import Answered, Fetcher
 
 LONGEST = (7 << 20) // 2  # bytes: a few pieces, the last one short

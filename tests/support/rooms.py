@@ -8,20 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.database.engine import open_database, reading, writing
-from flowhub_jobs.database.handle import Database
+from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.jobs.commands import Ledger
 from flowhub_jobs.jobs.controls import SCHEDULE, Controls
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.jobs.ledger import Ledger
-from flowhub_jobs.jobs.reports import Reports
+from flowhub_jobs.jobs.queries import Reports
 from flowhub_jobs.jobs.requests import Request, Terms
 from flowhub_jobs.jobs.rescue import rescue
-from flowhub_jobs.jobs.windows import Schedule
-from flowhub_jobs.kinds import HubFormat, State
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.values.enums import HubFormat, State
 from support.turned_clock import TurnedClock
 
 NODE = "n-test"

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from flowhub_jobs.artifacts import Artifact
 from flowhub_jobs.home import Home, opened
-from flowhub_jobs.hub.desk import Desk, Order
 from flowhub_jobs.jobs.requests import Terms
-from flowhub_jobs.kinds import State
-from flowhub_jobs.records import Event, Job
+from flowhub_jobs.operations.session import Desk, Order
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import Clock
-from flowhub_jobs.worker.floor import Floor
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Event, Job
+from flowhub_jobs.worker.context import Floor
 from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowhub_jobs.transfer.concurrency import Flow, Tuning, tune
 from flowhub_jobs.transfer.slow_connections import HostPace, Sighting, learn_best, watch_pace
-from flowhub_jobs.transfer.tuning import Flow, Tuning, tune
 
 LOOK_S = 0.5  # how often it looks at its connections
 TICK_S = 0.05  # how often a transfer looks

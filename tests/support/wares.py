@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import artifact_files, artifacts
-from flowhub_jobs.kinds import DigestState, State
+from flowhub_jobs.values.enums import DigestState, State
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.on_disk import files_in
 from support.origin import Origin

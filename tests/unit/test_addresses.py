@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from flowhub_jobs.addresses import (
+from flowhub_jobs.errors import AddressRefused, RedirectRefused
+from flowhub_jobs.net.urls import (
     HUB,
     at_endpoint,
     check_address,
@@ -19,7 +20,6 @@ from flowhub_jobs.addresses import (
     public_url,
     scrub,
 )
-from flowhub_jobs.errors import AddressRefused, RedirectRefused
 
 LOOPBACK_HOSTS = ["127.0.0.1", "127.255.0.9", "localhost", "LocalHost", "[::1]", "[0:0:0:0:0:0:0:1]"]
 NOT_LOOPBACK_HOSTS = [

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.addresses import HUB
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.asking import take, untake
-from flowhub_jobs.transfer.board import Board
-from flowhub_jobs.transfer.files import Task
-from flowhub_jobs.transfer.reopen import reopen
+from flowhub_jobs.transfer.file_state import Task
+from flowhub_jobs.transfer.range_scheduler import take, untake
+from flowhub_jobs.transfer.resume import reopen
+from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 GIB = 1 << 30
 

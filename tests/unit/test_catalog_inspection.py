@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.catalogs.inspection import inspect
-from flowhub_jobs.catalogs.known_fields import known_fields, nearest_field
+from flowhub_jobs.catalogs.inspection import inspect, known_fields, nearest_field
 from flowhub_jobs.catalogs.schema import (
     DownloadFile,
     DownloadOption,
@@ -19,7 +18,7 @@ from flowhub_jobs.catalogs.schema import (
     HubVersion,
     parse_catalog,
 )
-from flowhub_jobs.cli.find.catalog_help import CATALOG_HELP, EXAMPLE, FIELDS
+from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP, EXAMPLE, FIELDS
 from flowhub_jobs.errors import CatalogMalformed
 
 TOP = Path(__file__).resolve().parents[2]

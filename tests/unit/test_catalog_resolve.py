@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.artifacts import ArtifactFile
-from flowhub_jobs.catalogs.nearest import nearest
 from flowhub_jobs.catalogs.resolve import (
     ModelRef,
     artifact_for,
@@ -17,8 +15,10 @@ from flowhub_jobs.catalogs.resolve import (
     resolve_option,
 )
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
+from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, NotFound, UsageInvalid
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.values.artifacts import ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
 
 
 def entry(model: str, name: str, *options: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.artifacts import ArtifactFile
 from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, artifact, parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.values.artifacts import ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
 
 Edit = Callable[[dict[str, Any]], None]
 

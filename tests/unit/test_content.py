@@ -55,8 +55,8 @@ def test_what_can_begin_a_json_text_passes(head):
     check_first_bytes("c.json", head)
 
 
-@given(st.binary(max_size=GLANCE).filter(lambda head: b"<" not in head))
-def test_other_names_promise_nothing_but_no_web_page(head):
+@given(st.binary(max_size=GLANCE).filter(lambda head: b"<" not in head and b"version https:" not in head))
+def test_other_names_promise_nothing_but_no_web_page_and_no_pointer(head):
     for path in ("README.md", "tokenizer.model", "gguf", "merges.txt"):
         check_first_bytes(path, head)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.written_gguf import Written, usual
 
-from flowhub_jobs.formats.declared import declared_size, declared_size_by, declared_size_of
+from flowhub_jobs.formats.declared_size import declared_size, declared_size_by, declared_size_of
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
 from flowhub_jobs.formats.gguf_tensors import BLOCKS, DEFAULT_ALIGNMENT
 

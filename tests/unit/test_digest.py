@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.artifacts import git_sha1
 from flowhub_jobs.pieces import digest
 from flowhub_jobs.pieces.digest import Reached, Sha256, can_save, pieces_of, states_of
+from flowhub_jobs.values.artifacts import git_sha1
 
 MIB = 1 << 20
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.disposition import suggested_name
+from flowhub_jobs.net.content_disposition import suggested_name
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from flowhub_jobs.error_guide import _TEXTS, guide, guides, hint_in_call
 from flowhub_jobs.errors import ERRORS, Busy, DiskFull
+from flowhub_jobs.errors.guide import _TEXTS, guide, guides, hint_in_call
 
 EACH = pytest.mark.parametrize("code", list(ERRORS))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from flowhub_jobs.device.fit import GB, GIB, Asked, cache_by_rule, fit
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.probe import Device
-from flowhub_jobs.formats.anatomy import Anatomy
-from flowhub_jobs.kinds import Fit, HubFormat, Offload
+from flowhub_jobs.formats.metadata import Anatomy
+from flowhub_jobs.values.enums import Fit, HubFormat, Offload
 
 # The machines, with what each can give (all GiB) ---------------------------------------------------------------------
 

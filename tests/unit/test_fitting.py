@@ -2,11 +2,11 @@
 
 import pytest
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.hub.find.fitting import Variant, best_fit, parse_parameters, weights_of
-from flowhub_jobs.kinds import Fit, HubFormat, platform_of
+from flowhub_jobs.operations.search.fitting import Variant, best_fit, parse_parameters, weights_of
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import Fit, HubFormat, platform_of
 
 
 @pytest.mark.parametrize(

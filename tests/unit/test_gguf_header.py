@@ -6,10 +6,10 @@ import gguf
 import pytest
 from support.written_gguf import WORDS, Written, usual
 
-from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
 from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEYS
-from flowhub_jobs.formats.reading import read_anatomy
+from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.read_metadata import read_anatomy
 
 LLAMA = Anatomy(
     architecture="llama",

@@ -1,6 +1,6 @@
 """What one job learns of a host holds for all jobs."""
 
-from flowhub_jobs.transfer.hosts import LOWERED_S, Hosts
+from flowhub_jobs.transfer.host_limits import LOWERED_S, Hosts
 
 HUB, OTHER = "https://hub.example:443", "https://other.example:443"
 

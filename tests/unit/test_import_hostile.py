@@ -6,9 +6,9 @@ import tracemalloc
 import pytest
 import yaml
 
-from flowhub_jobs.catalogs.importers import yaml_text
-from flowhub_jobs.catalogs.importers.read import read_catalog
-from flowhub_jobs.catalogs.importers.yaml_text import NotYaml, read_yaml
+from flowhub_jobs.catalogs.importers import yaml_events
+from flowhub_jobs.catalogs.importers.detect import read_catalog
+from flowhub_jobs.catalogs.importers.yaml_events import NotYaml, read_yaml
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed
 
 SHA = "ab" * 32
@@ -91,7 +91,7 @@ def test_bytes_that_are_no_text_are_said(loader):
 
 
 def test_yaml_beyond_the_cap_is_refused_unread(monkeypatch):
-    monkeypatch.setattr(yaml_text, "BYTES_MAX", 100)
+    monkeypatch.setattr(yaml_events, "BYTES_MAX", 100)
     with pytest.raises(NotYaml, match="MB of YAML"):
         read_yaml(b"- a\n" * 30)
 

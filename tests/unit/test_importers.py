@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.galleries import gallery_index
 
-from flowhub_jobs.catalogs.importers.read import read_catalog
-from flowhub_jobs.catalogs.importers.shape import Ids
+from flowhub_jobs.catalogs.importers.detect import read_catalog
+from flowhub_jobs.catalogs.importers.field_values import Ids
 from flowhub_jobs.catalogs.schema import parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
 

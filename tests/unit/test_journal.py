@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from flowhub_jobs.pieces.ranges import Ranges
-from flowhub_jobs.transfer import journal
-from flowhub_jobs.transfer.journal import FileRecord, Journal, Record, file_entry, load
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record, file_entry, load
 
 STATE = "ab" * 8
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from flowhub_jobs.transfer.content import GLANCE
-from flowhub_jobs.transfer.limit import Bucket
+from flowhub_jobs.transfer.rate_limit import Bucket
 
 
 class Ticking:

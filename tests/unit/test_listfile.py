@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.cli.fetch import listfile
-from flowhub_jobs.cli.fetch.listfile import parse_line, read_lines, without_comment
+from flowhub_jobs.cli.jobs import list_file
+from flowhub_jobs.cli.jobs.list_file import parse_line, read_lines, without_comment
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 
 
@@ -108,9 +108,9 @@ def test_a_list_is_read_in_every_encoding_that_editors_write(tmp_path, encoding)
 
 
 def test_a_list_has_bounds_and_each_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(listfile, "BYTES_MAX", 1000)
-    monkeypatch.setattr(listfile, "LINES_MAX", 20)
-    monkeypatch.setattr(listfile, "LINE_MAX", 60)
+    monkeypatch.setattr(list_file, "BYTES_MAX", 1000)
+    monkeypatch.setattr(list_file, "LINES_MAX", 20)
+    monkeypatch.setattr(list_file, "LINE_MAX", 60)
     with pytest.raises(UsageInvalid, match=r"larger than 1\.0 KB"):
         read_lines(written(tmp_path, b"x" * 1001))
     with pytest.raises(UsageInvalid, match="has 21 lines; 20 are allowed"):

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowhub_jobs.cli.night import report_screen
+from flowhub_jobs.cli.worker import report_view
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.hub.mornings import report_begins
-from flowhub_jobs.jobs.healing import ORDER, Healed
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.jobs.morning import Morning, RoomNeeded, morning
+from flowhub_jobs.jobs.recoveries import ORDER, Healed
 from flowhub_jobs.jobs.remedies import what_to_do
-from flowhub_jobs.kinds import DigestState, HubFormat, JobKind, Reason, State
-from flowhub_jobs.records import Event, Job, Wait
+from flowhub_jobs.jobs.report import Morning, RoomNeeded, morning
+from flowhub_jobs.operations.report import report_begins
+from flowhub_jobs.values.enums import DigestState, HubFormat, JobKind, Reason, State
+from flowhub_jobs.values.jobs import Event, Job, Wait
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 EVENING = NOW - timedelta(hours=9)
@@ -220,13 +220,13 @@ def night() -> Morning:
 
 
 def test_ten_models_fit_on_a_screen_of_80_by_24():
-    lines = report_screen.lines(night())
+    lines = report_view.lines(night())
     assert len(lines) < 24
     assert [line for line in lines if len(line) > 80] == [f"{' ' * 5}{LONG}`."], "a reference is not broken"
 
 
 def test_what_says_the_same_of_several_jobs_is_said_once_for_all_of_them():
-    lines = report_screen.lines(report(*[job(number, State.FAILED, error=GATED) for number in (1, 2, 3, 9)]))
+    lines = report_view.lines(report(*[job(number, State.FAILED, error=GATED) for number in (1, 2, 3, 9)]))
     told = " ".join(" ".join(lines).split())
     assert told.count("only to those who accepted its terms") == 1
     assert "model-1@q4_k_m and 3 more (jobs 2-3 9): huggingface.co gives this model only" in told
@@ -239,7 +239,7 @@ def test_what_differs_by_the_names_of_its_files_alone_is_the_same():
         job(number, State.FAILED, model=f"m-{number}", error={**broken, "message": f"m-{number} broke."})
         for number in (1, 2)
     ]
-    told = " ".join(report_screen.lines(report(*failed)))
+    told = " ".join(report_view.lines(report(*failed)))
     assert "model-1@q4_k_m: m-1 broke. The same problem: job 2." in told
     assert "`flowhub retry 1-2`" in told
 
@@ -247,7 +247,7 @@ def test_what_differs_by_the_names_of_its_files_alone_is_the_same():
 def test_jobs_without_room_are_one_entry_with_what_is_missing():
     waiting = [job(number, State.QUEUED, reason=Reason.DISK, finished_at=None) for number in range(1, 20)]
     found = replace(report(*waiting), room=RoomNeeded("/models", 393_000_000, 363_000_000))
-    told = " ".join(" ".join(report_screen.lines(found)).split())
+    told = " ".join(" ".join(report_view.lines(found)).split())
     assert "19 jobs wait for 363.0 MB on the disk of /models: the queue needs 393.0 MB." in told
     assert told.count("Free some space") == 1
 
@@ -260,7 +260,7 @@ def test_an_untrusted_certificate_needs_the_user_although_it_is_tried_again():
 
 def test_what_is_wrong_is_told_whole_at_eighty_columns():
     long = {**GATED, "message": "word " * 60 + "end."}
-    lines = report_screen.lines(report(job(1, State.FAILED, error=long)))
+    lines = report_view.lines(report(job(1, State.FAILED, error=long)))
     assert "…" not in " ".join(lines)
     assert max(map(len, lines)) <= 80
     assert any(line.endswith("end.") for line in lines)
@@ -274,14 +274,14 @@ def test_a_failed_job_that_came_twice_says_what_came_the_second_time():
 
 
 def test_the_headline_counts_and_the_sections_stand_apart_where_there_is_room():
-    first, blank, *_ = report_screen.lines(report(job(1)))
+    first, blank, *_ = report_view.lines(report(job(1)))
     assert first.endswith(": 1 came.")
     assert blank == ""
-    assert report_screen.lines(night())[0].endswith(": 6 came, 2 still to come, 2 need you.")
+    assert report_view.lines(night())[0].endswith(": 6 came, 2 still to come, 2 need you.")
 
 
 def test_each_row_says_size_time_speed_and_whether_it_was_verified():
-    lines = report_screen.lines(
+    lines = report_view.lines(
         report(job(1), job(2, sha256_state=DigestState.UNPINNED, bytes_fetched=0), attempts=[attempt(1, 0, 5)])
     )
     [verified] = [line for line in lines if line.startswith("  1  model-1@q4_k_m")]
@@ -293,7 +293,7 @@ def test_each_row_says_size_time_speed_and_whether_it_was_verified():
 
 def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
     later = NOW + timedelta(hours=1)
-    lines = report_screen.lines(
+    lines = report_view.lines(
         report(
             job(1, State.PAUSED), job(2, State.QUEUED, reason=Reason.BACKOFF, not_before=later), job(3, State.QUEUED)
         )
@@ -309,7 +309,7 @@ def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
 @pytest.mark.parametrize("kind", ORDER)
 def test_each_healing_is_a_sentence_that_fits_its_line(kind, count):
     jobs = tuple(range(1001, 1001 + 5 * count - 4))
-    lines = report_screen.lines(replace(report(job(1)), healed=(Healed(kind, count, jobs),)))
+    lines = report_view.lines(replace(report(job(1)), healed=(Healed(kind, count, jobs),)))
     [line] = [line for line in lines if line.startswith("  ") and line.endswith(").")]
     assert len(line) <= 80
     assert ("2" in line.split("(")[0]) == (count == 2)
@@ -317,17 +317,17 @@ def test_each_healing_is_a_sentence_that_fits_its_line(kind, count):
 
 
 def test_nothing_is_said_plainly():
-    [line] = report_screen.lines(report())
+    [line] = report_view.lines(report())
     assert line.endswith(": nothing happened.")
 
 
 def test_a_name_from_outside_steers_no_terminal():
     found = report(replace(job(1), ref="a\x1b[31m"), replace(job(2, State.FAILED, error=GATED), ref="b\nc"))
-    assert not set("".join(report_screen.lines(found))) & {"\x1b", "\n"}
+    assert not set("".join(report_view.lines(found))) & {"\x1b", "\n"}
 
 
 def test_very_many_are_counted_not_listed():
-    lines = report_screen.lines(report(*[job(number) for number in range(1, 101)]))
+    lines = report_view.lines(report(*[job(number) for number in range(1, 101)]))
     assert "     … and 60 more: `flowhub status --all`" in lines
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.names import (
+from flowhub_jobs.fs.names import (
     MAX_PATH_BYTES,
     filename_from_url,
     name_problem,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from flowhub_jobs.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.hub.keep.newer import differs
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.operations.library.outdated import differs
 from flowhub_jobs.store.inventory import Entry, EntryFile, old_versions
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
 
 A, B = "aa" * 32, "bb" * 32
 GIT_A, GIT_B = "a" * 40, "b" * 40

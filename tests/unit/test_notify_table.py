@@ -3,8 +3,8 @@
 import pytest
 
 from flowhub_jobs.errors import SettingInvalid
-from flowhub_jobs.notify_table import NOTICES, Notify
 from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.values.notify_settings import NOTICES, Notify
 
 
 def load(tmp_path, text: str = "", environ: dict[str, str] | None = None, **flags: object) -> Settings:

@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from flowhub_jobs.disk import disk_error
 from flowhub_jobs.errors import DiskFull, OutOfMemory, StorageFailed, StoreOffline, TooManyFiles
 from flowhub_jobs.file_systems import CLUSTER, COARSE, EXACT, UNKNOWN, same_time, traits_of
+from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.system import process_lives, process_name
-from flowhub_jobs.transfer.ownership import Held, Owner, Verdict, judge
+from flowhub_jobs.transfer.partial.ownership import Held, Owner, Verdict, judge
 
 ME = Owner("host", "boot-2/pid/20/9", "/home/me", "run-2")
 MINE = Owner("host", "boot-2/pid/10/5", "/home/me", "run-1")  # an earlier run of the job

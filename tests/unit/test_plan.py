@@ -1,7 +1,7 @@
 """How large a piece is, and what is asked next. What holds for all ranges is in properties/test_ranges.py."""
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, Ranges, piece_size
-from flowhub_jobs.transfer.plan import ASK_MIN, next_range
+from flowhub_jobs.transfer.range_scheduler import ASK_MIN, next_range
 
 GIB = 1 << 30
 

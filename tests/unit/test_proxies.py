@@ -3,7 +3,7 @@
 import pytest
 
 from flowhub_jobs.errors import ProxyUnusable
-from flowhub_jobs.proxies import bypasses, parse_proxy, proxy_for
+from flowhub_jobs.net.proxies import bypasses, parse_proxy, proxy_for
 
 # Which variable ------------------------------------------------------------------------------------------------------
 

@@ -69,16 +69,16 @@ def test_a_fetch_does_not_pay_for_the_command_line_of_httpx():
     assert shown.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("first", ["httpx", "flowhub_jobs.lean_httpx"])
+@pytest.mark.parametrize("first", ["httpx", "flowhub_jobs.net.httpx_lean"])
 def test_who_calls_the_command_line_of_httpx_still_gets_it(first):
     pytest.importorskip("rich")
-    code = f"import {first}, flowhub_jobs.lean_httpx, httpx; httpx.main(['--help'], standalone_mode=False)"
+    code = f"import {first}, flowhub_jobs.net.httpx_lean, httpx; httpx.main(['--help'], standalone_mode=False)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--help" in shown.stdout
 
 
 def test_httpx_has_no_other_names_than_it_has_by_itself():
-    from flowhub_jobs.lean_httpx import httpx
+    from flowhub_jobs.net.httpx_lean import httpx
 
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = httpx.no_such_name

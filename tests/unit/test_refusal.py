@@ -15,7 +15,7 @@ from flowhub_jobs.errors import (
     TokenRefused,
     WrongRange,
 )
-from flowhub_jobs.refusal import refusal
+from flowhub_jobs.net.status_errors import refusal
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

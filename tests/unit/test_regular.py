@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.regular import is_regular, read_regular
+from flowhub_jobs.fs.safe_read import is_regular, read_regular
 
 
 def test_a_file_is_read_also_through_a_link(tmp_path):

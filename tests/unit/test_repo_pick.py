@@ -4,14 +4,14 @@ from urllib.parse import quote
 
 import pytest
 
-from flowhub_jobs.artifacts import Artifact, HubSource
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.kinds import HubFormat, RepoKind
-from flowhub_jobs.repos.card import variants_of
-from flowhub_jobs.repos.pick import Picked, pick
-from flowhub_jobs.repos.quants import quant_of
-from flowhub_jobs.repos.reading import RepoFile, RepoInfo
-from flowhub_jobs.repos.reference import parse_hub
+from flowhub_jobs.huggingface.pick import Picked, pick
+from flowhub_jobs.huggingface.quants import quant_of
+from flowhub_jobs.huggingface.reference import parse_hub
+from flowhub_jobs.huggingface.repository_options import variants_of
+from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
+from flowhub_jobs.values.artifacts import Artifact, HubSource
+from flowhub_jobs.values.enums import HubFormat, RepoKind
 
 COMMIT = "c" * 40
 GGUFS = ("m-Q8_0.gguf", "m-Q4_K_M.gguf", "m-BF16.gguf", "README.md", ".gitattributes")

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.kinds import RepoKind
-from flowhub_jobs.repos.links import hub_file_url
-from flowhub_jobs.repos.reference import HubRef, other_readings, parse_hub
+from flowhub_jobs.huggingface.links import hub_file_url
+from flowhub_jobs.huggingface.reference import HubRef, other_readings, parse_hub
+from flowhub_jobs.values.enums import RepoKind
 
 PR = "refs/pr/1"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.formats.anatomy import Anatomy, HeaderUnreadable, NeedMore
-from flowhub_jobs.formats.config import read_config
-from flowhub_jobs.formats.reading import read_anatomy
+from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.read_metadata import read_anatomy
 from flowhub_jobs.formats.safetensors import read_safetensors
+from flowhub_jobs.formats.transformers_config import read_config
 
 DATA = Path(__file__).parents[1] / "data"
 HEAD = (DATA / "all-MiniLM-L6-v2.safetensors.head").read_bytes()  # the first 11,416 bytes of 90,868,376

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from flowhub_jobs.cli import say
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import command
-from flowhub_jobs.cli.asking import agreed
-from flowhub_jobs.cli.fetch.rows import WORDS_LEAST, how_it_is, progress
-from flowhub_jobs.cli.fetch.watch import bar, picture
+from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress
+from flowhub_jobs.cli.jobs.watch import bar, picture
+from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.errors import Interrupted
-from flowhub_jobs.kinds import DigestState, HubFormat, Reason, Stage, State
-from flowhub_jobs.records import Job, Wait
 from flowhub_jobs.times import clock_time
+from flowhub_jobs.values.enums import DigestState, HubFormat, Reason, Stage, State
+from flowhub_jobs.values.jobs import Job, Wait
 
 NOW = datetime(2026, 11, 22, 23, tzinfo=UTC)
 JOB = Job(
@@ -158,7 +158,7 @@ def test_the_total_is_the_last_line_of_the_picture_and_counts_as_one():
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_a_table_is_no_wider_than_the_screen_and_only_one_column_gives_way(screen, columns):
     screen(columns)
-    lines = say.table(
+    lines = output.table(
         ("JOB", "MODEL", "STATE"), [("1", "x" * 70, "queued"), ("12", "y", "running")], right=(0,), give=1
     )
     first, *_ = lines.split("\n")
@@ -171,7 +171,7 @@ def test_a_table_is_no_wider_than_the_screen_and_only_one_column_gives_way(scree
 def test_a_folded_table_cuts_nothing(screen):
     screen(60)
     why = "needs 5 GiB of memory, this machine has 23.5 GiB, of which 3 are free at the moment"
-    lines = say.folded_table(("OPTION", "SIZE", "WHY"), [("q4_k_m", "5.0 GB", why), ("q8_0", "8.7 GB", "fits")])
+    lines = output.folded_table(("OPTION", "SIZE", "WHY"), [("q4_k_m", "5.0 GB", why), ("q8_0", "8.7 GB", "fits")])
     assert max(map(len, lines.split("\n"))) <= 60
     assert " ".join(word for word in lines.split() if word in why.split()) == why
     assert lines.split("\n")[-1].startswith("q8_0")
@@ -180,27 +180,27 @@ def test_a_folded_table_cuts_nothing(screen):
 def test_into_a_pipe_nothing_is_cut(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(sys, "__stdout__", io.StringIO())
-    assert "x" * 500 in say.table(("A", "B"), [("x" * 500, "y")])
-    assert say.fold("word " * 200).count("\n") == 0
+    assert "x" * 500 in output.table(("A", "B"), [("x" * 500, "y")])
+    assert output.fold("word " * 200).count("\n") == 0
 
 
 def test_prose_is_folded_between_words_and_a_digest_stays_whole(screen):
     screen(40)
     digest = "ab" * 32
-    lines = say.fold(f"what came has {digest}, which is another", "  ", "    ").split("\n")
+    lines = output.fold(f"what came has {digest}, which is another", "  ", "    ").split("\n")
     assert f"    {digest}," in lines
     assert lines[0] == "  what came has"
 
 
 @pytest.mark.parametrize("bad", ["\x1b[31m", "\x07", "\n", "\u202e", "\u200b", "\x9b", "\udcff", "\u2028"])
 def test_what_would_steer_a_terminal_is_shown_as_a_question_mark(bad):
-    assert say.clean(f"a{bad}b").startswith("a?")
-    assert not set(say.clean(bad)) & {"\x1b", "\x07", "\n", "\x9b"}
-    assert say.clean(f"a{bad}b") in say.table(("NAME",), [(f"a{bad}b",)])
+    assert output.clean(f"a{bad}b").startswith("a?")
+    assert not set(output.clean(bad)) & {"\x1b", "\x07", "\n", "\x9b"}
+    assert output.clean(f"a{bad}b") in output.table(("NAME",), [(f"a{bad}b",)])
 
 
 def test_names_of_any_script_are_shown_as_they_are():
-    assert say.clean("模型-Größe-μ.gguf") == "模型-Größe-μ.gguf"
+    assert output.clean("模型-Größe-μ.gguf") == "模型-Größe-μ.gguf"
 
 
 @pytest.mark.parametrize(("environ", "painted"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
@@ -210,9 +210,9 @@ def test_colour_is_for_terminals_and_no_color_is_heard(monkeypatch, environ, pai
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert (say.paint("text", "31") != "text") == painted
+    assert (output.paint("text", "31") != "text") == painted
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert say.paint("text", "31") == "text"
+    assert output.paint("text", "31") == "text"
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_colour_can_be_asked_for_in_a_pipe(monkeypatch, environ, painted):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert (say.paint("text", "31") != "text") == painted
+    assert (output.paint("text", "31") != "text") == painted
 
 
 def test_a_command_in_prose_is_not_broken_over_two_lines(screen):
     screen(40)
-    lines = say.fold("To remove all of it again, call `flowhub worker uninstall` once.").split("\n")
+    lines = output.fold("To remove all of it again, call `flowhub worker uninstall` once.").split("\n")
     assert any("`flowhub worker uninstall`" in line for line in lines)
 
 
@@ -244,8 +244,8 @@ def test_a_terminal_without_utf8_gets_signs_that_it_has(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    say.prepare_streams()
-    say.result(f"{bar(0.53, 16)} Größe… 模型")
+    output.prepare_streams()
+    output.result(f"{bar(0.53, 16)} Größe… 模型")
     assert written.getvalue() == b"#########....... Gr??e. ??\n"
 
 
@@ -312,7 +312,7 @@ def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeyp
     screen(40)
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     text = "a sentence that goes on and on behind the edge of a small screen\n  with a line that is set in from it"
-    say.result(text)
+    output.result(text)
     lines = terminal.getvalue().splitlines()
     assert max(map(len, lines)) <= 40
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
@@ -322,7 +322,7 @@ def test_what_is_copied_stays_in_one_piece(screen, monkeypatch):
     screen(40)
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     path = "/a folder with spaces/and another one that is long/model.gguf"
-    say.exactly(path)
+    output.exactly(path)
     assert terminal.getvalue() == f"{path}\n"
 
 
@@ -335,6 +335,6 @@ def test_a_terminal_of_the_c_locale_gets_ascii(monkeypatch, locale, written):
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     monkeypatch.setenv("LC_ALL", locale)
     monkeypatch.delenv("PYTHONIOENCODING", raising=False)
-    say.prepare_streams()
-    say.result("█… m")
+    output.prepare_streams()
+    output.result("█… m")
     assert stream.getvalue() == written

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flowhub_jobs.catalogs.filters import Filters, parameter_range
-from flowhub_jobs.catalogs.query import TERMS_MAX, Query, key, words
-from flowhub_jobs.catalogs.typos import nearest_word, typos
+from flowhub_jobs.catalogs.search_filters import Filters, parameter_range
+from flowhub_jobs.catalogs.search_query import TERMS_MAX, Query, key, words
+from flowhub_jobs.catalogs.suggest import nearest_word, typos
 from flowhub_jobs.errors import UsageInvalid
 
 B, M = 10**9, 10**6

@@ -14,7 +14,7 @@ import pytest
 from flowhub_jobs.catalogs.resolve import artifact_for
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.values.enums import HubFormat
 
 TOP = Path(__file__).resolve().parents[2]
 SHIPPED = TOP / "hub_catalog.json"

@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.states import (
     own_hold,
     rescued_state,
 )
-from flowhub_jobs.kinds import Reason, State
+from flowhub_jobs.values.enums import Reason, State
 
 # Written out here once more, so that a slip in the code's own table shows.
 PROMISED = """

@@ -2,7 +2,7 @@
 
 import math
 
-from flowhub_jobs.transfer.files import JUDGED_S, SHARE_MIN, SILENT_S, Task
+from flowhub_jobs.transfer.file_state import JUDGED_S, SHARE_MIN, SILENT_S, Task
 
 BEGUN, SIZE = 1000.0, 8 * SHARE_MIN
 

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from flowhub_jobs.errors import NETWORK_SETTINGS, TlsUntrusted, TrustUnreadable
-from flowhub_jobs.translated import trust, untrusted
+from flowhub_jobs.net.httpx_errors import trust, untrusted
 
 pytestmark = pytest.mark.usefixtures("fresh_trust", "home")
 

@@ -1,6 +1,6 @@
 """The number of connections grows while the whole gains by it, and steps back when it does not."""
 
-from flowhub_jobs.transfer.tuning import GAIN, LEAP, RECENT, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.concurrency import GAIN, LEAP, RECENT, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
 
 START = 1000.0
 

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from flowhub_jobs.errors import ConnectionLost, WrongContent
-from flowhub_jobs.unpacking import unpacker
+from flowhub_jobs.net.get import unpacker
 
 
 def test_no_more_comes_out_of_a_chunk_than_was_asked_for():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flowhub_jobs.hub.steering import top_priority
-from flowhub_jobs.kinds import HubFormat
+from flowhub_jobs.operations.actions import top_priority
+from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.pages.drawing import bands, sparkline, strip
 from flowhub_jobs.web.pages.frame import local_path, path_of
 from flowhub_jobs.web.pages.naming import Name, name_of

@@ -5,7 +5,7 @@ from support.turned_clock import micros_of
 from support.zones import BERLIN, NEW_YORK, machine_in
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.windows import Schedule, Window
+from flowhub_jobs.jobs.schedule import Schedule, Window
 from flowhub_jobs.times import moment
 
 NIGHT = Schedule.parse("23:00-07:00")

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from flowhub_jobs.worker import witnesses
-from flowhub_jobs.worker.witnesses import answers, any_answers, place_of
+from flowhub_jobs.net import reachability
+from flowhub_jobs.net.reachability import answers, any_answers, place_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_one_that_answers_is_enough_and_one_that_hangs_is_not_waited_for(monkeyp
     def asked(place, connect_s):
         return place[0] == "here" or over.wait(30)
 
-    monkeypatch.setattr(witnesses, "answers", asked)
+    monkeypatch.setattr(reachability, "answers", asked)
     assert any_answers([("hangs", 1), ("here", 1)], 30)
     assert not any_answers([("hangs", 1)], 0.01)
     assert not any_answers([], 30)

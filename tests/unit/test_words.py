@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.words import format_bytes, format_duration, format_rate, parse_rate, parse_size
+from flowhub_jobs.units import format_bytes, format_duration, format_rate, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(

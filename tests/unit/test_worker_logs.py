@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.regular import read_regular
-from flowhub_jobs.worker.logs import OURS, set_up, words
-from flowhub_jobs.worker.repeats import KNOWN_MAX, Repeats
+from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.worker.logs import KNOWN_MAX, OURS, Repeats, set_up, words
 
 log = logging.getLogger("flowhub.test")
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from flowhub_jobs import addresses, names
-from flowhub_jobs.catalogs.complaint import shown
-from flowhub_jobs.catalogs.importers import shape
-from flowhub_jobs.catalogs.importers.intake import Entry, Notes, NotTaken, Reason, Remark
+from flowhub_jobs.catalogs.importers import field_values
+from flowhub_jobs.catalogs.importers.import_result import Entry, Notes, NotTaken, Reason, Remark
+from flowhub_jobs.catalogs.validation_errors import shown
 from flowhub_jobs.errors import AddressRefused
+from flowhub_jobs.fs import names
+from flowhub_jobs.net import urls
 
 FORMATS = {"gguf": "gguf", "safetensors": "safetensors"}
 _HUB = re.compile(r"(?:huggingface://|hf://|(?:https://)?hf\.co/(?!.*/resolve/))([^/]+/[^/]+)/(.+)", re.IGNORECASE)
@@ -30,7 +31,7 @@ class ForeignFile:
 
     @property
     def format(self) -> str | None:
-        return FORMATS.get(shape.suffix(self.name))
+        return FORMATS.get(field_values.suffix(self.name))
 
     def facts(self) -> Entry:
         """Return size and digest as far as they are known, in the catalog's words."""
@@ -42,15 +43,15 @@ def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -
     """Return the file, or raise NotTaken. A digest that is no sha256 is remarked; the file is then unpinned."""
     asked = address(url)
     path = path if isinstance(path, str) and path else names.filename_from_url(asked)
-    pin = shape.sha256(digest)
+    pin = field_values.sha256(digest)
     try:
-        addresses.check_address(asked, pinned=pin is not None)
+        urls.check_address(asked, pinned=pin is not None)
     except AddressRefused as refused:
         plain_http = asked.lower().startswith("http://") and pin is None
-        raise NotTaken(Reason.HTTP if plain_http else Reason.ADDRESS, addresses.public_url(asked)[:200]) from refused
-    file = ForeignFile(path, confined(path), asked, shape.size(size), pin)
+        raise NotTaken(Reason.HTTP if plain_http else Reason.ADDRESS, urls.public_url(asked)[:200]) from refused
+    file = ForeignFile(path, confined(path), asked, field_values.size(size), pin)
     if pin is None:
-        notes.remarks.append((Remark.MD5 if shape.is_md5(digest) else Remark.NO_DIGEST, file.name))
+        notes.remarks.append((Remark.MD5 if field_values.is_md5(digest) else Remark.NO_DIGEST, file.name))
     return file
 
 
@@ -77,7 +78,7 @@ def address(said: Any) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     scheme = _SCHEME.match(text)
-    raise NotTaken(Reason.SCHEME if scheme else Reason.ADDRESS, addresses.public_url(text)[:200])
+    raise NotTaken(Reason.SCHEME if scheme else Reason.ADDRESS, urls.public_url(text)[:200])
 
 
 def _at(host: str, repository: str, file: str) -> str:
@@ -91,7 +92,7 @@ def _at(host: str, repository: str, file: str) -> str:
 
 def label_of(name: str, said: Any, notes: Notes) -> str | None:
     """Return the quantization of a file: its name is trusted before the field beside it, which may be a copy."""
-    own, told = shape.quantization(name), shape.quantization(said)
+    own, told = field_values.quantization(name), field_values.quantization(said)
     if own and told and own != told:
         notes.remarks.append((Remark.QUANT, name))
     return own or told
@@ -132,7 +133,7 @@ def _paths(files: Sequence[ForeignFile]) -> list[str]:
 
 def different_ids(options: list[Entry]) -> list[Entry]:
     """Return the options with ids of their own: a second `q4_k_m` becomes `q4_k_m-2`."""
-    ids = shape.Ids()
+    ids = field_values.Ids()
     for option in options:
         option["id"] = ids.free(option["id"])
         ids.take(option["id"])

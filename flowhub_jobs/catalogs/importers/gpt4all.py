@@ -5,9 +5,9 @@ Most entries have an md5 alone. They are taken over https without a digest: a do
 
 from typing import Any
 
-from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
 
 _GIB_PER_GB = 10**9 / 2**30
 _LICENSE = "License:"
@@ -22,22 +22,22 @@ def read(entries: list[Any]) -> Intake:
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
-    name = shape.title(entry.get("name"))
+    name = field_values.title(entry.get("name"))
     if name is None:
         raise NotTaken(Reason.NO_NAME)
-    if version := shape.title(entry.get("removedIn")):
+    if version := field_values.title(entry.get("removedIn")):
         # Replaced by another entry, often of the same name, which newer runtimes can open.
         raise NotTaken(Reason.WITHDRAWN, f"in version {version}")
-    about = shape.html_items(entry.get("description"))
+    about = field_values.html_items(entry.get("description"))
     tags = [item.lstrip("#") for item in about if item.startswith("#")]
-    ram_gb = shape.figure(entry.get("ramrequired"))
+    ram_gb = field_values.figure(entry.get("ramrequired"))
     return {
         "name": name,
-        "family": shape.title(entry.get("type")),
-        "description": shape.sentences([item for item in about if not item.startswith("#")]),
-        "tags": shape.words([*tags, "embedding" if entry.get("embeddingModel") in (True, "true") else None]),
+        "family": field_values.title(entry.get("type")),
+        "description": field_values.sentences([item for item in about if not item.startswith("#")]),
+        "tags": field_values.words([*tags, "embedding" if entry.get("embeddingModel") in (True, "true") else None]),
         "license": _license(about),
-        "parameters": shape.parameters(entry.get("parameters")),
+        "parameters": field_values.parameters(entry.get("parameters")),
         "hardware": {"minRamGb": round(ram_gb * _GIB_PER_GB, 2)} if ram_gb else None,  # theirs is GB, ours GiB
         "downloads": [_option(entry, notes)],
     }
@@ -53,4 +53,4 @@ def _option(entry: Entry, notes: Notes) -> Entry:
 def _license(about: list[str]) -> str | None:
     """Return the licence that is named in the description, its only place."""
     item = next((item for item in about if item.startswith(_LICENSE)), "")
-    return shape.title(item.removeprefix(_LICENSE))
+    return field_values.title(item.removeprefix(_LICENSE))

@@ -6,9 +6,9 @@ Shape: the `schema.json` of that repository (descriptor version 0.0.1). It knows
 import re
 from typing import Any
 
-from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import different_ids, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T|$)")
 
@@ -22,21 +22,21 @@ def read(entries: list[Any]) -> Intake:
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
-    name = shape.title(entry.get("name"))
+    name = field_values.title(entry.get("name"))
     if name is None:
         raise NotTaken(Reason.NO_NAME)
     author, resources = _object(entry, "author"), _object(entry, "resources")
-    trained_for = shape.title(entry.get("trainedFor"))
+    trained_for = field_values.title(entry.get("trainedFor"))
     released = _DATE.match(str(entry.get("datePublished", "")))
     page = resources.get("canonicalUrl")
     return {
         "name": name,
-        "publisher": shape.title(author.get("name")),
-        "family": shape.title(entry.get("arch")),
-        "description": shape.prose(entry.get("description")),
+        "publisher": field_values.title(author.get("name")),
+        "family": field_values.title(entry.get("arch")),
+        "description": field_values.prose(entry.get("description")),
         "tags": [trained_for] if trained_for and trained_for != "other" else [],
-        "parameters": shape.parameters(entry.get("numParameters")),
-        "homepage": shape.title(page) if str(page).startswith("https://") else None,
+        "parameters": field_values.parameters(entry.get("numParameters")),
+        "homepage": field_values.title(page) if str(page).startswith("https://") else None,
         "versions": [{"releasedAt": released[0]}] if released else [],
         "downloads": different_ids(_options(entry, notes)),
     }
@@ -44,7 +44,7 @@ def _model(entry: Entry, notes: Notes) -> Entry:
 
 def _options(entry: Entry, notes: Notes) -> list[Entry]:
     """Return the files that can be taken, the economical one first; NotTaken with the first fault if none can."""
-    files = shape.objects(_object(entry, "files").get("all"))
+    files = field_values.objects(_object(entry, "files").get("all"))
     economical = _object(_object(_object(entry, "files"), "highlighted"), "economical").get("name")
     options, faults = [], []
     for file in sorted(files, key=lambda file: file.get("name") != economical):

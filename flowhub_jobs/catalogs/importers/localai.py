@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from flowhub_jobs.catalogs.complaint import shown
-from flowhub_jobs.catalogs.importers import shape
+from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import ForeignFile, confined, folder, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.intake import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.validation_errors import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ def read(entries: list[Any]) -> Intake:
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
-    name = shape.title(entry.get("name"))
+    name = field_values.title(entry.get("name"))
     if name is None:
         raise NotTaken(Reason.NO_NAME)
-    pages = [page for page in shape.words(entry.get("urls")) if page.startswith("https://")]
+    pages = [page for page in field_values.words(entry.get("urls")) if page.startswith("https://")]
     options = _options(entry, notes)
     return {
         "name": name,
         "publisher": _publisher(pages),
-        "description": shape.prose(entry.get("description")),
-        "tags": shape.words(entry.get("tags")),
-        "license": shape.title(entry.get("license")),
-        "parameters": shape.parameters(name),
+        "description": field_values.prose(entry.get("description")),
+        "tags": field_values.words(entry.get("tags")),
+        "license": field_values.title(entry.get("license")),
+        "parameters": field_values.parameters(name),
         "homepage": pages[0] if pages else None,
         "downloads": options,
     }
@@ -59,11 +59,11 @@ def _publisher(pages: list[str]) -> str | None:
     except ValueError:
         return None
     at_hub = parts is not None and parts.netloc in ("huggingface.co", "hf.co") and parts.path.count("/") >= 2
-    return shape.title(parts.path.split("/")[1]) if parts is not None and at_hub else None
+    return field_values.title(parts.path.split("/")[1]) if parts is not None and at_hub else None
 
 
 def _options(entry: Entry, notes: Notes) -> list[Entry]:
-    listed = shape.objects(entry.get("files"))
+    listed = field_values.objects(entry.get("files"))
     if not listed:
         raise NotTaken(Reason.NO_FILES)
     files, missing, lost = _files(listed, notes)
@@ -133,12 +133,12 @@ def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
 
 def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
     """Return all parts of a split file in order, or the file alone; NotTaken where some are missing."""
-    if (told := shape.part_of(main.name)) is None:
+    if (told := field_values.part_of(main.name)) is None:
         return [main]
     base, _, count = told
     found = {}
     for file in files:
-        if (part := shape.part_of(file.name)) and part[::2] == (base, count):
+        if (part := field_values.part_of(file.name)) and part[::2] == (base, count):
             found[part[1]] = file
     if sorted(found) != list(range(1, count + 1)):
         raise NotTaken(Reason.PARTS, f"{shown(base)}: {len(found)} of {count} are listed")

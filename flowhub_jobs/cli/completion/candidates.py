@@ -68,7 +68,7 @@ def _models(settings: Settings) -> list[str]:
     """Return the models of the catalog and of those imported; of a very large catalog, those of the search's index."""
     import json
 
-    from flowhub_jobs.hub.catalogs.shipped import base_file
+    from flowhub_jobs.operations.catalogs.active import base_file
 
     base = base_file(settings)
     if base.stat().st_size > LARGE:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 SHELLS = ("bash", "zsh", "fish")
 # What the arguments of a verb name: a kind of cli/completion/candidates.py.

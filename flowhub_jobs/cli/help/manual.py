@@ -74,7 +74,7 @@ def _argument(one: Any) -> dict[str, Any]:
 
 
 def _errors() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.error_guide import guides
+    from flowhub_jobs.errors.guide import guides
 
     for one in guides():
         known = {"code": one.code, "exit_status": one.exit_status, "retryable": one.retryable}
@@ -91,7 +91,7 @@ def _states() -> Iterator[dict[str, Any]]:
 
 
 def _reasons() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.hub.wait_reasons import REASONS
+    from flowhub_jobs.operations.wait_reasons import REASONS
 
     for reason, (why, _) in REASONS.items():
         yield {"reason": str(reason), "meaning": f"{why}."}

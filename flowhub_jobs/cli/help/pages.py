@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from flowhub_jobs.cli import say
-from flowhub_jobs.error_guide import Guide, guides
+from flowhub_jobs.cli import output
+from flowhub_jobs.errors.guide import Guide, guides
 
 INDENT = " " * 8
 
 
 def errors() -> str:
     """Return every error code with its exit status, meaning and remedy."""
-    head = say.bold("EXIT  CODE")
+    head = output.bold("EXIT  CODE")
     return "\n".join([head, *(line for one in guides() for line in error_lines(one))])
 
 
@@ -26,19 +26,19 @@ def states() -> str:
     moves = [(str(old), str(new), who) for (old, new), who in MOVED_BY.items()]
     return "\n\n".join(
         [
-            say.folded_table(("STATE", "MEANING"), [(str(state), text) for state, text in STATES.items()]),
-            say.folded_table(("FROM", "TO", "MOVED BY"), moves),
+            output.folded_table(("STATE", "MEANING"), [(str(state), text) for state, text in STATES.items()]),
+            output.folded_table(("FROM", "TO", "MOVED BY"), moves),
         ]
     )
 
 
 def reasons() -> str:
     """Return why a queued job waits, in the order in which the reasons are shown."""
-    from flowhub_jobs.hub.wait_reasons import REASONS
+    from flowhub_jobs.operations.wait_reasons import REASONS
 
     rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
     foot = "Where several hold, the first of this list is shown. `flowhub status JOB` shows until when."
-    return f"{rows}\n\n{say.fold(foot)}"
+    return f"{rows}\n\n{output.fold(foot)}"
 
 
 def settings() -> str:
@@ -56,7 +56,7 @@ def settings() -> str:
         f"Also in {now.config_path}: in lower case, without FLOWHUB_ (jobs = 2). A flag comes before the variable, "
         "the variable before the file. HF_TOKEN and the home are set by variables alone."
     )
-    return "\n".join([*lines, "", say.fold(foot)])
+    return "\n".join([*lines, "", output.fold(foot)])
 
 
 def _setting_lines(name: str, value: object, *, secret: bool) -> list[str]:
@@ -68,23 +68,23 @@ def _setting_lines(name: str, value: object, *, secret: bool) -> list[str]:
 
 def references() -> str:
     """Return the forms of a reference to a model."""
-    return say.folded_table(("REFERENCE", "MEANING"), _REFERENCES)
+    return output.folded_table(("REFERENCE", "MEANING"), _REFERENCES)
 
 
 def units() -> str:
     """Return how times, rates and sizes are written."""
-    return say.folded_table(("VALUE", "WRITTEN AS"), _UNITS)
+    return output.folded_table(("VALUE", "WRITTEN AS"), _UNITS)
 
 
 def catalog() -> str:
     """Return the shape of a catalog, with an example."""
-    from flowhub_jobs.cli.find.catalog_help import CATALOG_HELP
+    from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP
 
     return f"{CATALOG_HELP}\n\n`flowhub catalog --help` lists the commands."
 
 
 def _prose(*sentences: str) -> list[str]:
-    return [line for text in sentences if text for line in say.fold(text, INDENT).split("\n")]
+    return [line for text in sentences if text for line in output.fold(text, INDENT).split("\n")]
 
 
 def find(word: str) -> list[str]:
@@ -109,7 +109,7 @@ def _state(word: str) -> str:
 
 
 def _reason(word: str) -> str:
-    from flowhub_jobs.hub.wait_reasons import NEXT, REASONS
+    from flowhub_jobs.operations.wait_reasons import NEXT, REASONS
 
     for reason, (why, _) in REASONS.items():
         if reason == word:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowhub_jobs.words import format_bytes, format_duration, format_rate
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 TEXTS = {
     "home": "The folder of the databases, the lock files and config.toml; on a local disk.",

@@ -1,6 +1,6 @@
 """The states of a job in words, and who moves it from one to the next."""
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 STATES = {
     State.QUEUED: "Waits: for a worker, or for what `flowhub status JOB` names as its reason.",

@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.hub.wire import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_page
 from flowhub_jobs.web.endpoint import Call, endpoint
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flowhub_jobs.kinds import HubFormat, JobKind
-from flowhub_jobs.records import Job
+from flowhub_jobs.values.enums import HubFormat, JobKind
+from flowhub_jobs.values.jobs import Job
 
 FORMATS = {HubFormat.GGUF: "GGUF", HubFormat.MLX: "MLX", HubFormat.SAFETENSORS: "safetensors"}
 _VERBS = {JobKind.VERIFY: "Verify", JobKind.EXPORT: "Export", JobKind.IMPORT: "Import"}

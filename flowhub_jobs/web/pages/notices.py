@@ -1,9 +1,9 @@
 """What a page says after a form did its work: a code and job numbers in the address, a sentence on the page."""
 
 from flowhub_jobs.errors import NotFound
-from flowhub_jobs.hub.queue_view import titles_or_none
-from flowhub_jobs.kinds import State
-from flowhub_jobs.records import Job
+from flowhub_jobs.operations.queue_view import titles_or_none
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.endpoint import Call
 from flowhub_jobs.web.pages.naming import name_of_job
 

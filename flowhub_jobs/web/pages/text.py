@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
-from flowhub_jobs.names import is_unseen
+from flowhub_jobs.fs.names import is_unseen
 from flowhub_jobs.times import clock_time
-from flowhub_jobs.words import format_bytes
+from flowhub_jobs.units import format_bytes
 
 TEXT_MAX = 4000  # characters of one value: who wrote the catalog decides how long its texts are
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from flowhub_jobs.kinds import State
+from flowhub_jobs.values.enums import State
 
 
 @pytest.fixture

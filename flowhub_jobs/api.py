@@ -1,0 +1,202 @@
+"""The Python API, with the names of the contract. Settings come from the environment and the home's config.toml."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import Busy, FlowhubError, NameTaken
+from flowhub_jobs.operations.catalogs.active import catalog_in_force
+from flowhub_jobs.settings import load_settings
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.values.artifacts import Artifact, LocalLlm
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
+    from flowhub_jobs.transfer.fetch import Fetched, Seen
+
+OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
+NODE = "download"  # in the place of a node's name: the partials of `download()`
+
+
+def catalog() -> "HubCatalog":
+    """Return the catalog in force. Raises CatalogMalformed, CatalogUnreadable, and from a URL CatalogUnreachable."""
+    return catalog_in_force(load_settings()).catalog
+
+
+def find(model_id: str) -> "HubModel":
+    """Return the model of the catalog in force. Raises NotFound, with the nearest names in its hint."""
+    from flowhub_jobs.catalogs.resolve import find_model
+
+    return find_model(catalog(), model_id)
+
+
+def resolve_option(model: "HubModel", option_id: str | None = None) -> "DownloadOption":
+    """Return the named option of a model, else its first. Raises NotFound."""
+    from flowhub_jobs.catalogs.resolve import resolve_option as resolve
+
+    return resolve(model, option_id)
+
+
+def list_local_llms() -> list[LocalLlm]:
+    """Return what lies in the store, by name: files and folders, put there by us or by hand."""
+    return Store(load_settings().store).models()
+
+
+def delete_local_llm(name: str) -> int:
+    """Remove a model by its bare name, a folder whole; return the bytes it had.
+
+    Raises UsageInvalid for anything but a bare name, NotFound, and Busy while a job works on it.
+    """
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.operations.session import Desk
+
+    with opened(load_settings()) as home:
+        return Desk(home).shelf.remove(name)
+
+
+def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None = None) -> Path:
+    """Download and verify what an option installs into `dest_dir`; return its path. No queue, no database.
+
+    `on_progress(stage, bytes_done, bytes_total)` is called about twice a second: stage is "resolve", "download",
+    "verify" or "install"; bytes_total is None while the size is unknown. Its parameters may have any names; those that
+    have exactly these three are called by name.
+    An interrupted call is resumed by the next one. Raises the errors of flowhub_jobs.errors: NameTaken, Busy (another
+    process downloads the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
+    """
+    from flowhub_jobs.errors.guide import hint_in_call
+
+    try:
+        return _download(option, dest_dir, on_progress)
+    except FlowhubError as error:
+        error.hint = hint_in_call(error)
+        raise
+
+
+def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+    from flowhub_jobs.fs.disk_errors import disk_errors
+
+    artifact = artifact_of(None, option)
+    store = Store(Path(dest_dir).absolute())
+    store.open(None, own=True)
+    with disk_errors(store.root):
+        there = None if store.partials_of(artifact, NODE) else store.taken(artifact.name)
+    if there is not None:
+        return _as_it_lies(artifact, there)
+    with _alone_at(store, artifact) as partial:
+        return _brought(artifact, partial, store, on_progress)
+
+
+@contextmanager
+def _alone_at(store: Store, artifact: Artifact) -> Iterator[Path]:
+    """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
+    from flowhub_jobs.store.install import clean_up
+    from flowhub_jobs.transfer.partial.ownership import claimed, this_run
+
+    fresh = store.new_partial(artifact, NODE)
+    with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
+        if claim.strangers:
+            if claim.folder == fresh:
+                clean_up(fresh)
+            raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.")
+        yield claim.folder
+
+
+def _as_it_lies(artifact: Artifact, there: Path) -> Path:
+    from flowhub_jobs.store.adopt import adoptable
+
+    if adoptable(artifact, there, lambda: None) is None:
+        raise NameTaken(
+            f"{there} is there already, and is not what {artifact.ref} is; it is never replaced.",
+            hint="Move or remove it, then call download() again.",
+        )
+    return there
+
+
+def _brought(artifact: Artifact, partial: Path, store: Store, on_progress: OnProgress | None) -> Path:
+    """Return where the artifact lies: where an earlier call put it, or somebody else did, else where it is put now."""
+    from flowhub_jobs.store.install import already_placed, clean_up, let_go_of_claim
+    from flowhub_jobs.transfer.partial import journal
+
+    record = journal.load(partial)
+    placed = already_placed(record.install, store)
+    if placed is not None:
+        path = placed.path
+    else:
+        let_go_of_claim(record.install, store)
+        there = store.taken(artifact.name)
+        kept = sum(file.kept.total for file in record.files.values())
+        path = _as_it_lies(artifact, there) if there else _named(artifact, partial, store, kept, on_progress)
+    clean_up(partial)
+    return path
+
+
+def _named(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
+    """Return the path of what is fetched now; of what another process put there since, if every byte of it is right."""
+    try:
+        return _fetched(artifact, partial, store, kept, on_progress)
+    except NameTaken:
+        if (there := store.taken(artifact.name)) is None:
+            raise
+        return _as_it_lies(artifact, there)
+
+
+def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
+    """Fetch what is more than the `kept` bytes, and give it its name; return its path."""
+    from flowhub_jobs.store.install import intent, place, stage
+    from flowhub_jobs.store.space import check_room, room_at
+    from flowhub_jobs.transfer.partial import journal
+
+    room = room_at(store.root, load_settings().disk_reserve)
+    check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
+    fetched = _patiently(artifact, partial, on_progress)
+    staged = stage(artifact, partial, fetched.parts, fetched.marks)
+    journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
+    return place(staged, artifact.name, store, ours=False, may_write=lambda: None)
+
+
+def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
+    """Fetch, sleeping through the waits for which a worker would give its slot away."""
+    from flowhub_jobs.transfer.fetch import Past, Postponed, Shared, fetch
+    from flowhub_jobs.transfer.host_limits import Hosts
+    from flowhub_jobs.transfer.options import Control
+    from flowhub_jobs.transfer.rate_limit import Bucket
+    from flowhub_jobs.transfer.retry import Fruitless
+    from flowhub_jobs.worker.transfer_options import transfer_terms
+
+    settings = load_settings()
+    terms = transfer_terms(settings)
+    # A call is not left alone for the night, as a job is: its caller decides after ten tries what an outage means.
+    terms = replace(terms, patience=replace(terms.patience, give_up_after_s=0.0))
+    shared = Shared(Hosts(settings.connections_per_host), Bucket(settings.limit_rate))
+    report = _reporter(on_progress)
+
+    def watch(seen: "Seen") -> None:
+        report(str(seen.stage), seen.kept, seen.total)
+
+    tries = Fruitless()
+    while True:
+        past = Past("download", 0, tries)
+        try:
+            return fetch(artifact, partial, terms=terms, shared=shared, control=Control(), past=past, watch=watch)
+        except Postponed as wait:
+            tries = replace(wait.fruitless, seconds=wait.fruitless.seconds + wait.seconds)
+            time.sleep(wait.seconds)
+
+
+def _reporter(on_progress: OnProgress | None) -> Callable[[str, int, int | None], object]:
+    """Return how `on_progress` is called: by name if it has these three names, else in this order."""
+    if on_progress is None:
+        return lambda stage, bytes_done, bytes_total: None
+    import inspect
+
+    try:
+        inspect.signature(on_progress).bind(stage="", bytes_done=0, bytes_total=None)
+    except (TypeError, ValueError):  # other names; or a builtin without a signature
+        return on_progress
+    return lambda stage, bytes_done, bytes_total: on_progress(
+        stage=stage, bytes_done=bytes_done, bytes_total=bytes_total
+    )

@@ -1,0 +1,123 @@
+"""What came of a foreign catalog: the models taken, and what was not, counted and named by a few plain reasons."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from flowhub_jobs.catalogs.importers.field_values import Ids, slug, title
+from flowhub_jobs.catalogs.schema import HubModel
+from flowhub_jobs.catalogs.validation_errors import describe, shown
+
+Entry = dict[str, Any]
+
+
+class Reason(StrEnum):
+    """Why an entry, or one file of it, is not taken."""
+
+    NOT_AN_OBJECT = "not an object"
+    NO_NAME = "no name"
+    NO_FILES = "configuration only, no files"
+    NO_ADDRESS = "no address"
+    SCHEME = "unknown scheme"
+    HTTP = "no sha256 and plain http"
+    ADDRESS = "address refused"
+    LEAVES = "name would leave the store"
+    BAD_NAME = "file name not allowed"
+    NO_MODEL = "not a GGUF or safetensors file"
+    PARTS = "parts of a split file missing"
+    WITHDRAWN = "withdrawn by its own catalog"
+    RULES = "against the catalog's rules"
+
+
+class Remark(StrEnum):
+    """What the person should know of a file that was taken."""
+
+    MD5 = "unpinned: md5 only"
+    NO_DIGEST = "unpinned: no sha256"
+    QUANT = "quantization taken from the file's name"
+    WARNING = "probably not as meant"
+
+
+class NotTaken(Exception):
+    """Something of a foreign catalog cannot be ours; `what` says more than the reason, where there is more."""
+
+    def __init__(self, reason: Reason, what: str = "") -> None:
+        super().__init__(reason, what)
+        self.reason, self.what = reason, what
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is said of an entry while it is converted; it counts only if the entry is taken."""
+
+    left_out: list[tuple[Reason, str]] = field(default_factory=list)  # files
+    remarks: list[tuple[Remark, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Intake:
+    """A catalog in our shape, and what was said on the way: by reason, the entries or files that it is true of."""
+
+    format: str
+    models: list[Entry] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)  # entries
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # files of entries that are taken
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # files that are taken
+
+    @property
+    def entries(self) -> int:
+        return len(self.models) + sum(map(len, self.refused.values()))
+
+
+Convert = Callable[[Entry, Notes], Entry]
+
+
+def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> Intake:
+    """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
+    intake = Intake(shape)
+    ids = Ids()
+    for number, entry in enumerate(entries, start=1):
+        notes = Notes()
+        try:
+            model = _converted(entry, convert, notes, ids)
+        except NotTaken as refusal:
+            _add(intake.refused, refusal.reason, _told(entry, number, refusal.what))
+            continue
+        ids.take(model["id"])
+        intake.models.append(model)
+        for reason, what in notes.left_out:
+            _add(intake.left_out, reason, what)
+        for remark, what in notes.remarks:
+            _add(intake.remarks, remark, what)
+    return intake
+
+
+def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
+    if not isinstance(entry, dict):
+        raise NotTaken(Reason.NOT_AN_OBJECT)
+    known = {key: value for key, value in convert(entry, notes).items() if value is not None}
+    own_id = known.pop("id", None) or slug(known["name"])
+    model = {"id": ids.free(own_id)} | known
+    check_model(model)
+    return model
+
+
+def check_model(model: Entry) -> HubModel:
+    """Return a model as our schema reads it, or raise NotTaken: whatever an importer overlooks ends here."""
+    try:
+        return HubModel.model_validate(model)
+    except ValidationError as fault:
+        raise NotTaken(Reason.RULES, describe(fault, model)) from fault
+
+
+def _told(entry: Any, number: int, what: str) -> str:
+    name = title(entry.get("name")) if isinstance(entry, dict) else None
+    who = shown(name) if name else f"entry {number}"
+    return f"{who} ({what})" if what else who
+
+
+def _add(counted: dict[str, list[str]], reason: StrEnum, what: str) -> None:
+    counted.setdefault(str(reason), []).append(what)

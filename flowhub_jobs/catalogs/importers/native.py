@@ -1,0 +1,42 @@
+"""A catalog of our own shape, taken entry by entry: one bad entry of somebody's does not keep the others out.
+
+Two of one id do: a reference must mean one model.
+"""
+
+from typing import Any
+
+from flowhub_jobs.catalogs.importers import field_values
+from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, Remark, check_model, take_in
+from flowhub_jobs.catalogs.inspection import warnings_of_model
+from flowhub_jobs.catalogs.parsing import NotJson
+from flowhub_jobs.catalogs.validation_errors import shown
+
+
+def read(entries: list[Any]) -> Intake:
+    _refuse_twins(entries)
+    return take_in("flowhub", entries, _model)
+
+
+def _refuse_twins(entries: list[Any]) -> None:
+    """Raise NotJson where two entries have one id: the catalog is nobody's word for which of them is meant."""
+    seen: set[str] = set()
+    for entry in entries:
+        own = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(own, str) and own in seen:
+            raise NotJson(f"field \"models\": has '{shown(own)}' twice")
+        seen |= {own} if isinstance(own, str) else set()
+
+
+def _model(entry: Entry, notes: Notes) -> Entry:
+    read_as = check_model(entry)
+    # Of what it holds, only what the schema knows.
+    model = read_as.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    model["id"] = field_values.slug(read_as.id)
+    notes.remarks += [(Remark.WARNING, f"{model['id']}: {found.text}") for found in warnings_of_model(entry)]
+    for option in model["downloads"]:
+        notes.remarks += [(Remark.NO_DIGEST, f"{model['id']}@{option['id']}") for file in _unpinned(option)[:1]]
+    return model
+
+
+def _unpinned(option: Entry) -> list[Entry]:
+    return [file for file in option.get("files") or [option] if not (file.get("sha256") or file.get("gitSha1"))]

@@ -1,0 +1,67 @@
+"""What is known of an imported catalog: its name, where it came from, and what came of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.fs import names
+from flowhub_jobs.net import urls
+
+BASE = "base"  # the catalog beneath them all
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Where an imported catalog came from, and what came of it. Times are RFC 3339; counts are by reason."""
+
+    source: str  # an absolute path, or a URL
+    format: str
+    imported_at: str = ""
+    checked_at: str = ""
+    sha256: str = ""  # of the source's bytes
+    kept_sha256: str = ""  # of the file that was made of them
+    etag: str = ""
+    last_modified: str = ""
+    importer: int = 0  # the version of the rules by which it was read
+    models: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)  # of models whose own id was taken: the id they got
+
+    @property
+    def shown(self) -> str:
+        """Return the source as it may be shown: a URL without its query."""
+        return urls.public_url(self.source) if self.is_url else self.source
+
+    @property
+    def is_url(self) -> bool:
+        return self.source.lower().startswith(("https://", "http://"))
+
+
+def is_name(name: str) -> bool:
+    """Return whether a file of this name may be an imported catalog: `NAME.json`, beside `NAME.facts.json`."""
+    return _NAME.fullmatch(name) is not None and not name.endswith(".facts")
+
+
+def check_name(name: str) -> str:
+    """Return the name, or raise UsageInvalid if it cannot be an imported catalog's."""
+    if name == BASE:
+        raise UsageInvalid(f"{BASE!r} is the catalog beneath the imported ones.", hint="Give --name another name.")
+    if not is_name(name) or names.name_problem(name):
+        hint = "Use a-z, 0-9, dot, underscore and hyphen, at most 40; begin with a letter or digit."
+        raise UsageInvalid(f"{name[:80]!r} cannot be the name of a catalog.", hint=hint)
+    return name
+
+
+def facts_of(told: Any) -> Facts | None:
+    """Return what is told as far as it is of the right kind; None where the source or its shape is not."""
+    empty = asdict(Facts("", ""))
+    known = {name: told[name] for name in empty if name in told and type(told[name]) is type(empty[name])}
+    return Facts(**known) if known.get("source") and known.get("format") in TITLES else None
+
+
+TITLES = {"lmstudio": "LM Studio", "gpt4all": "GPT4All", "localai": "LocalAI", "flowhub": "flowhub"}

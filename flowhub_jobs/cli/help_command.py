@@ -1,0 +1,78 @@
+"""help: verbs, error codes, states, settings, references; `--json` is the whole manual for programs."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+
+def help_page(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORD…]", help="A verb, a topic, an error code, a state or a setting."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain verbs, errors, states, settings, references.
+
+    --json prints all of it as one object, whatever WORD is.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.help import pages
+
+    if as_json:
+        from flowhub_jobs.cli.help.manual import page
+
+        output.result_json(page())
+    elif not words:
+        output.result(_contents())
+    elif len(words) == 1 and words[0] in pages.TOPICS:
+        output.result(pages.TOPICS[words[0]][1]())
+    else:
+        _explain(words)
+
+
+def _contents() -> str:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.app import CHAPTERS
+    from flowhub_jobs.cli.help.pages import TOPICS
+
+    topics = [(f"flowhub help {name}", text) for name, (text, _) in TOPICS.items()]
+    others = [
+        ("flowhub help VERB", "How a verb is called."),
+        ("flowhub help CODE", "What an error code means, and what to do."),
+    ]
+    verbs = " ".join(name for names in CHAPTERS.values() for name in names)
+    return output.folded_table(("HELP", ""), [*topics, *others]) + "\n\n" + output.fold(f"Verbs: {verbs}", after="  ")
+
+
+def _explain(words: Sequence[str]) -> None:
+    """Print a verb's own help, else what is known of one word. Raises UsageInvalid."""
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.app import command
+    from flowhub_jobs.cli.foreign_commands import answer
+    from flowhub_jobs.cli.help import pages
+
+    top = command()
+    if words[0] in top.commands:
+        with top.make_context("flowhub", [*words, "--help"]) as context:
+            top.invoke(context)
+    found = pages.find(words[0]) if len(words) == 1 else []
+    if not found:
+        raise answer("flowhub", words) or _unknown(" ".join(words))
+    output.result("\n".join(found))
+
+
+def _unknown(word: str) -> Exception:
+    from difflib import get_close_matches
+
+    from flowhub_jobs.cli.app import CHAPTERS
+    from flowhub_jobs.cli.help.pages import TOPICS
+    from flowhub_jobs.errors import ERRORS, UsageInvalid
+
+    known = [*TOPICS, *(name for names in CHAPTERS.values() for name in names), *ERRORS]
+    near = get_close_matches(word, known, 3, 0.6)
+    meant = f"Did you mean {', '.join(near)}?" if near else f"Topics: {', '.join(TOPICS)}; or a verb or an error code."
+    return UsageInvalid(f"There is no help on {word!r}.", hint=meant)

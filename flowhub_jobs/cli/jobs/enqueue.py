@@ -1,0 +1,116 @@
+"""enqueue: queues models for a worker to download."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Quiet
+
+
+def enqueue(
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF…", help="model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
+    ] = None,
+    tonight: Annotated[
+        bool, typer.Option("--tonight", help="Start in the schedule's window; without one, 23:00-07:00.")
+    ] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Start at: 02:30, +3h, RFC 3339.")] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option("--after", metavar="JOB", help="Start after these jobs finish or fail: 12, 12,15-18."),
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, for --group of other verbs.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name the URL's file; by default as its address ends.")
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: take these files along."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: leave these out.")
+    ] = None,
+    best_fit: Annotated[
+        bool, typer.Option("--best-fit", help="Of a model, queue the variant that suits this machine best.")
+    ] = False,
+    require_fit: Annotated[
+        bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if something would not run here.")
+    ] = False,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask the source for the first bytes before queueing (default: of what no catalog pins).",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Watch the jobs until they have ended; Ctrl-C detaches.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download again what is installed.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue models for a worker to fetch."""
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+    from flowhub_jobs.cli.jobs import wait as jobs_wait
+    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.values.user_text import token_note
+
+    defaults = {
+        "at": at,
+        "tonight": tonight,
+        "after": after,
+        "priority": priority,
+        "group": group,
+        "sha256": sha256,
+        "name": name,
+        "include": include,
+        "exclude": exclude,
+        "best_fit": best_fit,
+        "require_fit": require_fit,
+        "force": force,
+    }
+    hushed = as_json or quiet
+    with desk() as found:
+        if note := token_note(os.environ):
+            output.hint(note, quiet=hushed)
+        looks = found.home.settings.check if check is None else check
+        found.references.tell = lambda text: output.hint(text, quiet=hushed)
+        found.references.may_lack_name = looks
+        order = enqueue_plan.read(found, refs or [], file, defaults)
+        unseen = enqueue_plan.look_at_sources(found, order, pinned_too=bool(check)) if looks else []
+        if not keep_going:
+            enqueue_plan.raise_if_bad(order, as_json=as_json)
+        warn_of_catalog(found, quiet=hushed)
+        enqueue_plan.tell_notes(found, quiet=hushed)
+        enqueue_plan.tell_unseen(unseen, quiet=hushed)
+        if dry_run:
+            plan_view.tell_plan(found, order, as_json=as_json, quiet=quiet)
+        else:
+            numbers = enqueue_plan.place(found, order)
+            if wait or watch:
+                jobs_wait.until_ended(found, numbers, watch=watch and not hushed, quiet=hushed)
+            if quiet and not as_json:
+                enqueue_plan.tell_ids(numbers)
+            else:
+                enqueue_plan.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
+        enqueue_plan.raise_for(order, quiet=hushed)
+        if (wait or watch) and not dry_run:
+            jobs_wait.raise_for(found, numbers)

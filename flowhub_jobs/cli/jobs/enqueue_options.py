@@ -1,0 +1,88 @@
+"""From the options of `enqueue` to the terms of a job: when it may start, after what, its priority, its group."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from flowhub_jobs.cli.session import job_numbers
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.requests import Terms
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.times import micros, parse_time
+
+TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
+_NOW_AS_OPEN = "--tonight: the schedule's window is open, so the job begins now."
+_NOW_AS_NIGHT = "--tonight: the night (23:00 to 07:00) has begun, so the job begins now."
+PRIORITY_MAX = 1_000_000
+GROUP_MAX = 64
+AFTER_MAX = 1000
+
+
+class Clerk:
+    """Reads the options of one call and of each line of its list, all at the same moment."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._now_us = desk.home.clock.now_us()
+        self._seen: set[int] = set()  # jobs that are there
+        self.notes: list[str] = []
+
+    def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> Terms:
+        """Return the terms that the options say. What a line says stands in the place of what the call says.
+
+        Raises UsageInvalid, and NotFound for a job of --after that is not there.
+        """
+        said = {**call, **(line or {})}
+        if line and ("at" in line or "tonight" in line):  # both say when
+            said |= {"at": line.get("at"), "tonight": line.get("tonight", False)}
+        return Terms(
+            priority=checked_priority(said["priority"] or 0),
+            group=_group(said["group"]),
+            not_before=self._start(said["at"], tonight=said["tonight"]),
+            force=bool(said["force"]),
+            after=self._after(said["after"] or ()),
+        )
+
+    def _start(self, at: str | None, *, tonight: bool) -> int | None:
+        if at and tonight:
+            raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
+        if tonight:
+            if self._tonight is None:
+                self.notes = [_NOW_AS_OPEN if self._desk.home.controls.schedule() else _NOW_AS_NIGHT]
+            return self._tonight
+        return micros(parse_time(at, self._now)) if at else None
+
+    @property
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._now_us / 1e6, UTC).astimezone()
+
+    @cached_property
+    def _tonight(self) -> int | None:
+        """The next opening of the schedule's window (without a schedule: 23:00-07:00); None, which is now, if open."""
+        return (self._desk.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
+
+    def _after(self, typed: Sequence[str]) -> tuple[int, ...]:
+        numbers = job_numbers([part.strip() for text in typed for part in text.split(",")])
+        if len(numbers) > AFTER_MAX:
+            raise UsageInvalid(f"A job can wait for {AFTER_MAX:,} others, not for {len(numbers):,}.")
+        reports, new = self._desk.home.reports, set(numbers) - self._seen
+        if new and (missing := new - set(reports.state_of(new))):
+            reports.jobs([min(missing)])  # which raises NotFound, in its words
+        self._seen |= new
+        return tuple(numbers)
+
+
+def checked_priority(number: int) -> int:
+    """Return a priority as it was typed. Raises UsageInvalid."""
+    if abs(number) > PRIORITY_MAX:
+        raise UsageInvalid(f"The priority {number} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
+    return number
+
+
+def _group(name: str | None) -> str | None:
+    if name is not None and not (name.strip() and name.isprintable() and len(name) <= GROUP_MAX):
+        hint = f"Use 1 to {GROUP_MAX} printable characters."
+        raise UsageInvalid(f"{name[:GROUP_MAX]!r} cannot be the name of a group.", hint=hint)
+    return name

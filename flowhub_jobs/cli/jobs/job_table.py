@@ -1,0 +1,65 @@
+"""A job as a row of a table: number, model, state, size, progress, and a few words; and the table of several."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.jobs.report import needs_user as waits_for_user
+from flowhub_jobs.operations.wait_reasons import in_short
+from flowhub_jobs.times import clock_time
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+HEAD = ("JOB", "MODEL", "STATE", "SIZE", "DONE", "")
+NAME_LEAST, WORDS_LEAST = 16, 29
+_RED, _YELLOW = "31", "33"
+
+
+def table_lines(jobs: Sequence[Job]) -> list[str]:
+    """Return the head and a line for each job, without colour."""
+    now = datetime.now(UTC)
+    rows = [(str(job.id), job.title, str(job.state), size(job), progress(job), how_it_is(job, now)) for job in jobs]
+    return output.table(HEAD, _fitting(rows) if rows else [], right=(0, 3, 4), give=5).split("\n")
+
+
+def painted(line: str, job: Job, *, needs_user: bool) -> str:
+    """Return a line in the colour of its job: what needs the user stands out, what has ended is quiet."""
+    if job.state is State.PAUSED:
+        return output.paint(line, _YELLOW)
+    if (job.state is State.FAILED and needs_user) or waits_for_user(job):
+        return output.paint(line, _RED)
+    return line if job.live else output.dim(line)
+
+
+def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows with names that leave room: on a narrow screen long words give way first, then the names."""
+    words_give = max(0, max(terminal_width.width(row[-1]) for row in rows) - WORDS_LEAST)
+    over = output.width_of(HEAD, rows) - words_give - output.columns()
+    longest = max(NAME_LEAST, max(terminal_width.width(row[1]) for row in rows) - max(0, over))
+    return [(row[0], output.shorten(row[1], longest), *row[2:]) for row in rows]
+
+
+def size(job: Job) -> str:
+    return format_bytes(job.bytes_total) if job.bytes_total is not None else "?"
+
+
+def progress(job: Job) -> str:
+    if job.bytes_total is None:
+        return format_bytes(job.bytes_done) if job.bytes_done else "-"
+    if not job.bytes_total:
+        return "100 %"
+    return f"{100 * job.bytes_done // job.bytes_total} %"
+
+
+def how_it_is(job: Job, now: datetime) -> str:
+    """Return a few words: speed and time left, what it waits for, why it failed, when it ended."""
+    if job.state is State.RUNNING:
+        speed = [format_rate(job.rate_bps)] if job.rate_bps else []
+        left = [f"{format_duration(job.eta_s)} left"] if job.eta_s else []
+        return ", ".join(([str(job.stage)] if job.stage != "download" else []) + speed + left)
+    if job.state is State.QUEUED:
+        return in_short(job, now)
+    if job.state is State.FAILED and job.error:
+        return str(job.error["code"])
+    return clock_time(job.finished_at, now) if job.finished_at else ""

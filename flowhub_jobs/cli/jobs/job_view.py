@@ -1,0 +1,72 @@
+"""Everything of one job: first why it does not move, then its figures, its files, and what happened."""
+
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs.job_table import progress
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.wait_reasons import why_not_moving
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+_VERBS = {
+    State.QUEUED: "is queued",
+    State.RUNNING: "is running",
+    State.PAUSED: "is paused",
+    State.COMPLETED: "is completed",
+    State.FAILED: "has failed",
+    State.CANCELLED: "was cancelled",
+}
+EVENTS_SHOWN = 12
+
+
+def print_job(desk: Desk, job: Job) -> None:
+    """Print everything of one job, and first why it does not move."""
+    now = datetime.now(UTC)
+    stage = f" ({job.stage})" if job.stage else ""
+    output.result(output.fold(f"Job {job.id}: {job.title} {_VERBS[job.state]}{stage}.", after="  "))
+    for line in why_not_moving(desk, job, now):
+        output.result(output.fold(line, "  "))
+    output.result("")
+    for name, value in _facts(job):
+        output.result(f"  {name:<10} {output.clean(value)}")
+    if len(job.files) > 1:
+        _print_files(job)
+    events = desk.home.reports.events(job.id)
+    more = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
+    output.result(f"\n  What happened{more}:")
+    for event in events[-EVENTS_SHOWN:]:
+        output.result(output.fold(f"{event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}", "    ", " " * 8))
+
+
+def _facts(job: Job) -> list[tuple[str, str]]:
+    total = format_bytes(job.bytes_total) if job.bytes_total is not None else "unknown"
+    facts = [
+        (
+            "bytes",
+            f"{format_bytes(job.bytes_done)} of {total} ({progress(job)}); {format_bytes(job.bytes_fetched)} fetched",
+        ),
+        ("digest", str(job.sha256_state)),
+        ("target", job.target),
+        ("attempt", str(job.attempt)),
+        ("priority", str(job.priority) + (f", group {job.group}" if job.group else "")),
+        ("queued", _local(job.created_at)),
+    ]
+    if job.started_at:
+        facts.append(("started", _local(job.started_at)))
+    if job.finished_at:
+        facts.append(("ended", _local(job.finished_at)))
+    return facts
+
+
+def _print_files(job: Job) -> None:
+    output.result("\n  Files:")
+    for file in job.files:
+        size = format_bytes(file.bytes) if file.bytes is not None else "unknown"
+        share = f"{100 * file.bytes_done // file.bytes} %" if file.bytes else "-" if file.bytes is None else "100 %"
+        output.result(f"    {size:>9}  {share:>5}  {output.clean(file.path)}")
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,134 @@
+"""A list file (`-f`): one reference a line, followed by options of `enqueue` as typed."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.user_text import decode_text
+
+# What may stand behind a reference: what is said of one job, not of the call.
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "name", "include", "exclude", "force"}
+# All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
+_SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
+_QUOTED = re.compile(r"""[\\"'#]""")
+BYTES_MAX = 32_000_000  # a hundred thousand long addresses with options
+LINES_MAX = 100_000
+LINE_MAX = 16_384  # characters; the longest address that servers take has 8,000
+_HINT = "A list has one reference a line; options of `enqueue` may stand behind it."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that names a model: its number in the file, the reference, and the options typed behind it."""
+
+    number: int
+    ref: str
+    options: dict[str, Any]
+
+
+def read_lines(source: str) -> list[tuple[int, str]]:
+    """Return the lines that say something, with their numbers from 1; `-` is stdin. Raises UsageInvalid."""
+    name = "on stdin" if source == "-" else source
+    try:
+        raw = sys.stdin.buffer.read(BYTES_MAX + 1) if source == "-" else _first_bytes(Path(source).expanduser())
+        if len(raw) > BYTES_MAX:
+            hint = "Part it into several lists."
+            raise UsageInvalid(f"The list {name} is larger than {format_bytes(BYTES_MAX)}.", hint=hint)
+        text = decode_text(raw)
+    except UnicodeDecodeError as error:
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=_HINT) from error
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=_HINT) from error
+    lines = [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
+    _check_bounds(name, lines)
+    return lines
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BYTES_MAX + 1)
+
+
+def _check_bounds(name: str, lines: list[tuple[int, str]]) -> None:
+    if len(lines) > LINES_MAX:
+        hint = "Part it into several lists."
+        raise UsageInvalid(f"The list {name} has {len(lines):,} lines; {LINES_MAX:,} are allowed.", hint=hint)
+    for number, line in lines:
+        if len(line) > LINE_MAX:
+            message = f"Line {number} of the list {name} has {len(line):,} characters; {LINE_MAX:,} are allowed."
+            raise UsageInvalid(message, hint=_HINT)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    # Not splitlines: it also parts at characters that no editor counts as the end of a line.
+    whole = text.replace("\r\n", "\n").replace("\r", "\n")
+    return ((number, line.strip()) for number, line in enumerate(whole.split("\n"), start=1))
+
+
+def parse_line(number: int, text: str) -> Line:
+    """Return what a line says. Raises UsageInvalid, which names its number."""
+    if not any(character in text for character in " \t\"'\\"):
+        return Line(number, text, {})  # ten thousand plain references need no parser
+    try:
+        words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
+        return _parsed(number, words)
+    except FlowhubError as error:
+        raise at_line(number, error) from error
+    except ValueError as error:
+        raise UsageInvalid(f"Line {number} cannot be read: {error}: {text[:60]}", hint=_HINT) from error
+
+
+def without_comment(text: str) -> str:
+    """Return a line without the comment at its end. Where quotes do not close, nothing is taken off."""
+    found = _SAID.match(text)
+    said = found[0] if found else ""
+    return said if text[len(said) :].lstrip().startswith("#") else text
+
+
+def at_line(number: int, error: FlowhubError) -> FlowhubError:
+    """Return the same error, with the number of the line in its message."""
+    return same_kind(error, f"Line {number}: {error.message}", error.hint)
+
+
+def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubError:
+    """Return an error of the same class that says something else."""
+    other = type(error).__new__(type(error))
+    FlowhubError.__init__(other, message, hint=hint)
+    return other
+
+
+def _parsed(number: int, words: list[str]) -> Line:
+    if words and not words[0].startswith("-"):
+        return Line(number, words[0], _said(("REF", *words[1:]))[1])
+    return Line(number, *_said(tuple(words)))
+
+
+@lru_cache(maxsize=256)  # most lines of a long list say the same behind their references
+def _said(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """Return the one reference of these words, and the options of its job."""
+    from flowhub_jobs.cli.app import command
+    from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
+
+    if {"-h", "--help"} & set(words):
+        raise UsageInvalid("--help is not an option of a job.", hint=_HINT)
+    verb = command().commands["enqueue"]
+    try:
+        parameters = verb.make_context("enqueue", list(words)).params
+    except USAGE_ERROR as error:
+        raise usage_invalid(error, hint="Behind a reference stand options of `enqueue`, as typed.") from error
+    refs = parameters.pop("refs") or []
+    given = {name: value for name, value in parameters.items() if not (value is None or value is False or value == ())}
+    if len(refs) != 1 or not given.keys() <= _OF_A_JOB:
+        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given.keys() - _OF_A_JOB))
+        wrong = wrong or ("two references" if len(refs) > 1 else "options alone")
+        raise UsageInvalid(f"A line takes one reference and options of its job, not {wrong}.", hint=_HINT)
+    return refs[0], given

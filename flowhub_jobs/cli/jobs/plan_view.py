@@ -1,0 +1,106 @@
+"""The screen of `enqueue --dry-run`: what an order would come to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, Ordered
+from flowhub_jobs.operations.forecast import Forecast, forecast
+from flowhub_jobs.operations.session import Desk, Plan
+from flowhub_jobs.times import at_clock, moment, rfc3339
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
+
+
+def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
+    """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
+    plans = _each_once(desk.plan(ordered.orders))
+    begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
+    outlook = forecast(desk.home, plans, begins)
+    if as_json:
+        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans]}
+        output.result_json(page | outlook_object(outlook))
+        return
+    if quiet:
+        output.result("\n".join(plan.artifact.ref for plan in plans))
+        return
+    rows = [(plan.artifact.ref, _size(plan.size), plan.action, _size(plan.to_fetch)) for plan in plans]
+    output.result(output.table(("MODEL", "SIZE", "WOULD", "TO FETCH"), rows[:SHOWN], right=(1, 3)))
+    if len(rows) > SHOWN:
+        output.result(f"… and {len(rows) - SHOWN} more.")
+    for line in outlook_lines(outlook):
+        output.hint(output.fold(line))
+    output.hint("Nothing was queued.")
+
+
+def _each_once(plans: Sequence[Plan]) -> list[Plan]:
+    """Return one plan of each artifact: one that several lines of a list name is downloaded once, if any line says."""
+    found: dict[str, Plan] = {}
+    for plan in plans:
+        if plan.artifact.key not in found or plan.action == "fetch":
+            found[plan.artifact.key] = plan
+    return list(found.values())
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
+
+
+def _plan_object(desk: Desk, plan: Plan) -> dict[str, Any]:
+    verdict = desk.verdict(plan.artifact)
+    return {
+        "ref": plan.artifact.ref,
+        "model": plan.artifact.model,
+        "option": plan.artifact.option,
+        "action": plan.action,
+        "job": plan.job,
+        "target": str(plan.target),
+        "bytes_total": plan.size,
+        "bytes_done": plan.kept,
+        "bytes_to_fetch": plan.to_fetch,
+        "fit": str(verdict.fit),
+        "why": verdict.why,
+    }
+
+
+def outlook_object(found: Forecast) -> dict[str, Any]:
+    """Return the part of `flowhub/plan/1` that is about all of it; `done_at` and `usual_bps` are null if unknown."""
+    room, done = found.room, moment(found.done_at)
+    disk = {"free_bytes": room.free, "reserve_bytes": room.reserve, "needed_bytes": found.to_fetch}
+    disk |= {"queued_bytes": found.queued, "free_after_bytes": found.free_after}
+    return {"disk": disk, "usual_bps": found.usual_bps, "done_at": rfc3339(done) if done else None}
+
+
+def outlook_lines(found: Forecast) -> list[str]:
+    """Return the same in words."""
+    return [_to_fetch(found), _disk(found), _done(found)]
+
+
+def _to_fetch(found: Forecast) -> str:
+    sizes = f", and {found.unknown} of unknown size" if found.unknown else ""
+    before = f"; {format_bytes(found.queued)} are queued before it" if found.queued else ""
+    return f"To fetch: {format_bytes(found.to_fetch)}{sizes}{before}."
+
+
+def _disk(found: Forecast) -> str:
+    room = found.room
+    said = f"The store's disk has {format_bytes(room.free)} free"
+    if found.free_after < room.reserve:
+        missing = format_bytes(room.reserve - found.free_after)
+        kept = f", of which {format_bytes(room.reserve)} are kept back"
+        return f"{said}{kept}: {missing} are missing. Jobs without room wait."
+    return f"{said}, and would have {format_bytes(found.free_after)} afterwards."
+
+
+def _done(found: Forecast) -> str:
+    if not found.to_fetch and not found.unknown:
+        return "Nothing to download."
+    if found.unknown:
+        return "ETA unknown (a size is missing)."
+    if found.usual_bps is None:
+        return "ETA unknown (no recent downloads)."
+    now, done = datetime.now(UTC), moment(found.done_at)
+    if done is None:
+        return f"At {format_rate(found.usual_bps)}, the speed of the last day: years."
+    end = f"{at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"
+    return f"At {format_rate(found.usual_bps)}, the speed of the last day, done {end}."

@@ -1,0 +1,176 @@
+"""What `status` shows: the queue in the order of what matters, with sizes, a total and when all is done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs.job_table import painted, table_lines
+from flowhub_jobs.cli.jobs.job_view import print_job
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.overview import Overview, arrange, fitted
+from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.operations.limits import limit_line
+from flowhub_jobs.operations.schemas.jobs import events_object, jobs_page
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.totals import total_line
+from flowhub_jobs.operations.wait_reasons import shared_waits
+from flowhub_jobs.times import micros, parse_since
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+LINES_LEAST = 12  # of a terminal, below which nothing is left out: one can scroll
+_ALL_OF = ("--state running", "--state failed", "--state queued", "--all")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which jobs `status` is about."""
+
+    numbers: list[int] | None
+    every: bool
+    state: State | None
+    since_us: int | None
+    group: str | None = None
+
+    @property
+    def is_overview(self) -> bool:
+        return self.numbers is None and not self.every and (self.state, self.since_us, self.group) == (None,) * 3
+
+    def read(self, desk: Desk) -> list[Job]:
+        """Return the overview in the order of what matters, numbers as they were typed, all else by number."""
+        reports = desk.home.reports
+        if self.is_overview:
+            return self.arranged(desk).jobs
+        if self.numbers is None:
+            return reports.all(state=self.state, since=self.since_us, group=self.group)
+        fits = [(self.state, "state"), (self.group, "group")]
+        jobs = reports.jobs(self.numbers)
+        return [job for job in jobs if all(wanted in (None, getattr(job, name)) for wanted, name in fits)]
+
+    def arranged(self, desk: Desk) -> Overview:
+        reports = desk.home.reports
+        return arrange(reports.overview(), reports.need_user())
+
+
+def state_named(text: str | None) -> State | None:
+    if text is None:
+        return None
+    try:
+        return State(text.lower())
+    except ValueError:
+        raise UsageInvalid(f"{text!r} is not a state.", hint=f"States are: {', '.join(State)}.") from None
+
+
+def since(text: str | None) -> int | None:
+    return micros(parse_since(text, datetime.now().astimezone())) if text else None
+
+
+def print_json(desk: Desk, choice: Choice) -> None:
+    page = jobs_page(choice.read(desk))
+    if choice.numbers is not None and len(choice.numbers) == 1:  # one job: everything
+        for job in page["jobs"]:
+            job["events"] = events_object(desk.home.reports.events(job["id"]))
+    output.result_json(page)
+
+
+def print_numbers(desk: Desk, choice: Choice) -> None:
+    """Print the numbers alone, one a line."""
+    for job in choice.read(desk):
+        output.exactly(str(job.id))
+
+
+def print_plain(desk: Desk, choice: Choice) -> None:
+    if choice.is_overview:
+        print_overview(desk, choice.arranged(desk))
+        return
+    jobs = choice.read(desk)
+    if choice.numbers is not None and len(choice.numbers) == 1 and jobs:
+        print_job(desk, jobs[0])
+    elif jobs:
+        print_table(jobs)
+        tell_worker(desk, jobs)
+    else:
+        output.hint("No job matches. `flowhub status --all` lists every job.")
+
+
+def print_some(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+    """Print these jobs as rows, however few."""
+    jobs = desk.home.reports.jobs(numbers)
+    if as_json:
+        output.result_json(jobs_page(jobs))
+    elif jobs:
+        print_table(jobs)
+    else:
+        output.hint("There is no live job to wait for.")
+
+
+def print_table(jobs: Sequence[Job]) -> None:
+    head, *lines = table_lines(jobs)
+    output.result(output.bold(head))
+    for job, line in zip(jobs, lines, strict=True):
+        output.result(painted(line, job, needs_user=True))
+
+
+# The overview --------------------------------------------------------------------------------------------------------
+
+
+def print_overview(desk: Desk, overview: Overview) -> None:
+    """Print what runs, what failed, what waits and what ended; on a terminal no more than it has lines for."""
+    if not overview.jobs:
+        output.hint("No jobs. `flowhub enqueue MODEL` queues one.")
+        return
+    foot = foot_lines(desk, overview)
+    for line in section_lines(overview, _room(sum(line.count("\n") + 1 for line in foot))):
+        output.result(line)
+    for line in foot:
+        output.result(line)
+    tell_worker(desk, overview.live)
+
+
+def foot_lines(desk: Desk, overview: Overview) -> list[str]:
+    """Return what is said below the table: what many wait for, the total, what needs the user."""
+    now = datetime.now(UTC)
+    lines = [output.fold(line, after="  ") for line in shared_waits(overview.waiting, now)]
+    if overview.live:
+        lines.append(output.fold(total_line(desk, overview, now), after="  "))
+    if overview.failed:
+        many = len(overview.failed) > 1
+        said = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"
+        lines.append(output.paint(f"{said}: `flowhub report` says what to do.", "31"))
+    return lines
+
+
+def section_lines(overview: Overview, lines: int) -> list[str]:
+    """Return the table, of each section as much as `lines` have room for."""
+    shown = fitted(overview, lines)
+    jobs = [job for section, _ in shown for job in section]
+    needs_user = {job.id for job in overview.failed}
+    head, *rows = table_lines(jobs)
+    by_number = {
+        job.id: painted(row, job, needs_user=job.id in needs_user) for job, row in zip(jobs, rows, strict=True)
+    }
+    text = [output.bold(head)]
+    for (section, hidden), option in zip(shown, _ALL_OF, strict=True):
+        text += [by_number[job.id] for job in section]
+        text += [f"     … and {hidden} more: `flowhub status {option}`"] if hidden else []
+    return text
+
+
+def _room(foot: int) -> int:
+    """Return how many lines the table may take; all of it where it is not a terminal."""
+    if not output.is_terminal() or output.height() < LINES_LEAST:
+        return output.UNBOUNDED
+    return max(
+        LINES_LEAST // 2, output.height() - 4 - foot
+    )  # the command, the head, the hint that no worker runs, the prompt
+
+
+def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
+    """Say what is missing for the live ones to move, and what slows them down."""
+    if not any(job.live for job in jobs):
+        return
+    if line := limit_line(desk):
+        output.hint(line)
+    if not desk.home.living_workers():
+        output.hint(NO_WORKER)

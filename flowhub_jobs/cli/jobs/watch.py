@@ -1,0 +1,151 @@
+"""The live view: bars, sizes, speed, time left, twice a second. Ctrl-C leaves it; the jobs continue."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.cli.jobs.job_table import how_it_is, painted, progress, size
+from flowhub_jobs.errors import Interrupted
+from flowhub_jobs.jobs.overview import arrange
+from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.totals import total_line
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+REFRESH_S = 0.5
+LOG_S = 1.0
+BAR_LEAST, BAR_MOST = 6, 24
+_NAME_LEAST, _WORDS_MOST = 12, 30
+_BESIDE = 4 + 2 + 2 + 1 + 5 + 2 + 1  # the number, the percentage, what parts the columns, and the edge
+# Eighths of a block, so that a bar moves smoothly.
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
+
+Read = Callable[[], Sequence[Job]]
+
+
+def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
+    """Show the jobs until they have ended, or until Ctrl-C, which raises Interrupted and cancels nothing.
+
+    A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
+    """
+    desk.home.database.watch_file()
+    try:
+        if output.is_terminal():
+            _draw(desk, read, until_ended)
+        else:
+            _log(read)
+    except KeyboardInterrupt:
+        raise Interrupted("Detached; the jobs continue.", hint=_after(desk, read())) from None
+
+
+def _after(desk: Desk, jobs: Sequence[Job]) -> str:
+    no_worker = any(job.live for job in jobs) and not desk.home.living_workers()
+    return NO_WORKER if no_worker else "`flowhub status --watch` watches again."
+
+
+def _draw(desk: Desk, read: Read, until_ended: bool) -> None:
+    drawn = 0
+    while True:
+        jobs = read()
+        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(desk, jobs)) or [
+            "No jobs."
+        ]
+        # Over the old lines, not after erasing them: an empty screen between two pictures would flicker.
+        back = f"\x1b[{drawn}F" if drawn else ""
+        sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
+        sys.stdout.flush()
+        drawn = len(lines)
+        if until_ended and not any(job.live for job in jobs):
+            return
+        time.sleep(REFRESH_S)
+
+
+def _foot(desk: Desk, jobs: Sequence[Job]) -> str | None:
+    """Return the total, where there is more than one live job to add up."""
+    overview = arrange(jobs, ())
+    return total_line(desk, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
+
+
+def _log(read: Read) -> None:
+    said = ""
+    while True:
+        jobs = read()
+        line = _one_line(jobs)
+        if line not in ("", said):
+            output.result(line)
+            sys.stdout.flush()
+        said = line
+        if not any(job.live for job in jobs):
+            output.result("\n".join(picture(jobs, datetime.now(UTC), output.columns(), output.UNBOUNDED)) or "No jobs.")
+            return
+        time.sleep(LOG_S)
+
+
+def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: str | None = None) -> list[str]:
+    """Return the lines of one moment, none wider than `width`, and `height` of them at most.
+
+    What runs stands first, then what failed, what waits, what ended. What has no room is counted. `foot` is the last.
+    """
+    overview = arrange(jobs, [job.id for job in jobs if job.state is State.FAILED])
+    room = height - (1 if foot else 0)
+    hidden = 0 if len(jobs) <= room else len(jobs) - room + 1
+    shown = overview.jobs[: len(jobs) - hidden]
+    widths = _widths(shown, now, width)
+    lines = [painted(output.shorten(_line(job, now, widths), width - 1), job, needs_user=True) for job in shown]
+    lines += [f"… and {hidden} more: `flowhub status`"] if hidden else []
+    return [*lines, output.shorten(foot, width - 1)] if foot else lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Widths:
+    """Cells of the columns that give way; no size at all where `size` is 0."""
+
+    name: int
+    bar: int
+    size: int
+
+
+def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
+    """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
+    words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
+    wanted = max((terminal_width.width(job.title) for job in jobs), default=0)
+    sizes = max((len(size(job)) for job in jobs), default=0)
+    rest = width - _BESIDE - words
+    if rest - sizes - 2 < wanted + BAR_LEAST:
+        sizes = 0
+    rest -= sizes + 2 if sizes else 0
+    bar_cells = min(BAR_MOST, max(BAR_LEAST, rest - wanted))
+    return _Widths(min(wanted, max(_NAME_LEAST, rest - bar_cells)), bar_cells, sizes)
+
+
+def _words(job: Job, now: datetime) -> str:
+    words = how_it_is(job, now)
+    if job.state in (State.RUNNING, State.QUEUED):
+        return words or str(job.state)
+    return f"{job.state} {words}".rstrip()
+
+
+def _line(job: Job, now: datetime, widths: _Widths) -> str:
+    share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
+    ref = terminal_width.left(output.shorten(output.clean(job.title), widths.name), widths.name)
+    whole = f"  {size(job):>{widths.size}}" if widths.size else ""
+    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
+
+
+def bar(share: float, width: int) -> str:
+    """Return a bar of so many cells, `share` (0 to 1) of it full."""
+    eighths = int(min(1.0, max(0.0, share)) * width * 8)
+    full, part = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width, "·")
+
+
+def _one_line(jobs: Sequence[Job]) -> str:
+    """Return one line of what runs, and how many wait, for a log."""
+    running = [f"{job.id} {output.clean(job.title)} {progress(job)}" for job in jobs if job.state is State.RUNNING]
+    waiting = sum(job.state in (State.QUEUED, State.PAUSED) for job in jobs)
+    return "; ".join([*running, *([f"{waiting} waiting"] if waiting else [])])

@@ -1,0 +1,230 @@
+"""adopt: what other programs have already, and what the library does not know of its own store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Yes
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.operations.library.adopt import Adopted
+    from flowhub_jobs.operations.library.adopt_scan import Offer, Survey
+    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.store.links import LinkKind
+
+    Outcomes = Mapping[int, "Adopted | FlowhubError"]
+
+SHOWN_MAX = 8  # of what is not taken
+BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # what is said where nobody can be asked
+
+
+def adopt(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLACE…]", help="lm-studio, huggingface, ollama, llama.cpp, modelscope, store; a folder or file."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be adopted.")] = False,
+    yes: Yes = False,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Give the store its own bytes, at the price of their room.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Link models of other programs into the store.
+
+    The store itself is always looked through as well: what lies in it and is not in the library is written down.
+    Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
+    """
+    import os
+
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.prompts import demand_terminal
+    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+    from flowhub_jobs.operations.library.adopt_scan import Finder
+    from flowhub_jobs.operations.library.identify import Recognizer
+    from flowhub_jobs.store.links import LINKS, OWN_BYTES
+
+    if not (yes or dry_run):
+        demand_terminal("adopt", as_json=as_json, before=BEFORE, hint=HINT)
+    kinds = OWN_BYTES if copy else LINKS
+    with desk() as found:
+        found.shelf.demand_store()
+        found.home.open_store()
+        finder = Finder(found.home, Recognizer(found.loaded.catalog), os.environ, kinds)
+        with _progress(as_json) as watch:
+            survey = finder.survey(places or [], watch)
+        warn_of_catalog(found, quiet=as_json)
+        new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
+        if not as_json:
+            _tell_found(survey)
+        outcomes: Outcomes = {}
+        if not dry_run and (yes or not new or _agreed(list(new.values()), found.home.store.root)):
+            outcomes = _adopt_each(found, new, kinds)
+        elif not dry_run:
+            output.hint("Nothing was adopted.")
+        if as_json:
+            output.result_json(_page(survey, outcomes, dry_run))
+        else:
+            _tell_outcomes(outcomes, survey)
+            _tell_partials(found)
+        raise_for(outcomes)
+
+
+class _progress:  # noqa: N801, reads as a word where it is used
+    """Shows on a terminal how much was read."""
+
+    def __init__(self, quiet: bool) -> None:
+        import sys
+
+        from flowhub_jobs.cli import output
+
+        self._shown = output.redraws(sys.stderr) and not quiet
+        self._next = 0.0
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        return self._watch
+
+    def __exit__(self, *_: object) -> None:
+        from flowhub_jobs.cli import output
+
+        if self._shown and self._next:
+            output.progress("")
+
+    def _watch(self, read: int, total: int) -> None:
+        import time
+
+        from flowhub_jobs.cli import output
+        from flowhub_jobs.units import format_bytes
+
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.5
+            output.progress(f"Reading: {format_bytes(read)} of {format_bytes(total)}")
+
+
+def _agreed(offers: "Sequence[Offer]", root: Path) -> bool:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.prompts import agreed
+    from flowhub_jobs.units import format_bytes
+
+    size = format_bytes(sum(offer.size for offer in offers))
+    question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
+    return agreed("adopt", question, as_json=False, before=BEFORE, hint=HINT)
+
+
+def _adopt_each(found: "Desk", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
+    from contextlib import closing
+
+    from flowhub_jobs.cli.session import each
+    from flowhub_jobs.operations.library.adopt import Adoption
+
+    with closing(Adoption(found.home, kinds)) as adoption:
+        return each(list(offers), lambda number: adoption.adopt(offers[number]))
+
+
+# What is said --------------------------------------------------------------------------------------------------------
+
+
+def _tell_found(survey: "Survey") -> None:
+    from flowhub_jobs.cli import output
+
+    for offer in survey.offers:
+        output.result(output.clean(offer.name))
+        output.result(output.fold(", ".join(_about(offer)), "  "))
+    for skipped in survey.skipped[:SHOWN_MAX]:
+        output.hint(output.fold(f"Not taken: {_short(skipped.path)} {skipped.why}."))
+    if len(survey.skipped) > SHOWN_MAX:
+        output.hint(f"Not taken, either: {len(survey.skipped) - SHOWN_MAX} more. --json names them all.")
+    if not survey.offers:
+        output.hint("No new models found.")
+
+
+def _about(offer: "Offer") -> list[str]:
+    from flowhub_jobs.units import format_bytes
+
+    artifact = offer.recognized.artifact
+    known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
+    how = f"{offer.how} from {offer.candidate.program}" if offer.how else "no way to link it"
+    if offer.same_as:
+        how = f"in the store already as {offer.same_as}"
+    elif offer.in_place:
+        how = "is in the store"
+    return [
+        format_bytes(offer.size),
+        str(artifact.format or "unknown format"),
+        known,
+        how,
+        _short(offer.candidate.where),
+    ]
+
+
+def _short(path: Path) -> str:
+    """Return a path with the person's home folder as `~`."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _tell_outcomes(outcomes: "Outcomes", survey: "Survey") -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.errors import FlowhubError
+
+    for number, outcome in outcomes.items():
+        if isinstance(outcome, FlowhubError):
+            if len(outcomes) > 1:  # a single one is said as the command's own error
+                output.hint(output.fold(f"Not adopted: {survey.offers[number].candidate.name}. {outcome.message}"))
+        else:
+            output.result(output.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
+
+
+def _tell_partials(found: "Desk") -> None:
+    """Mention what a lost database leaves: partials that no job goes on with."""
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.operations.library.cleanup import PartialState, partials
+    from flowhub_jobs.units import format_bytes
+
+    left = [one for one in partials(found.home) if one.state is PartialState.NOBODY]
+    if left:
+        size = format_bytes(sum(one.leaving.bytes for one in left))
+        what = f"{len(left)} partial downloads are" if len(left) > 1 else "1 partial download is"
+        output.hint(output.fold(
+            f"{what} in the store ({size}), without a job. "
+            "A job for the same model continues them; `flowhub prune` removes them."
+        ))  # fmt: skip
+
+
+def _count(number: int) -> str:
+    return f"{number} model" + ("s" if number != 1 else "")
+
+
+def _page(survey: "Survey", outcomes: "Outcomes", dry_run: bool) -> dict[str, Any]:
+    models = [_object(offer, outcomes.get(number)) for number, offer in enumerate(survey.offers)]
+    skipped = [{"path": str(one.path), "why": one.why} for one in survey.skipped]
+    return {"schema": "flowhub/adopt/1", "dry_run": dry_run, "models": models, "skipped": skipped}
+
+
+def _object(offer: "Offer", outcome: "Adopted | FlowhubError | None") -> dict[str, Any]:
+    from flowhub_jobs.errors import FlowhubError
+
+    artifact, failed = offer.recognized.artifact, isinstance(outcome, FlowhubError)
+    state = "already" if offer.same_as else "failed" if failed else "found" if outcome is None else "adopted"
+    how = "in place" if offer.in_place else None if offer.same_as else offer.how
+    if outcome is not None and not isinstance(outcome, FlowhubError):
+        how = outcome.how or "in place"
+    return {
+        "name": getattr(outcome, "name", offer.name),
+        "ref": artifact.ref,
+        "model": artifact.model,
+        "option": artifact.option,
+        "format": artifact.format,
+        "bytes": offer.size,
+        "sha256": None if artifact.folder else offer.recognized.files[0].sha256,
+        "program": offer.candidate.program,
+        "from": str(offer.candidate.where),
+        "how": how,
+        "state": state,
+        "error": outcome.as_dict() if isinstance(outcome, FlowhubError) else None,
+    }

@@ -1,0 +1,166 @@
+"""What `list` shows: the models, what is on its way, and what the person should know of the store."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.operations.library.cleanup import Partial, PartialState
+from flowhub_jobs.operations.library.match import can_be_asked
+from flowhub_jobs.operations.library.usage import Stock
+from flowhub_jobs.store.inventory import Presence
+from flowhub_jobs.units import format_bytes, format_duration
+from flowhub_jobs.values.artifacts import InstalledModel
+from flowhub_jobs.values.enums import Condition
+
+FEW = 8  # partials that are shown one by one
+TRIFLE = 16 << 10  # bytes
+_HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE")
+_LESS = ("FORMAT", "VERIFIED")
+_SUMS = {
+    PartialState.LIVE: "{size} of queued jobs",
+    PartialState.KEPT: "{size} kept for `flowhub retry`",
+    PartialState.NOBODY: "{size} of no job (`flowhub prune` removes them)",
+    PartialState.ELSEWHERE: "{size} of another node",
+}
+
+
+def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
+    """Return the models: one a line where the screen is wide enough, else two. No name is cut: names are typed.
+
+    On a narrower screen the columns of `_LESS` give way first, one after the other.
+    """
+    rows = [_row(model) for model in models]
+    for left_out in range(0 if verbose else len(_LESS) + 1):
+        columns = [place for place, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
+        head, terminal_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
+        if output.width_of(head, terminal_width) <= output.columns():
+            first, *lines = output.table(head, terminal_width, right=(head.index("SIZE"),)).split("\n")
+            return "\n".join([output.bold(first), *map(_painted, models, lines)])
+    return "\n".join(_stacked(models, rows, verbose=verbose))
+
+
+def _chosen(columns: Sequence[int], row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(row[place] for place in columns)
+
+
+def _painted(model: InstalledModel, line: str) -> str:
+    """Return a line in the colour of its state: damage stands out."""
+    colour = {Condition.DAMAGED: "31", Condition.CHANGED: "33"}.get(model.condition)
+    return output.paint(line, colour) if colour else line
+
+
+def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
+    """Yield two lines a model, and one more for a name that is too long; `verbose` adds what else is known."""
+    short = [(output.clean(row[0]), row[3], row[5]) for row in rows]
+    beside = output.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
+    room = max(len("NAME"), min(max(terminal_width.width(name) for name, _, _ in short), output.columns() - beside))
+    wide = max(len("SIZE"), *(len(size) for _, size, _ in short))
+    yield f"{'NAME':<{room}}  {'SIZE':>{wide}}  STATE"
+    for model, row, (name, size, state) in zip(models, rows, short, strict=True):
+        if terminal_width.width(name) > room:
+            yield name
+            name = ""
+        yield f"{terminal_width.left(name, room)}  {size:>{wide}}  {state}"
+        if about := _about(row):
+            yield output.fold(about, "  ")
+        yield from _facts(model) if verbose else ()
+
+
+def _about(row: Sequence[str]) -> str:
+    _, ref, kind, _, verified, _ = row
+    return ", ".join([part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-"))
+
+
+def _row(model: InstalledModel) -> tuple[str, ...]:
+    verified = model.verified_at.astimezone().strftime("%Y-%m-%d") if model.verified_at else "-"
+    ref = f"{model.model}@{model.option}" if model.model else model.source or "-"
+    return model.name, ref, model.format or "-", format_bytes(model.bytes), verified, state_of(model)
+
+
+def state_of(model: InstalledModel) -> str:
+    """Return how a model stands, in a word or two: what is wrong with its bytes comes first."""
+    if model.condition is not Condition.GOOD:
+        return str(model.condition)
+    return "not in catalog" if model.model and not model.in_catalog else "ok"
+
+
+def _facts(model: InstalledModel) -> list[str]:
+    facts = [("path", str(model.path)), ("sha256", model.sha256), ("source", model.source)]
+    facts += [("shares", model.linked_from)]
+    if model.installed_at:
+        facts.append(("installed", model.installed_at.astimezone().strftime("%Y-%m-%d %H:%M")))
+    return [f"    {name:<10}{output.clean(text)}" for name, text in facts if text]
+
+
+def without_trifles(stock: Stock) -> Stock:
+    """Return the same without the partials that hold a journal and next to nothing else."""
+    return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
+
+
+def partials_text(found: Sequence[Partial]) -> str:
+    """Return what is on its way or was left there, with its age."""
+    rows = [
+        (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), whose(partial))
+        for partial in found
+    ]
+    if output.width_of(head := ("PARTIAL", "SIZE", "UNTOUCHED FOR", "WHOSE"), rows) <= output.columns():
+        return output.table(head, rows, right=(1, 2))
+    lines = ["Partials:"]
+    for name, size, age, job in rows:
+        lines += [output.clean(name), output.fold(f"{size}, untouched for {age}, {job}", "  ")]
+    return "\n".join(lines)
+
+
+def whose(partial: Partial) -> str:
+    if partial.holder:
+        return f"job {partial.holder.job}, {partial.holder.state}"
+    if partial.state is PartialState.ELSEWHERE:
+        return "another node's"
+    return "of no job" if partial.state is PartialState.NOBODY else partial.leaving.work or "a call of download()"
+
+
+def sums(found: Sequence[Partial]) -> str:
+    """Return how much the partials hold, by who goes on with them."""
+    parts = []
+    for state, words in _SUMS.items():
+        sizes = [partial.leaving.bytes for partial in found if partial.state is state]
+        if sizes:
+            parts.append(words.format(size=format_bytes(sum(sizes))))
+    return f"Partials: {'; '.join(parts)}."
+
+
+def foot(stock: Stock) -> list[str]:
+    """Return what is said below: how many, how much, and what is not as it was."""
+    lines = []
+    if stock.models:
+        count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
+        free = f"; {format_bytes(stock.free)} free" if stock.free is not None else ""
+        lines.append(f"{count}, {format_bytes(sum(model.bytes for model in stock.models))}, in {stock.root}{free}")
+    if stock.partials:
+        lines.append(sums(stock.partials))
+    return [*lines, *_not_as_it_was(stock)]
+
+
+def _not_as_it_was(stock: Stock) -> list[str]:
+    lines = []
+    if stock.presence is Presence.AWAY:
+        lines.append(f"The store {stock.root} is offline: its disk is not mounted. The list shows what was on it.")
+    elif any(model.condition is Condition.OFFLINE for model in stock.models):
+        lines.append(f"The offline models are in another store than the one at {stock.root} now.")
+    if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
+        lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` checks it.")
+    if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
+        lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
+    if stock.old:
+        lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
+    if stock.gone:
+        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_asked(entry)))
+        fetches = f"`flowhub enqueue {again}` downloads it again; " if again else ""
+        names = _some([entry.name for entry in stock.gone])
+        lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,186 @@
+"""prune and du: disk usage, and what of it can be freed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Yes
+
+if TYPE_CHECKING:
+    from flowhub_jobs.operations.library.cleanup import Item
+    from flowhub_jobs.operations.library.usage import Share, Usage
+
+BAR = 16  # columns
+
+
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    yes: Yes = False,
+    only_partials: Annotated[bool, typer.Option("--partials", help="Only partial downloads and leftovers.")] = False,
+    only_old: Annotated[bool, typer.Option("--old", help="Only old versions.")] = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="AGE", help="Only what is older: 7d, 12h. Includes what is kept for retry."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove partial downloads, old versions and leftovers.
+
+    It asks first. Partial downloads of live jobs stay.
+
+    Partial downloads of failed and cancelled jobs are kept for `retry`; --older-than removes those too.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.prompts import agreed, demand_terminal
+    from flowhub_jobs.cli.session import desk, each, raise_for
+    from flowhub_jobs.operations.library.cleanup import chosen, litter, sweep
+    from flowhub_jobs.times import parse_span
+
+    age = parse_span(older_than) if older_than is not None else None
+    if not (yes or dry_run):
+        demand_terminal("prune", as_json=as_json)
+    with desk() as found:
+        there = litter(found.home, found.shelf)
+        items = chosen(there, _kinds(only_partials, only_old), age)
+        if not as_json:
+            _tell(items, there)
+        if items and not (yes or dry_run) and not agreed("prune", _question(items), as_json=as_json):
+            output.hint("Nothing was removed.")
+            return
+        by_path = {str(item.path): item for item in items}
+        outcomes = each(list(by_path), lambda path: 0 if dry_run else sweep(found.home, found.shelf, by_path[path]))
+    done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
+    if as_json:
+        output.result_json(_page(done, there, dry_run=dry_run))
+    elif items:
+        _tell_freed(done, dry_run=dry_run)
+    raise_for(outcomes)
+
+
+def _question(items: "Sequence[Item]") -> str:
+    from flowhub_jobs.units import format_bytes
+
+    what = "this item" if len(items) == 1 else f"these {len(items)} items"
+    return f"Remove {what} ({format_bytes(sum(item.frees for item in items))})?"
+
+
+def _tell_freed(done: "Sequence[Item]", *, dry_run: bool) -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.units import format_bytes
+
+    freed = format_bytes(sum(item.frees for item in done))
+    output.hint(f"Would free {freed}; nothing was removed." if dry_run else f"Freed {freed}.")
+
+
+def _kinds(partials: bool, old: bool) -> "list[Any]":
+    from flowhub_jobs.operations.library.cleanup import Litter
+
+    some = [Litter.PARTIAL, Litter.KEPT, Litter.REST] if partials else []
+    return [*some, *([Litter.OLD] if old else [])] or list(Litter)
+
+
+def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.operations.library.cleanup import Litter
+    from flowhub_jobs.units import format_bytes, format_duration
+
+    if items:
+        rows = [(_frees(item), str(item.kind), f"{item.name}: {_why(item)}") for item in items]
+        output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
+    else:
+        output.hint("Nothing to remove.")
+    kept = [item for item in there if item.kind is Litter.KEPT and item not in items]
+    if kept:
+        size = format_bytes(sum(item.frees for item in kept))
+        oldest = format_duration(max(item.age_s for item in kept))
+        what = f"{len(kept)} partial{'s' * (len(kept) > 1)} of failed or cancelled jobs ({size}, at most {oldest} old)"
+        output.hint(
+            output.fold(f"Kept for `flowhub retry`: {what}; --older-than 7d removes those that are older.", after="  ")
+        )
+
+
+def _why(item: "Item") -> str:
+    return item.why if item.frees or not item.bytes else f"{item.why}; its bytes have other names and stay"
+
+
+def _frees(item: "Item") -> str:
+    from flowhub_jobs.units import format_bytes
+
+    return format_bytes(item.frees) if item.frees or not item.bytes else "nothing"
+
+
+def _page(done: "Sequence[Item]", there: "Sequence[Item]", *, dry_run: bool) -> dict[str, Any]:
+    from flowhub_jobs.operations.library.cleanup import Litter
+
+    kept = [item for item in there if item.kind is Litter.KEPT and item not in done]
+    return {
+        "schema": "flowhub/pruned/1",
+        "dry_run": dry_run,
+        "freed": sum(item.frees for item in done),
+        "removed": [_object(item) for item in done],
+        "kept": [_object(item) for item in kept],
+    }
+
+
+def _object(item: "Item") -> dict[str, Any]:
+    about = {"kind": str(item.kind), "name": item.name, "path": str(item.path), "bytes": item.bytes}
+    return about | {"freed": item.frees, "age_s": item.age_s, "job": item.job, "why": item.why}
+
+
+def du(as_json: AsJson = False) -> None:
+    """Show disk usage by model.
+
+    Lists models by size, partial downloads, and bytes shared with other programs.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.operations.library.usage import usage
+    from flowhub_jobs.units import format_bytes
+
+    with desk() as found:
+        seen = usage(found)
+    if as_json:
+        output.result_json(_usage_page(seen))
+        return
+    shares = [*seen.models, *(share for share in (seen.partials, seen.rests) if share.on_disk)]
+    if shares:
+        head = ("ON DISK", "", "", "WHAT")
+        output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
+    line = f"{format_bytes(seen.total)} in {seen.root}; {format_bytes(seen.free)} free on its disk."
+    if seen.shared:
+        line += f" {format_bytes(seen.shared)} of it have other names elsewhere: removing them here frees nothing."
+    if seen.linked:
+        line += f" {format_bytes(seen.linked)} more are elsewhere, behind links."
+    output.hint(output.fold(line))
+
+
+def _share_row(share: "Share") -> tuple[str, str, str, str]:
+    from flowhub_jobs.units import format_bytes
+
+    notes = {"shared": share.weight.shared, "elsewhere": share.weight.linked}
+    said = ", ".join(f"{format_bytes(size)} {what}" for what, size in notes.items() if size)
+    name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
+    bar = "█" * round(share.part * BAR) or "▏"
+    return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({said})" if said else name
+
+
+def _usage_page(seen: "Usage") -> dict[str, Any]:
+    return {
+        "schema": "flowhub/du/1",
+        "models": [_share_object(share) for share in seen.models],
+        "partials": _share_object(seen.partials),
+        "rests": _share_object(seen.rests),
+        "bytes_on_disk": seen.total,
+        "bytes_shared": seen.shared,
+        "bytes_elsewhere": seen.linked,
+        "store": {"path": str(seen.root), "online": True, "free": seen.free},
+    }
+
+
+def _share_object(share: "Share") -> dict[str, Any]:
+    weight = share.weight
+    sizes = {"bytes": share.bytes, "bytes_on_disk": share.on_disk, "bytes_shared": weight.shared}
+    return {"name": share.name, **sizes, "bytes_elsewhere": weight.linked, "part": round(share.part, 4)}

@@ -1,0 +1,99 @@
+"""Jobs that the calling process runs itself or leaves to a worker, and the lines that say how far they are."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs.wait import error_of
+from flowhub_jobs.cli.session import tell_no_worker
+from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
+from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.units import format_bytes, format_rate
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import Job
+
+LOOK_S = 0.2
+
+
+def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> list[Job]:
+    """Run these jobs here, or wait where another worker has one; return them as they ended, or as they wait.
+
+    `verb` begins the line that a person sees meanwhile: "Verifying". Ctrl-C hands back what runs.
+    """
+    from flowhub_jobs.worker.inline import at_work
+
+    wanted = list(dict.fromkeys(numbers))
+    shows = output.redraws(sys.stderr) and not quiet
+    try:
+        with at_work(desk.home, wanted) as over:
+            while not over.is_set() or State.RUNNING in desk.home.reports.state_of(wanted).values():
+                if shows:
+                    output.progress(_line(verb, desk.home.reports.jobs(wanted)))
+                over.wait(LOOK_S) if not over.is_set() else _look_after(desk)
+    except KeyboardInterrupt:
+        hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
+        raise Interrupted("Interrupted.", hint=hint) from None
+    if shows:
+        output.progress("")
+    return desk.home.reports.jobs(wanted)
+
+
+def leave(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+    """Leave these jobs to a worker, and tell of them."""
+    desk.ring(len(numbers))
+    tell(desk.home.reports.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
+    if numbers:
+        tell_no_worker(desk, quiet=as_json)
+
+
+def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
+    if as_json:
+        output.result_json(jobs_page(jobs))
+        return
+    for job in jobs:
+        size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
+        where = f", {output.clean(job.target)}" if job.state is State.COMPLETED else ""
+        output.result(f"Job {job.id}: {job.kind} {output.clean(job.ref)}, {size}, {job.state}{where}")
+
+
+def _look_after(desk: Desk) -> None:
+    """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
+    time.sleep(LOOK_S)
+    desk.home.take_back_orphans()
+
+
+def why_not_done(job: Job) -> FlowhubError | None:
+    """Return why a job is not completed: its own error, or what it waits for; None if it is."""
+    if job.state is State.COMPLETED:
+        return None
+    if not job.live:
+        return error_of(job)
+    kind = {Reason.DISK: DiskFull, Reason.STORE_OFFLINE: StoreOffline}.get(job.reason or Reason.SLOTS, NotDoneYet)
+    return kind(
+        f"Job {job.id} ({job.title}) is {job.state}" + (f": {job.reason}." if job.reason else "."),
+        hint=f"A worker continues it; `flowhub status {job.id}` says more, `flowhub cancel {job.id}` ends it.",
+    )
+
+
+def raise_for_undone(jobs: Sequence[Job]) -> None:
+    """Raise what kept a job from its end: its own error if it is the only job, else SomeFailed."""
+    errors = [error for job in jobs if (error := why_not_done(job))]
+    if errors and len(jobs) == 1:
+        raise errors[0]
+    if errors:
+        message = f"{len(errors)} of {len(jobs)} jobs are not done. The first: {errors[0].message}"
+        raise SomeFailed(message, hint=errors[0].hint)
+
+
+def _line(verb: str, jobs: Sequence[Job]) -> str:
+    """Return e.g. `Verifying 2 of 5: qwen3-8b-q4_k_m.gguf, 43 % of 5.03 GB, 1.2 GB/s`."""
+    running = next((job for job in jobs if job.state is State.RUNNING), None)
+    ended = sum(not job.live for job in jobs)
+    if running is None or not running.bytes_total:
+        return f"{verb} …"
+    count = f" {ended + 1} of {len(jobs)}" if len(jobs) > 1 else ""
+    share = f"{100 * running.bytes_done // running.bytes_total} % of {format_bytes(running.bytes_total)}"
+    rate = f", {format_rate(running.rate_bps)}" if running.rate_bps else ""
+    return f"{verb}{count}: {output.clean(running.ref)}, {share}{rate}"

@@ -1,0 +1,188 @@
+"""outdated and update: newer versions of installed models."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.operations.library.outdated import Newer, Survey
+    from flowhub_jobs.operations.session import Desk, Order
+
+Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")]
+
+
+def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
+    """List models with a newer version.
+
+    Asks the catalog and the Hub. Exits 0 whether or not a model is outdated.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+
+    with desk() as found:
+        seen = _survey(found, refs)
+        warn_of_catalog(found, quiet=as_json)
+        if as_json:
+            output.result_json(_page(found, seen))
+        else:
+            _tell(found, seen)
+    raise_for(_answers(seen))
+
+
+def update(
+    refs: Refs = None,
+    every: Annotated[bool, typer.Option("--all", help="All outdated models.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also replace models that were changed by hand.")] = False,
+    tonight: Annotated[
+        bool, typer.Option("--tonight", help="In the schedule's window; without a schedule, from 23:00 to 07:00.")
+    ] = False,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
+    priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue newer versions of outdated models.
+
+    The old version stays until the new one is verified.
+    """
+    from flowhub_jobs.cli.jobs.enqueue_options import Clerk
+    from flowhub_jobs.cli.session import desk, each, raise_for, warn_of_catalog
+    from flowhub_jobs.errors import UsageInvalid
+    from flowhub_jobs.operations.library.outdated import check_ours
+    from flowhub_jobs.operations.session import Order
+
+    if bool(refs) == every:
+        raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
+    said = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
+    with desk() as found:
+        terms = Clerk(found).terms(said)
+        seen = _survey(found, refs)
+        warn_of_catalog(found, quiet=as_json)
+        newer = {one.entry.name: one for one in seen.outdated}
+        checked = each(list(newer), lambda name: check_ours(found, newer[name], force=force))
+        orders = [Order(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
+        if not as_json:
+            _tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
+        if orders or as_json:
+            _plan(found, orders, as_json) if dry_run else _queue(found, orders, as_json, wait=wait)
+    # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
+    raise_for(_answers(seen) | ({} if every else checked))
+
+
+def _plan(found: "Desk", orders: "list[Order]", as_json: bool) -> None:
+    from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+
+    plan_view.tell_plan(found, enqueue_plan.Ordered(orders=orders, count=len(orders)), as_json=as_json)
+
+
+def _queue(found: "Desk", orders: "list[Order]", as_json: bool, *, wait: bool) -> None:
+    from flowhub_jobs.cli.jobs import enqueue_plan
+    from flowhub_jobs.cli.jobs import wait as jobs_wait
+
+    order = enqueue_plan.Ordered(orders=orders, count=len(orders))
+    numbers = enqueue_plan.place(found, order)
+    if wait:
+        jobs_wait.until_ended(found, numbers)
+    enqueue_plan.tell(found, order, numbers, as_json=as_json, brief=wait)
+    if wait:
+        jobs_wait.raise_for(found, numbers)
+
+
+def _survey(found: "Desk", refs: Sequence[str] | None) -> "Survey":
+    from flowhub_jobs.operations.library.outdated import survey
+
+    names = list(dict.fromkeys(name for ref in refs for name in found.shelf.find(ref))) if refs else None
+    return survey(found, names)
+
+
+def _answers(seen: "Survey") -> "dict[str, FlowhubError | None]":
+    """Return every model that was asked about, with the error of those that got no answer."""
+    answered = [*seen.current, *(one.entry.name for one in seen.outdated), *(one.name for one in seen.unknown)]
+    return dict.fromkeys(answered) | seen.failed
+
+
+def _tell(found: "Desk", seen: "Survey") -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.units import format_bytes
+
+    if seen.outdated:
+        sizes = _to_fetch(found, seen)
+        rows = []
+        for one in seen.outdated:
+            size = sizes[one.entry.name]
+            here, there = _shown(_installed(one)), _shown(_available(one))
+            rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
+        head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
+        if output.width_of(head, rows) <= output.columns():
+            output.result(output.table(head, rows, right=(3,)))
+        else:
+            said = ((output.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
+            output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in said))
+    for other in seen.unknown:
+        output.hint(output.fold(f"{other.name}: unknown; {other.why}.", after="  "))
+    _tell_rest(seen, [], nothing=not seen.outdated)
+    if seen.outdated:
+        output.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")
+
+
+def _tell_rest(seen: "Survey", refused: "Sequence[FlowhubError | None]", *, nothing: bool) -> None:
+    """Tell what could not be asked or is not done, and why."""
+    from flowhub_jobs.cli import output
+
+    lines = [f"{name}: could not be asked. {error.message}" for name, error in seen.failed.items()]
+    lines += [f"{error.message} {error.hint}" for error in refused if error]
+    if nothing and not refused:
+        lines.append(f"Nothing is outdated, of {seen.count} model{'s' * (seen.count != 1)}.")
+    for line in lines:
+        output.hint(output.fold(line, after="  "))
+
+
+def _to_fetch(found: "Desk", seen: "Survey") -> dict[str, int | None]:
+    """Return the bytes that each update would fetch, by name; None where a size is unknown."""
+    from flowhub_jobs.operations.session import Order
+
+    plans = found.plan([Order(one.artifact) for one in seen.outdated])
+    return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
+
+
+def _installed(one: "Newer") -> dict[str, Any]:
+    return {"version": None, "commit": one.commit, "sha256": one.entry.sha256}
+
+
+def _available(one: "Newer") -> dict[str, Any]:
+    from flowhub_jobs.operations.library.outdated import commit_of
+
+    artifact = one.artifact
+    commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
+    return {"version": one.version, "commit": commit, "sha256": None if artifact.folder else artifact.files[0].sha256}
+
+
+def _shown(side: dict[str, Any]) -> str:
+    """Return a few digits by which two versions are told apart."""
+    for what in ("commit", "sha256"):
+        if side[what]:
+            return f"{what} {side[what][:8]}"
+    return str(side["version"] or "another")
+
+
+def _page(found: "Desk", seen: "Survey") -> dict[str, Any]:
+    sizes = _to_fetch(found, seen)
+    outdated = [
+        {
+            "name": one.entry.name,
+            "ref": one.entry.ref,
+            "installed": _installed(one),
+            "available": _available(one),
+            "bytes_to_fetch": sizes[one.entry.name],
+        }
+        for one in seen.outdated
+    ]
+    unknown = [{"name": one.name, "ref": one.ref, "why": one.why} for one in seen.unknown]
+    failed = [{"name": name, "error": error.as_dict()} for name, error in seen.failed.items()]
+    return {"schema": "flowhub/outdated/1", "outdated": outdated, "unknown": unknown, "failed": failed}

@@ -1,0 +1,152 @@
+"""verify: checks installed models against their checksums, and repairs damage."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Later
+
+if TYPE_CHECKING:
+    from flowhub_jobs.errors import FlowhubError
+    from flowhub_jobs.operations.local_jobs import Errands
+    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.store.verification import OnShelf
+
+
+def verify(
+    refs: Annotated[
+        list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`; none is all.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Compare sizes and times only; read no file.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Download again what differs, and no more.")] = False,
+    later: Later = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check installed models against their checksums.
+
+    Reads every byte. It runs here, as a job that `flowhub status` shows; --later leaves it to a worker. Exit status: 8
+    if the one model differs, 10 if one of several does.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.library.run_inline import leave
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.errors import UsageInvalid
+    from flowhub_jobs.operations.local_jobs import Errands
+
+    if ((fast or repair) and later) or (fast and repair):
+        raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
+    with desk() as found:
+        errands = Errands(found)
+        models = errands.known(refs or [])
+        _tell_of_strangers(found, errands, bool(refs), as_json)
+        if later:
+            leave(found, errands.verify(models), as_json=as_json)
+        else:
+            looked = _fast(models) if fast else _whole(found, errands, models, repair, as_json)
+            _tell(looked, as_json)
+            _raise_for(looked)
+    if not models:
+        output.hint("No installed model can be verified.", quiet=as_json)
+
+
+def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bool) -> None:
+    from flowhub_jobs.cli import output
+
+    strangers = [] if named else sorted({one.name for one in found.home.store.models()} - set(errands.checks.names()))
+    if strangers:
+        output.hint(
+            output.fold(
+                f"Put there by hand, without a known digest: {output.clean(', '.join(strangers))}. "
+                "`flowhub adopt` adds them."
+            ),
+            quiet=quiet,
+        )
+
+
+def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:
+    from flowhub_jobs.errors import DigestMismatch
+
+    looked = []
+    for model in models:
+        changed = [file for file in model.files if not file.unchanged]
+        error = None
+        if changed:
+            what = (
+                "has gone" if not changed[0].place.exists() else "has another size or time than it was installed with"
+            )
+            error = DigestMismatch(
+                f"{changed[0].place} {what}.", hint=f"`flowhub verify {model.name}` reads it and shows what differs."
+            )
+        looked.append(_entry(model, "changed" if changed else "unchanged", error))
+    return looked
+
+
+def _whole(
+    found: "Desk", errands: "Errands", models: Sequence["OnShelf"], repair: bool, quiet: bool
+) -> list[dict[str, Any]]:
+    from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
+
+    jobs = run_here(found, errands.verify(models), "Verifying", quiet=quiet)
+    looked = []
+    for model, job in zip(models, jobs, strict=True):
+        error = why_not_done(job)
+        damaged = errands.checks.on_shelf(model.name) if error else None
+        if error and repair and damaged and damaged.damage:
+            looked.append(_mended(found, errands, damaged, error, quiet))
+        else:
+            state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
+            looked.append(_entry(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
+    return looked
+
+
+def _mended(
+    found: "Desk", errands: "Errands", model: "OnShelf", found_damage: "FlowhubError", quiet: bool
+) -> dict[str, Any]:
+    from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
+    from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet
+
+    earlier = model.artifact.key in found.home.reports.live_jobs()
+    try:
+        [job] = run_here(found, [errands.repair(model)], "Repairing", quiet=quiet)
+    except FlowhubError as refused:
+        what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
+        return _entry(model, "damaged", what, damage=model.damage)
+    undone = why_not_done(job)
+    if earlier and isinstance(undone, NotDoneYet):
+        hint = f"`flowhub start {job.id}` starts it now, `flowhub cancel {job.id}` ends it."
+        undone = Busy(undone.message, hint=hint)
+    state = "damaged" if undone else "repaired"
+    return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
+
+
+def _entry(model: "OnShelf", state: str, error: "FlowhubError | None", **more: Any) -> dict[str, Any]:
+    known = {"name": model.name, "ref": model.artifact.ref, "state": state, "bytes": model.bytes, "job": None}
+    return known | {"damage": None, "bytes_fetched": 0} | more | {"error": error}
+
+
+def _tell(looked: Sequence[dict[str, Any]], as_json: bool) -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.units import format_bytes
+
+    if as_json:
+        models = [one | {"error": one["error"].as_dict() if one["error"] else None} for one in looked]
+        output.result_json({"schema": "flowhub/verify/1", "models": models})
+        return
+    for one in looked:
+        words = one["state"]
+        if words == "repaired":
+            words += f", {format_bytes(one['bytes_fetched'])} fetched"
+        output.result(f"{output.clean(one['name'])}: {words}, {format_bytes(one['bytes'])}")
+        if one["error"] and len(looked) > 1:  # of one alone, the error itself says it
+            output.hint(output.fold(one["error"].message, "  "))
+
+
+def _raise_for(looked: Sequence[dict[str, Any]]) -> None:
+    from flowhub_jobs.errors import SomeFailed
+
+    errors = [one["error"] for one in looked if one["error"]]
+    if errors and len(looked) == 1:
+        raise errors[0]
+    if errors:
+        raise SomeFailed(f"{len(errors)} of {len(looked)} models differ or could not be checked.", hint=errors[0].hint)

@@ -1,0 +1,214 @@
+"""How anything is printed: the result on stdout; hints, warnings and progress on stderr."""
+
+import codecs
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from flowhub_jobs.cli import terminal_width
+
+UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
+READABLE = 100  # prose is not set wider than this
+_PLAIN = {"…": ".", "·": "."}
+_NO_BREAK = "\xa0"
+# What stays on one line: a command (longer ones would not fit a line themselves), a figure with its unit.
+_WHOLE = re.compile(r"`[^`]{1,40}`|[0-9] (?:[KMGT]?B(?:/s)?|%|s|min|h|d)\b")
+_BLOCKS = "▏▎▍▌▋▊▉█"
+
+
+def prepare_streams() -> None:
+    """Let no character that a stream cannot write end a command: `█` becomes `#` there, `…` a dot, others `?`."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="plain", encoding="ascii" if _is_ascii_terminal(stream) else None)
+
+
+def _is_ascii_terminal(stream: TextIO) -> bool:
+    """Return whether a terminal is to get ASCII alone: with LC_ALL=C Python writes UTF-8 all the same (PEP 540)."""
+    asked = os.environ.get("LC_ALL") in ("C", "POSIX") and not os.environ.get("PYTHONIOENCODING")
+    return asked and stream.isatty()
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join("#" if one in _BLOCKS else _PLAIN.get(one, "?") for one in lost), error.end
+
+
+def result(text: str) -> None:
+    sys.stdout.write(_fitted(text, sys.stdout) + "\n")
+
+
+def exactly(text: str) -> None:
+    """Print what is copied, or read by another program: it is never folded, and a path keeps its bytes."""
+    if text.isascii() or not hasattr(sys.stdout, "buffer"):
+        sys.stdout.write(text + "\n")
+        return
+    sys.stdout.flush()  # what was written as text stands before it
+    sys.stdout.buffer.write(_bytes_of(text) + b"\n")
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:  # the locale's names are ASCII, and this one came from elsewhere
+        return text.encode("utf-8", "surrogateescape")
+
+
+def result_json(page: dict[str, Any]) -> None:
+    # Escaped, so that a name that is no valid Unicode, or a terminal without UTF-8, changes nothing.
+    json.dump(page, sys.stdout)
+    sys.stdout.write("\n")
+
+
+def hint(text: str, *, quiet: bool = False) -> None:
+    """Say something that is not the result; with --json (`quiet`) stderr belongs to errors alone."""
+    if not quiet:
+        sys.stdout.flush()  # where both go to one screen, the result stands first
+        sys.stderr.write(_fitted(text, sys.stderr) + "\n")
+
+
+def _fitted(text: str, stream: TextIO) -> str:
+    """Return a text whose lines a terminal does not break in the middle of a word; elsewhere they stay as they are."""
+    if not stream.isatty():
+        return text
+    width = columns()
+    return "\n".join(_folded_line(line) if terminal_width.width(line) > width else line for line in text.split("\n"))
+
+
+def _folded_line(line: str) -> str:
+    if "\x1b" in line:  # painted: it is cut to the width already
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    return fold(line.strip(), indent, f"{indent}  ")
+
+
+def progress(line: str) -> None:
+    """Draw over the last line of a terminal's stderr; nothing clears it."""
+    sys.stderr.write(f"\r{shorten(line, columns() - 1)}\x1b[K")
+    sys.stderr.flush()
+
+
+def columns() -> int:
+    """Return how wide a line may be: the terminal's width; a pipe has no end."""
+    return shutil.get_terminal_size((UNBOUNDED, 24)).columns
+
+
+def height() -> int:
+    """Return how many lines the terminal shows."""
+    return shutil.get_terminal_size((UNBOUNDED, 24)).lines
+
+
+def is_terminal() -> bool:
+    """Return whether stdout is a screen that can be drawn over: a dumb terminal, as in an editor, cannot."""
+    return redraws(sys.stdout)
+
+
+def redraws(stream: TextIO) -> bool:
+    """Return whether what stands on this stream's terminal can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, code: str) -> str:
+    """Return the text in a colour (an ANSI code), where colour is wanted."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour_wanted(sys.stdout) else text
+
+
+def bold(text: str) -> str:
+    """Return a heading, bold where colour is wanted."""
+    return paint(text, "1")
+
+
+def dim(text: str) -> str:
+    """Return what is done and needs no attention, quiet where colour is wanted."""
+    return paint(text, "2")
+
+
+def colour_wanted(stream: TextIO) -> bool:
+    """Return whether to write colours: on a terminal, unless a variable says otherwise.
+
+    NO_COLOR (https://no-color.org) comes first; FORCE_COLOR and CLICOLOR_FORCE ask for colour in a pipe too, as in CI.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return redraws(stream) and os.environ.get("CLICOLOR") != "0"
+
+
+def clean(text: str) -> str:
+    """Return the text without what would steer a terminal: a name put into the store by hand can hold anything."""
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") else one for one in text)
+
+
+def shorten(text: str, width: int) -> str:
+    return terminal_width.shorten(text, width)
+
+
+def fold(text: str, indent: str = "", after: str | None = None) -> str:
+    """Return prose in lines that fit the terminal; `after` is the indent of all but the first.
+
+    A command in backticks stays on one line, so that it can be copied; so does a figure with its unit.
+    """
+    lines = terminal_width.wrap(
+        _WHOLE.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
+        width if (width := columns()) == UNBOUNDED else min(width, READABLE),
+        first=indent,
+        after=indent if after is None else after,
+        break_long=False,
+    )
+    return "\n".join(lines).replace(_NO_BREAK, " ")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
+    """Return aligned columns, no wider than the terminal: column `give` gives way. `right` are set flush right."""
+    lines, widths = _measured(head, rows, give)
+    cut = [
+        [terminal_width.shorten_words(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines
+    ]
+    return "\n".join(_line(line, widths, right) for line in cut)
+
+
+def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Return aligned columns, no wider than the terminal: the last goes on in lines below, so that nothing is cut."""
+    last = len(head) - 1
+    lines, widths = _measured(head, rows, last)
+    shown = []
+    for line in lines:
+        parts = terminal_width.wrap(line[last], widths[last]) or [""]
+        shown.append(_line([*line[:last], parts[0]], widths, right))
+        shown += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
+    return "\n".join(shown)
+
+
+def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide these columns are when nothing is cut."""
+    lines = [head, *rows]
+    return sum(max(terminal_width.width(line[place]) for line in lines) for place in range(len(head))) + 2 * (
+        len(head) - 1
+    )
+
+
+def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> tuple[list[list[str]], list[int]]:
+    lines = [list(head), *[[clean(cell) for cell in row] for row in rows]]
+    widths = [max(terminal_width.width(line[place]) for line in lines) for place in range(len(head))]
+    over = sum(widths) + 2 * (len(widths) - 1) - columns()
+    if over > 0:
+        widths[give] = min(widths[give], max(len(head[give]), 12, widths[give] - over))
+    return lines, widths
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    return "  ".join(
+        terminal_width.right(text, width) if place in right else terminal_width.left(text, width)
+        for place, (text, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()

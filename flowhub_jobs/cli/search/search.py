@@ -1,0 +1,85 @@
+"""search: what there is, and which variant of it runs here."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Quiet
+
+MANY = 50  # shown where there is no screen to fill
+_FORMAT = "gguf, mlx or safetensors."
+_PARAMS = "So many parameters: 7B (what rounds to it), 7..14B, ..8B, 30B.."
+_INSTALLED = "Only what is installed."
+_NEW = "Only what was released in the last 90 days, newest first."
+_SORT = "fit (what runs here first), size (smallest first), name, or recent; else the best match first."
+
+
+def search(
+    terms: Annotated[list[str] | None, typer.Argument(metavar="TERM…", help="Words, or beginnings of them.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", metavar="F", help=_FORMAT)] = None,
+    params: Annotated[str | None, typer.Option("--params", metavar="RANGE", help=_PARAMS)] = None,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="At most: 10G, 500M, 8GiB.")
+    ] = None,
+    license_: Annotated[str | None, typer.Option("--license", metavar="L", help="Such as apache or mit.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="Such as code; can be repeated.")] = None,
+    publisher: Annotated[str | None, typer.Option("--publisher", metavar="P", help="Such as qwen.")] = None,
+    fits: Annotated[bool, typer.Option("--fits", help="Only models that fit (or barely fit).")] = False,
+    installed: Annotated[bool, typer.Option("--installed", help=_INSTALLED)] = False,
+    new: Annotated[bool, typer.Option("--new", help=_NEW)] = False,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="ORDER", help=_SORT)] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=0, help="Show so many; 0 is all (default: a screen, or 50)."),
+    ] = None,
+    variants: Annotated[bool, typer.Option("--variants", help="Show every variant, not only the best.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search the catalogs: names, sizes, what runs here.
+
+    Every word counts, in any order, wherever it stands: names, publishers, tags, variants, descriptions. Case, accents
+    and typos are forgiven. Nothing found is an empty list and exit 0. BEST is the best variant for this machine.
+    """
+    from datetime import date
+
+    from flowhub_jobs.catalogs.search_filters import Filters
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.operations.schemas.search import search_page
+    from flowhub_jobs.operations.search.search import Wanted, find
+    from flowhub_jobs.settings import load_settings
+
+    filters = Filters.typed(
+        format=format_,
+        params=params,
+        max_size=max_size,
+        license=license_,
+        tags=tuple(tag or ()),
+        publisher=publisher,
+        new_on=date.today() if new else None,
+    )
+    typed = tuple(terms or ())
+    wanted = Wanted(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit, as_json))
+    findings = find(load_settings(), wanted)
+    for warning in findings.warnings:
+        output.hint(f"flowhub: {warning}", quiet=as_json)
+    if as_json:
+        output.result_json(search_page(findings, typed))
+    elif quiet:
+        from flowhub_jobs.cli.search.search_view import references
+
+        for ref in references(findings, every_variant=variants):
+            output.exactly(ref)
+    else:
+        from flowhub_jobs.cli.search.search_view import print_findings
+
+        print_findings(findings, wanted, every_variant=variants)
+
+
+def _limit(typed: int | None, as_json: bool) -> int | None:
+    """Return how many models to show, None for all: by default, what one screen has room for beside the hints."""
+    from flowhub_jobs.cli import output
+
+    if typed is not None:
+        return typed or None
+    return max(5, output.height() - 6) if output.is_terminal() and not as_json else MANY

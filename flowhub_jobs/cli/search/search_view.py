@@ -1,0 +1,83 @@
+"""What `search` shows: a line a model with the variant that is best for this machine, and what to do next."""
+
+from collections.abc import Sequence
+
+from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.operations.search.search import RUNS, Findings, FoundModel, FoundVariant, Wanted
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.enums import Fit
+
+QUIET = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # what does not run here
+_BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
+_Row = tuple[str, str, str, str, str]
+
+
+def print_findings(findings: Findings, wanted: Wanted, *, every_variant: bool) -> None:
+    if findings.corrected:
+        typed, shown = " ".join(wanted.typed), findings.corrected
+        output.hint(output.fold(f"Nothing has {typed!r}; showing {shown!r}."))
+    if not findings.models:
+        output.hint(_nothing(wanted))
+        return
+    pairs = [(model, variant) for model in findings.models for variant in _shown(model, every_variant)]
+    head = ("MODEL", "PARAMS", "VARIANT" if every_variant else "BEST", "SIZE", "HERE")
+    rows = [_row(*pair) for pair in pairs]
+    _print_table(head, rows if every_variant else _narrowed(head, rows), [variant.verdict.fit for _, variant in pairs])
+    output.hint(f"\n{_foot(findings)}")
+
+
+def _shown(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
+    return model.variants if every else (model.best,)
+
+
+def references(findings: Findings, *, every_variant: bool) -> list[str]:
+    """Return the references that `enqueue` takes: of each model the best variant, or every one."""
+    return [variant.ref for model in findings.models for variant in _shown(model, every_variant)]
+
+
+def _row(model: FoundModel, variant: FoundVariant) -> _Row:
+    size = format_bytes(variant.bytes) if variant.bytes is not None else "unknown"
+    here = str(variant.verdict.fit) + (", installed" if variant.installed else "")
+    return model.row.id, model.row.parameters or "-", variant.option, size, here
+
+
+def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
+    """Return the rows with the names of variants cut as far as the screen asks; the ids stay, which `show` takes."""
+    over = output.width_of(head, rows) - output.columns()
+    width = max(terminal_width.width(row[_BEST]) for row in rows) - max(0, over)
+    if over <= 0 or width < _BEST_MIN:
+        return rows
+    return [(id_, parameters, output.shorten(best, width), size, here) for id_, parameters, best, size, here in rows]
+
+
+def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
+    """Print a line a row; where the screen is too narrow for it, two: an id that is cut cannot be typed."""
+    if output.width_of(head, rows) > output.columns():
+        texts = [f"{output.clean(id_)}\n{output.fold(', '.join(rest), '  ')}" for id_, *rest in rows]
+    else:
+        first, *texts = output.table(head, rows, right=(1, 3)).split("\n")
+        output.result(output.bold(first))
+    for text, fit in zip(texts, fits, strict=True):
+        output.result(output.dim(text) if fit in QUIET else text)
+
+
+def _foot(findings: Findings) -> str:
+    """Return how many more there are, and what to do with the first, or the first that runs here."""
+    more = findings.total - len(findings.models)
+    first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
+    lines = [f"{more:,} more: --limit 0 shows all; more words narrow the search."] if more > 0 else []
+    lines.append(f"Details: `flowhub show {first.row.id}`.")
+    if not first.best.installed:
+        lines.append(f"`flowhub enqueue {first.best.ref}` queues it.")
+    return "\n".join(lines)
+
+
+def _nothing(wanted: Wanted) -> str:
+    """Return what to try where nothing was found."""
+    narrowed = wanted.filters.any or wanted.fits or wanted.installed
+    if not wanted.typed:
+        return "No model passes these filters; try fewer."
+    if narrowed:
+        return output.fold(f"No model matches {' '.join(wanted.typed)!r} and passes the filters; try fewer of them.")
+    hub = "For a repository of the Hub: `flowhub show hf:owner/repo`."
+    return output.fold(f"No model of the catalogs matches {' '.join(wanted.typed)!r}. {hub}")

@@ -1,0 +1,149 @@
+"""What `show` shows: who made a model and what it is, each variant with its verdict, the versions, what to do next."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.operations.search.model_card import Card, CardVariant
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.artifacts import InstalledModel
+from flowhub_jobs.values.enums import Fit
+
+VERSIONS_SHOWN = 5
+# Characters that a catalog's text may fill of the screen: who wrote the catalog decides how long its texts are.
+DESCRIPTION_SHOWN, TEXT_SHOWN, LABEL_SHOWN = 2000, 500, 80
+_WIDTH = 10  # of the names of facts
+
+
+def print_card(card: Card) -> None:
+    facts = card.facts
+    name = _cut(facts["name"], TEXT_SHOWN) + (f" ({_cut(facts['id'], LABEL_SHOWN)})" if facts["id"] else "")
+    maker = f", by {_cut(facts['publisher'], LABEL_SHOWN)}" if facts.get("publisher") else ""
+    output.result(output.fold(name + maker, after="  "))
+    if facts.get("description"):
+        output.result(output.fold(_cut(facts["description"], DESCRIPTION_SHOWN), "  "))
+    _print_facts({name: value and _cut(value, TEXT_SHOWN) for name, value in _facts(card).items()})
+    if card.installed:
+        _print_facts(_lying(card.installed))
+    if card.variants:
+        output.result("")
+        output.result(_variants(card.variants))
+    _print_versions(facts.get("versions") or ())
+    for note in card.notes:
+        output.hint(output.fold(note))
+    if card.variants:
+        output.hint(f"\n{_next(card)}")
+
+
+def _cut(text: str, most: int) -> str:
+    """Return `text`, or its first `most` characters and a note that there is more."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
+
+
+def _facts(card: Card) -> dict[str, str | None]:
+    facts = card.facts
+    return {
+        "parameters": facts.get("parameters"),
+        "context": f"{facts['contextLength']:,} tokens" if facts.get("contextLength") else None,
+        "license": facts.get("license"),
+        "tags": ", ".join(facts.get("tags") or ()),
+        "needs": _needs(facts.get("hardware") or {}),
+        "homepage": facts.get("homepage"),
+        "catalog": card.catalog,
+        "commit": facts.get("commit"),
+        "access": _access(facts),
+        "companions": ", ".join(facts.get("companions") or ()),
+    }
+
+
+def _needs(hardware: Mapping[str, Any]) -> str:
+    """Return what the catalog says that a machine must have."""
+    least, wanted, disk = (hardware.get(name) for name in ("minRamGb", "recommendedRamGb", "diskGb"))
+    platforms = list(hardware.get("platforms") or ())
+    parts = [
+        f"{least:g} GiB of memory" if least else None,
+        f"{wanted:g} GiB recommended" if wanted and wanted != least else None,
+        f"{disk:g} GB of disk" if disk else None,
+        " or ".join(filter(None, (", ".join(platforms[:-1]), *platforms[-1:]))),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _access(facts: Mapping[str, Any]) -> str | None:
+    if facts.get("gated"):
+        return "gated: its terms must be accepted on its page"
+    return "private" if facts.get("private") else None
+
+
+def _lying(model: InstalledModel) -> dict[str, str | None]:
+    """Return what is known of a model in the store."""
+    return {
+        "path": str(model.path),
+        "state": str(model.condition),
+        "source": model.source,
+        "linked": model.linked_from,
+        "installed": _day(model.installed_at),
+        "verified": _day(model.verified_at),
+        "sha256": model.sha256,
+    }
+
+
+def _day(moment: datetime | None) -> str | None:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else None
+
+
+def _print_facts(facts: Mapping[str, str | None]) -> None:
+    for name, value in facts.items():
+        if value:
+            output.result(output.fold(f"{name:<{_WIDTH}} {value}", "  ", after=" " * (_WIDTH + 3)))
+
+
+def _variants(variants: Sequence[CardVariant]) -> str:
+    """Return a table of them; why a variant runs or not may take several lines, and nothing is cut."""
+    rows = [
+        (
+            _cut(one.option or one.quantization or one.ref, LABEL_SHOWN),
+            str(one.format or "-") + (f", {one.files} files" if one.files > 1 else ""),
+            "unknown" if one.bytes is None else format_bytes(one.bytes),
+            str(one.verdict.fit) + (f" ({one.state})" if one.state else ""),
+            _cut(one.verdict.why, TEXT_SHOWN),
+        )
+        for one in variants
+    ]
+    head = ("VARIANT", "FORMAT", "SIZE", "HERE", "WHY")
+    if output.width_of(head[:-1], [row[:-1] for row in rows]) + 24 <= output.columns():
+        return output.folded_table(head, rows, right=(2,))
+    lines = [output.fold(", ".join(row[:-1]), after="  ") + "\n" + output.fold(row[-1], "  ") for row in rows]
+    return "\n".join(lines)
+
+
+def _print_versions(versions: Sequence[Mapping[str, Any]]) -> None:
+    """Print the versions, newest first: those without a date last, as the catalog has them."""
+    newest = sorted(versions, key=lambda version: version.get("releasedAt") or "", reverse=True)
+    if newest:
+        output.result("\nVersions:")
+    for version in newest[:VERSIONS_SHOWN]:
+        output.result(output.fold(_version(version), "  ", after="    "))
+    if len(newest) > VERSIONS_SHOWN:
+        output.result(f"  and {len(newest) - VERSIONS_SHOWN} earlier ones; --json has all of them")
+
+
+def _version(version: Mapping[str, Any]) -> str:
+    """Return e.g. "2.5 (2024-09-19): First release."."""
+    name, day = _cut(version.get("version") or "", LABEL_SHOWN), (version.get("releasedAt") or "")[:10]
+    head = f"{name} ({day})" if name and day else name or day or "unnamed"
+    return f"{head}: {_cut(version['notes'], TEXT_SHOWN)}" if version.get("notes") else head
+
+
+def _next(card: Card) -> str:
+    """Return what to do next: open what is here, else fetch what runs here best, else the first."""
+    from flowhub_jobs.operations.search.ranking import merit
+
+    if here := [one for one in card.variants if one.state == "installed"]:
+        name = card.installed.name if card.installed else here[0].ref
+        return f"`flowhub path {name}` prints its path."
+    first = card.variants[0]
+    best = min(card.variants, key=lambda one: merit(one.verdict, one.format, first.format))
+    runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)
+    return f"`flowhub enqueue {(best if runs else first).ref}` queues it."

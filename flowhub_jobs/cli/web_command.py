@@ -1,0 +1,76 @@
+"""web: serves the local page and the HTTP API."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from flowhub_jobs.web.server import Serving
+
+
+def web(
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Listen at this address (default 127.0.0.1).")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="N", min=0, max=65535, help="Default: 7811, or the next free one; 0: any."),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Serve installed models to other machines, in the Hub's protocol.")
+    ] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Answer for this name too: that of a proxy, NAME:PORT."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a local page and the HTTP API, until stopped.
+
+    Prints the URL to open, which signs in one browser, once. Programs send the token of web.token, in the home.
+    """
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.errors import ExtraMissing
+
+    try:
+        from flowhub_jobs.web.server import Options, serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("jinja2", "starlette", "uvicorn"):
+            raise
+        raise ExtraMissing(
+            f"`flowhub web` needs the package {error.name}.", hint="Install it: pip install 'flowhub[web]'."
+        ) from error
+    options = Options(host, port, share, tuple(allow_host or ()))
+    with desk() as found:
+        serve(found.home, options, lambda serving: _announce(serving, as_json=as_json, no_open=no_open))
+
+
+def _announce(serving: "Serving", *, as_json: bool, no_open: bool) -> None:
+    import sys
+
+    from flowhub_jobs.cli import output
+
+    if as_json:
+        output.result_json(_object(serving))
+    else:
+        output.result(serving.url)
+    sys.stdout.flush()
+    if not (no_open or as_json) and sys.stdout.isatty():
+        import threading
+        import webbrowser
+
+        # In a thread: a browser in the terminal runs in the foreground, and would hold up the server.
+        threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()
+
+
+def _object(serving: "Serving") -> dict[str, str | None]:
+    return {
+        "schema": "flowhub/web/1",
+        "url": serving.url,
+        "api": f"{serving.base}/api/v1",
+        "token_file": str(serving.token_file),
+        "share_token_file": str(serving.share_token_file) if serving.share_token_file else None,
+    }

@@ -1,0 +1,34 @@
+"""limit: how fast all jobs together may be, while they run."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+
+def limit(
+    rate: Annotated[str | None, typer.Argument(metavar="[RATE|off]", help="Bytes a second: 500K, 5M, off.")] = None,
+    span: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, or until when: 2h, 90m, 07:00.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Limit the speed of all jobs together, or show the limit.
+
+    Running jobs obey within a second. The lowest of this limit, the schedule's and config.toml's applies.
+    """
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, limit_page, set_limit
+
+    check_limit(rate, span)
+    with desk() as found:
+        if rate is not None:
+            set_limit(found, rate, span)
+        limits = in_force(found)
+        if as_json:
+            output.result_json(limit_page(limits))
+        else:
+            for line in limit_lines(limits, found.home.clock.now_us()):
+                output.result(line)

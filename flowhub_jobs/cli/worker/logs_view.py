@@ -1,0 +1,65 @@
+"""Every event of a job, oldest first, as text and as JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.operations.schemas.jobs import events_object
+from flowhub_jobs.times import rfc3339
+from flowhub_jobs.units import format_duration
+from flowhub_jobs.values.enums import EventKind
+from flowhub_jobs.values.jobs import Event, Job
+
+# What a line begins with, where the kind of the event would promise too much: a file that is downloaded again may
+# still fail.
+_LABELS: dict[str, str] = {EventKind.PIECE_AGAIN: "repeated", EventKind.FILE_AGAIN: "repeated"}
+
+
+def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
+    """Return the events; where an attempt began stands a line about the whole of it. `headed`: the job's name first."""
+    begun = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
+    shown = [f"Job {job.id}: {output.clean(job.title)}"] if headed else []
+    for event in events:
+        attempt = begun.get(event.at) if event.kind == EventKind.CLAIMED else None
+        text = f"{_LABELS.get(event.kind, event.kind):<11}  {event.text}" if attempt is None else _boundary(attempt)
+        shown.append(f"{_local(event.at)}  {output.clean(' '.join(text.split(chr(10))))}".rstrip())
+    return shown if events else [*shown, "Its events were dropped: they are older than `keep_events_days`."]
+
+
+def _boundary(attempt: Attempt) -> str:
+    took = format_duration((attempt.worked_until - attempt.started_at).total_seconds())
+    ended = f"{attempt.outcome} after {took}" if attempt.outcome else f"at work for {took}"
+    return f"---- attempt {attempt.number}, worker {attempt.worker}: {ended} ----"
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def page(found: Sequence[tuple[Job, Sequence[Event], Sequence[Attempt]]]) -> dict[str, Any]:
+    """Return `flowhub/logs/1`."""
+    return {
+        "schema": "flowhub/logs/1",
+        "jobs": [
+            {
+                "id": job.id,
+                "ref": job.ref,
+                "state": str(job.state),
+                "attempts": [_attempt_object(attempt) for attempt in attempts],
+                "events": events_object(events),
+            }
+            for job, events, attempts in found
+        ],
+    }
+
+
+def _attempt_object(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "worker": attempt.worker,
+        "started_at": rfc3339(attempt.started_at),
+        "finished_at": rfc3339(attempt.finished_at) if attempt.finished_at else None,
+        "outcome": attempt.outcome,
+    }

@@ -1,0 +1,53 @@
+"""report, logs: what happened unattended."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson
+
+LAST_NIGHT = "last-night"
+
+
+def report(
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="T", help="last-night (since 18:00 of yesterday), or 12h, 22:00, RFC 3339."),
+    ] = LAST_NIGHT,
+    as_json: AsJson = False,
+) -> None:
+    """Show what arrived, what needed no help, what needs you."""
+    from datetime import datetime
+
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.worker import report_view
+    from flowhub_jobs.operations.report import read_morning, report_begins
+    from flowhub_jobs.operations.schemas import report as schemas_report
+
+    begin = report_begins(since, datetime.now().astimezone())
+    with desk() as found:
+        morning = read_morning(found.home, begin)
+        if as_json:
+            output.result_json(schemas_report.page(morning, found.home.node))
+        else:
+            output.result("\n".join(report_view.lines(morning)))
+
+
+def logs(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print every event of a job, oldest first."""
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk, job_numbers
+    from flowhub_jobs.cli.worker import logs_view
+    from flowhub_jobs.operations.report import read_history
+
+    with desk() as found:
+        happened = read_history(found.home, job_numbers(jobs))
+    if as_json:
+        output.result_json(logs_view.page(happened))
+        return
+    for job, events, attempts in happened:
+        output.result("\n".join(logs_view.lines(job, events, attempts, headed=len(happened) > 1)))

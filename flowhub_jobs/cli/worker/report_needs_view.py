@@ -1,0 +1,30 @@
+"""The section of the report that needs the user: each problem once, in full, with the command that helps."""
+
+from collections.abc import Sequence
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.jobs.report import Morning, Need, RoomNeeded
+from flowhub_jobs.operations.needs import folded, problem, remedy, room_sentence
+
+INDENT = " " * 5
+GROUPS_MAX = 40
+
+
+def needs_lines(morning: Morning) -> list[str]:
+    """Return the section; nothing where nothing needs the user."""
+    groups = folded(morning.needs)
+    lines = [line for group in groups[:GROUPS_MAX] for line in _group_lines(group, morning.room)]
+    more = len(groups) - GROUPS_MAX
+    tail = [f"{INDENT}… and {more} more: `flowhub status --state failed`"] if more > 0 else []
+    return [output.paint("NEEDS YOU", "1;31"), *lines, *tail] if lines else []
+
+
+def _group_lines(group: Sequence[Need], room: RoomNeeded | None) -> list[str]:
+    """Return what is wrong, in as many lines as that takes, then what to do."""
+    first = group[0]
+    if first.code == "disk_full" and room is not None:
+        what = output.fold(room_sentence(len(group), room), INDENT, INDENT)
+    else:
+        number = f"{first.job.id:>3}  " if first.job else INDENT
+        what = output.fold(problem(group), number, INDENT)
+    return [*(output.paint(line, "31") for line in what.split("\n")), *output.fold(remedy(group), INDENT).split("\n")]

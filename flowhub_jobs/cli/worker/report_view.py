@@ -1,0 +1,146 @@
+"""The morning report as a screen that fits 80 columns."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.worker.report_needs_view import needs_lines
+from flowhub_jobs.jobs.recoveries import Healed
+from flowhub_jobs.jobs.report import Came, Morning
+from flowhub_jobs.units import format_bytes, format_duration, format_rate, named_jobs
+from flowhub_jobs.values.enums import DigestState, Reason, State
+from flowhub_jobs.values.jobs import Job
+
+ROWS_MAX = 40  # of a section; `flowhub status` lists every one
+JOBS_NAMED = 2
+_HEALED = {  # one of it, several of it
+    "rescue": ("A worker died; another one continued its job", "{} times a worker died; its job continued"),
+    "retry": ("A fault of the network or a host passed", "{} faults of the network or a host passed"),
+    "host_busy": ("A busy or failing host answered later", "{} times a busy or failing host answered later"),
+    "wrong_range": (
+        "A wrong range was refused and asked again",
+        "{} wrong ranges were refused and asked again",
+    ),
+    "asked_anew": ("A file was requested at a new address", "{} times a file was requested at a new address"),
+    "piece_again": ("A damaged piece was downloaded again", "{} damaged pieces were downloaded again"),
+    "file_again": (
+        "A file with a wrong digest came again",
+        "{} files with a wrong digest came again",
+    ),
+    "offline": ("The network was away for a while", "{} times a job was handed back: no network"),
+    "parked": ("A job waited for the disk", "{} jobs waited for the disk"),
+}
+_WAITS = {
+    Reason.AT: "starts later",
+    Reason.WINDOW: "waits for the schedule's window",
+    Reason.AFTER: "waits for another job",
+    Reason.NETWORK: "waits for the network",
+    Reason.HOST_WAIT: "waits for its host",
+    Reason.BACKOFF: "will be tried again",
+    Reason.SLOTS: "waits for a free slot",
+}
+_BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WAIT: "next try at"}
+
+
+def lines(morning: Morning) -> list[str]:
+    """Return the screen: a headline, then the sections that have something to tell, apart where there is room."""
+    sections = [_came(morning), _healed(morning.healed), _going(morning), needs_lines(morning), _totals(morning)]
+    parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
+    airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
+    return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
+
+
+def _headline(morning: Morning) -> str:
+    since = morning.since.astimezone().strftime("%a %d %b, %H:%M")
+    need = len(morning.needs)
+    counts = (
+        (len(morning.came), "came"),
+        (len(morning.going), "still to come"),
+        (need, "needs you" if need == 1 else "need you"),
+    )
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"Since {since}: {told or 'nothing happened'}."
+
+
+def _came(morning: Morning) -> list[str]:
+    rows = [
+        (str(came.job.id), came.job.ref, format_bytes(came.job.bytes_total or 0), _when(came, morning), *_how(came))
+        for came in morning.came[:ROWS_MAX]
+    ]
+    if not rows:
+        return []
+    head = ("JOB", "CAME", "SIZE", "AT", "SPEED", "DIGEST")
+    shown = output.table(head, rows, right=(0, 2, 4), give=1).split("\n")
+    return [output.bold(shown[0]), *map(output.dim, shown[1:]), *_more(morning.came, "flowhub status --all")]
+
+
+def _when(came: Came, morning: Morning) -> str:
+    return _at(came.job.finished_at or came.job.created_at, morning.until)
+
+
+def _at(moment: datetime, now: datetime) -> str:
+    """Return a moment, local; of another day with its name, of another week with its date."""
+    local, today = moment.astimezone(), now.astimezone().date()
+    days = abs((local.date() - today).days)
+    return local.strftime("%H:%M" if days == 0 else "%a %H:%M" if days < 7 else "%d %b %H:%M")
+
+
+def _how(came: Came) -> tuple[str, str]:
+    fast = format_rate(came.rate_bps) if came.rate_bps else "-"
+    return fast if came.job.bytes_fetched else "was here", _digest(came.job)
+
+
+def _digest(job: Job) -> str:
+    return "verified" if job.sha256_state is DigestState.VERIFIED else "unpinned"
+
+
+def _healed(healed: Iterable[Healed]) -> list[str]:
+    found = [f"  {_in_words(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
+    return [output.bold("HEALED BY ITSELF"), *found] if found else []
+
+
+def _in_words(one: Healed) -> str:
+    single, several = _HEALED[one.kind]
+    return single if one.count == 1 else several.format(one.count)
+
+
+def _going(morning: Morning) -> list[str]:
+    first = sorted(morning.going, key=lambda job: (job.state is not State.RUNNING, job.id))
+    rows = [(str(job.id), job.title, _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
+    if not rows:
+        return []
+    shown = output.table(("JOB", "STILL TO COME", "DONE", ""), rows, right=(0, 2), give=1).split("\n")
+    return [output.bold(shown[0]), *shown[1:], *_more(first, "flowhub status")]
+
+
+def _done(job: Job) -> str:
+    return f"{100 * job.bytes_done // job.bytes_total} %" if job.bytes_total else "-"
+
+
+def _goes(job: Job, now: datetime) -> str:
+    """Return a few words: how it goes on, and when."""
+    if job.state is State.PAUSED:
+        return f"paused: `flowhub resume {job.id}`"
+    if job.state is State.RUNNING:
+        left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
+        return f"{format_rate(job.rate_bps)}{left}" if job.rate_bps else "is running"
+    if job.reason is None:
+        return "is next"
+    text = _WAITS.get(job.reason, f"waits: {job.reason}")
+    if job.not_before is None or job.not_before <= now:
+        return text
+    return f"{_BEGINS.get(job.reason, f'{text} until')} {_at(job.not_before, now)}"
+
+
+def _totals(morning: Morning) -> list[str]:
+    totals = morning.totals
+    if not totals.fetched:
+        return []
+    speed = f", {format_rate(totals.rate_bps)} on average" if totals.rate_bps else ""
+    line = f"Fetched {format_bytes(totals.fetched)} in {format_duration(max(1, totals.work_s))} of work{speed}"
+    return [f"{line}; {format_bytes(totals.twice)} of it twice." if totals.twice else f"{line}; nothing twice."]
+
+
+def _more(rows: Sequence[Any], command: str) -> list[str]:
+    return [f"     … and {len(rows) - ROWS_MAX} more: `{command}`"] if len(rows) > ROWS_MAX else []

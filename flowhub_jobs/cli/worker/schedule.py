@@ -1,0 +1,81 @@
+"""schedule set, off, show: the windows in which jobs may start."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.foreign_commands import AnsweringGroup
+from flowhub_jobs.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from flowhub_jobs.operations.session import Desk
+
+schedule = typer.Typer(
+    name="schedule",
+    help="Set the weekly windows in which jobs run.\n\nTimes are local, also across daylight-saving changes.",
+    cls=AnsweringGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@schedule.command("set")
+def set_schedule(
+    windows: Annotated[
+        str, typer.Argument(metavar="WINDOWS", help="23:00-07:00, or several: 23:00-07:00,12:00-13:00.")
+    ],
+    days: Annotated[
+        str | None,
+        typer.Option("--days", metavar="DAYS", help="The days on which a window opens: mon-fri,sun (default: all)."),
+    ] = None,
+    outside: Annotated[
+        str,
+        typer.Option("--outside", metavar="pause|RATE", help="Outside: nothing runs, or all jobs at a rate (500K)."),
+    ] = "pause",
+    as_json: AsJson = False,
+) -> None:
+    """Run jobs only in these windows, every week.
+
+    When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
+    """
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.jobs.schedule import Schedule
+    from flowhub_jobs.operations.schedules import set_schedule as set_it
+
+    wanted = Schedule.parse(windows, days, outside)
+    with desk() as found:
+        set_it(found, wanted)
+        _tell(found, as_json=as_json)
+
+
+@schedule.command()
+def off(as_json: AsJson = False) -> None:
+    """Remove the schedule: jobs run at any time."""
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.operations.schedules import set_schedule as set_it
+
+    with desk() as found:
+        set_it(found, None)
+        _tell(found, as_json=as_json)
+
+
+@schedule.command()
+def show(as_json: AsJson = False) -> None:
+    """Show the schedule, and whether jobs may run now."""
+    from flowhub_jobs.cli.session import desk
+
+    with desk() as found:
+        _tell(found, as_json=as_json)
+
+
+def _tell(desk: "Desk", *, as_json: bool) -> None:
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.operations.schedules import schedule_lines, schedule_page
+
+    now, known = desk.home.clock.now_us(), desk.home.controls.schedule()
+    if as_json:
+        output.result_json(schedule_page(known, now))
+    else:
+        for line in schedule_lines(known, now):
+            output.result(output.fold(line))

@@ -1,0 +1,207 @@
+"""worker install, uninstall, status: the worker as a service that starts with every log-in and comes back."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.options import AsJson, Jobs, LimitRate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowhub_jobs.home import Home
+    from flowhub_jobs.jobs.workers import WorkerSeen
+    from flowhub_jobs.service.control import Look, Service
+    from flowhub_jobs.service.program import Program
+    from flowhub_jobs.settings import Settings
+
+SERVICE_SCHEMA, WORKER_SCHEMA = "flowhub/service/1", "flowhub/worker/1"
+PrintOnly = Annotated[bool, typer.Option("--print", help="Print the file and the commands, and do nothing.")]
+
+
+def install(
+    jobs: Jobs = None, limit_rate: LimitRate = None, print_only: PrintOnly = False, as_json: AsJson = False
+) -> None:
+    """Run a worker as a service, from every login on.
+
+    It restarts after a failure and at login. Linux: a systemd user unit. macOS: a launchd agent. It takes over this
+    shell's variables for flowhub, but no secrets. Installing again replaces it.
+    """
+    from flowhub_jobs.settings import load_settings
+    from flowhub_jobs.units import parse_rate
+
+    settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
+    service, program = _service(settings), _program(jobs, limit_rate)
+    text = service.text(program)
+    page = {"kind": service.kind, "path": str(service.path), "text": text, "commands": service.steps(text)}
+    hints = []
+    if not print_only:
+        hints = _also_running(settings, service)
+        service.install(text)
+    hints += service.hints(program)
+    if as_json:
+        from flowhub_jobs.cli import output
+
+        output.result_json({"schema": SERVICE_SCHEMA, **page, "installed": not print_only, "hints": hints})
+    elif print_only:
+        _print_plan(page, hints)
+    else:
+        _print_installed(service, hints)
+
+
+def uninstall(as_json: AsJson = False) -> None:
+    """Stop the service and remove it. What is queued stays queued."""
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.settings import load_settings
+
+    service = _service(load_settings())
+    removed = service.uninstall()
+    if as_json:
+        output.result_json(
+            {"schema": SERVICE_SCHEMA, "kind": service.kind, "path": str(service.path), "removed": removed}
+        )
+    elif removed:
+        output.result(f"The service is stopped and removed: {service.path}")
+    else:
+        output.result("No service is installed.")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show running workers and the service."""
+    from datetime import UTC, datetime
+
+    from flowhub_jobs.cli import output
+    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.values.enums import State
+
+    with desk() as found:
+        home = found.home
+        workers, queued = _workers(home), len(home.reports.in_state((State.QUEUED,)))
+        look = _service(home.settings).look()
+    if as_json:
+        output.result_json(_status_page(home.node, workers, queued, look))
+        return
+    for line in _worker_lines(workers, queued, look, datetime.now(UTC)) + _service_lines(look):
+        output.result(line)
+
+
+def _service(settings: "Settings") -> "Service":
+    """Return the service under what manages services here."""
+    from flowhub_jobs.system import MACOS
+
+    if MACOS:
+        from flowhub_jobs.service.launchd import Launchd
+
+        return Launchd(settings.home / "worker.log")
+    from flowhub_jobs.service.systemd import Systemd
+
+    return Systemd()
+
+
+def _program(jobs: int | None, rate: str | None) -> "Program":
+    import os
+    from dataclasses import fields
+
+    from flowhub_jobs.service.program import program
+    from flowhub_jobs.settings import Settings
+
+    harmless = [setting.name for setting in fields(Settings) if setting.repr]  # a secret is not shown, nor written
+    return program(sys.argv, os.environ, harmless, jobs=jobs, rate=rate)
+
+
+def _workers(home: "Home") -> "list[WorkerSeen]":
+    from flowhub_jobs.jobs.workers import living
+
+    return living(home.engine, home.node, home.is_dead)
+
+
+def _also_running(settings: "Settings", service: "Service") -> list[str]:
+    """Return a hint if a worker runs by hand. What of the home cannot be opened is said now, not in a log."""
+    from flowhub_jobs.home import opened
+
+    with opened(settings) as home:
+        look = service.look()
+        by_hand = [str(worker.pid) for worker in _workers(home) if _by(worker, look) == "hand"]
+    if not by_hand:
+        return []
+    return [f"A worker runs by hand, too (process {', '.join(by_hand)}): they share the queue, each has its own slots."]
+
+
+def _print_plan(page: dict[str, Any], hints: list[str]) -> None:
+    """Print the file alone, so that it can be sent into one; beside it, what would happen."""
+    import shlex
+
+    from flowhub_jobs.cli import output
+
+    sys.stdout.write(page["text"])
+    output.hint(f"\nNothing was done. It would be written to {page['path']}, then be run:")
+    for command in page["commands"]:
+        output.hint(f"  {shlex.join(command)}")
+    _print_hints(hints)
+
+
+def _print_installed(service: "Service", hints: list[str]) -> None:
+    from flowhub_jobs.cli import output
+
+    output.result(f"The worker runs as a service: {service.path}")
+    logs = service.look().logs
+    _print_hints([*hints, f"`flowhub worker status` shows its state; `{logs}` its log."])
+
+
+def _print_hints(hints: list[str]) -> None:
+    from flowhub_jobs.cli import output
+
+    for hint in hints:
+        output.hint(output.fold(hint, after="  "))
+
+
+def _status_page(node: str, workers: "list[WorkerSeen]", queued: int, look: "Look") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from flowhub_jobs.times import rfc3339
+
+    crew = [{**asdict(worker), "started_at": rfc3339(worker.started_at), "by": _by(worker, look)} for worker in workers]
+    return {
+        "schema": WORKER_SCHEMA,
+        "node": node,
+        "workers": crew,
+        "queued": queued,
+        "service": {**asdict(look), "path": str(look.path)},
+    }
+
+
+def _by(worker: "WorkerSeen", look: "Look") -> str:
+    return look.kind if worker.pid == look.pid else "hand"
+
+
+def _worker_lines(workers: "list[WorkerSeen]", queued: int, look: "Look", now: "datetime") -> list[str]:
+    if not workers:
+        return [f"Workers:  none running; {queued} queued"]
+    return [f"Workers:  {len(workers)} running; {queued} queued", *(_worker_line(one, look, now) for one in workers)]
+
+
+def _worker_line(worker: "WorkerSeen", look: "Look", now: "datetime") -> str:
+    from flowhub_jobs.units import format_duration, format_rate
+
+    since = worker.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    age = format_duration((now - worker.started_at).total_seconds())
+    by = "started by hand" if _by(worker, look) == "hand" else f"run by {look.kind}"
+    speed = f", {format_rate(worker.rate_bps)}" if worker.rate_bps else ""
+    return f"  process {worker.pid}, {by}, since {since} ({age}): {worker.running} of {worker.slots} slots taken{speed}"
+
+
+def _service_lines(look: "Look") -> list[str]:
+    from flowhub_jobs.cli.output import clean
+    from flowhub_jobs.service.control import is_there
+
+    if not look.installed:
+        if is_there(look.path):
+            return [f"Service:  {look.path} is there, but flowhub did not write it."]
+        return ["Service:  not installed. To start a worker at login: `flowhub worker install`"]
+    lines = [f"Service:  {look.name}, {look.state or f'but {look.kind} does not answer here'}"]
+    lines += [f"  it says:  {clean(look.status)}"] if look.status else []
+    lines += [f"  file:     {look.path}", f"  log:      {look.logs}"]
+    if look.outlives_log_out is False:
+        lines.append("  It stops when you log out; `loginctl enable-linger` keeps it running.")
+    return lines

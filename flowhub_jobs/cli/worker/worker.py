@@ -1,0 +1,110 @@
+"""worker: fetch what is queued; and below it install, uninstall, status: the same as a service of this machine's."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowhub_jobs.cli.foreign_commands import AnsweringGroup
+from flowhub_jobs.cli.options import Jobs, LimitRate
+from flowhub_jobs.cli.worker import service
+
+if TYPE_CHECKING:
+    from flowhub_jobs.settings import Settings
+
+app = typer.Typer(cls=AnsweringGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback()
+def worker(
+    context: typer.Context,
+    jobs: Jobs = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Exit when nothing is left to do; 10 if a job failed.")
+    ] = False,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Exit at this time: 07:00, +3h.")] = None,
+    patience: Annotated[
+        str | None,
+        typer.Option(
+            "--patience", metavar="SPAN", help="With --drain: how long to wait for a host that is away (default 1h)."
+        ),
+    ] = None,
+    limit_rate: LimitRate = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Work under this node's name.")] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", metavar="FORM", help="plain (default), or json: an object a line.")
+    ] = None,
+) -> int:
+    """Download what is queued, until stopped.
+
+    Ctrl-C or SIGTERM saves every job's progress and ends the worker within seconds; a second one ends it at once.
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
+        return 0
+
+    from datetime import datetime
+
+    from flowhub_jobs.settings import load_settings
+    from flowhub_jobs.times import micros, parse_span, parse_time
+    from flowhub_jobs.units import parse_rate
+
+    end = micros(parse_time(until, datetime.now().astimezone())) if until else None
+    rate = parse_rate(limit_rate) if limit_rate else None
+    patience_s = parse_span(patience) if patience else None
+
+    def work() -> int:
+        settings = load_settings(jobs=jobs, node=node, limit_rate=rate, log_format=log_format)
+        return _work(settings, drain, end, patience_s)
+
+    return _as_service(work)
+
+
+def _refuse_options(verb: str, *given: object) -> None:
+    if any(given):
+        from flowhub_jobs.errors import UsageInvalid
+
+        hint = f"Write them after it: `flowhub worker {verb} --help`."
+        raise UsageInvalid(f"Options before {verb} have no effect.", hint=hint)
+
+
+def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float | None) -> int:
+    from flowhub_jobs.cli import signals
+    from flowhub_jobs.worker.logs import set_up
+    from flowhub_jobs.worker.process import PATIENCE_S
+    from flowhub_jobs.worker.restarts import run_on_current_database
+
+    set_up(settings.log_format, sys.stderr, os.environ)
+    return run_on_current_database(
+        settings,
+        drain=drain,
+        until_us=end,
+        patience_s=PATIENCE_S if patience_s is None else patience_s,
+        take_signals=signals.listen_again,
+    )
+
+
+def _as_service(work: Callable[[], int]) -> int:
+    """Return what `work` returns. To systemd alone, what no restart can mend has an exit status of its own."""
+    from flowhub_jobs.errors import DatabaseNewer, SettingInvalid
+
+    try:
+        return work()
+    except (DatabaseNewer, SettingInvalid) as error:
+        from flowhub_jobs.cli.main import tell
+        from flowhub_jobs.service.sd_notify import Notifier
+        from flowhub_jobs.service.unit_files import EX_CONFIG
+
+        notifier = Notifier()
+        if not notifier.wanted:
+            raise
+        notifier.status(error.message)
+        tell(error, as_json=False)
+        return EX_CONFIG
+
+
+app.command("install")(service.install)
+app.command("uninstall")(service.uninstall)
+app.command("status")(service.status)

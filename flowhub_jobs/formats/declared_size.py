@@ -1,0 +1,77 @@
+"""The size that a model file has by its own header: what a file that was cut short does not reach.
+
+Every figure is a lower bound: a whole file is never shorter, whatever padding or unknown tensor types it has. So a
+file that is smaller than its declared size was cut short, and a larger one may be whole.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from flowhub_jobs.formats import gguf_tensors, safetensors
+from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
+from flowhub_jobs.formats.metadata import HeaderUnreadable, NeedMore
+
+FIRST_BYTES = 256 * 1024
+_GGUF_MAGICS = (MAGIC, SWAPPED_MAGIC)
+# A quote inside a JSON string is written \\", so this matches keys alone. A header may have 100 MB: parsing it into
+# objects would take ten times its size in memory.
+_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*[0-9]{1,19}\s*,\s*([0-9]{1,19})\s*\]')
+
+
+def declared_size(head: bytes) -> int | None:
+    """Return the bytes that a whole file with this beginning has at least; None where its header does not tell.
+
+    `head` may be of any length. If it ends inside the header, the answer is larger than `head` and at least as much
+    of the header as is known to follow; with more of the file it grows, never beyond the size of a whole file.
+    """
+    try:
+        return _size_of(head)
+    except NeedMore as short:
+        return short.bytes_wanted
+    except HeaderUnreadable:
+        return None
+
+
+def declared_size_by(read: Callable[[int], bytes], *, first: int = FIRST_BYTES) -> int | None:
+    """Return `declared_size` of a file of which `read` returns the first n bytes, or all where it has fewer."""
+    wanted = first
+    while True:
+        head = read(wanted)
+        try:
+            return _size_of(head)
+        except HeaderUnreadable:
+            return None
+        except NeedMore as short:
+            if len(head) < wanted or wanted >= _most(head):
+                return short.bytes_wanted
+            wanted = min(_most(head), max(short.bytes_wanted, 4 * wanted))
+
+
+def declared_size_of(path: Path) -> int | None:
+    """Return `declared_size` of a file on this disk; OSError where it cannot be read."""
+    with path.open("rb") as file:
+
+        def read(count: int) -> bytes:
+            file.seek(0)
+            return file.read(count)
+
+        return declared_size_by(read)
+
+
+def _size_of(head: bytes) -> int:
+    if head[:4] in _GGUF_MAGICS:
+        return gguf_tensors.least_size(head)
+    if len(head) < 9:  # too few to tell it from a text
+        raise HeaderUnreadable("it is too short to have a header")
+    end = safetensors.header_length(head)
+    if head[8:9] != b"{":
+        raise HeaderUnreadable("its header is not a JSON object")
+    if len(head) < end:
+        raise NeedMore(end)
+    ends = (int(found[1]) for found in _OFFSETS.finditer(head, 8, end))
+    return end + max(ends, default=0)
+
+
+def _most(head: bytes) -> int:
+    return MAX_HEADER if head[:4] in _GGUF_MAGICS else 8 + safetensors.FORMAT_MAX_HEADER

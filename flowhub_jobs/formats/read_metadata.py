@@ -1,0 +1,94 @@
+"""The anatomy of a model that lies on this disk; only the first bytes of its files are read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flowhub_jobs.formats import gguf, safetensors, transformers_config
+from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
+from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+
+FIRST_BYTES = 256 * 1024
+MAX_FILES = 2000
+
+
+def read_head(data: bytes) -> Anatomy:
+    """Return what the first bytes of a weights file tell, whichever format they are of.
+
+    Raises NeedMore, HeaderUnreadable.
+    """
+    return gguf.read_gguf(data) if data.startswith((MAGIC, SWAPPED_MAGIC)) else safetensors.read_safetensors(data)
+
+
+def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> Anatomy:
+    """Return what the head of a file tells, asking `read` for its first n bytes, more each time it is too few.
+
+    HeaderUnreadable where the file ends inside its header, or the header is longer than `most`.
+    """
+    wanted = first
+    while True:
+        data = read(wanted)
+        try:
+            return read_head(data)
+        except NeedMore as short:
+            if len(data) < wanted:
+                raise HeaderUnreadable("it ends inside its own header") from short
+            if short.bytes_wanted > most:
+                raise HeaderUnreadable(f"its header is longer than {most // 2**20} MiB") from short
+            # Four times as much, so that a long vocabulary is not walked a hundred times.
+            wanted = min(most, max(short.bytes_wanted, 4 * wanted))
+
+
+def read_anatomy(path: Path) -> Anatomy:
+    """Return what a model tells of itself: a file, or a folder with its weights and its config.json.
+
+    Raises HeaderUnreadable, OSError. A folder of split weights tells the sum of all of them; what one of its files
+    does not tell is unknown, the rest is kept.
+    """
+    if not path.is_dir():
+        return _head_of(path)
+    weights = sorted(file for file in path.rglob("*") if file.suffix in (".gguf", ".safetensors"))[:MAX_FILES]
+    models = [file for file in weights if "mmproj" not in file.name.lower()]
+    if models and models[0].suffix == ".gguf":
+        return _head_of(models[0])
+    described = [path / "config.json"] if (path / "config.json").is_file() else []
+    read = [_or_nothing(_config_of, file) for file in described] + [_or_nothing(_head_of, file) for file in models]
+    if read and not any(read):
+        raise HeaderUnreadable("none of its headers can be read")
+    told, heads = read[: len(described)], read[len(described) :]
+    return joined(next(filter(None, told), Anatomy()), [head or Anatomy() for head in heads])
+
+
+def _head_of(path: Path) -> Anatomy:
+    return grown(lambda count: _first(path, count))
+
+
+def _config_of(path: Path) -> Anatomy:
+    return transformers_config.read_config(_first(path, transformers_config.MAX_BYTES))
+
+
+def _or_nothing(read: Callable[[Path], Anatomy], path: Path) -> Anatomy | None:
+    try:
+        return read(path)
+    except HeaderUnreadable:
+        return None
+
+
+def joined(told: Anatomy, heads: Sequence[Anatomy]) -> Anatomy:
+    """Return the config's anatomy with what the headers of all its weights say together."""
+    if not heads:
+        return told
+    counts = [head.parameters for head in heads]
+    sizes = [head.weights_bytes for head in heads]
+    return replace(
+        told,
+        parameters=None if None in counts else sum(count for count in counts if count is not None),
+        weights_bytes=None if None in sizes else sum(size for size in sizes if size is not None),
+        quantization=told.quantization or heads[0].quantization,
+        parts=len(heads) if len(heads) > 1 else None,
+    )
+
+
+def _first(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)

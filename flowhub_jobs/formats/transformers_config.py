@@ -1,0 +1,81 @@
+"""The config.json that lies beside safetensors and MLX weights, as transformers writes it."""
+
+from typing import Any
+
+from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
+from flowhub_jobs.formats.strict_json import read_object
+
+MAX_BYTES = 4 * 2**20
+# A model that also sees or hears keeps its language model's figures one level deeper.
+_NESTED = ("text_config", "llm_config", "language_config")
+
+
+def read_config(raw: bytes) -> Anatomy:
+    """Return what a config.json tells; a figure of a wrong kind is not told. HeaderUnreadable where it is no object."""
+    whole = read_object(raw)
+    inner = next((whole[name] for name in _NESTED if isinstance(whole.get(name), dict)), whole)
+    kind = inner.get("model_type", whole.get("model_type"))
+    kind = kind if isinstance(kind, str) and 0 < len(kind) < 100 else None
+    layers = _whole(inner.get("num_hidden_layers"), MAX_LAYERS)
+    heads, width = _whole(inner.get("num_attention_heads")), _whole(inner.get("hidden_size"))
+    length = _whole(inner.get("head_dim")) or (width // heads if width and heads else None)
+    latent = _whole(inner.get("qk_nope_head_dim")), _whole(inner.get("qk_rope_head_dim"))  # DeepSeek's attention
+    keys = latent[0] + latent[1] if latent[0] and latent[1] else length
+    return Anatomy(
+        architecture=kind,
+        context_length=_whole(inner.get("max_position_embeddings")) or None,
+        layers=layers,
+        heads=heads,
+        kv_heads=_kv_heads(inner, kind, layers, heads),
+        embedding_length=width,
+        key_length=keys,
+        value_length=_whole(inner.get("v_head_dim")) or length,
+        sliding_window=_window(inner),
+        windowed_layers=_windowed(inner, kind, layers),
+        quantization=_quantization(whole, inner),
+    )
+
+
+def _kv_heads(inner: dict[str, Any], kind: str | None, layers: int | None, heads: int | None) -> int | None:
+    """Return the key and value heads of all layers that keep any."""
+    if kind and "bert" in kind:
+        return 0  # an encoder reads all at once and keeps nothing
+    each = _whole(inner.get("num_key_value_heads", heads))
+    types = _layer_types(inner)
+    keeping = layers if types is None else sum(1 for one in types if "attention" in one and "linear" not in one)
+    return None if each is None or keeping is None else each * keeping
+
+
+def _window(inner: dict[str, Any]) -> int | None:
+    # Qwen2 names a window and says beside it that it is not used.
+    return None if inner.get("use_sliding_window") is False else _whole(inner.get("sliding_window")) or None
+
+
+def _windowed(inner: dict[str, Any], kind: str | None, layers: int | None) -> int | None:
+    if _window(inner) is None:
+        return None
+    if (types := _layer_types(inner)) is not None:
+        return sum(1 for one in types if one == "sliding_attention")
+    every = _whole(inner.get("sliding_window_pattern")) or FULL_LAYER_EVERY.get(kind or "")
+    return windowed_of(layers, every)
+
+
+def _layer_types(inner: dict[str, Any]) -> list[str] | None:
+    types = inner.get("layer_types")
+    good = isinstance(types, list) and 0 < len(types) <= MAX_LAYERS and all(isinstance(one, str) for one in types)
+    return types if good else None
+
+
+def _quantization(whole: dict[str, Any], inner: dict[str, Any]) -> str | None:
+    """Return "4bit" where the weights are packed, else the type of their numbers."""
+    packed = whole.get("quantization") or whole.get("quantization_config")
+    bits = _whole(packed.get("bits"), 64) if isinstance(packed, dict) else None
+    if bits:
+        return f"{bits}bit"
+    named = next((one for one in (whole.get("torch_dtype"), whole.get("dtype"), inner.get("dtype")) if one), None)
+    short = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+    return short.get(named) if isinstance(named, str) else None
+
+
+def _whole(value: Any, most: int = MAX_COUNT) -> int | None:
+    return value if type(value) is int and 0 <= value <= most else None

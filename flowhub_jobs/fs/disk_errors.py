@@ -1,0 +1,90 @@
+"""Converts the disk's errors at one border; refuses links that lead out of a folder; syncs whole folders."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowhub_jobs.errors import DiskFull, FlowhubError, OutOfMemory, StorageFailed, StoreOffline, TooManyFiles
+from flowhub_jobs.system import sync_path
+from flowhub_jobs.units import format_bytes
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of the disk into flowhub's."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+# The disk is not there: unplugged, unmounted, its server or its FUSE program gone.
+_GONE = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESTALE),
+        *(errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ECONNABORTED),
+    }
+)
+
+
+def disk_error(path: Path, error: OSError) -> FlowhubError:
+    """Return an error of the disk that holds `path` as one of flowhub's."""
+    code, why = error.errno, error.strerror or error
+    if code == errno.ENOSPC:
+        return _full(path)
+    if code == errno.EDQUOT:
+        hint = "Remove files of yours there, or have the quota raised; the job continues by itself."
+        return DiskFull(f"Your quota on the disk that holds {path} is used up.", hint=hint)
+    if code in _GONE:
+        return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
+    if code in (errno.EMFILE, errno.ENFILE):
+        return TooManyFiles(f"{path} cannot be opened: too many files are open already.")
+    if code == errno.ENOMEM:
+        return OutOfMemory(f"This machine has no memory left to read or write {path}.")
+    if code == errno.EROFS:
+        return StoreOffline(f"The disk that holds {path} is read-only now.")
+    if code == errno.EFBIG:
+        hint = "Use a file system without that limit: ext4, XFS, APFS, exFAT."
+        return StorageFailed(f"The file system that holds {path} takes no file that large (FAT: 4 GB).", hint=hint)
+    if code == errno.ENAMETOOLONG:
+        return StorageFailed(f"The file system that holds {path.parent} takes no name that long: {path.name}.")
+    return StorageFailed(f"The disk refused {path}: {why}.")
+
+
+def _full(path: Path) -> DiskFull:
+    """Return what is said of a full disk. One with free bytes may have no inodes left: no room for one more name."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        there = os.statvfs(place)
+    except OSError:
+        return DiskFull(f"The disk that holds {path} is full.")
+    if there.f_files and not there.f_favail and there.f_bavail:
+        free = format_bytes(there.f_bavail * there.f_frsize)
+        return DiskFull(
+            f"The file system that holds {path} has no inodes left: {there.f_files:,} of {there.f_files:,} are in use, "
+            f"though {free} are free.",
+            hint="Remove files there, small ones too: each uses an inode. The job continues by itself.",
+        )
+    return DiskFull(f"The disk that holds {path} is full.")
+
+
+def refuse_links(top: Path, bottom: Path) -> None:
+    """Raise StorageFailed if a folder from `top` to `bottom` is a symbolic link: it would lead out of the store."""
+    end, place, below = str(top), str(bottom), ""
+    while place != below:  # not as Paths, of which each file of a thousand would make a handful
+        if os.path.islink(place):
+            raise StorageFailed(f"{place} is a symbolic link; nothing is written through it.", hint="Remove the link.")
+        if place == end:
+            return
+        place, below = os.path.dirname(place), place
+
+
+def sync_tree(folder: Path) -> None:
+    """Put the entries of a folder and of every folder below it on the disk, the deepest first."""
+    with disk_errors(folder):
+        for place, _folders, _files in os.walk(folder, topdown=False):
+            sync_path(Path(place))

@@ -1,0 +1,242 @@
+"""Asks the Hub what a repository is and what it holds. Waits out a busy Hub for a while; all else is an error of ours.
+
+Shapes and headers: huggingface_hub, `hf_api` and `utils/_http`.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from flowhub_jobs.errors import (
+    NETWORK_SETTINGS,
+    AddressRefused,
+    AnswerMalformed,
+    ConnectionLost,
+    FlowhubError,
+    Gated,
+    HeadersTimeout,
+    NetworkDown,
+    NotFound,
+    ServerBusy,
+    SourceError,
+    SourceMissing,
+    SourceRefused,
+    TokenMissing,
+    TooLarge,
+    WaitTooLong,
+    WrongContent,
+)
+from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo, read_info, read_tree
+from flowhub_jobs.huggingface.urls import api_url, page_url
+from flowhub_jobs.net import get
+from flowhub_jobs.net.credentials import token_for
+from flowhub_jobs.net.get import Answer
+from flowhub_jobs.net.status_errors import refusal
+from flowhub_jobs.net.urls import HUB, at_endpoint, host_of, origin
+from flowhub_jobs.units import format_duration
+from flowhub_jobs.values.enums import RepoKind
+
+FILES_MAX = 50_000
+PAGES_MAX = 1_000
+PAGE_BYTES = 64_000_000
+TRIES = 4
+PAUSE_S = 0.5  # before the second try; doubled each time
+SILENT_S = 3.0  # a longer wait is told
+WAIT_MAX_S = 60.0  # for which a person at a terminal waits for a Hub that asks to be left alone
+
+LINK_MAX = 8192  # characters of a Link header
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")  # an address, which may hold commas, and what is said of it
+_IS_NEXT = re.compile(r';[^,]*\brel="?next"?')
+_DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
+_AGAIN = "Check the network, or try again later."
+_NO_LEAVE = {
+    TokenMissing: "Check its name. If it is private, set HF_TOKEN to a token of an account that may read it.",
+    Gated: "Accept its terms at {page}, set HF_TOKEN, then try again.",
+}
+
+
+@dataclass(slots=True)
+class Hub:
+    """The Hub as it is asked at `endpoint`. `tokens` maps an origin to its token. What it said is remembered.
+
+    `tell` is told in words of each wait that a person would wonder about.
+    """
+
+    endpoint: str = HUB
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    _infos: dict[tuple[RepoKind, str, str], RepoInfo] = field(default_factory=dict, repr=False)
+    _away: SourceError | None = field(default=None, repr=False)  # why it is not asked again
+    _trees: dict[tuple[RepoKind, str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
+
+    def info(self, repo: str, revision: str = "main", kind: RepoKind = RepoKind.MODEL) -> RepoInfo:
+        """Return what the repository is, and the commit that the revision stands for now.
+
+        Raises NotFound, TokenMissing, TokenRefused, Gated, SourceError.
+        """
+        asked = kind, repo, revision
+        if asked not in self._infos:
+            what = _title(repo, kind) if revision == "main" else f"{_title(repo, kind)} at {revision}"
+            url = f"{api_url(repo, kind)}/revision/{quote(revision, safe='')}"
+            answer = self._asked(url, what, page_url(repo, kind))
+            info = read_info(_json(answer), repo, kind)
+            if info is None:
+                raise WrongContent(
+                    f"{host_of(answer.url)} names no commit of {what}: it does not answer as the Hub does."
+                )
+            if info.disabled:
+                raise _disabled(what)
+            self._infos[asked] = info
+        return self._infos[asked]
+
+    def tree(self, repo: str, commit: str, kind: RepoKind = RepoKind.MODEL) -> list[RepoFile]:
+        """Return all files of a commit. Raises TooLarge beyond 50,000 of them, and what `info` raises."""
+        if (kind, repo, commit) not in self._trees:
+            self._trees[kind, repo, commit] = self._listed(repo, commit, kind)
+        return self._trees[kind, repo, commit]
+
+    def _listed(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
+        what = _title(repo, kind)
+        url = f"{api_url(repo, kind)}/tree/{commit}?recursive=true&expand=false"
+        files: list[RepoFile] = []
+        asked: set[str] = set()
+        for _ in range(PAGES_MAX):
+            if url in asked:
+                raise TooLarge(f"{host_of(url)} lists the files of the {what} in a circle: a page follows itself.")
+            asked.add(url)
+            answer = self._asked(url, what, page_url(repo, kind))
+            page = read_tree(_json(answer))
+            if page is None:
+                raise WrongContent(
+                    f"{host_of(answer.url)} answers with something else than the list of files of {what}."
+                )
+            files += page
+            following = self._next_page(answer)
+            if following is None:
+                return files
+            if len(files) > FILES_MAX:
+                break
+            url = following
+        hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
+        raise TooLarge(
+            f"The {what} holds more than {FILES_MAX:,} files, or lists them on more than {PAGES_MAX:,} pages.",
+            hint=hint,
+        )
+
+    def _next_page(self, answer: Answer) -> str | None:
+        """Return the address of the next page (RFC 8288). It is asked only where the first was."""
+        target = _following(answer)
+        if target is None:
+            return None
+        try:
+            following = urljoin(answer.url, target)  # it may be relative (RFC 8288, section 3.1)
+            stays = origin(at_endpoint(following, self.endpoint)) == origin(self.endpoint)
+        except (AddressRefused, ValueError):  # urljoin reads no broken brackets
+            stays = False
+        if not stays:
+            raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")
+        return following
+
+    # One question ----------------------------------------------------------------------------------------------------
+
+    def _asked(self, url: str, what: str, page: str) -> Answer:
+        """Return the answer of status 200; a Hub that is busy is asked again, one that cannot be reached only once."""
+        if self._away is not None:
+            raise self._away
+        waited = 0.0
+        for number in range(1, TRIES + 1):
+            try:
+                return self._once(url, what, page)
+            except NetworkDown as error:
+                self._away = error
+                raise
+            except (ServerBusy, ConnectionLost, AnswerMalformed, HeadersTimeout) as error:
+                pause = getattr(error, "wait_s", None)
+                pause = PAUSE_S * 2 ** (number - 1) if pause is None else pause
+                if waited + pause > WAIT_MAX_S:
+                    raise _too_long(url, self.endpoint, pause) from error
+                if number == TRIES:
+                    self._away = error
+                    raise
+                if pause > SILENT_S:
+                    self.tell(f"{error.message} It is asked again in {format_duration(pause)}.")
+                self.sleep(pause)
+                waited += pause
+        raise AssertionError("unreachable")
+
+    def _once(self, url: str, what: str, page: str) -> Answer:
+        try:
+            answer = get.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
+        except SourceError as error:
+            if error.retryable and not isinstance(error, NETWORK_SETTINGS):
+                error.hint = _AGAIN
+            raise
+        if answer.status == 200:
+            return answer
+        raise self._refused(answer, what, page)
+
+    def _refused(self, answer: Answer, what: str, page: str) -> FlowhubError:
+        said = answer.headers.get("x-error-message", "")
+        if answer.status == 403 and _DISABLED.search(said):
+            return _disabled(what)
+        error = refusal(
+            answer.status,
+            answer.headers,
+            host=host_of(answer.url),
+            fresh=True,
+            home=True,
+            had_token=token_for(answer.url, self.tokens) is not None,
+            now=datetime.now(UTC),
+            secrets=self.tokens.values(),
+        )
+        if isinstance(error, SourceMissing):
+            missing = {"RevisionNotFound": f"no such revision of the {what}"}
+            not_there = missing.get(answer.headers.get("x-error-code", ""), f"no {what}")
+            return NotFound(f"{host_of(answer.url)} has {not_there}.", hint="Check the spelling at the Hub.")
+        if isinstance(error, ServerBusy):
+            error.hint = _AGAIN
+        error.hint = _NO_LEAVE.get(type(error), error.hint or "").format(page=page) or None
+        error.message = f"The {what} cannot be read: {error.message}"
+        error.args = (error.message,)
+        return error
+
+
+def _title(repo: str, kind: RepoKind) -> str:
+    return f"repository {repo}" if kind is RepoKind.MODEL else f"data set {repo}"
+
+
+def _following(answer: Answer) -> str | None:
+    """Return the address that a Link header calls the next; SourceRefused if it is longer than any honest one."""
+    said = answer.headers.get("link", "")
+    if len(said) > LINK_MAX:
+        raise SourceRefused(f"{host_of(answer.url)} answers with a Link header of {len(said):,} characters: not read.")
+    return next((url for url, about in _LINK.findall(said) if _IS_NEXT.match(about.lstrip())), None)
+
+
+def _json(answer: Answer) -> Any:
+    host = host_of(answer.url)
+    if answer.body.lstrip()[:1] == b"<":
+        hint = "A proxy or a sign-in page stands before the Hub, or HF_ENDPOINT is not one."
+        raise WrongContent(f"{host} answers with a web page where the Hub's JSON should be.", hint=hint)
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise WrongContent(f"{host} answers with what is not JSON.", hint=_AGAIN) from error
+
+
+def _disabled(what: str) -> SourceRefused:
+    return SourceRefused(f"The Hub has disabled the {what}.", hint="Its page at the Hub may say why; take another.")
+
+
+def _too_long(url: str, endpoint: str, seconds: float) -> WaitTooLong:
+    host = host_of(at_endpoint(url, endpoint))
+    return WaitTooLong(
+        f"{host} is busy and asks to be left alone for {format_duration(seconds)}.",
+        hint="Try again after that time.",
+    )

@@ -1,0 +1,177 @@
+"""References to repositories of the Hub: `hf:[datasets/]owner/repo[@revision][:QUANT or /path]`. Pure.
+
+A `/` of a branch's name is written `%2F` in a reference. `refs/pr/N` and `refs/convert/NAME` may keep theirs, as in the
+Hub's own URIs (huggingface_hub, `utils/_hf_uris`); a path keeps its slashes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.net.urls import HUB, public_url
+from flowhub_jobs.values.enums import RepoKind
+
+_SHORT = re.compile(r"(?:hf|huggingface):(?://)?(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_SPECIAL = r"refs/(?:pr/[0-9]+|convert/[^/:@]+)"  # the only revisions of the Hub whose slashes are never escaped
+_PARTS = re.compile(
+    r"(?P<repo>[^/@:]+(?:/[^/@:]+)?)"
+    rf"(?:@(?P<revision>{_SPECIAL}(?=[:/]|$)|[^:]+(?=:[^/:]+$)|[^/:]+))?"
+    r"(?::(?P<quant>[^/:]+)|/(?P<path>.+))?",
+    re.DOTALL,
+)
+_SPECIAL_FIRST = re.compile(rf"(?P<revision>{_SPECIAL})(?:/(?P<path>.*))?", re.DOTALL)
+_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")  # huggingface_hub, `REPO_ID`
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TAKEN = re.compile(r",(include|exclude)=")
+_PLAIN = re.compile(r"[^\x00-\x20\x7f\\]+")
+
+_KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
+_OTHER_KINDS = {"spaces": "Spaces", "buckets": "buckets", "kernels": "kernels"}
+_NO_REPO = {
+    "api",
+    "models",
+    "datasets",
+    "docs",
+    "collections",
+    "papers",
+    "blog",
+    "settings",
+    "organizations",
+    "login",
+    "join",
+}
+READINGS_MAX = 4  # other ways to part a revision from a path
+_EXAMPLE = "Write hf:owner/repo, hf:owner/repo:Q4_K_M or hf:owner/repo/path/of/a.file, or paste the model's link."
+
+
+@dataclass(frozen=True, slots=True)
+class HubRef:
+    """What was asked for: all of a repository, the files of a quant, or what lies at a path.
+
+    `include` and `exclude` are globs over the paths of its files.
+    """
+
+    repo: str
+    revision: str = "main"
+    quant: str | None = None
+    path: str | None = None
+    include: tuple[str, ...] = field(default=())
+    exclude: tuple[str, ...] = field(default=())
+    kind: RepoKind = RepoKind.MODEL
+
+    @property
+    def text(self) -> str:
+        """Return the one way to write it, which `parse_hub` reads back."""
+        kind = "datasets/" if self.kind is RepoKind.DATASET else ""
+        at = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
+        what = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
+        globs = [("include", glob) for glob in self.include] + [("exclude", glob) for glob in self.exclude]
+        return f"hf:{kind}{self.repo}{at}{what}" + "".join(f",{word}={_quoted(glob)}" for word, glob in globs)
+
+    @property
+    def title(self) -> str:
+        """Return the repository's name as a sentence has it."""
+        return f"data set {self.repo}" if self.kind is RepoKind.DATASET else f"repository {self.repo}"
+
+
+def parse_hub(text: str, endpoint: str = HUB) -> HubRef | None:
+    """Return what a reference to the Hub asks for; None if it is none, or the URL of a file (`…/resolve/…`).
+
+    Links at `endpoint`, which stands in for the Hub, count too. Raises UsageInvalid.
+    """
+    from flowhub_jobs.huggingface.links import parse_link
+
+    text = text.strip()
+    if found := _SHORT.fullmatch(text):
+        return parse_short(text, found["rest"])
+    return parse_link(text, endpoint)
+
+
+def parse_short(text: str, rest: str) -> HubRef:
+    """Read `[datasets/]owner/repo[@revision][:QUANT or /path][,include=GLOB…]`; `text` is what a message shows."""
+    named, *globs = _TAKEN.split(rest)
+    kind, named = split_kind(text, named)
+    if named.count("/") > 1 and named.endswith("/"):
+        named = named.removesuffix("/")
+    found = _PARTS.fullmatch(named)
+    # After one name alone a slash begins the second: a path of such a repository stands behind its revision.
+    if found is None or (found["path"] and "/" not in found["repo"] and not found["revision"]):
+        raise bad_reference(text, "is not a reference to a repository of the Hub")
+    by_word = list(zip(globs[::2], map(unquote, globs[1::2]), strict=True))
+    return checked(
+        text,
+        HubRef(
+            found["repo"],
+            unquote(found["revision"] or "main"),
+            found["quant"],
+            unquote(found["path"].strip("/")) or None if found["path"] else None,
+            tuple(glob for word, glob in by_word if word == "include"),
+            tuple(glob for word, glob in by_word if word == "exclude"),
+            kind,
+        ),
+    )
+
+
+def split_kind(text: str, named: str) -> tuple[RepoKind, str]:
+    """Return the kind that the first word names, and the rest. Raises UsageInvalid for kinds that are not fetched."""
+    first, slash, rest = named.partition("/")
+    word = first.lower()
+    if other := _OTHER_KINDS.get(word):
+        raise UsageInvalid(
+            f"{_shown(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
+        )
+    if slash and word in _KINDS and (word == "datasets" or "/" in rest):
+        return _KINDS[word], rest
+    if first in _NO_REPO:
+        raise bad_reference(text, "is a page of the Hub, but not a model's")
+    return RepoKind.MODEL, named
+
+
+def at_revision(parts: list[str]) -> tuple[str, str | None]:
+    """Return revision and path of the decoded parts of a link behind `tree`, `blob` and their like."""
+    if found := _SPECIAL_FIRST.fullmatch("/".join(parts)):
+        return found["revision"], found["path"] or None
+    return (parts[0], "/".join(parts[1:]) or None) if parts else ("main", None)
+
+
+def other_readings(ref: HubRef) -> Iterator[HubRef]:
+    """Yield what the reference means if the slashes behind `@` are of a branch's name and not of a path.
+
+    `hf:o/r@feature/x` is the file `x` at `feature`, or all of `feature/x`: only the Hub can tell.
+    """
+    if ref.path is None or ref.revision == "main" or _COMMIT.fullmatch(ref.revision) or "/" in ref.revision:
+        return
+    parts = ref.path.split("/")
+    for count in range(1, min(len(parts), READINGS_MAX) + 1):
+        revision = "/".join([ref.revision, *parts[:count]])
+        yield replace(ref, revision=revision, path="/".join(parts[count:]) or None)
+
+
+def checked(text: str, ref: HubRef) -> HubRef:
+    """Return `ref`. Raises UsageInvalid where a part of it could not be asked for."""
+    names = ref.repo.split("/")
+    if not all(_NAME.fullmatch(name) for name in names) or len(names) > 2:
+        raise bad_reference(text, "names no repository of the Hub")
+    for what in (ref.revision, ref.quant, ref.path, *ref.include, *ref.exclude):
+        if what is not None and not _sound(what):
+            raise bad_reference(text, f"asks for {what[:60]!a}, which cannot be a branch, a quant or a file")
+    return ref
+
+
+def _sound(text: str) -> bool:
+    """Return whether it may go into an address: a path with spaces may, one that climbs may not."""
+    return bool(_PLAIN.fullmatch(text.replace(" ", "_"))) and not {"", ".", ".."} & set(text.rstrip("/").split("/"))
+
+
+def bad_reference(text: str, why: str) -> UsageInvalid:
+    return UsageInvalid(f"{_shown(text)} {why}.", hint=_EXAMPLE)
+
+
+def _shown(text: str) -> str:
+    return repr(public_url(text)[:200])
+
+
+def _quoted(path: str | None) -> str:
+    return quote(path or "", safe="/@:+=()!'~*&$[]?")

@@ -1,0 +1,115 @@
+"""From the Hub's JSON to values: what a repository is, and a page of the files in it. Pure.
+
+All but a file's path may be absent or of another type than it should be; then it is unknown.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flowhub_jobs.values.enums import RepoKind
+
+_SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+_NAME = re.compile(r"(?!\.{1,2}(?:/|\Z))[\w.-]+(?:/(?!\.{1,2}\Z)[\w.-]+)?", re.ASCII)
+LARGEST = 1 << 60  # bytes; a larger size is no size
+
+
+@dataclass(frozen=True, slots=True)
+class RepoFile:
+    """A file of a repository. `size` in bytes; LFS files have a `sha256`, the small ones a `git_sha1`."""
+
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+    git_sha1: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepoInfo:
+    """What a repository says of itself. `parameters` is their number, `context_length` in tokens; None is unknown."""
+
+    repo: str
+    commit: str
+    gated: bool = False
+    private: bool = False
+    disabled: bool = False
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+    library: str | None = None
+    parameters: int | None = None
+    context_length: int | None = None
+    architecture: str | None = None
+    kind: RepoKind = RepoKind.MODEL
+
+
+def read_info(page: Any, repo: str, kind: RepoKind = RepoKind.MODEL) -> RepoInfo | None:
+    """Return what the answer about `repo` says; None where it names no commit, and so is not the Hub's."""
+    said = page if isinstance(page, dict) else {}
+    commit = _text(said.get("sha"))
+    if commit is None or not _SHA1.fullmatch(commit):
+        return None
+    gguf, weights = _object(said.get("gguf")), _object(said.get("safetensors"))
+    tags = said.get("tags")
+    return RepoInfo(
+        repo=_name(said.get("id")) or repo,
+        commit=commit,
+        gated=said.get("gated") not in (None, False),
+        private=said.get("private") is True,
+        disabled=said.get("disabled") is True,
+        license=_license(said),
+        tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+        library=_text(said.get("library_name")),
+        parameters=_number(weights.get("total")) or _number(gguf.get("total")),
+        context_length=_number(gguf.get("context_length")),
+        architecture=_text(gguf.get("architecture")),
+        kind=kind,
+    )
+
+
+def read_tree(page: Any) -> list[RepoFile] | None:
+    """Return the files of one page of a listing; None where it is no listing."""
+    return list(_files(page)) if isinstance(page, list) else None
+
+
+def _files(page: list[Any]) -> Iterator[RepoFile]:
+    for entry in page:
+        if not isinstance(entry, dict) or entry.get("type") != "file" or not isinstance(entry.get("path"), str):
+            continue
+        lfs = _object(entry.get("lfs"))
+        if lfs:  # the git sha1 of an LFS file is that of its pointer: it says nothing of the content
+            digest = _digest(lfs.get("oid") or lfs.get("sha256"), _SHA256)
+            yield RepoFile(entry["path"], _number(lfs.get("size", entry.get("size"))), sha256=digest)
+        else:
+            yield RepoFile(entry["path"], _number(entry.get("size")), git_sha1=_digest(entry.get("oid"), _SHA1))
+
+
+def _name(value: Any) -> str | None:
+    """Return a repository's name, such as owner/name; None for what would lead a request elsewhere (`../..`)."""
+    return value if isinstance(value, str) and len(value) <= 200 and _NAME.fullmatch(value) else None
+
+
+def _license(said: dict[str, Any]) -> str | None:
+    card = _object(said.get("cardData"))
+    found = card.get("license")
+    if isinstance(found, list) and found:
+        found = found[0]
+    return _text(card.get("license_name")) if found == "other" and card.get("license_name") else _text(found)
+
+
+def _digest(value: Any, shape: re.Pattern[str]) -> str | None:
+    text = value.strip().lower().removeprefix("sha256:") if isinstance(value, str) else ""
+    return text if shape.fullmatch(text) else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value[:500] if isinstance(value, str) and value.isprintable() and value.strip() else None
+
+
+def _number(value: Any) -> int | None:
+    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST
+    return value if sound else None

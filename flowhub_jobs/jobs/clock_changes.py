@@ -1,0 +1,104 @@
+"""Shifts flowhub's own waits (backoff, host, disk, network, `limit --for`) when the calendar is set.
+
+A wait ends at a time of the calendar, so that a person can read it and a reboot does not matter. When the calendar is
+set, a backoff of a minute would be over at once, or last a day. Two things are seen:
+
+- In one boot the calendar and the awake clock run side by side. Another distance than at the last look is a calendar
+  that was set, and every wait moves along.
+- Across boots nothing says how long the machine was off. But no wait is longer than it was ordered: a machine without
+  a battery for its clock starts in an earlier year, or a day behind, and a wait that was ordered before would last
+  until the calendar is right again, or, moved along with that correction, for years.
+
+What the user named (`--at`, a window) is the calendar's own, and stays.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import controls, host_waits, is_live, jobs
+from flowhub_jobs.system import Clock, boot_id
+from flowhub_jobs.values.enums import Reason
+
+NAME = "calendar"  # in `controls`: how far the calendar is from the awake clock, as some worker saw it last
+NOTICED_US = 1_000_000
+OURS = (Reason.BACKOFF, Reason.HOST_WAIT, Reason.DISK, Reason.NETWORK, Reason.STORE_OFFLINE)
+OWN_CONTROLS = ("limit", "network")  # names in `controls` whose `until` is a length of time, not a time of day
+
+
+def keep_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
+    """Keep the length of the node's waits; return by how many microseconds the calendar was set since the last look."""
+    with reading(engine) as tx:
+        if _is_as_it_was(_known(tx, node), {"boot": boot_id(), "apart_us": _apart(clock)}):
+            return 0
+    with writing(engine) as tx:
+        return keep_waits_in(tx, node, clock)
+
+
+def keep_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
+    """Do the same inside a transaction that writes, before a wait is ordered in it."""
+    known = _known(tx, node)  # under the write lock: another worker may have moved them since it was read
+    seen = {"boot": boot_id(), "apart_us": _apart(clock)}
+    if _is_as_it_was(known, seen):
+        return 0
+    same_boot = known is not None and known["boot"] == seen["boot"]
+    jump = int(seen["apart_us"] - known["apart_us"]) if known is not None and same_boot else 0
+    if same_boot:
+        _shift(tx, node, jump)
+    else:
+        _shorten(tx, node, clock.now_us())
+    tx.execute(sa.delete(controls).where(controls.c.node == node, controls.c.name == NAME))
+    tx.execute(controls.insert().values(node=node, name=NAME, value=seen, set_at=clock.now_us()))
+    return jump
+
+
+def _known(tx: sa.Connection, node: str) -> dict[str, Any] | None:
+    mine = (controls.c.node == node, controls.c.name == NAME)
+    found: dict[str, Any] | None = tx.execute(sa.select(controls.c.value).where(*mine)).scalar()
+    return found
+
+
+def _shift(tx: sa.Connection, node: str, jump: int) -> None:
+    """Move every wait along with the calendar."""
+    tx.execute(sa.update(jobs).where(*_own_waits(node)).values(not_before=jobs.c.not_before + jump))
+    moved = {"until": host_waits.c.until + jump, "since": host_waits.c.since + jump}
+    tx.execute(sa.update(host_waits).where(host_waits.c.node == node).values(**moved))
+    moved = {"until": controls.c.until + jump, "set_at": controls.c.set_at + jump}
+    tx.execute(sa.update(controls).where(*_own_controls(node)).values(**moved))
+
+
+def _shorten(tx: sa.Connection, node: str, now: int) -> None:
+    """Have no wait of an earlier boot last longer from now on than it was ordered."""
+    late = (*_own_waits(node), jobs.c.not_before > now + jobs.c.wait_us)
+    tx.execute(sa.update(jobs).where(*late).values(not_before=now + jobs.c.wait_us))
+    late_hosts = (host_waits.c.node == node, host_waits.c.until > now + host_waits.c.wait_us)
+    since = sa.case((host_waits.c.since > now, now), else_=host_waits.c.since)
+    until = now + host_waits.c.wait_us
+    tx.execute(sa.update(host_waits).where(*late_hosts).values(until=until, since=since))
+    late_controls = (*_own_controls(node), controls.c.set_at > now)
+    until = now + controls.c.until - controls.c.set_at
+    tx.execute(sa.update(controls).where(*late_controls).values(until=until, set_at=now))
+
+
+def _own_waits(node: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return jobs.c.node == node, is_live, jobs.c.wait_reason.in_(OURS), jobs.c.not_before.is_not(None)
+
+
+def _own_controls(node: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return controls.c.node == node, controls.c.name.in_(OWN_CONTROLS), controls.c.until.is_not(None)
+
+
+def _is_as_it_was(known: dict[str, Any] | None, seen: dict[str, Any]) -> bool:
+    """Whether nobody has set the calendar. What a time service corrects in passing is let be until it is a second."""
+    if known is None or known["boot"] != seen["boot"]:
+        return False
+    return bool(abs(seen["apart_us"] - known["apart_us"]) < NOTICED_US)
+
+
+def _apart(clock: Clock) -> int:
+    """Return by how many microseconds the calendar is ahead of the awake clock, both read in one breath."""
+    while True:
+        before, now, after = clock.awake(), clock.now_us(), clock.awake()
+        if after - before < 0.1:  # else this process stood still in between, and the difference would be that pause
+            return now - round(before * 1e6)

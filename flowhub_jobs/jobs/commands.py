@@ -1,0 +1,234 @@
+"""What a person asks of jobs: enqueue, cancel, pause, resume, start, retry. Every write here is a conditional UPDATE.
+
+A job without an owner changes at once; of a running one only `wish` is written, which its owner obeys.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import in_groups, reading, writing
+from flowhub_jobs.database.lazy import snapshot_of
+from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
+from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
+from flowhub_jobs.jobs.host_waits import end_wait
+from flowhub_jobs.jobs.requests import (
+    Enqueued,
+    Request,
+    after_rows,
+    answer,
+    file_rows,
+    first_event,
+    job_row,
+    without_job,
+)
+from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
+from flowhub_jobs.jobs.select_sql import live_jobs, no_such_job
+from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.jobs.update_sql import note
+from flowhub_jobs.system import Clock
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
+
+
+class Ledger:
+    """The person's pen: moves jobs of one node."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
+        self._engine, self._node, self._clock = engine, node, clock
+
+    # Enqueue -------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, requests: Sequence[Request]) -> list[Enqueued]:
+        """Return the job of each request, in order; all are committed together, or none.
+
+        A live job for the same artifact answers as it is; an installed one answers with the job that installed it.
+        Raises NotFound for an `after` that is no job.
+        """
+        with writing(self._engine) as tx:
+            _check_earlier(tx, requests)
+            known = live_jobs(snapshot_of(tx), self._node)
+            fresh = without_job(requests, known)
+            known |= self._insert(tx, list(fresh.values()))
+        return [answer(request, known, fresh) for request in requests]
+
+    def artifact(self, job: int) -> Artifact:
+        """Return what a job fetches. Raises NotFound."""
+        with reading(self._engine) as tx:
+            found = tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar()
+            if found is None:
+                raise no_such_job(snapshot_of(tx), job)
+        return artifact_of(job, found)
+
+    def intent(self, job: int) -> dict[str, Any] | None:
+        """Return what a run of the job was about to name, if that is in no other row yet."""
+        with reading(self._engine) as tx:
+            row = tx.execute(sa.select(jobs.c.intent).where(jobs.c.id == job)).mappings().first()
+        return intent_of(row) if row else None
+
+    def kind(self, job: int) -> JobKind:
+        """Return what a job does. Raises NotFound."""
+        with reading(self._engine) as tx:
+            found = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
+            if found is None:
+                raise no_such_job(snapshot_of(tx), job)
+        if found not in frozenset[str](JobKind):
+            raise JobUnreadable(f"Job {job} cannot be read: its kind is {found!r}, which this version does not know.")
+        return JobKind(found)
+
+    def purged(self, job: int) -> None:
+        """Note that nothing is kept of an ended job any more."""
+        ended = sa.and_(jobs.c.id == job, jobs.c.state.in_((State.CANCELLED, State.FAILED)))
+        with writing(self._engine) as tx:
+            if tx.execute(sa.update(jobs).where(ended).values(bytes_done=0)).rowcount:
+                tx.execute(sa.update(job_files).where(job_files.c.job_id == job).values(bytes_done=0))
+
+    def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[str, int]:
+        """Write a job for each request; return their numbers by artifact key.
+
+        In one statement a table: ten thousand written one by one would keep every other writer waiting for seconds.
+        """
+        if not requests:
+            return {}
+        now = self._clock.now_us()
+        rows = [job_row(request, self._node, now) for request in requests]
+        written = tx.execute(jobs.insert().returning(jobs.c.id, sort_by_parameter_order=True), rows)
+        numbers = written.scalars().all()
+        made = list(zip(numbers, requests, strict=True))
+        tx.execute(job_files.insert(), [row for number, request in made for row in file_rows(number, request)])
+        tx.execute(events.insert(), [first_event(number, request, now) for number, request in made])
+        if waits := [row for number, request in made for row in after_rows(number, request)]:
+            tx.execute(job_after.insert(), waits)
+        return {request.key: number for number, request in made}
+
+    # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------
+
+    def cancel(self, job: int, *, purge: bool = False) -> State:
+        """Cancel a job; return its state now: still `running` means that its owner will obey within a second.
+
+        Raises WrongState for a job that has ended otherwise, NotFound for none.
+        """
+        wish = "purge" if purge else "cancel"
+        changes = {"state": State.CANCELLED, "finished_at": self._clock.now_us(), "wait_text": None}
+        return self._ask(job, (State.QUEUED, State.PAUSED), changes, wish, already=State.CANCELLED, verb="cancelled")
+
+    def pause(self, job: int) -> State:
+        """Pause a job; return its state now, as `cancel` does."""
+        changes = {"state": State.PAUSED, "stage": None, "rate_bps": None}
+        return self._ask(job, (State.QUEUED,), changes, "pause", already=State.PAUSED, verb="paused")
+
+    def resume(self, job: int) -> State:
+        """Queue a paused job again; a time still ahead stays. A wish to pause that nobody obeyed yet is dropped."""
+        with writing(self._engine) as tx:
+            where = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.wish == "pause")
+            tx.execute(sa.update(jobs).where(where).values(wish=None))
+            if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
+                note(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
+            return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
+
+    def start(self, job: int) -> State:
+        """Let a queued or paused job begin now, whatever its own time or the schedule's window says.
+
+        It still waits for the jobs of `after`, for room and for the network. Raises WrongState, NotFound.
+        """
+        now_us = self._clock.now_us()
+        begin = {"state": State.QUEUED, "start_now": True, "not_before": None, "wait_reason": None, "wait_text": None}
+        with writing(self._engine) as tx:
+            running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
+            tx.execute(sa.update(jobs).where(running).values(start_now=True))
+            if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
+                text = "Started by `flowhub start`; --at and the schedule are ignored."
+                note(tx, job, now_us, EventKind.STARTED, text)
+                self._try_its_host(tx, job, now_us)
+            return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "started")
+
+    def _try_its_host(self, tx: sa.Connection, job: int, now: int) -> None:
+        """Have a host that is waited for be tried at once: the user may know that it is back."""
+        end_wait(tx, self._node, tx.execute(sa.select(jobs.c.source_origin).where(jobs.c.id == job)).scalar(), now)
+
+    def retry(self, job: int) -> State:
+        """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
+        # The person's own time stays while it is ahead; what earlier attempts waited for is over.
+        own = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
+        fresh: dict[str, Any] = {
+            "state": State.QUEUED,
+            "finished_at": None,
+            "error": None,
+            "faults": 0,
+            "fruitless_us": 0,
+            "wait_us": None,
+            "rescues": 0,
+            "start_now": False,
+        }
+        fresh |= {"sha256_state": DigestState.PENDING, "not_before": sa.case((own, jobs.c.not_before), else_=None)}
+        fresh |= {"wait_reason": sa.case((own, Reason.AT), else_=None), "wait_text": None}
+        with writing(self._engine) as tx:
+            self._refuse_a_second(tx, job)
+            if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
+                note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
+                self._try_its_host(tx, job, self._clock.now_us())
+            return self._settled(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
+
+    def set_priority(self, job: int, priority: int) -> State:
+        """Give a live job another priority, which the next claim obeys; return its state.
+
+        Raises WrongState for a job that has ended, NotFound for none.
+        """
+        with writing(self._engine) as tx:
+            if not self._move(tx, job, LIVE, {"priority": priority}):
+                self._settled(tx, job, set(), "given another priority")
+            note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
+            return self._settled(tx, job, set(LIVE), "given another priority")
+
+    def _ask(
+        self, job: int, idle: Iterable[State], changes: Mapping[str, Any], wish: str, *, already: State, verb: str
+    ) -> State:
+        with writing(self._engine) as tx:
+            if self._move(tx, job, idle, changes):
+                note(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
+            running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
+            if wish == "pause":  # it does not take back a cancel
+                running = sa.and_(running, jobs.c.wish.is_(None))
+            tx.execute(sa.update(jobs).where(running).values(wish=wish))
+            return self._settled(tx, job, {already, State.RUNNING}, verb)
+
+    def _move(self, tx: sa.Connection, job: int, old: Iterable[State], changes: Mapping[str, Any]) -> bool:
+        where = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state.in_(list(old)))
+        return tx.execute(sa.update(jobs).where(where).values(**changes)).rowcount == 1
+
+    def _settled(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
+        found = tx.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar()
+        if found is None:
+            raise no_such_job(snapshot_of(tx), job)
+        if State(found) not in fine:
+            raise WrongState(f"Job {job} is {found} and cannot be {verb}.", hint=_NEXT.get(State(found)))
+        return State(found)
+
+    def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:
+        mine = sa.select(jobs.c.artifact_key).where(jobs.c.id == job).scalar_subquery()
+        where = sa.and_(jobs.c.node == self._node, jobs.c.artifact_key == mine, is_live, jobs.c.id != job)
+        other = tx.execute(sa.select(jobs.c.id).where(where)).scalar()
+        if other is not None:
+            raise Busy(
+                f"Job {job} cannot be retried: job {other} is at work on the same files.",
+                hint=f"See `flowhub status {other}`.",
+            )
+
+
+_NEXT = {
+    State.COMPLETED: "It is done; `flowhub list` shows the model.",
+    State.FAILED: "`flowhub retry` queues it again.",
+    State.CANCELLED: "`flowhub retry` queues it again.",
+    State.QUEUED: "It is queued already.",
+    State.PAUSED: "`flowhub resume` continues it.",
+}
+
+
+def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
+    """Raise NotFound for the first job that somebody wants to wait for and that is not there."""
+    for group in in_groups(dict.fromkeys(job for request in requests for job in request.terms.after)):
+        there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
+        for job in group:
+            if job not in there:
+                raise no_such_job(snapshot_of(tx), job)

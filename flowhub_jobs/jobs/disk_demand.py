@@ -1,0 +1,62 @@
+"""What other jobs of a node still need: room on the disk, and the hosts that they come from."""
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.jobs.row_decoding import readable_artifacts
+from flowhub_jobs.jobs.update_sql import writes_to_store
+from flowhub_jobs.values.enums import JobKind, Stage, State
+
+NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
+
+
+_NEED = jobs.c.bytes_total - jobs.c.bytes_done  # bytes that a job has yet to put on the disk
+_IN_ORDER = (jobs.c.priority.desc(), jobs.c.id)
+
+
+def needs_in_order(engine: sa.Engine, node: str) -> tuple[int, dict[int, int]]:
+    """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
+    return _needs(engine, node, jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED)
+
+
+def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
+    """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
+
+    Of two jobs that begin together the one that goes first counts for the other, and not the other way round: else
+    both would wait, and so again when they look the next time.
+    """
+    me = sa.select(jobs.c.priority).where(jobs.c.id == job).scalar_subquery()
+    first = sa.or_(jobs.c.priority > me, sa.and_(jobs.c.priority == me, jobs.c.id < job))
+    at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
+    ahead = sa.and_(jobs.c.state == State.QUEUED, first)
+    running, queued = _needs(engine, node, at_work, ahead, jobs.c.id != job)
+    return running, list(queued.values())
+
+
+def _needs(
+    engine: sa.Engine,
+    node: str,
+    at_work: sa.ColumnElement[bool],
+    queued: sa.ColumnElement[bool],
+    *others: sa.ColumnElement[bool],
+) -> tuple[int, dict[int, int]]:
+    """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
+    live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
+    with reading(engine) as tx:
+        runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_NEED), 0)).where(*live, at_work)).scalar_one()
+        rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*_IN_ORDER))
+        return int(runs), {row[0]: int(row[1]) for row in rows}
+
+
+def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
+    """Return an address of each of the next jobs of the node, those that run first, and then of the last that came."""
+    waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
+    order = (jobs.c.state.desc(), *_IN_ORDER)
+    came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
+    wanted = sa.select(jobs.c.id, jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
+    to_come = wanted.where(*waits).order_by(*order).limit(NEXT)
+    lately = wanted.where(*came).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
+    with reading(engine) as tx:
+        found = [row for query in (to_come, lately) for row in tx.execute(query).all()]
+    return [artifact.files[0].url for artifact in readable_artifacts(found)]

@@ -1,0 +1,60 @@
+"""Queued jobs that wait for the disk, and the updates that extend or end their wait. No event is recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.values.enums import Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A queued job that waits for the disk, until that microsecond."""
+
+    job: int
+    reason: Reason
+    until: int
+    target: str
+
+
+def parked(engine: sa.Engine, node: str) -> list[Parked]:
+    """Return the jobs of a node that wait for room, or for the store's disk."""
+    columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
+    waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
+    mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before.is_not(None))
+    with reading(engine) as tx:
+        return [Parked(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
+
+
+# A job that has moved since it was read is left as it is.
+_AS_READ = (
+    jobs.c.id == sa.bindparam("of_job"),
+    jobs.c.state == State.QUEUED.value,
+    jobs.c.wait_reason == sa.bindparam("of_reason"),
+    jobs.c.not_before == sa.bindparam("of_until"),
+)
+
+
+def extend_wait(engine: sa.Engine, texts: Mapping[Parked, str], now: int, seconds: float) -> None:
+    """Have these jobs wait so many seconds from `now`, for what the text says."""
+    wait_us = round(seconds * 1e6)
+    changes = {"not_before": now + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
+    rows = [_as_read(job) | {"text": text} for job, text in texts.items()]
+    if rows:
+        with writing(engine) as tx:
+            tx.execute(sa.update(jobs).where(*_AS_READ).values(**changes), rows)
+
+
+def end_wait(engine: sa.Engine, ready: Sequence[Parked]) -> None:
+    """Let these jobs start."""
+    ended = {"not_before": None, "wait_us": None, "wait_reason": None, "wait_text": None}
+    if ready:
+        with writing(engine) as tx:
+            tx.execute(sa.update(jobs).where(*_AS_READ).values(**ended), [_as_read(job) for job in ready])
+
+
+def _as_read(job: Parked) -> dict[str, object]:
+    return {"of_job": job.job, "of_reason": job.reason, "of_until": job.until}

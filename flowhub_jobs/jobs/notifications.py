@@ -1,0 +1,169 @@
+"""What a worker has to tell a person: the events since the last that was told, and what is parked for too long."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import events, is_live, jobs
+from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.jobs.remedies import parked_words, what_to_do
+from flowhub_jobs.jobs.report import PARKED
+from flowhub_jobs.times import moment, rfc3339
+from flowhub_jobs.values.enums import EventKind, JobKind, Reason, State
+from flowhub_jobs.values.notify_settings import FAILED, NEEDS_YOU, QUEUE_EMPTY
+
+PATIENCE_US = 3_600_000_000  # a job that is parked for longer needs a person
+AT_ONCE = 100  # of one notice; the rest is in the next
+SIGN_IN = 4  # the exit status of sign-in and licence
+_ENDS = (EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED, EventKind.RESCUED)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How far the telling has come, as it stands in `controls`.
+
+    `event` and `ended` are numbers of events: the last one looked at, and the last end of a job that an empty queue
+    was told after. `at` is the last notice's microsecond. `parked` is [since, bytes kept, whether told] by job.
+    """
+
+    event: int
+    ended: int
+    at: int = 0
+    parked: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is to be told, oldest first, and how the telling stands once it was. `calm`: nothing runs that may add."""
+
+    items: tuple[dict[str, Any], ...]
+    since: int  # the microsecond of the oldest
+    calm: bool
+    told: Told
+
+
+class Newsroom:
+    """Reads the news of one node; `on` is what shall be told."""
+
+    def __init__(self, engine: sa.Engine, node: str, on: Sequence[str]) -> None:
+        self._engine, self._node, self._on = engine, node, on
+
+    def start(self) -> Told:
+        """Return where the telling begins when it is first wanted: with what happens from now on."""
+        with reading(self._engine) as tx:
+            last = _last_event(tx)
+        return Told(event=last, ended=last)
+
+    def read(self, told: Told, now: int) -> News:
+        """Return what is new; where there is nothing, `told` has moved on all the same."""
+        with reading(self._engine) as tx:
+            failed, seen = self._failed(tx, told.event)
+            running = self._any(tx, jobs.c.state == State.RUNNING)
+            parked, kept = self._parked(tx, told, now)
+            ended, counts = self._ended(tx, told.ended)
+        if not {FAILED, NEEDS_YOU} & set(self._on):
+            failed = []
+        if NEEDS_YOU not in self._on:
+            parked = []
+        items = [*(_failure(event, job) for event, job in failed), *parked, *([_empty(now, counts)] if counts else [])]
+        # What is parked has waited for long enough.
+        since = min([now, *(event["at"] for event, _ in failed), *(now - PATIENCE_US for _ in parked)])
+        return News(tuple(items), since, not running, replace(told, event=seen, ended=ended, parked=kept))
+
+    def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
+        mine = (jobs.c.node == self._node, is_live, which)
+        return tx.execute(sa.select(jobs.c.id).where(*mine).limit(1)).first() is not None
+
+    # Both ask the events first, then the jobs: joined, the planner would begin with all jobs there ever were.
+
+    def _failed(self, tx: sa.Connection, after: int) -> tuple[list[tuple[sa.RowMapping, sa.RowMapping]], int]:
+        """Return the jobs that failed, or need the user, since then, each with its event; and the last event seen."""
+        last = _last_event(tx)
+        where = (events.c.id > after, events.c.kind.in_((EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU)))
+        rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
+        mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
+        known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
+        # A job that was given up by who rescued it has no other word for it than that.
+        found = {
+            row["job_id"]: (row, job)
+            for row in rows
+            if (job := known.get(row["job_id"])) and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
+        }
+        return list(found.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
+
+    def _ended(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
+        """Return the last end of a job and, if the queue is empty since, how many ended in which state."""
+        if QUEUE_EMPTY not in self._on or self._any(tx, is_live):
+            return after, {}
+        ends = (events.c.id > after, events.c.kind.in_(_ENDS))
+        last = tx.execute(sa.select(sa.func.max(events.c.id)).where(*ends)).scalar()
+        if last is None:
+            return after, {}
+        whose = sa.select(events.c.job_id).where(*ends)
+        mine = (jobs.c.node == self._node, jobs.c.id.in_(whose))
+        query = sa.select(jobs.c.state, sa.func.count().label("many")).where(*mine).group_by(jobs.c.state)
+        return last, {row.state: row.many for row in tx.execute(query)}
+
+    def _parked(self, tx: sa.Connection, told: Told, now: int) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
+        """Return whom to tell of, and since when which jobs are parked.
+
+        A parked job runs for a moment now and then, to look: until it has kept more bytes it is parked all the same.
+        """
+        waits = sa.and_(jobs.c.state == State.QUEUED, jobs.c.wait_reason.in_(PARKED))
+        looks = sa.and_(jobs.c.state == State.RUNNING, jobs.c.id.in_([int(job) for job in told.parked]))
+        query = sa.select(jobs).where(jobs.c.node == self._node, is_live, sa.or_(waits, looks)).order_by(jobs.c.id)
+        items: list[dict[str, Any]] = []
+        kept: dict[str, Sequence[int]] = {}
+        for row in tx.execute(query).mappings():
+            since, done, known = told.parked.get(str(row["id"]), (now, row["bytes_done"], False))
+            if row["state"] == State.RUNNING and row["bytes_done"] != done:
+                continue
+            late = now - since >= PATIENCE_US and not known and row["state"] == State.QUEUED
+            if late and len(items) < AT_ONCE:
+                items.append(_park(row, now))
+            kept[str(row["id"])] = [since, row["bytes_done"], bool(known or late)]
+        return items, kept
+
+
+def _last_event(tx: sa.Connection) -> int:
+    return tx.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+
+
+def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
+    if event["kind"] == EventKind.NEEDS_YOU:  # it is tried again, but hardly passes without the user
+        advice = f"`flowhub status {job['id']}` says what to do; it is tried again by itself."
+        return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
+    still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
+    code = still.get("code")
+    kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED
+    hint = what_to_do(job["id"], job["ref"], job["model"], still, JobKind(job["kind"])) if still else None
+    return _item(kind, event["at"], job["id"], job["ref"], code, still.get("message", event["text"]), hint)
+
+
+def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:
+    code, message, hint = parked_words(Reason(row["wait_reason"]))
+    return _item(NEEDS_YOU, now, row["id"], row["ref"], code, row["wait_text"] or message, hint)
+
+
+def _empty(now: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    ended = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return _item(QUEUE_EMPTY, now, None, None, None, f"The queue is empty: {ended}.", "`flowhub report` tells more.")
+
+
+def _item(
+    kind: str, at: int, job: int | None, ref: str | None, code: str | None, message: str, hint: str | None
+) -> dict[str, Any]:
+    time = moment(at)
+    assert time is not None
+    return {
+        "kind": kind,
+        "at": rfc3339(time),
+        "job": job,
+        "ref": ref,
+        "code": code,
+        "message": message,
+        "hint": hint,
+    }

@@ -1,0 +1,81 @@
+"""Which jobs hold a partial: those that live go on with it, those that failed or were cancelled may, by `retry`."""
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import attempts, is_live, jobs
+from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.jobs.row_decoding import artifact_of
+from flowhub_jobs.jobs.update_sql import writes_to_store
+from flowhub_jobs.values.enums import State
+
+_WAITS = (State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The job that a partial belongs to."""
+
+    job: int
+    ref: str
+    state: State
+
+    @property
+    def live(self) -> bool:
+        return self.state not in _WAITS
+
+
+def holders(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, Holder]:
+    """Return who holds the partial of each artifact key: a live job, else the last that failed or was cancelled."""
+    if not keys:
+        return {}
+    with reading(engine) as tx:
+        return _ended(tx, node, keys) | _living(tx, node)
+
+
+def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, Holder]:
+    # By state, for which there is an index: a table of a hundred thousand completed jobs is not read through.
+    columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state)
+    ended = (jobs.c.node == node, jobs.c.state.in_(_WAITS), writes_to_store)
+    rows = tx.execute(sa.select(*columns).where(*ended).order_by(jobs.c.id))
+    return {key: Holder(job, ref, State(state)) for key, job, ref, state in rows if key in keys}
+
+
+def _living(tx: sa.Connection, node: str) -> dict[str, Holder]:
+    found = {}
+    columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state, writes_to_store)
+    live = (jobs.c.node == node, is_live)
+    for key, job, ref, state, fetches in tx.execute(sa.select(*columns).where(*live)):
+        # A job of another kind has a key of its own; what it keeps, if anything, lies under its artifact's.
+        with suppress(JobUnreadable):  # it keeps no partial that could be named
+            found[key if fetches else _artifact_key(tx, job)] = Holder(job, ref, State(state))
+    return found
+
+
+def _artifact_key(tx: sa.Connection, job: int) -> str:
+    return artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one()).key
+
+
+def run_tokens(engine: sa.Engine, job: int) -> set[str]:
+    """Return the tokens of all runs of a job, by which their partials are known (transfer/partial/ownership.py)."""
+    with reading(engine) as tx:
+        return set(tx.execute(sa.select(attempts.c.token).where(attempts.c.job_id == job)).scalars())
+
+
+def unless_held(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:
+    """Do something to the partial of an artifact while no job can begin with it; return False if a job holds it.
+
+    `but` is an ended job that may. It is done inside a transaction that writes: on SQLite nobody can queue, retry or
+    claim a job before it has ended. On PostgreSQL who begins at that very moment finds that its partial is gone, and
+    begins anew.
+    """
+    with writing(engine) as tx:
+        holder = (_ended(tx, node, [key]) | _living(tx, node)).get(key)
+        if holder is not None and (holder.live or holder.job != but):
+            return False
+        act()
+        return True

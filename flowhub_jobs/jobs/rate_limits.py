@@ -1,0 +1,49 @@
+"""How fast all jobs of a node may be together, by whose word; and how many of them each worker runs."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from flowhub_jobs.database.lazy import Database
+from flowhub_jobs.jobs.controls import Controls
+from flowhub_jobs.jobs.select_sql import IS_LIVE
+
+LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
+_RUNNING = (
+    "SELECT lease_worker, count(*) AS running FROM jobs "  # noqa: S608, ours
+    f"WHERE node = :node AND {IS_LIVE} AND state = 'running' GROUP BY lease_worker"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes a second for all jobs together, by `limit`, by the schedule, by the setting; None: it sets no limit.
+
+    `until` is when the one of `limit` ends by itself, in microseconds.
+    """
+
+    limit: int | None = None
+    until: int | None = None
+    schedule: int | None = None
+    setting: int | None = None
+
+    @property
+    def rules(self) -> str | None:
+        """Return which one is obeyed: the lowest; None where there is none."""
+        found = {name: rate for name in ("limit", "schedule", "setting") if (rate := getattr(self, name)) is not None}
+        return min(found, key=lambda name: found[name]) if found else None
+
+    @property
+    def rate_bps(self) -> int | None:
+        return getattr(self, self.rules) if self.rules else None
+
+
+def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None) -> Limits:
+    """Return what is in force now; `schedule_bps` is what the gates say."""
+    found, until = controls.get(LIMIT) or ({}, None)
+    return Limits(found.get("rate_bps"), until, schedule_bps, setting_bps)
+
+
+def running(database: Database, node: str) -> Counter[str]:
+    """Return how many jobs each worker of the node runs."""
+    with database.reading() as snapshot:
+        return Counter({row["lease_worker"]: row["running"] for row in snapshot.rows(_RUNNING, node=node)})

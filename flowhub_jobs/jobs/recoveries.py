@@ -1,0 +1,95 @@
+"""What went wrong and went on by itself, counted from the events. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flowhub_jobs.errors import DiskFull, NetworkDown, ServerBusy, StoreOffline, WrongRange
+from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.jobs import Event, Job
+
+_AFTER_A_FAULT = (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK)
+KINDS = (
+    EventKind.RESCUED,
+    EventKind.FAULT,
+    EventKind.AGAIN,
+    EventKind.PIECE_AGAIN,
+    EventKind.FILE_AGAIN,
+    EventKind.WAITS,
+    EventKind.HANDED_BACK,
+)
+_WAITING = (EventKind.WAITS, EventKind.HANDED_BACK)
+# Of healings, in the order in which they are told.
+RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
+    "rescue",
+    "retry",
+    "host_busy",
+    "wrong_range",
+    "asked_anew",
+    "piece_again",
+    "file_again",
+    "parked",
+    "offline",
+)
+ORDER = (RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE)
+_FAULTS = {WrongRange.code: RANGE, ServerBusy.code: BUSY}
+_OF_ROOM = (DiskFull.code, StoreOffline.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """One kind of it: how often, and in which jobs."""
+
+    kind: str
+    count: int
+    jobs: tuple[int, ...]
+
+
+def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Healed, ...]:
+    """Return what healed, by kind. What a failed or cancelled job met has not, nor what one waits for now."""
+    found: dict[str, dict[int, int]] = {}
+    for job in jobs:
+        for kind in _kinds(job, events.get(job.id, ())):
+            counts = found.setdefault(kind, {})
+            # A parked job looks again every few seconds: that is one wait.
+            counts[job.id] = 1 if kind == PARKED else counts.get(job.id, 0) + 1
+    return tuple(Healed(kind, sum(found[kind].values()), tuple(sorted(found[kind]))) for kind in ORDER if kind in found)
+
+
+def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
+    if job.state in (State.FAILED, State.CANCELLED):
+        return []
+    past = _passed(job, events)
+    healed = [kind for event in past if (kind := kind_of(event)) is not None]
+    return [kind for kind in healed if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
+
+
+def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
+    """Return the events of a job without those of the fault, or the wait, that still holds it."""
+    if job.state is not State.QUEUED:
+        return events
+    if job.reason not in _AFTER_A_FAULT:
+        return events[:-1] if events and events[-1].kind in _WAITING else events
+    last = len(events)
+    while last and events[last - 1].kind in (EventKind.FAULT, EventKind.AGAIN, *_WAITING):
+        last -= 1
+    return events[:last]
+
+
+def kind_of(event: Event) -> str | None:
+    """Return what healed with an event; None where nothing did, or another event records it already."""
+    match event.kind:
+        case EventKind.RESCUED:
+            return RESCUE
+        case EventKind.AGAIN:  # asked in another form, or at a new address
+            return RANGE if event.code == WrongRange.code else ANEW
+        case EventKind.PIECE_AGAIN:
+            return PIECE
+        case EventKind.FILE_AGAIN:
+            return FILE
+        case EventKind.FAULT:
+            return _FAULTS.get(event.code or "", RETRY)
+        case EventKind.WAITS:  # for a host: the fault that led to it has an event of its own
+            return PARKED if event.code in _OF_ROOM else None
+        case EventKind.HANDED_BACK:
+            return OFFLINE if event.code == NetworkDown.code else None
+    return None

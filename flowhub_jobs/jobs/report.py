@@ -1,0 +1,188 @@
+"""The morning report as values: what came, what healed by itself, what goes on, what needs a person. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.jobs.history import Attempt
+from flowhub_jobs.jobs.recoveries import Healed, healed
+from flowhub_jobs.jobs.remedies import parked_words, what_to_do
+from flowhub_jobs.values.enums import JobKind, Reason, State
+from flowhub_jobs.values.jobs import Event, Job
+
+# A job that waits for these waits for a person.
+PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A job that is completed. `seconds` is how long workers were at it; None: nobody had to be."""
+
+    job: Job
+    seconds: float | None
+
+    @property
+    def rate_bps(self) -> int | None:
+        """Return its average speed, over all attempts."""
+        return speed(self.job.bytes_fetched, self.seconds or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What only a person can do. `job` is None where it is about all; `hint` names the command that helps."""
+
+    job: Job | None
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Bytes, seconds, bytes a second, of all jobs in the report and over all their attempts.
+
+    `twice` is what was fetched and could not be used, as far as the rows know.
+    """
+
+    bytes: int
+    fetched: int
+    twice: int
+    work_s: float
+
+    @property
+    def rate_bps(self) -> int | None:
+        return speed(self.fetched, self.work_s)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomNeeded:
+    """What the queue needs of the store's disk, and what is missing, in bytes; below 0, what would be left."""
+
+    store: str
+    needed: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Morning:
+    since: datetime
+    until: datetime
+    came: tuple[Came, ...]
+    healed: tuple[Healed, ...]
+    going: tuple[Job, ...]
+    needs: tuple[Need, ...]
+    totals: Totals
+    room: RoomNeeded | None = None
+
+
+def morning(
+    jobs: Sequence[Job],
+    attempts: Mapping[int, Sequence[Attempt]],
+    events: Mapping[int, Sequence[Event]],
+    *,
+    workers: int,
+    since: datetime,
+    until: datetime,
+) -> Morning:
+    """Return the report of these jobs: those that ended since then, and all that live.
+
+    All are in the order of their numbers. `events` are those since then of the kinds of `healing.KINDS`, by job;
+    `workers` is how many live now.
+    """
+    completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
+    came = tuple(Came(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
+    work = _worked(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
+    totals = Totals(
+        bytes=sum(job.bytes_total or job.bytes_done for job in completed),
+        fetched=sum(job.bytes_fetched for job in jobs),
+        twice=sum(_fetched_twice(job) for job in jobs),
+        work_s=work,
+    )
+    going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
+    return Morning(since, until, came, healed(jobs, events), going, _needs(jobs, workers), totals)
+
+
+def speed(count: float, seconds: float) -> int | None:
+    return round(count / seconds) if count and seconds >= 0.001 else None
+
+
+def _ended(job: Job) -> tuple[datetime, int]:
+    return job.finished_at or job.created_at, job.id
+
+
+def _fetched_twice(job: Job) -> int:
+    """Return the bytes that came more than once, as far as the rows know; what a user had dropped is not counted.
+
+    Of a failed job nothing may be left: what came for the first time, up to its size, did not come twice.
+    """
+    if job.state is State.CANCELLED:
+        return 0
+    once = max(job.bytes_done, job.bytes_total or 0) if job.state is State.FAILED else job.bytes_done
+    return max(0, job.bytes_fetched - once)
+
+
+def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
+    """Return for how many seconds somebody was at work, each moment counted once; None if nobody ever was."""
+    spans = sorted((one.started_at, one.worked_until) for some in attempts for one in some)
+    total, reached = 0.0, None
+    for begin, end in spans:
+        begin = begin if reached is None else max(begin, reached)
+        total += max(0.0, (end - begin).total_seconds())
+        reached = end if reached is None else max(end, reached)
+    return total if spans else None
+
+
+# What needs a person -----------------------------------------------------------------------------------------------
+
+
+def _needs(jobs: Sequence[Job], workers: int) -> tuple[Need, ...]:
+    last = _last_of_each(jobs)
+    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _answered(job, last)]
+    needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
+    needs += [_of_waiting(job) for job in jobs if needs_user(job)]
+    if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
+        needs.append(Need(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
+    return tuple(needs)
+
+
+def _last_of_each(jobs: Sequence[Job]) -> dict[tuple[str, JobKind], int]:
+    """Return the last job of each kind for each reference: one that was asked for again speaks for the earlier."""
+    return {(job.ref, job.kind): job.id for job in jobs if job.state is not State.CANCELLED}
+
+
+def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
+    """Return whether a later job speaks for this one: the same once more; of damage that was found, a new fetch too."""
+    kinds = {failed.kind, JobKind.FETCH} if failed.kind is JobKind.VERIFY else {failed.kind}
+    return any(last.get((failed.ref, kind), 0) > failed.id for kind in kinds)
+
+
+def need_of(job: Job) -> Need:
+    """Return what one job needs of the user: a failed one, one that is parked, or one that waits (`needs_user`)."""
+    if job.state is State.FAILED:
+        return _of_failed(job)
+    return _of_parked(job) if job.reason in PARKED else _of_waiting(job)
+
+
+def _of_failed(job: Job) -> Need:
+    error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
+    return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))
+
+
+def _of_parked(job: Job) -> Need:
+    assert job.reason is not None
+    code, message, remedy = parked_words(job.reason)
+    return Need(job, code, (job.wait.message if job.wait else None) or message, remedy)
+
+
+def _of_waiting(job: Job) -> Need:
+    """Return the need of a job that is tried again, although only the user can help: an untrusted certificate."""
+    assert job.wait is not None
+    kind = ERRORS[job.wait.code or ""]
+    return Need(job, kind.code, job.wait.message or kind.code, kind.default_hint or f"`flowhub status {job.id}`")
+
+
+def needs_user(job: Job) -> bool:
+    """Return whether a queued job waits for what hardly passes without the user."""
+    kind = ERRORS.get(job.wait.code or "") if job.wait and job.state is State.QUEUED else None
+    return bool(getattr(kind, "needs_user", False))

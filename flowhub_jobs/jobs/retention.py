@@ -1,0 +1,45 @@
+"""Drops the events of jobs that ended long ago. The jobs themselves stay."""
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import events, is_live, jobs
+from flowhub_jobs.jobs.shared_values import Agreed
+from flowhub_jobs.system import Clock
+
+NAME = "pruned"  # in `controls`: when it was done last
+EVERY_US = 3_600_000_000
+DAY_US = 86_400_000_000
+AT_ONCE = 500  # events of one transaction: whoever writes beside us waits for milliseconds
+TURNS_MAX = 100  # what is left then is dropped an hour later; the maintenance has other work
+
+
+def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
+    """Drop the node's events older than so many days, but none of a live job; return how many.
+
+    It may be called at any time: it does its work at most once an hour, whichever worker comes first.
+    """
+    if not _is_my_turn(Agreed(engine, node, clock, NAME), clock.now_us()):
+        return 0
+    before, dropped = clock.now_us() - keep_days * DAY_US, 0
+    for _ in range(TURNS_MAX):
+        some = _drop_some(engine, node, before)
+        dropped += some
+        if some < AT_ONCE:
+            break
+    return dropped
+
+
+def _is_my_turn(done: Agreed, now: int) -> bool:
+    last = done.read()
+    if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the calendar was set back
+        return False
+    return done.exchange(last, True) is not None
+
+
+def _drop_some(engine: sa.Engine, node: str, before: int) -> int:
+    live = sa.select(jobs.c.id).where(jobs.c.node == node, is_live)
+    mine = sa.exists().where(jobs.c.id == events.c.job_id, jobs.c.node == node)
+    old = sa.select(events.c.id).where(events.c.at < before, events.c.job_id.not_in(live), mine)
+    with writing(engine) as tx:
+        return tx.execute(sa.delete(events).where(events.c.id.in_(old.order_by(events.c.at).limit(AT_ONCE)))).rowcount

@@ -1,0 +1,201 @@
+"""Decodes rows of `jobs`: the types of all columns, the artifact and the task. A row that cannot be decoded is named.
+
+SQLite stores any value in any column, and another version may write words that this one does not know.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from flowhub_jobs.database.lazy import Row, Snapshot
+from flowhub_jobs.database.stored_values import Unreadable, boolean_of, json_of
+from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.times import moment
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
+from flowhub_jobs.values.jobs import Job, Task
+
+Value = TypeVar("Value")
+AnyRow = Mapping[Any, Any]  # also one of SQLAlchemy's, whose keys may be columns
+
+_TEXT, _WHOLE, _TRUTH = (str,), (int,), (bool,)
+_TEXT_OR_NONE, _WHOLE_OR_NONE = (str, type(None)), (int, type(None))
+# The columns that the screens show, except `error`, with the types that a value may have. Not those that only a run
+# needs: an artifact may be a megabyte.
+TYPES: dict[str, tuple[type, ...]] = {
+    "id": _WHOLE,
+    "node": _TEXT,
+    "kind": _TEXT,
+    "ref": _TEXT,
+    "model": _TEXT_OR_NONE,
+    "option": _TEXT_OR_NONE,
+    "format": _TEXT_OR_NONE,
+    "artifact_key": _TEXT,
+    "source_origin": _TEXT_OR_NONE,
+    "target": _TEXT,
+    "state": _TEXT,
+    "stage": _TEXT_OR_NONE,
+    "priority": _WHOLE,
+    "group": _TEXT_OR_NONE,
+    "forced": _TRUTH,
+    "attempt": _WHOLE,
+    "bytes_total": _WHOLE_OR_NONE,
+    "bytes_done": _WHOLE,
+    "bytes_fetched": _WHOLE,
+    "rate_bps": _WHOLE_OR_NONE,
+    "sha256_state": _TEXT,
+    "not_before": _WHOLE_OR_NONE,
+    "wait_reason": _TEXT_OR_NONE,
+    "wait_text": _TEXT_OR_NONE,
+    "start_now": _TRUTH,
+    "wait_us": _WHOLE_OR_NONE,
+    "faults": _WHOLE,
+    "fruitless_us": _WHOLE,
+    "rescues": _WHOLE,
+    "furthest": _WHOLE,
+    "progressed": _TRUTH,
+    "wish": _TEXT_OR_NONE,
+    "lease_token": _TEXT_OR_NONE,
+    "lease_worker": _TEXT_OR_NONE,
+    "lease_boot": _TEXT_OR_NONE,
+    "lease_until": (float, int, type(None)),
+    "created_at": _WHOLE,
+    "started_at": _WHOLE_OR_NONE,
+    "finished_at": _WHOLE_OR_NONE,
+}
+_SHOWN = ", ".join(f'jobs."{name}"' for name in (*TYPES, "error"))
+_WORDS: dict[str, frozenset[str]] = {
+    "state": frozenset(State),
+    "stage": frozenset(Stage),
+    "kind": frozenset(JobKind),
+    "sha256_state": frozenset(DigestState),
+    "wait_reason": frozenset(Reason),
+}
+_TIMES = ("created_at", "started_at", "finished_at", "not_before")
+LAST_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
+
+
+def shown_rows(snapshot: Snapshot, where: str, **values: Any) -> list[Row]:
+    """Return the columns that the screens show of these jobs, by number."""
+    rows = snapshot.rows(f"SELECT {_SHOWN} FROM jobs WHERE {where} ORDER BY jobs.id", **values)  # noqa: S608, ours
+    return [_with_types(row) for row in rows]
+
+
+def _with_types(row: Row) -> Row:
+    truths = {name: boolean_of(row[name]) for name, types in TYPES.items() if types is _TRUTH}
+    return {**row, **truths, "error": json_of(row["error"])}
+
+
+def check_row(row: AnyRow) -> None:
+    """Raise JobUnreadable, with the column, where a shown column holds another type or an unknown word."""
+    for name, types in TYPES.items():
+        if type(row[name]) not in types:
+            raise unreadable(row, f"its {name} is {_short(row[name])}")
+    for name, words in _WORDS.items():
+        if row[name] is not None and row[name] not in words:
+            raise unreadable(row, f"its {name} is {_short(row[name])}, which this version does not know")
+    for name in _TIMES:
+        if row[name] is not None and not 0 <= row[name] <= LAST_US:
+            raise unreadable(row, f"its {name} is no time: {row[name]}")
+    error = row["error"]
+    if error is not None and not (isinstance(error, dict) and {"code", "message", "hint", "retryable"} <= error.keys()):
+        raise unreadable(row, "its error is damaged")
+
+
+def unreadable(row: AnyRow, why: str) -> JobUnreadable:
+    """Return the error of a row; the hint names the model where that can be read."""
+    ref, hint = row.get("ref"), JobUnreadable.default_hint
+    if isinstance(ref, str) and hint and ref.isprintable():
+        hint = hint.replace("`flowhub enqueue`", f"`flowhub enqueue {ref}`")
+    return JobUnreadable(f"Job {row['id']} cannot be read: {why}.", hint=hint)
+
+
+def artifact_of(job: int, stored: Any) -> Artifact:
+    """Return the artifact of a job's column. Raises JobUnreadable."""
+    return _decoded(job, "artifact", stored, Artifact.from_dict)
+
+
+def readable_artifacts(rows: Iterable[Sequence[Any]]) -> Iterator[Artifact]:
+    """Yield the artifact of each (job, column), without those that cannot be decoded."""
+    for job, stored in rows:
+        with suppress(JobUnreadable):
+            yield artifact_of(job, stored)
+
+
+def task_of(row: AnyRow) -> Task | None:
+    """Return what a job of another kind than `fetch` does. Raises JobUnreadable."""
+    if row["task"] is None:
+        if row["kind"] != JobKind.FETCH:
+            raise unreadable(row, f"it does not say what to {row['kind']}")
+        return None
+    place = _decoded(row["id"], "task", row["task"], lambda task: task["place"])
+    if not isinstance(place, str):
+        raise unreadable(row, f"its task's place is {_short(place)}")
+    return Task(JobKind(row["kind"]), place)
+
+
+def intent_of(row: AnyRow) -> dict[str, Any] | None:
+    """Return what a run was about to name; None where that is damaged: the next run looks at the disk by itself."""
+    intent = row["intent"]
+    if not isinstance(intent, dict) or not isinstance(intent.get("name"), str) or "is" not in intent:
+        return None
+    files = intent.get("files")
+    described = isinstance(files, list) and all(isinstance(file, list) and 4 <= len(file) <= 5 for file in files)
+    return intent if described else None
+
+
+def _decoded(job: int, column: str, stored: Any, decode: Callable[[Any], Value]) -> Value:
+    if isinstance(stored, Unreadable):
+        raise JobUnreadable(f"Job {job} cannot be read: its {column} is not JSON ({stored.reason}).")
+    try:
+        return decode(stored)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise JobUnreadable(f"Job {job} cannot be read: its {column} is damaged ({error}).") from error
+
+
+def shown_as_failed(row: Row, error: JobUnreadable) -> Job:
+    """Return a row that cannot be decoded as the screens show it: failed, with the reason."""
+
+    def text(name: str) -> str | None:
+        return row[name] if isinstance(row[name], str) else None
+
+    def whole(name: str) -> int | None:
+        return row[name] if type(row[name]) is int else None
+
+    def time(name: str) -> datetime | None:
+        stored = whole(name)
+        return moment(stored) if stored is not None and 0 <= stored <= LAST_US else None
+
+    return Job(
+        id=row["id"],
+        ref=text("ref") or "?",
+        model=text("model"),
+        option=text("option"),
+        format=None,
+        node=text("node") or "?",
+        state=State.FAILED,
+        stage=None,
+        reason=None,
+        priority=whole("priority") or 0,
+        group=text("group"),
+        attempt=whole("attempt") or 0,
+        bytes_total=whole("bytes_total"),
+        bytes_done=whole("bytes_done") or 0,
+        bytes_fetched=whole("bytes_fetched") or 0,
+        rate_bps=None,
+        eta_s=None,
+        not_before=None,
+        sha256_state=DigestState.PENDING,
+        target=text("target") or "?",
+        files=(),
+        created_at=time("created_at") or datetime.fromtimestamp(0, UTC),
+        started_at=time("started_at"),
+        finished_at=time("finished_at"),
+        error=error.as_dict(),
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

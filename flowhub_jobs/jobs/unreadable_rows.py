@@ -1,0 +1,42 @@
+"""Fails the live jobs whose rows cannot be decoded, so that no worker waits for them and each says what to do."""
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.lazy import Row, snapshot_of
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.jobs.row_decoding import check_row, shown_rows
+from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, note
+from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import EventKind, State
+
+ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
+
+
+def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> list[JobUnreadable]:
+    """Fail every job of the node that has not ended and whose row cannot be decoded; return why, by job."""
+    with reading(engine) as tx:
+        # By what it is not: a state that this version does not know is unreadable, too.
+        where = "jobs.node = :node AND jobs.state NOT IN :ended"
+        rows = shown_rows(snapshot_of(tx), where, node=node, ended=list(ENDED))
+        found = {row["id"]: error for row in rows if (error := _problem(row)) is not None}
+    for job, error in found.items():
+        _fail(engine, clock, job, error)
+    return list(found.values())
+
+
+def _problem(row: Row) -> JobUnreadable | None:
+    try:
+        check_row(row)
+    except JobUnreadable as error:
+        return error
+    return None
+
+
+def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> None:
+    with writing(engine) as tx:
+        now = clock.now_us()
+        changes = CALM | FREE | UNTOLD | {"state": State.FAILED, "finished_at": now, "error": error.as_dict()}
+        tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
+        note(tx, job, now, EventKind.FAILED, error.message, error.code)

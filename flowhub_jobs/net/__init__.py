@@ -1,0 +1,1 @@
+"""HTTP and network: addresses, transports, proxies, small documents, and foreign errors as flowhub's own."""

@@ -1,0 +1,258 @@
+"""Small documents from the web: one GET with caps on bytes and on seconds, redirects by hand, tokens kept at home.
+
+Models come by `transfer`; this is for what is read whole into memory: catalogs, a Hub's answers, the head of a file.
+"""
+
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.errors import (
+    ConnectionLost,
+    FlowhubError,
+    RedirectRefused,
+    TooLarge,
+    TooSlow,
+    WrongContent,
+    WrongRange,
+)
+from flowhub_jobs.net.content_range import ImpossibleRange, coding_of, content_range
+from flowhub_jobs.net.credentials import token_for
+from flowhub_jobs.net.urls import (
+    HUB,
+    at_endpoint,
+    check_address,
+    check_redirect,
+    host_of,
+    location_of,
+    redirect_target,
+)
+
+if TYPE_CHECKING:  # httpx is only paid for by those who ask
+    from flowhub_jobs.net.httpx_lean import httpx
+
+READ_S = 20.0  # without a byte
+REDIRECTS_MAX = 5
+SHOWN_MAX = 64 * 1024  # of the page that comes with an error
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came. `headers` have lower-case names, `body` is unpacked, `url` is where it came from after redirects."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    url: str
+    redirects: tuple[dict[str, str], ...] = ()  # the headers of each redirect on the way, in order
+
+
+def get(
+    url: str,
+    *,
+    max_bytes: int,
+    total_s: float = 60.0,
+    connect_s: float = 10.0,
+    headers: Mapping[str, str] = _NOTHING,
+    byte_range: Range | None = None,
+    tokens: Mapping[str, str] = _NOTHING,
+    endpoint: str = HUB,
+    pinned: bool = False,
+) -> Answer:
+    """Return the answer to a GET, whatever its status. A URL of the Hub is asked at `endpoint`.
+
+    `max_bytes` bounds the unpacked body of a 200 or 206; of any other status only the beginning is kept. `total_s`
+    bounds everything from the first connection to the last byte. `byte_range` is half-open; the body of a 200 is cut
+    to it, and no more is read. `tokens` maps an origin (`addresses.origin`) to its bearer token. `pinned` lets the
+    address be plain http on another machine.
+
+    Raises AddressRefused, RedirectRefused, NetworkDown, TlsUntrusted, ProxyUnusable, ProxySignIn, HeadersTimeout,
+    Stalled, ConnectionLost,
+    AnswerMalformed, TooSlow (`total_s` is over), TooLarge, WrongRange, WrongContent.
+    """
+    check_address(url, pinned=pinned)
+    url = at_endpoint(url, endpoint)
+    check_address(url, pinned=pinned)
+    with _bounded(total_s, url) as watch, _client(connect_s, byte_range, headers) as client:
+        redirects: list[dict[str, str]] = []
+        for _ in range(REDIRECTS_MAX + 1):
+            token = token_for(url, tokens)
+            own = {"Authorization": f"Bearer {token}"} if token else {}
+            with _answered(client, url, own, watch) as response:
+                if not response.has_redirect_location:
+                    body = _body(response, url, max_bytes, byte_range)
+                    return Answer(response.status_code, dict(response.headers), body, url, tuple(redirects))
+                redirects.append(dict(response.headers))
+                url = _next_hop(url, location_of(response.headers.raw))
+    raise RedirectRefused(f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.")
+
+
+def check_hop(source: str, target: str) -> None:
+    """Refuse an unsafe redirect (RedirectRefused). What may be plain http may stay so, on its own host."""
+    same_host = host_of(source) == host_of(target)
+    check_redirect(source, target, pinned=same_host and source.lower().startswith("http://"))
+
+
+def _next_hop(url: str, location: str) -> str:
+    target = redirect_target(url, location)
+    check_hop(url, target)
+    return target
+
+
+# The time ------------------------------------------------------------------------------------------------------------
+
+
+class _Watch:
+    """Cuts the connection when the time is over. A socket's own timeout would start anew with every byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self.over, self._socket = False, None
+        self.timer = threading.Timer(seconds, self._end)
+        self.timer.daemon = True
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learn of each connection as it is made (httpcore's `trace` extension)."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.over:
+                self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
+    watch = _Watch(seconds)
+    too_slow = TooSlow(f"{host_of(url)} took longer than {seconds:.3g} s.")
+    watch.timer.start()
+    try:
+        yield watch
+    except FlowhubError as error:
+        if watch.over:
+            raise too_slow from error
+        raise
+    finally:
+        watch.timer.cancel()
+        watch.timer.join()
+    if watch.over:  # a body whose length nobody told ends like this, too
+        raise too_slow
+
+
+# The wire ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -> "Iterator[httpx.Client]":
+    from flowhub_jobs.net.httpx_lean import httpx
+    from flowhub_jobs.net.httpx_transport import EnvironmentTransport
+
+    own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if asked else "gzip", **headers}
+    if asked:
+        own["Range"] = f"bytes={asked[0]}-{asked[1] - 1}"
+    with httpx.Client(
+        transport=EnvironmentTransport(),
+        timeout=httpx.Timeout(READ_S, connect=connect_s),
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        headers=own,
+    ) as client:
+        yield client
+
+
+@contextmanager
+def _answered(
+    client: "httpx.Client", url: str, headers: Mapping[str, str], watch: _Watch
+) -> "Iterator[httpx.Response]":
+    from flowhub_jobs.net.httpx_errors import host_header, translated
+    from flowhub_jobs.net.httpx_lean import httpx
+
+    with ExitStack() as closing:
+        with translated(url, in_body=False, within=READ_S):
+            address = httpx.URL(url)
+            sent = host_header(address) | dict(headers)
+            request = client.build_request("GET", address, headers=sent, extensions=_extensions(client, watch))
+            response = client.send(request, stream=True)
+            closing.callback(response.close)
+        with translated(url, in_body=True, within=READ_S):
+            yield response
+
+
+def _extensions(client: "httpx.Client", watch: _Watch) -> dict[str, Any]:
+    # Given extensions stand in place of the client's own, the timeouts among them.
+    return {"trace": watch.trace, "timeout": client.timeout.as_dict()}
+
+
+# The body ------------------------------------------------------------------------------------------------------------
+
+
+def _body(response: "httpx.Response", url: str, max_bytes: int, asked: Range | None) -> bytes:
+    status, host = response.status_code, host_of(url)
+    if status == 206 and asked:
+        _check_start(response.headers.get("content-range", ""), asked, host)
+        return _read(response, host, max_bytes, keep=asked[1] - asked[0])
+    if status == 200 and asked:
+        return _read(response, host, max(max_bytes, asked[1]), keep=asked[1])[asked[0] :]
+    return _read(response, host, max_bytes, keep=None if status in (200, 206) else min(max_bytes, SHOWN_MAX))
+
+
+def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | None) -> bytes:
+    """Return the body, or its first `keep` bytes; TooLarge if it is longer than `max_bytes`."""
+    body, unpack = bytearray(), unpacker(response.headers.get("content-encoding", ""), host)
+    for chunk in response.iter_raw():
+        body += unpack(chunk, max_bytes + 1 - len(body))
+        if keep is not None and len(body) >= keep:
+            return bytes(body[:keep])
+        if len(body) > max_bytes:
+            raise TooLarge(f"What {host} sends is larger than {max_bytes / 1e6:.3g} MB.")
+    unpack(b"", 1)  # it was all
+    return bytes(body)
+
+
+def _check_start(said: str, asked: Range, host: str) -> None:
+    try:
+        part = content_range(said)
+    except ImpossibleRange:
+        part = None
+    if part is None or part.start != asked[0]:
+        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent others.")
+
+
+Unpack = Callable[[bytes, int], bytes]
+
+
+def unpacker(encoding: str, host: str) -> Unpack:
+    """Return what turns a chunk into at most so many bytes: a small answer may unpack to gigabytes.
+
+    An empty chunk says that no more comes.
+    """
+    coding = coding_of(encoding)
+    if coding is None:
+        return lambda chunk, most: chunk[:most]
+    if coding not in ("gzip", "x-gzip"):
+        raise WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.")
+    gzip, begun = zlib.decompressobj(wbits=31), False
+
+    def unpack(chunk: bytes, most: int) -> bytes:
+        nonlocal begun
+        if not chunk and begun and not gzip.eof:
+            raise ConnectionLost(f"{host} ended its answer too early.")
+        begun = True
+        try:
+            return gzip.decompress(chunk, most)
+        except zlib.error as error:
+            raise WrongContent(f"{host} sends what cannot be unpacked: {error}.") from error
+
+    return unpack

@@ -1,0 +1,220 @@
+"""The errors of httpx and of the system made ours, at the one border: whose fault, in plain words, without secrets.
+
+Whom httpx trusts is read here too: that fails in the system's words as well.
+"""
+
+import functools
+import logging
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+
+from flowhub_jobs.errors import (
+    AnswerMalformed,
+    ConnectionLost,
+    FlowhubError,
+    HeadersTimeout,
+    NetworkDown,
+    ProxySignIn,
+    ProxyUnreachable,
+    SourceError,
+    SourceRefused,
+    Stalled,
+    TlsUntrusted,
+    TrustUnreadable,
+)
+from flowhub_jobs.net.httpx_lean import httpx
+from flowhub_jobs.net.proxies import Proxy
+from flowhub_jobs.net.urls import host_of, scrub
+
+log = logging.getLogger("flowhub.tls")
+
+# h11's words where the connection ended before the answer did; its other complaints are of what came.
+_ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
+_QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*)(?P=quote)\)?$""", re.DOTALL)
+_COMPLAINT_MAX = 120  # characters
+_OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
+# The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.
+_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
+
+
+@functools.cache
+def trust() -> ssl.SSLContext:
+    """Return whom we trust: SSL_CERT_FILE, else SSL_CERT_DIR, else certifi. Read once: it takes 20 ms.
+
+    Raises TrustUnreadable, which names the variable and its value.
+    """
+    import certifi
+
+    named = next(((name, value) for name in _TRUST_VARIABLES if (value := os.environ.get(name))), None)
+    variable, path = named or ("certifi", certifi.where())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Not ssl.create_default_context: from Python 3.13 on it refuses CAs that RFC 5280 would have made otherwise, as
+    # those of company networks often are (python/cpython#107361, VERIFY_X509_STRICT); OpenSSL, curl and Go take them.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what the user trusts need not be a root
+    try:
+        _load(context, variable, path)
+    except (OSError, ssl.SSLError) as error:
+        raise TrustUnreadable(
+            f"The certificates of {variable} ({path}) cannot be read: {_why_not(path, error)}."
+        ) from error
+    _keep_key_log(context)
+    return context
+
+
+_TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
+    if variable == "SSL_CERT_DIR":
+        folders = path.split(os.pathsep)
+        if not any(os.path.isdir(folder) for folder in folders):  # OpenSSL does not look before a host is asked
+            os.listdir(folders[0])
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(cafile=path)
+
+
+def _why_not(path: str, error: OSError) -> str:
+    if os.path.isdir(path):
+        return "it is a folder (SSL_CERT_DIR names folders)"
+    return error.strerror or "there is no certificate in it" if error.errno else "there is no certificate (PEM) in it"
+
+
+def _keep_key_log(context: ssl.SSLContext) -> None:
+    """Log the keys of TLS to SSLKEYLOGFILE, as curl and browsers do, and do without where it cannot be written."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path:
+        try:
+            context.keylog_filename = path
+        except OSError as error:
+            log.info("SSLKEYLOGFILE (%s) cannot be written, so no TLS keys are logged: %s.", path, error.strerror)
+
+
+def warm_trust() -> None:
+    """Read it beforehand, beside something else. What is wrong with it, the first who asks is told."""
+    with suppress(FlowhubError):
+        trust()
+
+
+@contextmanager
+def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
+    """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come; `within`: the clock, in s."""
+    host = host_of(url)
+    try:
+        yield
+    except httpx.ReadTimeout as error:
+        if in_body:
+            raise stalled(host, within) from error
+        raise HeadersTimeout(f"{host} accepted the request but did not answer within {within:.3g} s.") from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise _unreached(host, error) from error
+    # UnicodeError: a name "xn--…" that IDNA 2008 does not decode, as that of an emoji domain.
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
+        raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
+    except httpx.RemoteProtocolError as error:
+        raise (dropped if _ENDED.match(str(error)) else malformed)(host, error) from error
+    except httpx.TransportError as error:
+        raise dropped(host, error) from error
+
+
+def host_header(url: httpx.URL) -> dict[str, str]:
+    """Return the Host header, which httpx would make only of a name that IDNA 2008 decodes (encode/httpx, URL.host)."""
+    return {"Host": url.netloc.decode("ascii")}
+
+
+def stalled(host: str, seconds: float) -> Stalled:
+    return Stalled(f"{host} sent no byte for {seconds:.3g} s.")
+
+
+def dropped(host: str, error: Exception) -> ConnectionLost:
+    return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).")
+
+
+def malformed(host: str, error: Exception) -> AnswerMalformed:
+    complaint = _QUOTED_BYTES.sub(r"'\g<text>'", _plain(error))
+    if len(complaint) > _COMPLAINT_MAX:
+        complaint = f"{complaint[:_COMPLAINT_MAX]}…"
+    return AnswerMalformed(f"{host} sent an answer that is not valid HTTP ({complaint}).")
+
+
+def _plain(error: Exception) -> str:
+    """Return what the system says, without its own numbers and places."""
+    return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
+
+
+def _unreached(host: str, error: Exception) -> FlowhubError:
+    tls = _tls_error(error)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return untrusted(host, tls)
+    if tls is not None:
+        return ConnectionLost(f"{host} does not speak TLS as it should: {tls.reason or tls}.")
+    return NetworkDown(f"{host} cannot be reached: {_plain(error) or 'no answer'}.")
+
+
+def _tls_error(error: Exception) -> ssl.SSLError | None:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return cause
+        cause = cause.__cause__ or cause.__context__  # httpcore breaks the chain of causes
+    return None
+
+
+def untrusted(host: str, error: ssl.SSLCertVerificationError) -> TlsUntrusted:
+    """Return what a certificate that was refused comes to, with the cause that the user can look at."""
+    text = f"{host} shows a certificate that is not trusted: {error.verify_message.rstrip('.')}."
+    if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
+        hint = "If that date is wrong, set this machine's clock; else its host must renew the certificate."
+        text = f"{text} This machine's date is {date.today().isoformat()}."
+        return TlsUntrusted(text, hint=hint)
+    if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
+        hint = (
+            "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
+        )
+        return TlsUntrusted(text, hint=hint)
+    named = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
+    if named is not None:
+        only = f"Only the certificates of {named} ({os.environ[named]}) are trusted"
+        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).")
+    return TlsUntrusted(text)
+
+
+# Through a proxy -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
+    """Turn httpx's errors on the way through a proxy, until an answer begins, into ours that name it."""
+    host = host_of(url)
+    try:
+        yield
+    except httpx.ProxyError as error:
+        raise proxy_refused(url, proxy, _plain(error)) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if _tls_error(error) is not None:
+            raise _unreached(host if proxy.scheme != "https" else f"{host}, or the proxy {proxy},", error) from error
+        why = _plain(error) or "no answer"
+        raise ProxyUnreachable(f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.") from error
+    except httpx.ReadTimeout as error:
+        raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.") from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        if isinstance(error, httpx.RemoteProtocolError) and not _ENDED.match(str(error)):
+            raise malformed(f"{host}, or the proxy {proxy},", error) from error
+        why = _plain(error) or type(error).__name__
+        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).") from error
+
+
+def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
+    """Return what a proxy's own refusal comes to. `answer` begins with its status."""
+    if answer.startswith("407"):
+        if proxy.credentials:
+            text = f"The proxy {proxy} refuses the user and password that {proxy.variable} gives (407)."
+        else:
+            text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
+        return ProxySignIn(text)
+    # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that hold by day only.
+    return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.")

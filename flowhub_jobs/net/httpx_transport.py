@@ -1,0 +1,121 @@
+"""httpx's transports as all of flowhub uses them: by the environment's proxies, over Happy Eyeballs, errors made ours.
+
+Every client of the package is made with an `EnvironmentTransport`. httpx's own reading of the environment is off: it
+fails when a client is made, with errors of its own, whatever the client is to ask.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+from httpcore._backends.sync import SyncStream  # httpcore has no public way to make a stream of a socket
+
+from flowhub_jobs.errors import ProxyUnusable
+from flowhub_jobs.net.happy_eyeballs import open_connection
+from flowhub_jobs.net.httpx_errors import proxy_refused, through_proxy, trust
+from flowhub_jobs.net.httpx_lean import httpx
+from flowhub_jobs.net.proxies import Proxy, proxy_for
+from flowhub_jobs.net.socks import check_installed, open_through
+
+Backend = Callable[[Proxy | None], httpcore.NetworkBackend]  # made for a SOCKS proxy, or for direct connections
+Route = tuple[str, str, int]  # scheme, host, port
+
+
+class TcpBackend(httpcore.NetworkBackend):
+    """Opens connections, directly or through a SOCKS proxy."""
+
+    def __init__(self, socks: Proxy | None = None) -> None:
+        self._socks = socks
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            return SyncStream(open_socket(self._socks, host, port, timeout))
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(error) from error
+        except OSError as error:
+            raise httpcore.ConnectError(error) from error
+
+
+def open_socket(
+    socks: Proxy | None, host: str, port: int, timeout_s: float | None, ended: Callable[[], bool] = lambda: False
+) -> socket.socket:
+    """Return a socket connected to `host`, through the SOCKS proxy if one is given. Raises as the two ways do."""
+    if socks is None:
+        return open_connection(host, port, timeout_s, ended)
+    return open_through(socks, host, port, timeout_s, ended)
+
+
+class EnvironmentTransport(httpx.BaseTransport):
+    """Sends each request the way that the environment asks for: directly, or through a proxy. Not to be shared."""
+
+    def __init__(self, backend: Backend = TcpBackend, limits: httpx.Limits | None = None) -> None:
+        self._backend, self._limits = backend, limits or httpx.Limits()
+        self._routes: dict[Route, Proxy | None] = {}
+        self._transports: dict[tuple[str, Proxy | None], httpx.HTTPTransport] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it. Raises httpx's errors of a direct connection, and flowhub's own where a proxy is at fault."""
+        url = request.url
+        host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        proxy = self._proxy_for(url.scheme, host, port)
+        transport = self._transport(url.scheme, proxy)
+        if proxy is None:
+            return transport.handle_request(request)
+        with through_proxy(str(url), proxy):
+            response = transport.handle_request(request)
+        if response.status_code == 407:  # of a request that the proxy forwards; of a tunnel it is an error
+            response.close()
+            raise proxy_refused(str(url), proxy, "407")
+        return response
+
+    def _proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
+        route = (scheme, host, port)
+        if route not in self._routes:
+            self._routes[route] = proxy_for(scheme, host, port)
+        return self._routes[route]
+
+    def _transport(self, scheme: str, proxy: Proxy | None) -> httpx.HTTPTransport:
+        if (scheme, proxy) not in self._transports:
+            self._transports[scheme, proxy] = self._make(scheme, proxy)
+        return self._transports[scheme, proxy]
+
+    def _make(self, scheme: str, proxy: Proxy | None) -> httpx.HTTPTransport:
+        # A connection without TLS needs no certificates, so that those which cannot be read are in nobody's way.
+        verify = trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        socks = proxy if proxy is not None and proxy.scheme == "socks5" else None
+        if socks is not None:
+            check_installed(socks)
+        own = _httpx_proxy(proxy) if proxy is not None and socks is None else None
+        transport = httpx.HTTPTransport(verify=verify, trust_env=False, limits=self._limits, proxy=own)
+        # httpx has no public way to give its pools a network backend (encode/httpx discussion 2938).
+        transport._pool._network_backend = self._backend(socks)
+        return transport
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()
+
+
+def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
+    try:
+        made = httpx.Proxy(f"{proxy.scheme}://{proxy.netloc}", ssl_context=trust() if proxy.scheme == "https" else None)
+    except httpx.InvalidURL as error:
+        raise ProxyUnusable(f"{proxy.variable} is not the address of a proxy.") from error
+    if proxy.credentials:  # as bytes: httpx would encode them once more
+        made.headers["Proxy-Authorization"] = _basic(*proxy.credentials)
+    return made
+
+
+def _basic(user: bytes, password: bytes) -> str:
+    from base64 import b64encode
+
+    return f"Basic {b64encode(user + b':' + password).decode('ascii')}"

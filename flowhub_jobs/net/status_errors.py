@@ -1,0 +1,195 @@
+"""What a status that is neither 200 nor 206 means: to be tried again, a sign-in, gone, or refused. Pure."""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from flowhub_jobs.errors import (
+    AddressExpired,
+    FlowhubError,
+    Gated,
+    ServerBusy,
+    SourceError,
+    SourceMissing,
+    SourceRefused,
+    TokenMissing,
+    TokenRefused,
+    WrongRange,
+)
+from flowhub_jobs.net import content_range
+from flowhub_jobs.net.urls import scrub
+from flowhub_jobs.units import format_bytes
+
+Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
+
+HUGE = 300 * 10**9  # bytes; the Hub serves no plain download of a file above about 400 GB (huggingface_hub #4330)
+# Any 5xx passes: an unknown one is a 500 (RFC 9110, section 15), and edges send 520 to 530, 529, 598 and others at
+# night. Of the 4xx, those that speak of the moment (408, 425, 429; 421: of this connection; 423: a lock), and those
+# that are nobody's standard: 419 and 440 an old session, 420 and 430 too many requests, 444, 449, 460, 463, 464, 499
+# an edge that lost the line, 494 to 498 an edge's own trouble with headers, certificates or tokens.
+_PASSING_4XX = {408, 419, 420, 421, 423, 425, 429, 430, 440, 444, 449, 460, 463, 464, *range(494, 500)}
+_NOT_READY = 202  # accepted, but there is no file yet: an archive that is being made, a check by a firewall
+# Of these, a request for the same file in another form changes nothing.
+_NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
+_THEN = "start the worker again, then `flowhub retry` the job."
+_MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
+
+_RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
+
+
+def is_passing(status: int) -> bool:
+    """Return whether a status goes away without the user, whoever sends it."""
+    return status >= 500 or status in _PASSING_4XX or status == _NOT_READY
+
+
+def refusal(
+    status: int,
+    headers: Headers,
+    *,
+    host: str,
+    fresh: bool,
+    home: bool,
+    had_token: bool,
+    now: datetime,
+    secrets: Iterable[str] = (),
+    token_of: str | None = None,
+    size: int | None = None,
+    page: str | None = None,
+) -> FlowhubError:
+    """Return the error that an answer stands for.
+
+    `fresh`: the address was made for this very question; `home`: it is of the file's own origin, not a CDN's.
+    `token_of`: an origin that is not the Hub's: its token does not come from HF_TOKEN. `size`: the file's, in bytes,
+    where it is known.
+    """
+    error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
+    if isinstance(error, SourceError):
+        about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
+        error.about_range = status in (304, 501) or (about_a_4xx and not isinstance(error, AddressExpired))
+    return error
+
+
+def _refusal(
+    status: int,
+    headers: Headers,
+    host: str,
+    fresh: bool,
+    home: bool,
+    had_token: bool,
+    now: datetime,
+    secrets: Sequence[str],
+    token_of: str | None,
+    size: int | None,
+    page: str | None,
+) -> FlowhubError:
+    said = harmless(headers.get("x-error-message", ""), secrets)
+    if status == 498 and had_token:
+        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.")
+    if is_passing(status):
+        return ServerBusy(f"{host} answers {status}{_because(said)}.", wait_s=asked_wait(headers, now))
+    if status == 416:
+        total = unsatisfied_total(headers)
+        return WrongRange(
+            f"{host} says that the file ends before what is missing ({total if total is not None else '?'} bytes)."
+        )
+    if status == 400 and size is not None and size >= HUGE and (fresh or home):
+        return _too_large_for_the_hub(host, size)
+    # Where one Hub redirects to another, a mirror to its original, the second speaks as the file's own origin.
+    if not home and "x-error-code" not in headers and 400 <= status < 500:
+        return _at_the_edge(status, host, fresh=fresh, size=size)
+    if status in (401, 403):
+        return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of, page=page)
+    if status in (404, 410):
+        what = _MISSING.get(headers.get("x-error-code", ""), "file")
+        return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.")
+    return SourceRefused(f"{host} answers {status}{_because(said)}.")
+
+
+def harmless(text: str, secrets: Iterable[str]) -> str:
+    """Return what a host says as it may be shown: short, without secrets, and without what steers a terminal."""
+    for secret in secrets:  # it may say back what it was sent
+        text = text.replace(secret, "…")
+    visible = "".join(character if character.isprintable() else " " for character in text[:1000])
+    return scrub(visible)[:200]
+
+
+def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> FlowhubError:
+    """A CDN's signed address expires: the Hub is asked again, at no cost. A fresh one that fails is a passing fault."""
+    if not fresh:
+        return AddressExpired(f"{host} no longer honours its address (status {status}).")
+    of_what = "" if size is None else f" of a file of {format_bytes(size)}"
+    return ServerBusy(f"{host} refuses a freshly signed address{of_what} (status {status}).")
+
+
+def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:
+    return SourceRefused(
+        f"{host} refuses to send a file of {format_bytes(size)} ({size} bytes, status 400).",
+        hint="The Hub serves no plain download of a file this large. Fetch it with `hf download`, "
+        "then `flowhub adopt` installs it from there.",
+    )
+
+
+def _sign_in(
+    status: int,
+    headers: Headers,
+    host: str,
+    said: str,
+    *,
+    had_token: bool,
+    token_of: str | None,
+    page: str | None,
+) -> FlowhubError:
+    code = headers.get("x-error-code", "")
+    if code == "GatedRepo":
+        hint = f"Accept its terms at {page}, then `flowhub retry` the job." if page else Gated.default_hint
+        hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
+        return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
+    where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {_THEN}'
+    if had_token:
+        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", hint=where)
+    if status == 401 or code:
+        # The Hub says 401 for a repository that is not there, too, as long as nobody signs in.
+        return TokenMissing(
+            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.", hint=where
+        )
+    return SourceRefused(f"{host} answers {status}{_because(said)}.")
+
+
+def _because(said: str) -> str:
+    return f': "{said.rstrip(".")}"' if said else ""
+
+
+def asked_wait(headers: Headers, now: datetime) -> float | None:
+    """Return the seconds that the host asks to be left alone, or None.
+
+    Retry-After in both its forms (RFC 9110, section 10.2.3; a date is by the clock of the host, which its Date header
+    shows), else the Hub's `RateLimit`, which names one bucket or
+    several: `"api";r=7;t=55, "resolvers";r=0;t=90`. Those with nothing left count, the longest.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _DIGITS.fullmatch(text):
+        return float(text[:12])
+    if text:
+        then = http_date(text)
+        theirs = http_date(headers.get("date", "")) or now
+        return None if then is None else max(0.0, (then - theirs).total_seconds())
+    buckets = _RATE_LIMIT.findall(headers.get("ratelimit", ""))
+    return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
+
+
+@functools.lru_cache(maxsize=1024)  # the answers of one second, and the files of one upload, have the same date
+def http_date(text: str) -> datetime | None:
+    """Return the time that a date of HTTP names (RFC 9110, section 5.6.7), None for what is none."""
+    try:
+        then = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, TypeError):  # a year or an offset beyond all numbers
+        return None
+    return then if then.tzinfo else then.replace(tzinfo=UTC)
+
+
+def unsatisfied_total(headers: Headers) -> int | None:
+    """Return the size of the file that a 416 tells, or None."""
+    return content_range.unsatisfied_total(headers.get("content-range"))

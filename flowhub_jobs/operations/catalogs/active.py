@@ -1,0 +1,94 @@
+"""Where the catalog that ships with flowhub lies, and how what is in force is loaded: a base, and what was imported."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import CatalogUnreadable
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:  # a search reads the signature alone, and must not wait for what loading needs
+    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.overlays import Overlays
+
+_PLACES = (
+    Path(__file__).parents[2] / "_shipped" / "hub_catalog.json",  # in the wheel
+    Path(__file__).parents[3] / "hub_catalog.json",  # in a checkout
+)
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+def shipped_catalog() -> Path:
+    for place in _PLACES:
+        if place.is_file():
+            return place
+    raise CatalogUnreadable("The catalog that ships with flowhub is missing.", hint="Install flowhub again.")
+
+
+def catalog_in_force(settings: Settings) -> "Loaded":
+    """Return the base with the imported catalogs upon it, and what the person must be told about them.
+
+    Raises what `load_catalog` says of the base; an imported catalog that is damaged is a warning.
+    """
+    from flowhub_jobs.catalogs.overlays import with_overlays
+
+    return with_overlays(base_catalog(settings), imported_catalogs(settings))
+
+
+def base_catalog(settings: Settings) -> "Loaded":
+    """Return the catalog of FLOWHUB_CATALOG, or the shipped one, alone."""
+    from flowhub_jobs.catalogs.load import load_catalog
+
+    return load_catalog(settings.catalog, shipped=shipped_catalog(), cache_dir=_kept(settings))
+
+
+def imported_catalogs(settings: Settings) -> "Overlays":
+    from flowhub_jobs.catalogs.overlays import Overlays
+
+    return Overlays(_overlays(settings))
+
+
+def is_at_url(settings: Settings) -> bool:
+    return (settings.catalog or "").lower().startswith(("https://", "http://"))
+
+
+def catalog_files(settings: Settings) -> tuple[Path, ...]:
+    """Return the files of all that is in force, the base first; for a base at a URL, its kept copy."""
+    if not _overlays(settings).is_dir():
+        return (base_file(settings),)
+    overlays = imported_catalogs(settings)
+    return (base_file(settings), *(overlays.path(name) for name in overlays.names()))
+
+
+def catalog_signature(settings: Settings) -> Signature:
+    """Return (path, size, mtime_ns) of each file in force: whoever keeps an index makes it anew when this changes.
+
+    A file that is not there is (path, -1, -1). A base at a URL is asked by `catalog_in_force`, not by this.
+    """
+    return tuple(_stamp(path) for path in catalog_files(settings))
+
+
+def _kept(settings: Settings) -> Path:
+    return settings.home / "catalogs"
+
+
+def _overlays(settings: Settings) -> Path:
+    return _kept(settings) / "overlays"
+
+
+def base_file(settings: Settings) -> Path:
+    if settings.catalog is None:
+        return shipped_catalog()
+    if is_at_url(settings):
+        from flowhub_jobs.catalogs.cached_copy import copy_path
+
+        return copy_path(settings.catalog, _kept(settings))
+    return Path(settings.catalog).expanduser().absolute()
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        there = path.stat()
+    except (OSError, ValueError):
+        return (str(path), -1, -1)
+    return (str(path), there.st_size, there.st_mtime_ns)

@@ -1,0 +1,189 @@
+"""Importing, updating and removing catalogs: fetched, made ours, settled among the others, and written last of all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.catalogs.overlays import Overlays, settled
+from flowhub_jobs.catalogs.provenance import BASE as BASE
+from flowhub_jobs.catalogs.provenance import Facts, check_name
+from flowhub_jobs.catalogs.suggest import nearest
+from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
+from flowhub_jobs.operations.catalogs.active import base_catalog, imported_catalogs, is_at_url
+from flowhub_jobs.operations.catalogs.source import Raw, digest_of, fetch, read, source_of
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.times import rfc3339
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.importers.import_result import Intake
+
+IMPORTER = 1  # raise it when an importer reads the same bytes otherwise: an update then reads them again
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an import or an update did to one catalog: ids that came, changed, went; no `intake` if none was read."""
+
+    name: str
+    facts: Facts
+    intake: "Intake | None" = None
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    replaced: bool = False
+
+
+def import_catalog(settings: Settings, text: str, *, name: str | None = None, shape: str | None = None) -> Change:
+    """Take in the catalog of a file or URL, under `name`, or the name of its shape.
+
+    Raises UsageInvalid, AddressRefused; of a file CatalogUnreadable and CatalogMalformed, of a URL CatalogUnreachable
+    and CatalogSourceMalformed; what the base raises. Nothing is changed then.
+    """
+    source = source_of(text)
+    name = check_name(name) if name is not None else None
+    raw = fetch(source, None, settings)
+    intake = read(source, raw.body or b"", shape)
+    overlays = imported_catalogs(settings)
+    name = name or _free_name(overlays, intake.format, source)
+    return _put(settings, name, source, raw, intake)
+
+
+def update_catalog(settings: Settings, name: str) -> Change:
+    """Ask the source of an imported catalog again, and take what it has now; the errors of `import_catalog`."""
+    overlays = imported_catalogs(settings)
+    check_present(overlays, name)
+    facts = overlays.facts(name)
+    if facts is None:
+        hint = f"`flowhub catalog import SOURCE --name {name}` takes it in again."
+        raise CatalogUnreadable(f"Where the catalog {name} came from is not known any more.", hint=hint)
+    raw = fetch(facts.source, facts if _is_sound(overlays, name, facts) else None, settings)
+    if raw.body is None:
+        checked = replace(facts, checked_at=_now())
+        overlays.put_facts(name, checked)
+        return Change(name, checked)
+    return _put(settings, name, facts.source, raw, read(facts.source, raw.body, facts.format))
+
+
+def remove_catalog(settings: Settings, name: str) -> str:
+    """Forget an imported catalog and return its name; what was installed from it stays.
+
+    Raises NotFound, UsageInvalid for the base.
+    """
+    overlays = imported_catalogs(settings)
+    check_present(overlays, name)
+    overlays.remove(name)
+    return name
+
+
+def check_present(overlays: Overlays, name: str) -> None:
+    if name == BASE:
+        raise UsageInvalid("The base is not an imported catalog.", hint="FLOWHUB_CATALOG says which one it is.")
+    present = overlays.names()
+    if name not in present:
+        near = nearest(name, present)
+        hint = f"Did you mean {', '.join(near)}?" if near else "`flowhub catalog list` shows what there is."
+        raise NotFound(f"No catalog {name!r} was imported.", hint=hint)
+
+
+def updatable(settings: Settings) -> list[str]:
+    """Return the names of all catalogs that have a source to ask: the base if it is at a URL, and the imported ones."""
+    return [*([BASE] if is_at_url(settings) else []), *imported_catalogs(settings).names()]
+
+
+# The base ------------------------------------------------------------------------------------------------------------
+
+
+def update_base(settings: Settings) -> Change:
+    """Ask FLOWHUB_CATALOG's URL again. Raises CatalogUnreachable, also where its kept copy goes on being used."""
+    from flowhub_jobs.catalogs.remote import kept_catalog
+
+    if not is_at_url(settings):
+        raise UsageInvalid(
+            "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
+        )
+    url = settings.catalog or ""
+    kept = kept_catalog(url, settings.home / "catalogs")
+    loaded = base_catalog(settings)
+    if loaded.warning:
+        raise CatalogUnreachable(loaded.warning, hint="Check the network and FLOWHUB_CATALOG.")
+    before = {model.id: model for model in kept.models} if kept else {}
+    after = {model.id: model for model in loaded.catalog.models}
+    facts = Facts(url, "flowhub", checked_at=_now(), models=len(after))
+    return _compared(Change(BASE, facts), before, after)
+
+
+# Writing -------------------------------------------------------------------------------------------------------------
+
+
+def _put(settings: Settings, name: str, source: str, raw: Raw, intake: "Intake") -> Change:
+    overlays = imported_catalogs(settings)
+    replaced = name in overlays.names()
+    before, known = overlays.entries(name), overlays.facts(name)
+    models, ids = settled(intake.models, name, _taken(settings, overlays, name), known.ids if known else {})
+    facts = Facts(
+        source,
+        intake.format,
+        imported_at=_now(),
+        checked_at=_now(),
+        sha256=digest_of(raw.body or b""),
+        etag=raw.etag,
+        last_modified=raw.last_modified,
+        importer=IMPORTER,
+        models=len(models),
+        refused=_counts(intake.refused),
+        left_out=_counts(intake.left_out),
+        remarks=_counts(intake.remarks),
+        ids=ids,
+    )
+    overlays.put(name, models, facts)
+    change = Change(name, facts, intake, renamed=ids, replaced=replaced)
+    return _compared(change, before, {model["id"]: model for model in models})
+
+
+def _taken(settings: Settings, overlays: Overlays, name: str) -> set[str]:
+    """Return the ids of all catalogs but this one."""
+    taken = set(base_catalog(settings).catalog.by_id)
+    for other in overlays.names():
+        if other != name:
+            taken.update(overlays.entries(other))
+    return taken
+
+
+def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+    both = before.keys() & after.keys()
+    return replace(
+        change,
+        new=tuple(id for id in after if id not in before),  # noqa: A001, the catalog's own word
+        changed=tuple(id for id in after if id in both and before[id] != after[id]),  # noqa: A001
+        gone=tuple(id for id in before if id not in after),  # noqa: A001
+    )
+
+
+def _is_sound(overlays: Overlays, name: str, facts: Facts) -> bool:
+    """Return whether what was imported can stay if its source says "not modified"."""
+    return facts.importer == IMPORTER and overlays.is_whole(name, facts)
+
+
+def _free_name(overlays: Overlays, shape: str, source: str) -> str:
+    """Return the name of the shape, or of the file for one of ours; UsageInvalid if another source has it."""
+    from flowhub_jobs.catalogs.importers.field_values import slug, stem
+    from flowhub_jobs.fs.names import filename_from_url
+
+    file = filename_from_url(source) if Facts(source, "").is_url else Path(source).name
+    name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
+    known = overlays.facts(name)
+    if known is not None and known.source != source:
+        hint = f"--name OTHER keeps both; --name {name} replaces it."
+        raise UsageInvalid(f"A catalog {name} was imported from elsewhere: {known.shown}.", hint=hint)
+    return name
+
+
+def _counts(named: Mapping[str, list[str]]) -> dict[str, int]:
+    return {reason: len(what) for reason, what in named.items()}
+
+
+def _now() -> str:
+    return rfc3339(datetime.now(UTC))

@@ -1,0 +1,127 @@
+"""The source of a catalog that somebody names: a file or a URL, its bytes, and what can be taken of them."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.catalogs.provenance import Facts
+from flowhub_jobs.catalogs.resolve import is_other_scheme
+from flowhub_jobs.errors import (
+    NETWORK_SETTINGS,
+    AddressRefused,
+    CatalogMalformed,
+    CatalogSourceMalformed,
+    CatalogUnreachable,
+    CatalogUnreadable,
+    FlowhubError,
+)
+from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.net import get, urls
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.importers.import_result import Intake
+
+TOTAL_S = 120.0
+_NOTHING_DONE = "Nothing was changed."
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A source's bytes, or None where they are still those that were imported."""
+
+    body: bytes | None
+    etag: str = ""
+    last_modified: str = ""
+
+
+def source_of(text: str) -> str:
+    """Return a URL as it is, or a file's absolute path. AddressRefused for another scheme."""
+    if text.lower().startswith(("https://", "http://")):
+        return text
+    if is_other_scheme(text):
+        shown = urls.public_url(text)
+        raise AddressRefused(
+            f"The catalog {shown!r} is of a scheme that flowhub does not read.", hint="Give a path, or an https URL."
+        )
+    return str(Path(text).expanduser().absolute())
+
+
+def fetch(source: str, known: Facts | None, settings: Settings) -> Raw:
+    """Return what the source holds; `known` is what was imported from it, and asked for only if it has changed.
+
+    Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
+    """
+    raw = _from_url(source, known, settings) if Facts(source, "").is_url else _from_file(Path(source))
+    same = known is not None and raw.body is not None and digest_of(raw.body) == known.sha256
+    return replace(raw, body=None) if same else raw
+
+
+def _from_url(url: str, known: Facts | None, settings: Settings) -> Raw:
+    from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
+
+    where = f"The catalog {urls.public_url(url)}"
+    asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
+    headers = {name: value for name, value in asked.items() if value}
+    hint = f"Check the network and the address. {_NOTHING_DONE}"
+    try:
+        answer = get.get(
+            url,
+            max_bytes=BYTES_MAX,
+            total_s=TOTAL_S,
+            headers=headers,
+            tokens=settings.tokens_by_origin,
+            endpoint=settings.hf_endpoint,
+        )
+    except AddressRefused:
+        raise
+    except FlowhubError as fault:
+        if isinstance(fault, NETWORK_SETTINGS):
+            hint = f"{fault.hint} {_NOTHING_DONE}"
+        raise CatalogUnreachable(f"{where} cannot be downloaded: {fault.message}", hint=hint) from fault
+    if answer.status == 304 and known:
+        return Raw(None)
+    if answer.status != 200:
+        raise CatalogUnreachable(f"{where} cannot be downloaded: its host answered {answer.status}.", hint=hint)
+    return Raw(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
+
+
+def _from_file(path: Path) -> Raw:
+    from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
+
+    hint = f"Check the path. {_NOTHING_DONE}"
+    try:
+        if path.exists() and not path.is_file():  # a pipe or /dev/zero never ends
+            raise CatalogUnreadable(f"The catalog {path} is not a file.", hint=hint)
+        if path.stat().st_size > BYTES_MAX:
+            size = path.stat().st_size // 1_000_000
+            raise CatalogUnreadable(
+                f"The catalog {path} has {size} MB; {BYTES_MAX // 1_000_000} MB are read.", hint=hint
+            )
+        return Raw(read_regular(path, BYTES_MAX))
+    except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise CatalogUnreadable(f"The catalog {path} cannot be read: {reason}.", hint=hint) from fault
+
+
+def read(source: str, body: bytes, shape: str | None) -> "Intake":
+    """Return what can be taken of the bytes; an error where that is nothing at all."""
+    from flowhub_jobs.catalogs.importers.detect import read_catalog
+
+    is_url = Facts(source, "").is_url
+    error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
+    where = f"The catalog {urls.public_url(source) if is_url else source}"
+    try:
+        intake = read_catalog(body, where=where, error=error, shape=shape)
+    except error as fault:
+        raise error(fault.message, hint=f"Is it the catalog itself, not a page about it? {_NOTHING_DONE}") from fault
+    if not intake.models:
+        reasons = ", ".join(f"{reason}: {len(what)}" for reason, what in intake.refused.items())
+        told = f"none of its {intake.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
+        raise error(f"{where}: {told}.", hint=_NOTHING_DONE)
+    return intake
+
+
+def digest_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

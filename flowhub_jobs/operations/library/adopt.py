@@ -1,0 +1,169 @@
+"""Takes what was found into the library: links it into the store, then writes it down.
+
+    link into a folder of partials ─► look that it is still what was read ─► sync ─► rename ─► sync ─► the index
+
+A crash before the rename leaves nothing under a name; one after it leaves a file that the library does not know, which
+the next `adopt` finds in the store and writes down as it lies.
+"""
+
+import shutil
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.errors import Busy, NameTaken, StorageFailed
+from flowhub_jobs.file_systems import mark_of, traits_of
+from flowhub_jobs.fs.disk_errors import disk_errors, sync_tree
+from flowhub_jobs.fs.locks import LockFile, held_lock
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.leases import LEASE_S, Leases
+from flowhub_jobs.operations.library.adopt_scan import Offer
+from flowhub_jobs.store.file_hash import Hashed, Stamp, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.install import Placed, choose_name, place
+from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.store.links import LINKS, LinkKind, link
+from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.values.artifacts import Artifact, FileDigest
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of an offer: the name that it has in the store, and how it came there; None: it lay there."""
+
+    name: str
+    path: Path
+    how: LinkKind | None
+
+
+class Adoption:
+    """Adopts one offer after the other; no other `adopt` of this home runs meanwhile. Raises Busy."""
+
+    def __init__(self, home: Home, kinds: tuple[LinkKind, ...] = LINKS) -> None:
+        self._home, self._kinds = home, kinds
+        self._folder = home.store.root / PARTIAL / f"adopt.{home.node}"
+        try:
+            self._lock = LockFile(home.settings.locks / "adopt.lock")
+        except OSError as error:
+            raise Busy("Another `flowhub adopt` is at work.", hint="Wait for it, then try again.") from error
+
+    def close(self) -> None:
+        self._sweep()  # also what one that was killed has left
+        self._lock.release()
+
+    def _sweep(self) -> None:
+        """Remove the links that were staged: names of ours, never the files of others."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def adopt(self, offer: Offer) -> Adopted:
+        """Take one model in. Raises NameTaken, Busy (as where it is written to), DiskFull, StorageFailed."""
+        try:
+            with disk_errors(self._home.store.root):
+                if offer.in_place:
+                    return self._write_down(offer)
+                if LinkKind.COPY in self._kinds:
+                    room = room_at(self._home.store.root, self._home.settings.disk_reserve)
+                    check_room(room, offer.size, self._home.reports.bytes_still_needed(), self._home.store.root)
+                return self._link(offer)
+        except Unreadable as error:
+            message = f"{offer.candidate.where} {error}; it was not taken."
+            raise Busy(message, hint="Wait until no program writes to it, then adopt it again.") from error
+
+    # What lies in the store ----------------------------------------------------------------------------------------
+
+    def _write_down(self, offer: Offer) -> Adopted:
+        name, artifact = offer.candidate.name, offer.recognized.artifact
+        path = self._home.store.root / name
+        with self._installing():
+            if self._owner(name) is not None:
+                raise Busy(f"{name} was installed meanwhile.", hint="`flowhub list` shows it.")
+            self._index(offer, Placed(name, path, _digests(offer), offer.shares), artifact)
+        return Adopted(name, path, None)
+
+    # What lies elsewhere -------------------------------------------------------------------------------------------
+
+    def _link(self, offer: Offer) -> Adopted:
+        artifact = offer.recognized.artifact
+        try:
+            staged, how = self._stage(offer)
+            with self._installing():
+                name = choose_name(artifact, self._home.store, self._owner)
+                self._refuse_busy(name)
+                ours = self._owner(name) == artifact.claim
+                mark = mark_of(staged.lstat(), traits_of(staged.parent))
+                try:
+                    path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
+                    self._index(offer, Placed(name, path, _digests(offer), _shared(offer, how)), artifact)
+                except NameTaken:
+                    raise  # what bears the name is somebody else's
+                except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
+                    self._take_back(name, mark)
+                    raise
+        except NameTaken as error:
+            raise NameTaken(error.message, hint="Move or remove it, then adopt again.") from error
+        return Adopted(name, path, how)
+
+    def _take_back(self, name: str, mark: tuple[int, ...]) -> None:
+        """Remove what was placed under the name, if that has happened."""
+        with suppress(OSError):
+            path = self._home.store.path_of(name)
+            if mark_of(path.lstat(), traits_of(path.parent)) == mark:
+                self._home.store.remove(name)
+
+    def _stage(self, offer: Offer) -> tuple[Path, LinkKind]:
+        """Link all files of the offer into the folder of partials; return the one thing to rename."""
+        artifact = offer.recognized.artifact
+        self._sweep()
+        self._folder.mkdir(parents=True)
+        hows = []
+        for file, source in zip(artifact.files, offer.recognized.files, strict=True):
+            target = self._folder / "model" / file.path if artifact.folder else self._folder / "model"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            hows.append(_linked(source, target, self._kinds))
+        sync_tree(self._folder)
+        return self._folder / "model", max(hows, key=list(LinkKind).index)
+
+    def _refuse_busy(self, name: str) -> None:
+        job = self._home.reports.working_on([str(self._home.store.root / name)])
+        if job is not None:
+            raise Busy(f"{name} is being worked on by job {job}.", hint="Wait for it, then adopt again.")
+
+    def _owner(self, name: str) -> str | None:
+        leases = Leases(self._home.engine, self._home.node, "adopt", self._home.clock)
+        return self._home.library.owner(name) or leases.intended(name, but=0)
+
+    def _installing(self) -> AbstractContextManager[None]:
+        """The lock that a worker holds between the choice of a name and its row."""
+        return held_lock(self._home.settings.locks / "install", may_go_on=lambda: None, at_most_s=2 * LEASE_S)
+
+    def _index(self, offer: Offer, placed: Placed, artifact: Artifact) -> None:
+        with writing(self._home.engine) as tx:
+            self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us())
+            # The index has taken each file's time: from here on a change is noticed, and until here there was none.
+            for file, source in zip(artifact.files, offer.recognized.files, strict=True):
+                _check_unchanged(placed.path / file.path if artifact.folder else placed.path, source.stamp)
+
+
+def _linked(source: Hashed, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
+    how = link(source.path, source.stamp, target, kinds)
+    if how is None:
+        raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
+    if how is LinkKind.COPY and hashed(target, lambda: None).sha256 != source.sha256:
+        raise Unreadable("was written to while it was copied")
+    return how
+
+
+def _check_unchanged(path: Path, read: Stamp) -> None:
+    there = stamp_of(path)
+    same_file = there.identity is not None and there.identity == read.identity
+    if there.size != read.size or (same_file and there != read):
+        raise Unreadable("was written to since it was read")
+
+
+def _digests(offer: Offer) -> tuple[FileDigest, ...]:
+    pairs = zip(offer.recognized.artifact.files, offer.recognized.files, strict=True)
+    return tuple(FileDigest(file.path, found.stamp.size, found.sha256, pinned=True) for file, found in pairs)
+
+
+def _shared(offer: Offer, how: LinkKind) -> str | None:
+    return None if how is LinkKind.COPY else offer.shares

@@ -1,0 +1,278 @@
+"""What `adopt` could take: the models of the store that the library does not know, and those of other programs.
+
+    look (names and first bytes) ─► read every byte of what is new (several files at once) ─► recognize ─► offers
+
+Nothing is changed by it, and no name is believed: what a model is, its digests alone tell.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
+from flowhub_jobs.fs.names import name_problem, same_name_key
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.library.identify import Recognized, Recognizer, false_claim
+from flowhub_jobs.operations.library.truncated_files import truncated
+from flowhub_jobs.store.file_hash import Hashed, Unreadable, hashed, reason, stamp_of
+from flowhub_jobs.store.install import choose_name
+from flowhub_jobs.store.inventory import is_unchanged
+from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.store.links import LINKS, LinkKind, expected
+from flowhub_jobs.store.model_files import STORE, Candidate, FoundFile, Look, Skipped, file_by_name, standing
+from flowhub_jobs.store.other_apps import FOLDER, PROGRAMS, look_at, place_of, places_of
+from flowhub_jobs.values.artifacts import Artifact
+
+AT_ONCE = min(8, os.cpu_count() or 1)
+Inode = tuple[int, int]
+Watch = Callable[[int, int], None]  # bytes read, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that could be taken, and the `name` that it would have in the store.
+
+    `how` is None for one that is in the store; `same_as` is the name of the same bytes that are there already. `shares`
+    is the other program's file or folder whose bytes it has, as far as known.
+    """
+
+    candidate: Candidate
+    recognized: Recognized
+    how: LinkKind | None
+    same_as: str | None = None
+    shares: str | None = None
+    name: str = ""
+
+    @property
+    def in_place(self) -> bool:
+        return self.candidate.program == STORE
+
+    @property
+    def size(self) -> int:
+        return sum(found.stamp.size for found in self.recognized.files)
+
+
+@dataclass(slots=True)
+class Survey:
+    offers: list[Offer] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class Finder:
+    """One look around. `stop` may be set from elsewhere to end the reading."""
+
+    def __init__(
+        self, home: Home, recognizer: Recognizer, environ: Mapping[str, str], kinds: Sequence[LinkKind] = LINKS
+    ) -> None:
+        self._home, self._recognizer, self._environ, self._kinds = home, recognizer, environ, kinds
+        self._root = home.store.root.resolve()
+        self._stop = threading.Event()
+
+    def survey(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> Survey:
+        """Return what could be adopted from these programs, folders and files, all known places if none is named.
+
+        The store is always looked through as well. Raises NotFound, UsageInvalid for a target that is nothing.
+        """
+        look = Look()
+        self._look_in_store(look)
+        elsewhere = Look()
+        self._look_elsewhere(targets, elsewhere)
+        look.skipped += elsewhere.skipped
+        look.found += [one for one in _each_once(elsewhere.found) if not self._is_ours(one)]
+        hashes = self._read(look, watch)
+        return Survey(self._offers(look, hashes), look.skipped)
+
+    # Look ----------------------------------------------------------------------------------------------------------
+
+    def _look_in_store(self, look: Look) -> None:
+        known = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
+        for path in sorted(self._root.iterdir()):
+            if path.name.startswith(".") or same_name_key(path.name) in known:
+                continue
+            if problem := name_problem(path.name):
+                look.skip(path, f"has a name that is not taken: it {problem}")
+            elif job := self._home.reports.working_on([str(self._home.store.root / path.name)]):
+                look.skip(path, f"is being worked on by job {job}")
+            else:
+                try:
+                    found = standing(path, look)
+                except OSError as error:
+                    look.skip(path, reason(error))
+                    continue
+                look.found += [found] if found else []
+
+    def _look_elsewhere(self, targets: Sequence[str], look: Look) -> None:
+        known = places_of(self._environ)
+        if not targets:
+            for place in known:
+                look_at(place, look)
+        for target in targets:
+            if target in PROGRAMS:
+                for place in known:
+                    if place.program == target:
+                        look_at(place, look)
+            elif target != STORE:
+                self._look_at_path(target, look)
+
+    def _look_at_path(self, target: str, look: Look) -> None:
+        try:
+            path = Path(target).expanduser().resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            hint = f"Name a file, a folder, or one of {', '.join(PROGRAMS)}."
+            raise NotFound(f"There is no file and no folder {target!r}.", hint=hint) from None
+        try:
+            if path.is_dir():
+                look_at(place_of(path), look)
+            elif path.is_file():
+                file_by_name(path, FOLDER, look)
+            else:
+                raise UsageInvalid(f"{target!r} is neither a file nor a folder.")
+        except OSError as error:
+            look.skip(path, reason(error))
+
+    def _is_ours(self, candidate: Candidate) -> bool:
+        return any(file.real.is_relative_to(self._root) for file in candidate.files)
+
+    # Read ----------------------------------------------------------------------------------------------------------
+
+    def _read(self, look: Look, watch: Watch) -> dict[Path, Hashed]:
+        """Return the digests of all files that were found; what cannot be read is taken out of the look."""
+        known = self._known()
+        wanted = {file.real: file for one in look.found for file in one.files}
+        hashes = {path: found for path in wanted if (found := _without_reading(path, known))}
+        left = [file for path, file in wanted.items() if path not in hashes]
+        reading = _Reading(self._stop, watch, sum(file.size for file in left))
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
+            try:
+                answers = list(pool.map(reading.read, left))
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        hashes |= {answer.path: answer for answer in answers if isinstance(answer, Hashed)}
+        failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, Unreadable)}
+        for one in [one for one in look.found if any(file.real in failed for file in one.files)]:
+            look.found.remove(one)
+            look.skip(one.where, next(failed[file.real] for file in one.files if file.real in failed))
+        return hashes
+
+    def _known(self) -> dict[Inode, str]:
+        """Return the sha256 of what is installed and unchanged, by inode: a hard link of it need not be read."""
+        found = {}
+        for entry in self._home.library.entries_here():
+            path = self._home.store.root / entry.name
+            if is_unchanged(entry, path):
+                for name, file in entry.files.items():
+                    with suppress(Unreadable):
+                        stamp = stamp_of(path / name if path.is_dir() else path)
+                        if stamp.identity:
+                            found[stamp.identity] = file.sha256
+        return found
+
+    # Recognize -----------------------------------------------------------------------------------------------------
+
+    def _offers(self, look: Look, hashes: Mapping[Path, Hashed]) -> list[Offer]:
+        installed = self._installed()
+        others = {
+            identity: file.real
+            for one in look.found
+            for file in one.files
+            if one.program != STORE and (identity := hashes[file.real].stamp.identity)
+        }
+        offers: list[Offer] = []
+        promised: dict[str, str] = {}  # whose each name is by the offers so far
+        for one in look.found:
+            found = [hashes[file.real] for file in one.files]
+            if wrong := false_claim(one, found):
+                look.skip(one.where, wrong)
+                continue
+            recognized = self._recognizer.recognize(one, found, in_place=one.program == STORE)
+            if recognized.artifact.option is None and (wrong := truncated(one, found)):  # no digest vouches for it
+                look.skip(one.where, wrong)
+                continue
+            offer = self._offer(one, recognized, others)
+            bytes_of = _bytes_of(file.sha256 for file in offer.recognized.files)
+            same_as = None if offer.in_place else installed.get(bytes_of)
+            name = one.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
+            installed.setdefault(bytes_of, name)
+            offers.append(Offer(one, offer.recognized, offer.how, same_as, offer.shares, name))
+        return offers
+
+    def _name(self, artifact: Artifact, promised: dict[str, str]) -> str:
+        """Return the name that the artifact would get after the offers before it."""
+        name = artifact.name
+        if promised.get(same_name_key(name), artifact.claim) != artifact.claim:
+            name = artifact.second_name()
+        else:
+            with suppress(NameTaken):  # adopting it says so
+                name = choose_name(artifact, self._home.store, self._home.library.owner)
+        promised.setdefault(same_name_key(name), artifact.claim)
+        return name
+
+    def _offer(self, one: Candidate, recognized: Recognized, others: Mapping[Inode, Path]) -> Offer:
+        first = recognized.files[0]
+        if one.program != STORE:
+            how = expected(first.path, self._home.store.root / PARTIAL, self._kinds)
+            return Offer(one, recognized, how, shares=_place(first.path, one))
+        away = None if first.path.is_relative_to(self._root) else first.path
+        shares = away or (others.get(first.stamp.identity) if first.stamp.identity else None)
+        return Offer(one, recognized, None, shares=_place(shares, one) if shares else None)
+
+    def _installed(self) -> dict[tuple[str, ...], str]:
+        """Return the names of what is installed and unchanged, by the digests of all files."""
+        entries = self._home.library.entries_here()
+        sound = [entry for entry in entries if is_unchanged(entry, self._home.store.root / entry.name)]
+        return {_bytes_of(file.sha256 for file in entry.files.values()): entry.name for entry in sound}
+
+
+class _Reading:
+    """Reads files, and counts what was read of all."""
+
+    def __init__(self, stop: threading.Event, watch: Watch, total: int) -> None:
+        self._stop, self._watch, self._total = stop, watch, total
+        self._read, self._lock = 0, threading.Lock()
+
+    def read(self, file: FoundFile) -> Hashed | Unreadable:
+        try:
+            return hashed(file.real, self._go_on, self._count, git=file.claim is not None and len(file.claim) == 40)
+        except Unreadable as error:
+            return error
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Unreadable("was not read to its end")
+
+    def _count(self, count: int) -> None:
+        with self._lock:
+            self._read += count
+            self._watch(self._read, self._total)
+
+
+def _without_reading(path: Path, known: Mapping[Inode, str]) -> Hashed | None:
+    """Return what is known of a file by its inode. A small one is read in any case: its git id may be wanted."""
+    with suppress(Unreadable):
+        stamp = stamp_of(path)
+        if stamp.size > 64 << 20 and stamp.identity and (sha256 := known.get(stamp.identity)):
+            return Hashed(path, stamp, sha256, "")
+    return None
+
+
+def _each_once(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates without those that are the very files of an earlier one, under other names."""
+    return list({tuple(file.real for file in one.files): one for one in reversed(found)}.values())[::-1]
+
+
+def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:
+    """Return what two models have in common that are the same bytes, whatever their files are called."""
+    return tuple(sorted(digests))
+
+
+def _place(first: Path, one: Candidate) -> str:
+    """Return the other program's file, or the folder of its files."""
+    if not one.folder:
+        return str(first)
+    return str(one.where if one.where.is_dir() and one.program != STORE else first.parent)

@@ -1,0 +1,212 @@
+"""What can be cleared away: partials that nobody goes on with, rests of removals, old versions, entries of what went.
+
+`litter` only looks. `sweep` looks again at the one thing, under a lock where a job could begin with it meanwhile.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import Busy
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.library.installed import Shelf
+from flowhub_jobs.store.disk_usage import weigh
+from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
+from flowhub_jobs.store.partials_dir import Leaving, drop, leavings, put_aside
+from flowhub_jobs.transfer.partial.ownership import is_at_work, unless_at_work
+from flowhub_jobs.values.enums import Condition
+
+if TYPE_CHECKING:
+    from flowhub_jobs.jobs.partial_owners import Holder
+
+DOWNLOAD = "download"  # in the place of a node's name: the partial of a `download()` of the Python API
+
+
+class PartialState(StrEnum):
+    """Who goes on with a partial."""
+
+    LIVE = "live"  # a job that is queued, running or paused
+    KEPT = "kept"  # a job that failed or was cancelled, if somebody retries it; or the next call of `download()`
+    NOBODY = "nobody"
+    ELSEWHERE = "elsewhere"  # another node that shares the store, or another program: none of our business
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A partial and who goes on with it. `age_s`: since it was last written to."""
+
+    leaving: Leaving
+    state: PartialState
+    holder: "Holder | None"
+    age_s: int
+
+    @property
+    def name(self) -> str:
+        return self.leaving.name
+
+
+class Litter(StrEnum):
+    PARTIAL = "partial"
+    KEPT = "kept partial"
+    REST = "rest"  # of a removal, a repair, an adoption
+    OLD = "old version"
+    GONE = "gone"  # an entry of the library whose file was removed by hand: nothing but its row
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that can be cleared away. `frees` bytes of its `bytes`; `why` is for people. `age_s`: it is litter."""
+
+    kind: Litter
+    name: str
+    path: Path
+    bytes: int
+    frees: int
+    age_s: int
+    why: str
+    job: int | None = None
+    leaving: Leaving | None = None
+
+
+def partials(home: Home) -> list[Partial]:
+    """Return what is on its way in the store, or was left there, by name."""
+    found = leavings(home.store)
+    own = {leaving.key for leaving in found if leaving.key and leaving.node == home.node}
+    held = _held(home, own)
+    now = home.clock.now_us() / 1e6
+    return [_partial(home, leaving, held, now) for leaving in found]
+
+
+def _held(home: Home, keys: Collection[str]) -> "dict[str, Holder]":
+    if not keys:
+        return {}
+    from flowhub_jobs.jobs.partial_owners import holders
+
+    return holders(home.engine, home.node, keys)
+
+
+def _partial(home: Home, leaving: Leaving, held: "dict[str, Holder]", now: float) -> Partial:
+    holder = held.get(leaving.key or "") if leaving.node == home.node else None
+    age = max(0, round(now - leaving.touched_at))
+    return Partial(leaving, _state(home, leaving, holder, now), holder, age)
+
+
+def _state(home: Home, leaving: Leaving, holder: "Holder | None", now: float) -> PartialState:
+    if leaving.work is not None:
+        return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
+    if leaving.node == DOWNLOAD:
+        return PartialState.LIVE if is_at_work(leaving.path, home.this_run()) else PartialState.KEPT
+    if leaving.node != home.node:
+        return PartialState.ELSEWHERE
+    if (holder is None or not holder.live) and is_at_work(leaving.path, home.this_run()):
+        return PartialState.ELSEWHERE  # a second home with this node's name
+    if holder is None:
+        return PartialState.NOBODY
+    return PartialState.LIVE if holder.live else PartialState.KEPT
+
+
+# What there is -------------------------------------------------------------------------------------------------------
+
+
+def litter(home: Home, shelf: Shelf) -> list[Item]:
+    """Return all that could be cleared away. Raises StoreOffline: what is not to be seen is not gone."""
+    shelf.demand_store()
+    found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
+    return [*found, *_old(home, home.clock.now_us()), *_gone(home, shelf)]
+
+
+def _of_partial(partial: Partial) -> Item | None:
+    leaving, holder = partial.leaving, partial.holder
+    about = (partial.name, leaving.path, leaving.bytes, leaving.frees, partial.age_s)
+    if partial.state is PartialState.NOBODY and leaving.work:
+        return Item(Litter.REST, *about, why=f"of {leaving.work} that was cut short", leaving=leaving)
+    if partial.state is PartialState.NOBODY:
+        return Item(Litter.PARTIAL, *about, why="no job uses it", leaving=leaving)
+    if partial.state is PartialState.KEPT:
+        why = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
+        return Item(Litter.KEPT, *about, why=why, job=holder.job if holder else None, leaving=leaving)
+    return None
+
+
+_ENDED = {"failed": "failed", "cancelled": "was cancelled"}
+
+
+def _old(home: Home, now: int) -> list[Item]:
+    """Return the versions whose successor is installed and sound. What was changed by hand stays."""
+    entries, found = home.entries.entries_here(), []
+    by_name = {entry.name: entry for entry in entries}
+    for name, newer in old_versions(entries).items():
+        if _is_sound(home, by_name[name]) and _is_sound(home, newer):
+            path = home.store.root / name
+            why = f"{newer.name} is newer"
+            age = max(0, (now - newer.installed_at) // 1_000_000)
+            found.append(Item(Litter.OLD, name, path, by_name[name].bytes, weigh(path).own, age, why))
+    return found
+
+
+def _is_sound(home: Home, entry: Entry) -> bool:
+    return condition_of(entry, home.store.root / entry.name) is Condition.GOOD
+
+
+def _gone(home: Home, shelf: Shelf) -> list[Item]:
+    presence = shelf.presence
+    entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
+    why = "removed by hand; its entry is forgotten"
+    return [Item(Litter.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
+
+
+# Clear it away -------------------------------------------------------------------------------------------------------
+
+
+def sweep(home: Home, shelf: Shelf, item: Item) -> int:
+    """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
+    if item.kind in (Litter.OLD, Litter.GONE):
+        again = _old(home, home.clock.now_us()) if item.kind is Litter.OLD else _gone(home, shelf)
+        if item.name not in {other.name for other in again}:
+            raise _came_back(item)
+        shelf.remove(item.name)
+    else:
+        assert item.leaving is not None
+        _drop(home, item, item.leaving)
+    return item.frees
+
+
+def _drop(home: Home, item: Item, leaving: Leaving) -> None:
+    """Put it aside in one step, and only then remove it: a job that begins meanwhile finds all, or nothing."""
+    aside: list[Path] = []
+
+    def away() -> None:
+        aside.append(put_aside(home.store, leaving.path))
+
+    try:
+        done = _if_still(home, item, leaving, away)
+    except FileNotFoundError:
+        return  # somebody else was faster
+    if not done:
+        raise _came_back(item)
+    drop(aside[0])
+    if item.job is not None:
+        home.ledger.purged(item.job)
+
+
+def _if_still(home: Home, item: Item, leaving: Leaving, away: Callable[[], None]) -> bool:
+    if leaving.node == DOWNLOAD:
+        return unless_at_work(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
+    if leaving.key is None:
+        away()
+        return True
+    from flowhub_jobs.jobs.partial_owners import unless_held
+
+    return unless_held(home.engine, home.node, leaving.key, away, but=item.job)
+
+
+def _came_back(item: Item) -> Busy:
+    return Busy(f"{item.name} is not left over any more: something has begun with it meanwhile.", hint="Look again.")
+
+
+def chosen(items: Sequence[Item], kinds: Sequence[Litter], older_s: float | None) -> list[Item]:
+    """Return what is to go. What is kept for `retry` goes only where an age is named, and it is older. Pure."""
+    fit = [item for item in items if item.kind in kinds and item.age_s >= (older_s or 0)]
+    return [item for item in fit if older_s is not None or item.kind is not Litter.KEPT]

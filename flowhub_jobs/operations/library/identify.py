@@ -1,0 +1,115 @@
+"""What files are, by their digests: an option of the catalog in force, else themselves. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from flowhub_jobs.huggingface.urls import file_url
+from flowhub_jobs.store.file_hash import Hashed
+from flowhub_jobs.store.model_files import Candidate, FoundFile
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """What a candidate is, and which of its files each file of the artifact is, in the artifact's order."""
+
+    artifact: Artifact
+    files: tuple[Hashed, ...]
+
+
+class Recognizer:
+    def __init__(self, catalog: "HubCatalog") -> None:
+        self._files: dict[str, list[Artifact]] = {}  # artifacts of one file, by sha256
+        self._folders: dict[str, list[Artifact]] = {}  # folders, by the digest of a file that is pinned
+        for artifact in _artifacts(catalog):
+            pins = [digest for file in artifact.files if (digest := file.sha256 or file.git_sha1)]
+            if artifact.folder and pins:
+                self._folders.setdefault(pins[-1], []).append(artifact)
+            elif pins and artifact.files[0].sha256:
+                self._files.setdefault(pins[0], []).append(artifact)
+
+    def recognize(self, candidate: Candidate, hashes: Sequence[Hashed], *, in_place: bool) -> Recognized:
+        """Return what the candidate is. `in_place`: its files keep their names, so that only those of an option fit."""
+        known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
+        return known or Recognized(_itself(candidate, hashes), tuple(hashes))
+
+    def _file(self, candidate: Candidate, found: Hashed) -> Recognized | None:
+        options = [one for one in self._files.get(found.sha256, ()) if one.size in (None, found.stamp.size)]
+        named = [option for option in options if option.name == candidate.name]
+        return Recognized((named or options)[0], (found,)) if options else None
+
+    def _folder(self, candidate: Candidate, hashes: Sequence[Hashed], in_place: bool) -> Recognized | None:
+        digests = {digest for found in hashes for digest in (found.sha256, found.git_sha1)}
+        for option in (option for digest in sorted(digests) for option in self._folders.get(digest, ())):
+            by_path = {file.path: found for file, found in zip(candidate.files, hashes, strict=True)}
+            files = [_the_one(file, by_path, in_place) for file in option.files]
+            if len(whole := [found for found in files if found is not None]) == len(files):
+                return Recognized(option, tuple(whole))
+        return None
+
+
+def _artifacts(catalog: "HubCatalog") -> Iterator[Artifact]:
+    from flowhub_jobs.catalogs.schema import artifact
+
+    for model in catalog.models:
+        for option in model.downloads:
+            yield artifact(model, option)
+
+
+def _the_one(file: ArtifactFile, by_path: dict[str, Hashed], in_place: bool) -> Hashed | None:
+    """Return the candidate's file that is this one: at its path, or wherever its digest is found."""
+    at_path = by_path.get(file.path)
+    if at_path is not None and _fits(file, at_path):
+        return at_path
+    if in_place or not (file.sha256 or file.git_sha1):
+        return None
+    return next((found for found in by_path.values() if _fits(file, found)), None)
+
+
+def _fits(file: ArtifactFile, found: Hashed) -> bool:
+    same_size = file.size in (None, found.stamp.size)
+    return same_size and file.sha256 in (None, found.sha256) and (file.git_sha1 in (None, found.git_sha1))
+
+
+# What no catalog knows -----------------------------------------------------------------------------------------------
+
+
+def _itself(candidate: Candidate, hashes: Sequence[Hashed]) -> Artifact:
+    """Return the artifact that the candidate is without a catalog: its own name, its own digests."""
+    files = []
+    for file, found in zip(candidate.files, hashes, strict=True):
+        pin = {"git_sha1": found.git_sha1} if file.claim and len(file.claim) == 40 else {"sha256": found.sha256}
+        files.append(ArtifactFile(file.path, _url(candidate, file), found.stamp.size, **pin))
+    ref = _hub_ref(candidate) if candidate.hub else candidate.source or candidate.name
+    kind, name = candidate.format, candidate.name
+    return Artifact(ref, None, None, kind, name, candidate.folder, tuple(files), hub=candidate.hub)
+
+
+def _url(candidate: Candidate, file: FoundFile) -> str:
+    """Return where the file's bytes can be fetched again, or nothing where that is not known."""
+    path = file.repo_path or file.path
+    if hub := candidate.hub:
+        return file_url(hub.repo, hub.commit, path, hub.kind)
+    return f"{candidate.address}/{quote(path)}" if candidate.address else ""
+
+
+def _hub_ref(candidate: Candidate) -> str:
+    from flowhub_jobs.huggingface.reference import HubRef
+
+    hub = candidate.hub
+    assert hub is not None
+    return HubRef(hub.repo, hub.revision, path=hub.path, include=hub.include).text
+
+
+def false_claim(candidate: Candidate, hashes: Sequence[Hashed]) -> str | None:
+    """Return a sentence's end if the name of one of its files claims a digest that its bytes do not have."""
+    for file, found in zip(candidate.files, hashes, strict=True):
+        actual = found.git_sha1 if file.claim and len(file.claim) == 40 else found.sha256
+        if file.claim is not None and file.claim != actual:
+            return f"is damaged: by its name its digest is {file.claim[:12]}…, by its bytes {actual[:12]}…"
+    return None

@@ -1,0 +1,208 @@
+"""What stands on the shelf: the models that are installed, found by what a person types, and removed."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
+from flowhub_jobs.fs.names import name_problem
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.library.match import can_be_asked, matching
+from flowhub_jobs.store.disk_usage import Weight, weigh
+from flowhub_jobs.store.inventory import (
+    Entry,
+    Inventory,
+    Presence,
+    by_hand,
+    is_gone,
+    is_unchanged,
+    joined,
+    take_inventory,
+)
+from flowhub_jobs.store.layout import local_model
+from flowhub_jobs.values.artifacts import InstalledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What the removal of a model comes to. `bytes` is its size as it is listed.
+
+    `leads_to` is where it leads if it is a link, `linked_from` whose bytes it shares; `forgotten`: it is gone already.
+    """
+
+    name: str
+    bytes: int
+    weight: Weight
+    leads_to: Path | None = None
+    linked_from: str | None = None
+    forgotten: bool = False
+
+    @property
+    def freed(self) -> int:
+        return self.weight.own
+
+    @property
+    def shares_blocks(self) -> bool:
+        """Return whether it is a copy that shares its blocks with another: how much it frees, only the disk knows."""
+        return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
+
+
+class Shelf:
+    def __init__(self, home: Home, options: Callable[[], Collection[tuple[str, str]]]) -> None:
+        """`options` returns each model and option of the catalog; it is called where that matters."""
+        self._home, self._options = home, options
+
+    # What is here --------------------------------------------------------------------------------------------------
+
+    @property
+    def presence(self) -> Presence:
+        """Whether the store is there. Nothing is made or written to find it out."""
+        store, known = self._home.store, self._home.entries.known_store()
+        away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
+        return Presence.AWAY if away else Presence.HERE
+
+    @property
+    def presence_of(self) -> Callable[[Entry], Presence]:
+        """Whether the store of an entry is the one that is there."""
+        presence, here = self.presence, self._home.entries.store_id
+        if presence is Presence.AWAY:
+            return lambda entry: Presence.AWAY
+        return lambda entry: Presence.HERE if entry.store_id in (here, "") else Presence.ANOTHER
+
+    def inventory(self) -> Inventory:
+        """Return what is installed, joined to the catalog in force, and what was removed by hand."""
+        options, entries = self._options(), self._home.entries.entries()
+        in_catalog = lambda model, option: (model, option) in options  # noqa: E731
+        return take_inventory(self._home.store, entries, in_catalog, self.presence_of)
+
+    def models(self) -> list[InstalledModel]:
+        return self.inventory().models
+
+    def model(self, name: str) -> InstalledModel | None:
+        """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
+        if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it
+            return None
+        local = local_model(self._home.store.root / name)
+        entry = self._entry(name)
+        if entry is None:
+            return by_hand(local) if local else None
+        presence = self.presence_of(entry)
+        if presence is Presence.ANOTHER and local and not is_unchanged(entry, local.path):
+            return by_hand(local)
+        if is_gone(self._home.store, entry, presence):
+            return None
+        return joined(self._home.store, entry, local, lambda model, option: False, presence)
+
+    def _entry(self, name: str) -> Entry | None:
+        """Return the entry of a name in the store that is there, else in another."""
+        entries = (entry for entry in self._home.entries.entries() if entry.name == name)
+        return self._home.entries.entry(name) or next(entries, None)
+
+    def demand_store(self) -> None:
+        """Raise StoreOffline while the store's disk is not there."""
+        if self.presence is Presence.AWAY:
+            why = f"The store {self._home.store.root} is not there: its disk is not mounted."
+            raise StoreOffline(why, hint="Mount the disk, then try again.")
+
+    def demand(self, name: str) -> None:
+        """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
+        self.demand_store()
+        entry = self._entry(name)
+        if entry and self.presence_of(entry) is Presence.ANOTHER and not self._lies_there(name):
+            why = f"{name} is in another store than the one that is at {self._home.store.root} now."
+            raise StoreOffline(why, hint="Mount its disk, or set FLOWHUB_STORE to its folder; then try again.")
+
+    # Find ----------------------------------------------------------------------------------------------------------
+
+    def find(self, text: str) -> list[str]:
+        """Return the names of the models that a reference or an installed name means, the newest version first.
+
+        Raises NotFound, in other words for what was removed by hand.
+        """
+        presence_of, entries = self.presence_of, self._matching(text)
+        if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
+            return list(dict.fromkeys(there))
+        if self._lies_there(text):
+            return [text]
+        if entries:
+            ref = entries[0].ref
+            raise NotFound(
+                f"{text} was installed as {entries[0].name}, which was removed by hand since.",
+                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_asked(entries[0]) else "")
+                + f"`flowhub rm {entries[0].name}` forgets it.",
+            )
+        raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self._names()))
+
+    def one(self, text: str) -> InstalledModel:
+        """Return the one model that is meant, of several versions the newest.
+
+        Raises NotFound, StoreOffline, and UsageInvalid where several variants are meant.
+        """
+        names = self.find(text)
+        if len(names) > 1 and not self.are_versions(names):
+            raise UsageInvalid(f"{text} is installed in {len(names)} variants.", hint=f"Name one: {', '.join(names)}.")
+        self.demand(names[0])
+        model = self.model(names[0])
+        if model is None:
+            raise NotFound(f"{names[0]} was removed meanwhile.", hint="`flowhub list` shows what is installed.")
+        return model
+
+    def find_all(self, text: str) -> list[str]:
+        """Return what `find` does, and the names that are in the library alone. Raises NotFound."""
+        return [entry.name for entry in self._matching(text)] or self.find(text)
+
+    def are_versions(self, names: list[str]) -> bool:
+        """Return whether these are all versions of one variant of a model."""
+        return len({entry.claim for entry in self._home.entries.entries() if entry.name in names}) == 1
+
+    def _matching(self, text: str) -> list[Entry]:
+        entries = self._home.entries.entries()
+        found, presence_of = matching(text, entries, self._home.settings.hf_endpoint), self.presence_of
+        newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
+        # What another store has does not stand in the way of what can be used.
+        here = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
+        return here or newest_first
+
+    def _lies_there(self, name: str) -> bool:
+        return name_problem(name) is None and local_model(self._home.store.root / name) is not None
+
+    def _names(self) -> list[str]:
+        listed = (model.name for model in self._home.store.models())
+        return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.entries.entries())]))
+
+    # Remove --------------------------------------------------------------------------------------------------------
+
+    def removal(self, name: str) -> Removal:
+        """Return what `remove` would come to."""
+        path = self._home.store.path_of(name)
+        entry = self._home.entries.entry(name)
+        if entry and is_gone(self._home.store, entry, self.presence_of(entry)):
+            return Removal(name, 0, Weight(), forgotten=True)
+        local = local_model(path)
+        leads_to = path.readlink() if path.is_symlink() else None
+        shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
+        return Removal(name, local.bytes if local else 0, weigh(path), leads_to, shares)
+
+    def remove(self, name: str) -> int:
+        """Remove a model by its bare name; return the bytes it had. What was removed by hand is forgotten.
+
+        Raises Busy while a job works on it, NotFound, StoreOffline.
+        """
+        self.demand(name)
+        path = self._home.store.path_of(name)
+        job = self._home.reports.working_on([str(path)])
+        if job is not None:
+            raise Busy(
+                f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
+            )
+        forgotten = self.removal(name).forgotten
+        size = 0 if forgotten else self._home.store.remove(name)
+        self._home.library.forget(name)
+        return size
+
+
+def _nearest_hint(text: str, names: Iterable[str]) -> str:
+    from flowhub_jobs.catalogs.suggest import nearest
+
+    close = nearest(text, list(names))
+    return f"Nearest: {', '.join(close)}." if close else "`flowhub list` shows what is installed."

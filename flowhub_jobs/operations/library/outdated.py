@@ -1,0 +1,207 @@
+"""What is outdated: the catalog, or the Hub, pins another digest or commit now for what is installed.
+
+A file without a digest is no statement; another size is one, and so is another set of files.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from flowhub_jobs.errors import FlowhubError, NameTaken
+from flowhub_jobs.fs.names import same_name_key
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.store.inventory import Entry, EntryFile, is_gone, old_versions
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+
+AT_ONCE = 4  # repositories that are asked at a time
+_COMMIT = re.compile(r"/resolve/([0-9a-f]{40})/")
+
+Latest = Callable[[Settings, Artifact], Artifact | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """An installed model and what there is in its place now. `version` is the catalog's newest, by name."""
+
+    entry: Entry
+    commit: str | None  # of what is installed
+    artifact: Artifact
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An installed model of which nobody tells whether there is a newer one, and why."""
+
+    name: str
+    ref: str | None
+    why: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was found of each model that was asked about; `current` are names. `failed` could not be asked, by name."""
+
+    outdated: list[Newer] = field(default_factory=list)
+    current: list[str] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    failed: dict[str, FlowhubError] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.outdated) + len(self.current) + len(self.unknown) + len(self.failed)
+
+
+# Compare: pure -------------------------------------------------------------------------------------------------------
+
+
+def differs(entry: Entry, before: Artifact | None, now: Artifact) -> bool | None:
+    """Return whether `now` is other bytes than what is installed; None if nothing tells.
+
+    `before` is what was asked for when it was installed. Another name of a single file alone is no difference.
+    """
+    pairs = _pairs(entry, now)
+    if pairs is None:
+        return True
+    asked = {file.path: file for file in before.files} if before else {}
+    alone = before.files[0] if before and not now.folder and len(before.files) == 1 else None
+    said = [_file_differs(here, asked.get(file.path) or alone, file) for here, file in pairs]
+    if True in said:
+        return True
+    return False if False in said else None
+
+
+def _pairs(entry: Entry, now: Artifact) -> list[tuple[EntryFile, ArtifactFile]] | None:
+    """Return each file as it is here with what it is now; None if they are not the same files."""
+    if not now.folder:
+        is_file = list(entry.files) == [entry.name]
+        return [(entry.files[entry.name], now.files[0])] if is_file else None
+    if set(entry.files) != {file.path for file in now.files}:
+        return None
+    return [(entry.files[file.path], file) for file in now.files]
+
+
+def _file_differs(here: EntryFile, before: ArtifactFile | None, now: ArtifactFile) -> bool | None:
+    if now.sha256 is not None:
+        return now.sha256 != here.sha256
+    if now.size is not None and now.size != here.bytes:
+        return True
+    if now.git_sha1 is not None and before is not None and before.git_sha1 is not None:
+        return now.git_sha1 != before.git_sha1
+    commits = (commit_of(before), commit_of(now))
+    return commits[0] != commits[1] if None not in commits else None
+
+
+def commit_of(file: ArtifactFile | None) -> str | None:
+    """Return the Hub's commit that a file's address names."""
+    found = _COMMIT.search(file.url) if file else None
+    return found[1] if found else None
+
+
+# Ask -----------------------------------------------------------------------------------------------------------------
+
+
+def survey(desk: Desk, names: Sequence[str] | None, latest: Latest | None = None) -> Survey:
+    """Compare the models of these names, None for all that are installed, with the catalog and the Hub.
+
+    `latest` asks the Hub. A model that fails does not keep the others from their answer.
+    """
+    found, presence = Survey(), desk.shelf.presence
+    entries = {entry.name: entry for entry in desk.home.library.entries_here()}
+    old = old_versions(list(entries.values()))
+    for name in names or ():
+        if name not in entries:
+            found.unknown.append(Unknown(name, None, "it was put there by hand"))
+        elif name in old:
+            found.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
+    wanted = [entries[name] for name in names or entries if name in entries and name not in old]
+    wanted = [entry for entry in wanted if not is_gone(desk.home.store, entry, presence)]
+    _ask_catalog(desk, [entry for entry in wanted if entry.model], found)
+    _ask_hub(desk, [entry for entry in wanted if not entry.model], found, latest or _latest())
+    return found
+
+
+def _latest() -> Latest:
+    from flowhub_jobs.operations.references import latest
+
+    return latest
+
+
+def _ask_catalog(desk: Desk, entries: Sequence[Entry], found: Survey) -> None:
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+
+    for entry in entries:
+        model = desk.loaded.catalog.by_id.get(str(entry.model))
+        option = next((option for option in model.downloads if option.id == entry.option), None) if model else None
+        if model is None or option is None:
+            found.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
+            continue
+        version = max(model.versions, key=lambda one: one.released_at or "", default=None)
+        before = desk.home.library.artifact(entry.name)
+        newer = Newer(entry, _commit(before), artifact_of(model, option), version.version if version else None)
+        _sort_in(newer, before, found, "the catalog has no digest of it")
+
+
+def _ask_hub(desk: Desk, entries: Sequence[Entry], found: Survey, latest: Latest) -> None:
+    from_hub = []
+    for entry in entries:
+        before = desk.home.library.artifact(entry.name)
+        if before is None or before.hub is None:
+            found.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
+        else:
+            from_hub.append((entry, before))
+    if not from_hub:
+        return
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="latest") as pool:
+        answers = list(pool.map(lambda pair: _tried(latest, desk.home.settings, pair[1]), from_hub))
+    for (entry, before), answer in zip(from_hub, answers, strict=True):
+        if isinstance(answer, FlowhubError):
+            found.failed[entry.name] = answer
+        elif answer is not None:
+            # A repository that was renamed keeps the name that it was asked by: it takes the place of the old version.
+            newer = Newer(entry, _commit(before), replace(answer, ref=entry.ref))
+            _sort_in(newer, before, found, "the Hub has no digest of it")
+
+
+def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact | FlowhubError | None:
+    try:
+        return latest(settings, artifact)
+    except FlowhubError as error:
+        return error
+
+
+def _sort_in(newer: Newer, before: Artifact | None, found: Survey, untold: str) -> None:
+    answer = differs(newer.entry, before, newer.artifact)
+    if answer:
+        found.outdated.append(newer)
+    elif answer is None:
+        found.unknown.append(Unknown(newer.entry.name, newer.entry.ref, untold))
+    else:
+        found.current.append(newer.entry.name)
+
+
+def _commit(artifact: Artifact | None) -> str | None:
+    if artifact is None:
+        return None
+    return artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
+
+
+# Update --------------------------------------------------------------------------------------------------------------
+
+
+def check_ours(desk: Desk, newer: Newer, *, force: bool) -> None:
+    """Raise NameTaken where the newer one would take the place of what somebody changed by hand; `force` lets it.
+
+    What somebody put into a folder of ours is never replaced.
+    """
+    name, artifact = newer.entry.name, newer.artifact
+    keys = {same_name_key(artifact.name), same_name_key(artifact.second_name())}
+    if same_name_key(name) not in keys or desk.home.library.owner(name, changed_too=force) is not None:
+        return
+    if desk.home.library.owner(name, changed_too=True) is None:
+        why = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
+        raise NameTaken(why, hint="Move what is yours out of it, then update again.")
+    why = f"{name} was changed by hand since it was installed; it is not replaced."
+    raise NameTaken(why, hint="--force fetches the newer version in its place.")

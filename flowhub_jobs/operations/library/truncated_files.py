@@ -1,0 +1,25 @@
+"""Model files that end before their own header says: what a download that was interrupted leaves under a final name."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from flowhub_jobs.formats.declared_size import declared_size_of
+from flowhub_jobs.store.file_hash import Hashed
+from flowhub_jobs.store.model_files import Candidate
+
+_FORMATS = (".gguf", ".safetensors")
+
+
+def truncated(candidate: Candidate, hashes: Sequence[Hashed]) -> str | None:
+    """Return a sentence's end if one of the candidate's files is shorter than its own header says.
+
+    A file whose name claims a digest is not looked at: the digest has told whether it is whole.
+    """
+    for file, found in zip(candidate.files, hashes, strict=True):
+        if file.claim is not None or not file.path.lower().endswith(_FORMATS):
+            continue
+        with suppress(OSError):  # it was read a moment ago; whether it still can be is noticed when it is linked
+            declared = declared_size_of(found.path)
+            if declared is not None and declared > found.stamp.size:
+                return f"is cut short: it has {found.stamp.size:,} bytes, by its own header at least {declared:,}"
+    return None

@@ -1,0 +1,106 @@
+"""The store as a whole: what is installed, what is on its way, and where the disk is gone."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowhub_jobs.operations.library.cleanup import Partial, partials
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.store.disk_usage import Scales, Weight
+from flowhub_jobs.store.inventory import Entry, Presence
+from flowhub_jobs.store.partials_dir import leavings
+from flowhub_jobs.values.artifacts import InstalledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What `list` shows. `gone` was removed by hand, `old` are the names of what has a newer version beside it.
+
+    `free` bytes has the store's disk, None while it is not there.
+    """
+
+    models: list[InstalledModel]
+    gone: list[Entry]
+    old: list[str]
+    partials: list[Partial]
+    presence: Presence
+    root: Path
+    free: int | None
+
+    @property
+    def online(self) -> bool:
+        return self.presence is not Presence.AWAY
+
+
+def stock(desk: Desk) -> Stock:
+    """Return what there is; nothing is written, and no job is kept from anything."""
+    inventory, shelf = desk.shelf.inventory(), desk.shelf
+    presence = shelf.presence
+    here = presence is not Presence.AWAY
+    free = desk.room().free if here else None
+    ways = partials(desk.home) if here else []
+    return Stock(inventory.models, inventory.gone, inventory.old, ways, presence, desk.home.store.root, free)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one model takes of the disk. `part` is of all that the store takes, from 0 to 1."""
+
+    name: str
+    bytes: int
+    weight: Weight
+    part: float = 0.0
+
+    @property
+    def on_disk(self) -> int:
+        return self.weight.own + self.weight.shared
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Where the store's disk is gone: models, the largest first, and what lies under its partials. Bytes."""
+
+    models: list[Share]
+    partials: Share
+    rests: Share
+    free: int
+    root: Path
+
+    @property
+    def total(self) -> int:
+        return sum(share.on_disk for share in self._all)
+
+    @property
+    def shared(self) -> int:
+        """The bytes that have names outside of the store, too: to remove them here frees nothing."""
+        return sum(share.weight.shared for share in self._all)
+
+    @property
+    def linked(self) -> int:
+        """The bytes that lie elsewhere, behind symbolic links."""
+        return sum(share.weight.linked for share in self._all)
+
+    @property
+    def _all(self) -> list[Share]:
+        return [*self.models, self.partials, self.rests]
+
+
+def usage(desk: Desk) -> Usage:
+    """Weigh all that lies in the store; a file with several names counts once. Raises StoreOffline."""
+    desk.shelf.demand_store()
+    scales, store = Scales(), desk.home.store
+    models = [Share(model.name, model.bytes, scales.weigh(model.path)) for model in store.models()]
+    lies = leavings(store)
+    under = {aside: [one.path for one in lies if (one.work is not None) is aside] for aside in (False, True)}
+    ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))
+    found = Usage(models, ways, rests, desk.room().free, store.root)
+    total = found.total or 1
+    parts = [replace(share, part=share.on_disk / total) for share in models]
+    largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
+    ways, rests = (replace(share, part=share.on_disk / total) for share in (ways, rests))
+    return replace(found, models=largest, partials=ways, rests=rests)
+
+
+def _sum(name: str, scales: Scales, paths: list[Path]) -> Share:
+    weights = [scales.weigh(path) for path in paths]
+    whole = Weight(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
+    return Share(name, whole.total, whole)

@@ -1,0 +1,90 @@
+"""The speed limit in force: as `flowhub/limit/1`, and in a sentence."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.rate_limits import LIMIT, Limits, limits
+from flowhub_jobs.times import clock_time, known_moment, micros, parse_span, parse_time, rfc3339
+from flowhub_jobs.units import format_duration, format_rate, parse_rate
+
+if TYPE_CHECKING:
+    from flowhub_jobs.operations.session import Desk
+
+_BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside its windows", "setting": "config.toml"}
+
+
+def in_force(desk: "Desk") -> Limits:
+    return limits(desk.home.controls, desk.home.controls.gates().rate_bps, desk.home.settings.limit_rate)
+
+
+def set_limit(desk: "Desk", rate: str, span: str | None = None) -> None:
+    """Limit the speed of all jobs, as typed (`5M`, `off`), for or until `span` (`2h`, `07:00`). Raises UsageInvalid."""
+    check_limit(rate, span)
+    wanted = parse_rate(rate)
+    value = None if wanted is None else {"rate_bps": wanted}
+    desk.home.controls.set(LIMIT, value, until=_end(desk.home.clock.now_us(), span))
+
+
+def check_limit(rate: str | None, span: str | None) -> None:
+    """Raise UsageInvalid for a time without a rate."""
+    if span is not None and (rate is None or rate.strip().lower() == "off"):
+        raise UsageInvalid("--for needs a rate.", hint="`flowhub limit 5M --for 2h`.")
+
+
+def _end(now: int, span: str | None) -> int | None:
+    """Return when a limit ends, in microseconds; None: not by itself. Raises UsageInvalid."""
+    if span is None:
+        return None
+    if ":" in span:  # 07:00, or a whole date
+        end = micros(parse_time(span, datetime.fromtimestamp(now / 1e6, UTC).astimezone()))
+    else:
+        end = now + int(parse_span(span.strip().removeprefix("+")) * 1e6)
+    if end <= now:
+        raise UsageInvalid("--for names a time that is over.", hint="`flowhub limit off` removes the limit.")
+    return end
+
+
+def limit_page(found: Limits) -> dict[str, Any]:
+    """Return `flowhub/limit/1`: bytes a second, null for no limit; `rules` names the one that is obeyed."""
+    rates = {"rate_bps": found.rate_bps, "rules": found.rules, "limit_bps": found.limit}
+    rates |= {"until": rfc3339(known_moment(found.until)) if found.until else None}
+    return {"schema": "flowhub/limit/1", **rates, "schedule_bps": found.schedule, "setting_bps": found.setting}
+
+
+def limit_line(desk: "Desk") -> str | None:
+    """Return the limit in force in one line, for the screens; None where there is none."""
+    found = in_force(desk)
+    return ruling(found, desk.home.clock.now_us()) if found.rules else None
+
+
+def limit_lines(found: Limits, now: int) -> list[str]:
+    """Return the limit in force as a sentence, and one more for each other limit that is set."""
+    others = [
+        f"Besides, {_said(found, name, rate, now)}."
+        for name in ("limit", "schedule", "setting")
+        if (rate := getattr(found, name)) is not None and name != found.rules
+    ]
+    return [ruling(found, now) if found.rules else "No limit set.", *others]
+
+
+def ruling(found: Limits, now: int) -> str:
+    """Return e.g. "All jobs together are limited to 5.0 MB/s by `flowhub limit`, until 07:00, for 3 h."."""
+    assert found.rules is not None
+    assert found.rate_bps is not None
+    end = f", {_until(found.until, now)}" if found.rules == "limit" and found.until else ""
+    return f"All jobs together are limited to {format_rate(found.rate_bps)} by {_BY[found.rules]}{end}."
+
+
+def _said(found: Limits, name: str, rate: int, now: int) -> str:
+    end = f", {_until(found.until, now)}" if name == "limit" and found.until else ""
+    return (
+        f"{_BY[name]} allows {format_rate(rate)}{end}"
+        if name != "setting"
+        else f"config.toml allows {format_rate(rate)}"
+    )
+
+
+def _until(until: int, now: int) -> str:
+    end = clock_time(known_moment(until), datetime.fromtimestamp(now / 1e6, UTC))
+    return f"until {end}, for {format_duration((until - now) / 1e6)}"

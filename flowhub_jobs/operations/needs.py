@@ -1,0 +1,78 @@
+"""What needs the user, each problem once: what is wrong with which jobs, and the remedy for all of them. Pure."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from flowhub_jobs.jobs.report import Need, RoomNeeded
+from flowhub_jobs.units import format_bytes
+
+NAMED = 3  # jobs of one problem that are named
+
+
+def folded(needs: Sequence[Need]) -> list[list[Need]]:
+    """Return the needs in groups: those that say the same of several jobs are one."""
+    groups: dict[tuple[str, str], list[Need]] = {}
+    for need in needs:
+        groups.setdefault((need.code, _without_names(need)), []).append(need)
+    return list(groups.values())
+
+
+def _without_names(need: Need) -> str:
+    """Return the message without the names of its job: two jobs may have the same problem with two files."""
+    if need.job is None:
+        return need.message
+    if need.code == "disk_full":
+        return ""
+    names = {need.job.ref, need.job.model or "", need.job.target.rpartition("/")[2]}
+    message = need.message
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        message = message.replace(name, "…")
+    return message
+
+
+def problem(group: Sequence[Need]) -> str:
+    """Return what is wrong with the first job, and which others have the same: a message with a name is of one job."""
+    first = group[0]
+    if first.job is None:
+        return first.message
+    others = _others(group)
+    if others and any(need.message != first.message for need in group):
+        return f"{first.job.title}: {first.message} The same problem: {others}."
+    return f"{first.job.title}{f' and {others}' if others else ''}: {first.message}"
+
+
+def _others(group: Sequence[Need]) -> str:
+    """Return "job 3", or "2 more (jobs 3 7)"; "" for a group of one."""
+    others = [need.job for need in group[1:] if need.job]
+    if len(others) == 1:
+        return f"job {others[0].id}"
+    return f"{len(others)} more (jobs {ranges([job.id for job in others])})" if others else ""
+
+
+def room_sentence(count: int, room: RoomNeeded) -> str:
+    jobs = "1 job waits" if count == 1 else f"{count} jobs wait"
+    if room.missing <= 0:
+        return f"{jobs} for room on the disk of {room.store}."
+    needs = f"the queue needs {format_bytes(room.needed)}"
+    return f"{jobs} for {format_bytes(room.missing)} on the disk of {room.store}: {needs}."
+
+
+def remedy(group: Sequence[Need]) -> str:
+    """Return the remedy of the first job, for all jobs of the group."""
+    first, hint = group[0].job, group[0].hint
+    if first is None or len(group) == 1:
+        return hint
+    numbers = [need.job.id for need in group if need.job]
+    refs = [need.job.ref for need in group if need.job]
+    all_refs = " ".join(refs) if len(refs) <= NAMED else f"{' '.join(refs[:NAMED])} …"
+    hint = hint.replace(f"flowhub retry {first.id}`", f"flowhub retry {ranges(numbers)}`")
+    return hint.replace(f"flowhub enqueue {first.ref}`", f"flowhub enqueue {all_refs}`").replace(
+        "it continues by itself", "they continue by themselves"
+    )
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as a user types them: "12 128-130"."""
+    runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
+    found = [[number for _, number in run] for _, run in runs]
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in found)

@@ -1,0 +1,149 @@
+"""What the first answer about a file tells, and what that makes of the artifact. Pure.
+
+An artifact is refused for what no other time and no other way of asking would change. All else is left to the worker.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from flowhub_jobs.catalogs.resolve import PLACEHOLDER, format_of
+from flowhub_jobs.errors import FlowhubError, SizeMismatch, UsageInvalid, WrongContent
+from flowhub_jobs.fs.names import filename_from_url, name_problem
+from flowhub_jobs.net.content_disposition import suggested_name
+from flowhub_jobs.net.content_range import coding_of
+from flowhub_jobs.net.get import Answer
+from flowhub_jobs.net.urls import host_of
+from flowhub_jobs.store.model_files import safe_name
+from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+
+ASKED_BYTES = 1024
+_TOTAL = re.compile(r"/\s*([0-9]{1,18})\s*$")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_PROGRAMS = {".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do", ".action", ".html", ".htm"}
+_PAGE_HINT = "Open the address in a browser: it may want a sign-in, or be the page about the file."
+# Who stated the size: an address alone has none.
+_CATALOG_HINT = "The size in the catalog is out of date: update the catalog, then enqueue again."
+_HUB_HINT = "The Hub lists another size for the file than its server has: look at the repository, then enqueue again."
+_NAME_HINT = "Give the file a name: --name model.gguf."
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """What an answer showed: the whole file's size in bytes, a name for it, what is wrong, or why nothing was seen."""
+
+    size: int | None = None
+    name: str | None = None
+    error: FlowhubError | None = None
+    unseen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An artifact as it can be queued and the size that its source told, or the `error` that refuses it.
+
+    `unseen` says why it, or some of it, could not be looked at.
+    """
+
+    artifact: Artifact
+    size: int | None = None
+    error: FlowhubError | None = None
+    unseen: str | None = None
+
+
+def judged_artifact(artifact: Artifact, seen: Sequence[FileSeen]) -> Checked:
+    """Return what the answers about its first files make of an artifact."""
+    unseen = next((one.unseen for one in seen if one.unseen), None)
+    if not seen and artifact.files:
+        unseen = "a call looks at so many files and no more"
+    elif not unseen and len(seen) < len(artifact.files):
+        unseen = f"only {len(seen)} of its {len(artifact.files)} files were looked at"
+    if error := next((one.error for one in seen if one.error), None):
+        if isinstance(error, SizeMismatch):
+            error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT
+        return Checked(artifact, error=error)
+    name = next((one.name for one in seen if one.name), None)
+    if lacks_name(artifact) and name:
+        artifact = renamed(artifact, name)
+    elif artifact.name == PLACEHOLDER and name_problem(filename_from_url(artifact.files[0].url)):
+        why = f" ({unseen})" if unseen else ", and its server suggests none"
+        message = f"{artifact.ref!r} ends in no usable file name{why}."
+        return Checked(artifact, error=UsageInvalid(message, hint=_NAME_HINT))
+    return Checked(artifact, _size(artifact, seen), unseen=unseen)
+
+
+def _size(artifact: Artifact, seen: Sequence[FileSeen]) -> int | None:
+    sizes = [one.size for one in seen if one.size is not None]
+    return sum(sizes) if len(sizes) == len(artifact.files) else None
+
+
+def judged_answer(file: ArtifactFile, answer: Answer) -> FileSeen:
+    """Return what an answer of status 200 or 206 with the file's first bytes shows."""
+    size, name = total_size(answer), _suggestion(answer)
+    head = answer.body[:GLANCE]
+    # Exactly as much as was asked for may be a part that calls itself the whole file: the worker asks in another way.
+    if file.size is not None and size not in (None, file.size, ASKED_BYTES):
+        message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
+        return FileSeen(error=SizeMismatch(message))
+    if len(head) < GLANCE and size != len(head):
+        return FileSeen(size, name)  # the body was cut short: nothing to judge
+    try:
+        check_first_bytes(file.path if name is None or not is_id(file.path) else name, head)
+    except WrongContent as error:
+        # A published digest knows better than a look, unless a page came whose size nothing contradicts.
+        if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
+            return FileSeen(error=_refused(error, answer))
+    return FileSeen(size, name)
+
+
+def _refused(error: WrongContent, answer: Answer) -> WrongContent:
+    host = host_of(answer.url)
+    return WrongContent(f"{host}: {error.message}", hint=_PAGE_HINT if _is_page(answer) else error.hint)
+
+
+def _is_page(answer: Answer) -> bool:
+    return answer.body[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def total_size(answer: Answer) -> int | None:
+    """Return the size of the whole file: the total of Content-Range, else the length of a whole answer."""
+    if found := _TOTAL.search(answer.headers.get("content-range", "")):
+        return int(found[1])
+    length = answer.headers.get("content-length", "").strip()
+    packed = coding_of(answer.headers.get("content-encoding", "")) is not None
+    whole = answer.status == 200 and "content-range" not in answer.headers and not packed
+    return int(length) if whole and _DIGITS.fullmatch(length) else None
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def _suggestion(answer: Answer) -> str | None:
+    """Return the name that the answer or a redirect to it suggests by Content-Disposition, else its address's own."""
+    for headers in (answer.headers, *reversed(answer.redirects)):
+        suggested = suggested_name(headers.get("content-disposition", ""))
+        if suggested and suggested.strip(". "):
+            return safe_name(suggested)
+    last = filename_from_url(answer.url)
+    return None if is_id(last) or name_problem(last) else last
+
+
+def is_id(name: str) -> bool:
+    """Return whether the end of an address is no file's name but a number, a word or a program: `1234`, `get.php`."""
+    return PurePosixPath(name).suffix.lower() in {"", *_PROGRAMS}
+
+
+def lacks_name(artifact: Artifact) -> bool:
+    """Return whether an artifact's name stands in for one that its address does not have."""
+    if artifact.model is not None or artifact.hub is not None or len(artifact.files) != 1:
+        return False
+    last = filename_from_url(artifact.files[0].url)
+    return artifact.name == PLACEHOLDER if name_problem(last) else artifact.name == last and is_id(last)
+
+
+def renamed(artifact: Artifact, name: str) -> Artifact:
+    """Return an artifact of one file under another name."""
+    [file] = artifact.files
+    return replace(artifact, name=name, format=format_of(name), files=(replace(file, path=name),))

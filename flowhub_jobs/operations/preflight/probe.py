@@ -1,0 +1,146 @@
+"""Asks the sources for the first bytes of what is to be queued: several files at once, for a bounded time."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+
+from flowhub_jobs.errors import (
+    AddressRefused,
+    FlowhubError,
+    Gated,
+    SourceMissing,
+    TokenMissing,
+    TokenRefused,
+    TooLarge,
+)
+from flowhub_jobs.net import get
+from flowhub_jobs.net.credentials import token_for
+from flowhub_jobs.net.get import Answer, Range
+from flowhub_jobs.net.status_errors import refusal
+from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
+from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FileSeen, judged_answer, judged_artifact
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+
+FILE_S, CONNECT_S = 10.0, 5.0  # for one file
+CALL_S = 20.0  # for all files of a call
+AT_ONCE = 8
+FILES_MAX = 64  # of one artifact
+ALL_MAX = 512  # of one call
+
+_LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
+
+
+def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
+    """Look at the files of all artifacts, for `CALL_S` seconds at most, and return each as it can be queued.
+
+    What was not reached in that time, or is beyond `ALL_MAX` files, is not refused; `unseen` says so.
+    """
+    asked = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
+    seen = _Look(settings).at([file for _, file in asked])
+    by_artifact: dict[int, list[FileSeen]] = {}
+    for (number, _), one in zip(asked, seen, strict=True):
+        by_artifact.setdefault(number, []).append(one)
+    return [judged_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look at many files. A host that cannot be reached is not asked again."""
+
+    settings: Settings
+    _until: float = field(default_factory=lambda: time.monotonic() + CALL_S)
+    _away: dict[str, str] = field(default_factory=dict)  # why, by origin
+
+    def at(self, files: Sequence[ArtifactFile]) -> list[FileSeen]:
+        seen = [FileSeen(unseen="there was no time to look")] * len(files)
+        left: SimpleQueue[int] = SimpleQueue()
+        for number in range(len(files)):
+            left.put(number)
+
+        def look() -> None:
+            while time.monotonic() < self._until:
+                try:
+                    number = left.get_nowait()
+                except Empty:
+                    return
+                seen[number] = self._file(files[number])
+
+        # Daemons: a resolver that hangs must not keep the command from ending.
+        threads = [threading.Thread(target=look, daemon=True) for _ in range(min(AT_ONCE, len(files)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, self._until - time.monotonic()) + 1.0)
+        return list(seen)
+
+    def _file(self, file: ArtifactFile) -> FileSeen:
+        where = at_endpoint(file.url, self.settings.hf_endpoint)
+        try:
+            if why := self._away.get(origin(where)):
+                return FileSeen(unseen=why)
+            return self._judged(file, where)
+        except AddressRefused as error:
+            return FileSeen(error=error)
+        except FlowhubError as error:
+            if error.retryable:
+                self._away[origin(where)] = error.message.rstrip(".")
+            return FileSeen(unseen=error.message.rstrip("."))
+
+    def _judged(self, file: ArtifactFile, where: str) -> FileSeen:
+        answer = self._asked(file, (0, ASKED_BYTES))
+        if answer.status in (200, 206):
+            return judged_answer(file, answer)
+        error = self._refusal(answer, where)
+        if getattr(error, "about_range", False):
+            # It may dislike ranges: ask for all of it, and hang up after the first bytes.
+            try:
+                answer = self._asked(file, None)
+            except TooLarge:
+                return FileSeen()
+            if answer.status in (200, 206):
+                return judged_answer(file, answer)
+            error = self._refusal(answer, where)
+        error.hint = _hint(error, file, answer)
+        return FileSeen(error=error) if isinstance(error, _LASTING) else FileSeen(unseen=error.message.rstrip("."))
+
+    def _asked(self, file: ArtifactFile, byte_range: Range | None) -> Answer:
+        return get.get(
+            file.url,
+            max_bytes=ASKED_BYTES,
+            total_s=min(FILE_S, max(0.1, self._until - time.monotonic())),
+            connect_s=min(CONNECT_S, self.settings.connect_timeout_s),
+            headers={"Accept-Encoding": "identity"},
+            byte_range=byte_range,
+            tokens=self.settings.tokens_by_origin,
+            endpoint=self.settings.hf_endpoint,
+            pinned=file.sha256 is not None,
+        )
+
+    def _refusal(self, answer: Answer, where: str) -> FlowhubError:
+        return refusal(
+            answer.status,
+            answer.headers,
+            host=host_of(answer.url),
+            fresh=True,
+            home=origin(answer.url) == origin(where),
+            had_token=token_for(answer.url, self.settings.tokens_by_origin) is not None,
+            now=datetime.now(UTC),
+            secrets=self.settings.tokens_by_origin.values(),
+        )
+
+
+def _hint(error: FlowhubError, file: ArtifactFile, answer: Answer) -> str | None:
+    """Return what to do before it is queued; the hints of a transfer speak of a job."""
+    page = hub_page(file.url)
+    if isinstance(error, Gated) and page:
+        return f"Accept its terms at {page}, set HF_TOKEN for the worker too, then enqueue it again."
+    if isinstance(error, TokenMissing | TokenRefused | Gated):
+        where = "Set HF_TOKEN" if page else f'Write "{origin(answer.url)}" = "…" under [tokens] in config.toml'
+        return f"{where} to a token that may read it, then enqueue it again."
+    if isinstance(error, SourceMissing):
+        return f"Look at {page} for the file's name." if page else "Check the address."
+    return error.hint

@@ -1,0 +1,65 @@
+"""What happened while nobody looked, read from one opened home."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.history import Attempt, History
+from flowhub_jobs.jobs.recoveries import KINDS
+from flowhub_jobs.jobs.report import Morning, RoomNeeded, morning
+from flowhub_jobs.store.space import room_at
+from flowhub_jobs.times import micros, moment, parse_since
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import Event, Job
+
+LAST_NIGHT = "last-night"
+Happened = tuple[Job, list[Event], list[Attempt]]
+
+
+def report_begins(text: str, now: datetime) -> datetime:
+    """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
+
+    In the evening, too: the night that is over is still the last one, and a page that empties at 18:00 helps nobody.
+    """
+    if text.strip().lower() != LAST_NIGHT:
+        return parse_since(text, now)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return parse_since("18:00", today)  # the last one before
+
+
+def read_morning(home: Home, since: datetime) -> Morning:
+    """Return the report of what ended since then, and of all that lives."""
+    begin, now = micros(since), home.clock.now_us()
+    until = moment(now)
+    assert until is not None
+    found = {job.id: job for job in home.reports.all(live=True)}  # first: one that ends meanwhile is read once more
+    found |= {job.id: job for job in home.reports.all(since=begin) if job.finished_at and job.finished_at >= since}
+    jobs = [found[number] for number in sorted(found)]
+    history = History(home.database)
+    attempts = history.attempts(list(found), now)
+    events = history.events_since(begin, KINDS)
+    report = morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+    return replace(report, room=_room_needed(home)) if _waits_for_room(jobs) else report
+
+
+def _waits_for_room(jobs: Sequence[Job]) -> bool:
+    return any(job.state is State.QUEUED and job.reason is Reason.DISK for job in jobs)
+
+
+def _room_needed(home: Home) -> RoomNeeded | None:
+    """Return what the queue needs of the store's disk; None where the disk is not there to be asked."""
+    try:
+        room = room_at(home.store.root, home.settings.disk_reserve)
+    except FlowhubError:
+        return None
+    needed = home.reports.bytes_still_needed()
+    return RoomNeeded(str(home.store.root), needed, needed - (room.free - room.reserve))
+
+
+def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:
+    """Return these jobs with all that happened to them. Raises NotFound for one that is not there."""
+    jobs, history = home.reports.jobs(numbers), History(home.database)
+    events, attempts = history.events(numbers), history.attempts(numbers, home.clock.now_us())
+    return [(job, events[job.id], attempts[job.id]) for job in jobs]

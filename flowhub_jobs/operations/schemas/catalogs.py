@@ -1,0 +1,192 @@
+"""What is told of catalogs, as JSON: `flowhub/catalogs/1`, and `/catalog-import/1`, `-update/1`, `-validate/1`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.catalogs.load import MAX_BYTES
+from flowhub_jobs.catalogs.overlays import Overlays
+from flowhub_jobs.catalogs.parsing import NotJson, read_value
+from flowhub_jobs.catalogs.provenance import BASE, Facts
+from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
+from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.net import urls
+from flowhub_jobs.operations.catalogs.active import (
+    base_catalog,
+    base_file,
+    catalog_in_force,
+    imported_catalogs,
+    is_at_url,
+)
+from flowhub_jobs.operations.catalogs.import_update import Change
+from flowhub_jobs.operations.catalogs.source import fetch, read, source_of
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.importers.import_result import Intake
+    from flowhub_jobs.catalogs.load import Loaded
+
+EXAMPLES = 3  # named for each reason
+_DOCUMENTED = "`flowhub help catalog` shows the shape of a catalog."
+Page = dict[str, Any]
+
+
+def catalogs_page(settings: Settings) -> tuple[Page, str | None]:
+    """Return all that is in force, in its order, and what the person must be told."""
+    loaded, overlays = catalog_in_force(settings), imported_catalogs(settings)
+    rows = [_base_row(settings, loaded), *(_row(overlays, name, loaded) for name in overlays.names())]
+    return {"schema": "flowhub/catalogs/1", "catalogs": rows, "warning": loaded.warning}, loaded.warning
+
+
+def _base_row(settings: Settings, loaded: "Loaded") -> Page:
+    own = len(loaded.catalog.models) - len(loaded.overlays)
+    source = urls.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
+    return {
+        "name": BASE,
+        "format": "flowhub",
+        "models": own,
+        "hidden": 0,
+        "damaged": False,
+        "source": source,
+        "imported_at": None,
+        "checked_at": None,
+    }
+
+
+def _row(overlays: Overlays, name: str, loaded: "Loaded") -> Page:
+    facts = overlays.facts(name)
+    return {
+        "name": name,
+        "format": facts.format if facts else None,
+        "models": sum(owner == name for owner in loaded.overlays.values()),
+        "hidden": loaded.hidden.get(name, 0),
+        "damaged": name not in loaded.hidden,
+        "source": facts.shown if facts else None,
+        "imported_at": facts.imported_at if facts else None,
+        "checked_at": facts.checked_at if facts else None,
+    }
+
+
+def import_page(change: Change) -> Page:
+    return {"schema": "flowhub/catalog-import/1", **_import(change)}
+
+
+def _import(change: Change) -> Page:
+    facts = change.facts
+    return {
+        "name": change.name,
+        "format": facts.format,
+        "source": facts.shown,
+        "replaced": change.replaced,
+        "taken": facts.models,
+        **_counts(facts),
+        "renamed": dict(change.renamed),
+        "entries": examples(change.intake),
+    }
+
+
+def _counts(facts: Facts) -> Page:
+    return {"refused": dict(facts.refused), "left_out": dict(facts.left_out), "remarks": dict(facts.remarks)}
+
+
+def examples(intake: "Intake | None") -> list[Page]:
+    """Return the first few that each reason is about."""
+    kinds = {"refused": intake.refused, "left_out": intake.left_out, "remark": intake.remarks} if intake else {}
+    return [
+        {"entry": what, "kind": kind, "reason": reason}
+        for kind, named in kinds.items()
+        for reason, all_of_it in named.items()
+        for what in all_of_it[:EXAMPLES]
+    ]
+
+
+def update_page(done: Mapping[str, Change | FlowhubError]) -> Page:
+    rows = [_update_row(name, outcome) for name, outcome in done.items()]
+    return {"schema": "flowhub/catalog-update/1", "catalogs": rows}
+
+
+def _update_row(name: str, outcome: Change | FlowhubError) -> Page:
+    if isinstance(outcome, FlowhubError):
+        nothing: Page = {"new": [], "changed": [], "gone": []}
+        return {"name": name, "outcome": "failed", "models": None, **nothing, "error": outcome.as_dict()}
+    return {
+        "name": name,
+        "outcome": "changed" if outcome.new or outcome.changed or outcome.gone else "unchanged",
+        "models": outcome.facts.models,
+        "new": list(outcome.new),
+        "changed": list(outcome.changed),
+        "gone": list(outcome.gone),
+        "error": None,
+    }
+
+
+# Validate ------------------------------------------------------------------------------------------------------------
+
+
+def validate_page(settings: Settings, text: str | None, shape: str | None) -> tuple[Page, FlowhubError | None]:
+    """Return what is to be said of a catalog, and the error that it ends with: one of ours that has a fault.
+
+    `text` is a path or a URL; None is what is in force. Raises what `fetch` and `read` do.
+    """
+    if text is None:
+        return _in_force(settings)
+    source = source_of(text)
+    raw = fetch(source, None, settings).body or b""
+    told = Facts(source, "").shown
+    if (shape or _shape_of(raw)) == "flowhub":
+        return _inspected(told, raw, CatalogSourceMalformed if Facts(source, "").is_url else CatalogMalformed)
+    intake = read(source, raw, shape)
+    counts = {
+        "refused": {reason: len(what) for reason, what in intake.refused.items()},
+        "left_out": {reason: len(what) for reason, what in intake.left_out.items()},
+        "remarks": {reason: len(what) for reason, what in intake.remarks.items()},
+    }
+    return _validated(told, intake.format, len(intake.models), counts, examples(intake)), None
+
+
+def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
+    from flowhub_jobs.catalogs.inspection import inspect
+
+    found = inspect(raw)
+    page = _validated(source, "flowhub", found.models) | {
+        "faults": [fault.as_dict() for fault in found.faults],
+        "warnings": [warning.as_dict() for warning in found.warnings],
+        "notes": [note.as_dict() for note in found.notes],
+    }
+    if not found.faults:
+        return page, None
+    more = f" (and {len(found.faults) - 1:,} more)" if len(found.faults) > 1 else ""
+    error = malformed(f"The catalog {source}: {found.faults[0].text}{more}", hint=f"It is refused whole. {_DOCUMENTED}")
+    return page, error
+
+
+def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
+    base = base_file(settings)
+    raw = read_regular(base, MAX_BYTES) if base.is_file() else None
+    page, error = _inspected(str(base), raw, CatalogMalformed) if raw is not None else ({}, None)
+    if error:
+        return page, error
+    loaded = catalog_in_force(settings)
+    overlays = imported_catalogs(settings)
+    if damaged := [name for name in overlays.names() if name not in loaded.hidden]:
+        hint = (
+            f"`flowhub catalog update {damaged[0]}` fetches it again, `flowhub catalog remove {damaged[0]}` drops it."
+        )
+        raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged, and left out.", hint=hint)
+    told = base_catalog(settings).where
+    return _validated(told, "flowhub", 0) | page | {"source": told, "models": len(loaded.catalog.models)}, None
+
+
+def _shape_of(raw: bytes) -> str | None:
+    """Return "flowhub" for what is meant to be of our shape, however faulty: an object."""
+    try:
+        return "flowhub" if isinstance(read_value(raw), dict) else None
+    except NotJson:
+        return "flowhub" if raw.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")[:1] == b"{" else None
+
+
+def _validated(
+    source: str, shape: str, models: int, counts: Page | None = None, entries: list[Page] | None = None
+) -> Page:
+    nothing: Page = {"refused": {}, "left_out": {}, "remarks": {}}
+    head = {"schema": "flowhub/catalog-validate/1", "source": source, "format": shape, "models": models}
+    return head | (counts or nothing) | {"entries": entries or [], "faults": [], "warnings": [], "notes": []}

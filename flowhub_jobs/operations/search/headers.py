@@ -1,0 +1,111 @@
+"""What a model's header tells, wherever the model lies: installed, on its way, or at its source.
+
+What reads a header is imported where there is one: `show` of a model that does not lie here does without.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.transfer.partial.part_file import FILES
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
+
+if TYPE_CHECKING:
+    from flowhub_jobs.formats.metadata import Anatomy
+    from flowhub_jobs.settings import Settings
+    from flowhub_jobs.store.layout import Store
+
+FIRST_BYTES = 64 * 1024  # enough for the keys that come before a vocabulary
+MOST_BYTES = 32 * 2**20  # the largest vocabularies take some 10 MB
+CONNECT_S, LOOK_S = 5.0, 20.0  # a person waits for the answer, and a rule stands in for it
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a header told, or `note`: why none could be read. `size` is the whole file's, where its source said it."""
+
+    anatomy: "Anatomy | None" = None
+    note: str | None = None
+    size: int | None = None
+
+
+def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "Anatomy | None":
+    """Return what the header of an installed model tells, or of its partial; None where neither lies here."""
+    folder = store.partial_of(artifact, node)
+    places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
+    if not any(map(os.path.exists, places)):
+        return None
+    from flowhub_jobs.formats.metadata import HeaderUnreadable
+    from flowhub_jobs.formats.read_metadata import read_anatomy
+
+    for place in places:
+        # A partial may still lack its beginning, and what is installed may have been changed by hand.
+        with suppress(HeaderUnreadable, OSError):
+            return read_anatomy(place)
+    return None
+
+
+def anatomy_there(artifact: Artifact, settings: "Settings") -> Looked:
+    """Return what the first kilobytes of an artifact tell at its source; nothing of it is kept."""
+    from flowhub_jobs.formats.metadata import HeaderUnreadable
+
+    config = next((file for file in artifact.files if file.path == "config.json"), None)
+    files = [config] if config and artifact.format is not HubFormat.GGUF else _headed(artifact)
+    if not files:
+        return Looked(note="no header could be read: it has no file that would hold one")
+    try:
+        return anatomy_of_url(files[0].url, settings, pinned=files[0].sha256 is not None)
+    except HeaderUnreadable as error:
+        return Looked(note=f"its header could not be read: {error}")
+    except FlowhubError as error:
+        return Looked(note=f"its header could not be read: {error.message.rstrip('.')}")
+
+
+def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> Looked:
+    """Return what the first bytes of a remote file tell; of a config.json, all of it.
+
+    Raises HeaderUnreadable and what `documents.get` does.
+    """
+    from flowhub_jobs.formats.metadata import HeaderUnreadable
+    from flowhub_jobs.formats.read_metadata import grown
+    from flowhub_jobs.formats.transformers_config import MAX_BYTES as CONFIG_BYTES
+    from flowhub_jobs.formats.transformers_config import read_config
+    from flowhub_jobs.net import get
+
+    sizes: list[int] = []
+
+    def first(count: int) -> bytes:
+        answer = get.get(
+            url,
+            max_bytes=count,
+            total_s=LOOK_S,
+            connect_s=min(settings.connect_timeout_s, CONNECT_S),
+            byte_range=(0, count),
+            tokens=settings.tokens_by_origin,
+            endpoint=settings.hf_endpoint,
+            pinned=pinned,
+        )
+        if answer.status not in (200, 206):
+            raise HeaderUnreadable(f"its source answered {answer.status}")
+        sizes.extend(_whole_size(answer.status, answer.headers))
+        return answer.body
+
+    if url.partition("?")[0].endswith(".json"):
+        return Looked(read_config(first(CONFIG_BYTES)))
+    return Looked(grown(first, first=FIRST_BYTES, most=MOST_BYTES), size=next(iter(sizes), None))
+
+
+def _whole_size(status: int, headers: Mapping[str, str]) -> list[int]:
+    """Return the size of the whole file, if the answer says it: Content-Range's total, or a whole answer's length."""
+    said = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length", "")
+    return [int(said)] if said.isascii() and said.isdecimal() and len(said) < 19 else []
+
+
+def _headed(artifact: Artifact) -> list[ArtifactFile]:
+    """Return the files that begin with a header, the model's own first."""
+    files = [file for file in artifact.files if file.path.lower().endswith((".gguf", ".safetensors"))]
+    return sorted(files, key=lambda file: ("mmproj" in file.path.lower(), file.path))

@@ -1,0 +1,127 @@
+"""The index of the catalogs in force, opened for a search: made anew when they have changed, in memory if need be."""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from flowhub_jobs.catalogs.search_reader import Lookup
+from flowhub_jobs.operations.catalogs.active import base_catalog, catalog_signature, imported_catalogs, is_at_url
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.schema import DownloadOption, HubModel
+    from flowhub_jobs.catalogs.search_index import Source
+
+# A search does not ask the source of a catalog at a URL that was asked within the hour. What is to be fetched is: a
+# digest must not be an hour old.
+ASK_AGAIN = timedelta(hours=1)
+Answer = TypeVar("Answer")
+
+
+class Opened(NamedTuple):
+    """An index, and what the person must be told of it."""
+
+    lookup: Lookup
+    warnings: tuple[str, ...] = ()
+
+
+def index_path(settings: Settings) -> Path:
+    return settings.home / "search.db"
+
+
+def looked_up(
+    settings: Settings, ask: Callable[[Lookup], Answer], base: "Loaded | None" = None
+) -> tuple[Answer, tuple[str, ...]]:
+    """Return what `ask` finds in the index, and the warnings. A damaged index is made anew, once.
+
+    `base` is the base catalog of a caller that has loaded it already; its source is not asked again.
+    Raises what loading the catalog raises, where it has to be loaded.
+    """
+    for anew in (False, True):
+        index = _opened(settings, base, anew=anew)
+        try:
+            return ask(index.lookup), index.warnings
+        except sqlite3.DatabaseError:
+            if anew:
+                raise
+        finally:
+            index.lookup.close()
+    raise AssertionError("the second time, it answers or raises")
+
+
+def _opened(settings: Settings, base: "Loaded | None", *, anew: bool) -> Opened:
+    if base is None and _is_to_be_asked(settings):
+        base = base_catalog(settings)
+    told = base.warning if base else None
+    signature = _signature(settings)
+    lookup = None if anew else Lookup.open(index_path(settings), signature)
+    if lookup is None:
+        return _made(settings, base or base_catalog(settings), signature)
+    return Opened(lookup, _only(told, lookup.about.get("warning")))
+
+
+def _made(settings: Settings, base: "Loaded", signature: str) -> Opened:
+    from dataclasses import replace
+
+    from flowhub_jobs.catalogs.search_index import build, build_in_memory
+
+    if is_at_url(settings):
+        signature = _signature(settings)  # loading it may have brought a new copy
+    source = _source(settings, replace(base, warning=None), signature)
+    try:
+        build(index_path(settings), source)
+        if lookup := Lookup.open(index_path(settings), signature):
+            return Opened(lookup, _only(base.warning, source.warning))
+        why = "it does not read as it was written"
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+    slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
+    return Opened(Lookup(build_in_memory(source)), _only(base.warning, source.warning, slow))
+
+
+def _source(settings: Settings, base: "Loaded", signature: str) -> "Source":
+    from flowhub_jobs.catalogs.overlays import with_overlays
+    from flowhub_jobs.catalogs.provenance import BASE
+    from flowhub_jobs.catalogs.search_index import Source
+    from flowhub_jobs.operations.search.fitting import parse_parameters
+
+    loaded = with_overlays(base, imported_catalogs(settings))
+    return Source(
+        signature=signature,
+        models=loaded.catalog.models,
+        catalog_of=lambda model: loaded.overlays.get(model, BASE),
+        parameters=parse_parameters,
+        needs=needs_of,
+        warning=loaded.warning,
+    )
+
+
+def needs_of(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
+    """Return what a verdict asks (device.fit.Asked) without what is not known."""
+    from flowhub_jobs.catalogs.schema import artifact
+    from flowhub_jobs.operations.search.fitting import asked_of
+
+    asked = asked_of(artifact(model, option), model)
+    known = {name: getattr(asked, name) for name in asked.__slots__}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _signature(settings: Settings) -> str:
+    return repr(catalog_signature(settings))
+
+
+def _is_to_be_asked(settings: Settings) -> bool:
+    if not is_at_url(settings):
+        return False
+    from flowhub_jobs.catalogs.cached_copy import checked_at
+
+    assert settings.catalog is not None, "it is a URL"
+    checked = checked_at(settings.catalog, settings.home / "catalogs")
+    return checked is None or not timedelta() <= datetime.now(UTC) - checked < ASK_AGAIN
+
+
+def _only(*warnings: str | None) -> tuple[str, ...]:
+    return tuple(warning for warning in warnings if warning)

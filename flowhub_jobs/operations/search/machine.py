@@ -1,0 +1,80 @@
+"""What a list of models is held against: this machine, and what is installed on it. Each is looked at once at most."""
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.enums import HubFormat, Offload
+
+if TYPE_CHECKING:
+    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.store.installed_fast import Mark
+
+NODE_BYTES = 1000
+
+
+class Site:
+    def __init__(self, settings: Settings, device: "Device | None" = None) -> None:
+        """`device` is another machine than this one."""
+        self._settings, self._other = settings, device
+
+    @cached_property
+    def device(self) -> "Device":
+        if self._other is not None:
+            return self._other
+        from flowhub_jobs.device.probe import probe
+
+        return probe(self._settings.store)
+
+    @cached_property
+    def marks(self) -> "frozenset[Mark] | None":
+        """What is installed, as far as that is told at once; None is unknown."""
+        from flowhub_jobs.store.installed_fast import installed_marks
+
+        settings = self._settings
+        return installed_marks(settings.database_url, _node(settings), settings.store)
+
+    @cached_property
+    def marks_surely(self) -> "frozenset[Mark]":
+        """What is installed, by the library itself where it is not told at once. Raises what `opened` raises."""
+        if self.marks is not None:
+            return self.marks
+        from flowhub_jobs.home import opened
+
+        with opened(self._settings) as home:
+            models = home.library.models(lambda model, option: True)
+        self.marks = frozenset((one.model, one.option) for one in models if one.model and one.option)
+        return self.marks
+
+    def has(self, model: str, option: str) -> bool | None:
+        return None if self.marks is None else (model, option) in self.marks
+
+    def verdict(self, needs: str, *, installed: bool) -> Verdict:
+        """Return whether a variant runs here; `needs` is from the index (searching.needs_of)."""
+        return fit(read_needs(needs), self.device, reserve_bytes=self._reserve, installed=installed)
+
+    @cached_property
+    def _reserve(self) -> int:
+        """The bytes of the disk that are kept back."""
+        from flowhub_jobs.store.space import kept_back
+
+        total = self.device.disk_total_bytes
+        return self._settings.disk_reserve if total is None else kept_back(total, self._settings.disk_reserve)
+
+
+def read_needs(needs: str) -> Asked:
+    """Return what `searching.needs_of` wrote."""
+    values = json.loads(needs)
+    kinds = {"format": HubFormat, "offload": Offload, "platforms": tuple}
+    return Asked(**{name: kinds[name](value) if name in kinds else value for name, value in values.items()})
+
+
+def _node(settings: Settings) -> str | None:
+    """Return this node's name, or None before it has one: then nothing was ever installed."""
+    try:
+        return settings.node or read_regular(settings.home / "node", NODE_BYTES).decode().strip()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,224 @@
+"""All that is known of one model, as `show` tells it: one of a catalog, of a repository on the Hub, of the store.
+
+Values, for the command line and the page alike; nothing here prints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
+from flowhub_jobs.operations.search.fitting import Variant
+from flowhub_jobs.times import rfc3339
+from flowhub_jobs.values.artifacts import Artifact, InstalledModel
+from flowhub_jobs.values.enums import HubFormat
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.search_reader import ListedModel
+    from flowhub_jobs.operations.references import RepoCard
+    from flowhub_jobs.operations.session import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class CardVariant:
+    """One variant. `bytes` None is unknown; `state` is "installed", "queued" or None."""
+
+    ref: str
+    option: str | None
+    format: HubFormat | None
+    quantization: str | None
+    bytes: int | None
+    files: int
+    verdict: Verdict
+    state: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        told = {name: getattr(self, name) for name in ("ref", "option", "quantization", "bytes", "files", "state")}
+        said = {"format": self.format and str(self.format), "fit": str(self.verdict.fit), "why": self.verdict.why}
+        return told | said
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A model. `facts` are in the catalog's words (contextLength, …); a repository has some more, and an id of null.
+
+    `catalog` is the one that it is from: "base", the name of an imported one, or None. `installed` is the model of the
+    store that was asked for by its name.
+    """
+
+    facts: Mapping[str, Any]
+    variants: tuple[CardVariant, ...]
+    catalog: str | None = None
+    installed: InstalledModel | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as `flowhub/model/1`."""
+        return {
+            "schema": "flowhub/model/1",
+            "model": dict(self.facts),
+            "variants": [variant.as_dict() for variant in self.variants],
+            "catalog": self.catalog,
+            "installed": _installed_object(self.installed) if self.installed else None,
+            "notes": list(self.notes),
+        }
+
+
+def card(desk: "Desk", ref: str) -> Card:
+    """Return what a reference or an installed name means. Raises NotFound with the nearest names, UsageInvalid.
+
+    Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
+    """
+    from flowhub_jobs.operations.references import repo_card
+
+    if (repo := repo_card(desk.home.settings, ref)) is not None:
+        return _of_repo(desk, repo)
+    try:
+        return _of_catalog(desk, ref)
+    except (NotFound, UsageInvalid):
+        if (model := desk.shelf.model(ref)) is None:
+            raise
+        return _of_installed(desk, model)
+
+
+# Of the catalog -----------------------------------------------------------------------------------------------------
+
+
+def _of_catalog(desk: "Desk", ref: str) -> Card:
+    from flowhub_jobs.catalogs.resolve import no_model, parse_reference
+
+    wanted = parse_reference(ref)
+    model = desk.listed(wanted.model)
+    if model is None:
+        raise no_model(wanted.model, desk.titles())
+    return _of_listed(desk, model, wanted.option)
+
+
+def _of_listed(desk: "Desk", model: "ListedModel", option: str | None) -> Card:
+    """Return the card of a model with all its variants, or the one that is named. Raises NotFound."""
+    from flowhub_jobs.operations.search.variants import judge_listed
+
+    return Card(model.facts, _variants(desk, model, judge_listed(desk, model, option)), model.catalog)
+
+
+def _variants(desk: "Desk", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
+    from flowhub_jobs.operations.session import Order
+
+    labels = {option.artifact.option: option.quantization for option in model.options}
+    plans = desk.plan([Order(one.artifact) for one in judged])
+    return tuple(
+        CardVariant(
+            ref=one.artifact.ref,
+            option=one.artifact.option,
+            format=one.artifact.format,
+            quantization=labels.get(one.artifact.option),
+            bytes=one.artifact.size,
+            files=len(one.artifact.files),
+            verdict=one.verdict,
+            state=None if plan.action == "fetch" else plan.action,
+        )
+        for one, plan in zip(judged, plans, strict=True)
+    )
+
+
+# Of the Hub ---------------------------------------------------------------------------------------------------------
+
+
+def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
+    facts = {
+        "id": None,
+        "name": repo.name,
+        "tags": list(repo.tags),
+        "license": repo.license,
+        "parameters": _rounded(repo.parameters),
+        "contextLength": repo.context_length,
+        "homepage": f"https://huggingface.co/{repo.name}",
+        "architecture": repo.architecture,
+        "commit": repo.commit,
+        "gated": repo.gated,
+        "private": repo.private,
+        "companions": list(repo.companions),
+    }
+    states = _states(desk)
+    judged = _judged(desk, repo, states)
+    found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
+    return Card(facts, tuple(found), notes=repo.notes)
+
+
+def _judged(desk: "Desk", repo: "RepoCard", states: Mapping[str, str]) -> list[Verdict]:
+    """Return a verdict a variant: by a header that its source is asked for, or by what the card alone tells."""
+    from flowhub_jobs.operations.search.variants import judge_repository
+
+    try:
+        return [one.verdict for one in judge_repository(desk, repo)]
+    except FlowhubError:  # a Hub that has become busy: the card is there, and is shown
+        return [_by_card(desk, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
+
+
+def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> CardVariant:
+    quant = one.hub.quant if one.hub else None
+    return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref))
+
+
+def _by_card(desk: "Desk", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
+    asked = Asked(
+        weights_bytes=one.size,
+        format=one.format,
+        parameters=repo.parameters,
+        context_max=repo.context_length,
+        disk_bytes=one.size,
+    )
+    return fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=installed)
+
+
+def _states(desk: "Desk") -> dict[str, str]:
+    """Return by reference what is queued, and what is installed."""
+    queued = {job.ref: "queued" for job in desk.home.reports.all(live=True)}
+    return queued | {model.source: "installed" for model in desk.shelf.models() if model.source}
+
+
+def _rounded(parameters: int | None) -> str | None:
+    """Return a number of parameters as catalogs write it: 7.6B, 494M."""
+    if parameters is None:
+        return None
+    for size, letter in ((10**9, "B"), (10**6, "M")):
+        if parameters >= size:
+            return f"{round(parameters / size, 1 if parameters < 100 * size else 0):g}{letter}"
+    return str(parameters)
+
+
+# Of what lies here --------------------------------------------------------------------------------------------------
+
+
+def _of_installed(desk: "Desk", model: InstalledModel) -> Card:
+    """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
+    if model.model and model.option and (listed := desk.listed(model.model)) is not None:
+        try:
+            known = _of_listed(desk, listed, model.option)
+        except NotFound:  # the option is gone from the catalog
+            known = None
+        if known is not None:
+            return Card(known.facts, known.variants, known.catalog, model)
+    return Card({"id": model.model, "name": model.name}, (_as_it_lies(desk, model),), installed=model)
+
+
+def _as_it_lies(desk: "Desk", model: InstalledModel) -> CardVariant:
+    from flowhub_jobs.operations.search.variants import judge
+
+    [one] = judge(desk, model.name, ask=False)
+    ref = model.source or model.name
+    return CardVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
+
+
+def _installed_object(model: InstalledModel) -> dict[str, Any]:
+    times = {name: getattr(model, name) for name in ("installed_at", "verified_at")}
+    return {
+        "name": model.name,
+        "path": str(model.path),
+        "bytes": model.bytes,
+        "sha256": model.sha256,
+        "condition": str(model.condition),
+        "source": model.source,
+        "linked_from": model.linked_from,
+    } | {name: time and rfc3339(time) for name, time in times.items()}

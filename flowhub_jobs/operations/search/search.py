@@ -1,0 +1,194 @@
+"""A search: words and filters against the index, each variant held against this machine and the store.
+
+Values, for the command line and the page alike; nothing here prints. Most are NamedTuples: Python takes a millisecond
+to make a frozen dataclass, and a search is to answer in a tenth of a second.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.catalogs.search_query import Query
+from flowhub_jobs.catalogs.search_reader import Lookup, ModelRow, OptionRow, Understood
+from flowhub_jobs.device.fit import Verdict
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.search.index_update import looked_up
+from flowhub_jobs.operations.search.machine import Site
+from flowhub_jobs.operations.search.ranking import BEST_FIRST, merit
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.enums import Fit, HubFormat
+
+if TYPE_CHECKING:
+    from flowhub_jobs.device.probe import Device
+
+SORTS = ("fit", "size", "name", "recent")
+RUNS = (Fit.FITS, Fit.TIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search is for. `fits` and `installed` keep only such variants, and models that have one.
+
+    `sort` is one of SORTS; None is the best match first, without words the catalog's order. No `limit` is all.
+    """
+
+    typed: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+    fits: bool = False
+    installed: bool = False
+    sort: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sort is not None and self.sort not in SORTS:
+            raise UsageInvalid(f"{self.sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
+
+    @property
+    def weighed(self) -> bool:
+        """Whether it depends on this machine which models there are, or which is first: all must be looked at."""
+        return self.fits or self.installed or self.sort in ("fit", "size")
+
+
+class FoundVariant(NamedTuple):
+    """One variant of a model that was found. `bytes` None is unknown; so is `installed`, if the library cannot tell."""
+
+    ref: str
+    option: str
+    format: HubFormat
+    quantization: str | None
+    bytes: int | None
+    verdict: Verdict
+    installed: bool | None
+    named: bool  # by a word of the search: `q4_k_m`
+
+
+class FoundModel(NamedTuple):
+    """A model that was found; its variants that pass the filters, in the catalog's order; `best` is one of them."""
+
+    row: ModelRow
+    variants: tuple[FoundVariant, ...]
+    best: FoundVariant
+
+    @property
+    def tags(self) -> list[str]:
+        return list(json.loads(self.row.tags))
+
+    @property
+    def installed(self) -> bool | None:
+        marks = [variant.installed for variant in self.variants]
+        return None if None in marks else any(marks)
+
+
+class Findings(NamedTuple):
+    """What a search found: `models` are the first of `total`.
+
+    `corrected` is what was looked for in the place of what was typed, `warnings` what the person must be told.
+    """
+
+    models: tuple[FoundModel, ...]
+    total: int
+    corrected: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def find(settings: Settings, wanted: Wanted, device: "Device | None" = None) -> Findings:
+    """Search the catalogs in force; `device` is another machine than this one.
+
+    Nothing found is an answer. Where the catalogs have changed, it raises what loading them raises.
+    """
+    site = Site(settings, device)
+    found, warnings = looked_up(settings, lambda index: _Search(index, wanted, site).findings())
+    return Findings(found.models, found.total, found.corrected, warnings)
+
+
+class _Search:
+    """One search in one index."""
+
+    def __init__(self, index: Lookup, wanted: Wanted, site: Site) -> None:
+        self._index, self._wanted, self._site = index, wanted, site
+        self._what: Understood = index.understood(Query.of(wanted.typed))
+
+    def findings(self) -> Findings:
+        models, total = self._weighed() if self._wanted.weighed else self._first()
+        return Findings(tuple(models), total, " ".join(self._what.query.typed) if self._what.corrected else None)
+
+    @property
+    def _order(self) -> str:
+        """The order in which the index is asked (lookup.ORDERS)."""
+        wanted = self._wanted
+        if wanted.sort in ("name", "recent"):
+            return wanted.sort
+        if wanted.sort is None and wanted.filters.since:
+            return "recent"
+        return "best" if self._what.match else "catalog"
+
+    def _first(self) -> tuple[list[FoundModel], int]:
+        wanted, limit = self._wanted, self._wanted.limit
+        numbers = self._index.numbers(self._what, wanted.filters, self._order, limit)
+        total = self._index.count(self._what, wanted.filters) if len(numbers) == limit else len(numbers)
+        return self._models(numbers), total
+
+    def _weighed(self) -> tuple[list[FoundModel], int]:
+        wanted = self._wanted
+        numbers = self._index.numbers(self._what, wanted.filters, self._order)
+        if wanted.installed:
+            here = self._index.numbers_of(sorted({model for model, _ in self._site.marks_surely}))
+            numbers = [number for number in numbers if number in here]
+        if wanted.sort not in ("fit", "size"):
+            passing = self._passing(numbers)
+            return self._models(passing[: wanted.limit]), len(passing)
+        models = sorted(self._models(numbers), key=_by_fit if wanted.sort == "fit" else _by_size)
+        return models[: wanted.limit], len(models)
+
+    def _passing(self, numbers: Sequence[int]) -> list[int]:
+        """Return the models that have a variant that counts; the others of its variants are not looked at."""
+        options = self._index.options(numbers, self._wanted.filters)
+        rows = self._index.models(numbers)
+        return [row.number for row in rows if any(self._counts(self._variant(row, one)) for one in options[row.number])]
+
+    def _models(self, numbers: Sequence[int]) -> list[FoundModel]:
+        options = self._index.options(numbers, self._wanted.filters)
+        found = []
+        for row in self._index.models(numbers):
+            variants = [self._variant(row, option) for option in options[row.number]]
+            variants = [variant for variant in variants if self._counts(variant)]
+            if variants:
+                found.append(FoundModel(row, tuple(variants), _best(variants)))
+        return found
+
+    def _counts(self, variant: FoundVariant) -> bool:
+        runs = not self._wanted.fits or variant.verdict.fit in RUNS
+        return runs and (not self._wanted.installed or variant.installed is True)
+
+    def _variant(self, model: ModelRow, option: OptionRow) -> FoundVariant:
+        installed = self._site.has(model.id, option.option)
+        return FoundVariant(
+            ref=f"{model.id}@{option.option}",
+            option=option.option,
+            format=HubFormat(option.format),
+            quantization=option.quantization,
+            bytes=option.bytes,
+            verdict=self._site.verdict(option.needs, installed=bool(installed)),
+            installed=installed,
+            named=any(f" {' '.join(term)} " in f" {option.words} " for term in self._what.query.terms),
+        )
+
+
+def _best(variants: Sequence[FoundVariant]) -> FoundVariant:
+    """Return the variant to show of a model: the best for this machine of those that were named, if any was."""
+    named = [one for one in variants if one.named] or variants
+    return min(named, key=lambda one: merit(one.verdict, one.format, named[0].format))
+
+
+def _by_fit(model: FoundModel) -> int:
+    return BEST_FIRST.index(model.best.verdict.fit)
+
+
+def _by_size(model: FoundModel) -> tuple[bool, int]:
+    return _size(model.best)
+
+
+def _size(variant: FoundVariant) -> tuple[bool, int]:
+    return variant.bytes is None, variant.bytes or 0

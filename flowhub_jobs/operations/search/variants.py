@@ -1,0 +1,205 @@
+"""All variants that a reference can mean, each judged for a machine; the best of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.catalogs.resolve import no_option
+from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
+from flowhub_jobs.operations.search.headers import Looked, anatomy_here, anatomy_there
+from flowhub_jobs.operations.search.machine import read_needs
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import Fit, HubFormat
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.schema import HubModel
+    from flowhub_jobs.catalogs.search_reader import ListedModel
+    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.formats.metadata import Anatomy
+    from flowhub_jobs.operations.references import RepoCard
+    from flowhub_jobs.operations.session import Desk
+
+
+def judge(
+    desk: "Desk", ref: str, machine: "Device | None" = None, *, context: int | None = None, ask: bool = True
+) -> list[Variant]:
+    """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
+
+    Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
+    `ask`, a source is asked for the first kilobytes of a model that does not lie here. Raises NotFound and what else
+    `desk.artifact` raises.
+    """
+    return _judged(desk, meant(desk, ref), machine, context, ask)
+
+
+def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
+    """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
+    return _judged(desk, _of_card(card), None, None, ask=True)
+
+
+def judge_listed(desk: "Desk", model: "ListedModel", option: str | None) -> list[Variant]:
+    """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
+    named = [one for one in model.options if option in (None, one.artifact.option)]
+    if option is not None and not named:
+        raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
+    if (lying := _installed(desk, f"{model.id}@{option}" if option else model.id)) is not None:
+        return _judged(desk, _lying_there(desk, lying), None, None, ask=False)
+    needs = {one.artifact.option: one.needs for one in named}
+    artifacts = [one.artifact for one in named]
+    said = Meant(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
+    return _judged(desk, said, None, None, ask=False)
+
+
+def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
+    bench = _Bench(desk, said, machine, context, ask)
+    here = desk.home.entries.unchanged([artifact.key for artifact in said.artifacts])
+    names = {key: found.name for key, found in here.items()}
+    return [bench.judge(artifact, names.get(artifact.key, _lying(artifact))) for artifact in said.artifacts]
+
+
+@dataclass(slots=True)
+class _Bench:
+    """Judges the variants of one reference. `looks` is what was told of a variant of each format."""
+
+    desk: "Desk"
+    said: "Meant"
+    machine: "Device | None"
+    context: int | None
+    ask: bool
+    looks: dict[HubFormat | None, Looked] = field(default_factory=dict)
+
+    def judge(self, artifact: Artifact, installed: str | None) -> Variant:
+        home = self.desk.home
+        looked = Looked(anatomy_here(home.store, home.node, artifact, installed))
+        judged = Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
+        to_ask = looked.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
+        return self.judge_there(artifact, installed) if to_ask else judged
+
+    def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
+        """Return the variant as the header at its source tells."""
+        looked = self._asked(artifact)
+        artifact = _sized(artifact, looked.size)
+        return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
+
+    def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> Verdict:
+        return fit(
+            replace(self.said.asked(artifact), anatomy=looked.anatomy, context=self.context),
+            self.machine or self.desk.device,
+            reserve_bytes=self.desk.room().reserve,
+            installed=installed is not None and self.machine is None,
+        )
+
+    def _asked(self, artifact: Artifact) -> Looked:
+        """Return what the source tells. The variants of one model are built alike: one of each format is asked."""
+        if (known := self.looks.get(artifact.format)) is not None:
+            return known
+        looked = anatomy_there(artifact, self.desk.home.settings)
+        self.looks[artifact.format] = Looked(_shape_of(looked.anatomy), looked.note)
+        return looked
+
+
+def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant:
+    """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
+    here = desk.home.entries.unchanged([artifact.key]).get(artifact.key)
+    installed = here.name if here else None
+    bench = _Bench(desk, _in_catalog([artifact], _model_of(desk, artifact)), None, None, ask=False)
+    judged = bench.judge(artifact, installed)
+    ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
+    return bench.judge_there(artifact, installed) if ask else judged
+
+
+def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
+    """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
+    said = meant(desk, ref)
+    return best_fit(_judged(desk, said, None, None, ask=not said.in_catalog))
+
+
+def leaves_choice(desk: "Desk", ref: str) -> bool:
+    """Return whether a reference names a model of the catalog, or a repository of the Hub, but no variant of it."""
+    return ref.strip().lower() in desk.loaded.catalog.by_id or _is_repository(desk, ref)
+
+
+def _is_repository(desk: "Desk", ref: str) -> bool:
+    from flowhub_jobs.huggingface.reference import parse_hub
+
+    asked = parse_hub(ref, desk.home.settings.hf_endpoint)
+    return asked is not None and not (asked.quant or asked.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a reference may mean: all variants of a bare model or repository, and what each asks of a machine.
+
+    `asked` also takes a variant whose size its source told since.
+    """
+
+    artifacts: Sequence[Artifact]
+    asked: Callable[[Artifact], Asked]
+    in_catalog: bool
+
+
+def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Meant:
+    return Meant(artifacts, lambda artifact: asked_of(artifact, model), model is not None)
+
+
+def meant(desk: "Desk", ref: str) -> Meant:
+    """Return the artifacts that a reference may mean. Raises what `desk.artifact` raises."""
+    if (lying := _installed(desk, ref)) is not None:
+        return _lying_there(desk, lying)
+    if _is_repository(desk, ref):
+        return _repository(desk, ref)
+    named = desk.artifact(ref)
+    model = _model_of(desk, named)
+    if model is None or model.id != ref.strip().lower():
+        return _in_catalog([named], model)
+    from flowhub_jobs.catalogs.schema import artifact as artifact_of
+
+    return _in_catalog([artifact_of(model, option) for option in model.downloads], model)
+
+
+def _model_of(desk: "Desk", artifact: Artifact) -> "HubModel | None":
+    return desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+
+
+def _repository(desk: "Desk", ref: str) -> Meant:
+    from flowhub_jobs.operations.references import repo_card
+
+    card = repo_card(desk.home.settings, ref)
+    if card is None or not card.variants:
+        return _in_catalog([desk.artifact(ref)], None)
+    return _of_card(card)
+
+
+def _of_card(card: "RepoCard") -> Meant:
+    known = {"parameters": card.parameters, "context_max": card.context_length}
+    return Meant(card.variants, lambda artifact: asked_of(artifact, None, **known), in_catalog=False)
+
+
+def _installed(desk: "Desk", name: str) -> Artifact | None:
+    """Return what lies in the store under a bare name, as an artifact without a source."""
+    found = desk.shelf.model(name)
+    if found is None:
+        return None
+    file = ArtifactFile(found.name, "", found.bytes)
+    return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
+
+
+def _lying_there(desk: "Desk", lying: Artifact) -> Meant:
+    return _in_catalog([lying], _model_of(desk, lying))
+
+
+def _lying(artifact: Artifact) -> str | None:
+    return artifact.name if artifact.files[0].url == "" else None
+
+
+def _sized(artifact: Artifact, size: int | None) -> Artifact:
+    """Return an artifact of one file with the size that its source said, where nobody else did."""
+    if size is None or artifact.size is not None or len(artifact.files) != 1:
+        return artifact
+    return replace(artifact, files=(replace(artifact.files[0], size=size),))
+
+
+def _shape_of(anatomy: "Anatomy | None") -> "Anatomy | None":
+    """Return what holds for every variant of a model: not the bytes and the type of this one's weights."""
+    return replace(anatomy, weights_bytes=None, quantization=None, parts=None) if anatomy else None

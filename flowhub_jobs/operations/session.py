@@ -1,0 +1,268 @@
+"""What the command line and the page ask of one opened home: queue, steer, list, remove."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from flowhub_jobs.errors import DatabaseUnusable
+from flowhub_jobs.fs.names import same_name_key
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
+from flowhub_jobs.operations.library.installed import Shelf
+from flowhub_jobs.operations.references import References
+from flowhub_jobs.store.space import Room, room_at
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Task
+
+if TYPE_CHECKING:
+    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.search_reader import ListedModel, Lookup
+    from flowhub_jobs.device.fit import Verdict
+    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.operations.preflight.assess import Checked
+
+Answer = TypeVar("Answer")
+BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An artifact that somebody wants, and on which terms. Without a `task` it is fetched."""
+
+    artifact: Artifact
+    terms: Terms = field(default_factory=Terms)
+    task: Task | None = None
+    size_seen: int | None = None  # bytes, as its source told when it was looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would become of one reference: nothing (`installed`, `queued`), or so many bytes to fetch."""
+
+    artifact: Artifact
+    target: Path
+    action: str  # fetch, queued, installed
+    job: int | None
+    kept: int
+    to_fetch: int | None
+    size: int | None = None
+
+
+class Desk:
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._loaded: Loaded | None = None
+        self._warnings: tuple[str, ...] = ()
+        self._device: Device | None = None
+
+    @property
+    def loaded(self) -> "Loaded":
+        """The catalog in force, read once."""
+        if self._loaded is None:
+            from flowhub_jobs.operations.catalogs.active import catalog_in_force
+
+            self._loaded = catalog_in_force(self.home.settings)
+        return self._loaded
+
+    @property
+    def catalog_warning(self) -> str | None:
+        """What the person must be told of the catalog, if it was read at all."""
+        return self._loaded.warning if self._loaded else " ".join(self._warnings) or None
+
+    # Queue ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def references(self) -> References:
+        """What understands a reference; its `notes` are for the person."""
+        return References(self.home.settings, lambda: self.loaded.catalog)
+
+    def artifact(
+        self,
+        ref: str,
+        sha256: str | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        name: str | None = None,
+    ) -> Artifact:
+        """Return what a reference means; the errors are those of `References.artifact_of`."""
+        return self.references.artifact_of(ref, sha256, include, exclude, name)
+
+    def checked(self, orders: Sequence[Order], *, pinned_too: bool) -> "list[Checked | None]":
+        """Look at the sources of what would be fetched; None for what needs no look.
+
+        That is what is here, what a job is at already, and, unless `pinned_too`, what a catalog pins.
+        """
+        from flowhub_jobs.operations.preflight.probe import check
+
+        live, wanted = self.home.reports.live_jobs(), {}
+        for number, request in enumerate(self._requests(orders)):
+            pins = request.artifact.model is not None and all(
+                file.sha256 or file.git_sha1 for file in request.artifact.files
+            )
+            if not (request.settled or request.key in live or (pins and not pinned_too)):
+                wanted[number] = request.artifact
+        answers = check(list(wanted.values()), self.home.settings)
+        seen = {
+            number: replace(one, error=None, unseen=one.error.message.rstrip("."))
+            if one.error and self._may_be_here(one.artifact)
+            else one
+            for number, one in zip(wanted, answers, strict=True)
+        }
+        return [seen.get(number) for number in range(len(orders))]
+
+    def _may_be_here(self, artifact: Artifact) -> bool:
+        """Return whether the bytes may be on this machine already, so that no source is needed: a worker looks."""
+        from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
+
+        pins = [(file.sha256 or file.git_sha1, file.size) for file in artifact.files]
+        wanted = [Wanted(digest, size) for digest, size in pins if digest]
+        if len(wanted) < len(pins):
+            return False
+        if self.home.store.taken(artifact.name) is not None:
+            return True
+        return self.home.settings.look_elsewhere and any(True for _ in claimants(places_of(os.environ), wanted))
+
+    def _requests(self, orders: Sequence[Order]) -> list[Request]:
+        """Return the orders with where they go, and whether they are here already."""
+        here = self.home.entries.unchanged([order.artifact.key for order in orders])
+        owners = self.home.entries.owners()
+        requests = []
+        for order in orders:
+            artifact = order.artifact
+            found = here.get(artifact.key)
+            name = found.name if found else _wanted_name(artifact, owners)
+            target = str(self.home.store.root / name)
+            by = found.job if found else None
+            requests.append(Request(artifact, target, order.terms, found is not None, by, order.task, order.size_seen))
+        return requests
+
+    def enqueue(self, orders: Sequence[Order]) -> list[Enqueued]:
+        """Queue them all, or none; ring after the commit, never before."""
+        answers = self.home.ledger.enqueue(self._requests(orders))
+        fresh = sum(answer.new for answer in answers)
+        if fresh:
+            self.ring(fresh)
+        return answers
+
+    def ring(self, times: int) -> None:
+        from flowhub_jobs.worker.wakeup_queue import Bells
+
+        # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
+        with suppress(sqlite3.Error, OSError, DatabaseUnusable):
+            bells = Bells(self.home.settings.queue_path)
+            bells.ring(min(times, BELLS_MAX))
+            bells.close()
+
+    def plan(self, orders: Sequence[Order]) -> list[Plan]:
+        """Return what `enqueue` would do, without doing it."""
+        live = self.home.reports.live_jobs()
+        return [self._plan(request, live) for request in self._requests(orders)]
+
+    def _plan(self, request: Request, live: dict[str, int]) -> Plan:
+        artifact, target = request.artifact, Path(request.target)
+        if artifact.key in live:
+            return Plan(artifact, target, "queued", live[artifact.key], 0, 0, artifact.size)
+        if request.installed and not request.terms.force:
+            return Plan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
+        kept = self._kept(artifact)
+        size = request.size_seen if artifact.size is None else artifact.size
+        return Plan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
+
+    def _kept(self, artifact: Artifact) -> int:
+        from flowhub_jobs.transfer.partial.journal import load
+
+        record = load(self.home.store.partial_of(artifact, self.home.node))
+        return sum(file.kept.total for file in record.files.values())
+
+    def room(self) -> Room:
+        return room_at(self.home.store.root, self.home.settings.disk_reserve)
+
+    # Steer ---------------------------------------------------------------------------------------------------------
+
+    def cancel(self, job: int, *, purge: bool = False) -> State:
+        """Cancel a job; `purge` drops its partial, too."""
+        ledger = self.home.ledger
+        if purge and self.home.reports.state_of([job]).get(job) is State.FAILED:
+            self.home.purge(job)  # it has ended, but what was kept waits for `retry`
+            return State.FAILED
+        state = ledger.cancel(job, purge=purge)
+        if purge and state is State.CANCELLED:
+            self.home.purge(job)
+        return state
+
+    def again(self, job: int, verb: str) -> State:
+        """`resume`, `retry` or `start` a job, and wake a worker for it."""
+        ledger = self.home.ledger
+        state = {"resume": ledger.resume, "retry": ledger.retry, "start": ledger.start}[verb](job)
+        self.ring(1)
+        return state
+
+    # The device ----------------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> "Device":
+        """This machine, looked at once."""
+        if self._device is None:
+            from flowhub_jobs.device.probe import probe
+
+            self._device = probe(self.home.store.root)
+        return self._device
+
+    def use_device(self, device: "Device | None") -> None:
+        """Take this look at the machine, which an earlier session had; None looks again."""
+        self._device = device
+
+    def verdict(self, artifact: Artifact) -> "Verdict":
+        """Return whether an artifact runs on this machine; the header of what lies here already is read."""
+        from flowhub_jobs.operations.search.variants import judge_one
+
+        return judge_one(self, artifact, ask_unknown=False).verdict
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is installed, joined to the catalog in force."""
+        return Shelf(self.home, lambda: self.catalog_options)
+
+    @cached_property
+    def catalog_options(self) -> "Collection[tuple[str, str]]":
+        """Each model and option of the catalog in force: read from the index of searches, without loading it."""
+        if self._loaded is not None:
+            return {(model.id, option.id) for model in self._loaded.catalog.models for option in model.downloads}
+        return self._looked_up(lambda lookup: lookup.all_options(), None)
+
+    def listed(self, model_id: str) -> "ListedModel | None":
+        """Return the model of the catalog in force with this id, read from the index of searches; None without one."""
+        return self._looked_up(lambda lookup: lookup.listed(model_id), self._base_at_url)
+
+    def titles(self) -> dict[str, str]:
+        """Return the name of each model of the catalog in force by its id, read from the index of searches."""
+        return self._looked_up(lambda lookup: lookup.titles(), self._base_at_url)
+
+    def known_titles(self) -> dict[str, str]:
+        """Return the same without asking the source of a catalog at a URL that was asked within the hour."""
+        return self._looked_up(lambda lookup: lookup.titles(), None)
+
+    @cached_property
+    def _base_at_url(self) -> "Loaded | None":
+        """The base catalog, its source asked once; None for a file, of which the index knows whether it has changed."""
+        from flowhub_jobs.operations.catalogs.active import base_catalog, is_at_url
+
+        return base_catalog(self.home.settings) if is_at_url(self.home.settings) else None
+
+    def _looked_up(self, ask: "Callable[[Lookup], Answer]", base: "Loaded | None") -> Answer:
+        from flowhub_jobs.operations.search.index_update import looked_up
+
+        answer, self._warnings = looked_up(self.home.settings, ask, base)
+        return answer
+
+
+def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:
+    whose = owners.get(same_name_key(artifact.name), artifact.claim)
+    return artifact.name if whose == artifact.claim else artifact.second_name()

@@ -1,0 +1,53 @@
+"""The last line of `status`: how many jobs, how much of it is left, and when all is done."""
+
+from datetime import datetime
+
+from flowhub_jobs.jobs.overview import Overview
+from flowhub_jobs.operations.forecast import Remaining, remaining
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.times import at_clock, moment
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
+from flowhub_jobs.values.enums import Reason, State
+
+_AWAY = {
+    Reason.HOST_WAIT: "waiting for a host",
+    Reason.NETWORK: "this machine is offline",
+    Reason.STORE_OFFLINE: "the store is offline",
+}
+
+
+def total_line(desk: Desk, overview: Overview, now: datetime) -> str:
+    """Return e.g. "2 running, 5 queued: 31.2 GB of 120.4 GB left, at 22.9 MB/s; all done at 03:40, in 23 min."."""
+    return f"{counts(overview)}: {in_words(remaining(desk.home, overview.live), now)}"
+
+
+def counts(overview: Overview) -> str:
+    """Return "2 running, 5 queued, 1 paused"; "empty" where no job is live."""
+    states = (State.RUNNING, State.QUEUED, State.PAUSED)
+    found = [(sum(job.state is state for job in overview.live), state) for state in states]
+    return ", ".join(f"{count} {state}" for count, state in found if count) or "empty"
+
+
+def in_words(left: Remaining, now: datetime) -> str:
+    """Return how much is left, how fast it comes, and when all is done."""
+    if not left.bytes and not left.unknown:
+        return "nothing left to download."
+    if not left.total:
+        return "of unknown size."
+    sizes = f"{format_bytes(left.bytes)} of {format_bytes(left.total)} left"
+    if left.unknown:
+        sizes += f", and {left.unknown} of unknown size"
+    speed = f", at {format_rate(left.rate_bps)}" if left.rate_bps else ""
+    return f"{sizes}{speed}; {_done(left, now)}."
+
+
+def _done(left: Remaining, now: datetime) -> str:
+    if left.away is not None:
+        return f"ETA unknown ({_AWAY[left.away]})"
+    done = moment(left.done_at)
+    if left.rate_bps is None:
+        return "ETA unknown (no recent downloads)"
+    if done is None:
+        return "ETA unknown (too far away)"
+    what = "those of known size done" if left.unknown else "all done"
+    return f"{what} {at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"

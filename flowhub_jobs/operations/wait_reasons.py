@@ -1,0 +1,199 @@
+"""Why a job does not move, and what the user can do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
+from flowhub_jobs.jobs.states import Hold
+from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.times import at_clock, clock_time, moment
+from flowhub_jobs.units import format_duration, format_rate
+from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.jobs import Job, Wait
+
+# Why a queued job does not start, and how the sentence continues with the time at which that ends.
+REASONS = {
+    Reason.AT: ("It has a later start time", "it starts"),
+    Reason.WINDOW: ("The schedule's window is closed", "it opens"),
+    Reason.AFTER: ("It waits for other jobs to finish or fail", ""),
+    Reason.STORE_OFFLINE: ("The store's disk is not mounted", "the next check is"),
+    Reason.DISK: ("The store's disk has not enough free space", "the next check is"),
+    Reason.NETWORK: ("This machine is offline", "the next check is"),
+    Reason.HOST_WAIT: ("The host cannot be reached or asked for a pause", "the next try is"),
+    Reason.BACKOFF: ("The last try failed", "the next one is"),
+    Reason.SLOTS: ("All workers are busy; it starts when a slot is free", ""),
+}
+NEXT = {
+    Reason.AT: "`flowhub start {job}` starts it now.",
+    Reason.WINDOW: "`flowhub start {job}` starts it now; `flowhub schedule show` shows the windows.",
+    Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
+    Reason.STORE_OFFLINE: "Mount the disk; the job continues by itself.",
+    Reason.DISK: "Free some space (`flowhub du`, `flowhub rm`); the job continues by itself.",
+    Reason.NETWORK: "It continues by itself when the network is back.",
+    Reason.SLOTS: "`flowhub worker --jobs N` runs more jobs at a time.",
+}
+# The same as a row of the queue says it; what ends at a time, with it.
+_IN_SHORT = {
+    Reason.AT: "starts {}",
+    Reason.WINDOW: "window opens {}",
+    Reason.AFTER: "waits for other jobs",
+    Reason.STORE_OFFLINE: "store offline, next {}",
+    Reason.DISK: "no room, next check {}",
+    Reason.NETWORK: "offline, next check {}",
+    Reason.HOST_WAIT: "retry {}",
+    Reason.BACKOFF: "retry {}",
+    Reason.SLOTS: "waits for a free slot",
+}
+_CAUSES = {  # of an error's code, behind the name of the host
+    "network": "unreachable",
+    "connection_lost": "dropped the connection",
+    "headers_timeout": "does not answer",
+    "stalled": "stalled",
+    "too_slow": "too slow",
+    "server_busy": "busy",
+    "tls_untrusted": "certificate not trusted",
+    "proxy_unreachable": "proxy unreachable",
+}
+SHARED_SHOWN = 3
+# The same in two or three words, for what would hold it besides.
+_BESIDES = {
+    Reason.WINDOW: "the schedule's window",
+    Reason.AFTER: "other jobs to end",
+    Reason.STORE_OFFLINE: "the store's disk",
+    Reason.DISK: "room on the disk",
+    Reason.NETWORK: "the network",
+    Reason.HOST_WAIT: "the host",
+    Reason.BACKOFF: "its next try",
+}
+
+_TROUBLE = (EventKind.FAULT, EventKind.AGAIN, EventKind.PIECE_AGAIN, EventKind.FILE_AGAIN)
+
+
+def in_short(job: Job, now: datetime) -> str:
+    """Return in a few words why a queued job does not start, and when it does; "" for one that may."""
+    if job.reason is None:
+        return ""
+    words = _IN_SHORT[job.reason]
+    when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
+    told = cause(job.wait) if job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
+    return f"{when} ({told})" if told else when
+
+
+def reason_alone(reason: Reason) -> str:
+    """Return why a queued job does not start, without a time: "All workers are busy"."""
+    return REASONS[reason][0].partition(";")[0]
+
+
+def cause(wait: Wait) -> str:
+    """Return "huggingface.co unreachable": the host, and what is wrong with it."""
+    said = _CAUSES.get(wait.code or "", (wait.code or "").replace("_", " "))
+    return " ".join(part for part in (wait.host, said) if part)
+
+
+def shared_waits(waiting: Sequence[Job], now: datetime) -> list[str]:
+    """Return a line for each cause that several queued jobs wait for, such as a host that is away."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in waiting:
+        if job.reason in (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK, Reason.STORE_OFFLINE):
+            message = (job.wait.message if job.wait else None) or f"{REASONS[job.reason][0]}."
+            groups.setdefault((job.reason, message), []).append(job)
+    found = [_shared(message, jobs, now) for (_, message), jobs in groups.items() if len(jobs) > 1]
+    return found[:SHARED_SHOWN]
+
+
+def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
+    times = [job.not_before for job in jobs if job.not_before]
+    then = f" Next try {at_clock(min(times), now)}." if times else ""
+    return f"{len(jobs)} jobs wait: {message}{then}"
+
+
+def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
+    """Return the answer in a few lines; for a job that moves, how fast."""
+    if job.state is State.QUEUED:
+        return [*_why_queued(desk, job, now), *_cannot_resume(desk, job)]
+    if job.state is State.RUNNING:
+        return [*_why_running(desk, job), *_cannot_resume(desk, job)]
+    if job.state is State.FAILED and job.error:
+        return [job.error["message"], what_to_do(job.id, job.ref, job.model, job.error, job.kind)]
+    if job.state is State.PAUSED:
+        return [f"`flowhub resume {job.id}` continues it."]
+    if job.state is State.CANCELLED:
+        kept = " and continues with what was kept" if job.bytes_done else ""
+        return [f"`flowhub retry {job.id}` queues it again{kept}."]
+    return [f"It is installed: {job.target}"]
+
+
+def _why_queued(desk: Desk, job: Job, now: datetime) -> list[str]:
+    holds = desk.home.reports.holds(job.id)
+    lines = _held(job.id, holds, now) if holds else []
+    if not desk.home.living_workers():
+        lines.append(NO_WORKER)
+    elif not lines:
+        lines.append("A worker is about to take it.")
+    return lines
+
+
+def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
+    """Return what holds a job, until when, and what a person can do; then what would hold it besides."""
+    first, *others = holds
+    if first.reason is Reason.HOST_WAIT and first.text:
+        lines = [first.text, *_remedy(first), _next_try(first, now)]
+    else:
+        lines = [_sentence(first, now), *([first.text] if first.text else [])]
+    if next_step := NEXT.get(first.reason):
+        lines.append(next_step.format(job=job))
+    if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
+        lines.append(f"Then it waits for {' and '.join(besides)}.")
+    return lines
+
+
+def _remedy(hold: Hold) -> list[str]:
+    """Return what the user can do about a host's fault that hardly passes by itself."""
+    kind = ERRORS.get(hold.code or "")
+    return [kind.default_hint] if kind is not None and kind.needs_user and kind.default_hint else []
+
+
+def _next_try(hold: Hold, now: datetime) -> str:
+    """Return when a host is tried again, and what follows: "The next try is at 23:05, in 4 min. All jobs …"."""
+    end = moment(hold.until)
+    after = "All jobs of the host continue as soon as it answers."
+    if end is None:
+        return f"One of its jobs is trying it now. {after}"
+    return f"The next try is {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}. {after}"
+
+
+def _outlasts(hold: Hold, first: Hold) -> bool:
+    """Return whether a job waits for this when the first is over, as far as one can know."""
+    ends_with_it = hold.until is not None and first.until is not None and hold.until <= first.until
+    return hold.reason in _BESIDES and not ends_with_it
+
+
+def _sentence(hold: Hold, now: datetime) -> str:
+    """Return "The schedule's window is closed; it opens at 23:00, in 3 h 5 min."."""
+    why, then = REASONS[hold.reason]
+    end = moment(hold.until)
+    if end is None or not then:
+        return f"{why}."
+    return f"{why}; {then} {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}."
+
+
+def _briefly(hold: Hold, now: datetime) -> str:
+    end = moment(hold.until)
+    return _BESIDES[hold.reason] + ("" if end is None else f" (until {clock_time(end, now)})")
+
+
+def _cannot_resume(desk: Desk, job: Job) -> list[str]:
+    """Return why an interruption costs all that came, where the source is so."""
+    told = [event.text for event in desk.home.reports.events(job.id) if event.kind == EventKind.NO_RESUME]
+    return told[-1:]
+
+
+def _why_running(desk: Desk, job: Job) -> list[str]:
+    if not desk.home.living_workers():
+        return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
+    if job.rate_bps:
+        left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
+        return [f"It moves: {format_rate(job.rate_bps)}{left}."]
+    last = desk.home.reports.events(job.id)[-1:]
+    return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]

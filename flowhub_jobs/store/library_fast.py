@@ -1,0 +1,134 @@
+"""What the library says of the store, as the screens read it: in plain SQL, without SQLAlchemy (database/lazy.py)."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowhub_jobs.database.lazy import Database, Row
+from flowhub_jobs.fs.names import same_name_key
+from flowhub_jobs.store.inventory import (
+    Damage,
+    Entry,
+    EntryFile,
+    InCatalog,
+    Presence,
+    has_its_files,
+    is_unchanged,
+    take_inventory,
+)
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.values.artifacts import InstalledModel, known_format
+
+_SAME = (
+    *("id", "store_id", "name", "ref", "model", "option", "bytes"),
+    *("sha256", "linked_from", "installed_at", "verified_at"),
+)
+_COLUMNS = ", ".join(f'"{name}"' for name in (*_SAME, "artifact_key", "format", "damage", "job_id"))
+_OF_NODE = "node = :node"
+_HERE = "node = :node AND store_id IN (:store, '')"
+_NAMED = f"{_HERE} AND name_key = :name_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """That an artifact is here and unchanged, and which job installed it (None: unknown)."""
+
+    name: str
+    job: int | None
+
+
+class Entries:
+    """Reads the library of one node."""
+
+    def __init__(self, database: Database, node: str, store: Store) -> None:
+        self._database, self._node, self._store = database, node, store
+
+    def entries(self) -> list[Entry]:
+        """Return all that the library says of all stores of this node, by name, in two queries."""
+        return self._entries(_OF_NODE)
+
+    def entries_here(self) -> list[Entry]:
+        """Return what the library says of the store that is there."""
+        return self._entries(_HERE, store=self.store_id)
+
+    def entry(self, name: str) -> Entry | None:
+        """Return what the library says of one name, written as it is in the store that is there."""
+        found = self.named(name)
+        return found if found is not None and found.name == name else None
+
+    def named(self, name: str) -> Entry | None:
+        """Return what the library says of a name in the store that is there, in whichever case it is written."""
+        found = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
+        return found[0] if found else None
+
+    def owners(self) -> dict[str, str]:
+        """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
+        return {same_name_key(entry.name): entry.claim for entry in self.entries_here()}
+
+    def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
+        """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
+        wanted = set(keys)
+        found = [entry for entry in self.entries_here() if entry.key in wanted]
+        there = [entry for entry in found if has_its_files(entry, self._store.root / entry.name)]
+        there.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one answers
+        return {entry.key: Installed(entry.name, entry.job) for entry in there}
+
+    def _entries(self, where: str, **values: Any) -> list[Entry]:
+        values |= {"node": self._node}
+        with self._database.reading() as tx:
+            rows = tx.rows(f"SELECT {_COLUMNS} FROM artifacts WHERE {where} ORDER BY name", **values)  # noqa: S608, ours
+            files: dict[int, dict[str, EntryFile]] = {row["id"]: {} for row in rows}
+            theirs = f"artifact_id IN (SELECT id FROM artifacts WHERE {where})"  # noqa: S608
+            columns = "artifact_id, path, bytes, mtime_ns, sha256"
+            for file in tx.rows(f"SELECT {columns} FROM artifact_files WHERE {theirs}", **values):  # noqa: S608
+                number, path, *about = file.values()
+                files[number][path] = EntryFile(*about)
+        return [_entry(row, files[row["id"]]) for row in rows]
+
+    def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
+        """Return what is in the store, by name, joined to what the library knows of it."""
+        return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
+
+    # The store's identity ------------------------------------------------------------------------------------------
+
+    @property
+    def store_id(self) -> str:
+        """The identity of the store that is there; '' for one that was never used. Nothing is written to find it out.
+
+        One that does not say it is the one that was last used, if that was removed, or some of it is there.
+        """
+        identity = self._store.identity()
+        known = None if identity else self.known_store()
+        if known and (not self._store.root.exists() or self.is_same_store(known)):
+            return known
+        return identity or ""
+
+    def is_same_store(self, identity: str) -> bool:
+        """Return whether what is at the store's path is the store of this identity, though it does not say so: it has
+        one of its models at least.
+        """
+        entries = [entry for entry in self.entries() if entry.store_id == identity]
+        return any(is_unchanged(entry, self._store.root / entry.name) for entry in entries)
+
+    def known_store(self) -> str | None:
+        """Return the identity that this node's store had when it was last used; None if it is another folder now."""
+        query = "SELECT store_id FROM nodes WHERE node = :node AND store = :store"
+        with self._database.reading() as tx:
+            rows = tx.rows(query, node=self._node, store=str(self._store.root))
+        return rows[0]["store_id"] if rows else None
+
+
+def readable_damage(stored: Any) -> Damage | None:
+    """Return the ranges that `verify` found wrong; None where there are none, or they cannot be read."""
+    if isinstance(stored, str):
+        try:
+            stored = json.loads(stored)
+        except ValueError:
+            return None
+    return stored if isinstance(stored, dict) else None
+
+
+def _entry(row: Row, files: Mapping[str, EntryFile]) -> Entry:
+    values = {name: row[name] for name in _SAME} | {"damage": readable_damage(row["damage"])}
+    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, job=row["job_id"], **values)

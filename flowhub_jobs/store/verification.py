@@ -1,0 +1,125 @@
+"""What the library knows of one installed model, to hold its bytes against, and what was found when that was done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import artifact_files, artifacts
+from flowhub_jobs.fs.names import same_name_key
+from flowhub_jobs.store.inventory import Damage, as_installed
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library import here, read_pieces, readable_artifact, write_pieces
+from flowhub_jobs.store.library_fast import readable_damage
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfFile:
+    """One file as it was installed. `path` is the artifact's own, `place` where it lies."""
+
+    path: str
+    place: Path
+    bytes: int
+    sha256: str
+    mtime_ns: int
+    pieces: Pieces | None
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether its size and time are those that it was installed with."""
+        return as_installed(self.place, self.bytes, self.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class OnShelf:
+    """An installed model: what it was installed as, and its files in the artifact's order."""
+
+    id: int
+    name: str
+    artifact: Artifact
+    files: tuple[ShelfFile, ...]
+    damage: Damage | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+
+class Checks:
+    """The part of the library's pen that `verify` uses."""
+
+    def __init__(self, engine: sa.Engine, node: str, store: Store) -> None:
+        self._engine, self._node, self._store = engine, node, store
+
+    def on_shelf(self, name: str) -> OnShelf | None:
+        """Return what is known of an installed model; None for one that was put there by hand, or is not there."""
+        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        with reading(self._engine) as tx:
+            row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
+            return self._read(tx, row) if row else None
+
+    def of(self, artifact: Artifact) -> OnShelf | None:
+        """Return what is known of an artifact that is installed; None if it is not."""
+        # A row of an older version knows no artifact: what is known of it, and its key, are told by its name.
+        either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
+        here = self._here()
+        with reading(self._engine) as tx:
+            rows = tx.execute(sa.select(artifacts).where(here, either)).mappings().all()
+            found = [self._read(tx, row) for row in rows]
+        return next((model for model in found if model.artifact.key == artifact.key), None)
+
+    def names(self) -> list[str]:
+        """Return the names of all that is installed, in their order."""
+        mine = sa.select(artifacts.c.name).where(self._here())
+        with reading(self._engine) as tx:
+            return sorted(tx.execute(mine).scalars())
+
+    def _here(self) -> sa.ColumnElement[bool]:
+        return here(self._engine, self._node, self._store)
+
+    def _read(self, tx: sa.Connection, row: Any) -> OnShelf:
+        its = artifact_files.c.artifact_id == row["id"]
+        files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
+        pieces = read_pieces(tx, row["id"])
+        artifact = readable_artifact(row["artifact"]) or _as_far_as_known(row, files)
+        place = self._store.root / row["name"]
+        known = []
+        for file in artifact.files:
+            path = file.path if artifact.folder else row["name"]
+            its_place = place / path if artifact.folder else place
+            was = files[path]
+            known.append(
+                ShelfFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
+            )
+        return OnShelf(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+
+    def found_good(
+        self, tx: sa.Connection, model: OnShelf, times: Mapping[str, int], learned: Mapping[str, Pieces], now: int
+    ) -> None:
+        """Write down that every byte is as it was installed: what only its times differ in is no longer changed.
+
+        `times` are those that the files bore when they were read: who writes to one later has changed it.
+        """
+        tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now, damage=None))
+        for file in model.files:
+            path = file.path if model.artifact.folder else model.name
+            its = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
+            tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=times[file.path]))
+            if (pieces := learned.get(file.path)) is not None:
+                write_pieces(tx, model.id, {path: pieces})
+
+    def found_damaged(self, model: OnShelf, damage: Damage) -> None:
+        with writing(self._engine) as tx:
+            tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(damage=damage))
+
+
+def _as_far_as_known(row: Any, files: Mapping[str, Any]) -> Artifact:
+    """Return the artifact of a row that an older version wrote: without the addresses of its files."""
+    folder = set(files) != {row["name"]}
+    kind = known_format(row["format"])
+    known = tuple(ArtifactFile(path, "", file["bytes"], file["sha256"]) for path, file in files.items())
+    return Artifact(row["ref"], row["model"], row["option"], kind, row["name"], folder, known)

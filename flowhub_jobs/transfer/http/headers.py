@@ -1,0 +1,222 @@
+"""What an answer's headers say. Pure: status and headers in, values or an error out."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.errors import WrongRange
+from flowhub_jobs.net.content_range import LARGEST, ContentRange, ImpossibleRange, coding_of, content_range
+from flowhub_jobs.net.status_errors import Headers, http_date, unsatisfied_total
+from flowhub_jobs.pieces.ranges import Range
+from flowhub_jobs.transfer.http.decoding import DECODED
+
+_DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
+_HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+
+DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
+
+    `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body. `modified` is
+    Last-Modified where that is a strong validator, and a weak ETag behind it, which may tell more. `coding`: the body
+    must be decoded from it; how many bytes that gives is not known.
+    """
+
+    start: int
+    end: int | None
+    total: int | None
+    whole: bool
+    etag: str | None  # strong only
+    modified: str | None = None
+    coding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HubWord:
+    """What the Hub's resolve answer says of a file (header names: huggingface_hub, `file_download`)."""
+
+    commit: str | None = None
+    sha256: str | None = None
+    git_sha1: str | None = None
+    size: int | None = None
+
+
+def folded(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their names in lower case; one that came twice is a list, as RFC 9110, section 5.3 joins it.
+
+    httpx has a mapping for this, which looks through all of them, and decodes each, whenever one is asked for.
+    """
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = _text(name).lower(), _text(value)
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def read_answer(
+    status: int,
+    headers: Headers,
+    asked: Range,
+    host: str,
+    *,
+    ranged: bool = True,
+    path: str = "",
+    size: int | None = None,
+) -> Answer:
+    """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it holds the first byte that we asked.
+
+    `ranged`: the request had a Range header. `path` and `size` (bytes, where it is known) are the file's. A server may
+    send less than was asked (RFC 9110, section 15.3.7), or more; Content-Range says what the body is, whatever the
+    status (modelscope_hub #50: 200).
+    """
+    tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
+    if coding := _coding(status, headers, path, size, ranged=ranged):
+        _check_decodable(coding, status, headers, host, ranged=ranged)
+        return Answer(0, None, None, whole=True, coding=coding, **tags)
+    if status == 416:
+        return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
+    if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
+        raise WrongRange(f"{host} answered one range with a multipart body.")
+    length, part = body_length(headers), _part(headers, host)
+    if _is_whole(status, part, length, ranged=ranged):
+        length = _number(headers.get("content-length"))
+        return Answer(0, length, length, whole=True, **tags)
+    if part is None:
+        said = _shown(headers.get("content-range"))
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).")
+    end = _end_of(part, length, host)
+    if not part.start <= asked[0] < end:
+        raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.")
+    return Answer(part.start, end, part.total, whole=False, **tags)
+
+
+def _coding(status: int, headers: Headers, path: str, size: int | None, *, ranged: bool) -> str | None:
+    """Return the coding of a body that is not the file as it is stored.
+
+    A whole body as long as the file is: a store that keeps files compressed says their coding (S3, GCS). So is
+    an empty one.
+    """
+    length = body_length(headers)
+    as_stored = _is_plain_whole(status, headers, ranged=ranged) and length is not None and length in (0, size)
+    return None if as_stored else coding_of(headers.get("content-encoding", ""), path)
+
+
+def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, ranged: bool) -> None:
+    """Raise WrongRange unless a body in `coding` is all of a file: a range of a coded body is no part of the file."""
+    if coding in DECODED and _is_plain_whole(status, headers, ranged=ranged):
+        return
+    error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.")
+    error.coded = coding in DECODED
+    raise error
+
+
+def _is_plain_whole(status: int, headers: Headers, *, ranged: bool) -> bool:
+    """Return whether the whole file was asked for, and nothing says that the answer is a part."""
+    return not ranged and status in (200, 203) and "content-range" not in headers
+
+
+def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ranged: bool) -> bool:
+    """Return whether a body is all of the file: by its status, unless it is as long as Content-Range says."""
+    if part is None:
+        return status != 206 or not ranged
+    if status == 206 or part.start == 0:
+        return False  # of a body that begins at the first byte, as much is used as Content-Range names
+    return length is not None and length == part.total
+
+
+def _end_of(part: ContentRange, length: int | None, host: str) -> int:
+    """Return where a part ends, by Content-Range or else by the length of the body; WrongRange where they differ."""
+    if part.end is None:
+        end = part.total if length is None else part.start + length
+        if end is None or not part.start < end <= (part.total or end):
+            raise WrongRange(f"{host} announced bytes {part.start}- of {part.total} in a body of {length} bytes.")
+        return end
+    if length is not None and length not in (part.end - part.start, part.total if part.start == 0 else -1):
+        raise WrongRange(f"{host} announced bytes {_span(part.start, part.end)} in a body of {length} bytes.")
+    return part.end
+
+
+def _part(headers: Headers, host: str) -> ContentRange | None:
+    text = headers.get("content-range")
+    try:
+        return content_range(text)
+    except ImpossibleRange as error:
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).") from error
+
+
+def _span(start: int, end: int) -> str:
+    return f"{start}-{end - 1 if end < LARGEST else ''}"
+
+
+def _shown(text: str | None) -> str:
+    return "none" if text is None else ascii(text[:80])[1:-1]
+
+
+def tells_end(status: int, headers: Headers) -> bool:
+    """Return whether a 416 tells where the file ends: no range of an empty file can be answered."""
+    return status == 416 and unsatisfied_total(headers) is not None
+
+
+def strong_etag(headers: Headers) -> str | None:
+    """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5)."""
+    tag = headers.get("etag", "").strip()
+    sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
+    return tag if sound and tag[0] == '"' and tag[-1] == '"' else None
+
+
+def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
+    """Return what Last-Modified says of the version, with a weak ETag behind it; None where the date is not strong.
+
+    RFC 9110, section 8.8.2.2: strong is a date at least one second before the answer's Date, or, of an answer without
+    one, before `now`: the second in which the file was written is over.
+    """
+    said = headers.get("last-modified", "").strip()
+    then = http_date(said)
+    seen = http_date(headers.get("date", "")) or now or datetime.now(UTC)
+    sound = said.isascii() and said.isprintable() and len(said) < 64  # it goes back in If-Range
+    if then is None or not sound or (seen - then).total_seconds() < DATE_STRONG_S:
+        return None
+    weak = "" if strong_etag(headers) else headers.get("etag", "").strip()[:200]
+    return f"{said} ETag {weak}" if weak else said
+
+
+def hub_word(headers: Headers) -> HubWord | None:
+    """Return what the Hub says of the file, or None if the answer is not the Hub's."""
+    commit = headers.get("x-repo-commit")
+    linked = headers.get("x-linked-etag")
+    if commit is None and linked is None:
+        return None
+    tag = (linked or headers.get("etag", "")).strip().removeprefix("W/").strip('"').lower()
+    return HubWord(
+        commit=commit,
+        sha256=tag if _HEX64.fullmatch(tag) else None,
+        git_sha1=tag if _HEX40.fullmatch(tag) else None,
+        size=_number(headers.get("x-linked-size")),
+    )
+
+
+def body_length(headers: Headers) -> int | None:
+    """Return the bytes of a body whose length is told, None where it ends otherwise (RFC 9112, section 6.3)."""
+    return None if "transfer-encoding" in headers else _number(headers.get("content-length"))
+
+
+def stays_open(http_version: str, headers: Headers) -> bool:
+    """Return whether the connection serves another request after this answer (RFC 9112, section 9.3)."""
+    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+    return http_version == "HTTP/1.1" and "close" not in options
+
+
+def _number(text: str | None) -> int | None:
+    text = (text or "").strip()
+    return int(text) if _DIGITS.fullmatch(text) and len(text) < 20 and int(text) < LARGEST else None

@@ -1,0 +1,276 @@
+"""One socket, shared by httpcore and us: httpcore asks, and reads the head of the answer; the body is ours.
+
+httpcore takes 64 KiB at a time and h11 copies them five times: then the interpreter, not the network, is the limit.
+So `read` gives httpcore no byte behind a head's end, and `fill` reads the body into a buffer of ours, as much as is
+there. A stream whose body was read to its end is given back to the wire when httpcore closes it, for the next request.
+"""
+
+import contextlib
+import re
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpcore
+
+from flowhub_jobs.system import read_tick
+from flowhub_jobs.transfer.http.response_head import readable_head
+
+if TYPE_CHECKING:
+    from flowhub_jobs.transfer.http.backend import Wire
+
+TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
+HEAD_READ = 16 * 1024
+HEAD_MAX = 100 * 1024  # httpcore refuses a longer one (MAX_INCOMPLETE_EVENT_SIZE)
+_HEAD_END = re.compile(rb"\n\r?\n")
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
+
+
+class Place(NamedTuple):
+    """Where a stream leads. `via` is the SOCKS proxy that it goes through: a proxy has no stream under its own name."""
+
+    host: str
+    port: int
+    tls: bool
+    via: str = ""
+
+
+class Stream(httpcore.NetworkStream):
+    """A connected socket. `place` is where it leads, for the next request that it may serve."""
+
+    def __init__(self, sock: socket.socket, wire: "Wire", place: Place) -> None:
+        self._wire, self.place = wire, place
+        self.reused = False  # kept from an earlier request
+        self.tunnel = False  # a proxy leads it on to somebody else
+        self._spoken = self._in_head = self._keepable = self._narrow = False
+        self._malformed = False  # a head had lines that were not in order
+        self._ahead = b""  # what came behind a head
+        self.left = -1  # bytes of the body that are still to come; -1: it is httpcore that reads
+        self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
+        if isinstance(sock, ssl.SSLSocket):
+            # Not the kernel's: a blocking SSLSocket of CPython reads again for ever when the kernel's time-out ends a
+            # read (_ssl.c, SOCKET_IS_BLOCKING). Python's own polls only where there is nothing to read.
+            sock.settimeout(TICK_S)
+        else:
+            sock.settimeout(None)  # a timeout of Python's costs a poll for each read; the kernel's own costs nothing
+            read_tick(sock, TICK_S)
+        self._sock = sock
+
+    # For httpcore --------------------------------------------------------------------------------------------------
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with translated(httpcore.WriteTimeout, httpcore.WriteError):
+            self._spoken = self._in_head = True
+            self.left = -1
+            self._sock.sendall(buffer)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with translated(httpcore.ReadTimeout, httpcore.ReadError):
+            return self._read_head(timeout) if self._in_head else self._next(max_bytes, timeout)
+
+    def _next(self, count: int, timeout: float | None) -> bytes:
+        data, self._ahead = self._ahead or self._receive(count, timeout), b""
+        return data
+
+    def _receive(self, count: int, timeout: float | None) -> bytes:
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._wire.check_head()
+            try:
+                return self._sock.recv(count)
+            except _NOTHING_YET:
+                if until is not None and time.monotonic() >= until:
+                    raise TimeoutError("no byte came in time") from None
+
+    def _read_head(self, timeout: float | None) -> bytes:
+        """Return a whole head as h11 can read it; the rest waits for `fill`, or for the next `read`.
+
+        A head that is cut short, or too long, is returned as it is: h11 refuses it.
+        """
+        head, end = bytearray(), None
+        while end is None and len(head) <= HEAD_MAX:
+            data = self._next(HEAD_READ, timeout)
+            if not data:
+                return bytes(head)
+            begin = max(0, len(head) - 3)  # the empty line may be cut in two
+            head += data
+            end = _HEAD_END.search(head, begin)
+        if end is None:
+            return bytes(head)
+        self._ahead = bytes(head[end.end() :])
+        whole = bytes(head[: end.end()])
+        readable = readable_head(whole)
+        self._malformed = self._malformed or readable is not whole
+        return readable
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        if self.reused and not self._spoken and self.place.tls:
+            return self  # with its TLS
+        if isinstance(self._sock, ssl.SSLSocket):
+            return _tls_in_tls(self, self._sock, ssl_context, server_hostname, timeout)
+        with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+            try:
+                # The handshake comes after `watch`: a stop can end it then.
+                wrapped = ssl_context.wrap_socket(
+                    self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
+                )
+            except BaseException:
+                self._sock.close()
+                raise
+            return self._wire.watch(self._over(wrapped)).shake_hands(timeout)
+
+    def _over(self, wrapped: ssl.SSLSocket) -> "Stream":
+        stream = Stream(wrapped, self._wire, self.place._replace(tls=True))
+        stream.tunnel = self._spoken  # to the proxy, which was asked to lead it on
+        return stream
+
+    def shake_hands(self, timeout: float | None) -> "Stream":
+        """Do the handshake of TLS, and return this stream. Raises TimeoutError, and OSError where it fails."""
+        assert isinstance(self._sock, ssl.SSLSocket)
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                try:
+                    self._sock.do_handshake()
+                    return self
+                except _NOTHING_YET:
+                    if until is not None and time.monotonic() >= until:
+                        raise TimeoutError("the TLS handshake did not end in time") from None
+        except BaseException:
+            self._sock.close()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket):
+            return self._sock._sslobj  # type: ignore[attr-defined]  # httpcore asks it for the ALPN protocol
+        if info == "is_readable":
+            return self.is_readable()
+        return {"socket": self._sock}.get(info)
+
+    def close(self) -> None:
+        whole = self.left == 0 and not self._ahead
+        # Who writes one line of a head wrongly may mean another length, too: then nothing may follow on its connection.
+        if whole and self._keepable and not self.tunnel and not self._malformed:
+            self._wire.keep(self)
+        else:
+            self.discard()
+
+    # For us --------------------------------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        self._sock.close()
+
+    def reuse(self) -> None:
+        """Make it ready for the next request."""
+        self.reused, self._spoken, self.left = True, False, -1
+
+    def body(self, length: int, *, keepable: bool) -> None:
+        """From now on the answer's body, of `length` bytes, is read by `fill`."""
+        self.left, self._keepable = length, keepable
+
+    def unframed(self) -> None:
+        """From now on httpcore reads a body whose length nobody told: it knows how that ends."""
+        self._in_head = False
+
+    def narrow(self, size: int | None) -> None:
+        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system.
+
+        None: there is no limit. A connection that was made narrow stays so, and serves no other request then.
+        """
+        if size is None:
+            self._keepable = self._keepable and not self._narrow
+        elif not self._narrow:
+            self._narrow = True
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+    def fill(self, view: memoryview, timeout: float) -> int:
+        """Read into `view` what comes within a moment; return how much. 0: the body, or the connection, has ended.
+
+        Raises TimeoutError if no byte comes for `timeout` seconds, OSError if the connection drops.
+        """
+        view = view[: self.left]
+        count = self._from_ahead(view) if self._ahead else self._from_socket(view, timeout)
+        self.left -= count
+        return count
+
+    def _from_ahead(self, view: memoryview) -> int:
+        count = min(len(view), len(self._ahead))
+        view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+        return count
+
+    def _from_socket(self, view: memoryview, timeout: float) -> int:
+        begin = time.monotonic()
+        read = self._read_records if isinstance(self._sock, ssl.SSLSocket) else self._read_all
+        while view:
+            try:
+                return read(view)
+            except _NOTHING_YET:
+                if time.monotonic() - begin >= timeout:
+                    raise TimeoutError("no byte came in time") from None
+        return 0
+
+    def _read_all(self, view: memoryview) -> int:
+        return self._sock.recv_into(view, 0, socket.MSG_WAITALL)  # until it is full, or a tick is over
+
+    def _read_records(self, view: memoryview) -> int:
+        """TLS hands out one record of 16 KiB at a time. An error after the first is met again by the next read."""
+        # Not recv_into: what it does beside this costs a tenth of the time. Given a buffer, it returns how much came.
+        read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[attr-defined]
+        size = len(view)
+        filled = more = read(size, view)
+        until = time.monotonic() + TICK_S
+        with contextlib.suppress(OSError):
+            while more and filled < size and time.monotonic() < until:
+                more = read(size - filled, view[filled:])
+                filled += more
+        return filled
+
+    def is_readable(self) -> bool:
+        """Return whether an idle connection has something to say: then the server has closed it."""
+        if self._sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def shut(self) -> None:
+        """End it under whoever reads."""
+        # Not SSLSocket.shutdown: it drops the TLS layer under a reader in another thread, which would then be handed
+        # what is still encrypted as if it were the body.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
+def _tls_in_tls(
+    outer: Stream, sock: ssl.SSLSocket, ssl_context: ssl.SSLContext, server_hostname: str | None, timeout: float | None
+) -> httpcore.NetworkStream:
+    """Return a stream of TLS inside the TLS to an https proxy: httpcore's own, which reads in small steps."""
+    from httpcore._backends.sync import TLSinTLSStream
+
+    with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+        try:
+            inner = TLSinTLSStream(sock, ssl_context, server_hostname, timeout)
+        except BaseException:
+            sock.close()
+            raise
+    inner.outer = outer  # type: ignore[attr-defined]  # the wire knows `outer` weakly, and a stop ends `inner` by it
+    return inner
+
+
+@contextmanager
+def translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
+    """Turn the errors of sockets into httpcore's."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout(error) from error
+    except OSError as error:
+        raise failure(error) from error

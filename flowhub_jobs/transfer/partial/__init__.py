@@ -1,0 +1,1 @@
+"""The partial on the disk: its files, its journal, and the run that owns it. Knows no transfer state."""

@@ -1,0 +1,47 @@
+"""Copies what a partial has kept into new files, where a run that is late may still have the old ones open."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from flowhub_jobs.fs.disk_errors import sync_tree
+from flowhub_jobs.fs.safe_read import is_regular
+from flowhub_jobs.pieces.ranges import Range
+from flowhub_jobs.system import reflink, sync_path
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.part_file import part_path
+
+_COPY_BYTES = 1 << 20
+
+
+def copy_kept(late: Path, staged: Path, may_go_on: Callable[[], None]) -> None:
+    """Fill the folder `staged` with what the journal of `late` says is kept, and a journal that says the same.
+
+    `may_go_on` is called before each MiB and may raise. Raises OSError.
+    """
+    record = journal.load(late)
+    for path, known in list(record.files.items()):
+        # A late installation may have moved it among the others already (store/install.py, `stage`).
+        places = [late / known.part, late / part_path(path, 0)]
+        source = next((place for place in places if is_regular(place)), None)
+        if source is None:
+            del record.files[path]
+            continue
+        known.part = part_path(path, 0)
+        target = staged / known.part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not reflink(source, target):
+            _copy_ranges(source, target, known.kept, may_go_on)
+        sync_path(target)
+    sync_tree(staged)
+    journal.Journal(staged, record).close()
+
+
+def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_go_on: Callable[[], None]) -> None:
+    with source.open("rb") as there, target.open("xb") as here:
+        for start, end in kept:
+            for at in range(start, end, _COPY_BYTES):
+                may_go_on()
+                data = os.pread(there.fileno(), min(_COPY_BYTES, end - at), at)
+                here.seek(at)
+                here.write(data)

@@ -1,0 +1,82 @@
+"""Makes a partial of finished files, as a crash would have left it: the next fetch of them asks for what differs alone.
+
+What a fetch does after a crash is all that a repair needs: the journal says what is kept and what its pieces hash to,
+the pieces are read once, and one that does not match is fetched again.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.fs.disk_errors import disk_errors, sync_tree
+from flowhub_jobs.pieces.digest import states_of
+from flowhub_jobs.pieces.ranges import Range, piece_size
+from flowhub_jobs.system import reflink, sync_path
+from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record
+from flowhub_jobs.transfer.partial.part_file import part_path
+from flowhub_jobs.values.artifacts import Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A file as it was installed, where it lies now, and what of it is known to differ."""
+
+    path: str
+    place: Path
+    bytes: int
+    sha256: str
+    pieces: Pieces | None
+    bad: Sequence[Range]
+
+
+def reseed(folder: Path, seeds: Sequence[Seed]) -> int:
+    """Fill a new `folder` with copies of the files and their journal; return the bytes that need not be fetched.
+
+    A file whose pieces are not known, and that differs, is left out: it is fetched whole. Raises DiskFull and the
+    other errors of the disk.
+    """
+    record = Record()
+    with disk_errors(folder):
+        folder.mkdir(parents=True)
+        for seed in seeds:
+            if (known := _planted(folder, seed)) is not None:
+                record.files[seed.path] = known
+        sync_tree(folder)
+        Journal(folder, record).close()
+    return sum(known.kept.total for known in record.files.values())
+
+
+def _planted(folder: Path, seed: Seed) -> FileRecord | None:
+    if seed.bad and seed.pieces is None:
+        return None
+    try:
+        there = min(seed.place.stat().st_size, seed.bytes)
+    except FileNotFoundError:
+        return None
+    piece = seed.pieces.piece if seed.pieces else piece_size(seed.bytes)
+    record = FileRecord(part_path(seed.path, 0), size=seed.bytes, identity=f"sha256:{seed.sha256}", piece=piece)
+    record.kept.add(0, there)
+    for start, end in seed.bad:
+        record.kept.remove(start, end)
+    if seed.pieces is not None:
+        _remember_states(record, seed.pieces)
+    _copy(seed.place, folder / record.part, there)
+    return record
+
+
+def _remember_states(record: FileRecord, pieces: Pieces) -> None:
+    """Let the digest stand at the end of what is unbroken from the front: behind it, it is hashed anew."""
+    states, whole = states_of(pieces), record.kept.reach(0) // pieces.piece
+    record.states = {number: state for number, state in states.items() if number <= whole}
+    record.frontier, record.frontier_state = whole * pieces.piece, record.states.get(whole)
+
+
+def _copy(source: Path, target: Path, count: int) -> None:
+    """Copy the first `count` bytes; where the file system can share them, nothing is written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not reflink(source, target):
+        shutil.copyfile(source, target)
+    os.truncate(target, count)
+    sync_path(target)

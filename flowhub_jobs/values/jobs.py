@@ -1,0 +1,115 @@
+"""A job, what it works on, and what happened to it: frozen values, as the screens and the contract show them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a job of another kind than `fetch` does with its artifact.
+
+    `place` is the installed name to `verify`, the folder to `export` to, or the folder to `import` from.
+    """
+
+    kind: JobKind
+    place: str
+
+    def key_of(self, artifact: Artifact) -> str:
+        """Return what one live job at a time may have. An import writes what a fetch of it would: one of both lives."""
+        if self.kind is JobKind.IMPORT:
+            return artifact.key
+        return hashlib.sha256(json.dumps([self.kind, self.place, artifact.key]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """One file of a job, for the screens. `sha256` is the expected one."""
+
+    path: str
+    bytes: int | None
+    bytes_done: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued job waits for, beyond its reason: the fault behind it, and the host that failed. None: unknown."""
+
+    message: str | None
+    code: str | None
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the contract's `flowhub/jobs/1`, in its order. Bytes, seconds, bytes a second; times are UTC."""
+
+    id: int
+    ref: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    node: str
+    state: State
+    stage: Stage | None
+    reason: Reason | None
+    priority: int
+    group: str | None
+    attempt: int
+    bytes_total: int | None
+    bytes_done: int
+    bytes_fetched: int
+    rate_bps: int | None
+    eta_s: int | None
+    not_before: datetime | None
+    sha256_state: DigestState
+    target: str
+    files: tuple[JobFile, ...]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+    kind: JobKind = JobKind.FETCH
+    wait: Wait | None = None
+
+    @property
+    def title(self) -> str:
+        """Return how a screen names it: by its reference, and by what it does, unless it fetches."""
+        return self.ref if self.kind is JobKind.FETCH else f"{self.kind} {self.ref}"
+
+    @property
+    def brings(self) -> bool:
+        """Return whether a model comes into the store by it."""
+        return self.kind in (JobKind.FETCH, JobKind.IMPORT)
+
+    @property
+    def live(self) -> bool:
+        return self.state in (State.QUEUED, State.RUNNING, State.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job. `code` is that of the error behind it, if any; `text` is for people.
+
+    `kind` is an EventKind, or the word of a newer version.
+    """
+
+    at: datetime
+    kind: str
+    text: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a run wants its job's history to keep: an event without its time."""
+
+    kind: EventKind
+    text: str
+    code: str | None = None

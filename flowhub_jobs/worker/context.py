@@ -1,0 +1,118 @@
+"""The shop floor: what the threads of one worker process share, and the jobs that it runs."""
+
+import logging
+import secrets
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.fs.locks import LockFile
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.lease import Claimed, Lease
+from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.system import allow_open_files
+from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.worker.gate_cache import Door
+from flowhub_jobs.worker.host_outages import HostOutages
+from flowhub_jobs.worker.network import Network
+from flowhub_jobs.worker.rate_share import Throttle
+from flowhub_jobs.worker.transfer_options import transfer_terms
+from flowhub_jobs.worker.wait_log import WaitLog
+
+log = logging.getLogger("flowhub.worker")
+
+STOP = "stop"  # the word of a graceful stop; what is no word of these is the person's wish
+SHUT = "shut"  # the schedule's window has closed
+LOST = "lost"
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt on the floor. `control` stops it: by its word, or by the end of its lease."""
+
+    claimed: Claimed
+    began: float  # on the clock of transfer.hosts.Hosts
+    control: Control = field(init=False)
+    partial: Path | None = None  # the one that is this run's alone, while it is (transfer/partial/ownership.py)
+
+    def __post_init__(self) -> None:
+        self.control = Control(self.lease.check)
+
+    @property
+    def lease(self) -> Lease:
+        return self.claimed.lease
+
+
+class Floor:
+    def __init__(self, home: Home, slots: int) -> None:
+        allow_open_files()
+        self.home, self.slots = home, slots
+        self.worker = f"{home.node}-{secrets.token_hex(4)}"
+        self.leases = Leases(home.engine, home.node, self.worker, home.clock)
+        self.shared = Shared(Hosts(home.settings.connections_per_host), Bucket(home.settings.limit_rate))
+        self.door = Door(home)
+        self.throttle = Throttle(home, self.worker, self.shared.bucket, self.door)
+        self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
+        self.network = Network(home)
+        self.wait_log = WaitLog(home.clock)
+        self.stopping = threading.Event()
+        self.database_lost: FlowhubError | None = None
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+        # Held as long as this process lives: it tells the others at once that we are gone.
+        self._alive = LockFile(home.settings.locks / f"{self.worker}.lock")
+
+    def begin(self, claimed: Claimed) -> Run:
+        run = Run(claimed, self.shared.hosts.now())
+        with self._lock:
+            self._runs[claimed.lease.token] = run
+        if self.stopping.is_set():
+            run.control.stop(STOP)
+        return run
+
+    def end(self, run: Run) -> None:
+        with self._lock:
+            self._runs.pop(run.lease.token, None)
+
+    def runs(self) -> dict[str, Run]:
+        """Return the attempts that run now, by their lease's token."""
+        with self._lock:
+            return dict(self._runs)
+
+    @property
+    def idle(self) -> int:
+        return self.slots - len(self.runs())
+
+    def stop(self) -> None:
+        """Begin nothing more, and have every run hand its job back."""
+        self.stopping.set()
+        self.hand_back(STOP)
+
+    def hand_back(self, word: str) -> None:
+        """Have every run hand its job back; the word says why. A job that `start` was said of outlasts the window."""
+        for run in self.runs().values():
+            if word != SHUT or not run.claimed.start_now:
+                run.control.stop(word)
+
+    def lose_database(self, error: FlowhubError) -> None:
+        """Stop every run without a further write: the database that knows their leases is lost."""
+        self.database_lost = self.database_lost or error
+        self.stopping.set()
+        for run in self.runs().values():
+            run.lease.revoke()
+            run.control.stop(LOST)
+
+    def close(self) -> None:
+        try:
+            self.leases.unregister()
+        except SQLAlchemyError as error:  # a full disk: whoever takes back orphans next drops the row
+            log.warning("This worker's row could not be dropped: %s", driver_words(error))
+        finally:
+            self._alive.release()

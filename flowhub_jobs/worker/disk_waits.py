@@ -1,0 +1,81 @@
+"""Looks again for jobs that wait for the disk, without an attempt at each: a night of looks leaves no trace."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flowhub_jobs.errors import DiskFull, StoreOffline
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.disk_demand import needs_in_order
+from flowhub_jobs.jobs.disk_waits import Parked, end_wait, extend_wait, parked
+from flowhub_jobs.store.space import Room, check_room, room_at
+from flowhub_jobs.values.enums import Reason
+
+LOOKS = 5  # in the time that a job waits: one that may start does not wait for all of it
+
+
+class Parking:
+    """One a worker. A job that waits for room, or for the store's disk, starts as soon as a look finds it."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._looked_at = float("-inf")
+        self._released: dict[int, int] = {}  # jobs, with the bytes that were free when they were released
+
+    def look(self) -> None:
+        """Look, a few times in the time that a job waits."""
+        now = self._home.clock.awake()
+        if now - self._looked_at >= self._home.settings.look_again_s / LOOKS:
+            self._looked_at = now
+            self.release()
+
+    def release(self) -> bool:
+        """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
+        home = self._home
+        waiting = parked(home.engine, home.node)
+        if not waiting:
+            return False
+        texts = self._still_waiting(waiting)
+        free = self._worth_a_try([job for job in waiting if job.reason is Reason.DISK and job not in texts])
+        extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
+        end_wait(home.engine, free)
+        return bool(free)
+
+    def _worth_a_try(self, ready: Sequence[Parked]) -> list[Parked]:
+        """Return the jobs for which there is more room than when they were last released, and failed again.
+
+        A disk can be full in ways that its free bytes do not tell: a quota, inodes, a snapshot. Such a job starts at
+        the end of its wait, as ordered; released at each look it would keep a worker that drains for ever.
+        """
+        room = room_at(self._home.store.root, self._home.settings.disk_reserve)
+        found = [job for job in ready if room.free > self._released.get(job.job, -1)]
+        self._released.update({job.job: room.free for job in found})
+        return found
+
+    def _still_waiting(self, waiting: Sequence[Parked]) -> dict[Parked, str]:
+        try:
+            self._home.open_store()
+        except StoreOffline as error:
+            return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
+        # A file at the job's target may be what it wants, put there by hand: that needs no room.
+        full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
+        return self._without_room(full) if full else {}
+
+    def _without_room(self, full: Sequence[Parked]) -> dict[Parked, str]:
+        home = self._home
+        running, queued = needs_in_order(home.engine, home.node)
+        room = room_at(home.store.root, home.settings.disk_reserve)
+        texts = no_room(room, running, queued, home.store.root)
+        return {job: texts[job.job] for job in full if job.job in texts}
+
+
+def no_room(room: Room, running: int, queued: Mapping[int, int], where: Path) -> dict[int, str]:
+    """Return which queued jobs do not fit with those that go first, each with the sentence that says so. Pure."""
+    taken, texts = running, {}
+    for job, need in queued.items():
+        try:
+            check_room(room, need, taken, where)
+            taken += need
+        except DiskFull as full:
+            texts[job] = full.message
+    return texts

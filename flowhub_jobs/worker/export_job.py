@@ -1,0 +1,138 @@
+"""The way of a job that exports: an installed model is copied to a folder, for a machine without a network.
+
+store ─► <folder>/.flowhub-partial ─► digest ─► fsync ─► rename ─► the manifest
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, StorageFailed, StoreOffline, TargetFull
+from flowhub_jobs.fs.disk_errors import disk_errors
+from flowhub_jobs.fs.locks import held_lock
+from flowhub_jobs.fs.safe_read import is_regular
+from flowhub_jobs.store.file_hash import Unreadable, hashed
+from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
+from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.store.verification import Checks, OnShelf
+from flowhub_jobs.system import rename_new, sync_path
+from flowhub_jobs.values.artifacts import FileDigest
+from flowhub_jobs.worker.context import Floor, Run
+from flowhub_jobs.worker.copier import Copier
+from flowhub_jobs.worker.progress import Screen
+
+LOCK_S = 60.0
+
+
+def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
+    """Copy an installed model to the folder that the job's task names, and write it into its manifest.
+
+    Raises NotFound, DigestMismatch for a model that is damaged here, NameTaken, DiskFull, StorageFailed.
+    """
+    home, task, artifact = floor.home, run.claimed.task, run.claimed.artifact
+    assert task is not None, "a job that exports has a task"
+    model, folder = Checks(home.engine, home.node, home.store).of(artifact), Path(task.place)
+    if model is None:
+        raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
+    carried = Carried(
+        model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
+    )
+    try:
+        _carry(model, folder, carried, run, screen, home.settings.locks / "export")
+    except DiskFull as error:
+        raise TargetFull(error.message) from error
+    except StoreOffline as error:  # what is not there is the folder, and nobody waits for it
+        raise StorageFailed(error.message, hint="Name a folder that can be written.") from error
+    digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
+    with writing(home.engine) as tx:
+        text = f"{model.name} is in {folder}, with its digests in the manifest there."
+        floor.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
+
+
+def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen, spare: Path) -> None:
+    """Bring a model to the folder. `spare` is a lock of the home, for a disk that has none."""
+    if not _lies_there(folder, carried, run):
+        check_room(room_at(folder, 0), model.bytes, 0, folder)
+        staged = _staged(model, folder, run, screen)
+        with _locked(folder, run, spare):
+            _name(staged, folder, carried, run)
+    with _locked(folder, run, spare):
+        write_manifest(folder, manifest_there(folder) | {carried.name: carried})
+
+
+def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
+    """Return whether the folder has this very model, by every byte of its files.
+
+    The manifest is not asked: who was killed between the name and the manifest left it without a word of it.
+    """
+    with disk_errors(folder):
+        (folder / PARTIAL).mkdir(parents=True, exist_ok=True)  # where the lock is
+    place = folder / carried.name
+    files = [(place / path if carried.artifact.folder else place, known) for path, known in carried.files.items()]
+    try:
+        # A link is no copy: what it leads to stays here when the disk goes.
+        if place.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
+            return False
+        return all(hashed(path, run.control.check).sha256 == digest for path, (_, digest) in files)
+    except (OSError, Unreadable):
+        return False
+
+
+def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
+    """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
+    hint = f"`flowhub verify {model.name} --repair`, then export it again."
+    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen, hint)
+    screen.reads(model.bytes, 0, [])
+    _remove(staged)
+    for file in model.files:
+        digest = copier.copy(file.place.resolve(), file.bytes, staged / file.path if model.artifact.folder else staged)
+        if digest != file.sha256:
+            raise DigestMismatch(
+                f"{file.place} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
+                hint=hint,
+            )
+    for place, _, _ in os.walk(staged, topdown=False):
+        sync_path(Path(place))
+    return staged
+
+
+def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
+    """Give the copy its name. What bears it already gives way only if the manifest says that an export put it there.
+
+    The folder's lock is held.
+    """
+    target = folder / carried.name
+    run.lease.check()
+    for left in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
+        _remove(left)
+    if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
+        aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
+        target.rename(aside)
+        _remove(aside)
+    try:
+        rename_new(staged, target)
+    except FileExistsError:
+        raise NameTaken(
+            f"{target} is there already and was not exported by flowhub; it is never replaced.",
+            hint="Move or remove it, or export to another folder.",
+        ) from None
+    sync_path(folder)
+
+
+@contextmanager
+def _locked(folder: Path, run: Run, spare: Path) -> Iterator[None]:
+    """Hold the folder's lock; the disk's errors are converted."""
+    lock = folder / PARTIAL / "lock"
+    with disk_errors(folder), held_lock(lock, may_go_on=run.control.check, at_most_s=LOCK_S, spare=spare):
+        yield
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,263 @@
+"""Before anything is fetched: are these bytes on this machine already, in our store or in another program's?
+
+    claimants (a digest in a name, an exact size) ─► every byte read ─► linked beside the partial ─► the rest fetched
+
+What is linked never lies where the transfer writes: a hard link there would be another program's file, written into.
+
+<partial>/linked/…     the files that were found, and in the end, of a folder, those that were fetched as well
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowhub_jobs.file_systems import mark_of, traits_of
+from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
+from flowhub_jobs.store.file_hash import Stamp, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
+from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
+from flowhub_jobs.transfer.fetch import Fetched, FileSeen, Seen
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.part_file import FILES
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
+from flowhub_jobs.values.enums import DigestState, EventKind, Stage
+from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.worker.context import Floor, Run
+from flowhub_jobs.worker.progress import Screen
+
+log = logging.getLogger("flowhub.job")
+
+LINKED = "linked"
+# What this process has read and found to be something else: a job that is tried again does not read it again.
+_refuted: set[tuple[Stamp, str]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """One file of the artifact that was found and linked. `source` is where its bytes lie.
+
+    `stamp` is what `part` was when its bytes had been read, and stays while nobody writes to it.
+    """
+
+    part: Path
+    digest: FileDigest
+    source: Path
+    how: LinkKind
+    stamp: Stamp
+
+    @property
+    def is_as_read(self) -> bool:
+        try:
+            return stamp_of(self.part) == self.stamp
+        except Unreadable:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered(Fetched):
+    """All files of an artifact, verified. `folder` of the partial is what a folder is staged in."""
+
+    folder: str = FILES
+    linked_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """What was found of an artifact, by the number of the file."""
+
+    artifact: Artifact
+    partial: Path
+    linked: Mapping[int, Linked]
+    root: Path  # the store's
+
+    @property
+    def missing(self) -> Artifact | None:
+        """Return the artifact with the files alone that are still to be fetched; None if there is none."""
+        if not self.linked:
+            return self.artifact
+        left = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
+        return replace(self.artifact, files=left) if left else None
+
+    def sound(self) -> "Reused":
+        """Return this without what was written to since it was read: its link is dropped, and it is missing now."""
+        sound = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
+        if len(sound) == len(self.linked):
+            return self
+        with disk_errors(self.partial):
+            for number in self.linked.keys() - sound.keys():
+                self.linked[number].part.unlink(missing_ok=True)
+        return replace(self, linked=sound)
+
+    def seen(self, seen: Seen) -> Seen:
+        """Return how the whole artifact stands, from how the transfer of what is missing does."""
+        if not self.linked:
+            return seen
+        left = [number for number in range(len(self.artifact.files)) if number not in self.linked]
+        files = [replace(file, number=left[file.number]) for file in seen.files]
+        files += [_whole(number, linked, self.artifact.files[number]) for number, linked in self.linked.items()]
+        there = sum(linked.digest.bytes for linked in self.linked.values())
+        total = None if seen.total is None else seen.total + there
+        return replace(seen, total=total, kept=seen.kept + there, files=tuple(sorted(files, key=lambda f: f.number)))
+
+    def gathered(self, fetched: Fetched | None) -> Gathered:
+        """Return what was found and what was fetched as one, in the artifact's order."""
+        if not self.linked:
+            assert fetched is not None
+            return Gathered(fetched.files, fetched.parts, fetched.marks, fetched.bytes_fetched)
+        came = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
+        rows = []
+        with disk_errors(self.partial):
+            for number, file in enumerate(self.artifact.files):
+                if number in self.linked:
+                    linked = self.linked[number]
+                    mark = mark_of(linked.part.lstat(), traits_of(linked.part.parent))
+                    rows.append((linked.digest, linked.part, mark))
+                else:
+                    digest, part, mark = next(came)
+                    rows.append((digest, _beside(part, self.partial / LINKED / file.path), mark))
+        files, parts, marks = zip(*rows, strict=True)
+        bytes_fetched = fetched.bytes_fetched if fetched else 0
+        linked_from = _linked_from(self.artifact, self.linked, self.root)
+        return Gathered(files, parts, marks, bytes_fetched, LINKED, linked_from)
+
+
+def _beside(part: Path, target: Path) -> Path:
+    """Give a fetched file a second name among those that were linked. The journal's word of the first stays true."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(part, target)
+    except OSError:  # a disk without hard links
+        part.replace(target)
+    return target
+
+
+# Look ----------------------------------------------------------------------------------------------------------------
+
+
+def look_around(floor: Floor, run: Run, screen: Screen) -> Reused:
+    """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
+    artifact, partial = run.claimed.artifact, run.partial
+    assert partial is not None, "a run that looks for bytes has its partial"
+    # What a crashed run has linked is looked for again, and read again: nobody knows what became of it since.
+    shutil.rmtree(partial / LINKED, ignore_errors=True)
+    if run.claimed.forced or not floor.home.settings.look_elsewhere:
+        return Reused(artifact, partial, {}, floor.home.store.root)
+    search = _Search(floor, run, screen, partial)
+    linked = search.run()
+    if linked:
+        with disk_errors(partial):
+            sync_tree(partial / LINKED)
+        floor.leases.record_event(run.lease, Note(EventKind.LINKED, _told(artifact, linked)))
+    return Reused(artifact, partial, linked, floor.home.store.root)
+
+
+class _Search:
+    def __init__(self, floor: Floor, run: Run, screen: Screen, partial: Path) -> None:
+        self._floor, self._run, self._screen, self._partial = floor, run, screen, partial
+        self._artifact = run.claimed.artifact
+        self._record = journal.load(partial)
+        self._root = floor.home.store.root.resolve()
+
+    def run(self) -> dict[int, Linked]:
+        linked: dict[int, Linked] = {}
+        left = {number: file for number, file in enumerate(self._artifact.files) if self._is_wanted(file)}
+        by_digest: dict[str, list[int]] = {}
+        for number, file in left.items():
+            by_digest.setdefault(file.sha256 or file.git_sha1 or "", []).append(number)
+        for want, path in self._claimants(left):
+            self._run.control.check()
+            for number in by_digest[want.digest]:
+                if number not in linked and (found := self._link(self._artifact.files[number], path)):
+                    linked[number] = found
+        return linked
+
+    def _is_wanted(self, file: ArtifactFile) -> bool:
+        kept = self._record.files.get(file.path)
+        whole = kept is not None and file.size is not None and kept.kept.total == file.size
+        return bool(file.sha256 or file.git_sha1) and not whole and file.size != 0
+
+    def _claimants(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[Wanted, Path]]:
+        """Yield what may be one of these: first what our own library says, then what others' names and sizes say."""
+        wanted = [Wanted(file.sha256 or file.git_sha1 or "", file.size) for file in left.values()]
+        wanted = list(dict.fromkeys(wanted))
+        if wanted:
+            yield from self._installed({want.digest: want for want in wanted})
+            yield from claimants(places_of(os.environ), wanted)
+
+    def _installed(self, wanted: Mapping[str, Wanted]) -> Iterator[tuple[Wanted, Path]]:
+        for digest, path in self._floor.home.library.by_digest(list(wanted)):
+            yield wanted[digest], path
+
+    def _link(self, file: ArtifactFile, path: Path) -> Linked | None:
+        """Read a file, and link it if it is the one that is wanted."""
+        try:
+            real = path.resolve(strict=True)
+            stamp = stamp_of(real)
+            if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
+                return None
+            self._screen.show(self._seen())
+            found = hashed(real, self._run.control.check, git=file.sha256 is None)
+            if (found.sha256 if file.sha256 else found.git_sha1) != (file.sha256 or file.git_sha1):
+                _refuted.add((found.stamp, file.identity))
+                return None
+            return self._linked(file, real, found.stamp, found.sha256)
+        except (OSError, Unreadable, RuntimeError) as error:
+            log.info("Job %d: %s is not used: %s", self._run.lease.job, path, error)
+            return None
+
+    def _linked(self, file: ArtifactFile, real: Path, stamp: Stamp, sha256: str) -> Linked | None:
+        part = self._partial / LINKED / file.path
+        self._run.control.check()
+        refuse_links(self._partial.parent, self._partial)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        how = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)
+        if how is None:
+            return None
+        # A reflink is a file of our own, with a time of its own; the others are the very file that was read.
+        stamp = stamp_of(part) if how is LinkKind.REFLINK else stamp
+        digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
+        return Linked(part, digest, real, how, stamp)
+
+    def _seen(self) -> Seen:
+        """Return how the job stands while files of others are read: what the journal says, and nothing on its way."""
+        nothing = journal.FileRecord("")
+        records = [self._record.files.get(file.path, nothing) for file in self._artifact.files]
+        state = DigestState.RUNNING
+        files = tuple(
+            FileSeen(number, file.size or record.size, record.kept.total, file.sha256, record.identity, state)
+            for number, (file, record) in enumerate(zip(self._artifact.files, records, strict=True))
+        )
+        kept = sum(file.kept for file in files)
+        return Seen(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
+
+
+def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileSeen:
+    size = linked.digest.bytes
+    return FileSeen(number, size, size, file.sha256 or linked.digest.sha256, None, DigestState.VERIFIED)
+
+
+# Say -----------------------------------------------------------------------------------------------------------------
+
+
+def _told(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
+    first = next(iter(linked.values()))
+    where = f"a {first.how} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
+    if len(linked) == len(artifact.files):
+        return f"Its bytes were on this machine already: linked from there, {where}; nothing was fetched."
+    return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {where}."
+
+
+def told_changed(before: Reused, after: Reused) -> str:
+    """Return what is said of files that are fetched after all."""
+    changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{more} was written to after it had been read: it is fetched instead."
+
+
+def _linked_from(artifact: Artifact, linked: Mapping[int, Linked], root: Path) -> str | None:
+    """Return the file of another program, or the folder of the first such file, whose bytes the artifact shares."""
+    others = [one.source for one in linked.values() if not one.source.is_relative_to(root.resolve())]
+    return str(others[0].parent if artifact.folder else others[0]) if others else None

@@ -1,0 +1,115 @@
+"""Hands a notice to the person's command and webhook. What fails is logged, once, and over with."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.net.urls import host_of
+from flowhub_jobs.values.notify_settings import Notify
+
+log = logging.getLogger("flowhub.notices")
+
+COMMAND_S = 30.0
+KILL_S = 1.0  # between asking a command to end and ending it
+LOOK_S = 0.1
+PAUSES_S = (1.0, 4.0)  # between the tries of a webhook
+# What the command has no use for.
+_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "FLOWHUB_DATABASE_URL")
+
+
+class Delivery:
+    """The ways of one worker to its person. `stop` cuts short what is under way, from any thread."""
+
+    def __init__(self, notify: Notify, *, command_s: float = COMMAND_S, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
+        self._notify, self._command_s, self._pauses_s = notify, command_s, pauses_s
+        self.stopping = threading.Event()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def deliver(self, notice: bytes) -> bool:
+        """Tell, and return whether that came to an end, good or bad: False only if `stop` cut it short."""
+        if self._notify.command:
+            self._complain("The command of [notify]", self._run(notice))
+        if self._notify.webhook and not self.stopping.is_set():
+            self._complain(f"The webhook at {host_of(self._notify.webhook)}", self._post(notice))
+        return not self.stopping.is_set()
+
+    def _complain(self, who: str, why: str | None) -> None:
+        if why is not None and not self.stopping.is_set():
+            log.warning("%s could not be told: %s.", who, why)
+
+    # The command ---------------------------------------------------------------------------------------------------
+
+    def _run(self, notice: bytes) -> str | None:
+        """Return why it went wrong, or None. The notice is a file, so that a command may leave it unread."""
+        environ = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(notice)
+            stdin.seek(0)
+            try:
+                # In a session of its own: it is ended with all that it has started.
+                command = subprocess.Popen(
+                    self._notify.command,
+                    stdin=stdin,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=environ,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as error:
+                return f"it cannot be started ({getattr(error, 'strerror', None) or error})"
+        return self._wait_for(command)
+
+    def _wait_for(self, command: "subprocess.Popen[bytes]") -> str | None:
+        patience = time.monotonic() + self._command_s
+        while command.poll() is None:
+            if self.stopping.wait(LOOK_S) or time.monotonic() >= patience:
+                _end(command)
+                return f"it was ended after {self._command_s:g} s"
+        return f"its exit status is {command.returncode}" if command.returncode else None
+
+    # The webhook ---------------------------------------------------------------------------------------------------
+
+    def _post(self, notice: bytes) -> str | None:
+        why = self._try(notice)
+        for pause in self._pauses_s:
+            if why is None or self.stopping.wait(pause):
+                break
+            why = self._try(notice)
+        return None if why is None else f"{why}, {1 + len(self._pauses_s)} times"
+
+    def _try(self, notice: bytes) -> str | None:
+        from flowhub_jobs.net.httpx_lean import httpx
+        from flowhub_jobs.net.httpx_transport import EnvironmentTransport
+
+        assert self._notify.webhook is not None
+        headers = {"Content-Type": "application/json", "User-Agent": "flowhub"}
+        try:
+            # No redirect is followed: the address that was checked is the only one. The answer's body is not read.
+            with (
+                httpx.Client(
+                    transport=EnvironmentTransport(), timeout=httpx.Timeout(5.0, read=10.0), headers=headers
+                ) as client,
+                client.stream("POST", self._notify.webhook, content=notice) as response,
+            ):
+                return None if response.is_success else f"it answers {response.status_code}"
+        except FlowhubError as error:  # a proxy, or the certificates that are trusted
+            return error.message.rstrip(".")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return f"it cannot be reached ({type(error).__name__})"
+
+
+def _end(command: "subprocess.Popen[bytes]") -> None:
+    """End a command and all that it started: asked first, then not."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(command.pid, signum)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.wait(KILL_S)

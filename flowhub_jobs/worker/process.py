@@ -1,0 +1,105 @@
+"""`flowhub worker`: the floor, its threads, and Huey's consumer in the main thread, until it is told to stop."""
+
+import logging
+import os
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.database.engine import check_whole
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.net.httpx_errors import warm_trust
+from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
+from flowhub_jobs.units import format_duration
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.heartbeat import Heartbeat
+from flowhub_jobs.worker.huey_consumer import Consumer
+from flowhub_jobs.worker.maintenance import Maintenance
+from flowhub_jobs.worker.notifications import Notices
+from flowhub_jobs.worker.pipeline import run_job
+from flowhub_jobs.worker.wakeup_queue import Bells
+
+log = logging.getLogger("flowhub.worker")
+
+EXIT_SOME_FAILED = 10
+PATIENCE_S = 3600.0
+
+
+def run_worker(
+    home: Home, *, slots: int, drain: bool = False, until_us: int | None = None, patience_s: float = PATIENCE_S
+) -> int:
+    """Work until a signal, until `until_us` (microseconds since 1970), or, draining, until nothing is left.
+
+    A worker that drains waits for a host that cannot be reached no longer than `patience_s`.
+    Returns the exit status: 0, or 10 where a drained job did not end completed, or was left to its host. Raises
+    DatabaseReplaced, DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more
+    was written.
+    """
+    check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
+    started = home.clock.now_us()
+    threading.Thread(target=warm_trust, name="trust", daemon=True).start()
+    floor = Floor(home, slots)
+    bells = Bells(home.settings.queue_path, lambda: answer(floor))
+    consumer = Consumer(bells.huey, slots, floor.stop)
+
+    notices, notifier = Notices(home, floor.worker), Notifier()
+
+    def may_go_home() -> bool:
+        late = until_us is not None and home.clock.now_us() >= until_us
+        return late or (drain and is_drained() and notices.settled())
+
+    def is_drained() -> bool:
+        if floor.runs() or home.reports.still_to_do(floor.outages.given_up(patience_s, started)):
+            return False
+        return not maintenance.parking.release()  # room that was promised to a job may be free now
+
+    heartbeat = Heartbeat(floor)
+    pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
+    maintenance = Maintenance(floor, bells, notices, pulse, may_go_home, consumer.stop_flag.set)
+    try:
+        floor.leases.register(os.getpid(), slots)
+        maintenance.look_after()  # rescues first, then works
+        heartbeat.start()
+        maintenance.start()
+        notifier.ready()
+        log.info("Worker %s runs; jobs at a time: %d.", floor.worker, slots)
+        consumer.run()
+        notifier.stopping()
+        consumer.stop()
+    finally:
+        notices.close()
+        heartbeat.stop()
+        floor.close()
+        bells.close()
+    if floor.database_lost is not None:
+        if consumer.was_signalled:
+            return 0
+        raise floor.database_lost
+    left = len(home.reports.in_state(LIVE))
+    jobs = "1 job is" if left == 1 else f"{left} jobs are"
+    given_up = floor.outages.given_up(patience_s, started) if drain else []
+    for origin in given_up:
+        log.warning("%s could not be reached for %s; its jobs stay queued.", origin, format_duration(patience_s))
+    log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
+    return EXIT_SOME_FAILED if drain and (given_up or home.reports.ended_badly(since=started)) else 0
+
+
+def _standing(home: Home) -> str:
+    """Return in a line what goes on, for the service manager."""
+    return status_line(home.reports.all(state=State.RUNNING), len(home.reports.in_state((State.QUEUED,))))
+
+
+def answer(floor: Floor) -> None:
+    """Answer a bell: run the best job that may start, then the next, until there is none."""
+    while not floor.stopping.is_set():
+        try:
+            claimed = floor.leases.claim(floor.door.gates())
+        except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
+            log.warning("No job could be claimed: %s", driver_words(error))
+            return
+        if claimed is None:
+            return
+        run_job(floor, claimed)

@@ -1,0 +1,63 @@
+"""What a run shows of itself: written into the job's row, at most twice a second."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
+from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.transfer.fetch import Seen
+from flowhub_jobs.values.enums import DigestState, EventKind, Stage
+
+log = logging.getLogger("flowhub.worker")
+
+
+class Screen:
+    """The row of one running job. The transfer already paces its calls."""
+
+    def __init__(self, leases: Leases, lease: Lease, fetched: int) -> None:
+        self._leases, self._lease = leases, lease
+        self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
+        self._files: dict[int, FileProgress] = {}
+        self._begun_at = time.monotonic()
+
+    def show(self, seen: Seen) -> None:
+        """Write how the transfer stands, and what it wants remembered. Raises LeaseLost."""
+        files = {
+            file.number: FileProgress(file.number, file.size, file.kept, file.expected, file.identity, file.state)
+            for file in seen.files
+        }
+        changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
+        self._files = files
+        digest = _whole(files)
+        tries = seen.fruitless
+        self._last = Progress(
+            seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
+        )
+        self._leases.progress(self._lease, self._last)
+        for note in seen.notes:
+            self._leases.record_event(self._lease, note)
+            if note.kind is EventKind.CONNECTION:
+                log.info("Job %d: %s", self._lease.job, note.text)
+
+    def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
+        """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
+        rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
+        self._last = Progress(Stage.VERIFY, total, read, self._last.fetched, rate, DigestState.RUNNING, tuple(files))
+        self._leases.progress(self._lease, self._last)
+
+    def stage(self, stage: Stage) -> None:
+        last = self._last
+        self._leases.progress(
+            self._lease, Progress(stage, last.total, last.done, last.fetched, None, last.sha256_state)
+        )
+
+
+def _whole(files: dict[int, FileProgress]) -> DigestState:
+    """Return one word for all files: verified only when every one is."""
+    states = {file.sha256_state for file in files.values()}
+    if states <= {DigestState.VERIFIED}:
+        return DigestState.VERIFIED
+    if states <= {DigestState.VERIFIED, DigestState.UNPINNED}:
+        return DigestState.UNPINNED
+    return DigestState.PENDING if states == {DigestState.PENDING} else DigestState.RUNNING

@@ -1,0 +1,62 @@
+"""The speed of one worker: its share of what all jobs of the node may take together, and never more than its own."""
+
+import threading
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.rate_limits import limits, running
+from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.worker.gate_cache import Door
+
+LOOK_EVERY_S = 0.25
+# A larger share is taken when the others must have seen by their own looks that theirs is smaller.
+SETTLED_S = 1.5
+
+
+class Throttle:
+    """Sets the bucket's rate by the table: how many jobs run here, and how many on the whole node. Thread-safe."""
+
+    def __init__(self, home: Home, worker: str, bucket: Bucket, door: Door) -> None:
+        self._home, self._worker, self._bucket, self._door = home, worker, bucket, door
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+        self._share = 1.0
+        self._more_since: float | None = None
+        self._rate = home.settings.limit_rate
+
+    def look(self, *, at_once: bool = False) -> None:
+        """Bring the rate up to date, at most four times a second. `at_once`: a job of this worker's has just begun."""
+        now = self._home.clock.awake()
+        with self._lock:
+            if at_once or now - self._looked_at >= LOOK_EVERY_S:
+                self._looked_at = now
+                self._set(now, begun=at_once)
+
+    def _set(self, now: float, *, begun: bool) -> None:
+        found = limits(self._home.controls, self._door.gates().rate_bps, None)
+        rate = self._home.settings.limit_rate
+        if found.rate_bps is not None:
+            share = int(found.rate_bps * self._share_at(now, begun=begun))
+            rate = max(1, share if rate is None else min(rate, share))
+        else:
+            self._share, self._more_since = 1.0, None
+        if rate != self._rate:
+            self._rate = rate
+            self._bucket.set_rate(rate)
+
+    def _share_at(self, now: float, *, begun: bool) -> float:
+        """Return this worker's part of the whole. It shrinks at once, and grows when the others have made room."""
+        counts = running(self._home.database, self._home.node)
+        own, every = counts[self._worker], counts.total()
+        if own == every:
+            fair, self._share = 1.0, 1.0
+        else:
+            fair = own / every
+            if begun and own == 1:
+                self._share = 0.0  # what it had while it ran nothing was nobody's
+        if fair <= self._share:
+            self._share, self._more_since = fair, None
+        elif self._more_since is None:
+            self._more_since = now
+        elif now - self._more_since >= SETTLED_S:
+            self._share, self._more_since = fair, None
+        return self._share

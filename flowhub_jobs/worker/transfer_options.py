@@ -1,0 +1,28 @@
+"""From the settings to the terms of a transfer: the rooms below do not know the settings."""
+
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.retry import Patience
+
+
+def transfer_terms(settings: Settings) -> Terms:
+    """Return the terms."""
+    patience = Patience(
+        base_s=settings.backoff_base_s,
+        cap_s=settings.backoff_cap_s,
+        faults_max=settings.faults_max,
+        give_up_after_s=settings.give_up_after,
+        server_wait_max_s=settings.retry_after_max_s,
+    )
+    return Terms(
+        connect_s=settings.connect_timeout_s,
+        headers_s=settings.headers_timeout_s,
+        stall_s=settings.stall_timeout_s,
+        slow_bps=settings.slow_bps,
+        slow_window_s=settings.slow_window_s,
+        patience=patience,
+        connections_per_host=settings.connections_per_host,
+        direct_io=settings.direct_io,
+        hub_endpoint=settings.hf_endpoint,
+        tokens=settings.tokens_by_origin,
+    )
