@@ -15,7 +15,7 @@ from flowhub_jobs.values.artifacts import Artifact, LocalLlm
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
-    from flowhub_jobs.transfer.fetch import Fetched, Seen
+    from flowhub_jobs.transfer.fetch import Fetched, TransferProgress
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
 NODE = "download"  # in the place of a node's name: the partials of `download()`
@@ -51,10 +51,10 @@ def delete_local_llm(name: str) -> int:
     Raises UsageInvalid for anything but a bare name, NotFound, and Busy while a job works on it.
     """
     from flowhub_jobs.home import opened
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
     with opened(load_settings()) as home:
-        return Desk(home).shelf.remove(name)
+        return Session(home).installed.remove(name)
 
 
 def download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None = None) -> Path:
@@ -160,29 +160,29 @@ def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_prog
 
 def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
     """Fetch, sleeping through the waits for which a worker would give its slot away."""
-    from flowhub_jobs.transfer.fetch import Past, Postponed, Shared, fetch
-    from flowhub_jobs.transfer.host_limits import Hosts
-    from flowhub_jobs.transfer.options import Control
-    from flowhub_jobs.transfer.rate_limit import Bucket
-    from flowhub_jobs.transfer.retry import Fruitless
+    from flowhub_jobs.transfer.fetch import PriorAttempts, RetryLater, Shared, fetch
+    from flowhub_jobs.transfer.host_limits import HostLimits
+    from flowhub_jobs.transfer.options import CancelToken
+    from flowhub_jobs.transfer.rate_limit import TokenBucket
+    from flowhub_jobs.transfer.retry import PriorFaults
     from flowhub_jobs.worker.transfer_options import transfer_terms
 
     settings = load_settings()
     terms = transfer_terms(settings)
     # A call is not left alone for the night, as a job is: its caller decides after ten tries what an outage means.
     terms = replace(terms, patience=replace(terms.patience, give_up_after_s=0.0))
-    shared = Shared(Hosts(settings.connections_per_host), Bucket(settings.limit_rate))
+    shared = Shared(HostLimits(settings.connections_per_host), TokenBucket(settings.limit_rate))
     report = _reporter(on_progress)
 
-    def watch(seen: "Seen") -> None:
+    def watch(seen: "TransferProgress") -> None:
         report(str(seen.stage), seen.kept, seen.total)
 
-    tries = Fruitless()
+    tries = PriorFaults()
     while True:
-        past = Past("download", 0, tries)
+        past = PriorAttempts("download", 0, tries)
         try:
-            return fetch(artifact, partial, terms=terms, shared=shared, control=Control(), past=past, watch=watch)
-        except Postponed as wait:
+            return fetch(artifact, partial, terms=terms, shared=shared, control=CancelToken(), past=past, watch=watch)
+        except RetryLater as wait:
             tries = replace(wait.fruitless, seconds=wait.fruitless.seconds + wait.seconds)
             time.sleep(wait.seconds)
 

@@ -26,9 +26,9 @@ from flowhub_jobs.values.enums import JobKind
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from flowhub_jobs.jobs.commands import Ledger
+    from flowhub_jobs.jobs.commands import JobCommands
     from flowhub_jobs.jobs.controls import Controls
-    from flowhub_jobs.jobs.queries import Reports
+    from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.store.library import Library
     from flowhub_jobs.transfer.partial.ownership import Owner
 
@@ -55,16 +55,16 @@ class Home:
     # Imported when they are used: SQLAlchemy, with which they write, takes longer than a verb that only reads.
 
     @property
-    def ledger(self) -> "Ledger":
-        from flowhub_jobs.jobs.commands import Ledger
+    def commands(self) -> "JobCommands":
+        from flowhub_jobs.jobs.commands import JobCommands
 
-        return Ledger(self.engine, self.node, self.clock)
+        return JobCommands(self.engine, self.node, self.clock)
 
     @property
-    def reports(self) -> "Reports":
-        from flowhub_jobs.jobs.queries import Reports
+    def queries(self) -> "JobQueries":
+        from flowhub_jobs.jobs.queries import JobQueries
 
-        return Reports(self.database, self.node, self.clock, self.is_dead)
+        return JobQueries(self.database, self.node, self.clock, self.is_dead)
 
     @property
     def controls(self) -> "Controls":
@@ -123,15 +123,15 @@ class Home:
         from flowhub_jobs.store.install import already_placed
         from flowhub_jobs.store.partials_dir import drop, put_aside
 
-        if self.ledger.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
+        if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
-        artifact = self.ledger.artifact(job)
-        if artifact.key not in self.reports.live_jobs():
+        artifact = self.commands.artifact(job)
+        if artifact.key not in self.queries.live_jobs():
             self.discard_partials(artifact, job)
-            placed = already_placed(self.ledger.intent(job), self.store)
+            placed = already_placed(self.commands.intent(job), self.store)
             if placed is not None and self.library.entry(placed.name) is None:
                 drop(put_aside(self.store, placed.path))
-            self.ledger.purged(job)
+            self.commands.purged(job)
 
     def discard_partials(self, artifact: Artifact, job: int) -> None:
         """Remove what this node keeps of an artifact; what another home with this node's name works in stays."""
@@ -150,7 +150,7 @@ class Home:
         return this_run(os.path.realpath(self.settings.home), token)
 
     def living_workers(self) -> int:
-        return sum(self.is_dead(worker) is False for worker in self.reports.workers())
+        return sum(self.is_dead(worker) is False for worker in self.queries.workers())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.catalogs.importers.field_values import Ids
 from flowhub_jobs.catalogs.load import Loaded
 from flowhub_jobs.catalogs.provenance import BASE as BASE
-from flowhub_jobs.catalogs.provenance import Facts, facts_of, is_name
+from flowhub_jobs.catalogs.provenance import Provenance, facts_of, is_name
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.fs.atomic_write import write_whole
 from flowhub_jobs.fs.safe_read import read_regular
@@ -46,7 +46,7 @@ class Overlays:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def facts(self, name: str) -> Facts | None:
+    def facts(self, name: str) -> Provenance | None:
         """Return what is known of the source; None where nothing is."""
         try:
             return facts_of(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
@@ -60,7 +60,7 @@ class Overlays:
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
-    def put(self, name: str, models: list[Entry], facts: Facts) -> None:
+    def put(self, name: str, models: list[Entry], facts: Provenance) -> None:
         """Write a catalog and its facts in place of what was there. What could not be read again is not written."""
         from flowhub_jobs.catalogs.schema import parse_catalog
 
@@ -75,14 +75,14 @@ class Overlays:
             raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
         self.put_facts(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
 
-    def is_whole(self, name: str, facts: Facts) -> bool:
+    def is_whole(self, name: str, facts: Provenance) -> bool:
         """Return whether the catalog is, byte for byte, what these facts are about."""
         try:
             return hashlib.sha256(self._body(name)).hexdigest() == facts.kept_sha256
         except OSError:
             return False
 
-    def put_facts(self, name: str, facts: Facts) -> None:
+    def put_facts(self, name: str, facts: Provenance) -> None:
         try:
             write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
         except OSError as error:

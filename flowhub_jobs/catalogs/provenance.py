@@ -14,7 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Provenance:
     """Where an imported catalog came from, and what came of it. Times are RFC 3339; counts are by reason."""
 
     source: str  # an absolute path, or a URL
@@ -57,11 +57,11 @@ def check_name(name: str) -> str:
     return name
 
 
-def facts_of(told: Any) -> Facts | None:
+def facts_of(told: Any) -> Provenance | None:
     """Return what is told as far as it is of the right kind; None where the source or its shape is not."""
-    empty = asdict(Facts("", ""))
+    empty = asdict(Provenance("", ""))
     known = {name: told[name] for name in empty if name in told and type(told[name]) is type(empty[name])}
-    return Facts(**known) if known.get("source") and known.get("format") in TITLES else None
+    return Provenance(**known) if known.get("source") and known.get("format") in TITLES else None
 
 
 TITLES = {"lmstudio": "LM Studio", "gpt4all": "GPT4All", "localai": "LocalAI", "flowhub": "flowhub"}

@@ -32,7 +32,7 @@ from flowhub_jobs.fs import names
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 
-class _Wire(BaseModel):
+class _CatalogModel(BaseModel):
     """camelCase outside, frozen inside; unknown fields are ignored, as the contract says."""
 
     model_config = ConfigDict(
@@ -47,7 +47,7 @@ class _Wire(BaseModel):
         return data
 
 
-class Hardware(_Wire):
+class Hardware(_CatalogModel):
     """What the model asks of a machine: RAM in GiB, disk in GB."""
 
     min_ram_gb: Gigabytes | None = None
@@ -56,7 +56,7 @@ class Hardware(_Wire):
     platforms: Words = ()
 
 
-class HubVersion(_Wire):
+class HubVersion(_CatalogModel):
     """One release of the model; `released_at` as the catalog writes it."""
 
     version: Text | None = None
@@ -64,7 +64,7 @@ class HubVersion(_Wire):
     notes: Text | None = None
 
 
-class DownloadFile(_Wire):
+class DownloadFile(_CatalogModel):
     """One file of a folder artifact; `path` is inside the folder."""
 
     path: FilePath
@@ -79,7 +79,7 @@ class DownloadFile(_Wire):
         return self
 
 
-class DownloadOption(_Wire):
+class DownloadOption(_CatalogModel):
     """One download variant of a model: one file (`url`), or a folder of files (`files`)."""
 
     id: Id
@@ -118,7 +118,7 @@ class DownloadOption(_Wire):
         return artifact(None, self).size
 
 
-class HubModel(_Wire):
+class HubModel(_CatalogModel):
     """One model and its download variants; the first is the default."""
 
     id: Id
@@ -145,7 +145,7 @@ class HubModel(_Wire):
         return self
 
 
-class HubCatalog(_Wire):
+class HubCatalog(_CatalogModel):
     """All models that a catalog offers, in its own order."""
 
     api_version: ApiVersion

@@ -6,14 +6,14 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from flowhub_jobs.cli.help_groups import Chapters, Verbs
+from flowhub_jobs.cli.help_groups import HelpGroups, Verbs
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="flowhub",
-    cls=Chapters,
+    cls=HelpGroups,
     help="Download model files (GGUF, MLX, safetensors) unattended: queued, resumed, verified.",
     no_args_is_help=False,
     invoke_without_command=True,
@@ -98,7 +98,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
 def command() -> Any:
     """Return the verbs as Typer's command, made once: a list file of ten thousand lines parses each with it."""
     verbs = typer.main.get_command(app)
-    assert isinstance(verbs, Chapters)
+    assert isinstance(verbs, HelpGroups)
     verbs.chapters = {chapter: list(names) for chapter, names in CHAPTERS.items()}
     places = {name: place for names in CHAPTERS.values() for name, place in names.items()}
     verbs.commands = cast(Any, Verbs(places, _built))  # Typer only reads it

@@ -6,7 +6,7 @@ from typing import Any
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 
 
-class Chapters(AnsweringGroup):
+class HelpGroups(AnsweringGroup):
     """Lists its verbs by chapter: `chapters` names them, in order."""
 
     chapters: Mapping[str, Sequence[str]] = {}

@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from flowhub_jobs.cli import signals
-from flowhub_jobs.cli.signals import Stopped
+from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, InternalError, Interrupted, Terminated
 
 
@@ -24,7 +24,7 @@ def main() -> NoReturn:
     try:
         status = run(sys.argv[1:])
         signals.keep_to(status)
-    except (KeyboardInterrupt, Stopped) as second:
+    except (KeyboardInterrupt, InterruptedBySignal) as second:
         signals.leave_at_once(second)
     gc.freeze()  # all goes with the process: to look for garbage in it once more takes a seventh of a command's time
     sys.exit(status)
@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         return _run(arguments)
     except FlowhubError as error:
         return tell(error, as_json=as_json)
-    except (KeyboardInterrupt, Stopped) as word:
+    except (KeyboardInterrupt, InterruptedBySignal) as word:
         return _ended_by(word, arguments[:2], as_json=as_json)
     except BrokenPipeError:
         _let_go_of_stdout()  # whoever read us has gone, as `head` does
@@ -144,7 +144,7 @@ def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
         sys.stdout.flush()
     if verb[:1] == ["worker"] and verb[1:] not in (["install"], ["uninstall"], ["status"]):
         return 0  # stopped before it had begun: nothing to hand back
-    if isinstance(word, Stopped):
+    if isinstance(word, InterruptedBySignal):
         return tell(Terminated("Terminated.", hint="Queued jobs continue."), as_json=as_json)
     return tell(Interrupted("Interrupted.", hint="Queued jobs continue; `flowhub status` shows them."), as_json=as_json)
 

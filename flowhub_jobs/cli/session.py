@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.jobs.remedies import NO_WORKER
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 
 Thing = TypeVar("Thing", int, str)
@@ -18,28 +18,28 @@ RANGE_MAX = 30_000  # a range of more is a slip of the finger
 
 
 @contextmanager
-def desk(node: str | None = None) -> Iterator[Desk]:
-    """Yield the desk of the home in force."""
+def open_session(node: str | None = None) -> Iterator[Session]:
+    """Yield a session on the home in force."""
     from flowhub_jobs.home import opened
     from flowhub_jobs.settings import load_settings
 
     with opened(load_settings(node=node)) as home:
-        yield Desk(home)
+        yield Session(home)
 
 
-def warn_of_catalog(found: Desk, *, quiet: bool) -> None:
+def warn_of_catalog(session: Session, *, quiet: bool) -> None:
     """Tell what the person must know of the catalog, such as that a kept copy was used."""
     from flowhub_jobs.cli import output
 
-    if found.catalog_warning:
-        output.hint(f"flowhub: {found.catalog_warning}", quiet=quiet)
+    if session.catalog_warning:
+        output.hint(f"flowhub: {session.catalog_warning}", quiet=quiet)
 
 
-def tell_no_worker(found: Desk, *, quiet: bool = False) -> None:
+def tell_no_worker(session: Session, *, quiet: bool = False) -> None:
     """Say so where nobody is there to do what waits."""
     from flowhub_jobs.cli import output
 
-    if not found.home.living_workers():
+    if not session.home.living_workers():
         output.hint(NO_WORKER, quiet=quiet)
 
 
@@ -58,12 +58,12 @@ def job_numbers(typed: Sequence[str]) -> list[int]:
 
 
 def chosen_jobs(
-    found: Desk, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
+    session: Session, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
 ) -> list[int]:
     """Return the jobs that a verb is about: those typed, else all (of a group) in one of the states of `fit`."""
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
-    return job_numbers(typed) if typed else found.home.reports.in_state(fit, group)
+    return job_numbers(typed) if typed else session.home.queries.in_state(fit, group)
 
 
 def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:

@@ -10,12 +10,12 @@ from typing import NoReturn
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(BaseException):
+class InterruptedBySignal(BaseException):
     """SIGTERM came. Not one of our errors: what collects those and goes on would collect this one, too."""
 
 
 def listen() -> None:
-    """Have SIGTERM raise `Stopped` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
+    """Have SIGTERM raise `InterruptedBySignal` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
     with contextlib.suppress(ValueError):  # not in the main thread: the caller minds its signals
         signal.signal(signal.SIGTERM, _stop)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -31,7 +31,7 @@ def listen_again() -> None:
 
 def leave_at_once(word: BaseException) -> NoReturn:
     """End the process, told by a second Ctrl-C or SIGTERM while the first was being obeyed."""
-    os._exit(128 + (signal.SIGTERM if isinstance(word, Stopped) else signal.SIGINT))
+    os._exit(128 + (signal.SIGTERM if isinstance(word, InterruptedBySignal) else signal.SIGINT))
 
 
 def keep_to(status: int) -> None:
@@ -48,4 +48,4 @@ def _hear_nothing() -> None:
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:
-    raise Stopped
+    raise InterruptedBySignal

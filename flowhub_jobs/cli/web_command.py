@@ -32,7 +32,7 @@ def web(
 
     Prints the URL to open, which signs in one browser, once. Programs send the token of web.token, in the home.
     """
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.errors import ExtraMissing
 
     try:
@@ -44,8 +44,8 @@ def web(
             f"`flowhub web` needs the package {error.name}.", hint="Install it: pip install 'flowhub[web]'."
         ) from error
     options = Options(host, port, share, tuple(allow_host or ()))
-    with desk() as found:
-        serve(found.home, options, lambda serving: _announce(serving, as_json=as_json, no_open=no_open))
+    with open_session() as session:
+        serve(session.home, options, lambda serving: _announce(serving, as_json=as_json, no_open=no_open))
 
 
 def _announce(serving: "Serving", *, as_json: bool, no_open: bool) -> None:

@@ -4,11 +4,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -266,15 +265,3 @@ def migrations_folder() -> Path:
         if (place / "env.py").is_file():
             return place
     raise DatabaseUnusable("flowhub's migrations are missing from this installation.", hint="Install flowhub again.")
-
-
-AT_ONCE = 10_000
-
-Value = TypeVar("Value")
-
-
-def in_groups(values: Iterable[Value]) -> Iterator[list[Value]]:
-    """Yield the values in their order, in lists that one query takes."""
-    rest = iter(values)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some

@@ -1,1 +1,1 @@
-"""The jobs: states (pure), a person's pen (ledger), the workers' (leases, rescue), and what screens read (reports)."""
+"""Jobs: their states, the commands of users, the leases of workers, and the queries of screens."""

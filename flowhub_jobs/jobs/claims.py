@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, task_of
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.jobs.update_sql import CALM, ended_all_earlier, note
+from flowhub_jobs.jobs.update_sql import NOT_RUNNING, ended_all_earlier, note
 from flowhub_jobs.system import boot_id
 from flowhub_jobs.values.enums import EventKind, Stage, State
 
@@ -52,7 +52,7 @@ class ClaimableJobs:
                 sa.update(jobs)
                 .where(jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED)
                 .values(
-                    **(CALM | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
+                    **(NOT_RUNNING | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
                     attempt=jobs.c.attempt + 1,
                     started_at=sa.func.coalesce(jobs.c.started_at, self._now),
                     lease_token=token,

@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import in_groups, reading, writing
+from flowhub_jobs.database.batches import in_groups
+from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
 from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
@@ -32,7 +33,7 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
 
 
-class Ledger:
+class JobCommands:
     """The person's pen: moves jobs of one node."""
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from flowhub_jobs.values.enums import Reason, State
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class DiskWaits:
     """A queued job that waits for the disk, until that microsecond."""
 
     job: int
@@ -20,13 +20,13 @@ class Parked:
     target: str
 
 
-def parked(engine: sa.Engine, node: str) -> list[Parked]:
+def parked(engine: sa.Engine, node: str) -> list[DiskWaits]:
     """Return the jobs of a node that wait for room, or for the store's disk."""
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
     mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before.is_not(None))
     with reading(engine) as tx:
-        return [Parked(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
+        return [DiskWaits(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
 
 
 # A job that has moved since it was read is left as it is.
@@ -38,7 +38,7 @@ _AS_READ = (
 )
 
 
-def extend_wait(engine: sa.Engine, texts: Mapping[Parked, str], now: int, seconds: float) -> None:
+def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now: int, seconds: float) -> None:
     """Have these jobs wait so many seconds from `now`, for what the text says."""
     wait_us = round(seconds * 1e6)
     changes = {"not_before": now + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
@@ -48,7 +48,7 @@ def extend_wait(engine: sa.Engine, texts: Mapping[Parked, str], now: int, second
             tx.execute(sa.update(jobs).where(*_AS_READ).values(**changes), rows)
 
 
-def end_wait(engine: sa.Engine, ready: Sequence[Parked]) -> None:
+def end_wait(engine: sa.Engine, ready: Sequence[DiskWaits]) -> None:
     """Let these jobs start."""
     ended = {"not_before": None, "wait_us": None, "wait_reason": None, "wait_text": None}
     if ready:
@@ -56,5 +56,5 @@ def end_wait(engine: sa.Engine, ready: Sequence[Parked]) -> None:
             tx.execute(sa.update(jobs).where(*_AS_READ).values(**ended), [_as_read(job) for job in ready])
 
 
-def _as_read(job: Parked) -> dict[str, object]:
+def _as_read(job: DiskWaits) -> dict[str, object]:
     return {"of_job": job.job, "of_reason": job.reason, "of_until": job.until}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowhub_jobs.database.engine import in_groups
+from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.lazy import Database, Row
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.jobs import Event

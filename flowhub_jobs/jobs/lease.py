@@ -8,7 +8,7 @@ from typing import Any
 from flowhub_jobs.errors import InternalError
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, Stage
-from flowhub_jobs.values.jobs import Task
+from flowhub_jobs.values.jobs import JobTarget
 
 REVOKED = float("-inf")
 
@@ -60,7 +60,7 @@ class Claimed:
     faults: int
     fruitless_s: float  # what those tries and their waits took
     intent: dict[str, Any] | None  # what an earlier attempt was about to name
-    task: Task | None = None  # None: to fetch the artifact
+    task: JobTarget | None = None  # None: to fetch the artifact
     source_origin: str | None = None
     probes: str | None = None  # the origin that this run tries for all jobs of its host
     start_now: bool = False  # the schedule's window does not hold it

@@ -20,7 +20,7 @@ from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.states import Gates, rescued_state
-from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, end_attempt, note
+from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, State
@@ -33,7 +33,7 @@ OPEN = Gates()
 _GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
 
-class Leases:
+class LeaseStore:
     """The owner's pen: one a worker process."""
 
     def __init__(self, engine: sa.Engine, node: str, worker: str, clock: Clock) -> None:
@@ -67,7 +67,7 @@ class Leases:
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
-                self._end(tx, lease, CALM | {"state": State.FAILED, "error": error.as_dict()}, _failed(error))
+                self._end(tx, lease, NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}, _failed(error))
                 return error
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
@@ -137,7 +137,7 @@ class Leases:
         """End the job well, inside the transaction that also writes the library's index."""
         total = sum(file.bytes for file in files)
         pinned = all(file.pinned for file in files)
-        changes = CALM | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
+        changes = NOT_RUNNING | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
         changes |= {"bytes_total": total, "bytes_done": total}
         changes["sha256_state"] = DigestState.VERIFIED if pinned else DigestState.UNPINNED
         for number, file in enumerate(files):
@@ -158,7 +158,7 @@ class Leases:
 
         A pause does not hide what went wrong: the next run would only meet it again.
         """
-        changes = CALM | {"state": State.FAILED, "error": error.as_dict()}
+        changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}
         if mismatch:
             changes["sha256_state"] = DigestState.MISMATCH
         with writing(self._engine) as tx:
@@ -236,14 +236,14 @@ class Leases:
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
                 self._end_as_wished(tx, lease, wish, **given_back)
             else:
-                self._end(tx, lease, CALM | {"state": State.QUEUED} | dict(changes), event)
+                self._end(tx, lease, NOT_RUNNING | {"state": State.QUEUED} | dict(changes), event)
         return wish
 
     def _end_as_wished(self, tx: sa.Connection, lease: Lease, wish: str, **changes: Any) -> None:
         state = rescued_state(wish, 0, progressed=True)
         changes |= {"bytes_done": 0} if wish == "purge" else {}
         event = Note(EventKind(state), f"{state.capitalize()} by request.")
-        self._end(tx, lease, CALM | {"state": state} | changes, event)
+        self._end(tx, lease, NOT_RUNNING | {"state": state} | changes, event)
 
     def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], event: Note) -> None:
         """Write how the attempt ended. The event's kind is the attempt's outcome; an empty text is no event."""
@@ -251,7 +251,7 @@ class Leases:
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until then what was named may be there, and in no other row
-        self._write(tx, lease, **(UNTOLD | changes | FREE | {"finished_at": now if final else None}))
+        self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now if final else None}))
         end_attempt(tx, lease.job, lease.token, now, event.kind)
         if event.text:
             note(tx, lease.job, now, event.kind, event.text, event.code)

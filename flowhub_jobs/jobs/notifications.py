@@ -22,7 +22,7 @@ _ENDS = (EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED, EventKind.R
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Cursor:
     """How far the telling has come, as it stands in `controls`.
 
     `event` and `ended` are numbers of events: the last one looked at, and the last end of a job that an empty queue
@@ -36,28 +36,28 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Notification:
     """What is to be told, oldest first, and how the telling stands once it was. `calm`: nothing runs that may add."""
 
     items: tuple[dict[str, Any], ...]
     since: int  # the microsecond of the oldest
     calm: bool
-    told: Told
+    told: Cursor
 
 
-class Newsroom:
+class PendingNotifications:
     """Reads the news of one node; `on` is what shall be told."""
 
     def __init__(self, engine: sa.Engine, node: str, on: Sequence[str]) -> None:
         self._engine, self._node, self._on = engine, node, on
 
-    def start(self) -> Told:
+    def start(self) -> Cursor:
         """Return where the telling begins when it is first wanted: with what happens from now on."""
         with reading(self._engine) as tx:
             last = _last_event(tx)
-        return Told(event=last, ended=last)
+        return Cursor(event=last, ended=last)
 
-    def read(self, told: Told, now: int) -> News:
+    def read(self, told: Cursor, now: int) -> Notification:
         """Return what is new; where there is nothing, `told` has moved on all the same."""
         with reading(self._engine) as tx:
             failed, seen = self._failed(tx, told.event)
@@ -71,7 +71,7 @@ class Newsroom:
         items = [*(_failure(event, job) for event, job in failed), *parked, *([_empty(now, counts)] if counts else [])]
         # What is parked has waited for long enough.
         since = min([now, *(event["at"] for event, _ in failed), *(now - PATIENCE_US for _ in parked)])
-        return News(tuple(items), since, not running, replace(told, event=seen, ended=ended, parked=kept))
+        return Notification(tuple(items), since, not running, replace(told, event=seen, ended=ended, parked=kept))
 
     def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
         mine = (jobs.c.node == self._node, is_live, which)
@@ -107,7 +107,9 @@ class Newsroom:
         query = sa.select(jobs.c.state, sa.func.count().label("many")).where(*mine).group_by(jobs.c.state)
         return last, {row.state: row.many for row in tx.execute(query)}
 
-    def _parked(self, tx: sa.Connection, told: Told, now: int) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
+    def _parked(
+        self, tx: sa.Connection, told: Cursor, now: int
+    ) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
         """Return whom to tell of, and since when which jobs are parked.
 
         A parked job runs for a moment now and then, to look: until it has kept more bytes it is parked all the same.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flowhub_jobs.database.engine import in_groups
+from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.lazy import Database, Row, Snapshot
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
@@ -40,7 +40,7 @@ _RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"
 
 
-class Reports:
+class JobQueries:
     """Reads jobs of one node."""
 
     def __init__(

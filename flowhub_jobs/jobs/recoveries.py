@@ -36,7 +36,7 @@ _OF_ROOM = (DiskFull.code, StoreOffline.code)
 
 
 @dataclass(frozen=True, slots=True)
-class Healed:
+class Recovered:
     """One kind of it: how often, and in which jobs."""
 
     kind: str
@@ -44,7 +44,7 @@ class Healed:
     jobs: tuple[int, ...]
 
 
-def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Healed, ...]:
+def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Recovered, ...]:
     """Return what healed, by kind. What a failed or cancelled job met has not, nor what one waits for now."""
     found: dict[str, dict[int, int]] = {}
     for job in jobs:
@@ -52,7 +52,9 @@ def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[
             counts = found.setdefault(kind, {})
             # A parked job looks again every few seconds: that is one wait.
             counts[job.id] = 1 if kind == PARKED else counts.get(job.id, 0) + 1
-    return tuple(Healed(kind, sum(found[kind].values()), tuple(sorted(found[kind]))) for kind in ORDER if kind in found)
+    return tuple(
+        Recovered(kind, sum(found[kind].values()), tuple(sorted(found[kind]))) for kind in ORDER if kind in found
+    )
 
 
 def _kinds(job: Job, events: Sequence[Event]) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.jobs.recoveries import Healed, healed
+from flowhub_jobs.jobs.recoveries import Recovered, healed
 from flowhub_jobs.jobs.remedies import parked_words, what_to_do
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
@@ -16,7 +16,7 @@ PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class CompletedJob:
     """A job that is completed. `seconds` is how long workers were at it; None: nobody had to be."""
 
     job: Job
@@ -29,7 +29,7 @@ class Came:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class ActionNeeded:
     """What only a person can do. `job` is None where it is about all; `hint` names the command that helps."""
 
     job: Job | None
@@ -65,13 +65,13 @@ class RoomNeeded:
 
 
 @dataclass(frozen=True, slots=True)
-class Morning:
+class Report:
     since: datetime
     until: datetime
-    came: tuple[Came, ...]
-    healed: tuple[Healed, ...]
+    came: tuple[CompletedJob, ...]
+    healed: tuple[Recovered, ...]
     going: tuple[Job, ...]
-    needs: tuple[Need, ...]
+    needs: tuple[ActionNeeded, ...]
     totals: Totals
     room: RoomNeeded | None = None
 
@@ -84,14 +84,14 @@ def morning(
     workers: int,
     since: datetime,
     until: datetime,
-) -> Morning:
+) -> Report:
     """Return the report of these jobs: those that ended since then, and all that live.
 
     All are in the order of their numbers. `events` are those since then of the kinds of `healing.KINDS`, by job;
     `workers` is how many live now.
     """
     completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
-    came = tuple(Came(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
+    came = tuple(CompletedJob(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
     work = _worked(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
     totals = Totals(
         bytes=sum(job.bytes_total or job.bytes_done for job in completed),
@@ -100,7 +100,7 @@ def morning(
         work_s=work,
     )
     going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
-    return Morning(since, until, came, healed(jobs, events), going, _needs(jobs, workers), totals)
+    return Report(since, until, came, healed(jobs, events), going, _needs(jobs, workers), totals)
 
 
 def speed(count: float, seconds: float) -> int | None:
@@ -136,13 +136,13 @@ def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
 # What needs a person -----------------------------------------------------------------------------------------------
 
 
-def _needs(jobs: Sequence[Job], workers: int) -> tuple[Need, ...]:
+def _needs(jobs: Sequence[Job], workers: int) -> tuple[ActionNeeded, ...]:
     last = _last_of_each(jobs)
     needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _answered(job, last)]
     needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
     needs += [_of_waiting(job) for job in jobs if needs_user(job)]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
-        needs.append(Need(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
+        needs.append(ActionNeeded(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
     return tuple(needs)
 
 
@@ -157,29 +157,31 @@ def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
     return any(last.get((failed.ref, kind), 0) > failed.id for kind in kinds)
 
 
-def need_of(job: Job) -> Need:
+def need_of(job: Job) -> ActionNeeded:
     """Return what one job needs of the user: a failed one, one that is parked, or one that waits (`needs_user`)."""
     if job.state is State.FAILED:
         return _of_failed(job)
     return _of_parked(job) if job.reason in PARKED else _of_waiting(job)
 
 
-def _of_failed(job: Job) -> Need:
+def _of_failed(job: Job) -> ActionNeeded:
     error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
-    return Need(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))
+    return ActionNeeded(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))
 
 
-def _of_parked(job: Job) -> Need:
+def _of_parked(job: Job) -> ActionNeeded:
     assert job.reason is not None
     code, message, remedy = parked_words(job.reason)
-    return Need(job, code, (job.wait.message if job.wait else None) or message, remedy)
+    return ActionNeeded(job, code, (job.wait.message if job.wait else None) or message, remedy)
 
 
-def _of_waiting(job: Job) -> Need:
+def _of_waiting(job: Job) -> ActionNeeded:
     """Return the need of a job that is tried again, although only the user can help: an untrusted certificate."""
     assert job.wait is not None
     kind = ERRORS[job.wait.code or ""]
-    return Need(job, kind.code, job.wait.message or kind.code, kind.default_hint or f"`flowhub status {job.id}`")
+    return ActionNeeded(
+        job, kind.code, job.wait.message or kind.code, kind.default_hint or f"`flowhub status {job.id}`"
+    )
 
 
 def needs_user(job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""What somebody wants queued, on which terms, and the rows that it makes. Pure: the ledger writes them."""
+"""What somebody wants queued, on which terms, and the rows that it makes. Pure: the commands writes them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.net.urls import origin
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
-from flowhub_jobs.values.jobs import Task
+from flowhub_jobs.values.jobs import JobTarget
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EnqueueTerms:
     """How the jobs of one `enqueue` are queued."""
 
     priority: int = 0
@@ -28,10 +28,10 @@ class Request:
 
     artifact: Artifact
     target: str
-    terms: Terms = field(default_factory=Terms)
+    terms: EnqueueTerms = field(default_factory=EnqueueTerms)
     installed: bool = False
     installed_by: int | None = None
-    task: Task | None = None  # None: to fetch it
+    task: JobTarget | None = None  # None: to fetch it
     size_seen: int | None = None  # bytes, as its source told before it was queued; nothing is held to it
 
     @property

@@ -8,7 +8,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.states import rescued_state
-from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, end_attempt, note
+from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock, boot_id
 from flowhub_jobs.values.enums import EventKind, State
 
@@ -41,7 +41,7 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
             return {}
         rescues = 0 if row.progressed else row.rescues + 1
         state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
-        changes = CALM | FREE | UNTOLD | {"state": state, "rescues": rescues, "progressed": False}
+        changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": state, "rescues": rescues, "progressed": False}
         changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
         if state in (State.FAILED, State.CANCELLED):
             changes["finished_at"] = now

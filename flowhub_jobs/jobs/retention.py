@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import events, is_live, jobs
-from flowhub_jobs.jobs.shared_values import Agreed
+from flowhub_jobs.jobs.shared_values import SharedValue
 from flowhub_jobs.system import Clock
 
 NAME = "pruned"  # in `controls`: when it was done last
@@ -19,7 +19,7 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
 
     It may be called at any time: it does its work at most once an hour, whichever worker comes first.
     """
-    if not _is_my_turn(Agreed(engine, node, clock, NAME), clock.now_us()):
+    if not _is_my_turn(SharedValue(engine, node, clock, NAME), clock.now_us()):
         return 0
     before, dropped = clock.now_us() - keep_days * DAY_US, 0
     for _ in range(TURNS_MAX):
@@ -30,7 +30,7 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
     return dropped
 
 
-def _is_my_turn(done: Agreed, now: int) -> bool:
+def _is_my_turn(done: SharedValue, now: int) -> bool:
     last = done.read()
     if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the calendar was set back
         return False

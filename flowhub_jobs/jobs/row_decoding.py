@@ -14,7 +14,7 @@ from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
-from flowhub_jobs.values.jobs import Job, Task
+from flowhub_jobs.values.jobs import Job, JobTarget
 
 Value = TypeVar("Value")
 AnyRow = Mapping[Any, Any]  # also one of SQLAlchemy's, whose keys may be columns
@@ -123,7 +123,7 @@ def readable_artifacts(rows: Iterable[Sequence[Any]]) -> Iterator[Artifact]:
             yield artifact_of(job, stored)
 
 
-def task_of(row: AnyRow) -> Task | None:
+def task_of(row: AnyRow) -> JobTarget | None:
     """Return what a job of another kind than `fetch` does. Raises JobUnreadable."""
     if row["task"] is None:
         if row["kind"] != JobKind.FETCH:
@@ -132,7 +132,7 @@ def task_of(row: AnyRow) -> Task | None:
     place = _decoded(row["id"], "task", row["task"], lambda task: task["place"])
     if not isinstance(place, str):
         raise unreadable(row, f"its task's place is {_short(place)}")
-    return Task(JobKind(row["kind"]), place)
+    return JobTarget(JobKind(row["kind"]), place)
 
 
 def intent_of(row: AnyRow) -> dict[str, Any] | None:

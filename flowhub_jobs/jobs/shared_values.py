@@ -18,7 +18,7 @@ class Version:
     version: int
 
 
-class Agreed:
+class SharedValue:
     """One value of a node, in JSON."""
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock, name: str) -> None:

@@ -7,7 +7,7 @@ from flowhub_jobs.database.lazy import Row, snapshot_of
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.row_decoding import check_row, shown_rows
-from flowhub_jobs.jobs.update_sql import CALM, FREE, UNTOLD, note
+from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import EventKind, State
 
@@ -37,6 +37,11 @@ def _problem(row: Row) -> JobUnreadable | None:
 def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> None:
     with writing(engine) as tx:
         now = clock.now_us()
-        changes = CALM | FREE | UNTOLD | {"state": State.FAILED, "finished_at": now, "error": error.as_dict()}
+        changes = (
+            NOT_RUNNING
+            | NO_LEASE
+            | DIGEST_PENDING
+            | {"state": State.FAILED, "finished_at": now, "error": error.as_dict()}
+        )
         tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
         note(tx, job, now, EventKind.FAILED, error.message, error.code)

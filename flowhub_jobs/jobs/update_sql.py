@@ -12,7 +12,7 @@ ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
 writes_to_store = jobs.c.kind.in_(BRING)
 
 # A job that nobody runs.
-CALM: dict[str, Any] = {
+NOT_RUNNING: dict[str, Any] = {
     "stage": None,
     "rate_bps": None,
     "wish": None,
@@ -20,9 +20,9 @@ CALM: dict[str, Any] = {
     "wait_text": None,
     "wait_us": None,
 }
-FREE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
+NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
 # What an attempt that did not complete leaves of the digest: the next one tells.
-UNTOLD: dict[str, Any] = {"sha256_state": DigestState.PENDING}
+DIGEST_PENDING: dict[str, Any] = {"sha256_state": DigestState.PENDING}
 
 
 def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str) -> None:

@@ -15,7 +15,7 @@ from flowhub_jobs.values.enums import State
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeen:
+class WorkerStatus:
     """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as they last said."""
 
     worker: str
@@ -26,7 +26,7 @@ class WorkerSeen:
     started_at: datetime
 
 
-def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerSeen]:
+def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerStatus]:
     """Return the workers of the node whose lock is held, the oldest first."""
     with reading(engine) as tx:
         rows = tx.execute(_in_hand(node)).mappings().all()
@@ -76,8 +76,8 @@ def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int]]:
     )
 
 
-def _seen(row: sa.RowMapping) -> WorkerSeen:
+def _seen(row: sa.RowMapping) -> WorkerStatus:
     started = moment(row["started_at"])
     assert started is not None
     numbers = {name: int(row[name]) for name in ("pid", "slots", "running", "rate_bps")}
-    return WorkerSeen(row["worker"], **numbers, started_at=started)
+    return WorkerStatus(row["worker"], **numbers, started_at=started)

@@ -1,1 +1,1 @@
-"""The public door: joins the rooms, decides nothing. `public` is the Python API, `desk` what the command line asks."""
+"""The application layer: what the command line, the page and the Python API call."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 
 # The states of jobs that a verb applies to, where no job is named.
@@ -17,39 +17,39 @@ ELIGIBLE = {
 }
 
 
-def steer(desk: Desk, verb: str, job: int) -> State:
+def steer(session: Session, verb: str, job: int) -> State:
     """Apply a verb of ELIGIBLE to a job; return its state. A running job obeys within a second.
 
     Raises WrongState, NotFound, Busy, and UsageInvalid for another verb.
     """
     actions: dict[str, Callable[[int], State]] = {
-        "pause": desk.home.ledger.pause,
-        "cancel": desk.cancel,
-        "top": lambda number: to_the_top(desk, number),
+        "pause": session.home.commands.pause,
+        "cancel": session.cancel,
+        "top": lambda number: to_the_top(session, number),
     }
     if verb not in ELIGIBLE:
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_either()}.")
-    desk.home.take_back_orphans()  # a job whose worker died changes at once
-    return actions[verb](job) if verb in actions else desk.again(job, verb)
+    session.home.take_back_orphans()  # a job whose worker died changes at once
+    return actions[verb](job) if verb in actions else session.again(job, verb)
 
 
-def steer_all(desk: Desk, verb: str) -> list[int]:
+def steer_all(session: Session, verb: str) -> list[int]:
     """Apply a verb to all jobs that it applies to; return their numbers. A job that has just ended is left alone."""
-    desk.home.take_back_orphans()
+    session.home.take_back_orphans()
     done = []
-    for number in desk.home.reports.in_state(ELIGIBLE[verb]):
+    for number in session.home.queries.in_state(ELIGIBLE[verb]):
         try:
-            steer(desk, verb, number)
+            steer(session, verb, number)
         except FlowhubError:
             continue
         done.append(number)
     return done
 
 
-def to_the_top(desk: Desk, job: int) -> State:
+def to_the_top(session: Session, job: int) -> State:
     """Give a job a higher priority than that of all other live jobs. Raises WrongState, NotFound."""
-    others = [one.priority for one in desk.home.reports.all(live=True) if one.id != job]
-    return desk.home.ledger.set_priority(job, top_priority(others))
+    others = [one.priority for one in session.home.queries.all(live=True) if one.id != job]
+    return session.home.commands.set_priority(job, top_priority(others))
 
 
 def top_priority(others: Sequence[int]) -> int:

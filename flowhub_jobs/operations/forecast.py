@@ -8,7 +8,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.rate_limits import limits
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.report import read_morning
-from flowhub_jobs.operations.session import Plan
+from flowhub_jobs.operations.session import EnqueuePlan
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.times import micros, moment
 from flowhub_jobs.values.enums import Reason, State
@@ -38,9 +38,9 @@ class Forecast:
         return self.room.free - self.to_fetch - self.queued
 
 
-def forecast(home: Home, plans: Sequence[Plan], begins: int) -> Forecast:
+def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
     """Return what these plans come to. None of them starts before `begins`."""
-    to_fetch, queued = sum(plan.to_fetch or 0 for plan in plans), home.reports.bytes_still_needed()
+    to_fetch, queued = sum(plan.to_fetch or 0 for plan in plans), home.queries.bytes_still_needed()
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
     room, speed, done = room_at(home.store.root, home.settings.disk_reserve), _usual_bps(home), None
     if speed and not unknown:

@@ -9,21 +9,21 @@ from flowhub_jobs.times import clock_time, known_moment, micros, parse_span, par
 from flowhub_jobs.units import format_duration, format_rate, parse_rate
 
 if TYPE_CHECKING:
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 _BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside its windows", "setting": "config.toml"}
 
 
-def in_force(desk: "Desk") -> Limits:
-    return limits(desk.home.controls, desk.home.controls.gates().rate_bps, desk.home.settings.limit_rate)
+def in_force(session: "Session") -> Limits:
+    return limits(session.home.controls, session.home.controls.gates().rate_bps, session.home.settings.limit_rate)
 
 
-def set_limit(desk: "Desk", rate: str, span: str | None = None) -> None:
+def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     """Limit the speed of all jobs, as typed (`5M`, `off`), for or until `span` (`2h`, `07:00`). Raises UsageInvalid."""
     check_limit(rate, span)
     wanted = parse_rate(rate)
     value = None if wanted is None else {"rate_bps": wanted}
-    desk.home.controls.set(LIMIT, value, until=_end(desk.home.clock.now_us(), span))
+    session.home.controls.set(LIMIT, value, until=_end(session.home.clock.now_us(), span))
 
 
 def check_limit(rate: str | None, span: str | None) -> None:
@@ -52,10 +52,10 @@ def limit_page(found: Limits) -> dict[str, Any]:
     return {"schema": "flowhub/limit/1", **rates, "schedule_bps": found.schedule, "setting_bps": found.setting}
 
 
-def limit_line(desk: "Desk") -> str | None:
+def limit_line(session: "Session") -> str | None:
     """Return the limit in force in one line, for the screens; None where there is none."""
-    found = in_force(desk)
-    return ruling(found, desk.home.clock.now_us()) if found.rules else None
+    found = in_force(session)
+    return ruling(found, session.home.clock.now_us()) if found.rules else None
 
 
 def limit_lines(found: Limits, now: int) -> list[str]:

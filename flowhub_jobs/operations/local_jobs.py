@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import NotFound
-from flowhub_jobs.jobs.requests import Request, Terms
-from flowhub_jobs.operations.session import Desk, Order
+from flowhub_jobs.jobs.requests import EnqueueTerms, Request
+from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room
-from flowhub_jobs.store.verification import Checks, OnShelf
+from flowhub_jobs.store.verification import Checks, InstalledArtifact
 from flowhub_jobs.values.enums import JobKind
-from flowhub_jobs.values.jobs import Task
+from flowhub_jobs.values.jobs import JobTarget
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.manifest import Carried
 
 
-class Errands:
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._home = desk, desk.home
+class LocalJobs:
+    def __init__(self, session: Session) -> None:
+        self._session, self._home = session, session.home
         self.checks = Checks(self._home.engine, self._home.node, self._home.store)
 
-    def known(self, refs: Sequence[str]) -> list[OnShelf]:
+    def known(self, refs: Sequence[str]) -> list[InstalledArtifact]:
         """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
-        self._desk.shelf.demand_store()
-        names = [name for ref in refs for name in self._desk.shelf.find(ref)] if refs else self.checks.names()
+        self._session.installed.demand_store()
+        names = [name for ref in refs for name in self._session.installed.find(ref)] if refs else self.checks.names()
         found = []
         for name in dict.fromkeys(names):
             model = self.checks.on_shelf(name)
@@ -38,13 +38,13 @@ class Errands:
             found.append(model)
         return found
 
-    def verify(self, models: Sequence[OnShelf]) -> list[int]:
+    def verify(self, models: Sequence[InstalledArtifact]) -> list[int]:
         """Queue a job for each that reads all of it again; return their numbers, in order."""
-        return self._queue([self._request(model, Task(JobKind.VERIFY, model.name)) for model in models])
+        return self._queue([self._request(model, JobTarget(JobKind.VERIFY, model.name)) for model in models])
 
-    def export(self, models: Sequence[OnShelf], folder: Path) -> list[int]:
+    def export(self, models: Sequence[InstalledArtifact], folder: Path) -> list[int]:
         """Queue a job for each that copies it to `folder`, which is absolute."""
-        return self._queue([self._request(model, Task(JobKind.EXPORT, str(folder))) for model in models])
+        return self._queue([self._request(model, JobTarget(JobKind.EXPORT, str(folder))) for model in models])
 
     def bring(self, folder: Path, names: Sequence[str]) -> list[int]:
         """Queue a job for each model of the export in `folder`; of those named, if any are.
@@ -60,10 +60,13 @@ class Errands:
             raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
         wanted = {one.name for found in meant.values() for one in found}
         chosen = [one for one in models.values() if not names or one.name in wanted]
-        task = Task(JobKind.IMPORT, str(folder))
-        return [answer.job for answer in self._desk.enqueue([Order(one.artifact, Terms(), task) for one in chosen])]
+        task = JobTarget(JobKind.IMPORT, str(folder))
+        return [
+            answer.job
+            for answer in self._session.enqueue([EnqueueItem(one.artifact, EnqueueTerms(), task) for one in chosen])
+        ]
 
-    def repair(self, model: OnShelf) -> int:
+    def repair(self, model: InstalledArtifact) -> int:
         """Queue a fetch of what is damaged in an installed model: the rest is taken from where it lies.
 
         The damaged one keeps its name until the mended one is verified. Raises NotFound where no address is known.
@@ -72,19 +75,19 @@ class Errands:
         if not all(file.url for file in artifact.files):
             hint = f"`flowhub rm {model.name}`, and enqueue it again."
             raise NotFound(f"It is not known where {model.name} can be fetched from.", hint=hint)
-        if artifact.key not in home.reports.live_jobs():
+        if artifact.key not in home.queries.live_jobs():
             self._seed(model)
-        return self._desk.enqueue([Order(artifact, Terms(force=True))])[0].job
+        return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True))])[0].job
 
-    def _seed(self, model: OnShelf) -> None:
+    def _seed(self, model: InstalledArtifact) -> None:
         from flowhub_jobs.store.install import clean_up
         from flowhub_jobs.transfer.partial.ownership import is_at_work
-        from flowhub_jobs.transfer.partial.seed import Seed, reseed
+        from flowhub_jobs.transfer.partial.seed import SeedFile, reseed
 
         store, damage = self._home.store, model.damage or {}
-        check_room(self._desk.room(), model.bytes, 0, store.root)
+        check_room(self._session.room(), model.bytes, 0, store.root)
         seeds = [
-            Seed(file.path, file.place, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
+            SeedFile(file.path, file.place, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
             for file in model.files
         ]
         aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
@@ -98,12 +101,12 @@ class Errands:
             clean_up(aside)
             raise
 
-    def _request(self, model: OnShelf, task: Task) -> Request:
+    def _request(self, model: InstalledArtifact, task: JobTarget) -> Request:
         place = self._home.store.root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
-        return Request(model.artifact, str(place), Terms(), task=task)
+        return Request(model.artifact, str(place), EnqueueTerms(), task=task)
 
     def _queue(self, requests: Sequence[Request]) -> list[int]:
-        return [answer.job for answer in self._home.ledger.enqueue(requests)]
+        return [answer.job for answer in self._home.commands.enqueue(requests)]
 
 
 def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

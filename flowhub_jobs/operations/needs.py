@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from flowhub_jobs.jobs.report import Need, RoomNeeded
+from flowhub_jobs.jobs.report import ActionNeeded, RoomNeeded
 from flowhub_jobs.units import format_bytes
 
 NAMED = 3  # jobs of one problem that are named
 
 
-def folded(needs: Sequence[Need]) -> list[list[Need]]:
+def folded(needs: Sequence[ActionNeeded]) -> list[list[ActionNeeded]]:
     """Return the needs in groups: those that say the same of several jobs are one."""
-    groups: dict[tuple[str, str], list[Need]] = {}
+    groups: dict[tuple[str, str], list[ActionNeeded]] = {}
     for need in needs:
         groups.setdefault((need.code, _without_names(need)), []).append(need)
     return list(groups.values())
 
 
-def _without_names(need: Need) -> str:
+def _without_names(need: ActionNeeded) -> str:
     """Return the message without the names of its job: two jobs may have the same problem with two files."""
     if need.job is None:
         return need.message
@@ -30,7 +30,7 @@ def _without_names(need: Need) -> str:
     return message
 
 
-def problem(group: Sequence[Need]) -> str:
+def problem(group: Sequence[ActionNeeded]) -> str:
     """Return what is wrong with the first job, and which others have the same: a message with a name is of one job."""
     first = group[0]
     if first.job is None:
@@ -41,7 +41,7 @@ def problem(group: Sequence[Need]) -> str:
     return f"{first.job.title}{f' and {others}' if others else ''}: {first.message}"
 
 
-def _others(group: Sequence[Need]) -> str:
+def _others(group: Sequence[ActionNeeded]) -> str:
     """Return "job 3", or "2 more (jobs 3 7)"; "" for a group of one."""
     others = [need.job for need in group[1:] if need.job]
     if len(others) == 1:
@@ -57,7 +57,7 @@ def room_sentence(count: int, room: RoomNeeded) -> str:
     return f"{jobs} for {format_bytes(room.missing)} on the disk of {room.store}: {needs}."
 
 
-def remedy(group: Sequence[Need]) -> str:
+def remedy(group: Sequence[ActionNeeded]) -> str:
     """Return the remedy of the first job, for all jobs of the group."""
     first, hint = group[0].job, group[0].hint
     if first is None or len(group) == 1:

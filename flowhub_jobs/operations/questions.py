@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import opened
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.artifacts import InstalledModel
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.probe import Device
-    from flowhub_jobs.operations.library.outdated import Survey
+    from flowhub_jobs.operations.library.outdated import OutdatedCheck
     from flowhub_jobs.operations.search.fitting import Variant
     from flowhub_jobs.operations.search.search import Findings
 
@@ -61,21 +61,21 @@ def fits(ref: str, *, context: int | None = None, on: "Device | None" = None) ->
     from flowhub_jobs.operations.search.variants import judge
 
     with opened(load_settings()) as home:
-        return judge(Desk(home), ref, on, context=context)
+        return judge(Session(home), ref, on, context=context)
 
 
 def installed() -> list[InstalledModel]:
     """Return what is installed, by name, joined to the catalog in force; of a store that is offline, too."""
     with opened(load_settings()) as home:
-        return Desk(home).shelf.models()
+        return Session(home).installed.models()
 
 
-def outdated(*names: str) -> "Survey":
+def outdated(*names: str) -> "OutdatedCheck":
     """Return what the catalog or the Hub has in another version; of these installed names, or of all."""
     from flowhub_jobs.operations.library.outdated import survey
 
     with opened(load_settings()) as home:
-        return survey(Desk(home), names or None)
+        return survey(Session(home), names or None)
 
 
 def path(ref: str) -> Path:
@@ -86,4 +86,4 @@ def path(ref: str) -> Path:
     from flowhub_jobs.operations.library.match import entrance
 
     with opened(load_settings()) as home:
-        return entrance(Desk(home).shelf.one(ref).path)
+        return entrance(Session(home).installed.one(ref).path)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.jobs.report import PARKED, needs_user
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.jobs import Job
 
 
-def read_overview(desk: Desk) -> Overview:
+def read_overview(session: Session) -> Overview:
     """Return the live jobs, those that need the user, and the last that ended."""
-    return arrange(desk.home.reports.overview(), desk.home.reports.need_user())
+    return arrange(session.home.queries.overview(), session.home.queries.need_user())
 
 
 def needing(overview: Overview) -> tuple[Job, ...]:
@@ -19,9 +19,9 @@ def needing(overview: Overview) -> tuple[Job, ...]:
     return tuple(job for job in overview.waiting if needs_user(job) or job.reason in PARKED)
 
 
-def titles_or_none(desk: Desk) -> Mapping[str, str]:
+def titles_or_none(session: Session) -> Mapping[str, str]:
     """Return the catalog's names of models by id; none where the catalog cannot be read: a queue is shown without."""
     try:
-        return desk.known_titles()
+        return session.known_titles()
     except FlowhubError:
         return {}

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
-from flowhub_jobs.jobs.report import Morning, RoomNeeded, morning
+from flowhub_jobs.jobs.report import Report, RoomNeeded, morning
 from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import Reason, State
@@ -29,13 +29,13 @@ def report_begins(text: str, now: datetime) -> datetime:
     return parse_since("18:00", today)  # the last one before
 
 
-def read_morning(home: Home, since: datetime) -> Morning:
+def read_morning(home: Home, since: datetime) -> Report:
     """Return the report of what ended since then, and of all that lives."""
     begin, now = micros(since), home.clock.now_us()
     until = moment(now)
     assert until is not None
-    found = {job.id: job for job in home.reports.all(live=True)}  # first: one that ends meanwhile is read once more
-    found |= {job.id: job for job in home.reports.all(since=begin) if job.finished_at and job.finished_at >= since}
+    found = {job.id: job for job in home.queries.all(live=True)}  # first: one that ends meanwhile is read once more
+    found |= {job.id: job for job in home.queries.all(since=begin) if job.finished_at and job.finished_at >= since}
     jobs = [found[number] for number in sorted(found)]
     history = History(home.database)
     attempts = history.attempts(list(found), now)
@@ -54,12 +54,12 @@ def _room_needed(home: Home) -> RoomNeeded | None:
         room = room_at(home.store.root, home.settings.disk_reserve)
     except FlowhubError:
         return None
-    needed = home.reports.bytes_still_needed()
+    needed = home.queries.bytes_still_needed()
     return RoomNeeded(str(home.store.root), needed, needed - (room.free - room.reserve))
 
 
 def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:
     """Return these jobs with all that happened to them. Raises NotFound for one that is not there."""
-    jobs, history = home.reports.jobs(numbers), History(home.database)
+    jobs, history = home.queries.jobs(numbers), History(home.database)
     events, attempts = history.events(numbers), history.attempts(numbers, home.clock.now_us())
     return [(job, events[job.id], attempts[job.id]) for job in jobs]

@@ -9,14 +9,14 @@ from flowhub_jobs.times import at_clock, moment, rfc3339
 from flowhub_jobs.units import format_duration, format_rate
 
 if TYPE_CHECKING:
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 NO_SCHEDULE = "No schedule: jobs run at any time."
 
 
-def set_schedule(desk: "Desk", schedule: Schedule | None) -> None:
+def set_schedule(session: "Session", schedule: Schedule | None) -> None:
     """Set the schedule; None removes it. Workers obey within a second."""
-    desk.home.controls.set(SCHEDULE, schedule.as_json() if schedule else None)
+    session.home.controls.set(SCHEDULE, schedule.as_json() if schedule else None)
 
 
 def schedule_page(known: Schedule | None, now: int) -> dict[str, Any]:

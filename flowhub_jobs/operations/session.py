@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 from flowhub_jobs.errors import DatabaseUnusable
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.requests import Enqueued, Request, Terms
-from flowhub_jobs.operations.library.installed import Shelf
+from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.operations.references import References
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.values.jobs import Task
+from flowhub_jobs.values.jobs import JobTarget
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.load import Loaded
@@ -32,17 +32,17 @@ BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EnqueueItem:
     """An artifact that somebody wants, and on which terms. Without a `task` it is fetched."""
 
     artifact: Artifact
-    terms: Terms = field(default_factory=Terms)
-    task: Task | None = None
+    terms: EnqueueTerms = field(default_factory=EnqueueTerms)
+    task: JobTarget | None = None
     size_seen: int | None = None  # bytes, as its source told when it was looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnqueuePlan:
     """What would become of one reference: nothing (`installed`, `queued`), or so many bytes to fetch."""
 
     artifact: Artifact
@@ -54,7 +54,7 @@ class Plan:
     size: int | None = None
 
 
-class Desk:
+class Session:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._loaded: Loaded | None = None
@@ -94,14 +94,14 @@ class Desk:
         """Return what a reference means; the errors are those of `References.artifact_of`."""
         return self.references.artifact_of(ref, sha256, include, exclude, name)
 
-    def checked(self, orders: Sequence[Order], *, pinned_too: bool) -> "list[Checked | None]":
+    def checked(self, orders: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[Checked | None]":
         """Look at the sources of what would be fetched; None for what needs no look.
 
         That is what is here, what a job is at already, and, unless `pinned_too`, what a catalog pins.
         """
         from flowhub_jobs.operations.preflight.probe import check
 
-        live, wanted = self.home.reports.live_jobs(), {}
+        live, wanted = self.home.queries.live_jobs(), {}
         for number, request in enumerate(self._requests(orders)):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
@@ -129,7 +129,7 @@ class Desk:
             return True
         return self.home.settings.look_elsewhere and any(True for _ in claimants(places_of(os.environ), wanted))
 
-    def _requests(self, orders: Sequence[Order]) -> list[Request]:
+    def _requests(self, orders: Sequence[EnqueueItem]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
         here = self.home.entries.unchanged([order.artifact.key for order in orders])
         owners = self.home.entries.owners()
@@ -143,37 +143,39 @@ class Desk:
             requests.append(Request(artifact, target, order.terms, found is not None, by, order.task, order.size_seen))
         return requests
 
-    def enqueue(self, orders: Sequence[Order]) -> list[Enqueued]:
+    def enqueue(self, orders: Sequence[EnqueueItem]) -> list[Enqueued]:
         """Queue them all, or none; ring after the commit, never before."""
-        answers = self.home.ledger.enqueue(self._requests(orders))
+        answers = self.home.commands.enqueue(self._requests(orders))
         fresh = sum(answer.new for answer in answers)
         if fresh:
             self.ring(fresh)
         return answers
 
     def ring(self, times: int) -> None:
-        from flowhub_jobs.worker.wakeup_queue import Bells
+        from flowhub_jobs.worker.wakeup_queue import WakeupQueue
 
         # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):
-            bells = Bells(self.home.settings.queue_path)
-            bells.ring(min(times, BELLS_MAX))
-            bells.close()
+            wakeups = WakeupQueue(self.home.settings.queue_path)
+            wakeups.ring(min(times, BELLS_MAX))
+            wakeups.close()
 
-    def plan(self, orders: Sequence[Order]) -> list[Plan]:
+    def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
         """Return what `enqueue` would do, without doing it."""
-        live = self.home.reports.live_jobs()
+        live = self.home.queries.live_jobs()
         return [self._plan(request, live) for request in self._requests(orders)]
 
-    def _plan(self, request: Request, live: dict[str, int]) -> Plan:
+    def _plan(self, request: Request, live: dict[str, int]) -> EnqueuePlan:
         artifact, target = request.artifact, Path(request.target)
         if artifact.key in live:
-            return Plan(artifact, target, "queued", live[artifact.key], 0, 0, artifact.size)
+            return EnqueuePlan(artifact, target, "queued", live[artifact.key], 0, 0, artifact.size)
         if request.installed and not request.terms.force:
-            return Plan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
+            return EnqueuePlan(
+                artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size
+            )
         kept = self._kept(artifact)
         size = request.size_seen if artifact.size is None else artifact.size
-        return Plan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
+        return EnqueuePlan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
 
     def _kept(self, artifact: Artifact) -> int:
         from flowhub_jobs.transfer.partial.journal import load
@@ -188,19 +190,19 @@ class Desk:
 
     def cancel(self, job: int, *, purge: bool = False) -> State:
         """Cancel a job; `purge` drops its partial, too."""
-        ledger = self.home.ledger
-        if purge and self.home.reports.state_of([job]).get(job) is State.FAILED:
+        commands = self.home.commands
+        if purge and self.home.queries.state_of([job]).get(job) is State.FAILED:
             self.home.purge(job)  # it has ended, but what was kept waits for `retry`
             return State.FAILED
-        state = ledger.cancel(job, purge=purge)
+        state = commands.cancel(job, purge=purge)
         if purge and state is State.CANCELLED:
             self.home.purge(job)
         return state
 
     def again(self, job: int, verb: str) -> State:
         """`resume`, `retry` or `start` a job, and wake a worker for it."""
-        ledger = self.home.ledger
-        state = {"resume": ledger.resume, "retry": ledger.retry, "start": ledger.start}[verb](job)
+        commands = self.home.commands
+        state = {"resume": commands.resume, "retry": commands.retry, "start": commands.start}[verb](job)
         self.ring(1)
         return state
 
@@ -226,9 +228,9 @@ class Desk:
         return judge_one(self, artifact, ask_unknown=False).verdict
 
     @property
-    def shelf(self) -> Shelf:
+    def installed(self) -> InstalledModels:
         """What is installed, joined to the catalog in force."""
-        return Shelf(self.home, lambda: self.catalog_options)
+        return InstalledModels(self.home, lambda: self.catalog_options)
 
     @cached_property
     def catalog_options(self) -> "Collection[tuple[str, str]]":

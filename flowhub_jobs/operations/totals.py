@@ -4,7 +4,7 @@ from datetime import datetime
 
 from flowhub_jobs.jobs.overview import Overview
 from flowhub_jobs.operations.forecast import Remaining, remaining
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, State
@@ -16,9 +16,9 @@ _AWAY = {
 }
 
 
-def total_line(desk: Desk, overview: Overview, now: datetime) -> str:
+def total_line(session: Session, overview: Overview, now: datetime) -> str:
     """Return e.g. "2 running, 5 queued: 31.2 GB of 120.4 GB left, at 22.9 MB/s; all done at 03:40, in 23 min."."""
-    return f"{counts(overview)}: {in_words(remaining(desk.home, overview.live), now)}"
+    return f"{counts(overview)}: {in_words(remaining(session.home, overview.live), now)}"
 
 
 def counts(overview: Overview) -> str:

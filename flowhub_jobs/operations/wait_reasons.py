@@ -6,7 +6,7 @@ from datetime import datetime
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.units import format_duration, format_rate
 from flowhub_jobs.values.enums import EventKind, Reason, State
@@ -108,12 +108,12 @@ def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
     return f"{len(jobs)} jobs wait: {message}{then}"
 
 
-def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
+def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
     """Return the answer in a few lines; for a job that moves, how fast."""
     if job.state is State.QUEUED:
-        return [*_why_queued(desk, job, now), *_cannot_resume(desk, job)]
+        return [*_why_queued(session, job, now), *_cannot_resume(session, job)]
     if job.state is State.RUNNING:
-        return [*_why_running(desk, job), *_cannot_resume(desk, job)]
+        return [*_why_running(session, job), *_cannot_resume(session, job)]
     if job.state is State.FAILED and job.error:
         return [job.error["message"], what_to_do(job.id, job.ref, job.model, job.error, job.kind)]
     if job.state is State.PAUSED:
@@ -124,10 +124,10 @@ def why_not_moving(desk: Desk, job: Job, now: datetime) -> list[str]:
     return [f"It is installed: {job.target}"]
 
 
-def _why_queued(desk: Desk, job: Job, now: datetime) -> list[str]:
-    holds = desk.home.reports.holds(job.id)
+def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
+    holds = session.home.queries.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
-    if not desk.home.living_workers():
+    if not session.home.living_workers():
         lines.append(NO_WORKER)
     elif not lines:
         lines.append("A worker is about to take it.")
@@ -183,17 +183,17 @@ def _briefly(hold: Hold, now: datetime) -> str:
     return _BESIDES[hold.reason] + ("" if end is None else f" (until {clock_time(end, now)})")
 
 
-def _cannot_resume(desk: Desk, job: Job) -> list[str]:
+def _cannot_resume(session: Session, job: Job) -> list[str]:
     """Return why an interruption costs all that came, where the source is so."""
-    told = [event.text for event in desk.home.reports.events(job.id) if event.kind == EventKind.NO_RESUME]
+    told = [event.text for event in session.home.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
     return told[-1:]
 
 
-def _why_running(desk: Desk, job: Job) -> list[str]:
-    if not desk.home.living_workers():
+def _why_running(session: Session, job: Job) -> list[str]:
+    if not session.home.living_workers():
         return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
         return [f"It moves: {format_rate(job.rate_bps)}{left}."]
-    last = desk.home.reports.events(job.id)[-1:]
+    last = session.home.queries.events(job.id)[-1:]
     return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]

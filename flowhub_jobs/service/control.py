@@ -17,7 +17,7 @@ ASK_S = 330.0  # longer than a start may take (unit.py, TimeoutStartSec)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ServiceState:
     """How a service stands. `state` is the service manager's own word; None is unknown, as where there is none."""
 
     kind: str  # systemd or launchd
@@ -55,7 +55,7 @@ class Service(Protocol):
         """Stop the service and remove its file; return whether there was one. Raises as `install` does."""
         ...
 
-    def look(self) -> Look: ...
+    def look(self) -> ServiceState: ...
 
     def hints(self, program: Program) -> list[str]:
         """Return what the person should know once it is installed."""
@@ -63,7 +63,7 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandOutput:
     status: int
     out: str
     err: str
@@ -74,7 +74,7 @@ class Answer:
         return " ".join((self.err or self.out).split()).rstrip(".") or f"exit status {self.status}"
 
 
-def ask(command: Sequence[str]) -> Answer:
+def ask(command: Sequence[str]) -> CommandOutput:
     """Run a command of the system's; return what it answered. Raises ServiceUnavailable where it is not there."""
     try:
         done = subprocess.run(
@@ -84,7 +84,7 @@ def ask(command: Sequence[str]) -> Answer:
         raise ServiceUnavailable(f"`{command[0]}` cannot be run: {error.strerror or error}.") from error
     except subprocess.TimeoutExpired as error:
         raise ServiceFailed(f"`{' '.join(command)}` gave no answer for {ASK_S:.0f} s.") from error
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return CommandOutput(done.returncode, done.stdout, done.stderr)
 
 
 def do(command: Sequence[str], hint: str) -> None:

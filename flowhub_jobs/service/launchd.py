@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_ours, read_ours, write_ours
 from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_files import LABEL, plist_text
 
@@ -61,10 +61,10 @@ class Launchd:
         self.path.unlink(missing_ok=True)
         return True
 
-    def look(self) -> Look:
+    def look(self) -> ServiceState:
         said = self._printed()
         state, pid = _field(said, "state"), _field(said, "pid")
-        return Look(
+        return ServiceState(
             self.kind,
             LABEL,
             self.path,
@@ -101,7 +101,7 @@ class Launchd:
 
     def _printed(self) -> str:
         try:
-            answer: Answer = ask(["launchctl", "print", self._target])
+            answer: CommandOutput = ask(["launchctl", "print", self._target])
         except (ServiceUnavailable, ServiceFailed):
             return ""
         return "" if answer.status else answer.out

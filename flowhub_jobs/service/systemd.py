@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import Answer, Look, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_ours, read_ours, write_ours
 from flowhub_jobs.service.program import Program, check_writable
 from flowhub_jobs.service.unit_files import unit_text
 
@@ -67,13 +67,13 @@ class Systemd:
         ask([*CTL, "reset-failed", UNIT])  # if it had failed, that is no longer of interest
         return True
 
-    def look(self) -> Look:
+    def look(self) -> ServiceState:
         try:
             said = self._properties()
         except (ServiceUnavailable, ServiceFailed):
             said = {}
         pid = said.get("MainPID", "0")
-        return Look(
+        return ServiceState(
             self.kind,
             UNIT,
             self.path,
@@ -99,7 +99,7 @@ class Systemd:
             hints.append("It stops when you log out; `loginctl enable-linger` keeps it running.")
         return hints
 
-    def _ask(self, *words: str) -> Answer:
+    def _ask(self, *words: str) -> CommandOutput:
         try:
             return ask([*CTL, *words])
         except ServiceUnavailable as error:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.store.file_hash import Unreadable, hashed
-from flowhub_jobs.store.install import Placed
+from flowhub_jobs.store.install import InstallResult
 from flowhub_jobs.store.inventory import Entry, as_installed
 from flowhub_jobs.store.layout import files_in
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
-def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) -> Placed | None:
+def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
     """Return the artifact as it lies at `there`; None unless each file has its pinned digest, and no other is there."""
     if artifact.folder != there.is_dir() or there.is_symlink():
         return None
@@ -23,7 +23,7 @@ def adoptable(artifact: Artifact, there: Path, may_go_on: Callable[[], None]) ->
         if digest is None:
             return None
         found.append(digest)
-    return Placed(there.name, there, tuple(found))
+    return InstallResult(there.name, there, tuple(found))
 
 
 def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:

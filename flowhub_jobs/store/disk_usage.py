@@ -10,7 +10,7 @@ BLOCK = 512  # bytes; the unit of st_blocks, whatever the file system's own is (
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class Size:
     """Bytes of a file or folder. Its removal frees `own`; `shared` stays with other hard links, `linked` behind links.
 
     A file with holes, or one that its disk compresses, weighs what it takes there.
@@ -25,13 +25,13 @@ class Weight:
         return self.own + self.shared + self.linked
 
 
-class Scales:
+class DiskUsage:
     """Weighs one thing after the other; a file with several names is weighed once."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[int, int]] = set()
 
-    def weigh(self, path: Path) -> Weight:
+    def weigh(self, path: Path) -> Size:
         """Return what `path` weighs that was not weighed before. What goes away meanwhile weighs nothing."""
         linked, names = _looked_at(path)
         own = shared = 0
@@ -43,7 +43,7 @@ class Scales:
                 shared += _on_disk(about)
             else:
                 own += _on_disk(about)
-        return Weight(own, shared, linked)
+        return Size(own, shared, linked)
 
 
 def _looked_at(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.stat_result]]]:
@@ -63,9 +63,9 @@ def _looked_at(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.sta
     return linked, names
 
 
-def weigh(path: Path) -> Weight:
+def weigh(path: Path) -> Size:
     """Return what one file or folder weighs by itself."""
-    return Scales().weigh(path)
+    return DiskUsage().weigh(path)
 
 
 def _on_disk(about: os.stat_result) -> int:

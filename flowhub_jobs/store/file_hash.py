@@ -20,7 +20,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class FileStamp:
     """What stays the same while a file is not written to. One that shares the inode has the same.
 
     `inode` is 0 where the file system numbers a file differently at each look.
@@ -38,14 +38,14 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class HashedFile:
     path: Path
-    stamp: Stamp
+    stamp: FileStamp
     sha256: str
     git_sha1: str
 
 
-def stamp_of(path: Path) -> Stamp:
+def stamp_of(path: Path) -> FileStamp:
     """Return the stamp of a regular file, links followed. Raises Unreadable."""
     try:
         return _stamp(path.stat(), path)
@@ -53,16 +53,16 @@ def stamp_of(path: Path) -> Stamp:
         raise Unreadable(reason(error)) from error
 
 
-def _stamp(there: os.stat_result, place: Path | int) -> Stamp:
+def _stamp(there: os.stat_result, place: Path | int) -> FileStamp:
     if not stat.S_ISREG(there.st_mode):
         raise Unreadable("is not a regular file")
     number = there.st_ino if traits_of(place).numbers_stay else 0
-    return Stamp(there.st_dev, number, there.st_size, there.st_mtime_ns)
+    return FileStamp(there.st_dev, number, there.st_size, there.st_mtime_ns)
 
 
 def hashed(
     path: Path, may_go_on: Callable[[], None], seen: Callable[[int], None] = lambda count: None, *, git: bool = False
-) -> Hashed:
+) -> HashedFile:
     """Read the regular file at `path`, which is no link, and return its digests. Raises Unreadable.
 
     `may_go_on` is called before each MiB and may raise, `seen` is told of each one's bytes. The git blob id of a large
@@ -83,7 +83,7 @@ def hashed(
         raise Unreadable(reason(error)) from error
     finally:
         os.close(fd)
-    return Hashed(path, before, sha256, running.hexdigest() if running else "")
+    return HashedFile(path, before, sha256, running.hexdigest() if running else "")
 
 
 def _digest(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowhub_jobs.fs.names import name_problem
-from flowhub_jobs.store.model_files import NO_UTF8, FoundFile, Look, first_bytes, is_utf8, look_through, safe_name
+from flowhub_jobs.store.model_files import NO_UTF8, FoundFile, ScanResult, first_bytes, is_utf8, look_through, safe_name
 from flowhub_jobs.values.artifacts import HubSource
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,7 +31,7 @@ def blob_folders(root: Path) -> list[Path]:
     return [folder for kind in ("models", "datasets") for folder in sorted(root.glob(f"{kind}--*/blobs"))]
 
 
-def find(root: Path, program: str, look: Look) -> None:
+def find(root: Path, program: str, look: ScanResult) -> None:
     """Find the models of a cache, each commit by itself; those that a branch or tag names come first."""
     for folder in sorted(root.glob("models--*")):
         if not is_utf8(folder):
@@ -58,8 +58,8 @@ def _revisions(folder: Path) -> dict[str, str]:
     return found
 
 
-def _snapshot(commit: Path, root: Path, program: str, source: HubSource, look: Look) -> None:
-    own = Look()
+def _snapshot(commit: Path, root: Path, program: str, source: HubSource, look: ScanResult) -> None:
+    own = ScanResult()
     look_through(commit, program, own, within=root)
     look.skipped += own.skipped
     for candidate in own.found:

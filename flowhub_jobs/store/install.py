@@ -25,7 +25,7 @@ Owner = Callable[[str], str | None]  # from a name in the store to whose it is (
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class InstallResult:
     """An artifact that lies under its name: what the library writes down.
 
     `linked_from` is the file or folder of another program whose bytes it shares.
@@ -62,7 +62,7 @@ def intent(name: str, staged: Path, files: Sequence[FileDigest], linked_from: st
     return {"name": name, "is": _stamp(staged), "files": described, "linked_from": linked_from}
 
 
-def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None:
+def already_placed(intent: dict[str, Any] | None, store: Store) -> InstallResult | None:
     """Return what a crashed run had placed: the name bears the very inode of the intent."""
     if intent is None:
         return None
@@ -73,7 +73,7 @@ def already_placed(intent: dict[str, Any] | None, store: Store) -> Placed | None
     except OSError:
         return None
     files = tuple(_digest(*file) for file in intent["files"])
-    return Placed(intent["name"], path, files, intent.get("linked_from"))
+    return InstallResult(intent["name"], path, files, intent.get("linked_from"))
 
 
 def _digest(path: str, size: int, sha256: str, pinned: bool, mtime_ns: int | None = None) -> FileDigest:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import in_groups, reading, writing
+from flowhub_jobs.database.batches import in_groups
+from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.fs.names import same_name_key
@@ -16,7 +17,7 @@ from flowhub_jobs.store.library_fast import Entries
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 
 if TYPE_CHECKING:
-    from flowhub_jobs.store.install import Placed
+    from flowhub_jobs.store.install import InstallResult
 
 
 class Library(Entries):
@@ -30,7 +31,7 @@ class Library(Entries):
         self,
         tx: sa.Connection,
         artifact: Artifact,
-        placed: "Placed",
+        placed: "InstallResult",
         job: int | None,
         now: int,
     ) -> None:
@@ -115,9 +116,9 @@ class Library(Entries):
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
-    def placed(self, artifact: Artifact) -> "Placed | None":
+    def placed(self, artifact: Artifact) -> "InstallResult | None":
         """Return an artifact that is installed as it was, as `index` took it; None if it is not."""
-        from flowhub_jobs.store.install import Placed
+        from flowhub_jobs.store.install import InstallResult
 
         entries = (entry for entry in self.entries_here() if entry.key == artifact.key)
         entry = next(entries, None)
@@ -130,7 +131,7 @@ class Library(Entries):
             path = file.path if artifact.folder else entry.name
             there, pinned = entry.files[path], file.sha256 is not None or file.git_sha1 is not None
             files.append(FileDigest(file.path, there.bytes, there.sha256, pinned, pieces.get(path), there.mtime_ns))
-        return Placed(entry.name, self._store.root / entry.name, tuple(files), entry.linked_from)
+        return InstallResult(entry.name, self._store.root / entry.name, tuple(files), entry.linked_from)
 
     def artifact(self, name: str) -> Artifact | None:
         """Return what was installed under this name, as it was asked for; None if that is not known."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from flowhub_jobs.store.file_hash import Stamp, Unreadable, stamp_of
+from flowhub_jobs.store.file_hash import FileStamp, Unreadable, stamp_of
 from flowhub_jobs.system import reflink, sync_path
 
 
@@ -31,7 +31,7 @@ OWN_BYTES = (LinkKind.REFLINK, LinkKind.COPY)
 IN_THE_STORE = (LinkKind.REFLINK, LinkKind.HARDLINK)  # of two models of ours none may hang on the other
 
 
-def link(source: Path, stamp: Stamp, target: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
+def link(source: Path, stamp: FileStamp, target: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
     """Make `target` the file `source` in the first way that works; return which it was, None if none does.
 
     `source` is no link itself, and `stamp` what it was when it was hashed: Unreadable if it was written to since. Only
@@ -71,7 +71,7 @@ def _hardlinked(source: Path, target: Path) -> bool:
     return True
 
 
-def _check(kind: LinkKind, source: Path, stamp: Stamp, target: Path) -> None:
+def _check(kind: LinkKind, source: Path, stamp: FileStamp, target: Path) -> None:
     own = kind in OWN_BYTES
     if own:
         sync_path(target)

@@ -69,7 +69,7 @@ class Skipped:
 
 
 @dataclass(slots=True)
-class Look:
+class ScanResult:
     """What was found in the places so far."""
 
     found: list[Candidate] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Look:
         self.skipped.append(Skipped(path, why))
 
 
-def look_through(top: Path, program: str, look: Look, *, within: Path | None = None) -> None:
+def look_through(top: Path, program: str, look: ScanResult, *, within: Path | None = None) -> None:
     """Find the models in a folder, at any depth; `top` is no link. `within` is what no link may lead out of."""
     inside_of: Path | None = None
     for folder, files in folders_below(top, look):
@@ -92,7 +92,7 @@ def look_through(top: Path, program: str, look: Look, *, within: Path | None = N
             find_folder(folder, within or top, program, look)
 
 
-def folders_below(top: Path, look: Look) -> Iterator[tuple[Path, list[str]]]:
+def folders_below(top: Path, look: ScanResult) -> Iterator[tuple[Path, list[str]]]:
     """Yield each folder below `top`, parents first, with the names of what is in it and is no folder."""
     pending, count = [(top, 0)], 0
     while pending:
@@ -119,7 +119,7 @@ def folders_below(top: Path, look: Look) -> Iterator[tuple[Path, list[str]]]:
 # GGUF ----------------------------------------------------------------------------------------------------------------
 
 
-def find_ggufs(folder: Path, names: list[str], program: str, look: Look) -> None:
+def find_ggufs(folder: Path, names: list[str], program: str, look: ScanResult) -> None:
     """Find the GGUF files among these names of one folder; the parts of one that was split are one model."""
     split: dict[tuple[str, int], dict[int, str]] = {}
     for name in names:
@@ -142,7 +142,7 @@ def find_ggufs(folder: Path, names: list[str], program: str, look: Look) -> None
             )
 
 
-def single(path: Path, program: str, look: Look, name: str | None = None) -> Candidate | None:
+def single(path: Path, program: str, look: ScanResult, name: str | None = None) -> Candidate | None:
     """Return a model of one file, which is what its first bytes say."""
     file = _weights(path, look)
     if file is None:
@@ -152,7 +152,7 @@ def single(path: Path, program: str, look: Look, name: str | None = None) -> Can
     return Candidate(program, path, name, kind, folder=False, files=(replace(file, path=name),))
 
 
-def _weights(path: Path, look: Look) -> FoundFile | None:
+def _weights(path: Path, look: ScanResult) -> FoundFile | None:
     file = found_file(path, path.name, look)
     if file is None:
         return None
@@ -188,7 +188,7 @@ def first_bytes(path: Path, count: int) -> bytes:
         os.close(fd)
 
 
-def found_file(path: Path, inside: str, look: Look, *, within: Path | None = None) -> FoundFile | None:
+def found_file(path: Path, inside: str, look: ScanResult, *, within: Path | None = None) -> FoundFile | None:
     """Return a regular file, links followed; None, and it is said, for anything else. `within` bounds its links."""
     try:
         real = path.resolve(strict=True)
@@ -211,7 +211,7 @@ def found_file(path: Path, inside: str, look: Look, *, within: Path | None = Non
 # Folders -------------------------------------------------------------------------------------------------------------
 
 
-def find_folder(folder: Path, within: Path, program: str, look: Look) -> None:
+def find_folder(folder: Path, within: Path, program: str, look: ScanResult) -> None:
     """Find the model that is this folder with all that lies in it; GGUF files beside it are models of their own."""
     files = files_below(folder, within, look)
     if files is None:
@@ -227,13 +227,13 @@ def find_folder(folder: Path, within: Path, program: str, look: Look) -> None:
     look.found.append(Candidate(program, folder, safe_name(folder.name), kind, folder=True, files=tuple(files)))
 
 
-def files_below(folder: Path, within: Path | None, look: Look) -> list[FoundFile] | None:
+def files_below(folder: Path, within: Path | None, look: ScanResult) -> list[FoundFile] | None:
     """Return every file of a folder, at any depth; None, and it is said why, if one cannot be taken.
 
     A link is followed out of `within` to weights alone: their first bytes tell what they are.
     """
     files = []
-    own = Look()
+    own = ScanResult()
     for place, names in folders_below(folder, own):
         for name in names:
             inside = str((place / name).relative_to(folder))
@@ -252,7 +252,7 @@ def files_below(folder: Path, within: Path | None, look: Look) -> list[FoundFile
     return sorted(files, key=lambda file: file.path)
 
 
-def standing(path: Path, look: Look) -> Candidate | None:
+def standing(path: Path, look: ScanResult) -> Candidate | None:
     """Return an entry of the store as the model that it is: a file, or a folder with all that lies in it."""
     if not path.is_dir():
         found = single(path, STORE, look)
@@ -266,7 +266,7 @@ def standing(path: Path, look: Look) -> Candidate | None:
     return Candidate(STORE, path, path.name, folder_format(files), folder=True, files=tuple(files))
 
 
-def file_by_name(path: Path, program: str, look: Look) -> None:
+def file_by_name(path: Path, program: str, look: ScanResult) -> None:
     """Find the model that a file is, or is a part of."""
     part = _PART.fullmatch(path.name)
     if not part:

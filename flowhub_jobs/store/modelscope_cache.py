@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowhub_jobs.fs.names import name_problem
-from flowhub_jobs.store.model_files import Look, is_utf8, look_through, safe_name
+from flowhub_jobs.store.model_files import ScanResult, is_utf8, look_through, safe_name
 
 SITE = "https://modelscope.cn"
 DEFAULT_REVISION = "master"
@@ -28,10 +28,10 @@ def is_one(folder: Path) -> bool:
     return next(folder.glob("models/*--*/snapshots"), None) is not None or (folder / "hub" / "models").is_dir()
 
 
-def find(root: Path, program: str, look: Look) -> None:
+def find(root: Path, program: str, look: ScanResult) -> None:
     """Find the models of a cache, each under the name of its repository."""
     for model in _models(root):
-        own = Look()
+        own = ScanResult()
         look_through(model.folder, program, own)
         look.skipped += own.skipped
         for candidate in own.found:

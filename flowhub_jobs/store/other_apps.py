@@ -16,7 +16,7 @@ from pathlib import Path
 from flowhub_jobs.store import hf_cache, modelscope_cache
 from flowhub_jobs.store.file_hash import Unreadable, stamp_of
 from flowhub_jobs.store.model_files import (
-    Look,
+    ScanResult,
     find_ggufs,
     first_bytes,
     folders_below,
@@ -37,14 +37,14 @@ _SYSTEM_OLLAMA = Path("/usr/share/ollama/.ollama/models")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AppFolder:
     """A folder of another program's; `root` is no link."""
 
     program: str
     root: Path
 
 
-def places(environ: Mapping[str, str], home: Path) -> list[Place]:
+def places(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
     """Return the places that are there, for the person whose home folder and environment these are."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hub = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
@@ -58,11 +58,11 @@ def places(environ: Mapping[str, str], home: Path) -> list[Place]:
         *((LLAMA_CPP, folder) for folder in _llama_cpp_folders(environ, home, cache)),
         *((MODELSCOPE, folder) for folder in _of(environ, "MODELSCOPE_CACHE", home / ".cache" / "modelscope")),
     ]
-    there = [Place(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))]
+    there = [AppFolder(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))]
     return list({place.root: place for place in reversed(there)}.values())[::-1]
 
 
-def places_of(environ: Mapping[str, str]) -> list[Place]:
+def places_of(environ: Mapping[str, str]) -> list[AppFolder]:
     """Return the places of the person, or of the service, whose environment this is."""
     try:
         home = Path(environ.get("HOME") or Path.home())
@@ -99,18 +99,18 @@ def _folder(path: Path, home: Path) -> Path | None:
         return None
 
 
-def place_of(folder: Path, program: str = FOLDER) -> Place:
+def place_of(folder: Path, program: str = FOLDER) -> AppFolder:
     """Return a folder that was named by hand, known by its layout if it is one of a program's."""
     if (folder / "manifests").is_dir() and (folder / "blobs").is_dir():
-        return Place(OLLAMA, folder)
+        return AppFolder(OLLAMA, folder)
     if hf_cache.is_one(folder):
-        return Place(HUGGING_FACE, folder)
+        return AppFolder(HUGGING_FACE, folder)
     if modelscope_cache.is_one(folder):
-        return Place(MODELSCOPE, folder)
-    return Place(program, folder)
+        return AppFolder(MODELSCOPE, folder)
+    return AppFolder(program, folder)
 
 
-def look_at(place: Place, look: Look) -> None:
+def look_at(place: AppFolder, look: ScanResult) -> None:
     """Find the models of one place."""
     try:
         if place.program == HUGGING_FACE:
@@ -132,7 +132,7 @@ def look_at(place: Place, look: Look) -> None:
 # Ollama --------------------------------------------------------------------------------------------------------------
 
 
-def _ollama(root: Path, look: Look) -> None:
+def _ollama(root: Path, look: ScanResult) -> None:
     for folder, names in folders_below(root / "manifests", look):
         for name in names:
             parts = (folder / name).relative_to(root / "manifests").parts
@@ -140,7 +140,7 @@ def _ollama(root: Path, look: Look) -> None:
                 _manifest(folder / name, parts, root, look)
 
 
-def _manifest(path: Path, parts: tuple[str, ...], root: Path, look: Look) -> None:
+def _manifest(path: Path, parts: tuple[str, ...], root: Path, look: ScanResult) -> None:
     _host, space, model, tag = parts
     title = f"{model}-{tag}" if space == "library" else f"{space}-{model}-{tag}"
     layers = _layers(path)
@@ -184,7 +184,7 @@ class Wanted:
     size: int | None
 
 
-def claimants(places: list[Place], wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
+def claimants(places: list[AppFolder], wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
     """Yield files that may be what is wanted: by the digest in their name, else by their exact size.
 
     Whether they are, only their bytes tell. Paths are without links, and can be written down.
@@ -196,7 +196,7 @@ def claimants(places: list[Place], wanted: list[Wanted]) -> Iterator[tuple[Wante
             continue  # it went away, or its disk did
 
 
-def _claimants(place: Place, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
+def _claimants(place: AppFolder, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
     if place.program in (HUGGING_FACE, OLLAMA):
         blobs = [place.root / "blobs"] if place.program == OLLAMA else hf_cache.blob_folders(place.root)
         prefix = "sha256-" if place.program == OLLAMA else ""
@@ -206,13 +206,13 @@ def _claimants(place: Place, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Pat
         yield from _by_size(place, wanted)
 
 
-def _by_size(place: Place, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
+def _by_size(place: AppFolder, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
     """Yield the files of weights that have exactly a wanted size; of a cache of links, those that are none."""
     by_size: dict[int | None, list[Wanted]] = {}
     for want in wanted:
         if (want.size or 0) >= SMALL:
             by_size.setdefault(want.size, []).append(want)
-    for folder, names in folders_below(place.root, Look()) if by_size else ():
+    for folder, names in folders_below(place.root, ScanResult()) if by_size else ():
         for name in names:
             linked = place.program == HUGGING_FACE and (folder / name).is_symlink()  # found by its digest
             if name.lower().endswith((".gguf", ".safetensors")) and not linked and (real := _real(folder / name)):

@@ -18,7 +18,7 @@ _PARTIAL = re.compile(r"(?P<name>.+)\.(?P<key>[0-9a-f]{16})\.(?P<node>[A-Za-z0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class PartialsEntry:
     """One entry of the folder. `key` is its artifact's; key and node are None for what no fetch of ours made.
 
     `bytes` are those that it takes on the disk, `frees` those that go with it; `touched_at` is in seconds since 1970.
@@ -44,7 +44,7 @@ class Leaving:
         return self.work is not None and (self.name.startswith(REMOVED) or now_s - self.touched_at >= IDLE_S)
 
 
-def leavings(store: Store) -> list[Leaving]:
+def leavings(store: Store) -> list[PartialsEntry]:
     """Return what lies there, by name; what goes away meanwhile is left out."""
     return [_leaving(path) for path in _entries(store) if path.exists() or path.is_symlink()]
 
@@ -56,10 +56,10 @@ def _entries(store: Store) -> Iterator[Path]:
         return
 
 
-def _leaving(path: Path) -> Leaving:
+def _leaving(path: Path) -> PartialsEntry:
     found, weight = _PARTIAL.fullmatch(path.name), weigh(path)
     name, key, node = found.group("name", "key", "node") if found else (path.name, None, None)
-    return Leaving(path, name, key, node, weight.own + weight.shared, weight.own, touched_at(path))
+    return PartialsEntry(path, name, key, node, weight.own + weight.shared, weight.own, touched_at(path))
 
 
 def put_aside(store: Store, path: Path) -> Path:

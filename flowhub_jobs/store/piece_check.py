@@ -36,7 +36,7 @@ class Known:
 
 
 @dataclass(slots=True)
-class Looked:
+class CheckResult:
     """How a file stands: what of it differs, how long it is now, and the time that it bore when it was read.
 
     `pieces` were learned, if it is whole.
@@ -53,13 +53,15 @@ class Looked:
         return not len(self.bad) and self.bytes == self.known.bytes
 
 
-def recheck(files: Sequence[Known], may_go_on: Callable[[], None], tell: Callable[[list[int]], None]) -> list[Looked]:
+def recheck(
+    files: Sequence[Known], may_go_on: Callable[[], None], tell: Callable[[list[int]], None]
+) -> list[CheckResult]:
     """Return how these files stand, in their order; a file that is gone is bad from end to end.
 
     `may_go_on` is asked before each read, in several threads, and may raise. `tell` gets the bytes that were read of
     each file, twice a second. Raises StorageFailed for a disk that does not read.
     """
-    looked = [Looked(known, *_stamp(known.path)) for known in files]
+    looked = [CheckResult(known, *_stamp(known.path)) for known in files]
     board = _Read(len(files), may_go_on)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
         works = [pool.submit(work) for number, one in enumerate(looked) for work in _works(one, number, board)]
@@ -83,7 +85,7 @@ class _Read:
         with self._lock:
             self._bytes[number] += count
 
-    def found_bad(self, one: Looked, ranges: Sequence[Range]) -> None:
+    def found_bad(self, one: CheckResult, ranges: Sequence[Range]) -> None:
         with self._lock:
             for start, end in ranges:
                 one.bad.add(start, end)
@@ -119,7 +121,7 @@ def _stamp(path: Path) -> tuple[int, int]:
         return there.st_size, there.st_mtime_ns
 
 
-def _works(one: Looked, number: int, board: _Read) -> Iterator[Callable[[], None]]:
+def _works(one: CheckResult, number: int, board: _Read) -> Iterator[Callable[[], None]]:
     """Yield what may be done side by side for one file."""
     known = one.known
     one.bad.add(one.bytes, known.bytes)  # what is missing at the end
@@ -135,7 +137,7 @@ def _stretch(piece: int) -> int:
     return max(1, STRETCH // piece) * piece
 
 
-def _stretch_of(one: Looked, number: int, board: _Read, states: dict[int, str], piece: int, start: int) -> None:
+def _stretch_of(one: CheckResult, number: int, board: _Read, states: dict[int, str], piece: int, start: int) -> None:
     """Hash the pieces of one stretch, each from the state before it to the one behind it."""
     end = min(start + _stretch(piece), one.known.bytes)
     digest = Sha256(states.get(start // piece))
@@ -156,7 +158,7 @@ def _ends_well(known: Known, digest: Sha256, states: dict[int, str], piece: int,
     return whole and (at % piece != 0 or digest.save() == states.get(at // piece))
 
 
-def _front_to_back(one: Looked, number: int, board: _Read) -> None:
+def _front_to_back(one: CheckResult, number: int, board: _Read) -> None:
     known, piece = one.known, piece_size(one.known.bytes)
     digest, reached = Sha256(), Reached(0, piece)
     if one.bytes:

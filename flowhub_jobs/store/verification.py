@@ -18,7 +18,7 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_
 
 
 @dataclass(frozen=True, slots=True)
-class ShelfFile:
+class InstalledFile:
     """One file as it was installed. `path` is the artifact's own, `place` where it lies."""
 
     path: str
@@ -35,13 +35,13 @@ class ShelfFile:
 
 
 @dataclass(frozen=True, slots=True)
-class OnShelf:
+class InstalledArtifact:
     """An installed model: what it was installed as, and its files in the artifact's order."""
 
     id: int
     name: str
     artifact: Artifact
-    files: tuple[ShelfFile, ...]
+    files: tuple[InstalledFile, ...]
     damage: Damage | None
 
     @property
@@ -55,14 +55,14 @@ class Checks:
     def __init__(self, engine: sa.Engine, node: str, store: Store) -> None:
         self._engine, self._node, self._store = engine, node, store
 
-    def on_shelf(self, name: str) -> OnShelf | None:
+    def on_shelf(self, name: str) -> InstalledArtifact | None:
         """Return what is known of an installed model; None for one that was put there by hand, or is not there."""
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             return self._read(tx, row) if row else None
 
-    def of(self, artifact: Artifact) -> OnShelf | None:
+    def of(self, artifact: Artifact) -> InstalledArtifact | None:
         """Return what is known of an artifact that is installed; None if it is not."""
         # A row of an older version knows no artifact: what is known of it, and its key, are told by its name.
         either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
@@ -81,7 +81,7 @@ class Checks:
     def _here(self) -> sa.ColumnElement[bool]:
         return here(self._engine, self._node, self._store)
 
-    def _read(self, tx: sa.Connection, row: Any) -> OnShelf:
+    def _read(self, tx: sa.Connection, row: Any) -> InstalledArtifact:
         its = artifact_files.c.artifact_id == row["id"]
         files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
         pieces = read_pieces(tx, row["id"])
@@ -93,12 +93,17 @@ class Checks:
             its_place = place / path if artifact.folder else place
             was = files[path]
             known.append(
-                ShelfFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
+                InstalledFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
             )
-        return OnShelf(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+        return InstalledArtifact(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
 
     def found_good(
-        self, tx: sa.Connection, model: OnShelf, times: Mapping[str, int], learned: Mapping[str, Pieces], now: int
+        self,
+        tx: sa.Connection,
+        model: InstalledArtifact,
+        times: Mapping[str, int],
+        learned: Mapping[str, Pieces],
+        now: int,
     ) -> None:
         """Write down that every byte is as it was installed: what only its times differ in is no longer changed.
 
@@ -112,7 +117,7 @@ class Checks:
             if (pieces := learned.get(file.path)) is not None:
                 write_pieces(tx, model.id, {path: pieces})
 
-    def found_damaged(self, model: OnShelf, damage: Damage) -> None:
+    def found_damaged(self, model: InstalledArtifact, damage: Damage) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(damage=damage))
 

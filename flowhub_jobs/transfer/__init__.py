@@ -6,11 +6,11 @@ goes on with what is there   reopen ─► partial (the folder and its files), j
 decides                      asking, plan (what to ask next) · tuning (how many connections)
                              faults, retry (what a fault comes to) · binding (is it the same content?)
                              asked, headers, content, verdict (is it right?)
-asks                         crew (the fetchers) ─► connection ─► wire, stream (sockets), reply (an answer)
+asks                         pool (the fetchers) ─► connection ─► wire, stream (sockets), reply (an answer)
                              hosts, limit, pace, offline (what is known of a host, of our limit, of this machine)
-takes in                     receiving ─► writer; feed ─► hasher
+takes in                     receiving ─► writer; hash_queue ─► hasher
 says that it is kept         committer ─► journal
-all of them meet at          board, files (a file, a range) · terms (how it behaves, and the word that stops it)
+all of them meet at          transfer, files (a file, a range) · terms (how it behaves, and the word that stops it)
 
 Pure: plan, tuning, retry, headers, content, verdict. `reseed` makes a partial of what is installed, for a repair.
 """

@@ -1,17 +1,17 @@
 """Answers that are lawful by their headers and may still not be what they seem, held against what was asked.
 
-The board's lock is held throughout.
+The transfer's lock is held throughout.
 """
 
 from flowhub_jobs.errors import SourceChanged, WrongRange
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, Task
-from flowhub_jobs.transfer.http.headers import Answer, HubWord
+from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity import check_size, identity_of
 from flowhub_jobs.transfer.range_forms import RangeForm, ask_without_range
 
 
-def check_not_a_part(task: Task, answer: Answer) -> None:
+def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise WrongRange for what calls itself the whole file and is exactly as long as the part that was asked for.
 
     A server that cuts a file and says 200, or calls the length of the part the total, would make a part the whole. The
@@ -33,14 +33,14 @@ def check_not_a_part(task: Task, answer: Answer) -> None:
         raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which may be a part of it.")
 
 
-def check_inside(task: Task, answer: Answer) -> None:
+def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise WrongRange for a part that ends behind the end of the file."""
     size = task.state.size
     if size is not None and answer.end is not None and answer.end > size:
         raise WrongRange(f"{_host(task.state)} sends bytes up to {answer.end} of a file of {size}.")
 
 
-def check_end(task: Task) -> None:
+def check_end(task: RangeTask) -> None:
     """Raise WrongRange where a body of unknown length ends just where the range ended that was asked for."""
     unpinned = task.state.size is None and not task.state.pinned_by_digest
     if (
@@ -53,7 +53,7 @@ def check_end(task: Task) -> None:
         raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.")
 
 
-def check_decoded(task: Task) -> None:
+def check_decoded(task: RangeTask) -> None:
     """Raise SizeMismatch or WrongRange where a decoded body ended, by its own checksum, before the end of the file."""
     state = task.state
     check_size(state, task.at)
@@ -61,7 +61,7 @@ def check_decoded(task: Task) -> None:
         raise WrongRange(f"{state.file.path}: {_host(state)} sent {task.at} bytes of a file of {state.size}.")
 
 
-def check_condition(task: Task, answer: Answer, hub: HubWord | None) -> None:
+def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
     """Raise SourceChanged where If-Range was not answered as it should be: then the range alone is asked for.
 
     The whole of the same version would repeat what is kept; a part without a validator does not say of which version
@@ -77,7 +77,7 @@ def check_condition(task: Task, answer: Answer, hub: HubWord | None) -> None:
         raise SourceChanged(f"{state.file.path}: {_host(state)} ignores If-Range; the range alone is asked for.")
 
 
-def why_in_one_go(state: FileState, answer: Answer) -> str:
+def why_in_one_go(state: FileState, answer: RangeAnswer) -> str:
     """Return why an interrupted download of the file is begun again at its first byte; "" where it is resumed."""
     path, host = state.file.path, _host(state)
     if state.keyless:

@@ -11,10 +11,10 @@ from typing import Any
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.file_state import FileState
-from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial.journal import Journal, Record, file_entry
 from flowhub_jobs.transfer.partial.part_file import PartFile, sync_all
-from flowhub_jobs.transfer.state import COMMIT_AT, COMMIT_AT_FILES, Board
+from flowhub_jobs.transfer.state import COMMIT_AT, COMMIT_AT_FILES, TransferState
 
 PERIOD_S = 0.25
 UNSYNCED_MAX = 44 * MIB
@@ -22,7 +22,7 @@ UNSYNCED_MAX = 44 * MIB
 
 @dataclass(slots=True)
 class Snapshot:
-    """What one commit is about: the state of the board at one instant. `whole`: the journal is written anew."""
+    """What one commit is about: the state of the transfer at one instant. `whole`: the journal is written anew."""
 
     parts: list[PartFile]
     entry: dict[str, Any]
@@ -33,38 +33,38 @@ class Snapshot:
 
 
 class Committer(threading.Thread):
-    def __init__(self, board: Board, journal: Journal, tag: str, control: Control) -> None:
+    def __init__(self, transfer: TransferState, journal: Journal, tag: str, control: CancelToken) -> None:
         super().__init__(name="committer", daemon=True)
-        self._board, self._journal, self._tag, self._control = board, journal, tag, control
-        self._begun = {state.file.path: _begun(state) for state in board.files}
+        self._transfer, self._journal, self._tag, self._control = transfer, journal, tag, control
+        self._begun = {state.file.path: _begun(state) for state in transfer.files}
         self._turn = threading.Lock()
         self._removed: list[PartFile] = []
         self._failed: Exception | None = None
 
     def run(self) -> None:
-        board = self._board
+        transfer = self._transfer
         try:
             while True:
-                with board.due:
-                    board.due.wait_for(lambda: board.over or self._is_due(), PERIOD_S)
-                    if board.over:
+                with transfer.due:
+                    transfer.due.wait_for(lambda: transfer.over or self._is_due(), PERIOD_S)
+                    if transfer.over:
                         return
                 self.commit()
         except Exception as error:
-            board.end(error)
+            transfer.end(error)
 
     def _is_due(self) -> bool:
-        board = self._board
-        return board.unsynced >= COMMIT_AT or len(board.to_close()) >= COMMIT_AT_FILES
+        transfer = self._transfer
+        return transfer.unsynced >= COMMIT_AT or len(transfer.to_close()) >= COMMIT_AT_FILES
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
-        board = self._board
-        if board.unsynced + count <= UNSYNCED_MAX:
+        transfer = self._transfer
+        if transfer.unsynced + count <= UNSYNCED_MAX:
             return  # looked at without the lock: sixteen at once pass the line by a buffer each, and it lies below
-        with board.changed:
-            while board.unsynced and board.unsynced + count > UNSYNCED_MAX and not board.over:
-                board.changed.wait()
+        with transfer.changed:
+            while transfer.unsynced and transfer.unsynced + count > UNSYNCED_MAX and not transfer.over:
+                transfer.changed.wait()
 
     def commit(self) -> None:
         """Put all that has come on the disk, then say so in the journal."""
@@ -78,7 +78,7 @@ class Committer(threading.Thread):
                 except Exception as error:
                     self._failed = error
                     raise
-            self._board.close_finished()
+            self._transfer.close_finished()
 
     def _commit(self, snapshot: Snapshot) -> None:
         """Write down what a snapshot took. Once that has failed nothing more is committed.
@@ -88,7 +88,7 @@ class Committer(threading.Thread):
         """
         sync_all(snapshot.parts)
         self._control.check_owner()
-        with disk_errors(self._board.folder):
+        with disk_errors(self._transfer.folder):
             if snapshot.whole is not None:
                 self._journal.rewrite(snapshot.whole)
             else:
@@ -99,23 +99,23 @@ class Committer(threading.Thread):
         """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""
         self.commit()
         self._control.check_owner()
-        if not any(state.checks for state in self._board.files):
-            with disk_errors(self._board.folder):
+        if not any(state.checks for state in self._transfer.files):
+            with disk_errors(self._transfer.folder):
                 self._journal.commit({"clean": True})
 
     def _snapshot(self) -> Snapshot | None:
-        board = self._board
-        with board.changed:
-            dirty = [state for state in board.files if state.dirty]
+        transfer = self._transfer
+        with transfer.changed:
+            dirty = [state for state in transfer.files if state.dirty]
             if not dirty:
                 return None
             snapshot = Snapshot(
                 parts=[state.part for state in dirty if state.part is not None],
                 entry=self._entry(dirty),
                 whole=self._whole() if self._journal.is_long else None,
-                unsynced=board.unsynced,
+                unsynced=transfer.unsynced,
                 kept=[(state, state.part, state.record.kept.total) for state in dirty],
-                fetched=board.fetched,
+                fetched=transfer.fetched,
             )
             for state in dirty:
                 state.dirty, state.new_states = False, {}
@@ -131,23 +131,23 @@ class Committer(threading.Thread):
             )
             for state in dirty
         }
-        return {"fetched": self._board.fetched, "begin": begin, "files": files}
+        return {"fetched": self._transfer.fetched, "begin": begin, "files": files}
 
     def _whole(self) -> Record:
-        # A copy: the board goes on while it is written, and what is written must be what was synced.
-        files = {state.file.path: copy.deepcopy(state.record) for state in self._board.files}
-        return Record(files=files, fetched=self._board.fetched, tag=self._tag)
+        # A copy: the transfer goes on while it is written, and what is written must be what was synced.
+        files = {state.file.path: copy.deepcopy(state.record) for state in self._transfer.files}
+        return Record(files=files, fetched=self._transfer.fetched, tag=self._tag)
 
     def _settle(self, snapshot: Snapshot) -> None:
-        board = self._board
-        with board.changed:
-            old = [part for part in board.retired if part not in self._removed]
-            board.unsynced -= snapshot.unsynced
-            board.fetched_committed = snapshot.fetched
+        transfer = self._transfer
+        with transfer.changed:
+            old = [part for part in transfer.retired if part not in self._removed]
+            transfer.unsynced -= snapshot.unsynced
+            transfer.fetched_committed = snapshot.fetched
             for state, part, kept in snapshot.kept:
                 if state.part is part:
                     state.committed = kept
-            board.changed.notify_all()
+            transfer.changed.notify_all()
         for part in old:
             # The journal no longer speaks of what was begun anew since: it must not fill the disk.
             self._control.check_owner()

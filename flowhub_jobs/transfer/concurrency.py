@@ -12,7 +12,7 @@ REST_S, REST_MAX_S = 10.0, 80.0  # before the next try; longer after each that b
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class ConcurrencyPlan:
     """`count` is what to run now; `held` what was good before, at `best` bytes a second of all together."""
 
     count: int = 1
@@ -43,7 +43,7 @@ class Flow:
     is_low: bool = False
 
 
-def tune(now: Tuning, flow: Flow, cap: int) -> Tuning:
+def adjust(now: ConcurrencyPlan, flow: Flow, cap: int) -> ConcurrencyPlan:
     """Return the next tuning, of at most `cap` connections."""
     if now.count > cap:
         return _anew(replace(now, count=cap, held=min(now.held, cap)), flow)
@@ -56,14 +56,14 @@ def tune(now: Tuning, flow: Flow, cap: int) -> Tuning:
     return _judge(now, flow, (flow.fetched - now.bytes) / (flow.at - now.since), cap)
 
 
-def _settle(now: Tuning, flow: Flow) -> Tuning:
+def _settle(now: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
     waited = now.since and flow.flowing and flow.at - now.since > SETTLE_S
     if flow.flowing >= now.count or waited:
         return _anew(replace(now, settled=True), flow)
     return now if now.since else replace(now, since=flow.at)
 
 
-def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
+def _judge(now: ConcurrencyPlan, flow: Flow, rate: float, cap: int) -> ConcurrencyPlan:
     if now.count > now.held:
         if rate >= now.best * GAIN[now.factor]:
             return _more(replace(now, held=now.count, best=rate, recent=(rate,)), flow, cap)
@@ -75,17 +75,17 @@ def _judge(now: Tuning, flow: Flow, rate: float, cap: int) -> Tuning:
     return _anew(now, flow) if now.resting_until > flow.at or flow.is_low else _more(now, flow, cap)
 
 
-def _more(now: Tuning, flow: Flow, cap: int) -> Tuning:
+def _more(now: ConcurrencyPlan, flow: Flow, cap: int) -> ConcurrencyPlan:
     can_gain = now.best * GAIN[now.factor] <= flow.digest_bps
     count = max(1, min(cap, now.held * now.factor if can_gain else now.held))
     return _anew(replace(now, count=count, settled=count == now.count), flow)
 
 
-def _rest(now: Tuning, flow: Flow) -> Tuning:
+def _rest(now: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
     resting = replace(now, count=now.held, factor=STEP, resting_until=flow.at + now.rest_s, settled=True)
     return _anew(replace(resting, rest_s=min(REST_MAX_S, 2 * now.rest_s)), flow)
 
 
-def _anew(now: Tuning, flow: Flow) -> Tuning:
+def _anew(now: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
     """Begin a new window."""
     return replace(now, since=flow.at, bytes=flow.fetched)

@@ -7,21 +7,21 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.concurrency import Tuning
-from flowhub_jobs.transfer.file_state import Task
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.slow_connections import (
     REPLACED_MAX,
     HostPace,
     Sighting,
-    SlowOnes,
+    SlowConnections,
     learn_best,
     look_for_slow,
     to_replace,
     watch_pace,
 )
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -39,12 +39,12 @@ class _Mark:
 
 
 class ConnectionWatch:
-    """One a transfer. The board's lock is held throughout."""
+    """One a transfer. The transfer's lock is held throughout."""
 
-    def __init__(self, board: Board, hosts: Hosts, bucket: Bucket) -> None:
-        self._board, self._hosts, self._bucket = board, hosts, bucket
-        self._marks: dict[Task, _Mark] = {}
-        self._slow: dict[str, SlowOnes] = {}  # by origin
+    def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TokenBucket) -> None:
+        self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
+        self._marks: dict[RangeTask, _Mark] = {}
+        self._slow: dict[str, SlowConnections] = {}  # by origin
         self._replaced_at = float("-inf")
         self._paces: dict[str, HostPace] = {}
 
@@ -53,20 +53,20 @@ class ConnectionWatch:
         """Whether a host gives far less than it did: more connections to it are not to be tried."""
         return any(pace.is_low for pace in self._paces.values())
 
-    def look(self, now: float, tuning: Tuning) -> bool:
+    def look(self, now: float, tuning: ConcurrencyPlan) -> bool:
         """Replace what is slow; return whether a host has collapsed, so that no idle connection is to be used again."""
         seen = self._sightings(now)
         if self._bucket.limited:  # then a rate says nothing
             self._slow.clear()
             return False
         self._replace_slow(seen, now)
-        collapsed = [self._watch_host(origin, seen, now, tuning) for origin in self._board.origins]
+        collapsed = [self._watch_host(origin, seen, now, tuning) for origin in self._transfer.origins]
         return any(collapsed)
 
-    def _sightings(self, now: float) -> dict[Task, Sighting]:
+    def _sightings(self, now: float) -> dict[RangeTask, Sighting]:
         """Return what each connection did since the last look, of those that were in a body then and still are."""
         seen, marks = {}, {}
-        for task in self._board.tasks:
+        for task in self._transfer.tasks:
             if task.body is None or task.alone or task.replaced:
                 continue
             mark = marks[task] = _Mark(now, task.came, task.body.waited_s(now))
@@ -80,22 +80,22 @@ class ConnectionWatch:
 
     # One connection --------------------------------------------------------------------------------------------------
 
-    def _replace_slow(self, seen: dict[Task, Sighting], now: float) -> None:
+    def _replace_slow(self, seen: dict[RangeTask, Sighting], now: float) -> None:
         for origin in {task.state.origin for task in seen}:
             own = [one for task, one in seen.items() if task.state.origin == origin]
-            before = self._slow.get(origin, SlowOnes())
+            before = self._slow.get(origin, SlowConnections())
             self._slow[origin] = look_for_slow(before, own, now, self._best_alone(origin, seen, now))
         slow = {task: since for ones in self._slow.values() for task, since in ones.since.items() if task in seen}
         may_be = {task: since for task, since in slow.items() if _may_be_replaced(task)}
         task = to_replace(may_be, now, self._replaced_at)
-        if isinstance(task, Task):
+        if isinstance(task, RangeTask):
             self._replaced_at = now
             task.state.replaced += 1
             text = f"A connection to {_host(task)} gave {format_rate(seen[task].bps)}, far less than usual."
             self._note(task, f"{text} A new one fetches the rest.")
             _replace(task)
 
-    def _best_alone(self, origin: str, seen: dict[Task, Sighting], now: float) -> float:
+    def _best_alone(self, origin: str, seen: dict[RangeTask, Sighting], now: float) -> float:
         """Return the best rate that one connection to the host ever had, noting those of now."""
         for task in seen:
             if task.state.origin == origin and now - task.begun >= STEADY_S:
@@ -104,9 +104,9 @@ class ConnectionWatch:
 
     # A host ----------------------------------------------------------------------------------------------------------
 
-    def _watch_host(self, origin: str, seen: dict[Task, Sighting], now: float, tuning: Tuning) -> bool:
+    def _watch_host(self, origin: str, seen: dict[RangeTask, Sighting], now: float, tuning: ConcurrencyPlan) -> bool:
         pace = self._paces.get(origin, HostPace())
-        if len(self._board.origins) == 1:  # the tuning knows the total of short moments too
+        if len(self._transfer.origins) == 1:  # the tuning knows the total of short moments too
             pace = learn_best(pace, tuning.best, tuning.held)
         tasks = [task for task in seen if task.state.origin == origin]
         pace = watch_pace(pace, [seen[task] for task in tasks], now)
@@ -120,21 +120,21 @@ class ConnectionWatch:
                 _replace(task)
         return collapsed
 
-    def _note(self, task: Task, text: str) -> None:
-        self._board.notes.append(Note(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
+    def _note(self, task: RangeTask, text: str) -> None:
+        self._transfer.notes.append(Note(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
 
 
 def _may_be_replaced(task: Hashable) -> bool:
-    return isinstance(task, Task) and task.state.replaced < REPLACED_MAX
+    return isinstance(task, RangeTask) and task.state.replaced < REPLACED_MAX
 
 
-def _replace(task: Task) -> None:
+def _replace(task: RangeTask) -> None:
     assert task.body is not None
     task.replaced = True
     task.body.cut()
 
 
-def _host(task: Task) -> str:
+def _host(task: RangeTask) -> str:
     return host_of(task.state.location or task.state.file.url)
 
 

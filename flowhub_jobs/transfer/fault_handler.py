@@ -1,4 +1,4 @@
-"""What the faults of one transfer come to: counted, waited out, or the end. The board's lock is held throughout."""
+"""What the faults of one transfer come to: counted, waited out, or the end. The transfer's lock is held throughout."""
 
 import random
 import time
@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.file_state import Task
-from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity import RESTARTS_MAX
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.range_forms import try_once_without_range
-from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, Fruitless, GiveUp, Wait, decide
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, Wait, decide
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
+class AllWaiting:
     """Nobody has a range, and the first to try again does so in `seconds`, because of `error`."""
 
     seconds: float
@@ -27,11 +27,11 @@ class Idle:
     origin: str
 
 
-class Faults:
+class FaultHandler:
     """The faults of one transfer. All its connections wait together, unless one of them moves."""
 
-    def __init__(self, board: Board, hosts: Hosts, terms: Terms) -> None:
-        self._board, self._hosts, self._terms = board, hosts, terms
+    def __init__(self, transfer: TransferState, hosts: HostLimits, terms: TransferOptions) -> None:
+        self._transfer, self._hosts, self._terms = transfer, hosts, terms
         self._next_try = 0.0  # when the source is asked again, after a fault, if nothing moves
         self._last: FlowhubError | None = None
         self._origin = ""  # whose fault that was
@@ -40,71 +40,71 @@ class Faults:
 
     def must_wait(self) -> float:
         """Return for how many seconds no range may be begun: while the host wants peace, or nothing moves."""
-        waits = {origin: self._hosts.quiet_for(origin) for origin in self._board.origins}
+        waits = {origin: self._hosts.quiet_for(origin) for origin in self._transfer.origins}
         quiet = max(waits.values(), default=0.0)
         if quiet and (self._last is None or not self._asked_by_host):
             self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
             self._origin = max(waits, key=lambda origin: waits[origin])
         # While another connection gets bytes the source is there: one that dropped is simply made again. One that is
         # only being made says nothing: of sixteen there is always one, and the source would never be left alone.
-        flows = any(task.answered for task in self._board.tasks)
+        flows = any(task.answered for task in self._transfer.tasks)
         return max(quiet, 0.0 if flows else self._next_try - time.monotonic())
 
-    def idle(self) -> Idle | None:
+    def idle(self) -> AllWaiting | None:
         """Return how long nobody will do anything, or None while somebody works or could."""
-        if self._board.active or self._board.over:
+        if self._transfer.active or self._transfer.over:
             return None
         seconds = self.must_wait()
         if self._last is None or seconds <= 0:
             return None
-        return Idle(seconds, self._last, self._asked_by_host, self._origin)
+        return AllWaiting(seconds, self._last, self._asked_by_host, self._origin)
 
-    def meet(self, task: Task, error: FlowhubError) -> None:
+    def meet(self, task: RangeTask, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
         error = _with_name(error, task)
         if task.got == 0 and task.state.location == task.location:
             task.state.location = None  # where the last redirect led may be what is wrong
         if self._was_one_too_many(task, error):
             return
-        others = (other for other in self._board.tasks if other is not task)
+        others = (other for other in self._transfer.tasks if other is not task)
         if isinstance(error, NetworkDown | ConnectionLost) and not any(other.answered for other in others):
             self._hosts.note_away(task.state.origin)
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
         first = task.begun >= self._counted_at  # else it died with the connection whose fault was counted
         past = self._count(first)
-        if not self._board.one_try:
+        if not self._transfer.one_try:
             try_once_without_range(task, error, past.faults)
         decision = decide(error, past, random.random(), self._terms.patience, free=free)  # noqa: S311
         if isinstance(decision, GiveUp):
-            self._board.end(decision.error)
+            self._transfer.end(decision.error)
         elif isinstance(decision, Wait):
             recorded = not first and self._last is not None and self._last.code == error.code
             self._wait(task, error, decision, recorded=recorded)
         else:
-            self._board.notes.append(Note(EventKind.AGAIN, error.message, error.code))
+            self._transfer.notes.append(Note(EventKind.AGAIN, error.message, error.code))
 
-    def _count(self, first: bool) -> Fruitless:
+    def _count(self, first: bool) -> PriorFaults:
         """Count a fault, but the faults of one moment once: sixteen connections that die together are one fault."""
         if first:
-            self._board.faults += 1
+            self._transfer.faults += 1
             self._counted_at = time.monotonic()
-        past = self._board.fruitless()
+        past = self._transfer.fruitless()
         return replace(past, faults=max(1, past.faults))
 
-    def _wait(self, task: Task, error: FlowhubError, decision: Wait, *, recorded: bool) -> None:
+    def _wait(self, task: RangeTask, error: FlowhubError, decision: Wait, *, recorded: bool) -> None:
         self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
             self._hosts.be_quiet(task.state.origin, decision.seconds)
-        if recorded or (self._board.one_try and not self._board.fetched_now):
+        if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait tells of each try of a night; a note for each would bury all others
         then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
-        self._board.notes.append(Note(EventKind.FAULT, f"{error.message}{then}", error.code))
+        self._transfer.notes.append(Note(EventKind.FAULT, f"{error.message}{then}", error.code))
 
-    def _was_one_too_many(self, task: Task, error: FlowhubError) -> bool:
+    def _was_one_too_many(self, task: RangeTask, error: FlowhubError) -> bool:
         """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""
         refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.got == 0
-        tasks = [other for state in self._board.files for other in state.tasks]
+        tasks = [other for state in self._transfer.files for other in state.tasks]
         if not refused or not any(other.answered and other.begun < task.begun for other in tasks):
             return False
         origin = task.state.origin
@@ -113,7 +113,7 @@ class Faults:
         return self._hosts.lower(origin)
 
 
-def _with_name(error: FlowhubError, task: Task) -> FlowhubError:
+def _with_name(error: FlowhubError, task: RangeTask) -> FlowhubError:
     """Name the file in an error of the wire, which knows only its host, and the host in one of ours, of the file."""
     path, hosts = task.state.file.path, [host_of(url) for url in (task.state.location, task.state.file.url) if url]
     error.host = error.host or next((host for host in hosts if host in error.message), hosts[0])

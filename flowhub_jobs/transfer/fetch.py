@@ -1,7 +1,7 @@
 """The story of one transfer: open the partial, fetch what is missing with as many connections as help, verify, done.
 
     fetch ─► open the partial and its journal ─► check the kept pieces, if the last run crashed
-          ─► fetchers (crew) ask ranges, write them or have the writer do it, tell the board
+          ─► fetchers (pool) ask ranges, write them or have the writer do it, tell the transfer
              beside them: the hasher follows, the committer syncs and journals, this thread watches and tunes
           ─► every file verified: the last commit, and the digests are returned
 
@@ -18,20 +18,20 @@ from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.net.reachability import machines_fault
 from flowhub_jobs.net.urls import check_source
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.concurrency import Tuning, tune
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, adjust
 from flowhub_jobs.transfer.connection_watch import ConnectionWatch
-from flowhub_jobs.transfer.fetchers import Crew
+from flowhub_jobs.transfer.fetchers import FetcherPool
 from flowhub_jobs.transfer.file_state import FileState
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.http.client import Web
-from flowhub_jobs.transfer.options import Control, Terms
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.rate_limit import Bucket
-from flowhub_jobs.transfer.receiver import Means, Writer
-from flowhub_jobs.transfer.resume import reopen
-from flowhub_jobs.transfer.retry import NO_TRIES, TRY_INSIDE_S, WAIT_INSIDE_S, Fruitless
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.receiver import TransferContext, Writer
+from flowhub_jobs.transfer.resume import resume_partial
+from flowhub_jobs.transfer.retry import NO_TRIES, TRY_INSIDE_S, WAIT_INSIDE_S, PriorFaults
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import DigestState, Stage
 from flowhub_jobs.values.jobs import Note
@@ -44,12 +44,12 @@ WATCH_S = 0.5
 class Shared:
     """What all transfers of a process share: what is known of the hosts, and the speed limit."""
 
-    hosts: Hosts
-    bucket: Bucket
+    hosts: HostLimits
+    bucket: TokenBucket
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PriorAttempts:
     """What earlier attempts left: bytes over the wire, and the tries since the last new byte.
 
     `tag` names the job whose bytes they are. `one_try`: the transfer waits out no fault itself, as when one job tries
@@ -58,12 +58,12 @@ class Past:
 
     tag: str = ""
     fetched: int = 0
-    fruitless: Fruitless = NO_TRIES
+    fruitless: PriorFaults = NO_TRIES
     one_try: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class FileSeen:
+class FileProgress:
     number: int
     size: int | None
     kept: int
@@ -73,7 +73,7 @@ class FileSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TransferProgress:
     """How a transfer stands: `kept` is what the journal has, `fetched` what came by wire, `rate` is bytes a second."""
 
     stage: Stage
@@ -82,9 +82,9 @@ class Seen:
     fetched: int
     rate: int
     connections: int
-    files: tuple[FileSeen, ...]
+    files: tuple[FileProgress, ...]
     notes: tuple[Note, ...] = ()
-    fruitless: Fruitless = NO_TRIES
+    fruitless: PriorFaults = NO_TRIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Fetched:
     bytes_fetched: int
 
 
-class Postponed(Exception):
+class RetryLater(Exception):
     """The next try is too far off to hold a slot for it: continue after `seconds`. `error` is the fault behind it.
 
     `fruitless` counts the tries since the last new byte, with the time that they took. `origin` is the one that was
@@ -108,7 +108,7 @@ class Postponed(Exception):
         self,
         seconds: float,
         error: FlowhubError,
-        fruitless: Fruitless = NO_TRIES,
+        fruitless: PriorFaults = NO_TRIES,
         *,
         asked_by_host: bool = False,
         origin: str | None = None,
@@ -122,11 +122,11 @@ def fetch(
     artifact: Artifact,
     folder: Path,
     *,
-    terms: Terms,
+    terms: TransferOptions,
     shared: Shared,
-    control: Control,
-    past: Past,
-    watch: Callable[[Seen], None],
+    control: CancelToken,
+    past: PriorAttempts,
+    watch: Callable[[TransferProgress], None],
 ) -> Fetched:
     """Fetch and verify all files of `artifact` into the partial `folder`, going on with what is there."""
     for file in artifact.files:
@@ -134,17 +134,17 @@ def fetch(
     refuse_links(folder.parent, folder)
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
-    board = Board(artifact, folder, terms.hub_endpoint)
+    transfer = TransferState(artifact, folder, terms.hub_endpoint)
     try:
-        log = reopen(board, past.tag, past.fetched, control.check_owner)
-        board.faults, board.fruitless_s = past.fruitless.faults, past.fruitless.seconds
-        board.one_try = past.one_try
+        log = resume_partial(transfer, past.tag, past.fetched, control.check_owner)
+        transfer.faults, transfer.fruitless_s = past.fruitless.faults, past.fruitless.seconds
+        transfer.one_try = past.one_try
         try:
-            return _Transfer(board, log, terms, shared, control, past, watch).run()
+            return _Transfer(transfer, log, terms, shared, control, past, watch).run()
         finally:
             log.close()
     finally:
-        board.close()
+        transfer.close()
 
 
 class _Transfer:
@@ -152,34 +152,34 @@ class _Transfer:
 
     def __init__(
         self,
-        board: Board,
+        transfer: TransferState,
         log: journal.Journal,
-        terms: Terms,
+        terms: TransferOptions,
         shared: Shared,
-        control: Control,
-        past: Past,
-        watch: Callable[[Seen], None],
+        control: CancelToken,
+        past: PriorAttempts,
+        watch: Callable[[TransferProgress], None],
     ) -> None:
-        self._board, self._control, self._watch = board, control, watch
-        self._web = Web(terms)
-        self._committer = Committer(board, log, past.tag, control)
-        self._hasher = Hasher(board)
+        self._transfer, self._control, self._watch = transfer, control, watch
+        self._web = RangeClient(terms)
+        self._committer = Committer(transfer, log, past.tag, control)
+        self._hasher = Hasher(transfer)
         self._writer = Writer()
-        means = Means(board, self._committer, shared.bucket, control, terms, self._writer)
-        self._crew = Crew(self._web, shared.hosts, means)
-        self._tuning = Tuning(bytes=board.fetched)
-        self._connections = ConnectionWatch(board, shared.hosts, shared.bucket)
-        self._arrived = board.fetched
+        means = TransferContext(transfer, self._committer, shared.bucket, control, terms, self._writer)
+        self._pool = FetcherPool(self._web, shared.hosts, means)
+        self._tuning = ConcurrencyPlan(bytes=transfer.fetched)
+        self._connections = ConnectionWatch(transfer, shared.hosts, shared.bucket)
+        self._arrived = transfer.fetched
         self._watched_at = 0.0
 
     def run(self) -> Fetched:
-        board = self._board
-        self._control.on_stop(lambda: board.end())
+        transfer = self._transfer
+        self._control.on_stop(lambda: transfer.end())
         self._committer.start()
         self._hasher.start()
         try:
-            while not board.done and not board.over:
-                self._crew.hire(self._tuning.count)
+            while not transfer.done and not transfer.over:
+                self._pool.hire(self._tuning.count)
                 self._tick()
                 self._postpone_if_idle()
             return self._finish()
@@ -187,106 +187,106 @@ class _Transfer:
             self._stand_down()
 
     def _tick(self) -> None:
-        board = self._board
-        with board.due:
-            board.due.wait_for(lambda: board.over or board.done, TICK_S)
-            flow = replace(board.flow(time.monotonic()), is_low=self._connections.is_low)
-            self._tuning = tune(self._tuning, flow, self._crew.cap())
-            board.connections, board.trying = self._tuning.count, self._tuning.count > self._tuning.held
+        transfer = self._transfer
+        with transfer.due:
+            transfer.due.wait_for(lambda: transfer.over or transfer.done, TICK_S)
+            flow = replace(transfer.flow(time.monotonic()), is_low=self._connections.is_low)
+            self._tuning = adjust(self._tuning, flow, self._pool.cap())
+            transfer.connections, transfer.trying = self._tuning.count, self._tuning.count > self._tuning.held
         self._look()
 
     def _look(self, *, last: bool = False) -> None:
         now = time.monotonic()
         if now - self._watched_at < WATCH_S and not last:
             return
-        board = self._board
-        with board.changed:
+        transfer = self._transfer
+        with transfer.changed:
             if self._watched_at:
-                latest = (board.fetched - self._arrived) / max(now - self._watched_at, 1e-3)
-                board.rate = latest if not board.rate else 0.7 * board.rate + 0.3 * latest
+                latest = (transfer.fetched - self._arrived) / max(now - self._watched_at, 1e-3)
+                transfer.rate = latest if not transfer.rate else 0.7 * transfer.rate + 0.3 * latest
                 if latest:
-                    self._crew.note_answers()
-            self._arrived, self._watched_at = board.fetched, now
+                    self._pool.note_answers()
+            self._arrived, self._watched_at = transfer.fetched, now
             collapsed = self._connections.look(now, self._tuning) if not last else False
-            seen = _seen(board)
-            board.notes.clear()
+            seen = _seen(transfer)
+            transfer.notes.clear()
         if collapsed:
             self._web.drop_idle()
         self._watch(seen)
 
     def _postpone_if_idle(self) -> None:
         """Give the slot away if everyone waits, and long, or for a network. While others move, nothing ends."""
-        idle = self._crew.idle()
+        idle = self._pool.idle()
         if idle is None:
             return
-        at_once = self._board.one_try and not self._board.fetched_now
-        tried_s = time.monotonic() - self._board.gained_at
+        at_once = self._transfer.one_try and not self._transfer.fetched_now
+        tried_s = time.monotonic() - self._transfer.gained_at
         too_long = idle.seconds > WAIT_INSIDE_S or tried_s > TRY_INSIDE_S
         if too_long or at_once or machines_fault(idle.error):
-            raise Postponed(
+            raise RetryLater(
                 idle.seconds,
                 idle.error,
-                self._board.fruitless(),
+                self._transfer.fruitless(),
                 asked_by_host=idle.asked_by_host,
                 origin=idle.origin,
             )
 
     def _finish(self) -> Fetched:
-        board = self._board
-        if board.error is not None:
-            raise board.error
+        transfer = self._transfer
+        if transfer.error is not None:
+            raise transfer.error
         self._control.check()
-        assert board.done
+        assert transfer.done
         self._committer.commit()
-        parts = [state.part for state in board.files if state.part]
-        digests = tuple(state.verified for state in board.files if state.verified)
-        with disk_errors(board.folder):
-            sync_tree(board.folder)
-        return Fetched(digests, tuple(p.path for p in parts), tuple(p.mark() for p in parts), board.fetched)
+        parts = [state.part for state in transfer.files if state.part]
+        digests = tuple(state.verified for state in transfer.files if state.verified)
+        with disk_errors(transfer.folder):
+            sync_tree(transfer.folder)
+        return Fetched(digests, tuple(p.path for p in parts), tuple(p.mark() for p in parts), transfer.fetched)
 
     def _stand_down(self) -> None:
         """End all threads, then write the last words, if the partial is still ours: nothing need be read again."""
-        board = self._board
-        board.end()
+        transfer = self._transfer
+        transfer.end()
         self._web.cut()
-        board.abandoned = not self._crew.leave()
-        self._writer.close(wait=not board.abandoned)
+        transfer.abandoned = not self._pool.leave()
+        self._writer.close(wait=not transfer.abandoned)
         self._hasher.join()
         self._committer.join()
         self._web.close()
-        if isinstance(board.error, StorageFailed):
+        if isinstance(transfer.error, StorageFailed):
             return  # what a disk failed to sync once it may claim to have synced the next time (fsyncgate, 2018)
         try:
             # A transfer that is done says no clean word: until the files have their names, a crash has them read again.
-            self._committer.commit() if board.done else self._committer.commit_clean()
+            self._committer.commit() if transfer.done else self._committer.commit_clean()
             self._look(last=True)
         except (FlowhubError, OSError):
             # A full disk, a lease that is gone: what cannot be written now is fetched again; the run has its own error.
             return
 
 
-def _seen(board: Board) -> Seen:
-    files = tuple(_file_seen(state) for state in board.files)
-    sizes = [state.size for state in board.files]
+def _seen(transfer: TransferState) -> TransferProgress:
+    files = tuple(_file_seen(state) for state in transfer.files)
+    sizes = [state.size for state in transfer.files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
-    bound = any(state.bound for state in board.files)
-    whole = all(state.kept_whole for state in board.files)
+    bound = any(state.bound for state in transfer.files)
+    whole = all(state.kept_whole for state in transfer.files)
     stage = Stage.VERIFY if whole else Stage.DOWNLOAD if bound else Stage.RESOLVE
-    return Seen(
+    return TransferProgress(
         stage=stage,
         total=total,
         kept=sum(file.kept for file in files),
-        fetched=board.fetched_committed,
-        rate=int(board.rate),
-        connections=board.active,
+        fetched=transfer.fetched_committed,
+        rate=int(transfer.rate),
+        connections=transfer.active,
         files=files,
-        notes=tuple(board.notes),
-        fruitless=board.fruitless() if board.faults else NO_TRIES,
+        notes=tuple(transfer.notes),
+        fruitless=transfer.fruitless() if transfer.faults else NO_TRIES,
     )
 
 
-def _file_seen(state: FileState) -> FileSeen:
+def _file_seen(state: FileState) -> FileProgress:
     digest = DigestState.RUNNING if state.record.frontier else DigestState.PENDING
     if state.verified:
         digest = DigestState.VERIFIED if state.verified.pinned else DigestState.UNPINNED
-    return FileSeen(state.number, state.size, state.committed, state.expected, state.record.identity, digest)
+    return FileProgress(state.number, state.size, state.committed, state.expected, state.record.identity, digest)

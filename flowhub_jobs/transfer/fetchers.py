@@ -1,6 +1,6 @@
 """The fetchers: each a thread with a connection, that asks for a range, takes the answer in, and starts again.
 
-A fault sends its range back to the board; what follows is decided in `faults`.
+A fault sends its range back to the transfer; what follows is decided in `faults`.
 """
 
 import threading
@@ -8,14 +8,14 @@ import time
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.fault_handler import Faults, Idle
-from flowhub_jobs.transfer.file_state import Task
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.http.client import Web
+from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.headers import read_answer
 from flowhub_jobs.transfer.range_forms import fall_back, softened
-from flowhub_jobs.transfer.range_scheduler import take, untake
-from flowhub_jobs.transfer.receiver import Means, Receiver
+from flowhub_jobs.transfer.range_scheduler import next_task, return_task
+from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 
 LEAVE_S = 2.0
 LOOK_AGAIN_S = 0.5  # whether another connection has become slow
@@ -23,42 +23,42 @@ HOST_FULL_S = 0.2  # until another job's connection may have ended
 
 
 class Fetcher(threading.Thread):
-    def __init__(self, crew: "Crew", number: int) -> None:
+    def __init__(self, pool: "FetcherPool", number: int) -> None:
         super().__init__(name=f"fetcher-{number}", daemon=True)
-        self._crew, self.number = crew, number
+        self._pool, self.number = pool, number
 
     def run(self) -> None:
-        crew, fresh = self._crew, False
+        pool, fresh = self._pool, False
         try:
-            while (task := crew.next_task(self)) is not None:
+            while (task := pool.next_task(self)) is not None:
                 try:
-                    crew.fetch(task, fresh=fresh)
+                    pool.fetch(task, fresh=fresh)
                     fresh = False
                 except FlowhubError as error:
                     fresh = task.replaced and isinstance(error, ConnectionLost)
                     if not fresh:
-                        crew.fault(task, error)
+                        pool.fault(task, error)
                 finally:
-                    crew.leave_task(task)
+                    pool.leave_task(task)
         except BaseException as error:
-            crew.board.end(error)
+            pool.transfer.end(error)
 
 
-class Crew:
-    def __init__(self, web: Web, hosts: Hosts, means: Means) -> None:
-        self.board, self._web, self._hosts, self._means = means.board, web, hosts, means
+class FetcherPool:
+    def __init__(self, web: RangeClient, hosts: HostLimits, means: TransferContext) -> None:
+        self.transfer, self._web, self._hosts, self._means = means.transfer, web, hosts, means
         self._fetchers: list[Fetcher] = []
         self._wanted = 1
-        self._faults = Faults(self.board, hosts, means.terms)
+        self._faults = FaultHandler(self.transfer, hosts, means.terms)
 
     # Who works -----------------------------------------------------------------------------------------------------
 
     def hire(self, count: int) -> None:
         """Have `count` fetchers at work: more are begun, the ones too many finish their range and wait."""
-        with self.board.changed:
+        with self.transfer.changed:
             if count != self._wanted:
                 self._wanted = count
-                self.board.hiring.notify_all()
+                self.transfer.hiring.notify_all()
         while len(self._fetchers) < count:
             fetcher = Fetcher(self, len(self._fetchers))
             self._fetchers.append(fetcher)
@@ -66,12 +66,12 @@ class Crew:
 
     def note_answers(self) -> None:
         """Note that the hosts of the ranges in flight send bytes. The lock is held."""
-        for origin in {task.state.origin for task in self.board.tasks if task.answered}:
+        for origin in {task.state.origin for task in self.transfer.tasks if task.answered}:
             self._hosts.note_answer(origin)
 
     def cap(self) -> int:
         """Return how many connections are worth a try, by what the hosts of the files take."""
-        most = max((self._hosts.cap(origin) for origin in self.board.origins), default=1)
+        most = max((self._hosts.cap(origin) for origin in self.transfer.origins), default=1)
         return min(most, self._means.terms.connections_per_host)
 
     def leave(self) -> bool:
@@ -81,65 +81,65 @@ class Crew:
             fetcher.join(max(0.0, deadline - time.monotonic()))
         return not any(fetcher.is_alive() for fetcher in self._fetchers)
 
-    def idle(self) -> Idle | None:
+    def idle(self) -> AllWaiting | None:
         """Return how long nobody will do anything, or None while somebody works or could."""
-        with self.board.changed:
+        with self.transfer.changed:
             return self._faults.idle()
 
     # One range -----------------------------------------------------------------------------------------------------
 
-    def next_task(self, fetcher: Fetcher) -> Task | None:
+    def next_task(self, fetcher: Fetcher) -> RangeTask | None:
         """Return the next range, waiting for one; None when the transfer is over."""
-        with self.board.changed:
-            while not self.board.over:
+        with self.transfer.changed:
+            while not self.transfer.over:
                 if fetcher.number >= self._wanted:
-                    self.board.hiring.wait()
+                    self.transfer.hiring.wait()
                 elif (quiet := self._faults.must_wait()) > 0:
-                    self.board.changed.wait(quiet)
+                    self.transfer.changed.wait(quiet)
                 else:
                     task, wait = self._take()
                     if task is not None:
                         return task
-                    self.board.changed.wait(wait)
+                    self.transfer.changed.wait(wait)
         return None
 
-    def _take(self) -> tuple[Task | None, float | None]:
+    def _take(self) -> tuple[RangeTask | None, float | None]:
         """Return a range, if there is one and its host takes one more connection; else how long to wait for one."""
-        task = take(self.board, may_steal=not self._means.bucket.limited)
+        task = next_task(self.transfer, may_steal=not self._means.bucket.limited)
         if task is None:
-            return None, LOOK_AGAIN_S if self.board.tasks else None
+            return None, LOOK_AGAIN_S if self.transfer.tasks else None
         if self._hosts.enter(task.state.origin):
             return task, None
-        untake(self.board, task)
+        return_task(self.transfer, task)
         return None, HOST_FULL_S
 
-    def fault(self, task: Task, error: FlowhubError) -> None:
-        with self.board.changed:
+    def fault(self, task: RangeTask, error: FlowhubError) -> None:
+        with self.transfer.changed:
             if task.coded and isinstance(error, SizeMismatch | WrongContent | WrongRange):
-                self.board.drop_decoded(task)
-            if self.board.over:
+                self.transfer.drop_decoded(task)
+            if self.transfer.over:
                 return
             error = softened(task, error)
             if fall_back(task, error):
-                self.board.note_another_form(task, error)
+                self.transfer.note_another_form(task, error)
             else:
                 self._faults.meet(task, error)
-            self.board.changed.notify_all()
+            self.transfer.changed.notify_all()
 
-    def leave_task(self, task: Task) -> None:
+    def leave_task(self, task: RangeTask) -> None:
         self._hosts.leave(task.state.origin)
-        self.board.release(task)
+        self.transfer.release(task)
 
-    def fetch(self, task: Task, *, fresh: bool = False) -> None:
+    def fetch(self, task: RangeTask, *, fresh: bool = False) -> None:
         """Ask for the task's range, hold the answer against what is known, and keep what comes.
 
         `fresh`: over a new connection, not one that was kept.
         """
         state = task.state
-        self.board.wait_to_open()
+        self.transfer.wait_to_open()
         self._means.control.check()  # behind the wait: who was suspended in it may own nothing any more
-        self.board.open_part(task)
-        with self.board.changed:
+        self.transfer.open_part(task)
+        with self.transfer.changed:
             asked, size = (task.start, task.end), state.size
             wanted, condition = task.ask()
         with self._web.ask(
@@ -149,7 +149,7 @@ class Crew:
             if_range=condition,
             pinned=state.pinned,
             size=size,
-            heard=lambda hub: self.board.hear(state, hub),
+            heard=lambda hub: self.transfer.hear(state, hub),
             fresh=fresh,
         ) as reply:
             host, path = host_of(reply.url), state.file.path
@@ -159,7 +159,7 @@ class Crew:
             )
             moved = None if reply.needed_cookie or reply.url == state.file.url else reply.url
             task.location = moved
-            self.board.bind(task, answer, reply.hub, moved)
+            self.transfer.bind(task, answer, reply.hub, moved)
             self._hosts.note_answer(state.origin)
             if answer.coding is not None:
                 reply.decode(answer.coding, state.size)

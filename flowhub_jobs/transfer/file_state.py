@@ -1,4 +1,4 @@
-"""What is known of one file of a running transfer, and of one range on its way. The board's lock guards both."""
+"""What is known of one file of a running transfer, and of one range on its way. The transfer's lock guards both."""
 
 import time
 from collections import deque
@@ -35,7 +35,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class QueuedChunk:
     """Bytes on their way to the digest, from `begin`, and the buffer that they lie in."""
 
     begin: int
@@ -55,7 +55,7 @@ class FileState:
     origin: str = ""  # where it is asked first
     said_by: str = CATALOG  # who pinned its digest and its size
     part: PartFile | None = None
-    tasks: "list[Task]" = field(default_factory=list)
+    tasks: "list[RangeTask]" = field(default_factory=list)
     bound: bool = False  # an answer of this run has told what the content is
     single: bool = False  # its source knows no ranges: one connection, from the front
     keyless: bool = False  # nothing binds one answer to the next: all in one answer, or from the start
@@ -69,7 +69,7 @@ class FileState:
     location: str | None = None  # where the last redirect led
     glanced: bool = False  # its first bytes were of its format
     digest: Sha256 = field(default_factory=Sha256)
-    handed: "deque[Handed]" = field(default_factory=deque)
+    handed: "deque[QueuedChunk]" = field(default_factory=deque)
     handed_to: int = 0  # where the last of them ends
     checks: "deque[Check]" = field(default_factory=deque)
     best: int = 0  # the most bytes that were ever kept of it
@@ -129,7 +129,7 @@ class Body(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Task:
+class RangeTask:
     """A range on its way. Before `at` all is kept; from there to `given`, all is in the hands of who writes it."""
 
     state: FileState

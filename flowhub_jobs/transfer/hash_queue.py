@@ -1,18 +1,18 @@
 """What lies between the fetchers and the hasher: bytes that are next in line, and which files have something to hash.
 
 Bytes that are not next in line are not kept in memory: the hasher reads them from the disk when their turn comes. The
-board's lock guards all of it, but for the spare buffers.
+transfer's lock guards all of it, but for the spare buffers.
 """
 
 import mmap
 from collections import defaultdict, deque
 
-from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX, FileState, Handed
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX, FileState, QueuedChunk
 
 HANDED_MAX = 8 << 20  # bytes that wait for the hasher; who has more waits until it comes up with them
 
 
-class Feed:
+class HashQueue:
     def __init__(self) -> None:
         self.waiting = 0  # bytes in memory
         self._hashed, self._busy_s = 0, 0.0
@@ -42,12 +42,12 @@ class Feed:
         # Room was asked for before the writer had them: what it has may come on top.
         if not self.is_next(state, begin) or self.waiting > HANDED_MAX + UNDERWAY_MAX * BUFFER_DIRECT:
             return False
-        state.handed.append(Handed(begin, data, buffer))
+        state.handed.append(QueuedChunk(begin, data, buffer))
         state.handed_to = begin + len(data)
         self.waiting += len(buffer)  # all of it is taken, however little lies in it
         return True
 
-    def take(self, state: FileState) -> list[Handed]:
+    def take(self, state: FileState) -> list[QueuedChunk]:
         """Return all that waits at the frontier of a file, in order. What was passed by is let go."""
         taken, at = [], state.record.frontier
         while state.handed and state.handed[0].begin <= at:

@@ -21,7 +21,7 @@ from flowhub_jobs.transfer.file_state import Check, FileState
 from flowhub_jobs.transfer.identity import contradiction
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import ask_without_range
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -31,9 +31,9 @@ FINISH_S = 1.0  # how long a stop waits for the digest to come up with what is k
 
 
 class Hasher(threading.Thread):
-    def __init__(self, board: Board) -> None:
+    def __init__(self, transfer: TransferState) -> None:
         super().__init__(name="hasher", daemon=True)
-        self._board = board
+        self._transfer = transfer
         self._buffer = bytearray(READ)
 
     def run(self) -> None:
@@ -41,40 +41,40 @@ class Hasher(threading.Thread):
             while self._step():
                 pass
         except Exception as error:
-            self._board.end(error)
+            self._transfer.end(error)
 
     def _step(self) -> bool:
         """Hash what there is of one file; False when the transfer is over."""
-        board = self._board
-        with board.changed:
+        transfer = self._transfer
+        with transfer.changed:
             while (work := self._work()) is None or self._late():
-                if board.over:
+                if transfer.over:
                     return False
-                board.fresh.wait()
-        board.wait_to_open()
+                transfer.fresh.wait()
+        transfer.wait_to_open()
         work()
         return True
 
     def _late(self) -> bool:
         """Whether a stop has waited long enough for us: what was not hashed yet is read by the next run."""
-        return self._board.over and time.monotonic() - self._board.over_at > FINISH_S
+        return self._transfer.over and time.monotonic() - self._transfer.over_at > FINISH_S
 
     def _work(self) -> Callable[[], None] | None:
         """Return what to do next: new bytes and the ends of files first, then the pieces of a crashed run."""
         waiting: Callable[[], None] | None = None
-        for state in self._board.feed.ready:
+        for state in self._transfer.hash_queue.ready:
             if state.part is not None and state.unhashed:
                 return partial(self._advance, state)
             if state.part is not None and self._is_to_finish(state):
                 return partial(self._finish, state)
             if state.part is None or not state.checks:
-                self._board.feed.look_away(state)  # until something comes
-            elif waiting is None and not self._board.over:
+                self._transfer.hash_queue.look_away(state)  # until something comes
+            elif waiting is None and not self._transfer.over:
                 waiting = self._ready_check(state)
         return waiting
 
     def _is_to_finish(self, state: FileState) -> bool:
-        return state.kept_whole and not state.checks and not state.verified and not self._board.over
+        return state.kept_whole and not state.checks and not state.verified and not self._transfer.over
 
     def _ready_check(self, state: FileState) -> Callable[[], None] | None:
         """Return the check of the first piece that waits for it and lies there whole."""
@@ -83,13 +83,13 @@ class Hasher(threading.Thread):
 
     def _advance(self, state: FileState) -> None:
         """Hash on from the frontier: what waits in memory there, else a stretch from the disk."""
-        board = self._board
-        with board.changed:
+        transfer = self._transfer
+        with transfer.changed:
             part, digest, record = state.part, state.digest, state.record
             if part is None:
                 return  # begun anew meanwhile
             begin = record.frontier
-            handed = board.feed.take(state)
+            handed = transfer.hash_queue.take(state)
             end = min(record.kept.reach(begin), begin + READ)
         started, reached = time.monotonic(), Reached(begin, record.piece)
         if not handed:
@@ -98,23 +98,23 @@ class Hasher(threading.Thread):
             reached.feed(digest, view)
         for entry in handed:
             reached.feed(digest, entry.data)
-            board.feed.give_back(entry.buffer)
+            transfer.hash_queue.give_back(entry.buffer)
         self._note(state, digest, reached, reached.at - begin, time.monotonic() - started)
 
     def _note(self, state: FileState, digest: Sha256, reached: Reached, hashed: int, seconds: float) -> None:
         """Note how far the digest has come, and its states at the ends of pieces."""
-        board = self._board
-        with board.changed:
-            board.feed.worked(hashed, seconds)
+        transfer = self._transfer
+        with transfer.changed:
+            transfer.hash_queue.worked(hashed, seconds)
             if state.digest is not digest:
                 return  # begun anew meanwhile
             state.record.frontier, state.record.frontier_state = reached.at, digest.save()
             state.record.states |= reached.states
             state.new_states |= reached.states
             state.dirty = True
-            board.feed.look_at(state)
-            if board.starved or board.outrun:
-                board.changed.notify_all()
+            transfer.hash_queue.look_at(state)
+            if transfer.starved or transfer.outrun:
+                transfer.changed.notify_all()
 
     # Pieces of a crashed run ---------------------------------------------------------------------------------------
 
@@ -123,17 +123,17 @@ class Hasher(threading.Thread):
         if part is None:
             return  # begun anew meanwhile
         found = self._hash_stretch(part, check)
-        with self._board.changed:
+        with self._transfer.changed:
             if state.part is not part or check not in state.checks:
                 return
             if found == check.after:
                 state.checks.remove(check)
             elif check.tries:
                 # Twice not what came at first: then what came at first was wrong, and the chain of states with it.
-                self._board.rehash(state)
+                self._transfer.rehash(state)
             else:
                 self._give_up_piece(state, check)
-            self._board.changed.notify_all()
+            self._transfer.changed.notify_all()
 
     def _hash_stretch(self, part: PartFile, check: Check) -> str | None:
         digest, at = Sha256(check.before), check.start
@@ -146,15 +146,15 @@ class Hasher(threading.Thread):
 
     def _give_up_piece(self, state: FileState, check: Check) -> None:
         check.tries += 1
-        self._board.lost(state, check.start, check.end)
+        self._transfer.lost(state, check.start, check.end)
         where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
         text = f"{where} are not what was received; that piece is fetched again."
-        self._board.notes.append(Note(EventKind.PIECE_AGAIN, text))
+        self._transfer.notes.append(Note(EventKind.PIECE_AGAIN, text))
 
     # The end of a file ---------------------------------------------------------------------------------------------
 
     def _finish(self, state: FileState) -> None:
-        with self._board.changed:
+        with self._transfer.changed:
             part, size, running = state.part, state.record.frontier, state.digest
         if part is None or size != state.size:
             return  # begun anew meanwhile
@@ -165,7 +165,7 @@ class Hasher(threading.Thread):
         git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
         pinned = state.expected is not None or git is not None
         wrong = contradiction(state, digest, git) if pinned else _cut_short(state, part, size)
-        with self._board.changed:
+        with self._transfer.changed:
             if state.part is not part:
                 return
             if wrong is None:
@@ -173,16 +173,16 @@ class Hasher(threading.Thread):
                     part.truncate(size)
                     state.dirty = True
                 pieces = pieces_of(state.record.states, state.record.piece, size)
-                self._board.found_right(state, FileDigest(state.file.path, size, digest, pinned, pieces))
+                self._transfer.found_right(state, FileDigest(state.file.path, size, digest, pinned, pieces))
             else:
                 self._mismatch(state, wrong)
 
     def _cut_short(self, state: FileState, part: PartFile) -> None:
         """Somebody cut the file while it was fetched: what is gone is fetched again, and all of it hashed again."""
-        with self._board.changed:
+        with self._transfer.changed:
             if state.part is part:
-                self._board.lost(state, part.size, state.record.frontier)
-                self._board.rehash(state)
+                self._transfer.lost(state, part.size, state.record.frontier)
+                self._transfer.rehash(state)
 
     def _git_digest(self, part: PartFile, size: int) -> str:
         digest, at = git_sha1(size), 0
@@ -201,14 +201,14 @@ class Hasher(threading.Thread):
         state.mismatches += 1
         final = state.mismatches > 1 or state.size == 0 or (isinstance(wrong, CutShort) and not state.ended_by_close)
         whole_answers = state.single
-        self._board.restart(state)
+        self._transfer.restart(state)
         if whole_answers:
             ask_without_range(state)  # what was called the whole may have been a part
         if final:
-            self._board.end(wrong)
+            self._transfer.end(wrong)
         else:
             text = f"{wrong.message} It is fetched once more."
-            self._board.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
+            self._transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
 
 
 def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | None:

@@ -20,7 +20,7 @@ class _Host:
     best_rate: float = 0.0  # bytes a second of one connection
 
 
-class Hosts:
+class HostLimits:
     """Connections and waits by origin. Thread-safe."""
 
     def __init__(self, cap: int = 16, clock: Callable[[], float] = time.monotonic) -> None:

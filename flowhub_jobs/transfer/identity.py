@@ -1,4 +1,4 @@
-"""Holds an answer against what is known of a file, before a byte of it is written. The board's lock is held throughout.
+"""Checks a response against what is known of the file, before a byte is written. The transfer's lock is held.
 
 Two versions never mix in one file: what is kept goes on only with an answer of the same identity, the strongest that
 both have: the digest, else the Hub's commit and path, else a strong ETag.
@@ -8,14 +8,14 @@ from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, Sour
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.content import Proof, check_first_bytes
-from flowhub_jobs.transfer.file_state import CATALOG, WHOLE, FileState, Task
-from flowhub_jobs.transfer.http.headers import Answer, HubWord
+from flowhub_jobs.transfer.file_state import CATALOG, WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import RangeForm
 
 RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
 
 
-def check_hub_word(state: FileState, hub: HubWord) -> None:
+def check_hub_metadata(state: FileState, hub: HubMetadata) -> None:
     """Raise DigestMismatch or SizeMismatch where the Hub contradicts the catalog; else take its digests over."""
     said = hub.sha256
     if said and state.file.sha256 and said != state.file.sha256:
@@ -59,7 +59,7 @@ def _host(state: FileState) -> str:
     return host_of(state.location or state.file.url)
 
 
-def is_another_version(state: FileState, answer: Answer, hub: HubWord | None) -> bool:
+def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> bool:
     """Return whether the answer's content is another one than that of the bytes kept."""
     total = _total(answer, hub)
     resized = total is not None and state.size is not None and total != state.size
@@ -68,7 +68,7 @@ def is_another_version(state: FileState, answer: Answer, hub: HubWord | None) ->
     return resized or (begun and identity_of(state, answer, hub) != state.record.identity)
 
 
-def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
+def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
     """Take over what the answer tells of the file, and set the task to what its body is.
 
     Raises WrongRange for an end that is none, SourceChanged where the file must be asked for in one go.
@@ -104,12 +104,14 @@ def accept(task: Task, answer: Answer, hub: HubWord | None, location: str | None
         raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
 
 
-def _total(answer: Answer, hub: HubWord | None) -> int | None:
+def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:
     """Return the size by the source's own answer; the Hub's word where that does not tell."""
     return answer.total if answer.total is not None or hub is None else hub.size
 
 
-def _learn(state: FileState, answer: Answer, total: int | None, identity: str | None, location: str | None) -> None:
+def _learn(
+    state: FileState, answer: RangeAnswer, total: int | None, identity: str | None, location: str | None
+) -> None:
     record = state.record
     if total is not None and record.size is None:
         record.size = total
@@ -124,14 +126,14 @@ def _learn(state: FileState, answer: Answer, total: int | None, identity: str | 
         state.location = location
 
 
-def _end_in(task: Task, answer_end: int) -> int:
+def _end_in(task: RangeTask, answer_end: int) -> int:
     """Return where a task ends: with its answer, or where what comes behind is kept, or another connection's."""
     if answer_end <= task.end or len(task.state.tasks) > 1:
         return min(task.end, answer_end)
     return next(task.state.record.kept.gaps(task.start, answer_end), (0, task.end))[1]
 
 
-def _take_whole(task: Task, total: int | None) -> None:
+def _take_whole(task: RangeTask, total: int | None) -> None:
     """A 200 to a range: the kept front is skipped over, not written again; what is behind a gap comes anew."""
     state = task.state
     state.record.kept.remove(task.start, WHOLE)
@@ -139,7 +141,7 @@ def _take_whole(task: Task, total: int | None) -> None:
     task.end = WHOLE if size is None else size
 
 
-def identity_of(state: FileState, answer: Answer, hub: HubWord | None) -> str | None:
+def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> str | None:
     """Return what binds the answer's bytes to one content, the strongest first; None if nothing does."""
     known = state.record.identity
     if answer.end == answer.start:

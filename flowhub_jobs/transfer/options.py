@@ -8,7 +8,7 @@ from flowhub_jobs.transfer.retry import Patience
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class TransferOptions:
     """How a transfer behaves; the contract's defaults. Times are seconds. `tokens` maps an origin to its token."""
 
     connect_s: float = 10.0
@@ -23,7 +23,7 @@ class Terms:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """The transfer was asked to stop. Not an error: what came is kept. `why` is the asker's word."""
 
     def __init__(self, why: str) -> None:
@@ -31,7 +31,7 @@ class Stopped(Exception):
         self.why = why
 
 
-class Control:
+class CancelToken:
     """Whether a transfer may go on: asked before every write that outlives the process. Thread-safe."""
 
     def __init__(self, may_write: Callable[[], None] = lambda: None) -> None:
@@ -62,7 +62,7 @@ class Control:
     def check(self) -> None:
         """Raise Stopped, or what `may_write` raises, if nothing may be written any more."""
         if self._why is not None:
-            raise Stopped(self._why)
+            raise Cancelled(self._why)
         self._may_write()
 
     def check_owner(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
 
 if TYPE_CHECKING:
-    from flowhub_jobs.transfer.file_state import FileState, Task
+    from flowhub_jobs.transfer.file_state import FileState, RangeTask
 
 WITHOUT_RANGE_AFTER = 3  # tries that brought no byte
 REPEATED_MAX = 64 << 20  # bytes that a restart may fetch a second time
@@ -43,10 +43,10 @@ def is_about_range(error: FlowhubError) -> bool:
     return isinstance(error, WrongRange) or (isinstance(error, SourceError) and error.about_range)
 
 
-def fall_back(task: "Task", error: FlowhubError) -> bool:
+def fall_back(task: "RangeTask", error: FlowhubError) -> bool:
     """Choose another form for the task's file after a fault; return whether to ask again at once.
 
-    The board's lock is held. An answer that is right makes all forms worth a try again (`FileState.form_faults`). A
+    The transfer's lock is held. An answer that is right makes all forms worth a try again (`FileState.form_faults`). A
     status is answered by each form once; an answer of the wrong bytes by another form each time.
     """
     state = task.state
@@ -75,12 +75,12 @@ def fall_back(task: "Task", error: FlowhubError) -> bool:
     return state.form_faults < len(forms)
 
 
-def try_once_without_range(task: "Task", error: FlowhubError, faults: int) -> None:
+def try_once_without_range(task: "RangeTask", error: FlowhubError, faults: int) -> None:
     """Ask for a file without Range in the fourth try, where three brought no byte of it, and with Range again after it.
 
     Some servers answer 500 to each range, or close the connection, and send the whole file gladly. More often the
     server is away, and comes back in just that try: then what is kept comes again, so no more may be kept than a
-    restart may cost. The board's lock is held; `faults` counts the tries without a byte.
+    restart may cost. The transfer's lock is held; `faults` counts the tries without a byte.
     """
     state = task.state
     silent = isinstance(error, ServerBusy | ConnectionLost) and task.got == 0
@@ -90,7 +90,7 @@ def try_once_without_range(task: "Task", error: FlowhubError, faults: int) -> No
         state.form = RangeForm.BOUNDED
 
 
-def _may_be_decoded(task: "Task", error: FlowhubError) -> bool:
+def _may_be_decoded(task: "RangeTask", error: FlowhubError) -> bool:
     """Return whether a source that compresses what it sends is asked for the whole: that can be decoded.
 
     Not where ranges of the file came plain in this run, nor where much is kept: the other forms are tried first.
@@ -100,7 +100,7 @@ def _may_be_decoded(task: "Task", error: FlowhubError) -> bool:
     return coded and (state.single or not state.bound) and state.record.kept.total <= REPEATED_MAX
 
 
-def _another_form_flows(task: "Task") -> bool:
+def _another_form_flows(task: "RangeTask") -> bool:
     """Take over the form of a connection to the same file that is answered well, where it is another one."""
     for other in task.state.tasks:
         if other is not task and other.answered and other.form is not task.form:
@@ -109,7 +109,7 @@ def _another_form_flows(task: "Task") -> bool:
     return False
 
 
-def softened(task: "Task", error: FlowhubError) -> FlowhubError:
+def softened(task: "RangeTask", error: FlowhubError) -> FlowhubError:
     """Return a fault that passes where the same form flows over another connection: then there are too many of them."""
     flows = any(other is not task and other.answered for other in task.state.tasks)
     return ServerBusy(error.message) if isinstance(error, SourceRefused) and error.about_range and flows else error

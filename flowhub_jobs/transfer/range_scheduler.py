@@ -1,44 +1,44 @@
 """What to ask for next: the front of a gap, the rest of a slow connection, or nothing while the digest is behind.
 
-The board's lock is held throughout.
+The transfer's lock is held throughout.
 """
 
 import time
 
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, Task
+from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
 from flowhub_jobs.transfer.range_forms import RangeForm
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.state import TransferState
 
 FIRST_ASK = 16 * MIB  # of a file whose size nobody told
 BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes
 STEAL_S = 2.0  # a range that takes longer than this is shared with a connection that has nothing to do
 
 
-def take(board: Board, *, may_steal: bool = True) -> Task | None:
+def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask | None:
     """Return the next range to fetch, begun; None if there is none now."""
-    if _digest_catches_up(board):
+    if _digest_catches_up(transfer):
         return None
-    for state in board.wanting.values():
-        asked = _wanted(board, state)
+    for state in transfer.wanting.values():
+        asked = _wanted(transfer, state)
         if asked is not None:
-            return board.begin(Task(state, *asked, state.part))
-    return _steal(board) if may_steal else None
+            return transfer.begin(RangeTask(state, *asked, state.part))
+    return _steal(transfer) if may_steal else None
 
 
-def untake(board: Board, task: Task) -> None:
+def return_task(transfer: TransferState, task: RangeTask) -> None:
     """Give back a range that was just taken: to whom it was taken from, if it was."""
-    board.put_back(task)
+    transfer.put_back(task)
     for other in task.state.tasks:
         if other.end == task.start and other.answer_end >= task.end:
             other.end = task.end
 
 
-def _wanted(board: Board, state: FileState) -> Range | None:
+def _wanted(transfer: TransferState, state: FileState) -> Range | None:
     if (state.alone or state.size is None) and state.tasks:
         return None
     if state.keyless and state.record.kept.total:
-        board.restart(state)  # nothing binds what came to what would come now
+        transfer.restart(state)  # nothing binds what came to what would come now
     start, size = state.record.kept.reach(0), state.size
     if size is None:
         in_one_go = state.single or state.keyless or state.form is not RangeForm.BOUNDED
@@ -48,36 +48,38 @@ def _wanted(board: Board, state: FileState) -> Range | None:
     if state.single or state.form is not RangeForm.BOUNDED:
         return next(state.record.kept.gaps(0, size), None)
     taken = Ranges((task.at, task.end) for task in state.tasks)
-    return next_range(state.record.kept, taken, size, connections=board.connections, rate=_rate(board))
+    return next_range(state.record.kept, taken, size, connections=transfer.connections, rate=_rate(transfer))
 
 
-def _rate(board: Board) -> float:
+def _rate(transfer: TransferState) -> float:
     """Return one connection's bytes a second, as far as a range may count on it: 0 while more of them are tried."""
-    if board.trying:
+    if transfer.trying:
         return 0.0
     # Until a rate was measured, as if all that came had taken a range's time: so the first ranges double, and neither
     # costs a fast line a request for each moment, nor has a slow one more on its way than it has shown to bring.
-    return (board.rate or board.fetched_now / ASK_S) / max(1, board.active)
+    return (transfer.rate or transfer.fetched_now / ASK_S) / max(1, transfer.active)
 
 
-def _steal(board: Board) -> Task | None:
+def _steal(transfer: TransferState) -> RangeTask | None:
     """Take over what the slowest connection would be at for longest: near the end nobody waits for one alone."""
     now = time.monotonic()
-    slow = max((task for task in board.tasks if not task.alone), key=lambda task: task.left_s(now), default=None)
+    slow = max((task for task in transfer.tasks if not task.alone), key=lambda task: task.left_s(now), default=None)
     if slow is None or slow.left_s(now) < STEAL_S:
         return None
     end, slow.end = slow.end, slow.middle
-    return board.begin(Task(slow.state, slow.end, end, slow.part))
+    return transfer.begin(RangeTask(slow.state, slow.end, end, slow.part))
 
 
-def _digest_catches_up(board: Board) -> bool:
+def _digest_catches_up(transfer: TransferState) -> bool:
     """Whether nothing new is begun, because the line is faster than the digest, which would fall behind for ever.
 
     What it had not hashed when it came it must read from the disk; once it has come up, it takes all from memory.
     """
-    behind = sum(state.unhashed for state in board.feed.ready)
-    board.outrun = behind > (CAUGHT_UP if board.outrun else BEHIND_MAX) and board.rate > board.feed.rate
-    return board.outrun
+    behind = sum(state.unhashed for state in transfer.hash_queue.ready)
+    transfer.outrun = (
+        behind > (CAUGHT_UP if transfer.outrun else BEHIND_MAX) and transfer.rate > transfer.hash_queue.rate
+    )
+    return transfer.outrun
 
 
 ASK_MIN, ASK_MAX, ASK_S = MIB, 256 * MIB, 4.0

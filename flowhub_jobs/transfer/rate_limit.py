@@ -9,7 +9,7 @@ AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a host f
 BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
 
 
-class Bucket:
+class TokenBucket:
     """Bytes come in at the rate and go out as they are taken; `take` waits while there are none."""
 
     def __init__(self, rate_bps: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:

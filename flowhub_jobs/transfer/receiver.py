@@ -1,4 +1,4 @@
-"""One answer, taken in: read a buffer full, write it to its place, tell the board, until the range's end.
+"""One answer, taken in: read a buffer full, write it to its place, tell the transfer, until the range's end.
 
 What is next in line for the digest needs no place in the system's cache, as nobody reads it again: where the disk takes
 whole pages past it, the writer puts them there while the next buffer is read, which saves copying each byte once. What
@@ -18,12 +18,12 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
-from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, WHOLE, Task
-from flowhub_jobs.transfer.http.response import Reply
-from flowhub_jobs.transfer.options import Control, Terms
+from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, WHOLE, RangeTask
+from flowhub_jobs.transfer.http.response import RangeResponse
+from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
-from flowhub_jobs.transfer.rate_limit import Bucket
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.state import TransferState
 
 DIRECT_MIN = MIB  # a range that is worth it: a small file is sooner copied than its disk waited for
 
@@ -50,33 +50,33 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class TransferContext:
     """What all answers of a transfer are taken in with."""
 
-    board: Board
+    transfer: TransferState
     committer: Committer
-    bucket: Bucket
-    control: Control
-    terms: Terms
+    bucket: TokenBucket
+    control: CancelToken
+    terms: TransferOptions
     writer: Writer
 
 
 class Receiver:
     """Takes in one answer to a task. It brings the file from byte `at` on."""
 
-    def __init__(self, means: Means, task: Task, reply: Reply, at: int) -> None:
+    def __init__(self, means: TransferContext, task: RangeTask, reply: RangeResponse, at: int) -> None:
         assert task.part is not None
         self._means, self._task, self._part, self._reply = means, task, task.part, reply
         self._at = at  # where the answer is: a 200 repeats what was kept
-        self._pace = Pace(means.terms, host_of(reply.url))
+        self._pace = SlowBodyCheck(means.terms, host_of(reply.url))
         self._may_go_direct = means.terms.direct_io and task.end - task.start >= DIRECT_MIN
-        self._buffer: memoryview = means.board.feed.buffer(BUFFER)
+        self._buffer: memoryview = means.transfer.hash_queue.buffer(BUFFER)
         self._direct: DirectPart | None = None
         self._underway: deque[Future[None]] = deque()  # what the writer has of this answer
 
     def run(self) -> None:
         """Keep what comes, until the task's end: another connection may have taken the rest over."""
-        task, board = self._task, self._means.board
+        task, transfer = self._task, self._means.transfer
         task.body = self
         try:
             while self._at < task.end and (count := self._read()):
@@ -87,12 +87,12 @@ class Receiver:
             wait(self._underway)
             if self._direct is not None:
                 self._direct.close()
-        board.feed.give_back(self._buffer)
+        transfer.hash_queue.give_back(self._buffer)
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"", task.proof)
         if self._at < task.given:
             raise ConnectionLost(f"{task.state.file.path}: {task.given} bytes came, and now it ended at {self._at}.")
-        board.learn_end(task)
+        transfer.learn_end(task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
 
@@ -109,7 +109,7 @@ class Receiver:
         self._reply.narrow(bucket.ahead)
         count = self._pace.timed(self._reply.fill, space)
         self._task.came += count
-        bucket.take(count, lambda: self._means.board.over)
+        bucket.take(count, lambda: self._means.transfer.over)
         if self._task.given == 0 and not state.glanced and count:  # a range of the middle may overtake the first
             while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
                 count += more
@@ -131,16 +131,16 @@ class Receiver:
             path, end = task.state.file.path, task.answer_end
             raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
         data = self._buffer[repeated:count]
-        if mine := self._means.board.claim(task, len(data)):
+        if mine := self._means.transfer.claim(task, len(data)):
             self._keep(data[:mine], begin)
 
     def _keep(self, data: memoryview, begin: int) -> None:
         """Bring what came to its place, which is at `begin`, and to the hasher if it is its turn."""
-        board = self._means.board
-        board.wait_for_hasher(self._task, len(data))
+        transfer = self._means.transfer
+        transfer.wait_for_hasher(self._task, len(data))
         if self._goes_direct(len(data), begin):
             self._means.control.check()
-            buffer, self._buffer = self._buffer, board.feed.buffer(BUFFER_DIRECT)
+            buffer, self._buffer = self._buffer, transfer.hash_queue.buffer(BUFFER_DIRECT)
             self._underway.append(self._means.writer.give(partial(self._put, begin, data, buffer)))
             while self._underway and self._underway[0].done():
                 self._underway.popleft().result()
@@ -151,15 +151,17 @@ class Receiver:
         """Whether `count` bytes from `begin` on are whole pages, and go to the hasher from memory."""
         if not self._may_go_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
-        task, feed = self._task, self._means.board.feed
-        if not feed.is_next(task.state, task.at) or not feed.has_room(count):  # with what is underway before them
+        task, hash_queue = self._task, self._means.transfer.hash_queue
+        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(
+            count
+        ):  # with what is underway before them
             return False
         if self._direct is None and self._part.takes_direct:
             self._direct = DirectPart(self._part)
         return self._part.takes_direct
 
     def _put(self, begin: int, data: memoryview, buffer: memoryview) -> None:
-        """Write whole pages to their place, and tell the board: the writer does, in the order of the bytes."""
+        """Write whole pages to their place, and tell the transfer: the writer does, in the order of the bytes."""
         means, task = self._means, self._task
         assert self._direct is not None
         if begin != task.at:
@@ -168,23 +170,23 @@ class Receiver:
             means.committer.admit(len(data))
             means.control.check_owner()
             self._direct.write(data, begin)
-            if not means.board.arrived(task, data, buffer):
-                means.board.feed.give_back(buffer)
+            if not means.transfer.arrived(task, data, buffer):
+                means.transfer.hash_queue.give_back(buffer)
         except SourceChanged:
             raise
         except FlowhubError as error:
-            means.board.end(error)  # now: whoever reads may wait for a byte for long
+            means.transfer.end(error)  # now: whoever reads may wait for a byte for long
             raise
 
     def _write(self, data: memoryview, begin: int) -> None:
-        """Write to `begin` through the cache, behind all that is underway, and tell the board."""
+        """Write to `begin` through the cache, behind all that is underway, and tell the transfer."""
         means, buffer = self._means, self._buffer
         self._settle()
         means.committer.admit(len(data))
         means.control.check()
         self._part.write(data, begin)
-        if means.board.arrived(self._task, data, buffer):
-            self._buffer = means.board.feed.buffer(BUFFER)
+        if means.transfer.arrived(self._task, data, buffer):
+            self._buffer = means.transfer.hash_queue.buffer(BUFFER)
 
     def _settle(self) -> None:
         """Wait until the writer has nothing of ours any more. Raises what it met."""
@@ -192,11 +194,11 @@ class Receiver:
             self._underway.popleft().result()
 
 
-class Pace:
+class SlowBodyCheck:
     """Watches that a body is not too slow. Only time spent waiting for bytes counts: not throttled, hashing, asleep."""
 
-    def __init__(self, terms: Terms, host: str) -> None:
-        self._host, self._floor, self._window = host, terms.slow_bps, terms.slow_window_s
+    def __init__(self, terms: TransferOptions, host: str) -> None:
+        self._host, self._min_bps, self._window = host, terms.slow_bps, terms.slow_window_s
         self._waited, self._came = 0.0, 0
         self._total, self._reading_since = 0.0, 0.0  # 0: nothing is being read
 
@@ -215,8 +217,8 @@ class Pace:
         waited = time.monotonic() - begin
         self._total, self._waited, self._came = self._total + waited, self._waited + waited, self._came + count
         if self._waited >= self._window:
-            if self._came < self._floor * self._waited:
-                rate = f"less than {self._floor} bytes a second"
+            if self._came < self._min_bps * self._waited:
+                rate = f"less than {self._min_bps} bytes a second"
                 raise TooSlow(f"{self._host} sent only {self._came} bytes in {self._waited:.1f} s, {rate}.")
             self._waited, self._came = 0.0, 0
         return count

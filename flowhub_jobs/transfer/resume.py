@@ -11,48 +11,50 @@ from flowhub_jobs.pieces.ranges import Ranges, piece_size
 from flowhub_jobs.transfer.file_state import Check, FileState
 from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record, load
 from flowhub_jobs.transfer.partial.part_file import FILES, PartFile, generation_of, part_path
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import ArtifactFile
 
 _NO_PART = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 
 
-def reopen(board: Board, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None) -> Journal:
-    """Fill the board with what is kept, and return the journal, written anew: from now on it is ours alone.
+def resume_partial(
+    transfer: TransferState, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None
+) -> Journal:
+    """Fill the transfer with what is kept, and return the journal, written anew: from now on it is ours alone.
 
     `fetched` is what the job has counted itself; the journal knows better, if it speaks of the same job. `may_write`
     raises where the partial is another's by now: who was suspended in here must take nothing from its successor.
     """
-    with disk_errors(board.folder):
-        for folder in board.folder.glob(f"{FILES}*"):
-            refuse_links(board.folder, folder)  # what it led to would be taken for ours, and tidied away
-        old = load(board.folder)
-    board.fetched = max(fetched, old.fetched if old.tag == tag else 0)
-    board.fetched_before = board.fetched_committed = board.fetched
-    for number, file in enumerate(board.artifact.files):
-        board.add(_reopen_file(board.folder, number, file, old))
-    with disk_errors(board.folder):
-        log = Journal(board.folder, _record_of(board, tag), may_write)
+    with disk_errors(transfer.folder):
+        for folder in transfer.folder.glob(f"{FILES}*"):
+            refuse_links(transfer.folder, folder)  # what it led to would be taken for ours, and tidied away
+        old = load(transfer.folder)
+    transfer.fetched = max(fetched, old.fetched if old.tag == tag else 0)
+    transfer.fetched_before = transfer.fetched_committed = transfer.fetched
+    for number, file in enumerate(transfer.artifact.files):
+        transfer.add(_reopen_file(transfer.folder, number, file, old))
+    with disk_errors(transfer.folder):
+        log = Journal(transfer.folder, _record_of(transfer, tag), may_write)
         try:
-            _sweep(board, may_write)
+            _sweep(transfer, may_write)
         except BaseException:
             log.close()
             raise
     return log
 
 
-def _sweep(board: Board, may_write: Callable[[], None]) -> None:
+def _sweep(transfer: TransferState, may_write: Callable[[], None]) -> None:
     """Remove what no record speaks of: parts that were begun anew since, which would fill the disk unseen."""
-    spoken_of = {board.folder / state.record.part for state in board.files}
-    for folder in board.folder.glob(f"{FILES}*"):
+    spoken_of = {transfer.folder / state.record.part for state in transfer.files}
+    for folder in transfer.folder.glob(f"{FILES}*"):
         for path in folder.rglob("*"):
             if path not in spoken_of and (path.is_symlink() or not path.is_dir()):
                 may_write()
                 path.unlink()
 
 
-def _record_of(board: Board, tag: str) -> Record:
-    return Record(files={state.file.path: state.record for state in board.files}, fetched=board.fetched, tag=tag)
+def _record_of(transfer: TransferState, tag: str) -> Record:
+    return Record(files={state.file.path: state.record for state in transfer.files}, fetched=transfer.fetched, tag=tag)
 
 
 def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:

@@ -21,14 +21,14 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Fruitless:
+class PriorFaults:
     """The tries since the last new byte: how many failed in a row, and the seconds that they and their waits took."""
 
     faults: int = 0
     seconds: float = 0.0
 
 
-NO_TRIES = Fruitless()
+NO_TRIES = PriorFaults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class GiveUp:
 Decision = Again | Wait | GiveUp
 
 
-def decide(error: FlowhubError, past: Fruitless, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
+def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
     """Return what follows a fault. `past` includes the fault itself; `jitter` is in [0, 1).
 
     A fault that can pass without the user (`error.passing`) ends the job only after `give_up_after_s` and
@@ -80,14 +80,14 @@ def decide(error: FlowhubError, past: Fruitless, jitter: float, patience: Patien
     return Wait(max(asked, delay), asked=True)
 
 
-def _is_hopeless(error: SourceError, past: Fruitless, patience: Patience) -> bool:
+def _is_hopeless(error: SourceError, past: PriorFaults, patience: Patience) -> bool:
     """Return whether the tries are over. Ten tries are over within minutes, and an ordinary outage is longer."""
     if past.faults < patience.faults_max:
         return False
     return not error.passing or past.seconds >= patience.give_up_after_s
 
 
-def _told(past: Fruitless) -> str:
+def _told(past: PriorFaults) -> str:
     tries = "once" if past.faults == 1 else f"{past.faults} times in a row"
     return f"{tries} in {format_duration(past.seconds)}" if past.seconds >= 60 else tries
 

@@ -46,7 +46,7 @@ def middle_rate(rates: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class SlowOnes:
+class SlowConnections:
     """The connections to one host that are slow, and since when; `middles` are the middle rates of the last looks.
 
     A fast connection ends its range between two looks and is not seen then: it is still what the others are held to.
@@ -56,7 +56,7 @@ class SlowOnes:
     middles: tuple[tuple[float, float], ...] = ()  # time, rate
 
 
-def look_for_slow(before: SlowOnes, seen: Sequence[Sighting], at: float, best_alone: float) -> SlowOnes:
+def look_for_slow(before: SlowConnections, seen: Sequence[Sighting], at: float, best_alone: float) -> SlowConnections:
     """Return which connections are slow after a look. `best_alone`: the best that one to this host ever had.
 
     Of several, those that bring less than a quarter of the others' middle rate; a single one, if less than a third of
@@ -71,7 +71,7 @@ def look_for_slow(before: SlowOnes, seen: Sequence[Sighting], at: float, best_al
         if one.waits and one.bps / max(one.waiting, 0.5) < limit:
             since[one.key] = before.since.get(one.key, at)
     middle = middle_rate([one.bps for one in seen])
-    return SlowOnes(since, (*recent, (at, middle)) if len(seen) > 1 else recent)
+    return SlowConnections(since, (*recent, (at, middle)) if len(seen) > 1 else recent)
 
 
 def to_replace(slow_since: Mapping[Any, float], at: float, replaced_at: float) -> Any:

@@ -1,6 +1,6 @@
 """What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all changes.
 
-Fetchers take tasks from the board, and claim what they write; they or the writer tell it what arrived; the hasher
+Fetchers take tasks from the transfer, and claim what they write; they or the writer tell it what arrived; the hasher
 follows the frontier; the committer takes snapshots for the journal. Nobody waits for a disk or a socket while holding
 the lock. A number may be looked at without it where an older one does no harm.
 """
@@ -22,20 +22,20 @@ from flowhub_jobs.transfer.answer_checks import (
     why_in_one_go,
 )
 from flowhub_jobs.transfer.concurrency import Flow
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, Task
-from flowhub_jobs.transfer.hash_queue import Feed
-from flowhub_jobs.transfer.http.headers import Answer, HubWord
+from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.hash_queue import HashQueue
+from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity import (
     RESTARTS_MAX,
     accept,
-    check_hub_word,
+    check_hub_metadata,
     check_size,
     is_another_version,
     proof_of,
 )
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
-from flowhub_jobs.transfer.retry import Fruitless
+from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -46,7 +46,7 @@ ONE_GO_MIN = 64 * MIB  # a smaller file is soon fetched again
 COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # the same of verified files whose parts are open; a Mac gives a process 256
 
 
-class Board:
+class TransferState:
     def __init__(self, artifact: Artifact, folder: Path, hub_endpoint: str) -> None:
         self.artifact, self.folder, self._hub_endpoint = artifact, folder, hub_endpoint
         lock = threading.RLock()
@@ -56,8 +56,8 @@ class Board:
         self.due = threading.Condition(lock)  # for the committer and the watching thread: it is their turn, or the end
         self.files: list[FileState] = []
         self.wanting: dict[int, FileState] = {}  # those of which bytes are missing
-        self.tasks: list[Task] = []
-        self.feed = Feed()
+        self.tasks: list[RangeTask] = []
+        self.hash_queue = HashQueue()
         self.verified = 0
         self.outrun = False  # by the line, the digest
         self.starved = 0  # fetchers that wait for the hasher
@@ -91,7 +91,7 @@ class Board:
 
     def _look_again(self, state: FileState) -> None:
         """Note that bytes of a file may be missing, and that there may be something to hash in it."""
-        self.feed.look_at(state)
+        self.hash_queue.look_at(state)
         if state.kept_whole:
             self.wanting.pop(state.number, None)
         else:
@@ -109,9 +109,9 @@ class Board:
         """The bytes that this attempt has fetched."""
         return self.fetched - self.fetched_before
 
-    def fruitless(self) -> Fruitless:
+    def fruitless(self) -> PriorFaults:
         """Return the tries since the last new byte. The lock is held."""
-        return Fruitless(self.faults, self.fruitless_s + time.monotonic() - self.gained_at)
+        return PriorFaults(self.faults, self.fruitless_s + time.monotonic() - self.gained_at)
 
     @property
     def active(self) -> int:
@@ -124,7 +124,7 @@ class Board:
     def flow(self, at: float) -> Flow:
         """Return how it flows at the time `at`. The lock is held."""
         flowing = sum(task.got > 0 for task in self.tasks)
-        return Flow(at, self.fetched, flowing, self.outrun, digest_bps=self.feed.rate)
+        return Flow(at, self.fetched, flowing, self.outrun, digest_bps=self.hash_queue.rate)
 
     def _wake_workers(self) -> None:
         self.changed.notify_all()
@@ -172,13 +172,13 @@ class Board:
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> Task:
+    def begin(self, task: RangeTask) -> RangeTask:
         """Note that a range is on its way. The lock is held."""
         task.state.tasks.append(task)
         self.tasks.append(task)
         return task
 
-    def open_part(self, task: Task) -> None:
+    def open_part(self, task: RangeTask) -> None:
         """Make the file that a task's bytes go to, if it is the first of its file: then it is alone, not bound yet."""
         if task.part is not None:
             return
@@ -190,29 +190,29 @@ class Board:
         part.close()
         raise SourceChanged(f"{task.state.file.path} was started again.")
 
-    def put_back(self, task: Task) -> None:
+    def put_back(self, task: RangeTask) -> None:
         """Give a range back that nobody has begun with."""
         with self.changed:
             for tasks in (task.state.tasks, self.tasks):
                 if task in tasks:
                     tasks.remove(task)
 
-    def release(self, task: Task) -> None:
+    def release(self, task: RangeTask) -> None:
         """End a task, and tell everybody: what it did not fetch is somebody's."""
         with self.changed:
             self.put_back(task)
             self._wake_workers()
 
-    def wait_for_hasher(self, task: Task, count: int) -> None:
+    def wait_for_hasher(self, task: RangeTask, count: int) -> None:
         """Wait while the digest is too far behind to take `count` bytes more: it would have to read them again."""
-        if self.feed.has_room(count) or not self.feed.is_next(task.state, task.at):
+        if self.hash_queue.has_room(count) or not self.hash_queue.is_next(task.state, task.at):
             return
         with self.changed:
             self.starved += 1
-            self.changed.wait_for(lambda: self.over or self.feed.has_room(count), HASHER_S)
+            self.changed.wait_for(lambda: self.over or self.hash_queue.has_room(count), HASHER_S)
             self.starved -= 1
 
-    def claim(self, task: Task, count: int) -> int:
+    def claim(self, task: RangeTask, count: int) -> int:
         """Return how many of the next `count` bytes are a task's to write; the rest was taken over by another.
 
         No byte is written twice: the second time, what lies on the disk would not be what was hashed.
@@ -222,7 +222,7 @@ class Board:
             task.given += mine
             return mine
 
-    def arrived(self, task: Task, data: memoryview, buffer: memoryview) -> bool:
+    def arrived(self, task: RangeTask, data: memoryview, buffer: memoryview) -> bool:
         """Note that `data`, which lies in `buffer`, was written at the task's place.
 
         Returns whether the buffer is the hasher's now.
@@ -243,8 +243,8 @@ class Board:
                 self._tell_one_go(state)
             if state.kept_whole:
                 self.wanting.pop(state.number, None)
-            handed = self.feed.hand(state, begin, data, buffer)
-            self.feed.look_at(state)
+            handed = self.hash_queue.hand(state, begin, data, buffer)
+            self.hash_queue.look_at(state)
             self.fresh.notify()
             if self.unsynced >= COMMIT_AT > self.unsynced - count:
                 self.due.notify_all()
@@ -252,12 +252,12 @@ class Board:
 
     # What a file is ------------------------------------------------------------------------------------------------
 
-    def hear(self, state: FileState, hub: HubWord) -> None:
+    def hear(self, state: FileState, hub: HubMetadata) -> None:
         """Hold the Hub's word against the catalog, before its redirect is followed. Raises as `bind` does."""
         with self.changed:
-            check_hub_word(state, hub)
+            check_hub_metadata(state, hub)
 
-    def bind(self, task: Task, answer: Answer, hub: HubWord | None, location: str | None) -> None:
+    def bind(self, task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
         """Hold an answer against what is known of the file, before a byte of it is written.
 
         Raises SizeMismatch and DigestMismatch where the catalog is contradicted, SourceChanged where the content is
@@ -267,7 +267,7 @@ class Board:
             state = task.state
             self._check_current(task)
             if hub is not None:  # None: asked where the Hub's word led, and what it said holds
-                check_hub_word(state, hub)
+                check_hub_metadata(state, hub)
             check_not_a_part(task, answer)
             check_size(state, answer.total)
             check_condition(task, answer, hub)
@@ -283,7 +283,7 @@ class Board:
             self._look_again(state)  # its size may be known now
             self._wake_workers()
 
-    def note_another_form(self, task: Task, error: FlowhubError) -> None:
+    def note_another_form(self, task: RangeTask, error: FlowhubError) -> None:
         """Note that a file is asked for in another form after a fault. The lock is held."""
         self.faults += error.retryable  # one of the tries that a source has which never sends the right bytes
         path = task.state.file.path
@@ -298,11 +298,11 @@ class Board:
             self.notes.append(Note(EventKind.NO_RESUME, state.one_go))
 
     @staticmethod
-    def _check_current(task: Task) -> None:
+    def _check_current(task: RangeTask) -> None:
         if task not in task.state.tasks:
             raise SourceChanged(f"{task.state.file.path} was started again.")
 
-    def learn_end(self, task: Task) -> None:
+    def learn_end(self, task: RangeTask) -> None:
         """Note that an answer without a length has ended: its end is the file's."""
         with self.changed:
             state = task.state
@@ -319,7 +319,7 @@ class Board:
             state.form_faults = 0
             self._wake_workers()
 
-    def drop_decoded(self, task: Task) -> None:
+    def drop_decoded(self, task: RangeTask) -> None:
         """Drop what was decoded from a damaged body: it would be the front of the next answer. The lock is held."""
         if task in task.state.tasks:
             self.restart(task.state)
@@ -344,7 +344,7 @@ class Board:
         self._wake_workers()
 
     def _forget_digest(self, state: FileState) -> None:
-        self.feed.forget(state)
+        self.hash_queue.forget(state)
         state.checks.clear()
         state.new_states.clear()
         state.record.states.clear()
@@ -375,6 +375,6 @@ class Board:
         self.finished.append(state)
         if len(self.finished) == COMMIT_AT_FILES:
             self.due.notify_all()
-        self.feed.look_away(state)
+        self.hash_queue.look_away(state)
         if self.done:
             self.due.notify_all()

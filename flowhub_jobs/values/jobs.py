@@ -11,7 +11,7 @@ from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JobTarget:
     """What a job of another kind than `fetch` does with its artifact.
 
     `place` is the installed name to `verify`, the folder to `export` to, or the folder to `import` from.

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.context import WebContext
-from flowhub_jobs.web.sign_in import Session
+from flowhub_jobs.web.sign_in import BrowserSession
 
 CONTEXT, SESSION = "flowhub.context", "flowhub.session"  # keys of the ASGI scope
 FIELDS_MAX = 1000  # of a form
@@ -37,10 +37,10 @@ class Call:
     def page_token(self) -> str:
         """The token that a form must send along as `page_token`; "" for a program with the bearer token."""
         session = self.request.scope.get(SESSION)
-        return session.page_token if isinstance(session, Session) else ""
+        return session.page_token if isinstance(session, BrowserSession) else ""
 
     @cached_property
-    def session(self) -> Desk:
+    def session(self) -> Session:
         return self.context.session()
 
     def path(self, name: str) -> str:

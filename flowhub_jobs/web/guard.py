@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flowhub_jobs.errors import BodyTooLarge, FlowhubError, Misdirected, RequestForbidden, SignInRequired, UsageInvalid
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.endpoint import CONTEXT, SESSION, form_fields
-from flowhub_jobs.web.sign_in import Session, is_same_token
+from flowhub_jobs.web.sign_in import BrowserSession, is_same_token
 
 BODY_MAX = 1 << 20  # bytes; a list of ten thousand references fits
 BODY_TIMEOUT_S = 30.0
@@ -78,7 +78,7 @@ class Guard:
         else:
             await self.app(scope, _replayed(body, receive), send)
 
-    def _admit(self, scope: Scope) -> Session | None:
+    def _admit(self, scope: Scope) -> BrowserSession | None:
         """Return the browser's session; None for a program, and for what needs no sign-in. Raises FlowhubError."""
         headers = Headers(scope=scope)
         host = _one_host(headers, self.hosts)
@@ -88,7 +88,7 @@ class Guard:
             return session
         raise SignInRequired("This address needs a sign-in.")
 
-    def _session(self, headers: Headers) -> Session | None:
+    def _session(self, headers: Headers) -> BrowserSession | None:
         for text in headers.getlist("cookie"):
             try:
                 morsel = SimpleCookie(text).get(self.cookie)
@@ -133,7 +133,7 @@ def _refuse_foreign(headers: Headers, host: str) -> None:
         raise RequestForbidden("The request comes from a page of another site.")
 
 
-def _demand_page_token(session: Session, headers: Headers, body: bytes) -> None:
+def _demand_page_token(session: BrowserSession, headers: Headers, body: bytes) -> None:
     given = headers.get(PAGE_TOKEN_HEADER) or ""
     if not given and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         try:

@@ -27,7 +27,7 @@ _TOKEN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A browser that has signed in. `page_token` must come with each change that it asks for."""
 
     id: str
@@ -63,13 +63,13 @@ class SignIn:
         session = f"{issued}.{secrets.token_urlsafe(16)}"
         return f"{session}.{self._sign('cookie', session)}"
 
-    def session(self, cookie: str, now_s: float | None = None) -> Session | None:
+    def session(self, cookie: str, now_s: float | None = None) -> BrowserSession | None:
         """Return the session of a cookie that this home signed and that has not expired, else None."""
         session, _, signature = cookie.rpartition(".")
         if not _same(signature, self._sign("cookie", session)):
             return None
         age_s = (time.time() if now_s is None else now_s) - int(session.partition(".")[0])
-        return Session(session, self._sign("page", session)) if age_s < COOKIE_S else None
+        return BrowserSession(session, self._sign("page", session)) if age_s < COOKIE_S else None
 
     def is_token(self, given: str) -> bool:
         """Return whether this is the token for programs."""

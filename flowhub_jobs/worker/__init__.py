@@ -1,1 +1,1 @@
-"""`flowhub worker`: Huey rings (bells, consumer), the pipeline runs one attempt, threads of ours keep it all alive."""
+"""`flowhub worker`: Huey's consumer, the pipeline of one attempt, and the threads that keep leases and queue alive."""

@@ -1,4 +1,4 @@
-"""The shop floor: what the threads of one worker process share, and the jobs that it runs."""
+"""The shop context: what the threads of one worker process share, and the jobs that it runs."""
 
 import logging
 import secrets
@@ -12,17 +12,17 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease import Claimed, Lease
-from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.system import allow_open_files
 from flowhub_jobs.transfer.fetch import Shared
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.options import Control
-from flowhub_jobs.transfer.rate_limit import Bucket
-from flowhub_jobs.worker.gate_cache import Door
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.options import CancelToken
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
-from flowhub_jobs.worker.rate_share import Throttle
+from flowhub_jobs.worker.rate_share import RateShare
 from flowhub_jobs.worker.transfer_options import transfer_terms
 from flowhub_jobs.worker.wait_log import WaitLog
 
@@ -35,30 +35,30 @@ LOST = "lost"
 
 @dataclass(slots=True)
 class Run:
-    """One attempt on the floor. `control` stops it: by its word, or by the end of its lease."""
+    """One attempt on the context. `control` stops it: by its word, or by the end of its lease."""
 
     claimed: Claimed
     began: float  # on the clock of transfer.hosts.Hosts
-    control: Control = field(init=False)
+    control: CancelToken = field(init=False)
     partial: Path | None = None  # the one that is this run's alone, while it is (transfer/partial/ownership.py)
 
     def __post_init__(self) -> None:
-        self.control = Control(self.lease.check)
+        self.control = CancelToken(self.lease.check)
 
     @property
     def lease(self) -> Lease:
         return self.claimed.lease
 
 
-class Floor:
+class WorkerContext:
     def __init__(self, home: Home, slots: int) -> None:
         allow_open_files()
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
-        self.leases = Leases(home.engine, home.node, self.worker, home.clock)
-        self.shared = Shared(Hosts(home.settings.connections_per_host), Bucket(home.settings.limit_rate))
-        self.door = Door(home)
-        self.throttle = Throttle(home, self.worker, self.shared.bucket, self.door)
+        self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock)
+        self.shared = Shared(HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate))
+        self.door = GateCache(home)
+        self.throttle = RateShare(home, self.worker, self.shared.bucket, self.door)
         self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
         self.network = Network(home)
         self.wait_log = WaitLog(home.clock)

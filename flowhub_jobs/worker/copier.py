@@ -11,7 +11,7 @@ from flowhub_jobs.errors import NotFound, SizeMismatch, StorageFailed
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import sync_data
 from flowhub_jobs.worker.context import Run
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.progress import ProgressWriter
 
 READ = 1 << 20
 TELL_BYTES = 64 << 20
@@ -20,7 +20,7 @@ TELL_BYTES = 64 << 20
 class Copier:
     """Copies file by file, and tells how far it is. `hint` is what to do about a source that is not as it should be."""
 
-    def __init__(self, total: int, run: Run, screen: Screen, hint: str) -> None:
+    def __init__(self, total: int, run: Run, screen: ProgressWriter, hint: str) -> None:
         self._total, self._run, self._screen, self._hint = total, run, screen, hint
         self._done = self._told = 0
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.disk_demand import needs_in_order
-from flowhub_jobs.jobs.disk_waits import Parked, end_wait, extend_wait, parked
+from flowhub_jobs.jobs.disk_waits import DiskWaits, end_wait, extend_wait, parked
 from flowhub_jobs.store.space import Room, check_room, room_at
 from flowhub_jobs.values.enums import Reason
 
 LOOKS = 5  # in the time that a job waits: one that may start does not wait for all of it
 
 
-class Parking:
+class DiskWaitCheck:
     """One a worker. A job that waits for room, or for the store's disk, starts as soon as a look finds it."""
 
     def __init__(self, home: Home) -> None:
@@ -41,7 +41,7 @@ class Parking:
         end_wait(home.engine, free)
         return bool(free)
 
-    def _worth_a_try(self, ready: Sequence[Parked]) -> list[Parked]:
+    def _worth_a_try(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
 
         A disk can be full in ways that its free bytes do not tell: a quota, inodes, a snapshot. Such a job starts at
@@ -52,7 +52,7 @@ class Parking:
         self._released.update({job.job: room.free for job in found})
         return found
 
-    def _still_waiting(self, waiting: Sequence[Parked]) -> dict[Parked, str]:
+    def _still_waiting(self, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         try:
             self._home.open_store()
         except StoreOffline as error:
@@ -61,7 +61,7 @@ class Parking:
         full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
         return self._without_room(full) if full else {}
 
-    def _without_room(self, full: Sequence[Parked]) -> dict[Parked, str]:
+    def _without_room(self, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         home = self._home
         running, queued = needs_in_order(home.engine, home.node)
         room = room_at(home.store.root, home.settings.disk_reserve)

@@ -18,22 +18,22 @@ from flowhub_jobs.fs.safe_read import is_regular
 from flowhub_jobs.store.file_hash import Unreadable, hashed
 from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.store.verification import Checks, OnShelf
+from flowhub_jobs.store.verification import Checks, InstalledArtifact
 from flowhub_jobs.system import rename_new, sync_path
 from flowhub_jobs.values.artifacts import FileDigest
-from flowhub_jobs.worker.context import Floor, Run
+from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.copier import Copier
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.progress import ProgressWriter
 
 LOCK_S = 60.0
 
 
-def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
+def export_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
     """Copy an installed model to the folder that the job's task names, and write it into its manifest.
 
     Raises NotFound, DigestMismatch for a model that is damaged here, NameTaken, DiskFull, StorageFailed.
     """
-    home, task, artifact = floor.home, run.claimed.task, run.claimed.artifact
+    home, task, artifact = context.home, run.claimed.task, run.claimed.artifact
     assert task is not None, "a job that exports has a task"
     model, folder = Checks(home.engine, home.node, home.store).of(artifact), Path(task.place)
     if model is None:
@@ -50,10 +50,12 @@ def export_installed(floor: Floor, run: Run, screen: Screen) -> None:
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     with writing(home.engine) as tx:
         text = f"{model.name} is in {folder}, with its digests in the manifest there."
-        floor.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
+        context.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
 
 
-def _carry(model: OnShelf, folder: Path, carried: Carried, run: Run, screen: Screen, spare: Path) -> None:
+def _carry(
+    model: InstalledArtifact, folder: Path, carried: Carried, run: Run, screen: ProgressWriter, spare: Path
+) -> None:
     """Bring a model to the folder. `spare` is a lock of the home, for a disk that has none."""
     if not _lies_there(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
@@ -82,7 +84,7 @@ def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
         return False
 
 
-def _staged(model: OnShelf, folder: Path, run: Run, screen: Screen) -> Path:
+def _staged(model: InstalledArtifact, folder: Path, run: Run, screen: ProgressWriter) -> Path:
     """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
     hint = f"`flowhub verify {model.name} --repair`, then export it again."
     staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen, hint)

@@ -8,7 +8,7 @@ from flowhub_jobs.jobs.states import Gates
 READ_EVERY_S = 1.0
 
 
-class Door:
+class GateCache:
     """The gates. Thread-safe."""
 
     def __init__(self, home: Home) -> None:

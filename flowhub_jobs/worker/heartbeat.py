@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.net.urls import driver_words
-from flowhub_jobs.worker.context import LOST, Floor
+from flowhub_jobs.worker.context import LOST, WorkerContext
 
 log = logging.getLogger("flowhub.heartbeat")
 
@@ -19,9 +19,9 @@ RENEW_S = LEASE_S / 3
 class Heartbeat(threading.Thread):
     """One thread for all runs. It goes on through a graceful stop, until every job was handed back."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._floor, self._over = floor, threading.Event()
+        self._context, self._over = context, threading.Event()
         self._renewed_at = 0.0
 
     def run(self) -> None:
@@ -29,29 +29,29 @@ class Heartbeat(threading.Thread):
             try:
                 self._beat()
             except (DatabaseReplaced, DatabaseDamaged) as error:
-                self._floor.lose_database(error)  # then the maintenance thread ends the worker
+                self._context.lose_database(error)  # then the maintenance thread ends the worker
             except SQLAlchemyError as error:
                 # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.
                 log.warning("The heartbeat could not be written: %s", driver_words(error))
 
     def _beat(self) -> None:
-        floor, now = self._floor, self._floor.home.clock.awake()
+        context, now = self._context, self._context.home.clock.awake()
         if now - self._renewed_at >= RENEW_S:
             # A lease that has ended, as in the machine's sleep, is not taken up again: its run may be on its way out,
             # and a row that was renewed by then would have nobody at work on it.
-            floor.leases.renew({run.lease.job: run.lease for run in floor.runs().values() if run.lease.held})
+            context.leases.renew({run.lease.job: run.lease for run in context.runs().values() if run.lease.held})
             self._renewed_at = now
-        runs = floor.runs()
+        runs = context.runs()
         if not runs:
             return
-        floor.throttle.look()
-        wishes = floor.leases.wishes()
+        context.throttle.look()
+        wishes = context.leases.wishes()
         for token, run in runs.items():
             if token in wishes:
                 wish = wishes[token]
                 if wish is not None:
                     run.control.stop(wish)
-            elif token in floor.runs():  # it did not just end by itself
+            elif token in context.runs():  # it did not just end by itself
                 run.lease.revoke()
                 run.control.stop(LOST)
 

@@ -15,8 +15,8 @@ from flowhub_jobs.net.happy_eyeballs import open_connection
 from flowhub_jobs.net.reachability import connection_place
 from flowhub_jobs.net.urls import origin_asked
 from flowhub_jobs.times import clock_time, known_moment
-from flowhub_jobs.transfer.fetch import Postponed
-from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.fetch import RetryLater
+from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.retry import Patience, retry_delay
 from flowhub_jobs.units import counted, format_duration
 from flowhub_jobs.worker.wait_log import LONG_WAIT_S
@@ -27,14 +27,14 @@ log = logging.getLogger("flowhub.hosts")
 class HostOutages:
     """One a worker. Thread-safe."""
 
-    def __init__(self, home: Home, hosts: Hosts, patience: Patience) -> None:
+    def __init__(self, home: Home, hosts: HostLimits, patience: Patience) -> None:
         self._home, self._hosts, self._patience = home, hosts, patience
         self._table = HostWaits(home.engine, home.node, home.clock)
         self._return = HostReturn(home, self._table)
         self._lock = threading.Lock()
         self._logged: set[tuple[str, int]] = set()  # long waits, by origin and the beginning of their outage
 
-    def meet(self, run_origin: str, token: str, late: Postponed, began: float) -> HostWait | None:
+    def meet(self, run_origin: str, token: str, late: RetryLater, began: float) -> HostWait | None:
         """Return the wait for the host of a run that ended with this fault; None if the fault is the job's own.
 
         `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.

@@ -13,7 +13,7 @@ from huey.consumer import Consumer as HueyConsumer
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 0.4
 
 
-class Consumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
+class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
     """Both signals are graceful and also set our own word; a second one ends the process at once."""
 
     _signum: int | None  # huey's

@@ -13,15 +13,15 @@ from flowhub_jobs.store.manifest import read_manifest
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.worker.context import Run
 from flowhub_jobs.worker.copier import Copier
-from flowhub_jobs.worker.local_reuse import Gathered
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.local_reuse import ArtifactParts
+from flowhub_jobs.worker.progress import ProgressWriter
 
 BROUGHT = "brought"
 AGAIN = "Export it to that folder again."
 DAMAGED = "The copy in that folder is damaged. Copy it there again, or export it again on the machine that has it."
 
 
-def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int], None]) -> Gathered:
+def bring_in(run: Run, partial: Path, screen: ProgressWriter, may_begin: Callable[[int], None]) -> ArtifactParts:
     """Copy the job's artifact from the folder that its task names into the partial; return what a fetch would.
 
     It lies in a folder of its own there: what a fetch has kept, its journal speaks of, and nobody else may write into.
@@ -52,4 +52,4 @@ def bring_in(run: Run, partial: Path, screen: Screen, may_begin: Callable[[int],
         digests.append(FileDigest(file.path, size, found, pinned=True))
     traits = traits_of(partial)
     marks = tuple(mark_of(part.lstat(), traits) for part in parts)
-    return Gathered(tuple(digests), tuple(parts), marks, 0, BROUGHT)
+    return ArtifactParts(tuple(digests), tuple(parts), marks, 0, BROUGHT)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.pipeline import run_job
 
@@ -28,29 +28,29 @@ def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
     level = every.level
     every.setLevel(logging.CRITICAL)  # a worker's log is not for who asked: the jobs' rows say how they ended
     home.take_back_orphans()  # what an earlier call was killed with, and no worker has taken back yet
-    floor, over = Floor(home, 1), threading.Event()
-    heartbeat = Heartbeat(floor)
-    runner = threading.Thread(target=_run_each, args=(floor, jobs, over), name="inline")
+    context, over = WorkerContext(home, 1), threading.Event()
+    heartbeat = Heartbeat(context)
+    runner = threading.Thread(target=_run_each, args=(context, jobs, over), name="inline")
     heartbeat.start()
     runner.start()
     try:
         yield over
     finally:
-        floor.stop()
+        context.stop()
         # Not `join` first: a Ctrl-C inside of one has Python 3.11 take the thread for ended (gh-90882).
         over.wait()
         runner.join()
         heartbeat.stop()
-        floor.close()
+        context.close()
         every.setLevel(level)
 
 
-def _run_each(floor: Floor, jobs: Sequence[int], over: threading.Event) -> None:
+def _run_each(context: WorkerContext, jobs: Sequence[int], over: threading.Event) -> None:
     try:
         for job in jobs:
-            claimed = None if floor.stopping.is_set() else floor.leases.claim(only=job)
+            claimed = None if context.stopping.is_set() else context.leases.claim(only=job)
             if claimed is not None:
-                run_job(floor, claimed)
+                run_job(context, claimed)
     except SQLAlchemyError:
         log.warning("No job could be claimed.", exc_info=True)  # who asked meets the same when it reads the jobs
     finally:

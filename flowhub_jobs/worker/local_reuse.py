@@ -16,23 +16,23 @@ from pathlib import Path
 
 from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
-from flowhub_jobs.store.file_hash import Stamp, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.file_hash import FileStamp, Unreadable, hashed, stamp_of
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
 from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
-from flowhub_jobs.transfer.fetch import Fetched, FileSeen, Seen
+from flowhub_jobs.transfer.fetch import Fetched, FileProgress, TransferProgress
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.part_file import FILES
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
 from flowhub_jobs.values.jobs import Note
-from flowhub_jobs.worker.context import Floor, Run
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.context import Run, WorkerContext
+from flowhub_jobs.worker.progress import ProgressWriter
 
 log = logging.getLogger("flowhub.job")
 
 LINKED = "linked"
 # What this process has read and found to be something else: a job that is tried again does not read it again.
-_refuted: set[tuple[Stamp, str]] = set()
+_refuted: set[tuple[FileStamp, str]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Linked:
     digest: FileDigest
     source: Path
     how: LinkKind
-    stamp: Stamp
+    stamp: FileStamp
 
     @property
     def is_as_read(self) -> bool:
@@ -57,7 +57,7 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered(Fetched):
+class ArtifactParts(Fetched):
     """All files of an artifact, verified. `folder` of the partial is what a folder is staged in."""
 
     folder: str = FILES
@@ -91,7 +91,7 @@ class Reused:
                 self.linked[number].part.unlink(missing_ok=True)
         return replace(self, linked=sound)
 
-    def seen(self, seen: Seen) -> Seen:
+    def seen(self, seen: TransferProgress) -> TransferProgress:
         """Return how the whole artifact stands, from how the transfer of what is missing does."""
         if not self.linked:
             return seen
@@ -102,11 +102,11 @@ class Reused:
         total = None if seen.total is None else seen.total + there
         return replace(seen, total=total, kept=seen.kept + there, files=tuple(sorted(files, key=lambda f: f.number)))
 
-    def gathered(self, fetched: Fetched | None) -> Gathered:
+    def gathered(self, fetched: Fetched | None) -> ArtifactParts:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
-            return Gathered(fetched.files, fetched.parts, fetched.marks, fetched.bytes_fetched)
+            return ArtifactParts(fetched.files, fetched.parts, fetched.marks, fetched.bytes_fetched)
         came = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
         rows = []
         with disk_errors(self.partial):
@@ -121,7 +121,7 @@ class Reused:
         files, parts, marks = zip(*rows, strict=True)
         bytes_fetched = fetched.bytes_fetched if fetched else 0
         linked_from = _linked_from(self.artifact, self.linked, self.root)
-        return Gathered(files, parts, marks, bytes_fetched, LINKED, linked_from)
+        return ArtifactParts(files, parts, marks, bytes_fetched, LINKED, linked_from)
 
 
 def _beside(part: Path, target: Path) -> Path:
@@ -137,29 +137,29 @@ def _beside(part: Path, target: Path) -> Path:
 # Look ----------------------------------------------------------------------------------------------------------------
 
 
-def look_around(floor: Floor, run: Run, screen: Screen) -> Reused:
+def look_around(context: WorkerContext, run: Run, screen: ProgressWriter) -> Reused:
     """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
     artifact, partial = run.claimed.artifact, run.partial
     assert partial is not None, "a run that looks for bytes has its partial"
     # What a crashed run has linked is looked for again, and read again: nobody knows what became of it since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
-    if run.claimed.forced or not floor.home.settings.look_elsewhere:
-        return Reused(artifact, partial, {}, floor.home.store.root)
-    search = _Search(floor, run, screen, partial)
+    if run.claimed.forced or not context.home.settings.look_elsewhere:
+        return Reused(artifact, partial, {}, context.home.store.root)
+    search = _Search(context, run, screen, partial)
     linked = search.run()
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
-        floor.leases.record_event(run.lease, Note(EventKind.LINKED, _told(artifact, linked)))
-    return Reused(artifact, partial, linked, floor.home.store.root)
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, _told(artifact, linked)))
+    return Reused(artifact, partial, linked, context.home.store.root)
 
 
 class _Search:
-    def __init__(self, floor: Floor, run: Run, screen: Screen, partial: Path) -> None:
-        self._floor, self._run, self._screen, self._partial = floor, run, screen, partial
+    def __init__(self, context: WorkerContext, run: Run, screen: ProgressWriter, partial: Path) -> None:
+        self._context, self._run, self._screen, self._partial = context, run, screen, partial
         self._artifact = run.claimed.artifact
         self._record = journal.load(partial)
-        self._root = floor.home.store.root.resolve()
+        self._root = context.home.store.root.resolve()
 
     def run(self) -> dict[int, Linked]:
         linked: dict[int, Linked] = {}
@@ -188,7 +188,7 @@ class _Search:
             yield from claimants(places_of(os.environ), wanted)
 
     def _installed(self, wanted: Mapping[str, Wanted]) -> Iterator[tuple[Wanted, Path]]:
-        for digest, path in self._floor.home.library.by_digest(list(wanted)):
+        for digest, path in self._context.home.library.by_digest(list(wanted)):
             yield wanted[digest], path
 
     def _link(self, file: ArtifactFile, path: Path) -> Linked | None:
@@ -208,7 +208,7 @@ class _Search:
             log.info("Job %d: %s is not used: %s", self._run.lease.job, path, error)
             return None
 
-    def _linked(self, file: ArtifactFile, real: Path, stamp: Stamp, sha256: str) -> Linked | None:
+    def _linked(self, file: ArtifactFile, real: Path, stamp: FileStamp, sha256: str) -> Linked | None:
         part = self._partial / LINKED / file.path
         self._run.control.check()
         refuse_links(self._partial.parent, self._partial)
@@ -221,22 +221,22 @@ class _Search:
         digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
         return Linked(part, digest, real, how, stamp)
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> TransferProgress:
         """Return how the job stands while files of others are read: what the journal says, and nothing on its way."""
         nothing = journal.FileRecord("")
         records = [self._record.files.get(file.path, nothing) for file in self._artifact.files]
         state = DigestState.RUNNING
         files = tuple(
-            FileSeen(number, file.size or record.size, record.kept.total, file.sha256, record.identity, state)
+            FileProgress(number, file.size or record.size, record.kept.total, file.sha256, record.identity, state)
             for number, (file, record) in enumerate(zip(self._artifact.files, records, strict=True))
         )
         kept = sum(file.kept for file in files)
-        return Seen(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
+        return TransferProgress(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
 
 
-def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileSeen:
+def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
     size = linked.digest.bytes
-    return FileSeen(number, size, size, file.sha256 or linked.digest.sha256, None, DigestState.VERIFIED)
+    return FileProgress(number, size, size, file.sha256 or linked.digest.sha256, None, DigestState.VERIFIED)
 
 
 # Say -----------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
         raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
     handler = logging.StreamHandler(stream)
     handler.name = OURS
-    handler.addFilter(Repeats(words))
+    handler.addFilter(RepeatFilter(words))
     handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
     root = logging.getLogger()
     for former in [one for one in root.handlers if one.name == OURS]:
@@ -169,7 +169,7 @@ class _Told:
     kept_back: int = 0
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Keeps back a warning whose words were told within QUIET_S, and counts it: the next one says how many."""
 
     def __init__(self, words: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic) -> None:

@@ -15,11 +15,11 @@ from flowhub_jobs.jobs.clock_changes import keep_waits
 from flowhub_jobs.jobs.retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
-from flowhub_jobs.worker.context import SHUT, Floor
+from flowhub_jobs.worker.context import SHUT, WorkerContext
 from flowhub_jobs.worker.database_watch import DatabaseWatch
-from flowhub_jobs.worker.disk_waits import Parking
-from flowhub_jobs.worker.notifications import Notices
-from flowhub_jobs.worker.wakeup_queue import Bells
+from flowhub_jobs.worker.disk_waits import DiskWaitCheck
+from flowhub_jobs.worker.notifications import Notifications
+from flowhub_jobs.worker.wakeup_queue import WakeupQueue
 
 log = logging.getLogger("flowhub.maintenance")
 
@@ -31,41 +31,41 @@ class Maintenance(threading.Thread):
 
     def __init__(
         self,
-        floor: Floor,
-        bells: Bells,
-        notices: Notices,
+        context: WorkerContext,
+        wakeups: WakeupQueue,
+        notices: Notifications,
         pulse: Pulse,
         may_go_home: Callable[[], bool],
         go_home: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._floor, self._bells, self.parking = floor, bells, Parking(floor.home)
+        self._context, self._wakeups, self.parking = context, wakeups, DiskWaitCheck(context.home)
         self._notices, self._pulse = notices, pulse
-        self._database = DatabaseWatch(floor.home, floor.worker)
+        self._database = DatabaseWatch(context.home, context.worker)
         self._may_go_home, self._go_home = may_go_home, go_home
 
     def run(self) -> None:
-        while not self._floor.stopping.wait(PERIOD_S):
+        while not self._context.stopping.wait(PERIOD_S):
             try:
                 self.look_after()
                 if self._may_go_home():
                     self._go_home()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
-                self._floor.lose_database(error)
+                self._context.lose_database(error)
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
-        if self._floor.database_lost is not None:
+        if self._context.database_lost is not None:
             self._go_home()
 
     def look_after(self) -> None:
-        floor, home = self._floor, self._floor.home
-        gates = floor.door.look()
+        context, home = self._context, self._context.home
+        gates = context.door.look()
         if gates.window_shut(home.clock.now_us()):
-            floor.hand_back(SHUT)
+            context.hand_back(SHUT)
         if gates.network_down_until_us is not None:
-            floor.network.look()
-        self._bells.mend()
+            context.network.look()
+        self._wakeups.mend()
         self._notices.look()
         prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
         if jump := keep_waits(home.engine, home.node, home.clock):
@@ -74,7 +74,7 @@ class Maintenance(threading.Thread):
         for job in home.take_back_orphans():
             log.info("Job %d is queued again: its worker is gone.", job)
         self.parking.look()
-        floor.outages.look_after()
-        missing = floor.leases.due(gates, at_most=floor.idle) - self._bells.waiting()
+        context.outages.look_after()
+        missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()
         if missing > 0:
-            self._bells.ring(missing)
+            self._wakeups.ring(missing)

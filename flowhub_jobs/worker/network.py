@@ -16,7 +16,7 @@ from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.disk_demand import addresses_wanted
-from flowhub_jobs.jobs.shared_values import Agreed, Version
+from flowhub_jobs.jobs.shared_values import SharedValue, Version
 from flowhub_jobs.net.reachability import Place, answers, any_answers, machines_fault, place_of
 from flowhub_jobs.net.urls import at_endpoint, driver_words, host_of
 from flowhub_jobs.values.artifacts import Artifact
@@ -35,7 +35,7 @@ class Network:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._turn = Agreed(home.engine, home.node, home.clock, TURN)
+        self._turn = SharedValue(home.engine, home.node, home.clock, TURN)
         self._lock = threading.Lock()
         self._looker: threading.Thread | None = None
 

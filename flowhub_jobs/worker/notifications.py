@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.notifications import News, Newsroom, Told
-from flowhub_jobs.jobs.shared_values import Agreed, Version
+from flowhub_jobs.jobs.notifications import Cursor, Notification, PendingNotifications
+from flowhub_jobs.jobs.shared_values import SharedValue, Version
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.notify_delivery import Delivery
@@ -22,15 +22,15 @@ TURN_US = 120_000_000  # longer than any delivery takes: then whoever had the tu
 AGAIN_S = 1.0
 
 
-class Notices:
+class Notifications:
     """One a worker. Of several workers one tells; what was not told for sure is told by the next."""
 
     def __init__(self, home: Home, worker: str) -> None:
         self._home, self._worker, self._notify = home, worker, home.settings.notify
-        self._newsroom = Newsroom(home.engine, home.node, self._notify.on)
-        self._agreed = Agreed(home.engine, home.node, home.clock, NAME)
+        self._newsroom = PendingNotifications(home.engine, home.node, self._notify.on)
+        self._agreed = SharedValue(home.engine, home.node, home.clock, NAME)
         self._delivery = Delivery(self._notify)
-        self._seen: Told | None = None  # how far this worker has looked, with nothing to tell up to there
+        self._seen: Cursor | None = None  # how far this worker has looked, with nothing to tell up to there
         self._teller: threading.Thread | None = None
         self._waiting = False
 
@@ -58,7 +58,7 @@ class Notices:
             self._agreed.exchange(None, _standing(self._newsroom.start()))
             return
         now = self._home.clock.now_us()
-        told = Told(**seen.value["told"])
+        told = Cursor(**seen.value["told"])
         if _is_taken(seen.value["turn"], now):
             self._waiting = False  # another worker's turn
             return
@@ -69,19 +69,19 @@ class Notices:
         elif self._is_due(news, now):
             self._begin(seen, told, news, now)
 
-    def _note(self, seen: Version, told: Told, news: News) -> None:
+    def _note(self, seen: Version, told: Cursor, news: Notification) -> None:
         """Remember what was seen: in the table what another worker has to know, too."""
         self._seen = news.told
         if news.told.parked != told.parked:
             self._agreed.exchange(seen, _standing(news.told))
 
-    def _is_due(self, news: News, now: int) -> bool:
+    def _is_due(self, news: Notification, now: int) -> bool:
         """Return whether the news may go: one notice in `every_s`, and not before what may join it has ended."""
         every = self._notify.every_s * 1e6
         rested = not 0 <= now - news.told.at < every  # a time ahead: the calendar was set back
         return rested and (news.calm or now - news.since >= every)
 
-    def _begin(self, seen: Version, told: Told, news: News, now: int) -> None:
+    def _begin(self, seen: Version, told: Cursor, news: Notification, now: int) -> None:
         """Take the turn, by one conditional UPDATE, and tell in a thread beside."""
         turn = self._agreed.exchange(seen, _standing(told, turn=[self._worker, now]))
         if turn is None:
@@ -89,7 +89,7 @@ class Notices:
         self._teller = threading.Thread(target=self._tell, args=(turn, told, news, now), name="notices", daemon=True)
         self._teller.start()
 
-    def _tell(self, turn: Version, told: Told, news: News, now: int) -> None:
+    def _tell(self, turn: Version, told: Cursor, news: Notification, now: int) -> None:
         whole = self._delivery.deliver(_notice(self._home.node, news, now))
         after = replace(news.told, at=now) if whole else told
         if whole:
@@ -110,11 +110,11 @@ class Notices:
             self._teller.join(patience_s)
 
 
-def _standing(told: Told, turn: list[Any] | None = None) -> dict[str, Any]:
+def _standing(told: Cursor, turn: list[Any] | None = None) -> dict[str, Any]:
     return {"told": asdict(told), "turn": turn}
 
 
-def _further(told: Told, seen: Told | None) -> Told:
+def _further(told: Cursor, seen: Cursor | None) -> Cursor:
     return replace(told, event=max(told.event, seen.event), ended=max(told.ended, seen.ended)) if seen else told
 
 
@@ -122,7 +122,7 @@ def _is_taken(turn: list[Any] | None, now: int) -> bool:
     return turn is not None and 0 <= now - int(turn[1]) < TURN_US
 
 
-def _notice(node: str, news: News, now: int) -> bytes:
+def _notice(node: str, news: Notification, now: int) -> bytes:
     at = moment(now)
     assert at is not None
     return json.dumps(

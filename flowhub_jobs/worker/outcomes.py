@@ -18,10 +18,10 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.net.urls import driver_words, scrub
-from flowhub_jobs.transfer.fetch import Postponed
+from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import EventKind, Reason
 from flowhub_jobs.values.jobs import Note
-from flowhub_jobs.worker.context import LOST, SHUT, STOP, Floor, Run
+from flowhub_jobs.worker.context import LOST, SHUT, STOP, Run, WorkerContext
 
 log = logging.getLogger("flowhub.job")
 
@@ -29,44 +29,44 @@ DATABASE_BUSY_S = 10.0
 MEMORY_TIGHT_S = 60.0
 
 
-def obey(floor: Floor, run: Run, word: str) -> None:
+def obey(context: WorkerContext, run: Run, word: str) -> None:
     """Let go of the job as the word says: a stop, or what the person wishes by now."""
     if word == LOST:
         return
-    _purge_beforehand(floor, run)
+    _purge_beforehand(context, run)
     why = {STOP: "The worker stopped", SHUT: "The schedule's window closed"}.get(word)
-    wish = floor.leases.hand_back(run.lease, why) if why else floor.leases.obey(run.lease)
-    _purge_if_wished(floor, run, wish)
+    wish = context.leases.hand_back(run.lease, why) if why else context.leases.obey(run.lease)
+    _purge_if_wished(context, run, wish)
 
 
-def _purge_beforehand(floor: Floor, run: Run) -> None:
+def _purge_beforehand(context: WorkerContext, run: Run) -> None:
     """Drop the partial while the job is still ours: when it is seen to be cancelled, nothing of it is left."""
-    if floor.leases.wish(run.lease) == "purge":
-        floor.home.discard_partials(run.claimed.artifact, run.lease.job)
+    if context.leases.wish(run.lease) == "purge":
+        context.home.discard_partials(run.claimed.artifact, run.lease.job)
 
 
-def _purge_if_wished(floor: Floor, run: Run, wish: str | None) -> None:
+def _purge_if_wished(context: WorkerContext, run: Run, wish: str | None) -> None:
     if wish == "purge":
-        floor.home.purge(run.lease.job)
+        context.home.purge(run.lease.job)
 
 
-def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
+def end_badly(context: WorkerContext, run: Run, error: FlowhubError | RetryLater) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
-    _purge_beforehand(floor, run)
+    _purge_beforehand(context, run)
     wish = None
-    fault = error.error if isinstance(error, Postponed) else error
-    if floor.network.is_down(fault, run.claimed.artifact):
-        wish = floor.leases.hand_back(run.lease, "This machine is offline", fault.code)
-        floor.door.look()
-    elif isinstance(error, Postponed):
-        wish = _postpone(floor, run, error)
+    fault = error.error if isinstance(error, RetryLater) else error
+    if context.network.is_down(fault, run.claimed.artifact):
+        wish = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
+        context.door.look()
+    elif isinstance(error, RetryLater):
+        wish = _postpone(context, run, error)
     elif isinstance(error, DiskFull | StoreOffline):
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
-        seconds = floor.home.settings.look_again_s
-        floor.wait_log.waits(run.lease.job, reason, error.message, seconds)
-        until = floor.home.clock.now_us() + round(seconds * 1e6)
+        seconds = context.home.settings.look_again_s
+        context.wait_log.waits(run.lease.job, reason, error.message, seconds)
+        until = context.home.clock.now_us() + round(seconds * 1e6)
         past = run.claimed  # a full disk says nothing of the source: its tries stay counted
-        wish = floor.leases.wait(
+        wish = context.leases.wait(
             run.lease,
             until,
             reason,
@@ -78,22 +78,22 @@ def end_badly(floor: Floor, run: Run, error: FlowhubError | Postponed) -> None:
     else:
         answered = isinstance(error, SourceError) and not isinstance(error, NETWORK_SETTINGS)
         if answered and run.claimed.probes is not None:
-            floor.outages.reached(run.claimed.probes)
-        floor.wait_log.ended(run.lease.job)
+            context.outages.reached(run.claimed.probes)
+        context.wait_log.ended(run.lease.job)
         log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
-        wish = floor.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
-    _purge_if_wished(floor, run, wish)
+        wish = context.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+    _purge_if_wished(context, run, wish)
 
 
-def _postpone(floor: Floor, run: Run, late: Postponed) -> str | None:
+def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> str | None:
     """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
     origin, tries = run.claimed.source_origin, late.fruitless
-    wait = floor.outages.meet(origin, run.lease.token, late, run.began) if origin else None
+    wait = context.outages.meet(origin, run.lease.token, late, run.began) if origin else None
     if wait is None:
-        floor.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)
-        return floor.leases.wait(
+        context.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)
+        return context.leases.wait(
             run.lease,
-            floor.home.clock.now_us() + round(late.seconds * 1e6),
+            context.home.clock.now_us() + round(late.seconds * 1e6),
             Reason.BACKOFF,
             late.error,
             faults=tries.faults,
@@ -101,25 +101,25 @@ def _postpone(floor: Floor, run: Run, late: Postponed) -> str | None:
             cost=True,
         )
     if late.error.needs_user and wait.tries == 1:
-        floor.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
+        context.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
     own = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6
-    return floor.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
+    return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
-def as_ours(floor: Floor, error: Exception) -> FlowhubError | Postponed:
+def as_ours(context: WorkerContext, error: Exception) -> FlowhubError | RetryLater:
     """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
     if isinstance(error, OSError):
-        error = disk_error(floor.home.store.root, error)
+        error = disk_error(context.home.store.root, error)
     if isinstance(error, MemoryError):
         error = OutOfMemory("This machine has no memory left for the job.")
     if isinstance(error, OutOfMemory):
-        return Postponed(MEMORY_TIGHT_S, error)
-    if isinstance(error, FlowhubError | Postponed):
+        return RetryLater(MEMORY_TIGHT_S, error)
+    if isinstance(error, FlowhubError | RetryLater):
         return error
     if isinstance(error, OperationalError):
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
-        return Postponed(DATABASE_BUSY_S, busy)
+        return RetryLater(DATABASE_BUSY_S, busy)
     log.exception("A fault of flowhub's own")
     return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")

@@ -22,7 +22,7 @@ from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import (
-    Placed,
+    InstallResult,
     already_placed,
     choose_name,
     clean_up,
@@ -32,28 +32,28 @@ from flowhub_jobs.store.install import (
     stage,
 )
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
-from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, fetch
-from flowhub_jobs.transfer.options import Stopped
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
+from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.ownership import claimed, namesake_words
-from flowhub_jobs.transfer.retry import Fruitless
+from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage
 from flowhub_jobs.values.jobs import Note
-from flowhub_jobs.worker.context import Floor, Run
-from flowhub_jobs.worker.local_reuse import Gathered, Reused, look_around, told_changed
+from flowhub_jobs.worker.context import Run, WorkerContext
+from flowhub_jobs.worker.local_reuse import ArtifactParts, Reused, look_around, told_changed
 from flowhub_jobs.worker.outcomes import as_ours, end_badly, obey
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_terms
 
 log = logging.getLogger("flowhub.job")
 
 
-def run_job(floor: Floor, claimed: Claimed) -> None:
+def run_job(context: WorkerContext, claimed: Claimed) -> None:
     """Run one attempt, and write its end."""
-    run = floor.begin(claimed)
+    run = context.begin(claimed)
     try:
-        _run_to_its_end(floor, run)
+        _run_to_its_end(context, run)
     except LeaseLost as error:
         log.warning("%s", error.message)
     except SQLAlchemyError as error:
@@ -63,58 +63,58 @@ def run_job(floor: Floor, claimed: Claimed) -> None:
             driver_words(error),
         )
     finally:
-        floor.end(run)
+        context.end(run)
 
 
-def _run_to_its_end(floor: Floor, run: Run) -> None:
+def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     try:
         if run.claimed.probes is None:  # of an outage that lasts all night, each try would be a line
-            floor.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
-        _attempt(floor, run)
-        floor.wait_log.ended(run.lease.job)
+            context.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
+        _attempt(context, run)
+        context.wait_log.ended(run.lease.job)
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
-    except Stopped as word:
-        floor.wait_log.ended(run.lease.job)
-        obey(floor, run, word.why)
+    except Cancelled as word:
+        context.wait_log.ended(run.lease.job)
+        obey(context, run, word.why)
     except LeaseLost:
         raise
     except Exception as error:
-        end_badly(floor, run, as_ours(floor, error))
+        end_badly(context, run, as_ours(context, error))
 
 
-def _attempt(floor: Floor, run: Run) -> None:
-    screen = Screen(floor.leases, run.lease, run.claimed.fetched)
-    floor.home.open_store()
+def _attempt(context: WorkerContext, run: Run) -> None:
+    screen = ProgressWriter(context.leases, run.lease, run.claimed.fetched)
+    context.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
         from flowhub_jobs.worker.verify_job import verify_installed
 
-        verify_installed(floor, run, screen)
+        verify_installed(context, run, screen)
     elif kind is JobKind.EXPORT:
         from flowhub_jobs.worker.export_job import export_installed
 
-        export_installed(floor, run, screen)
+        export_installed(context, run, screen)
     else:
-        _bring(floor, run, screen)
+        _bring(context, run, screen)
 
 
-def _bring(floor: Floor, run: Run, screen: Screen) -> None:
+def _bring(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
     """Have the artifact installed: by what an earlier run did, else by a fetch or an import."""
-    placed = _placed_before_a_crash(floor, run) or _here_already(floor, run) or _adopt(floor, run)
+    placed = _placed_before_a_crash(context, run) or _here_already(context, run) or _adopt(context, run)
     if placed is not None:
-        _finish(floor, run, placed)
+        _finish(context, run, placed)
         return
-    with _own_partial(floor, run):
-        gathered = _imported(floor, run, screen) if run.claimed.task else _fetched(floor, run, screen)
+    with _own_partial(context, run):
+        gathered = _imported(context, run, screen) if run.claimed.task else _fetched(context, run, screen)
         screen.stage(Stage.INSTALL)
-        _name(floor, run, gathered)
+        _name(context, run, gathered)
 
 
 @contextmanager
-def _own_partial(floor: Floor, run: Run) -> Iterator[None]:
+def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
     """Hold the partial that this run works in; tell of a second home that bears this node's name."""
-    home, artifact = floor.home, run.claimed.artifact
+    home, artifact = context.home, run.claimed.artifact
     run.control.check()
     with claimed(
         home.store.partials_of(artifact, home.node),
@@ -129,70 +129,70 @@ def _own_partial(floor: Floor, run: Run) -> Iterator[None]:
         if claim.strangers:
             text = namesake_words(claim.strangers[0], home.node, home.settings.home)
             log.warning("Job %d: %s", run.lease.job, text)
-            floor.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
+            context.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
         yield
     run.partial = None
 
 
-def _name(floor: Floor, run: Run, gathered: Gathered) -> None:
+def _name(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
     """Install what was gathered. What another machine or home that shares the store was quicker with is taken as it
     is, if every byte of it is right. Raises NameTaken.
     """
     # One at a time on this machine: between the choice of a name and its row, no other run may choose. A run that is
     # suspended in here loses its lease before another's patience ends, and names nothing when it wakes.
-    lock = floor.home.settings.locks / "install"
+    lock = context.home.settings.locks / "install"
     try:
         with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
-            _finish(floor, run, _install(floor, run, gathered))
+            _finish(context, run, _install(context, run, gathered))
     except NameTaken as taken:
-        if (placed := _adopt(floor, run)) is None:
+        if (placed := _adopt(context, run)) is None:
             raise taken from None
         with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
-            _finish(floor, run, placed)
+            _finish(context, run, placed)
 
 
-def _fetched(floor: Floor, run: Run, screen: Screen) -> Gathered:
+def _fetched(context: WorkerContext, run: Run, screen: ProgressWriter) -> ArtifactParts:
     """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    reused = look_around(floor, run, screen)
+    reused = look_around(context, run, screen)
     while True:
-        fetched = _fetch_missing(floor, run, screen, reused)
+        fetched = _fetch_missing(context, run, screen, reused)
         # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
         if (sound := reused.sound()) is reused:
             return reused.gathered(fetched)
-        floor.leases.record_event(run.lease, Note(EventKind.LINKED, told_changed(reused, sound)))
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, told_changed(reused, sound)))
         reused = sound
 
 
-def _fetch_missing(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Fetched | None:
-    home = floor.home
+def _fetch_missing(context: WorkerContext, run: Run, screen: ProgressWriter, reused: Reused) -> Fetched | None:
+    home = context.home
     if (missing := reused.missing) is None:
         return None
-    _check_room(floor, run, missing)
-    floor.throttle.look(at_once=True)
-    tries = Fruitless(run.claimed.faults, run.claimed.fruitless_s)
+    _check_room(context, run, missing)
+    context.throttle.look(at_once=True)
+    tries = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
-    past = Past(f"{home.node}/{run.lease.job}", run.claimed.fetched, tries, one_try=one_try)
+    past = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, tries, one_try=one_try)
     return fetch(
         missing,
         reused.partial,
         terms=transfer_terms(home.settings),
-        shared=floor.shared,
+        shared=context.shared,
         control=run.control,
         past=past,
-        watch=_watch(floor, run, screen, reused),
+        watch=_watch(context, run, screen, reused),
     )
 
 
-def _imported(floor: Floor, run: Run, screen: Screen) -> Gathered:
+def _imported(context: WorkerContext, run: Run, screen: ProgressWriter) -> ArtifactParts:
     from flowhub_jobs.worker.import_job import bring_in
 
     assert run.partial is not None, "a run that imports has its partial"
-    return bring_in(run, run.partial, screen, lambda need: _check_need(floor, run, need))
+    return bring_in(run, run.partial, screen, lambda need: _check_need(context, run, need))
 
 
-def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
+def _placed_before_a_crash(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return what an earlier attempt gave its name before it was cut short. A name that it only claimed is let go."""
-    intended, store = run.claimed.intent, floor.home.store
+    intended, store = run.claimed.intent, context.home.store
     placed = already_placed(intended, store)
     if placed is None:
         run.control.check()
@@ -200,26 +200,26 @@ def _placed_before_a_crash(floor: Floor, run: Run) -> Placed | None:
     return placed
 
 
-def _finish(floor: Floor, run: Run, placed: Placed) -> None:
+def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     # The partial goes before the job ends: nothing is left of a job that is completed. Not without the lease: by then
     # another run may be at work in it.
     run.lease.check()
     if run.partial is not None:
         clean_up(run.partial)
-    floor.home.discard_partials(run.claimed.artifact, run.lease.job)
-    _complete(floor, run, placed)
+    context.home.discard_partials(run.claimed.artifact, run.lease.job)
+    _complete(context, run, placed)
 
 
-def _here_already(floor: Floor, run: Run) -> Placed | None:
+def _here_already(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return the artifact if another job has installed it meanwhile, and it is unchanged."""
-    return None if run.claimed.forced else floor.home.library.placed(run.claimed.artifact)
+    return None if run.claimed.forced else context.home.library.placed(run.claimed.artifact)
 
 
-def _adopt(floor: Floor, run: Run) -> Placed | None:
+def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return what lies where the artifact would go, if it is the artifact. Raises NameTaken if it is something else."""
-    home, artifact = floor.home, run.claimed.artifact
+    home, artifact = context.home, run.claimed.artifact
     there = home.store.taken(artifact.name)
-    if there is None or _owner(floor, run)(there.name) is not None:
+    if there is None or _owner(context, run)(there.name) is not None:
         return None
     found = adoptable(artifact, there, run.control.check)
     if found is None:
@@ -229,77 +229,79 @@ def _adopt(floor: Floor, run: Run) -> Placed | None:
     return found
 
 
-def _owner(floor: Floor, run: Run) -> Callable[[str], str | None]:
+def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
     """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force.
 
     A link of ours whose target went away holds nothing of theirs: it stays ours.
     """
-    library = floor.home.library
+    library = context.home.library
 
     def owner(name: str) -> str | None:
         entry = library.entry(name)
-        lost = entry is not None and is_lost(entry, floor.home.store.root / name)
+        lost = entry is not None and is_lost(entry, context.home.store.root / name)
         installed = library.owner(name, changed_too=run.claimed.forced or lost)
-        return installed or floor.leases.intended(name, but=run.lease.job)
+        return installed or context.leases.intended(name, but=run.lease.job)
 
     return owner
 
 
-def _check_room(floor: Floor, run: Run, missing: Artifact) -> None:
+def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
     """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
     assert run.partial is not None, "a run that fetches has its partial"
     known = journal.load(run.partial).files
     nothing = journal.FileRecord("")
     records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
-    _check_need(floor, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
+    _check_need(context, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
 
 
-def _check_need(floor: Floor, run: Run, need: int) -> None:
-    home = floor.home
+def _check_need(context: WorkerContext, run: Run, need: int) -> None:
+    home = context.home
     room = room_at(home.store.root, home.settings.disk_reserve)
     running, ahead = room_needed_before(home.engine, home.node, run.lease.job)
     check_room(room, need, spoken_for(room, running, ahead), home.store.root)
 
 
-def _watch(floor: Floor, run: Run, screen: Screen, reused: Reused) -> Callable[[Seen], None]:
+def _watch(
+    context: WorkerContext, run: Run, screen: ProgressWriter, reused: Reused
+) -> Callable[[TransferProgress], None]:
     """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
     unknown = run.claimed.artifact.size is None
     probes = run.claimed.probes
 
-    def watch(seen: Seen) -> None:
+    def watch(seen: TransferProgress) -> None:
         nonlocal unknown, probes
         screen.show(reused.seen(seen))
-        if probes is not None and floor.outages.note_if_reached(probes, run.began):
+        if probes is not None and context.outages.note_if_reached(probes, run.began):
             probes = None
         if unknown and seen.total is not None:
             unknown = False
-            _check_need(floor, run, seen.total - seen.kept)
+            _check_need(context, run, seen.total - seen.kept)
 
     return watch
 
 
-def _install(floor: Floor, run: Run, gathered: Gathered) -> Placed:
-    home, artifact = floor.home, run.claimed.artifact
+def _install(context: WorkerContext, run: Run, gathered: ArtifactParts) -> InstallResult:
+    home, artifact = context.home, run.claimed.artifact
     assert run.partial is not None, "a run that installs has its partial"
-    owner = _owner(floor, run)
+    owner = _owner(context, run)
     name = choose_name(artifact, home.store, owner)
     run.control.check()
     staged = stage(artifact, run.partial, gathered.parts, gathered.marks, folder=gathered.folder)
     # The last moment at which a wish is obeyed: one that comes later finds the model installed.
-    wish = floor.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
+    wish = context.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
     if wish is not None:
-        raise Stopped(wish)
+        raise Cancelled(wish)
     path = place(staged, name, home.store, ours=owner(name) == artifact.claim, may_write=run.lease.check)
-    return Placed(name, path, gathered.files, gathered.linked_from)
+    return InstallResult(name, path, gathered.files, gathered.linked_from)
 
 
-def _complete(floor: Floor, run: Run, placed: Placed) -> None:
-    home, artifact = floor.home, run.claimed.artifact
+def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:
+    home, artifact = context.home, run.claimed.artifact
     with writing(home.engine) as tx:
         home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
-        floor.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
+        context.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
 
 
-def _completed_text(artifact: Artifact, placed: Placed) -> str:
+def _completed_text(artifact: Artifact, placed: InstallResult) -> str:
     checked = "verified" if all(file.pinned for file in placed.files) else "fetched whole (no digest was published)"
     return f"{artifact.ref} is installed as {placed.name}, {checked}."

@@ -1,4 +1,4 @@
-"""`flowhub worker`: the floor, its threads, and Huey's consumer in the main thread, until it is told to stop."""
+"""`flowhub worker`: the context, its threads, and Huey's consumer in the main thread, until it is told to stop."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
-from flowhub_jobs.worker.huey_consumer import Consumer
+from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.maintenance import Maintenance
-from flowhub_jobs.worker.notifications import Notices
+from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.pipeline import run_job
-from flowhub_jobs.worker.wakeup_queue import Bells
+from flowhub_jobs.worker.wakeup_queue import WakeupQueue
 
 log = logging.getLogger("flowhub.worker")
 
@@ -41,65 +41,65 @@ def run_worker(
     check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
     started = home.clock.now_us()
     threading.Thread(target=warm_trust, name="trust", daemon=True).start()
-    floor = Floor(home, slots)
-    bells = Bells(home.settings.queue_path, lambda: answer(floor))
-    consumer = Consumer(bells.huey, slots, floor.stop)
+    context = WorkerContext(home, slots)
+    wakeups = WakeupQueue(home.settings.queue_path, lambda: answer(context))
+    consumer = WorkerConsumer(wakeups.huey, slots, context.stop)
 
-    notices, notifier = Notices(home, floor.worker), Notifier()
+    notices, notifier = Notifications(home, context.worker), Notifier()
 
     def may_go_home() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
         return late or (drain and is_drained() and notices.settled())
 
     def is_drained() -> bool:
-        if floor.runs() or home.reports.still_to_do(floor.outages.given_up(patience_s, started)):
+        if context.runs() or home.queries.still_to_do(context.outages.given_up(patience_s, started)):
             return False
         return not maintenance.parking.release()  # room that was promised to a job may be free now
 
-    heartbeat = Heartbeat(floor)
+    heartbeat = Heartbeat(context)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
-    maintenance = Maintenance(floor, bells, notices, pulse, may_go_home, consumer.stop_flag.set)
+    maintenance = Maintenance(context, wakeups, notices, pulse, may_go_home, consumer.stop_flag.set)
     try:
-        floor.leases.register(os.getpid(), slots)
+        context.leases.register(os.getpid(), slots)
         maintenance.look_after()  # rescues first, then works
         heartbeat.start()
         maintenance.start()
         notifier.ready()
-        log.info("Worker %s runs; jobs at a time: %d.", floor.worker, slots)
+        log.info("Worker %s runs; jobs at a time: %d.", context.worker, slots)
         consumer.run()
         notifier.stopping()
         consumer.stop()
     finally:
         notices.close()
         heartbeat.stop()
-        floor.close()
-        bells.close()
-    if floor.database_lost is not None:
+        context.close()
+        wakeups.close()
+    if context.database_lost is not None:
         if consumer.was_signalled:
             return 0
-        raise floor.database_lost
-    left = len(home.reports.in_state(LIVE))
+        raise context.database_lost
+    left = len(home.queries.in_state(LIVE))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
-    given_up = floor.outages.given_up(patience_s, started) if drain else []
+    given_up = context.outages.given_up(patience_s, started) if drain else []
     for origin in given_up:
         log.warning("%s could not be reached for %s; its jobs stay queued.", origin, format_duration(patience_s))
     log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
-    return EXIT_SOME_FAILED if drain and (given_up or home.reports.ended_badly(since=started)) else 0
+    return EXIT_SOME_FAILED if drain and (given_up or home.queries.ended_badly(since=started)) else 0
 
 
 def _standing(home: Home) -> str:
     """Return in a line what goes on, for the service manager."""
-    return status_line(home.reports.all(state=State.RUNNING), len(home.reports.in_state((State.QUEUED,))))
+    return status_line(home.queries.all(state=State.RUNNING), len(home.queries.in_state((State.QUEUED,))))
 
 
-def answer(floor: Floor) -> None:
+def answer(context: WorkerContext) -> None:
     """Answer a bell: run the best job that may start, then the next, until there is none."""
-    while not floor.stopping.is_set():
+    while not context.stopping.is_set():
         try:
-            claimed = floor.leases.claim(floor.door.gates())
+            claimed = context.leases.claim(context.door.gates())
         except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
             log.warning("No job could be claimed: %s", driver_words(error))
             return
         if claimed is None:
             return
-        run_job(floor, claimed)
+        run_job(context, claimed)

@@ -5,23 +5,23 @@ import time
 from collections.abc import Sequence
 
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
-from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.transfer.fetch import Seen
+from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
 
 log = logging.getLogger("flowhub.worker")
 
 
-class Screen:
+class ProgressWriter:
     """The row of one running job. The transfer already paces its calls."""
 
-    def __init__(self, leases: Leases, lease: Lease, fetched: int) -> None:
+    def __init__(self, leases: LeaseStore, lease: Lease, fetched: int) -> None:
         self._leases, self._lease = leases, lease
         self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
         self._files: dict[int, FileProgress] = {}
         self._begun_at = time.monotonic()
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: TransferProgress) -> None:
         """Write how the transfer stands, and what it wants remembered. Raises LeaseLost."""
         files = {
             file.number: FileProgress(file.number, file.size, file.kept, file.expected, file.identity, file.state)

@@ -4,18 +4,18 @@ import threading
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.rate_limits import limits, running
-from flowhub_jobs.transfer.rate_limit import Bucket
-from flowhub_jobs.worker.gate_cache import Door
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.worker.gate_cache import GateCache
 
 LOOK_EVERY_S = 0.25
 # A larger share is taken when the others must have seen by their own looks that theirs is smaller.
 SETTLED_S = 1.5
 
 
-class Throttle:
+class RateShare:
     """Sets the bucket's rate by the table: how many jobs run here, and how many on the whole node. Thread-safe."""
 
-    def __init__(self, home: Home, worker: str, bucket: Bucket, door: Door) -> None:
+    def __init__(self, home: Home, worker: str, bucket: TokenBucket, door: GateCache) -> None:
         self._home, self._worker, self._bucket, self._door = home, worker, bucket, door
         self._lock = threading.Lock()
         self._looked_at = float("-inf")

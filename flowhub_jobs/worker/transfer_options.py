@@ -1,11 +1,11 @@
 """From the settings to the terms of a transfer: the rooms below do not know the settings."""
 
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
 
 
-def transfer_terms(settings: Settings) -> Terms:
+def transfer_terms(settings: Settings) -> TransferOptions:
     """Return the terms."""
     patience = Patience(
         base_s=settings.backoff_base_s,
@@ -14,7 +14,7 @@ def transfer_terms(settings: Settings) -> Terms:
         give_up_after_s=settings.give_up_after,
         server_wait_max_s=settings.retry_after_max_s,
     )
-    return Terms(
+    return TransferOptions(
         connect_s=settings.connect_timeout_s,
         headers_s=settings.headers_timeout_s,
         stall_s=settings.stall_timeout_s,

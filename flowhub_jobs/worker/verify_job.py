@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.jobs.lease import FileProgress
-from flowhub_jobs.store.piece_check import Known, Looked, recheck
-from flowhub_jobs.store.verification import Checks, OnShelf
+from flowhub_jobs.store.piece_check import CheckResult, Known, recheck
+from flowhub_jobs.store.verification import Checks, InstalledArtifact
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState
-from flowhub_jobs.worker.context import Floor, Run
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.context import Run, WorkerContext
+from flowhub_jobs.worker.progress import ProgressWriter
 
 
-def verify_installed(floor: Floor, run: Run, screen: Screen) -> None:
+def verify_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
     """Read the model that the job's task names. Raises DigestMismatch, NotFound, StorageFailed."""
-    home, task = floor.home, run.claimed.task
+    home, task = context.home, run.claimed.task
     assert task is not None, "a job that verifies has a task"
     checks = Checks(home.engine, home.node, home.store)
     model = checks.on_shelf(task.place)
@@ -31,13 +31,13 @@ def verify_installed(floor: Floor, run: Run, screen: Screen) -> None:
     looked = recheck(files, run.control.check, lambda read: _show(screen, model, read))
     run.lease.check()
     if all(one.good for one in looked):
-        _good(floor, run, checks, model, looked)
+        _good(context, run, checks, model, looked)
     else:
         checks.found_damaged(model, _damage(model, looked))
         raise DigestMismatch(_what_differs(model, looked), hint=f"`flowhub verify {model.name} --repair` mends it.")
 
 
-def _show(screen: Screen, model: OnShelf, read: Sequence[int]) -> None:
+def _show(screen: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
     files = [
         FileProgress(number, file.bytes, done, file.sha256, None, DigestState.RUNNING)
         for number, (file, done) in enumerate(zip(model.files, read, strict=True))
@@ -45,17 +45,19 @@ def _show(screen: Screen, model: OnShelf, read: Sequence[int]) -> None:
     screen.reads(model.bytes, sum(read), files)
 
 
-def _good(floor: Floor, run: Run, checks: Checks, model: OnShelf, looked: Sequence[Looked]) -> None:
+def _good(
+    context: WorkerContext, run: Run, checks: Checks, model: InstalledArtifact, looked: Sequence[CheckResult]
+) -> None:
     learned = {file.path: one.pieces for file, one in zip(model.files, looked, strict=True) if one.pieces is not None}
     times = {file.path: one.mtime_ns for file, one in zip(model.files, looked, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
-    with writing(floor.home.engine) as tx:
-        checks.found_good(tx, model, times, learned, floor.home.clock.now_us())
-        floor.leases.complete(tx, run.lease, str(floor.home.store.path_of(model.name)), digests, text)
+    with writing(context.home.engine) as tx:
+        checks.found_good(tx, model, times, learned, context.home.clock.now_us())
+        context.leases.complete(tx, run.lease, str(context.home.store.path_of(model.name)), digests, text)
 
 
-def _damage(model: OnShelf, looked: Sequence[Looked]) -> dict[str, list[list[int]]]:
+def _damage(model: InstalledArtifact, looked: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
     """Return what differs, by file; a file that is only too long differs behind its end."""
     return {
         file.path: [list(one) for one in found.bad] or [[found.known.bytes, found.bytes]]
@@ -64,7 +66,7 @@ def _damage(model: OnShelf, looked: Sequence[Looked]) -> dict[str, list[list[int
     }
 
 
-def _what_differs(model: OnShelf, looked: Sequence[Looked]) -> str:
+def _what_differs(model: InstalledArtifact, looked: Sequence[CheckResult]) -> str:
     """Return in a sentence what of the model is not as it was installed, with both numbers."""
     bad = [(file, one) for file, one in zip(model.files, looked, strict=True) if not one.good]
     file, one = bad[0]

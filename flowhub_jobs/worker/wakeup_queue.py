@@ -1,4 +1,4 @@
-"""The queue of bells: Huey's storage in `queue.db`. A bell says "look at the table", nothing else.
+"""The queue of wakeups: Huey's storage in `queue.db`. A bell says "look at the table", nothing else.
 
 The table knows, the queue rings: Huey deletes a message as it hands it out, so nothing of a job may live in one. Bells
 that come twice, late, or not at all do no harm; the maintenance thread rings for whatever is due.
@@ -27,7 +27,7 @@ _DAMAGED = (sqlite3.DatabaseError,)
 _SAYS_SO = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: no such table
 
 
-class JsonBells(Serializer):  # type: ignore[misc]  # huey has no types
+class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
     """Messages as JSON. Huey's own serializer is pickle: who can write the queue could run code in the worker."""
 
     def _serialize(self, data: Message) -> bytes:
@@ -38,7 +38,7 @@ class JsonBells(Serializer):  # type: ignore[misc]  # huey has no types
         return Message(id=str(said["id"]), name=str(said["task"]), retries=0, retry_delay=0, args=(), kwargs={})
 
 
-class Bells:
+class WakeupQueue:
     """`queue.db`, opened; and opened anew when the file is another one, or damaged."""
 
     def __init__(self, path: Path, answer: Callable[[], None] = lambda: None) -> None:
@@ -75,7 +75,7 @@ class Bells:
         with suppress(OSError):  # SQLite says it in its own words
             make_private(self._path)
         return SqliteHuey(
-            "flowhub", filename=str(self._path), results=False, serializer=JsonBells(), timeout=BUSY_TIMEOUT_S
+            "flowhub", filename=str(self._path), results=False, serializer=JsonSerializer(), timeout=BUSY_TIMEOUT_S
         )
 
     def ring(self, times: int = 1) -> None:
@@ -85,7 +85,7 @@ class Bells:
                 self._task()
 
     def waiting(self) -> int:
-        """Return how many bells nobody has heard yet."""
+        """Return how many wakeups nobody has heard yet."""
         return int(self.huey.storage.queue_size())
 
     def mend(self) -> bool:

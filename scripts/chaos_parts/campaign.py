@@ -134,7 +134,7 @@ class Campaign:
     # Jobs -----------------------------------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
-        return self.shop.home.reports.all()
+        return self.shop.home.queries.all()
 
     def live_jobs(self, *states: State) -> list[Job]:
         return [job for job in self.jobs() if job.state in (states or LIVE)]
@@ -143,11 +143,11 @@ class Campaign:
         """Ask for a job what a person may; return whether it could be asked."""
         shop = self.shop
         acts: dict[str, Callable[[int], object]] = {
-            "cancel": shop.desk.cancel,
-            "purge": lambda number: shop.desk.cancel(number, purge=True),
-            "pause": shop.home.ledger.pause,
-            "resume": lambda number: shop.desk.again(number, "resume"),
-            "retry": lambda number: shop.desk.again(number, "retry"),
+            "cancel": shop.session.cancel,
+            "purge": lambda number: shop.session.cancel(number, purge=True),
+            "pause": shop.home.commands.pause,
+            "resume": lambda number: shop.session.again(number, "resume"),
+            "retry": lambda number: shop.session.again(number, "retry"),
         }
         shop.home.take_back_orphans()  # as the commands do
         try:

@@ -18,9 +18,9 @@ from support.wares import Wares
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import jobs
-from flowhub_jobs.transfer.options import Stopped
+from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.values.enums import Reason, State
-from flowhub_jobs.worker.context import LOST, Floor
+from flowhub_jobs.worker.context import LOST, WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -161,21 +161,21 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
     wares, clock = Wares(origin, "new-file"), TurnedClock()
     with shop_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
-        floor = Floor(shop.home, 1)
-        claimed = floor.leases.claim()
+        context = WorkerContext(shop.home, 1)
+        claimed = context.leases.claim()
         assert claimed is not None
-        run = floor.begin(claimed)
+        run = context.begin(claimed)
         until = column(shop, job, "lease_until")
         clock.turn(HOUR)
-        heartbeat = Heartbeat(floor)
+        heartbeat = Heartbeat(context)
         heartbeat._beat()
         assert column(shop, job, "lease_until") == until
         assert shop.home.take_back_orphans() == [job]
         heartbeat._beat()
-        with pytest.raises(Stopped, match=LOST):
+        with pytest.raises(Cancelled, match=LOST):
             run.control.check()
-        floor.end(run)
-        floor.close()
+        context.end(run)
+        context.close()
 
 
 @pytest.mark.parametrize("where", ["before the head", "in the body"])

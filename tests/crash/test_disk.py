@@ -54,7 +54,7 @@ def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
         job = shop.enqueue("m")
         nursery.worker(shop, **QUICK)
         parked(shop, job, Reason.DISK)
-        text = shop.home.reports.wait_text(job) or ""
+        text = shop.home.queries.wait_text(job) or ""
         assert "free" in text or "full" in text
         assert (origin.sent("/m.gguf") == 0) is known
         (disk.place / "other").unlink()
@@ -88,7 +88,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_w
         disk.unplug()
         hold.event.set()
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert str(shop.store) in (shop.home.reports.wait_text(job) or "")
+        assert str(shop.store) in (shop.home.queries.wait_text(job) or "")
         until = shop.job(job).not_before
         shop.until(lambda: shop.job(job).not_before != until, "a second look")
         assert sorted(path.name for path in disk.place.iterdir()) == under_it  # nothing is made in the folder under it
@@ -98,7 +98,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_w
         assert wares.there(shop) == dict(wares.contents)
         assert wares.sent() == wares.total
         assert shop.left_over() == []
-        listed = {model.name: model.installed_at for model in shop.desk.shelf.models()}
+        listed = {model.name: model.installed_at for model in shop.session.installed.models()}
         assert set(listed) == {"old.gguf", "m.gguf"}
         assert all(listed.values())
 
@@ -131,7 +131,7 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_goes_on_when_it_may_be
         disk.may_be_written(False)
         nursery.worker(shop, **QUICK)
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert "read-only" in (shop.home.reports.wait_text(job) or "")
+        assert "read-only" in (shop.home.queries.wait_text(job) or "")
         disk.may_be_written(True)
         shop.until_ended(job)
         wares.check(shop, job)
@@ -150,7 +150,7 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
         job = wares.shelve(shop)
         nursery.worker(shop, harm=f"brisk disk={call}:{sick}", **QUICK)
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert "read-only" in (shop.home.reports.wait_text(job) or "")
+        assert "read-only" in (shop.home.queries.wait_text(job) or "")
         sick.unlink()
         shop.until_ended(job)
         wares.check(shop, job)
@@ -190,7 +190,7 @@ def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_goes_on(
         if "/files/" in call:
             assert any(f"/files/{path}" in failed.error["message"] for path in wares.contents)
         sick.unlink()
-        shop.desk.again(job, "retry")
+        shop.session.again(job, "retry")
         shop.until_ended(job)
         assert wares.there(shop) == dict(wares.contents)
         assert shop.job(job).state is State.COMPLETED

@@ -105,7 +105,7 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
         assert not disk.claimed_falsely
 
         if shop.job(job).state is State.FAILED:
-            shop.desk.again(job, "retry")
+            shop.session.again(job, "retry")
         shop.until(lambda: shop.job(job).reason is None, "its next turn")
         shop.work_here()
         assert shop.job(job).state is State.COMPLETED

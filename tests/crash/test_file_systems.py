@@ -38,7 +38,7 @@ def fetches_both(shop: Shop, nursery: Nursery, harm: str = "brisk") -> None:
     assert [shop.job(job).state for job in jobs] == [State.COMPLETED] * 2
     assert (shop.store / "a.gguf").read_bytes() == A
     assert {path: (shop.store / "x-mlx-4bit" / path).read_bytes() for path in FILES} == FILES
-    assert {model.name: model.condition for model in shop.desk.shelf.models()} == {
+    assert {model.name: model.condition for model in shop.session.installed.models()} == {
         "a.gguf": Condition.GOOD,
         "x-mlx-4bit": Condition.GOOD,
     }
@@ -119,7 +119,7 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
             job = shop.enqueue("a")
             nursery.worker(shop, harm="brisk")
             shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
-            assert "no inodes left" in (shop.home.reports.wait_text(job) or "")
+            assert "no inodes left" in (shop.home.queries.wait_text(job) or "")
             for path in small[:20]:
                 path.unlink(missing_ok=True)
             assert shop.until_ended(job).state is State.COMPLETED
@@ -139,11 +139,11 @@ def test_times_that_the_disk_itself_changes_are_no_change_by_hand(
         was = path.stat().st_mtime_ns
         now = was // 2_000_000_000 * 2_000_000_000 if change == "cut" else was + int(change) * 1_000_000_000
         os.utime(path, ns=(now, now))
-        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.CHANGED]
+        assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]
         monkeypatch.setattr("flowhub_jobs.store.inventory.traits_of", lambda place: getattr(file_systems, traits))
-        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.GOOD]
+        assert [model.condition for model in shop.session.installed.models()] == [Condition.GOOD]
         os.utime(path, ns=(now + 7_000_000_001, now + 7_000_000_001))
-        assert [model.condition for model in shop.desk.shelf.models()] == [Condition.CHANGED]
+        assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]
 
 
 def test_memory_that_is_tight_is_waited_for(
@@ -158,4 +158,4 @@ def test_memory_that_is_tight_is_waited_for(
             patch.setattr("flowhub_jobs.transfer.partial.part_file.os.pwrite", refuse)
             shop.work_here()
         assert shop.job(job).state is State.QUEUED
-        assert "no memory left" in (shop.home.reports.wait_text(job) or "")
+        assert "no memory left" in (shop.home.queries.wait_text(job) or "")

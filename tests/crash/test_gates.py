@@ -100,7 +100,7 @@ def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_go_on(
 
         def waits() -> bool:
             """Whether all do; a worker that was about to claim one as the network was found down does so once more."""
-            texts = [" ".join(hold.text or "" for hold in shop.home.reports.holds(job)) for job in jobs]
+            texts = [" ".join(hold.text or "" for hold in shop.home.queries.holds(job)) for job in jobs]
             found = {(job.state, job.reason, job.attempt, job.error) for job in map(shop.job, jobs)}
             return found == {(State.QUEUED, Reason.NETWORK, 0, None)} and all("cannot be reached" in it for it in texts)
 

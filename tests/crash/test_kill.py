@@ -57,6 +57,6 @@ def test_a_job_is_given_up_only_after_ten_rescues_in_a_row_without_progress(
         assert failed.state is State.FAILED
         assert failed.error is not None
         assert failed.error["code"] == "worker_lost"
-        shop.home.ledger.retry(job)
+        shop.home.commands.retry(job)
         assert nursery.drain(shop) == 0
         assert shop.job(job).state is State.COMPLETED

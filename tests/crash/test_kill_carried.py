@@ -18,10 +18,10 @@ from flowhub_jobs.values.enums import JobKind, State
 A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
-CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("checking", "exporting", "importing"))
+CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
 ERRANDS, RESEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
-LEDGER, TIDYING = "flowhub_jobs.jobs.commands:Ledger", "flowhub_jobs.operations.library.cleanup"
+LEDGER, TIDYING = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
 
 VERIFY_STEPS = [
@@ -179,7 +179,7 @@ def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(
 
 
 def _states(shop: Shop, kind: JobKind) -> list[State]:
-    return [job.state for job in shop.home.reports.all() if job.kind is kind]
+    return [job.state for job in shop.home.queries.all() if job.kind is kind]
 
 
 def _check_stick(stick: Path) -> None:

@@ -13,7 +13,7 @@ from support.wares import KINDS, RENAMES, Wares
 
 QUIET = "commits=3600"  # so that the journal's only commit is the last one
 JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
-PIPELINE, LEASES = "flowhub_jobs.worker.pipeline", "flowhub_jobs.jobs.leases:Leases"
+PIPELINE, LEASES = "flowhub_jobs.worker.pipeline", "flowhub_jobs.jobs.leases:LeaseStore"
 LIBRARY = "flowhub_jobs.store.library:Library"
 
 # The way of a job from its last byte on, in its order. A call stands for what happens in it.
@@ -26,8 +26,8 @@ STEPS = [
     f"{JOURNAL}:after",
     "flowhub_jobs.transfer.fetch:sync_tree:before",
     "flowhub_jobs.transfer.fetch:sync_tree:after",
-    "flowhub_jobs.worker.progress:Screen.stage:before",
-    "flowhub_jobs.worker.progress:Screen.stage:after",
+    "flowhub_jobs.worker.progress:ProgressWriter.stage:before",
+    "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
     f"{PIPELINE}:choose_name:before",
     f"{PIPELINE}:choose_name:after",
     f"{PIPELINE}:stage:before",
@@ -113,8 +113,8 @@ def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
-        shop.desk.cancel(job)
-        shop.desk.again(job, "retry")
+        shop.session.cancel(job)
+        shop.session.again(job, "retry")
         assert nursery.drain(shop) == 0
         assert (shop.job(job).state, wares.there(shop)) == ("completed", dict(wares.contents))
         assert wares.sent() == wares.total
@@ -130,7 +130,7 @@ def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
         assert shop.store.joinpath(wares.name).exists()
-        shop.desk.cancel(job, purge=True)
+        shop.session.cancel(job, purge=True)
         assert (shop.home.store.models(), shop.left_over()) == ([], [])
 
 
@@ -142,7 +142,7 @@ def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nurse
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
-        shop.desk.cancel(job, purge=True)
+        shop.session.cancel(job, purge=True)
         assert wares.there(shop) == dict(wares.contents)
 
 

@@ -14,11 +14,12 @@ from support.turned_clock import ClockFile
 from support.wares import Wares
 
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 
 
 @pytest.mark.parametrize(
-    "at", ["transfer.reopen:load:after", "transfer.reopen:_sweep:before", "transfer.journal:Journal.rewrite:before"]
+    "at",
+    ["transfer.resume:load:after", "transfer.resume:_sweep:before", "transfer.partial.journal:Journal.rewrite:before"],
 )
 def test_a_late_opener_takes_nothing_from_its_successor(
     home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, at: str
@@ -35,7 +36,7 @@ def test_a_late_opener_takes_nothing_from_its_successor(
         shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
         partial = shop.partial("m")
         write_catalog(shop.catalog, other)
-        shop.desk = Desk(shop.home)
+        shop.session = Session(shop.home)
         late.send_signal(signal.SIGCONT)
         shop.until_ended(shop.enqueue("other"))
         kept = kept_in(partial)

@@ -42,7 +42,7 @@ class Outage:
         """Return the wait for the host, when every job is held by it and none is trying; else None."""
         waits = self._waits.held().waits
         now = self._clock.clock.now_us()
-        idle = not self.shop.home.reports.in_state((State.RUNNING,))
+        idle = not self.shop.home.queries.in_state((State.RUNNING,))
         return next((wait for wait in waits.values() if idle and wait.until > now), None)
 
     def let_pass(self, seconds: float) -> None:

@@ -32,7 +32,7 @@ def test_a_job_waits_for_room_beside_those_that_go_first_and_starts_when_there_i
             job |= {name: shop.enqueue(name, priority=9) for name in ("first", "second")}
             nursery.worker(shop, FLOWHUB_JOBS="4", **QUICK)
             shop.until(lambda: shop.job(job["third"]).reason is Reason.DISK, "a wait for room")
-            text = shop.home.reports.wait_text(job["third"]) or ""
+            text = shop.home.queries.wait_text(job["third"]) or ""
             assert "26.2 MB" in text
             assert "jobs that go first" in text
             assert shop.until_ended(job["last"]).state is State.COMPLETED
@@ -40,7 +40,7 @@ def test_a_job_waits_for_room_beside_those_that_go_first_and_starts_when_there_i
             assert {shop.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}
             assert origin.sent("/third.gguf") == 0
             assert (shop.job(job["third"]).attempt, shop.home.controls.get(NETWORK)) == (0, None)
-            shop.desk.shelf.remove("first.gguf")
+            shop.session.installed.remove("first.gguf")
             assert shop.until_ended(job["third"]).state is State.COMPLETED
 
 
@@ -56,7 +56,7 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
             nursery.worker(shop, **QUICK)
             assert shop.until_ended(jobs[0]).state is State.COMPLETED
             shop.until(lambda: shop.job(jobs[1]).reason is Reason.DISK, "a wait for room")
-            shop.desk.shelf.remove("m0.gguf")
+            shop.session.installed.remove("m0.gguf")
             assert shop.until_ended(jobs[1]).state is State.COMPLETED
 
 
@@ -91,7 +91,7 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
             first, second = shop.enqueue("first"), shop.enqueue("second")
             worker = nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB))
             shop.until(lambda: shop.job(second).reason is Reason.DISK, "a wait for room")
-            shop.home.ledger.cancel(first, purge=True)
+            shop.home.commands.cancel(first, purge=True)
             hold.event.set()
             assert worker.wait() == 10, "one of the two was cancelled"
             assert shop.job(second).state is State.COMPLETED

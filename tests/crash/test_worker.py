@@ -69,13 +69,13 @@ def test_a_wish_is_obeyed_by_the_running_worker_and_the_partial_stays(
         job = shop.enqueue("m")
         shop.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
-        assert (shop.desk.cancel(job) if verb == "cancel" else shop.home.ledger.pause(job)) is State.RUNNING
+        assert (shop.session.cancel(job) if verb == "cancel" else shop.home.commands.pause(job)) is State.RUNNING
         stopped = shop.until_state(job, state)
         assert stopped.bytes_done > 2 * MIB
         assert len(shop.left_over()) == 1
         sent = origin.sent("/m.gguf")
         origin.limit(total_bps=None)
-        shop.desk.again(job, "retry" if verb == "cancel" else "resume")
+        shop.session.again(job, "retry" if verb == "cancel" else "resume")
         done = shop.until_ended(job)
         assert done.state is State.COMPLETED
         assert origin.sent("/m.gguf") - sent <= content.size - stopped.bytes_done + IN_FLIGHT
@@ -90,7 +90,7 @@ def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
         job = shop.enqueue("m")
         shop.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
-        shop.desk.cancel(job, purge=True)
+        shop.session.cancel(job, purge=True)
         gone = shop.until_state(job, State.CANCELLED)
         assert (gone.bytes_done, shop.left_over()) == (0, [])
 

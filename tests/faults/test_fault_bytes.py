@@ -13,7 +13,7 @@ from support.origin import Since
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 from flowhub_jobs.pieces import digest
-from flowhub_jobs.transfer.options import Control, Stopped
+from flowhub_jobs.transfer.options import Cancelled, CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.artifacts import ArtifactFile
 
@@ -131,9 +131,9 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
 def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     flip(part_in(partial), 5)
-    control = Control()
+    control = CancelToken()
     control.stop("pause")
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         run(model, partial, control=control)
     assert not journal.load(partial).clean
     got = run(model, partial)

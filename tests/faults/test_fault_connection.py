@@ -14,7 +14,7 @@ from support.origin import Origin
 
 from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted, TrustUnreadable
 from flowhub_jobs.transfer import fetch as fetch_room
-from flowhub_jobs.transfer.concurrency import Tuning
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 
 # It breaks -----------------------------------------------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.fault_handler.random.random", lambda: 0.9)
     terms = quick()
     terms = replace(terms, patience=replace(terms.patience, base_s=60, cap_s=60))
-    with pytest.raises(fetch_room.Postponed) as caught:
+    with pytest.raises(fetch_room.RetryLater) as caught:
         run(sought(origin, True, EarlyClose()), tmp_path, terms=terms)
     assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
@@ -78,7 +78,9 @@ REFUSALS = {"429": Status(429), "503": Status(503), "a reset": Reset(), "a close
 
 @pytest.mark.parametrize("fault", REFUSALS.values(), ids=REFUSALS)
 def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(origin, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(fetch_room, "Tuning", lambda **_: Tuning(count=4, held=4, resting_until=float("inf")))
+    monkeypatch.setattr(
+        fetch_room, "ConcurrencyPlan", lambda **_: ConcurrencyPlan(count=4, held=4, resting_until=float("inf"))
+    )
     large = gguf_pattern(20 * MIB, seed=3)  # the first connection takes 16 MiB of it
     hold = Hold(after=MIB).covering(0)
     refused = fault.from_byte(1)

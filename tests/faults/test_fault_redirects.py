@@ -8,7 +8,7 @@ from support.origin import Origin
 
 from flowhub_jobs.errors import NetworkDown, RedirectRefused, SourceMissing, SourceRefused
 from flowhub_jobs.net.urls import location_of
-from flowhub_jobs.transfer.fetch import Postponed
+from flowhub_jobs.transfer.fetch import RetryLater
 
 # Followed ------------------------------------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origi
 def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin, tmp_path, host):
     """An emoji domain is one; this one does not exist."""
     artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
-    with pytest.raises((NetworkDown, Postponed), match=f"{host} cannot be reached"):
+    with pytest.raises((NetworkDown, RetryLater), match=f"{host} cannot be reached"):
         run(artifact, tmp_path, terms=quick(faults_max=1))
 
 

@@ -11,9 +11,9 @@ from support.faults import Reset, Status
 from support.origin import Origin
 
 from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
-from flowhub_jobs.transfer.fetch import Postponed, Shared
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.fetch import RetryLater, Shared
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
 PASSING_TOO = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
@@ -74,7 +74,7 @@ PEACE = {
 @pytest.mark.parametrize("headers", PEACE.values(), ids=PEACE)
 @pytest.mark.parametrize("status", PASSING)
 def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tmp_path, status, headers):
-    with pytest.raises(Postponed) as caught:
+    with pytest.raises(RetryLater) as caught:
         run(sought(origin, True, Status(status, headers())), tmp_path)
     assert 50 < caught.value.seconds <= 60
     assert caught.value.asked_by_host
@@ -105,7 +105,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
 
 def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
     artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
-    with pytest.raises(Postponed):
+    with pytest.raises(RetryLater):
         run(artifact, tmp_path)
     assert kept_in(tmp_path) == HALF
     assert run(artifact, tmp_path).content() == MODEL.read()
@@ -113,24 +113,24 @@ def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
 
 
 def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
-    shared = Shared(Hosts(), Bucket())
-    with pytest.raises(Postponed):
+    shared = Shared(HostLimits(), TokenBucket())
+    with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     other = pinned(origin.serve("other.gguf", OTHER), OTHER)
-    with pytest.raises(Postponed) as caught:
+    with pytest.raises(RetryLater) as caught:
         run(other, tmp_path / "two", shared=shared)
     assert caught.value.asked_by_host
     assert origin.requests("other.gguf") == []
 
 
 def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(origin, tmp_path):
-    shared = Shared(Hosts(), Bucket())
+    shared = Shared(HostLimits(), TokenBucket())
     with held_after(HALF, sought(origin, True), tmp_path / "one", origin, shared=shared) as running:
         busy = origin.serve("busy.gguf", OTHER, faults=[Status(429, {"Retry-After": "60"})])
-        with pytest.raises(Postponed):
+        with pytest.raises(RetryLater):
             run(pinned(busy, OTHER), tmp_path / "two", shared=shared)
         origin.drop_connections()
-        with pytest.raises(Postponed) as caught:
+        with pytest.raises(RetryLater) as caught:
             running.end()
     assert caught.value.asked_by_host
     assert len(origin.requests("m.gguf")) == 1
@@ -138,8 +138,8 @@ def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(
 
 
 def test_peace_for_one_host_is_none_for_another(origin, tmp_path):
-    shared = Shared(Hosts(), Bucket())
-    with pytest.raises(Postponed):
+    shared = Shared(HostLimits(), TokenBucket())
+    with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     with Origin() as other:
         artifact = pinned(other.serve("m.gguf", OTHER), OTHER)

@@ -1,4 +1,4 @@
-"""What the tests of whole rooms share: the command line, the ledger's rooms, an empty store."""
+"""What the tests of whole rooms share: the command line, the commands's rooms, an empty store."""
 
 from collections.abc import Iterator
 from pathlib import Path

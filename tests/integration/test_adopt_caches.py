@@ -5,7 +5,7 @@ from support.cli import counter
 from support.elsewhere import COMMIT, hugging_face, modelscope, put, sha256, shared_blobs, without_links
 from support.models import gguf, mlx_folder, one_file_model
 
-from flowhub_jobs.store.other_apps import Place, Wanted, claimants, places
+from flowhub_jobs.store.other_apps import AppFolder, Wanted, claimants, places
 
 A, B, C = (gguf((1 << 20) + seed, seed) for seed in range(1, 4))
 
@@ -86,7 +86,7 @@ def test_a_folder_that_is_named_by_hand_is_known_by_its_layout(cli, shop, person
     folder = modelscope(person, "own/beta", {"beta-q8_0.gguf": B})
     page = cli("adopt", folder.parents[3], "--dry-run", "--json").page
     assert page["models"][0]["ref"] == "ms:own/beta/beta-q8_0.gguf"
-    assert Place("modelscope", folder.parents[3].resolve()) in places({}, person)
+    assert AppFolder("modelscope", folder.parents[3].resolve()) in places({}, person)
 
 
 def test_a_dry_run_tells_the_name_under_which_it_would_be_adopted(cli, shop, person):

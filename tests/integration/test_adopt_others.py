@@ -242,7 +242,7 @@ def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypa
 
     shop.home.open_store()
     monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
-    finder = Finder(shop.home, Recognizer(shop.desk.loaded.catalog), os.environ)
+    finder = Finder(shop.home, Recognizer(shop.session.loaded.catalog), os.environ)
     [offer] = finder.survey([]).offers
     with closing(adopt.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
         adoption.adopt(offer)

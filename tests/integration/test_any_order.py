@@ -49,7 +49,7 @@ class Queue(RuleBasedStateMachine):
         time = None if later is None else self.rooms.time.in_us(later)
         after = tuple(data.draw(st.sets(st.sampled_from(sorted(self.last)), max_size=2))) if self.last else ()
         [job] = self.rooms.enqueue(model, priority=priority, not_before=time, after=after)
-        assert self.rooms.reports.jobs([job])[0].live
+        assert self.rooms.queries.jobs([job])[0].live
 
     @precondition(lambda self: self.last)
     @rule(data=st.data(), verb=st.sampled_from(["cancel", "pause", "resume", "retry"]))
@@ -57,7 +57,7 @@ class Queue(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(sorted(self.last)))
         before = self.rooms.row(job)
         try:
-            getattr(self.rooms.ledger, verb)(job)
+            getattr(self.rooms.commands, verb)(job)
             self.retried = job if verb == "retry" else None
         except (WrongState, Busy):
             assert self.rooms.row(job) == before
@@ -68,7 +68,7 @@ class Queue(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(sorted(self.last)))
         before = self.rooms.row(job)
         try:
-            self.rooms.ledger.set_priority(job, priority)
+            self.rooms.commands.set_priority(job, priority)
             assert self.rooms.row(job) == before | {"priority": priority}
         except WrongState:
             assert self.rooms.row(job) == before
@@ -169,7 +169,7 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def the_screens_say_of_each_queued_job_whether_it_may_start(self) -> None:
-        queued = [job for job in self.rooms.reports.overview() if job.state is State.QUEUED]
+        queued = [job for job in self.rooms.queries.overview() if job.state is State.QUEUED]
         assert [job.id for job in queued if job.reason is None] == [job.id for job in queued if self._may_start(job.id)]
 
     @invariant()

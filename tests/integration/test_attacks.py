@@ -76,11 +76,11 @@ def test_purging_an_old_job_leaves_the_partial_to_the_job_that_goes_on_with_it(
 ) -> None:
     with shop_of(home, model) as shop:
         old = shop.enqueue("m")
-        shop.desk.cancel(old)
+        shop.session.cancel(old)
         shop.partial("m").mkdir(parents=True)
         (shop.partial("m") / "journal").write_bytes(b"")
         shop.enqueue("m")
-        shop.desk.cancel(old, purge=True)
+        shop.session.cancel(old, purge=True)
         assert (shop.partial("m") / "journal").exists()
 
 
@@ -114,10 +114,10 @@ def test_a_job_whose_model_another_job_has_installed_meanwhile_fetches_nothing(
 ) -> None:
     with shop_of(home, model) as shop:
         first = shop.enqueue("m")
-        shop.desk.cancel(first)
+        shop.session.cancel(first)
         shop.enqueue("m")
         shop.work_here()
-        shop.desk.again(first, "retry")
+        shop.session.again(first, "retry")
         shop.work_here()
         assert shop.job(first).state is State.COMPLETED
         assert origin.sent("/m.gguf") == SIZE

@@ -14,12 +14,12 @@ from flowhub_jobs.errors import DigestMismatch, StorageFailed
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.transfer import hasher
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.file_state import Task
+from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.resume import reopen
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.resume import resume_partial
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 MIB = 1 << 20
@@ -27,24 +27,24 @@ MODEL = gguf_pattern(4 * MIB, seed=1)
 
 
 class ByItself:
-    """A board over a partial with one file of which the first half has come and nobody has hashed it."""
+    """A transfer over a partial with one file of which the first half has come and nobody has hashed it."""
 
     def __init__(self, folder: Path) -> None:
         url = "http://127.0.0.1/m.gguf"
-        self.board = Board(one_file(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
-        self.log = reopen(self.board, "job", 0)
-        self.state = self.board.files[0]
+        self.transfer = TransferState(one_file(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
+        self.log = resume_partial(self.transfer, "job", 0)
+        self.state = self.transfer.files[0]
         self.state.bound, self.state.record.identity = True, 'etag:"1"'
-        self.task = self.board.begin(Task(self.state, 0, MODEL.size))
-        self.board.open_part(self.task)
+        self.task = self.transfer.begin(RangeTask(self.state, 0, MODEL.size))
+        self.transfer.open_part(self.task)
         assert self.task.part is not None
         self.task.part.write(MODEL.read(0, MODEL.size // 2), 0)
         self.state.record.kept.add(0, MODEL.size // 2)
 
     def close(self) -> None:
-        self.board.end()
+        self.transfer.end()
         self.log.close()
-        self.board.close()
+        self.transfer.close()
 
 
 @pytest.fixture
@@ -61,26 +61,26 @@ def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, 
     def read_full(part, view, offset):
         real(part, view, offset)
         if not begun_anew.is_set():
-            with half.board.changed:
-                half.board.restart(half.state)
+            with half.transfer.changed:
+                half.transfer.restart(half.state)
             begun_anew.set()
 
     monkeypatch.setattr(hasher, "_read_full", read_full)
-    digest = Hasher(half.board)
+    digest = Hasher(half.transfer)
     digest.start()
     assert begun_anew.wait(30)
-    half.board.end()
+    half.transfer.end()
     digest.join()
-    assert half.board.error is None
+    assert half.transfer.error is None
     assert half.state.record.frontier == 0
 
 
 def test_the_room_of_what_was_begun_anew_is_free_at_once_though_somebody_is_still_at_it(half):
     part = half.task.part
-    committer = Committer(half.board, half.log, "job", Control())
+    committer = Committer(half.transfer, half.log, "job", CancelToken())
     committer.commit()
-    with half.board.changed:
-        half.board.restart(half.state)
+    with half.transfer.changed:
+        half.transfer.restart(half.state)
     committer.commit()
     assert not part.path.exists()
     assert os.fstat(part.descriptor).st_blocks == 0
@@ -89,11 +89,11 @@ def test_the_room_of_what_was_begun_anew_is_free_at_once_though_somebody_is_stil
 
 def test_a_commit_that_failed_is_followed_by_none(half):
     """The next one would speak as if it had been written: of a file that was begun anew, and not of its beginning."""
-    committer = Committer(half.board, half.log, "job", Control())
+    committer = Committer(half.transfer, half.log, "job", CancelToken())
     committer.commit()
-    before = journal.load(half.board.folder)
-    with half.board.changed:
-        half.board.restart(half.state)
+    before = journal.load(half.transfer.folder)
+    with half.transfer.changed:
+        half.transfer.restart(half.state)
 
     def full(entry):
         raise OSError(28, "No space left on device")
@@ -105,7 +105,7 @@ def test_a_commit_that_failed_is_followed_by_none(half):
     half.state.dirty = True
     with pytest.raises(Exception, match="is full"):
         committer.commit_clean()
-    assert journal.load(half.board.folder) == before
+    assert journal.load(half.transfer.folder) == before
 
 
 def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp_path):
@@ -182,5 +182,5 @@ def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_p
     assert second is not None
     answered(second, '"2"')
     assert (first.bound, second.bound) == (True, False)
-    assert by_hand.board.files[0].restarts == 1
+    assert by_hand.transfer.files[0].restarts == 1
     by_hand.stop()

@@ -1,4 +1,4 @@
-"""The queue of bells: JSON on the disk, deaf to garbage, and open anew when its file is another or damaged."""
+"""The queue of wakeups: JSON on the disk, deaf to garbage, and open anew when its file is another or damaged."""
 
 import contextlib
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import DatabaseUnusable
-from flowhub_jobs.worker.huey_consumer import Consumer
-from flowhub_jobs.worker.wakeup_queue import Bells
+from flowhub_jobs.worker.huey_consumer import WorkerConsumer
+from flowhub_jobs.worker.wakeup_queue import WakeupQueue
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bells(path: Path) -> Iterator[Bells]:
-    bells = Bells(path)
-    yield bells
-    bells.close()
+def wakeups(path: Path) -> Iterator[WakeupQueue]:
+    wakeups = WakeupQueue(path)
+    yield wakeups
+    wakeups.close()
 
 
 def messages(path: Path) -> list[bytes]:
@@ -40,85 +40,85 @@ def throw_in(path: Path, *garbage: bytes) -> None:
         other.commit()
 
 
-def hear(bells: Bells) -> int:
-    """Take all the bells that wait, as a consumer does, and return how many were bells."""
+def hear(wakeups: WakeupQueue) -> int:
+    """Take all the wakeups that wait, as a consumer does, and return how many were wakeups."""
     heard = 0
-    while bells.waiting():
+    while wakeups.waiting():
         with contextlib.suppress(Exception):
-            heard += bells.huey.dequeue() is not None
+            heard += wakeups.huey.dequeue() is not None
     return heard
 
 
 # What a bell is ------------------------------------------------------------------------------------------------------
 
 
-def test_a_bell_is_json_without_a_word_of_pickle(bells, path):
-    bells.ring()
+def test_a_bell_is_json_without_a_word_of_pickle(wakeups, path):
+    wakeups.ring()
     [message] = messages(path)
     assert set(json.loads(message)) == {"id", "task"}
     with pytest.raises(ValueError, match="opcode"):
         list(pickletools.genops(message))
 
 
-def test_each_ring_is_heard_once_by_any_process(bells, path):
-    bells.ring(3)
-    other = Bells(path)
-    assert (bells.waiting(), other.waiting()) == (3, 3)
+def test_each_ring_is_heard_once_by_any_process(wakeups, path):
+    wakeups.ring(3)
+    other = WakeupQueue(path)
+    assert (wakeups.waiting(), other.waiting()) == (3, 3)
     assert other.huey.dequeue() is not None
-    assert hear(bells) == 2
+    assert hear(wakeups) == 2
     other.close()
 
 
 GARBAGE = [b"", b"{", b"\x80\x04K\x01.", b"null", b"[]", b'{"id": 1}', b'{"id": "1", "task": "no.such"}', b"\xff" * 99]
 
 
-def test_garbage_is_thrown_away_and_the_bell_behind_it_is_heard(bells, path):
-    bells.ring()
+def test_garbage_is_thrown_away_and_the_bell_behind_it_is_heard(wakeups, path):
+    wakeups.ring()
     throw_in(path, *GARBAGE)
-    assert bells.waiting() == len(GARBAGE) + 1
-    assert hear(bells) == 1
+    assert wakeups.waiting() == len(GARBAGE) + 1
+    assert hear(wakeups) == 1
 
 
-def test_a_pickle_in_the_queue_is_never_loaded(bells, path, tmp_path):
+def test_a_pickle_in_the_queue_is_never_loaded(wakeups, path, tmp_path):
     trap = tmp_path / "trap"
     throw_in(path, f"cbuiltins\nopen\n(S'{trap}'\nS'w'\ntR.".encode())
-    hear(bells)
+    hear(wakeups)
     assert not trap.exists()
 
 
 def test_a_consumer_lives_on_through_garbage(path):
     heard = threading.Event()
-    bells = Bells(path, heard.set)
+    wakeups = WakeupQueue(path, heard.set)
     throw_in(path, *GARBAGE)
-    bells.ring()
-    consumer = Consumer(bells.huey, 1, lambda: None)
+    wakeups.ring()
+    consumer = WorkerConsumer(wakeups.huey, 1, lambda: None)
     consumer.start()
     try:
         assert heard.wait(60)
     finally:
         consumer.stop()
-        bells.close()
+        wakeups.close()
 
 
 # Open anew -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_whole_queue_needs_no_mending(bells):
-    bells.ring()
-    assert not bells.mend()
-    assert bells.waiting() == 1
+def test_a_whole_queue_needs_no_mending(wakeups):
+    wakeups.ring()
+    assert not wakeups.mend()
+    assert wakeups.waiting() == 1
 
 
-def test_a_queue_that_nobody_has_written_to_is_not_read_again(bells, path):
-    bells.ring()
-    assert not bells.mend()
+def test_a_queue_that_nobody_has_written_to_is_not_read_again(wakeups, path):
+    wakeups.ring()
+    assert not wakeups.mend()
     there = path.stat()
     with path.open("r+b") as file:
         file.write(b"Dear diary, ")
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
-    assert not bells.mend()
+    assert not wakeups.mend()
     os.utime(path)
-    assert bells.mend()
+    assert wakeups.mend()
 
 
 def damaged(path: Path) -> None:
@@ -130,7 +130,7 @@ def emptied(path: Path) -> None:
 
 
 def replaced(path: Path) -> None:
-    Bells(path.with_name("other.db")).close()
+    WakeupQueue(path.with_name("other.db")).close()
     path.with_name("other.db").replace(path)
 
 
@@ -150,75 +150,75 @@ EACH_FATE = pytest.mark.parametrize(
 
 
 @EACH_FATE
-def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_processes(bells, path, fate):
-    bells.ring()
+def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_processes(wakeups, path, fate):
+    wakeups.ring()
     fate(path)
-    assert bells.mend()
-    assert not bells.mend()
-    bells.ring()
-    other = Bells(path)
+    assert wakeups.mend()
+    assert not wakeups.mend()
+    wakeups.ring()
+    other = WakeupQueue(path)
     assert hear(other) >= 1  # the one from before may have been saved
-    assert hear(bells) == 0
+    assert hear(wakeups) == 0
     other.close()
 
 
 @EACH_FATE
-def test_a_ring_into_a_lost_file_is_no_error(bells, path, fate):
+def test_a_ring_into_a_lost_file_is_no_error(wakeups, path, fate):
     fate(path)
-    bells.ring()
-    bells.mend()
+    wakeups.ring()
+    wakeups.mend()
 
 
-def test_what_was_damaged_is_put_aside_and_not_thrown_away(bells, path):
+def test_what_was_damaged_is_put_aside_and_not_thrown_away(wakeups, path):
     damaged(path)
-    bells.mend()
+    wakeups.mend()
     assert path.with_name("queue.db.damaged").read_text().startswith("Dear diary")
 
 
 def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
     damaged(path)
-    bells = Bells(path)
-    bells.ring()
-    assert hear(bells) == 1
+    wakeups = WakeupQueue(path)
+    wakeups.ring()
+    assert hear(wakeups) == 1
     assert path.with_name("queue.db.damaged").exists()
-    bells.close()
+    wakeups.close()
 
 
 def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
     path.mkdir()
     with pytest.raises(DatabaseUnusable, match=rf"{path} cannot be opened: it is a folder") as refused:
-        Bells(path)
+        WakeupQueue(path)
     assert "Remove queue.db" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
 def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch, how):
     monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue.BUSY_TIMEOUT_S", 0)
-    bells = Bells(path)
-    bells.ring()
-    bells.huey.storage.close()
+    wakeups = WakeupQueue(path)
+    wakeups.ring()
+    wakeups.huey.storage.close()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
         other.execute(how)
         other.execute("DELETE FROM schedule")
-        assert not bells.mend()
-        bells.ring()
+        assert not wakeups.mend()
+        wakeups.ring()
     assert not path.with_name("queue.db.damaged").exists()
-    assert bells.waiting() == 1
-    bells.close()
+    assert wakeups.waiting() == 1
+    wakeups.close()
 
 
 def test_a_consumer_hears_bells_in_the_mended_queue(path):
     heard = threading.Event()
-    bells = Bells(path, heard.set)
-    consumer = Consumer(bells.huey, 2, lambda: None)
+    wakeups = WakeupQueue(path, heard.set)
+    consumer = WorkerConsumer(wakeups.huey, 2, lambda: None)
     consumer.start()
     try:
         path.unlink()
-        assert bells.mend()
-        other = Bells(path)
+        assert wakeups.mend()
+        other = WakeupQueue(path)
         other.ring()
         other.close()
         assert heard.wait(60)
     finally:
         consumer.stop()
-        bells.close()
+        wakeups.close()

@@ -18,7 +18,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.clock_changes import keep_waits
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease import Claimed
-from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.values.enums import Reason, State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"
@@ -34,7 +34,7 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
     """Rooms with many jobs that ended, and a few that live, of which one waits for another."""
     rooms = Rooms(tmp_path)
     [job] = rooms.enqueue("pattern")
-    rooms.ledger.cancel(job)
+    rooms.commands.cancel(job)
     row = {name: value for name, value in rooms.row(job).items() if name != "id"}
     with writing(rooms.engine) as tx:
         tx.execute(jobs.insert(), [{**row, "artifact_key": f"{number}"} for number in range(ENDED)])
@@ -101,18 +101,18 @@ def running(rooms: Rooms, action: Callable[[Claimed], Any]) -> Callable[[], Any]
 
 
 QUICK: dict[str, Callable[[Rooms], Callable[[], Any]]] = {
-    "status": lambda rooms: rooms.reports.overview,
-    "status of a job": lambda rooms: lambda: rooms.reports.jobs([LIVE_JOB]),
-    "why it waits": lambda rooms: lambda: rooms.reports.holds(LIVE_JOB + 1),
-    "its events": lambda rooms: lambda: rooms.reports.events(LIVE_JOB),
-    "status --since": lambda rooms: lambda: rooms.reports.all(since=rooms.time.in_us(1)),
-    "status --state": lambda rooms: lambda: rooms.reports.all(state=State.FAILED),
-    "all paused": lambda rooms: lambda: rooms.reports.in_state([State.PAUSED]),
-    "live jobs": lambda rooms: rooms.reports.live_jobs,
+    "status": lambda rooms: rooms.queries.overview,
+    "status of a job": lambda rooms: lambda: rooms.queries.jobs([LIVE_JOB]),
+    "why it waits": lambda rooms: lambda: rooms.queries.holds(LIVE_JOB + 1),
+    "its events": lambda rooms: lambda: rooms.queries.events(LIVE_JOB),
+    "status --since": lambda rooms: lambda: rooms.queries.all(since=rooms.time.in_us(1)),
+    "status --state": lambda rooms: lambda: rooms.queries.all(state=State.FAILED),
+    "all paused": lambda rooms: lambda: rooms.queries.in_state([State.PAUSED]),
+    "live jobs": lambda rooms: rooms.queries.live_jobs,
     "enqueue": lambda rooms: lambda: rooms.enqueue("new", after=(LIVE_JOB,)),
-    "pause": lambda rooms: lambda: rooms.ledger.pause(LIVE_JOB),
-    "retry": lambda rooms: lambda: rooms.ledger.retry(1),
-    "priority": lambda rooms: lambda: rooms.ledger.set_priority(LIVE_JOB, 4),
+    "pause": lambda rooms: lambda: rooms.commands.pause(LIVE_JOB),
+    "retry": lambda rooms: lambda: rooms.commands.retry(1),
+    "priority": lambda rooms: lambda: rooms.commands.set_priority(LIVE_JOB, 4),
     "due": lambda rooms: lambda: rooms.owner.due(rooms.controls.gates(), at_most=3),
     "claim": lambda rooms: lambda: rooms.owner.claim(rooms.controls.gates()),
     "renew": lambda rooms: lambda: rooms.owner.renew({}),
@@ -125,11 +125,11 @@ QUICK: dict[str, Callable[[Rooms], Callable[[], Any]]] = {
     "intended": lambda rooms: lambda: rooms.owner.intended("x", but=1),
     "rescue": lambda rooms: running(rooms, lambda run: rooms.rescue("w-1")),
     "keep waits": lambda rooms: lambda: keep_waits(rooms.engine, rooms.node, rooms.time.clock),
-    "still to do": lambda rooms: rooms.reports.still_to_do,
-    "ended badly": lambda rooms: lambda: rooms.reports.ended_badly(rooms.time.in_us(1)),
-    "bytes needed": lambda rooms: rooms.reports.bytes_still_needed,
-    "bytes fetched": lambda rooms: lambda: rooms.reports.bytes_being_fetched(but=1),
-    "working on": lambda rooms: lambda: rooms.reports.working_on(["/x"]),
+    "still to do": lambda rooms: rooms.queries.still_to_do,
+    "ended badly": lambda rooms: lambda: rooms.queries.ended_badly(rooms.time.in_us(1)),
+    "bytes needed": lambda rooms: rooms.queries.bytes_still_needed,
+    "bytes fetched": lambda rooms: lambda: rooms.queries.bytes_being_fetched(but=1),
+    "working on": lambda rooms: lambda: rooms.queries.working_on(["/x"]),
 }  # fmt: skip
 
 
@@ -147,13 +147,13 @@ def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(rooms):
 
 
 def test_a_second_worker_asks_the_same_way(rooms):
-    other = Leases(rooms.engine, NODE, "w-2", rooms.time.clock)
+    other = LeaseStore(rooms.engine, NODE, "w-2", rooms.time.clock)
     [plan] = claim_plans(rooms, other.claim)
     assert "ix_jobs_claim" in plan
 
 
 def test_the_live_jobs_are_found_by_an_index_that_holds_no_other(rooms):
-    [plan] = plans(rooms, rooms.reports.live_jobs)
+    [plan] = plans(rooms, rooms.queries.live_jobs)
     assert "jobs_live" in plan
 
 

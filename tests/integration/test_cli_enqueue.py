@@ -191,7 +191,7 @@ def test_ten_thousand_lines_are_one_order(cli, shop, tmp_path):
     assert said.out.splitlines()[0].startswith("Job 1: https://h.example/0.gguf, size unknown, queued")
     assert len(said.out.splitlines()) == 41
     assert "and 9960 more" in said.out
-    assert len(shop.home.reports.live_jobs()) == 9_999
+    assert len(shop.home.queries.live_jobs()) == 9_999
 
 
 # Usage ---------------------------------------------------------------------------------------------------------------
@@ -299,5 +299,5 @@ def test_the_environment_names_the_catalog_and_the_home(tmp_path, shop):
     """Another home is another queue."""
     other = process("enqueue", "a", "--json", FLOWHUB_HOME=str(tmp_path / "other"))
     assert other.jobs[0]["id"] == 1
-    assert shop.home.reports.live_jobs() == {}
+    assert shop.home.queries.live_jobs() == {}
     assert os.path.isfile(tmp_path / "other" / "flowhub.db")

@@ -16,7 +16,7 @@ from flowhub_jobs.cli.app import CHAPTERS
 from flowhub_jobs.cli.help.setting_texts import TEXTS
 from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
 from flowhub_jobs.cli.main import run
-from flowhub_jobs.cli.signals import Stopped
+from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.guide import guides
 from flowhub_jobs.jobs.states import MOVES
@@ -260,7 +260,7 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
     from flowhub_jobs.cli.jobs import enqueue_plan
 
     def stop(*_):
-        raise Stopped
+        raise InterruptedBySignal
 
     monkeypatch.setattr(enqueue_plan, "parse_line", stop)
     (tmp_path / "list").write_text("m\nm\n")

@@ -55,7 +55,7 @@ def test_a_quant_is_fetched_pinned_to_its_commit_and_verified_by_the_hubs_sha256
 
 def test_what_was_taken_is_remembered_with_its_commit(cli, shop, hub):
     [job] = cli("enqueue", f"hf:{GGUF}", "--json").jobs
-    source = shop.home.ledger.artifact(job["id"]).hub
+    source = shop.home.commands.artifact(job["id"]).hub
     assert source is not None
     assert (source.repo, source.commit, source.revision, source.quant) == (
         GGUF,
@@ -63,7 +63,7 @@ def test_what_was_taken_is_remembered_with_its_commit(cli, shop, hub):
         "main",
         "Q4_K_M",
     )
-    file = shop.home.ledger.artifact(job["id"]).files[0]
+    file = shop.home.commands.artifact(job["id"]).files[0]
     assert file.url == f"https://huggingface.co/{GGUF}/resolve/{source.commit}/Tiny-Q4_K_M.gguf"
 
 
@@ -124,7 +124,7 @@ def test_the_person_is_told_what_was_chosen_and_what_else_there_is(cli, shop):
 def test_a_dry_run_asks_the_hub_and_queues_nothing(cli, shop):
     plan = cli("enqueue", f"hf:{MLX}", "--dry-run", "--json").page["plan"]
     assert (plan[0]["ref"], plan[0]["action"]) == (f"hf:{MLX}", "fetch")
-    assert shop.home.reports.in_state(list(State)) == []
+    assert shop.home.queries.in_state(list(State)) == []
 
 
 def test_a_revision_with_a_slash_is_asked_as_one_word(cli, shop, hub):
@@ -165,7 +165,7 @@ def test_the_latest_of_what_was_taken_is_asked_in_the_same_words(cli, shop, hub)
     newer = "b" * 40
     for path in ("Tiny-Q8_0.gguf", "Tiny-Q4_K_M.gguf", "mmproj-F16.gguf"):
         hub.add(GGUF, path, gguf(8192, 7), revision=newer)
-    hub.shelf.points[GGUF, "main"] = newer
+    hub.installed.points[GGUF, "main"] = newer
     found = latest(shop.settings, first)
     assert found is not None
     assert (found.ref, found.name, found.hub.commit) == (first.ref, first.name, newer)
@@ -180,7 +180,7 @@ def test_a_retry_fetches_the_commit_of_the_first_time(cli, shop, hub):
     assert shop.job(job["id"]).state is State.FAILED
     hub.break_front(path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q8_0.gguf")
     hub.add(GGUF, "Tiny-Q8_0.gguf", gguf(8192, 9), revision="b" * 40)
-    hub.shelf.points[GGUF, "main"] = "b" * 40
+    hub.installed.points[GGUF, "main"] = "b" * 40
     cli("retry", job["id"])
     work(shop)
     assert here(shop) == {"Tiny-Q8_0.gguf": gguf(4096, 1)}
@@ -281,7 +281,7 @@ def test_what_cannot_be_had_is_a_clear_line_and_nothing_is_queued(cli, shop, hub
     said = cli("enqueue", ref)
     assert said.status == status
     assert words in " ".join(said.complaint.split())
-    assert shop.home.reports.in_state(list(State)) == []
+    assert shop.home.queries.in_state(list(State)) == []
     assert cli("enqueue", ref, "--json").error
 
 

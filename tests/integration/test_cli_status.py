@@ -37,8 +37,8 @@ def mixed(shop):
     running = pen.claim()
     file = FileProgress(0, 4096, 1024, None, "etag", DigestState.RUNNING)
     pen.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
-    shop.home.ledger.pause(numbers[2])
-    shop.home.ledger.cancel(numbers[3])
+    shop.home.commands.pause(numbers[2])
+    shop.home.commands.cancel(numbers[3])
     return numbers
 
 
@@ -91,7 +91,7 @@ def test_state_since_and_all_choose(cli, shop):
 
 def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
     for place in range(25):
-        shop.home.ledger.cancel(shop.enqueue(f"m{place}"))
+        shop.home.commands.cancel(shop.enqueue(f"m{place}"))
     live = shop.enqueue("m30")
     assert [job["id"] for job in cli("status", "--json").jobs] == [live, *range(25, 5, -1)]
     assert len(cli("status", "--all", "--json").jobs) == 26
@@ -144,7 +144,7 @@ def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, shop):
 def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, shop):
     fail(shop, shop.enqueue("m0"), SourceMissing("It is gone."))
     for place in range(1, 30):
-        shop.home.ledger.cancel(shop.enqueue(f"m{place}"))
+        shop.home.commands.cancel(shop.enqueue(f"m{place}"))
     assert cli("status", "--json").jobs[0]["id"] == 1
     assert "Failed:    1 needs you" in cli().out
     assert cli("--json").page["need_you"] == [1]
@@ -155,7 +155,7 @@ def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, shop):
     later = shop.enqueue("m0")
     assert cli("--json").page["need_you"] == []
     assert [job["id"] for job in cli("status", "--json").jobs] == [later, 1]
-    shop.home.ledger.cancel(later)
+    shop.home.commands.cancel(later)
     assert cli("--json").page["need_you"] == [1]
 
 
@@ -177,7 +177,7 @@ def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(shop, height
     for place in range(38):
         number = shop.enqueue(f"m{place}")
         if place % 2:
-            shop.home.ledger.cancel(number)
+            shop.home.commands.cancel(number)
     lines = overview_on_terminal(height)
     assert len(lines) <= height
     assert any(re.match("     … and [0-9]+ more: `flowhub status --(state queued|all)`", line) for line in lines)
@@ -246,7 +246,7 @@ def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, shop):
 def test_wait_on_what_has_ended_has_the_status_of_its_end(cli, shop):
     for error in (Gated("It is gated."), DigestMismatch("It differs.")):
         fail(shop, shop.enqueue("m1"), error)
-    shop.home.ledger.cancel(shop.enqueue("m2"))
+    shop.home.commands.cancel(shop.enqueue("m2"))
     assert [cli("wait", number, "--json").status for number in (1, 2, 3)] == [4, 8, 1]
     several = cli("wait", "1-3", "--json")
     assert (several.status, several.error["code"]) == (10, "some_failed")

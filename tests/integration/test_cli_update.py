@@ -120,7 +120,7 @@ def test_what_was_changed_by_hand_is_replaced_only_by_force(cli, shop, origin):
     assert "--force" in said.error["hint"]
     every = cli("update", "--all")
     assert (every.status, "a.gguf was changed by hand" in every.err) == (0, True)
-    assert [job.ref for job in shop.home.reports.overview() if job.live] == ["c@mlx-4bit"]
+    assert [job.ref for job in shop.home.queries.overview() if job.live] == ["c@mlx-4bit"]
     work(shop)
     assert (shop.store / "a.gguf").read_bytes() == mine
     cli("update", "a", "--force")
@@ -195,7 +195,7 @@ def test_another_commit_with_other_bytes_is_outdated_and_update_fetches_it(cli, 
 
 def test_a_repository_that_fails_does_not_keep_the_others_from_their_answer(cli, shop, repos):
     repos.add("org/x", "x-Q4_K_M.gguf", V2)
-    del repos.shelf.files["org/y", "main", "y-Q4_K_M.gguf"]
+    del repos.installed.files["org/y", "main", "y-Q4_K_M.gguf"]
     said = cli("outdated")
     assert said.status == 10
     assert "x-Q4_K_M.gguf" in said.out
@@ -219,7 +219,7 @@ def test_all_repositories_are_asked_also_where_the_first_fails(shop, repos):
             raise SourceMissing("It is gone.")
         return artifact
 
-    found = survey(shop.desk, None, latest)
+    found = survey(shop.session, None, latest)
     assert list(found.failed) == ["x-Q4_K_M.gguf"]
     assert "y-Q4_K_M.gguf" in found.current
 
@@ -231,5 +231,5 @@ def test_a_repository_that_was_renamed_keeps_the_name_that_it_was_taken_by(shop,
         [file] = artifact.files
         return replace(artifact, ref="hf:org/renamed:Q4_K_M", files=(replace(file, sha256="ab" * 32),))
 
-    found = survey(shop.desk, ["x-Q4_K_M.gguf"], latest)
+    found = survey(shop.session, ["x-Q4_K_M.gguf"], latest)
     assert [newer.artifact.ref for newer in found.outdated] == ["hf:org/x:Q4_K_M"]

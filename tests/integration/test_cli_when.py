@@ -13,7 +13,7 @@ from support.shop import Shop
 from support.turned_clock import micros_of
 from support.zones import machine_in
 
-from flowhub_jobs.cli.jobs.enqueue_options import Clerk
+from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.system import Clock
@@ -130,8 +130,8 @@ def test_tonight_is_now_while_a_window_is_open(cli, shop):
 def test_without_a_schedule_tonight_is_between_23_and_7(shop, now, begins):
     """An evening that has begun is tonight: at 23:18 the next 23:00 would be tomorrow's."""
     with machine_in("Europe/Berlin"):
-        shop.desk.home = replace(shop.home, clock=Clock(now_us=lambda: micros_of(now)))
-        clerk = Clerk(shop.desk)
+        shop.session.home = replace(shop.home, clock=Clock(now_us=lambda: micros_of(now)))
+        clerk = OptionReader(shop.session)
         said = dict.fromkeys(("at", "priority", "group", "force", "after"))
         assert clerk.terms(said | {"tonight": True}).not_before == (micros_of(begins) if begins else None)
 

@@ -12,88 +12,90 @@ from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
-from flowhub_jobs.transfer.fetchers import Crew
-from flowhub_jobs.transfer.file_state import Task
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.http.client import Web
-from flowhub_jobs.transfer.options import Control, Terms
+from flowhub_jobs.transfer.fetchers import FetcherPool
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.journal import Journal
 from flowhub_jobs.transfer.partial.part_file import PartFile
-from flowhub_jobs.transfer.range_scheduler import take
-from flowhub_jobs.transfer.rate_limit import Bucket
-from flowhub_jobs.transfer.receiver import Means, Writer
-from flowhub_jobs.transfer.resume import reopen
-from flowhub_jobs.transfer.state import OPEN_FILES_MAX, Board
+from flowhub_jobs.transfer.range_scheduler import next_task
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.receiver import TransferContext, Writer
+from flowhub_jobs.transfer.resume import resume_partial
+from flowhub_jobs.transfer.state import OPEN_FILES_MAX, TransferState
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 URL = "https://example.org/m.gguf"
 
 
-def opened(folder: Path, files: int = 1, control: Control | None = None) -> tuple[Board, Committer, Journal]:
+def opened(
+    folder: Path, files: int = 1, control: CancelToken | None = None
+) -> tuple[TransferState, Committer, Journal]:
     wanted = tuple(ArtifactFile(f"m{number}.gguf", URL, 1 << 30, "0" * 64) for number in range(files))
-    board = Board(Artifact("m@q", "m", "q", None, "m", files > 1, wanted), folder, HUB)
-    log = reopen(board, "", 0)
-    return board, Committer(board, log, "", control or Control()), log
+    transfer = TransferState(Artifact("m@q", "m", "q", None, "m", files > 1, wanted), folder, HUB)
+    log = resume_partial(transfer, "", 0)
+    return transfer, Committer(transfer, log, "", control or CancelToken()), log
 
 
-def begun(board: Board) -> Task:
-    with board.changed:
-        task = take(board)
+def begun(transfer: TransferState) -> RangeTask:
+    with transfer.changed:
+        task = next_task(transfer)
     assert task is not None
-    board.open_part(task)
+    transfer.open_part(task)
     return task
 
 
-def verified(board: Board, task: Task) -> None:
-    with board.changed:
-        board.found_right(task.state, FileDigest(task.state.file.path, 0, "0" * 64, True))
+def verified(transfer: TransferState, task: RangeTask) -> None:
+    with transfer.changed:
+        transfer.found_right(task.state, FileDigest(task.state.file.path, 0, "0" * 64, True))
 
 
-def is_open(task: Task) -> bool:
+def is_open(task: RangeTask) -> bool:
     assert task.part is not None
     return any(os.path.realpath(f"/proc/self/fd/{fd}") == str(task.part.path) for fd in os.listdir("/proc/self/fd"))
 
 
-def replaced(task: Task) -> None:
+def replaced(task: RangeTask) -> None:
     assert task.part is not None
     task.part.path.rename(task.part.path.with_suffix(".old"))
     task.part.path.write_bytes(b"theirs")
 
 
 def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp_path: Path) -> None:
-    board, committer, log = opened(tmp_path)
-    task = begun(board)
+    transfer, committer, log = opened(tmp_path)
+    task = begun(transfer)
     committer.commit()
     assert is_open(task)
-    verified(board, task)
+    verified(transfer, task)
     committer.commit()
     assert is_open(task), "a range of it is on its way"
     task.state.dirty = True
-    board.release(task)
-    board.close_finished()
+    transfer.release(task)
+    transfer.close_finished()
     assert is_open(task), "not synced"
     committer.commit()
     assert not is_open(task)
-    board.close()
+    transfer.close()
     log.close()
 
 
 def test_a_file_that_is_begun_anew_after_all_stays_open(tmp_path: Path) -> None:
-    board, committer, log = opened(tmp_path)
-    task = begun(board)
-    verified(board, task)
-    with board.changed:
-        board.rehash(task.state)
-    board.release(task)
+    transfer, committer, log = opened(tmp_path)
+    task = begun(transfer)
+    verified(transfer, task)
+    with transfer.changed:
+        transfer.rehash(task.state)
+    transfer.release(task)
     committer.commit()
     assert is_open(task)
-    board.close()
+    transfer.close()
     log.close()
 
 
 def test_what_was_closed_is_opened_by_its_next_use_if_it_is_the_same_file(tmp_path: Path) -> None:
-    board, _, log = opened(tmp_path)
-    task = begun(board)
+    transfer, _, log = opened(tmp_path)
+    task = begun(transfer)
     assert task.part is not None
     task.part.write(b"ours", 0)
     task.part.close()
@@ -107,22 +109,22 @@ def test_what_was_closed_is_opened_by_its_next_use_if_it_is_the_same_file(tmp_pa
         with pytest.raises(StorageFailed, match="was replaced by another program"):
             use()
     assert task.part.path.read_bytes() == b"theirs"
-    board.close()
+    transfer.close()
     log.close()
 
 
 def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path) -> None:
-    board, committer, log = opened(tmp_path, OPEN_FILES_MAX)
+    transfer, committer, log = opened(tmp_path, OPEN_FILES_MAX)
     for _ in range(OPEN_FILES_MAX):
-        board.wait_to_open()
-        task = begun(board)
-        verified(board, task)
-        board.wanting.pop(task.state.number)
-        board.release(task)
+        transfer.wait_to_open()
+        task = begun(transfer)
+        verified(transfer, task)
+        transfer.wanting.pop(task.state.number)
+        transfer.release(task)
     passed = threading.Event()
 
     def one_more() -> None:
-        board.wait_to_open()
+        transfer.wait_to_open()
         passed.set()
 
     waiting = threading.Thread(target=one_more)
@@ -131,7 +133,7 @@ def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path)
     committer.commit()
     assert passed.wait(30)
     waiting.join()
-    board.close()
+    transfer.close()
     log.close()
 
 
@@ -143,26 +145,28 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
         if lost:
             raise LeaseLost(1)
 
-    control = Control(check)
-    board, committer, log = opened(tmp_path, OPEN_FILES_MAX + 1, control)
+    control = CancelToken(check)
+    transfer, committer, log = opened(tmp_path, OPEN_FILES_MAX + 1, control)
     for _ in range(OPEN_FILES_MAX):
-        task = begun(board)
-        verified(board, task)
-        board.wanting.pop(task.state.number)
-        board.release(task)
-    with board.changed:
-        late = take(board)
+        task = begun(transfer)
+        verified(transfer, task)
+        transfer.wanting.pop(task.state.number)
+        transfer.release(task)
+    with transfer.changed:
+        late = next_task(transfer)
     assert late is not None
-    web, terms, writer = Web(Terms()), Terms(), Writer()
-    crew = Crew(web, Hosts(16), Means(board, committer, Bucket(None), control, terms, writer))
-    with ThreadPoolExecutor(1) as pool:
-        fetching = pool.submit(crew.fetch, late)
+    web, terms, writer = RangeClient(TransferOptions()), TransferOptions(), Writer()
+    pool = FetcherPool(
+        web, HostLimits(16), TransferContext(transfer, committer, TokenBucket(None), control, terms, writer)
+    )
+    with ThreadPoolExecutor(1) as threads:
+        fetching = threads.submit(pool.fetch, late)
         lost.append(True)
         successors = PartFile(tmp_path, late.state.record.part, new=True)
         successors.write(b"theirs", 0)
         with pytest.raises(LeaseLost):
             committer.commit()
-        board.end()
+        transfer.end()
         with pytest.raises(LeaseLost):
             fetching.result(30)
     assert successors.path.read_bytes() == b"theirs"
@@ -170,18 +174,18 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
     successors.close()
     writer.close(wait=True)
     web.close()
-    board.close()
+    transfer.close()
     log.close()
 
 
 def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
-    board, committer, log = opened(tmp_path)
-    task = begun(board)
+    transfer, committer, log = opened(tmp_path)
+    task = begun(transfer)
     assert task.part is not None
     for _ in range(UNSYNCED_MAX // MIB):
         committer.admit(MIB)
         task.part.write(bytes(MIB), task.at)
-        board.arrived(task, memoryview(bytes(MIB)), memoryview(b""))
+        transfer.arrived(task, memoryview(bytes(MIB)), memoryview(b""))
     passed = threading.Event()
 
     def one_more() -> None:
@@ -190,11 +194,11 @@ def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=one_more)
     writer.start()
-    assert board.unsynced == UNSYNCED_MAX
+    assert transfer.unsynced == UNSYNCED_MAX
     assert not passed.wait(0.2)
     committer.commit()
     assert passed.wait(30)
-    assert board.unsynced == 0
+    assert transfer.unsynced == 0
     writer.join()
     task.part.close()
     log.close()

@@ -11,7 +11,7 @@ from support.models import folder_model, gguf_pattern, mlx_folder, one_file_mode
 from support.origin import Origin
 from support.shop import shop_of
 
-from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker import pipeline
@@ -55,7 +55,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
     with shop_of(home, entry) as shop:
         disk = ForgetfulDisk(monkeypatch)
         order: list[str] = []
-        real_place, real_complete = pipeline.place, Leases.complete
+        real_place, real_complete = pipeline.place, LeaseStore.complete
 
         def place(staged: Path, name: str, *rest: Any, **options: Any) -> Path:
             for path in paths:
@@ -73,7 +73,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
             real_complete(*arguments, **options)
 
         monkeypatch.setattr(pipeline, "place", place)
-        monkeypatch.setattr(Leases, "complete", complete)
+        monkeypatch.setattr(LeaseStore, "complete", complete)
         job = shop.enqueue("m")
         shop.work_here()
         assert shop.job(job).state is State.COMPLETED

@@ -67,7 +67,7 @@ def test_only_what_is_named_is_imported(cli, shop, elsewhere, stick):
     cli("export", "a", "c", "--to", stick)
     with elsewhere() as there:
         assert cli("import", stick, "a.gguf").status == 0
-        assert [model.name for model in there.desk.shelf.models()] == ["a.gguf"]
+        assert [model.name for model in there.session.installed.models()] == ["a.gguf"]
         said = cli("import", stick, "b")
         assert (said.status, "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit)" in said.complaint) == (3, True)
 
@@ -176,7 +176,7 @@ def test_a_manifest_is_believed_in_nothing(cli, shop, elsewhere, stick, harm):
         said = cli("import", stick)
         assert said.status == 1
         assert said.complaint
-        assert there.home.reports.all() == []
+        assert there.home.queries.all() == []
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "[" * 100_000, "\0", '{"schema": "flowhub/export/1"}'])
@@ -253,13 +253,13 @@ def test_an_import_that_fails_takes_nothing_from_what_a_fetch_has_kept(cli, shop
         number = there.enqueue("big")
         worker = there.worker()
         there.until(lambda: there.job(number).bytes_done >= 1 << 20)
-        there.desk.cancel(number)
+        there.session.cancel(number)
         there.until_ended(number)
         worker.terminate()
         worker.wait()
         assert cli("import", stick).status == 8
         origin.serve("/big.gguf", big)
-        there.desk.again(number, "retry")
+        there.session.again(number, "retry")
         work(there)
         assert (there.store / "big.gguf").read_bytes() == big
 
@@ -279,7 +279,7 @@ def test_a_source_that_is_no_such_file_is_refused_before_a_byte_is_copied(cli, s
         said = cli("import", stick)
         assert said.status == (8 if harm in ("longer", "shorter") else 3)
         assert str(place) in said.complaint
-        assert there.home.reports.all()[-1].state is State.FAILED
+        assert there.home.queries.all()[-1].state is State.FAILED
 
 
 def test_a_manifest_that_is_a_pipe_is_refused(cli, shop, stick):
@@ -327,4 +327,4 @@ def test_an_export_again_mends_what_turned_on_the_way(cli, shop, stick):
 def test_an_export_to_what_cannot_be_a_folder_fails_at_once(cli, shop):
     said = cli("export", "a", "--to", "/proc/nobody")
     assert said.status == 1
-    assert shop.home.reports.all()[-1].state is State.FAILED
+    assert shop.home.queries.all()[-1].state is State.FAILED

@@ -10,10 +10,10 @@ from support.models import gguf, gguf_pattern, mlx_folder, safetensors_pattern
 
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.transfer import fetch as fetch_room
-from flowhub_jobs.transfer.concurrency import Tuning
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.fetch import Shared
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.values.artifacts import ArtifactFile
 from flowhub_jobs.values.enums import DigestState, Stage
 
@@ -24,8 +24,8 @@ MODEL = gguf_pattern(3 * MIB + 12345, seed=1)
 @pytest.fixture
 def four_connections(monkeypatch):
     """Four connections from the start, and none more or fewer."""
-    fixed = Tuning(count=4, held=4, resting_until=float("inf"))
-    monkeypatch.setattr(fetch_room, "Tuning", lambda **_: fixed)
+    fixed = ConcurrencyPlan(count=4, held=4, resting_until=float("inf"))
+    monkeypatch.setattr(fetch_room, "ConcurrencyPlan", lambda **_: fixed)
 
 
 # One file ------------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_the_number_of_connections_grows_by_itself_where_each_is_slow(origin, tm
 def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origin, tmp_path, four_connections):
     model = gguf_pattern(52 * MIB, seed=3)
     origin.limit(per_connection_bps=60e6)
-    shared = Shared(Hosts(cap=2), Bucket())
+    shared = Shared(HostLimits(cap=2), TokenBucket())
     got = run(pinned(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert got.content() == model.read()
     assert origin.peak_connections == 2
@@ -283,7 +283,7 @@ def test_a_speed_limit_lets_through_its_rate_times_the_time(origin, tmp_path, fo
     """Counted at the origin, against the limit's own clock: nobody looks at it but who asks for bytes."""
     model, clock, rate = gguf_pattern(24 * MIB, seed=5), Ticking(), 100_000_000
     url = origin.serve("m.gguf", model)
-    got = run(pinned(url, model), tmp_path, shared=Shared(Hosts(), Bucket(rate, clock)))
+    got = run(pinned(url, model), tmp_path, shared=Shared(HostLimits(), TokenBucket(rate, clock)))
     assert got.content() == model.read()
     assert origin.sent("m.gguf") == pytest.approx(rate * clock.now, rel=0.1)
 

@@ -17,7 +17,7 @@ from support.origin import Since
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
 from flowhub_jobs.transfer import fetch, hasher
-from flowhub_jobs.transfer.concurrency import Tuning
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import BUFFER_DIRECT
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.part_file import PAGE
@@ -160,7 +160,7 @@ def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, w
 
     real = hasher._read_full
     monkeypatch.setattr(hasher, "_read_full", noted)
-    monkeypatch.setattr(fetch, "Tuning", partial(Tuning, count=4, held=4))
+    monkeypatch.setattr(fetch, "ConcurrencyPlan", partial(ConcurrencyPlan, count=4, held=4))
     front = Hold(after=MIB)
     origin.break_with(front.once(), path="/m.gguf")
     with Running(model, tmp_path) as running:

@@ -10,7 +10,7 @@ from support.origin import Since
 
 from flowhub_jobs.transfer import committer
 from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX
-from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.journal import Journal
 from flowhub_jobs.transfer.partial.part_file import PartFile
@@ -85,7 +85,7 @@ def test_no_more_than_64_mib_wait_to_be_synced():
     passed = (16 + UNDERWAY_MAX) * BUFFER_DIRECT
     assert committer.UNSYNCED_MAX + passed <= 64 * MIB, "sixteen at once may pass the line, and the writer"
     full = SimpleNamespace(changed=Room(), files=[], over=False, unsynced=committer.UNSYNCED_MAX - 9)
-    gate = committer.Committer(full, None, "job", Control())
+    gate = committer.Committer(full, None, "job", CancelToken())
     gate.admit(9)
     assert full.changed.waits == 0
     gate.admit(10)

@@ -29,10 +29,10 @@ from flowhub_jobs.errors import ConnectionLost
 from flowhub_jobs.pieces import digest
 from flowhub_jobs.transfer import committer, hash_queue, hasher
 from flowhub_jobs.transfer import fetch as fetch_room
-from flowhub_jobs.transfer.fetch import Past
-from flowhub_jobs.transfer.options import Control, Stopped
+from flowhub_jobs.transfer.fetch import PriorAttempts
+from flowhub_jobs.transfer.options import Cancelled, CancelToken
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.retry import Fruitless
+from flowhub_jobs.transfer.retry import PriorFaults
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
@@ -99,7 +99,7 @@ def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_what_came(origin, mo
     with Running(model, tmp_path, terms=quick(stall_s=600)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF and kept_in(tmp_path) == HALF)
         running.run.control.stop("pause")
-        with pytest.raises(Stopped) as word:
+        with pytest.raises(Cancelled) as word:
             running.end()
     assert word.value.why == "pause"
     names = {thread.name for thread in threading.enumerate()}
@@ -122,9 +122,9 @@ def test_a_stop_keeps_what_had_not_been_committed_yet(origin, model, tmp_path, m
 
 
 def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_path):
-    control = Control()
+    control = CancelToken()
     control.stop("cancel")
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         run(model, tmp_path, control=control)
     assert origin.requests() == []
 
@@ -167,8 +167,8 @@ def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_
 def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_to(origin, model, tmp_path):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     other = shutil.copytree(partial, tmp_path / "other")
-    assert run(model, partial, past=Past("job", fetched=100)).fetched.bytes_fetched == MODEL.size
-    assert run(model, other, past=Past("another")).fetched.bytes_fetched == MODEL.size - HALF
+    assert run(model, partial, past=PriorAttempts("job", fetched=100)).fetched.bytes_fetched == MODEL.size
+    assert run(model, other, past=PriorAttempts("another")).fetched.bytes_fetched == MODEL.size - HALF
 
 
 def test_where_a_digest_cannot_be_saved_the_prefix_is_hashed_again_and_not_fetched(
@@ -215,7 +215,7 @@ def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
 def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
     origin.break_with(EarlyClose(), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, past=Past("job", fruitless=Fruitless(9)))
+        run(model, tmp_path, past=PriorAttempts("job", fruitless=PriorFaults(9)))
     assert len(origin.requests()) == 1
 
 

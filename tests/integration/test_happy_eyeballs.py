@@ -15,11 +15,11 @@ from support.proxies import LoopbackProxy, nowhere
 from flowhub_jobs.net import get
 from flowhub_jobs.net.happy_eyeballs import interleaved, most_telling, open_connection
 from flowhub_jobs.net.reachability import answers
-from flowhub_jobs.transfer.http.client import Web
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import TransferOptions
 
 MODEL = gguf_pattern(300_000, seed=1)
-FOR_EVER = Terms(connect_s=1e6, headers_s=1e6, stall_s=1e6)
+FOR_EVER = TransferOptions(connect_s=1e6, headers_s=1e6, stall_s=1e6)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_every_client_gets_past_a_silent_address(origin, resolves, tmp_path):
 
 def asking(url):
     """Begin to ask for `url` in a thread; return the thread, what it met, and the connections."""
-    web, met = Web(FOR_EVER), []
+    web, met = RangeClient(FOR_EVER), []
 
     def ask():
         try:

@@ -29,7 +29,7 @@ def settings_of(home: Path, **environ: str) -> Settings:
 
 def test_a_new_home_is_made_with_all_it_needs(tmp_path):
     with opened(settings_of(tmp_path / "deep" / "home")) as home:
-        assert home.reports.overview() == []
+        assert home.queries.overview() == []
         assert sorted(path.name for path in home.settings.home.iterdir() if "db-" not in path.name) == [
             "flowhub.db",
             "migrate.lock",
@@ -126,7 +126,7 @@ def test_a_database_that_may_not_be_written_is_unusable(somebody):
         opened(settings_of(somebody)) as home,
         translated(home.settings.database_url),
     ):
-        home.ledger.enqueue([Request(artifact(), "/x")])
+        home.commands.enqueue([Request(artifact(), "/x")])
 
 
 def test_a_database_that_is_text_is_named(tmp_path):
@@ -181,7 +181,7 @@ with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
 
 def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_before(tmp_path):
     with opened(settings_of(tmp_path)) as home:
-        [answer] = home.ledger.enqueue([Request(artifact(), "/x")])
+        [answer] = home.commands.enqueue([Request(artifact(), "/x")])
         worker = start(WORK, tmp_path)
         try:
             assert worker.stdout.readline() == f"{answer.job}\n"
@@ -191,7 +191,7 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_befor
             kill(worker)
         assert home.living_workers() == 0
         assert home.take_back_orphans() == [answer.job]
-        assert home.reports.jobs([answer.job])[0].state is State.QUEUED
+        assert home.queries.jobs([answer.job])[0].state is State.QUEUED
 
 
 @pytest.mark.parametrize("name", ["q?one", "p%41x", "100%", "a#b c;d&e"])
@@ -199,7 +199,7 @@ def test_a_home_may_have_any_name(tmp_path, name):
     """What a URL of its database would read as something else stays a name."""
     home = tmp_path / name
     with opened(load_settings({"FLOWHUB_HOME": str(home)})) as found:
-        assert found.reports.all() == []
+        assert found.queries.all() == []
     assert {"flowhub.db", "node"} <= {path.name for path in home.iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert installed_marks(load_settings({"FLOWHUB_HOME": str(home)}).database_url, "n", home) == frozenset()

@@ -13,7 +13,7 @@ from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.lease import Claimed, Progress
 from flowhub_jobs.jobs.requests import Request
-from flowhub_jobs.transfer.host_limits import Hosts
+from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 from flowhub_jobs.worker.host_outages import HostOutages
@@ -49,7 +49,7 @@ def elsewhere(rooms: Rooms, model: str) -> int:
     wanted = artifact(model)
     file = wanted.files[0].__class__(wanted.files[0].path, "https://other.example/x.gguf", 1000, None)
     request = Request(wanted.__class__(wanted.ref, model, "q4", wanted.format, wanted.name, False, (file,)), "/x")
-    return rooms.ledger.enqueue([request])[0].job
+    return rooms.commands.enqueue([request])[0].job
 
 
 def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_when(rooms):
@@ -57,7 +57,7 @@ def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_wh
     wait = fail(rooms, rooms.claim())
     assert rooms.owner.claim() is None
     assert rooms.owner.due() == 0
-    for job in rooms.reports.jobs(jobs):
+    for job in rooms.queries.jobs(jobs):
         assert (job.state, job.reason, job.attempt) == (State.QUEUED, Reason.HOST_WAIT, 0)
         assert job.wait is not None
         assert (job.wait.message, job.wait.code, job.wait.host) == (REFUSED, "network", "h.example")
@@ -130,7 +130,7 @@ def test_the_log_counts_the_job_that_tried_among_those_that_continue(rooms, capl
     rooms.claim()  # it tries the host
     home: Any = SimpleNamespace(engine=rooms.engine, node=rooms.node, clock=rooms.time.clock)
     with caplog.at_level("INFO", "flowhub.hosts"):
-        HostOutages(home, Hosts(), Patience()).reached(ORIGIN)
+        HostOutages(home, HostLimits(), Patience()).reached(ORIGIN)
     assert [message for message in caplog.messages if message.endswith(said)], caplog.messages
 
 
@@ -180,7 +180,7 @@ def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_
     able, paused = rooms.enqueue("able", "paused")
     [later] = rooms.enqueue("later", not_before=rooms.time.in_us(86_400))
     [tried] = rooms.enqueue("tried", priority=1)
-    rooms.ledger.pause(paused)
+    rooms.commands.pause(paused)
     run = rooms.claim()
     assert run.lease.job == tried
     fail(rooms, run, lambda tries: 100.0)
@@ -192,14 +192,14 @@ def test_an_outage_leaves_one_event_a_job_and_not_one_for_each_try(rooms):
     [job] = rooms.enqueue("a")
     for _ in range(50):
         rooms.time.turn(fail(rooms, rooms.claim()).wait_us / 1e6)
-    assert [event.kind for event in rooms.reports.events(job)] == ["queued", "claimed", "waits"]
+    assert [event.kind for event in rooms.queries.events(job)] == ["queued", "claimed", "waits"]
 
 
 def test_a_job_that_is_queued_in_an_outage_waits_with_the_others(rooms):
     rooms.enqueue("a")
     fail(rooms, rooms.claim())
     [late] = rooms.enqueue("late")
-    assert rooms.reports.jobs([late])[0].reason is Reason.HOST_WAIT
+    assert rooms.queries.jobs([late])[0].reason is Reason.HOST_WAIT
 
 
 def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(rooms):
@@ -207,7 +207,7 @@ def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(rooms):
     fail(rooms, rooms.claim())
     waits_of(rooms).forget_unwanted()
     assert waits_of(rooms).held().waits
-    rooms.ledger.cancel(job)
+    rooms.commands.cancel(job)
     waits_of(rooms).forget_unwanted()
     assert not waits_of(rooms).held().waits
 
@@ -225,7 +225,7 @@ def test_a_wait_for_a_host_moves_along_with_the_calendar(rooms, seconds):
 def test_a_drain_stays_for_a_host_until_its_patience_is_over(rooms):
     rooms.enqueue("a")
     wait = fail(rooms, rooms.claim())
-    assert rooms.reports.still_to_do()
-    assert not rooms.reports.still_to_do([wait.origin])
+    assert rooms.queries.still_to_do()
+    assert not rooms.queries.still_to_do([wait.origin])
     assert wait.lasted(0, wait.since + 5) == 5
     assert wait.lasted(wait.since + 3, wait.since + 5) == 2

@@ -6,7 +6,7 @@ from support.shop import shop_of
 
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker import pipeline
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
 
 CONTENT = gguf(300_000, 1)
@@ -22,16 +22,16 @@ def shop(home, origin):
 
 def wish(shop, job, word):
     if word == "pause":
-        shop.home.ledger.pause(job)
+        shop.home.commands.pause(job)
     else:
-        shop.home.ledger.cancel(job, purge=word == "purge")
+        shop.home.commands.cancel(job, purge=word == "purge")
 
 
 def run_without_heartbeat(shop):
     """Run the next job as a worker does whose heartbeat had no turn: it was suspended, and woke just now."""
-    floor = Floor(shop.home, 1)
-    run_job(floor, floor.leases.claim())
-    floor.close()
+    context = WorkerContext(shop.home, 1)
+    run_job(context, context.leases.claim())
+    context.close()
 
 
 @pytest.mark.parametrize("word", LATE)
@@ -50,7 +50,7 @@ def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monke
     assert not (shop.store / "a.gguf").exists()
     assert bool(shop.left_over()) == (word != "purge")
     sent = origin.sent("/a.gguf")
-    shop.desk.again(job, "resume" if word == "pause" else "retry")
+    shop.session.again(job, "resume" if word == "pause" else "retry")
     shop.work_here()
     assert shop.job(job).state is State.COMPLETED
     assert origin.sent("/a.gguf") - sent == (len(CONTENT) if word == "purge" else 0)

@@ -12,7 +12,7 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, SourceMissing, WorkerLost
 from flowhub_jobs.jobs.lease import LeaseLost, Progress
-from flowhub_jobs.jobs.leases import LEASE_S, Leases
+from flowhub_jobs.jobs.leases import LEASE_S, LeaseStore
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 
@@ -32,7 +32,7 @@ def test_two_workers_of_four_threads_claim_each_of_200_jobs_once(rooms):
     owners = [rooms.worker("w-1"), rooms.worker("w-2")]
     gate = threading.Barrier(8)
 
-    def take_all(owner: Leases) -> list[int]:
+    def take_all(owner: LeaseStore) -> list[int]:
         gate.wait()
         taken = []
         while (claimed := owner.claim()) is not None:
@@ -65,7 +65,7 @@ def test_a_job_is_not_claimed_before_its_time(rooms):
 
 def test_a_job_of_another_node_is_not_claimed(rooms):
     rooms.enqueue("a")
-    assert Leases(rooms.engine, "n-other", "w-9", rooms.time.clock).claim() is None
+    assert LeaseStore(rooms.engine, "n-other", "w-9", rooms.time.clock).claim() is None
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
@@ -80,10 +80,10 @@ def test_a_claim_says_what_the_attempt_has_to_know_and_tells_the_history(rooms):
     claimed = rooms.claim()
     assert (claimed.lease.job, claimed.lease.attempt) == (job, 1)
     assert (claimed.forced, claimed.fetched, claimed.faults) == (True, 77, 2)
-    assert claimed.artifact == rooms.ledger.artifact(job)
+    assert claimed.artifact == rooms.commands.artifact(job)
     row = rooms.row(job)
     assert (row["state"], row["stage"], row["lease_worker"]) == ("running", "resolve", "w-1")
-    assert rooms.reports.events(job)[-1].kind == "claimed"
+    assert rooms.queries.events(job)[-1].kind == "claimed"
 
 
 def test_started_at_is_the_first_claim(rooms):
@@ -305,7 +305,7 @@ def test_nothing_is_about_to_be_named_of_a_job_of_which_something_else_is_wished
 def test_completing_writes_what_came_of_each_file(rooms):
     [job] = rooms.enqueue("a")
     rooms.complete(rooms.claim())
-    [done] = rooms.reports.jobs([job])
+    [done] = rooms.queries.jobs([job])
     assert (done.bytes_done, done.bytes_total, done.sha256_state) == (1000, 1000, "verified")
     assert done.target == "/store/there"
     assert done.files[0].bytes_done == 1000
@@ -315,8 +315,8 @@ def test_the_wishes_are_those_of_this_workers_running_jobs(rooms):
     first, second = rooms.enqueue("a", "b")
     mine, theirs = rooms.claim(), rooms.worker("w-2").claim()
     assert theirs is not None
-    rooms.ledger.pause(first)
-    rooms.ledger.cancel(second)
+    rooms.commands.pause(first)
+    rooms.commands.cancel(second)
     assert rooms.owner.wishes() == {mine.lease.token: "pause"}
     rooms.owner.obey(mine.lease)
     assert rooms.owner.wishes() == {}
@@ -390,7 +390,7 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(rooms):
         assert rooms.state(job) is State.QUEUED
         rooms.owner.progress(rooms.claim().lease, seen(Stage.RESOLVE))
         rooms.rescue("w-1")
-    [lost] = rooms.reports.jobs([job])
+    [lost] = rooms.queries.jobs([job])
     assert (lost.state, lost.finished_at is not None) == (State.FAILED, True)
     assert lost.error is not None
     assert lost.error["code"] == WorkerLost.code
@@ -444,19 +444,19 @@ def test_progress_of_an_attempt_that_ended_by_itself_counts_for_the_next_rescue(
 
 def test_a_worker_is_listed_from_its_start_to_its_end(rooms):
     rooms.owner.register(4711, 3)
-    assert rooms.reports.workers() == ["w-1"]
+    assert rooms.queries.workers() == ["w-1"]
     rooms.time.turn(10)
     rooms.owner.renew({})
     with reading(rooms.engine) as tx:
         [row] = tx.execute(sa.select(workers)).mappings()
     assert (row["slots"], row["seen_at"] - row["started_at"]) == (3, 10_000_000)
     rooms.owner.unregister()
-    assert rooms.reports.workers() == []
+    assert rooms.queries.workers() == []
 
 
 def test_an_attempt_that_was_given_back_continues_and_does_not_begin_twice(rooms):
     [job] = rooms.enqueue("tiny")
     rooms.owner.hand_back(rooms.claim().lease)
     rooms.claim()
-    claims = [event.text for event in rooms.reports.events(job) if event.kind == "claimed"]
+    claims = [event.text for event in rooms.queries.events(job) if event.kind == "claimed"]
     assert claims == ["Attempt 1 began.", "Attempt 1 continued."]

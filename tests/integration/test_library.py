@@ -11,7 +11,7 @@ from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.store.install import Placed
+from flowhub_jobs.store.install import InstallResult
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
 from flowhub_jobs.store.library_fast import Installed
@@ -36,7 +36,7 @@ def install(rooms: Rooms, store: Store, wanted: Artifact, name: str | None = Non
         place.write_bytes(b"x" * (file.size or 0))
     with writing(rooms.engine) as tx:
         Library(Database.of(rooms.engine), NODE, store).index(
-            tx, wanted, Placed(path.name, path, digests(wanted)), job, NOW
+            tx, wanted, InstallResult(path.name, path, digests(wanted)), job, NOW
         )
     return job
 
@@ -89,7 +89,7 @@ def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(rooms, store
     rooms.enqueue("tiny")
     claimed = rooms.claim()
     (store.root / "tiny-q4.gguf").write_bytes(b"x" * 1000)
-    placed = Placed("tiny-q4.gguf", store.root / "tiny-q4.gguf", digests(claimed.artifact))
+    placed = InstallResult("tiny-q4.gguf", store.root / "tiny-q4.gguf", digests(claimed.artifact))
     rooms.time.turn(LEASE_S + 1)
 
     def end() -> None:

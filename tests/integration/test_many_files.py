@@ -96,7 +96,7 @@ def test_a_worker_raises_its_limit_as_far_as_it_may(home, origin, entry):
         assert shop.job(job).state is State.FAILED
         origin.serve(f"/m/{LAST}", FILES[LAST])
         before = sent(origin)
-        shop.desk.again(job, "retry")
+        shop.session.again(job, "retry")
         few = [sys.executable, "-c", f"{_limited()}; from flowhub_jobs.cli.main import main; main()"]
         worker = subprocess.run([*few, "worker", "--drain"], env=os.environ | {"FLOWHUB_CATALOG": str(shop.catalog)})
         assert worker.returncode == 0

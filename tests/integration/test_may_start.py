@@ -9,9 +9,9 @@ from support.turned_clock import micros_of
 from support.zones import machine_in
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.commands import Ledger
+from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.jobs.requests import Request, Terms
+from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -32,7 +32,7 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
 
 
 def seen(rooms: Rooms, job: int) -> Job:
-    return rooms.reports.jobs([job])[0]
+    return rooms.queries.jobs([job])[0]
 
 
 def why(rooms: Rooms, job: int) -> tuple[Reason | None, int | None]:
@@ -80,7 +80,7 @@ def test_what_runs_when_the_window_closes_is_handed_back_at_no_cost_and_goes_on_
     claimed.lease.extend(rooms.time.awake_s + 30)
     rooms.owner.hand_back(claimed.lease, "The schedule's window closed")
     assert (seen(rooms, job).attempt, why(rooms, job)[0]) == (0, Reason.WINDOW)
-    assert rooms.reports.events(job)[-1].text == "The schedule's window closed; the job was handed back."
+    assert rooms.queries.events(job)[-1].text == "The schedule's window closed; the job was handed back."
     rooms.time.turn_to("2026-11-24T23:00+01:00")
     assert rooms.claim_obeying() == job
 
@@ -142,7 +142,7 @@ def test_while_the_network_is_down_nothing_starts_and_the_reason_says_so(rooms):
     [job] = rooms.enqueue("a")
     offline(rooms, 60)
     assert why(rooms, job) == (Reason.NETWORK, rooms.time.in_us(60))
-    assert rooms.reports.holds(job)[0].text == "No host answers."
+    assert rooms.queries.holds(job)[0].text == "No host answers."
     assert (rooms.owner.due(rooms.controls.gates()), rooms.claim_obeying()) == (0, None)
     rooms.time.turn(60)
     assert why(rooms, job) == (None, None)
@@ -160,9 +160,9 @@ def test_a_shut_window_and_a_network_that_is_down_are_both_said(rooms):
     rooms.schedule("23:00-07:00")
     [job] = rooms.enqueue("a")
     offline(rooms, 60)
-    assert [hold.reason for hold in rooms.reports.holds(job)] == [Reason.WINDOW, Reason.NETWORK]
+    assert [hold.reason for hold in rooms.queries.holds(job)] == [Reason.WINDOW, Reason.NETWORK]
     rooms.schedule("23:00-07:00", outside="1M")
-    assert [hold.reason for hold in rooms.reports.holds(job)] == [Reason.NETWORK]
+    assert [hold.reason for hold in rooms.queries.holds(job)] == [Reason.NETWORK]
 
 
 # After other jobs ----------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_a_job_starts_once_the_earlier_one_has_ended_however_that_was(rooms, end
     elif end == "fail":
         rooms.owner.fail(claimed.lease, SourceMissing("Gone."))
     else:
-        rooms.ledger.cancel(first)
+        rooms.commands.cancel(first)
         rooms.owner.obey(claimed.lease)
     assert why(rooms, then) == (None, None)
     assert rooms.claim_obeying() == then
@@ -193,13 +193,13 @@ def test_a_job_starts_once_the_earlier_one_has_ended_however_that_was(rooms, end
 def test_a_job_waits_for_each_of_several_and_they_are_named_with_their_states(rooms):
     a, b, c, d = rooms.enqueue("a", "b", "c", "d")
     [then] = rooms.enqueue("e", after=(d, a, b, c, a))
-    rooms.ledger.pause(b)
+    rooms.commands.pause(b)
     rooms.claim()
-    [hold] = rooms.reports.holds(then)
+    [hold] = rooms.queries.holds(then)
     assert hold.text == "Still to end: job 1 (running), job 2 (paused), job 3 (queued) and 1 more."
     for job in (a, b, c):
-        rooms.ledger.cancel(job)
-    assert rooms.reports.holds(then)[0].text == "Still to end: job 1 (running), job 4 (queued)."
+        rooms.commands.cancel(job)
+    assert rooms.queries.holds(then)[0].text == "Still to end: job 1 (running), job 4 (queued)."
 
 
 def test_a_chain_runs_one_by_one_in_its_order_whatever_the_priorities(rooms):
@@ -217,9 +217,9 @@ def test_a_chain_runs_one_by_one_in_its_order_whatever_the_priorities(rooms):
 def test_a_retry_of_the_earlier_job_makes_the_later_wait_again_if_it_has_not_started(rooms):
     [first] = rooms.enqueue("a")
     [then] = rooms.enqueue("b", after=(first,))
-    rooms.ledger.cancel(first)
+    rooms.commands.cancel(first)
     assert rooms.owner.due() == 1
-    rooms.ledger.retry(first)
+    rooms.commands.retry(first)
     assert why(rooms, then)[0] is Reason.AFTER
     assert rooms.claim().lease.job == first
     assert rooms.owner.claim() is None
@@ -228,17 +228,17 @@ def test_a_retry_of_the_earlier_job_makes_the_later_wait_again_if_it_has_not_sta
 def test_a_later_job_that_runs_already_goes_on_when_the_earlier_is_retried(rooms):
     [first] = rooms.enqueue("a")
     [then] = rooms.enqueue("b", after=(first,))
-    rooms.ledger.cancel(first)
+    rooms.commands.cancel(first)
     claimed = rooms.claim()
     assert claimed.lease.job == then
-    rooms.ledger.retry(first)
+    rooms.commands.retry(first)
     rooms.complete(claimed)
     assert seen(rooms, then).state == "completed"
 
 
 def test_a_job_that_has_ended_already_is_not_waited_for(rooms):
     [first] = rooms.enqueue("a")
-    rooms.ledger.cancel(first)
+    rooms.commands.cancel(first)
     [then] = rooms.enqueue("b", after=(first,))
     assert rooms.claim_obeying() == then
 
@@ -251,19 +251,19 @@ def test_an_answer_that_was_queued_before_keeps_its_own_terms_so_that_nothing_wa
 
 def test_what_is_installed_already_waits_for_nobody(rooms):
     [first] = rooms.enqueue("a")
-    request = Request(artifact("b"), "/store/b", Terms(after=(first,)), installed=True)
-    [answer] = rooms.ledger.enqueue([request])
+    request = Request(artifact("b"), "/store/b", EnqueueTerms(after=(first,)), installed=True)
+    [answer] = rooms.commands.enqueue([request])
     assert seen(rooms, answer.job).state == "completed"
 
 
 def test_a_job_of_another_node_is_waited_for_too(rooms):
-    theirs = Ledger(rooms.engine, "n-other", rooms.time.clock)
+    theirs = JobCommands(rooms.engine, "n-other", rooms.time.clock)
     [first] = [answer.job for answer in theirs.enqueue([Request(artifact("a"), "/x")])]
     [then] = rooms.enqueue("b", after=(first,))
     assert why(rooms, then)[0] is Reason.AFTER
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()
     theirs.pause(first)
-    assert not rooms.reports.still_to_do()
+    assert not rooms.queries.still_to_do()
     theirs.cancel(first)
     assert rooms.claim_obeying() == then
 
@@ -282,13 +282,13 @@ def test_of_all_that_holds_the_first_of_the_order_is_shown_and_then_the_next(roo
     rooms.schedule("23:00-07:00")
     offline(rooms, 5 * HOUR)
     all_of_it = [Reason.AT, Reason.WINDOW, Reason.AFTER, Reason.NETWORK, Reason.SLOTS]
-    assert [hold.reason for hold in rooms.reports.holds(job)] == all_of_it
+    assert [hold.reason for hold in rooms.queries.holds(job)] == all_of_it
     assert why(rooms, job) == (Reason.AT, at)
     rooms.time.turn(HOUR)
     assert why(rooms, job) == (Reason.WINDOW, micros_of(OPENS))
     rooms.time.turn_to(OPENS)
     assert why(rooms, job) == (Reason.AFTER, None)
-    rooms.ledger.cancel(earlier)
+    rooms.commands.cancel(earlier)
     assert why(rooms, job) == (Reason.NETWORK, rooms.time.in_us(2 * HOUR))
     rooms.time.turn(2 * HOUR)
     assert why(rooms, job) == (Reason.SLOTS, None)
@@ -303,7 +303,7 @@ def test_a_wait_of_its_own_takes_its_place_between_the_nodes(rooms, own):
     rooms.owner.wait(rooms.claim().lease, until, own, FlowhubError("As its run left it."), faults=0, cost=True)
     rooms.schedule("23:00-07:00")
     offline(rooms, 60)
-    order = [hold.reason for hold in rooms.reports.holds(job)]
+    order = [hold.reason for hold in rooms.queries.holds(job)]
     assert order == sorted([Reason.WINDOW, Reason.NETWORK, own], key=list(Reason).index)
     rooms.schedule(None)
     rooms.controls.set(NETWORK, None)
@@ -316,10 +316,10 @@ def test_a_wait_of_its_own_takes_its_place_between_the_nodes(rooms, own):
 def test_a_started_job_begins_outside_of_the_window_and_no_other_does(rooms):
     rooms.schedule("23:00-07:00")
     _, job = rooms.enqueue("a", "b")
-    assert not rooms.reports.still_to_do()
-    assert rooms.ledger.start(job) == "queued"
+    assert not rooms.queries.still_to_do()
+    assert rooms.commands.start(job) == "queued"
     assert why(rooms, job) == (None, None)
-    assert rooms.reports.still_to_do(), "a worker that drains stays for it"
+    assert rooms.queries.still_to_do(), "a worker that drains stays for it"
     gates = rooms.controls.gates()
     assert (rooms.owner.due(gates), rooms.claim_obeying(), rooms.claim_obeying()) == (1, job, None)
 
@@ -327,7 +327,7 @@ def test_a_started_job_begins_outside_of_the_window_and_no_other_does(rooms):
 def test_a_started_job_has_no_time_of_its_own_any_more_and_keeps_its_place_after_a_hand_back(rooms):
     rooms.schedule("23:00-07:00")
     [job] = rooms.enqueue("a", not_before=rooms.time.in_us(HOUR))
-    rooms.ledger.start(job)
+    rooms.commands.start(job)
     claimed = rooms.owner.claim(rooms.controls.gates())
     assert claimed.start_now, "a worker does not hand it back when the window closes"
     rooms.owner.hand_back(claimed.lease)
@@ -337,10 +337,10 @@ def test_a_started_job_has_no_time_of_its_own_any_more_and_keeps_its_place_after
 def test_a_started_job_waits_for_the_network_and_for_earlier_jobs_all_the_same(rooms):
     [first] = rooms.enqueue("a")
     [then] = rooms.enqueue("b", after=(first,))
-    rooms.ledger.start(then)
+    rooms.commands.start(then)
     assert why(rooms, then)[0] is Reason.AFTER
     offline(rooms, 60)
-    rooms.ledger.start(first)
+    rooms.commands.start(first)
     assert (why(rooms, first)[0], rooms.claim_obeying()) == (Reason.NETWORK, None)
 
 
@@ -348,7 +348,7 @@ def test_a_retry_keeps_to_the_window_again(rooms):
     job = rooms.job_in(State.CANCELLED)
     rooms.set_row(job, start_now=True)
     rooms.schedule("23:00-07:00")
-    rooms.ledger.retry(job)
+    rooms.commands.retry(job)
     assert why(rooms, job)[0] is Reason.WINDOW
 
 
@@ -357,10 +357,10 @@ def test_a_retry_keeps_to_the_window_again(rooms):
 
 def test_a_priority_that_is_changed_later_is_obeyed_by_the_next_claim(rooms):
     a, b, c = rooms.enqueue("a", "b", "c")
-    assert rooms.ledger.set_priority(c, 5) == "queued"
-    assert rooms.ledger.set_priority(a, -5) == "queued"
+    assert rooms.commands.set_priority(c, 5) == "queued"
+    assert rooms.commands.set_priority(a, -5) == "queued"
     assert [rooms.claim().lease.job for _ in range(3)] == [c, b, a]
-    assert rooms.reports.events(c)[1].text == "Its priority is 5 now."
+    assert rooms.queries.events(c)[1].text == "Its priority is 5 now."
 
 
 # What a drain stays for ----------------------------------------------------------------------------------------------
@@ -368,37 +368,37 @@ def test_a_priority_that_is_changed_later_is_obeyed_by_the_next_claim(rooms):
 
 def test_a_drain_does_not_stay_for_a_shut_window_nor_for_a_network_that_is_down(rooms):
     [job] = rooms.enqueue("a")
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()
     rooms.schedule("23:00-07:00")
-    assert not rooms.reports.still_to_do()
+    assert not rooms.queries.still_to_do()
     rooms.schedule(None)
     offline(rooms, 60)
-    assert not rooms.reports.still_to_do()
+    assert not rooms.queries.still_to_do()
     rooms.time.turn(60)
     assert rooms.claim_obeying() == job
     rooms.schedule("23:00-07:00")
-    assert rooms.reports.still_to_do(), "what runs is waited for, also while it is being handed back"
+    assert rooms.queries.still_to_do(), "what runs is waited for, also while it is being handed back"
 
 
 def test_a_drain_stays_as_long_as_a_job_that_others_wait_for_is_to_do(rooms):
     [first] = rooms.enqueue("a")
     [then] = rooms.enqueue("b", after=(first,))
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()
     claimed = rooms.claim()
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()
     rooms.complete(claimed)
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()
     rooms.complete(rooms.claim())
     assert seen(rooms, then).state == "completed"
-    assert not rooms.reports.still_to_do()
+    assert not rooms.queries.still_to_do()
 
 
 def test_a_drain_does_not_stay_for_what_waits_for_a_paused_job_or_one_that_is_held(rooms):
     paused, later = rooms.enqueue("a", "b")
     rooms.enqueue("c", after=(paused,))
     rooms.enqueue("d", after=(later,))
-    rooms.ledger.pause(paused)
+    rooms.commands.pause(paused)
     rooms.set_row(later, not_before=rooms.time.in_us(HOUR), wait_reason=Reason.AT)
-    assert not rooms.reports.still_to_do()
+    assert not rooms.queries.still_to_do()
     rooms.time.turn(HOUR)
-    assert rooms.reports.still_to_do()
+    assert rooms.queries.still_to_do()

@@ -26,7 +26,7 @@ from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.enums import EventKind, Reason, State
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.values.notify_settings import NOTICES, Notify
-from flowhub_jobs.worker.notifications import Notices
+from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.notify_delivery import Delivery
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -46,7 +46,7 @@ class Desk:
     def __init__(self, rooms: Rooms, folder: Path, office: PostOffice, on: tuple[str, ...] = NOTICES) -> None:
         settings = replace(load_settings({"FLOWHUB_HOME": str(folder)}), notify=Notify(webhook=office.url(), on=on))
         home = Home(settings, rooms.node, Database.of(rooms.engine), Store(folder / "store"), rooms.time.clock)
-        self.notices, self._office = Notices(home, "w-1"), office
+        self.notices, self._office = Notifications(home, "w-1"), office
 
     def look(self) -> list[dict[str, Any]]:
         """Look, see the telling through, and return the events that were told now."""
@@ -62,10 +62,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(rooms, tmp_path, office) -> Desk:
-    desk = Desk(rooms, tmp_path, office)
-    assert desk.look() == []  # what was before the first look is no news
-    return desk
+def session(rooms, tmp_path, office) -> Desk:
+    session = Desk(rooms, tmp_path, office)
+    assert session.look() == []  # what was before the first look is no news
+    return session
 
 
 def fail(rooms: Rooms, model: str, error: Exception = GONE) -> int:
@@ -81,10 +81,10 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 # What is told --------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_job_is_told_with_why_and_what_to_do(rooms, desk, office):
+def test_a_failed_job_is_told_with_why_and_what_to_do(rooms, session, office):
     rooms.enqueue("waits", priority=-1)
     job = fail(rooms, "tiny")
-    [event] = desk.look()
+    [event] = session.look()
     assert event["kind"] == "failed"
     assert (event["job"], event["ref"], event["code"]) == (job, "tiny@q4", "source_missing")
     assert event["message"] == "It is gone."
@@ -95,89 +95,89 @@ def test_a_failed_job_is_told_with_why_and_what_to_do(rooms, desk, office):
     assert office.headers[0]["content-type"] == "application/json"
 
 
-def test_what_is_told_is_not_told_again(rooms, desk):
+def test_what_is_told_is_not_told_again(rooms, session):
     fail(rooms, "tiny")
-    assert kinds(desk.look()) == ["failed", "queue_empty"]
+    assert kinds(session.look()) == ["failed", "queue_empty"]
     rooms.time.turn(HOUR)
-    assert desk.look() == []
-    assert not desk.notices.busy
+    assert session.look() == []
+    assert not session.notices.busy
 
 
-def test_a_licence_needs_the_person(rooms, desk):
+def test_a_licence_needs_the_person(rooms, session):
     rooms.enqueue("waits", priority=-1)
     job = fail(rooms, "tiny", Gated("Its terms are to be accepted."))
-    [event] = desk.look()
+    [event] = session.look()
     assert (event["kind"], event["code"]) == ("needs_you", "gated")
     assert event["job"] == job
     assert "`flowhub enqueue tiny@q4`" in event["hint"]
 
 
-def test_a_job_that_was_given_up_after_its_rescues_is_told(rooms, desk):
+def test_a_job_that_was_given_up_after_its_rescues_is_told(rooms, session):
     rooms.enqueue("tiny")
     for _ in range(RESCUES_MAX):
         rooms.claim()
         rooms.rescue("w-1")
-    lost, empty = desk.look()
+    lost, empty = session.look()
     assert (lost["kind"], lost["code"]) == ("failed", "worker_lost")
     assert empty["message"] == "The queue is empty: 1 failed."
 
 
-def test_a_failure_that_was_retried_at_once_is_told_all_the_same(rooms, desk):
+def test_a_failure_that_was_retried_at_once_is_told_all_the_same(rooms, session):
     job = fail(rooms, "tiny")
-    rooms.ledger.retry(job)
-    [event] = desk.look()
+    rooms.commands.retry(job)
+    [event] = session.look()
     assert (event["kind"], event["message"], event["hint"]) == ("failed", "It is gone.", None)
 
 
-def test_the_empty_queue_is_told_once_after_the_last_job_ended(rooms, desk):
+def test_the_empty_queue_is_told_once_after_the_last_job_ended(rooms, session):
     rooms.enqueue("one", "two")
     rooms.complete(rooms.claim())
-    assert desk.look() == []
+    assert session.look() == []
     rooms.complete(rooms.claim())
-    [event] = desk.look()
+    [event] = session.look()
     assert (event["kind"], event["job"]) == ("queue_empty", None)
     assert event["message"] == "The queue is empty: 2 completed."
     rooms.time.turn(HOUR)
-    assert desk.look() == []
+    assert session.look() == []
 
 
-def test_a_paused_job_keeps_the_queue_from_being_empty(rooms, desk):
+def test_a_paused_job_keeps_the_queue_from_being_empty(rooms, session):
     [job] = rooms.enqueue("paused")
-    rooms.ledger.pause(job)
+    rooms.commands.pause(job)
     rooms.enqueue("other")
     rooms.complete(rooms.claim())
-    assert desk.look() == []
-    rooms.ledger.cancel(job)
-    assert [event["message"] for event in desk.look()] == ["The queue is empty: 1 cancelled, 1 completed."]
+    assert session.look() == []
+    rooms.commands.cancel(job)
+    assert [event["message"] for event in session.look()] == ["The queue is empty: 1 cancelled, 1 completed."]
 
 
 @pytest.mark.parametrize("reason", [Reason.DISK, Reason.STORE_OFFLINE])
-def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(rooms, desk, reason):
+def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(rooms, session, reason):
     [job] = rooms.enqueue("tiny")
     told = []
     for _ in range(30):  # it looks again and again, and is caught now waiting, now looking
         claimed = rooms.claim()
-        told += desk.look()
+        told += session.look()
         rooms.owner.wait(
             claimed.lease, rooms.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
         )
-        told += desk.look()
+        told += session.look()
         rooms.time.turn(3 * MINUTE)
     [event] = told
     assert (event["kind"], event["job"], event["message"]) == ("needs_you", job, "No room.")
 
 
-def test_a_job_that_got_some_further_is_parked_anew(rooms, desk):
+def test_a_job_that_got_some_further_is_parked_anew(rooms, session):
     [job] = rooms.enqueue("tiny")
     told = []
     for done in (0, 500):
         claimed = rooms.claim()
         rooms.set_row(job, bytes_done=done)
-        told += desk.look()
+        told += session.look()
         rooms.owner.wait(
             claimed.lease, rooms.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
         )
-        told += desk.look()
+        told += session.look()
         rooms.time.turn(0.75 * HOUR)
     assert told == []
 
@@ -191,17 +191,17 @@ def test_a_job_that_got_some_further_is_parked_anew(rooms, desk):
     ],
 )
 def test_only_what_was_asked_for_is_told(rooms, tmp_path, office, on, told):
-    desk = Desk(rooms, tmp_path, office, on)
-    desk.look()
+    session = Desk(rooms, tmp_path, office, on)
+    session.look()
     fail(rooms, "one")
     fail(rooms, "two", Gated("Its terms are to be accepted."))
-    assert kinds(desk.look()) == told
+    assert kinds(session.look()) == told
 
 
 def test_without_a_table_nothing_is_read_or_written(rooms, tmp_path, office):
-    desk = Desk(rooms, tmp_path, office, on=())
+    session = Desk(rooms, tmp_path, office, on=())
     fail(rooms, "tiny")
-    assert desk.look() == []
+    assert session.look() == []
     with rooms.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM controls").scalar() == 0
 
@@ -209,46 +209,46 @@ def test_without_a_table_nothing_is_read_or_written(rooms, tmp_path, office):
 # How often -----------------------------------------------------------------------------------------------------------
 
 
-def test_there_is_one_notice_a_minute_and_nothing_is_left_out(rooms, desk, office):
+def test_there_is_one_notice_a_minute_and_nothing_is_left_out(rooms, session, office):
     rooms.enqueue("waits", priority=-1)
     first = fail(rooms, "m0")
-    assert [event["job"] for event in desk.look()] == [first]
+    assert [event["job"] for event in session.look()] == [first]
     later = []
     for number in range(1, 6):
         later.append(fail(rooms, f"m{number}"))
         rooms.time.turn(10)
-        assert desk.look() == []
-        assert not desk.notices.settled()  # a worker that drains stays to tell it
+        assert session.look() == []
+        assert not session.notices.settled()  # a worker that drains stays to tell it
     rooms.time.turn(10)
-    assert [event["job"] for event in desk.look()] == later
+    assert [event["job"] for event in session.look()] == later
     assert len(office.posts) == 2
 
 
-def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(rooms, desk):
+def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(rooms, session):
     rooms.enqueue("runs", priority=1)
     rooms.claim()
     job = fail(rooms, "tiny")
-    assert desk.look() == []
+    assert session.look() == []
     rooms.time.turn(MINUTE)
-    assert [event["job"] for event in desk.look()] == [job]
+    assert [event["job"] for event in session.look()] == [job]
 
 
-def test_a_calendar_that_was_set_back_silences_nobody(rooms, desk):
+def test_a_calendar_that_was_set_back_silences_nobody(rooms, session):
     rooms.enqueue("waits", priority=-1)
     fail(rooms, "one")
-    desk.look()
+    session.look()
     rooms.time.set_calendar(-24 * HOUR)
     job = fail(rooms, "two")
-    assert [event["job"] for event in desk.look()] == [job]
+    assert [event["job"] for event in session.look()] == [job]
 
 
-def test_very_many_failures_come_in_several_notices(rooms, desk, monkeypatch):
+def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch):
     monkeypatch.setattr(notifications, "AT_ONCE", 10)
     rooms.enqueue("waits", priority=-1)
     failed = [fail(rooms, f"m{number}") for number in range(15)]
-    first = desk.look()
+    first = session.look()
     rooms.time.turn(MINUTE)
-    second = desk.look()
+    second = session.look()
     assert [len(first), len(second)] == [10, 5]
     assert [event["job"] for event in first + second] == failed
 
@@ -256,29 +256,31 @@ def test_very_many_failures_come_in_several_notices(rooms, desk, monkeypatch):
 # Workers that come and go --------------------------------------------------------------------------------------------
 
 
-def test_what_happened_while_no_worker_ran_is_told_by_the_next(rooms, desk, tmp_path, office):
+def test_what_happened_while_no_worker_ran_is_told_by_the_next(rooms, session, tmp_path, office):
     fail(rooms, "tiny")
     assert kinds(Desk(rooms, tmp_path, office).look()) == ["failed", "queue_empty"]
 
 
-def test_of_two_workers_one_tells(rooms, desk, tmp_path, office):
+def test_of_two_workers_one_tells(rooms, session, tmp_path, office):
     other = Desk(rooms, tmp_path, office)
     fail(rooms, "tiny")
     office.hold.clear()
-    desk.notices.look()
+    session.notices.look()
     other.notices.look()
     assert not other.notices.telling
     office.hold.set()
-    desk.finish()
+    session.finish()
     other.look()
     assert len(office.posts) == 1
 
 
-def test_two_workers_that_look_at_once_tell_once(rooms, desk, tmp_path, office):
+def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, office):
     desks = [Desk(rooms, tmp_path, office) for _ in range(4)]
     fail(rooms, "tiny")
     start = threading.Barrier(len(desks))
-    threads = [threading.Thread(target=lambda desk=desk: (start.wait(), desk.notices.look())) for desk in desks]
+    threads = [
+        threading.Thread(target=lambda session=session: (start.wait(), session.notices.look())) for session in desks
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -288,10 +290,10 @@ def test_two_workers_that_look_at_once_tell_once(rooms, desk, tmp_path, office):
     assert len(office.posts) == 1
 
 
-def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, desk, tmp_path, office):
+def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, session, tmp_path, office):
     fail(rooms, "tiny")
     office.hold.clear()
-    desk.notices.look()  # its turn is taken, and never given back
+    session.notices.look()  # its turn is taken, and never given back
     other = Desk(rooms, tmp_path, office)
     assert other.look() == []
     rooms.time.turn(119)
@@ -307,7 +309,7 @@ def test_a_worker_that_stops_gives_its_turn_back(rooms, tmp_path, office):
     home = Home(
         replace(settings, notify=waits), rooms.node, Database.of(rooms.engine), Store(tmp_path), rooms.time.clock
     )
-    notices = Notices(home, "w-1")
+    notices = Notifications(home, "w-1")
     notices.look()
     fail(rooms, "tiny")
     notices.look()
@@ -408,31 +410,31 @@ def _heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "flowhub")
 
 
-def test_the_notice_is_one_json_object(rooms, desk, office):
+def test_the_notice_is_one_json_object(rooms, session, office):
     fail(rooms, "tiny")
-    desk.look()
+    session.look()
     assert json.loads(json.dumps(office.posts[0])) == office.posts[0]
     assert all(
         list(event) == ["kind", "at", "job", "ref", "code", "message", "hint"] for event in office.posts[0]["events"]
     )
 
 
-def test_a_worker_with_nothing_to_tell_is_not_kept(rooms, desk):
+def test_a_worker_with_nothing_to_tell_is_not_kept(rooms, session):
     [job] = rooms.enqueue("tiny")
-    desk.look()
+    session.look()
     assert rooms.state(job) is State.QUEUED
-    assert desk.notices.settled()
+    assert session.notices.settled()
 
 
-def test_a_worker_that_drains_stays_until_what_happened_last_is_told(rooms, desk, office):
+def test_a_worker_that_drains_stays_until_what_happened_last_is_told(rooms, session, office):
     fail(rooms, "tiny")
-    assert not desk.notices.settled()
-    desk.finish()
-    assert desk.notices.settled()
+    assert not session.notices.settled()
+    session.finish()
+    assert session.notices.settled()
     assert kinds(office.posts[0]["events"]) == ["failed", "queue_empty"]
 
 
-def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, desk):
+def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, session):
     """The planner begins with the events, which are few, and not with all jobs."""
     seen: list[tuple[str, object]] = []
     sa.event.listen(
@@ -440,7 +442,7 @@ def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, desk):
     )
     fail(rooms, "tiny")
     seen.clear()
-    desk.look()
+    session.look()
     asked = [(text, given) for text, given in seen if "FROM events" in text and text.startswith("SELECT")]
     with rooms.engine.connect() as connection:
         plans = [
@@ -452,13 +454,13 @@ def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, desk):
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
 
 
-def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, desk):
+def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, session):
     """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
     [job] = rooms.enqueue("tiny")
     lease = rooms.claim().lease
     rooms.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
     rooms.owner.wait(lease, rooms.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False)
-    [event] = desk.look()
+    [event] = session.look()
     assert (event["kind"], event["job"]) == ("needs_you", job)
     assert event["message"] == "h.example shows a certificate that is not trusted."
     assert f"`flowhub status {job}`" in event["hint"]

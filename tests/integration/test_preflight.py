@@ -39,7 +39,7 @@ def test_a_refusal_that_lasts_is_told_before_anything_is_queued(cli, shop, origi
     url = origin.serve("m.gguf", DATA, faults=[Status(status, headers)])
     said = cli("enqueue", url, "--json")
     assert (said.status, said.error["code"]) == (exit_status, code)
-    assert shop.home.reports.in_state(list(State)) == []
+    assert shop.home.queries.in_state(list(State)) == []
 
 
 @pytest.mark.parametrize("status", [403, 406, 408, 416, 429, 500, 503, 520])
@@ -48,7 +48,7 @@ def test_what_may_pass_or_may_be_asked_otherwise_is_left_to_the_worker(cli, shop
     said = cli("enqueue", url)
     assert said.status == 0
     assert "was not looked at" in said.err
-    assert len(shop.home.reports.in_state([State.QUEUED])) == 1
+    assert len(shop.home.queries.in_state([State.QUEUED])) == 1
 
 
 def test_a_server_that_dislikes_ranges_is_asked_for_all(cli, shop, origin):
@@ -108,7 +108,7 @@ def test_every_bad_line_of_a_list_is_told_at_once(cli, shop, origin, tmp_path):
     places = [said.err.find(f"Line {number}:") for number in (2, 3, 4)]
     assert places == sorted(places)
     assert -1 not in places
-    assert shop.home.reports.in_state(list(State)) == []
+    assert shop.home.queries.in_state(list(State)) == []
     said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--quiet")
     assert (said.status, said.out) == (10, "1\n")
 

@@ -7,7 +7,7 @@ from support.rooms import Rooms
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, events, jobs
 from flowhub_jobs.jobs import retention
-from flowhub_jobs.jobs.commands import Ledger
+from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.retention import prune
 from flowhub_jobs.jobs.update_sql import note
 from flowhub_jobs.values.enums import State
@@ -36,7 +36,7 @@ def test_events_older_than_the_setting_go_and_the_job_stays_with_its_attempts(ro
     assert dropped(rooms) == 0  # not older than that: as old
     rooms.time.turn(HOUR)
     assert dropped(rooms) == 3
-    assert rooms.reports.events(job) == []
+    assert rooms.queries.events(job) == []
     assert rooms.state(job) is State.COMPLETED
     assert (count(rooms, jobs), count(rooms, attempts)) == (1, 1)
 
@@ -46,16 +46,16 @@ def test_younger_events_stay(rooms):
     rooms.time.turn(10 * DAY)
     young = rooms.job_in(State.FAILED, "young")
     assert dropped(rooms, days=5) == 3
-    assert len(rooms.reports.events(young)) == 3
+    assert len(rooms.queries.events(young)) == 3
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
 def test_no_event_of_a_live_job_goes_however_old(rooms, state):
     job = rooms.job_in(state)
-    before = rooms.reports.events(job)
+    before = rooms.queries.events(job)
     rooms.time.turn(1000 * DAY)
     assert dropped(rooms) == 0
-    assert rooms.reports.events(job) == before
+    assert rooms.queries.events(job) == before
 
 
 def test_it_is_done_once_an_hour_whichever_worker_comes_first(rooms):
@@ -93,7 +93,7 @@ def test_each_transaction_is_small_and_the_rest_waits_for_the_next_hour(rooms, m
 
 
 def test_another_nodes_events_are_left_to_it(rooms):
-    other = Ledger(rooms.engine, "n-other", rooms.time.clock)
+    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
     rooms.job_in(State.COMPLETED)
     with writing(rooms.engine) as tx:
         tx.execute(sa.update(jobs).values(node="n-other"))

@@ -81,7 +81,7 @@ def test_only_what_ended_since_then_came_but_what_lives_is_told_whenever_it_was_
 def test_what_was_installed_before_is_no_work(cli, shop):
     shop.enqueue("m0")
     work(shop)
-    shop.home.ledger.cancel(shop.enqueue("m1"))
+    shop.home.commands.cancel(shop.enqueue("m1"))
     page = cli("report", "--json").page
     assert len(page["came"]) == 1
     assert (page["going"], page["needs_you"]) == ([], [])
@@ -121,7 +121,7 @@ def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):
     lock = shop.home.settings.locks / "w-by-hand.lock"
     lock.write_text("")  # nobody holds it: its worker is gone
     assert shop.home.take_back_orphans() == [first]
-    shop.home.ledger.set_priority(second, 5)
+    shop.home.commands.set_priority(second, 5)
     soon = shop.home.clock.now_us() + 60_000_000
     pen.wait(pen.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
     page = cli("report", "--json").page
@@ -168,7 +168,7 @@ def lived(shop) -> int:
     pen.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
     pen.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
     pen.fail(pen.claim().lease, SourceMissing("It is gone."))
-    shop.home.ledger.retry(job)
+    shop.home.commands.retry(job)
     return job
 
 
@@ -228,7 +228,7 @@ def test_logs_of_a_job_that_is_none_is_an_error(cli, shop, arguments, status):
 
 def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, shop):
     job = shop.enqueue("m0")
-    shop.home.ledger.cancel(job)
+    shop.home.commands.cancel(job)
     with shop.home.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM events")
     assert "keep_events_days" in cli("logs", job).out

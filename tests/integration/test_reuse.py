@@ -19,9 +19,9 @@ from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.enums import DigestState, State
 from flowhub_jobs.worker import pipeline
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
-from flowhub_jobs.worker.progress import Screen
+from flowhub_jobs.worker.progress import ProgressWriter
 
 SIZE = (1 << 20) + 5
 A, B = gguf(SIZE, 1), gguf(SIZE, 2)
@@ -255,8 +255,8 @@ def test_the_screen_counts_what_was_linked_while_the_rest_is_fetched(shop, perso
     there = {path: MLX[path] for path in ("config.json", "model.safetensors")}
     hugging_face(person, "own/c", there, lfs=("",))
     shown = []
-    real = Screen.show
-    monkeypatch.setattr(Screen, "show", lambda self, seen: (shown.append(seen), real(self, seen)))
+    real = ProgressWriter.show
+    monkeypatch.setattr(ProgressWriter, "show", lambda self, seen: (shown.append(seen), real(self, seen)))
     run(shop, "c")
     total, linked = sum(map(len, MLX.values())), sum(map(len, there.values()))
     fetching = [seen for seen in shown if seen.files[1].kept]
@@ -301,21 +301,23 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
     hold = Hold(after=10)
     origin.break_with(hold.once(), path="/c/tokenizer.json")
     job = shop.enqueue("c")
-    floor = Floor(shop.home, 1)
-    claimed = floor.leases.claim()
+    context = WorkerContext(shop.home, 1)
+    claimed = context.leases.claim()
 
     def stop(_seen) -> None:
-        for held in floor.runs().values():
+        for held in context.runs().values():
             held.control.stop("stop")
 
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("flowhub_jobs.worker.progress.Screen.show", lambda self, seen: stop(seen) if seen.kept else None)
+    monkey.setattr(
+        "flowhub_jobs.worker.progress.ProgressWriter.show", lambda self, seen: stop(seen) if seen.kept else None
+    )
     try:
-        run_job(floor, claimed)
+        run_job(context, claimed)
     finally:
         monkey.undo()
         hold.event.set()
-        floor.close()
+        context.close()
     assert shop.job(job).state is State.QUEUED
     assert "model.safetensors" not in journal.load(shop.partial("c")).files
     blob.unlink()
@@ -329,19 +331,19 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
 def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word, monkeypatch):
     lm_studio(person, "pub/repo/a.gguf", A)
     job = shop.enqueue("a")
-    floor = Floor(shop.home, 1)
-    claimed = floor.leases.claim()
+    context = WorkerContext(shop.home, 1)
+    claimed = context.leases.claim()
     real = file_hash.read_once
 
     def read_once(fd, buffer, offset):
-        getattr(shop.home.ledger, word)(job)
-        for run in floor.runs().values():
+        getattr(shop.home.commands, word)(job)
+        for run in context.runs().values():
             run.control.stop(word)
         return real(fd, buffer, offset)
 
     monkeypatch.setattr(file_hash, "read_once", read_once)
-    run_job(floor, claimed)
-    floor.close()
+    run_job(context, claimed)
+    context.close()
     assert shop.job(job).state is {"pause": State.PAUSED, "cancel": State.CANCELLED}[word]
     assert not (shop.store / "a.gguf").exists()
 

@@ -100,7 +100,7 @@ def test_the_second_to_finish_the_same_pinned_file_takes_it_as_it_is(
     for shop, job, hold in zip(shops, jobs, holds, strict=True):
         hold.event.set()
         assert shop.until_ended(job).state is State.COMPLETED
-        assert [model.sha256 for model in shop.desk.shelf.models()] == [RIGHT.sha256()]
+        assert [model.sha256 for model in shop.session.installed.models()] == [RIGHT.sha256()]
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
     assert list((store / ".partial").iterdir()) == []
 

@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.rate_limits import LIMIT, Limits
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.rate_share import LOOK_EVERY_S, SETTLED_S
 
 RATE = 1_000_000
@@ -35,25 +35,25 @@ def shop(home: Path, time: TurnedClock) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def floors(shop: Shop) -> Iterator[list[Floor]]:
-    floors = [Floor(shop.home, 3) for _ in range(2)]
+def floors(shop: Shop) -> Iterator[list[WorkerContext]]:
+    floors = [WorkerContext(shop.home, 3) for _ in range(2)]
     yield floors
-    for floor in floors:
-        floor.close()
+    for context in floors:
+        context.close()
 
 
-def begin(floor: Floor) -> Claimed:
-    claimed = floor.leases.claim()
+def begin(context: WorkerContext) -> Claimed:
+    claimed = context.leases.claim()
     assert claimed is not None
-    floor.throttle.look(at_once=True)
+    context.throttle.look(at_once=True)
     return claimed
 
 
-def rates(floors: list[Floor]) -> list[int | None]:
+def rates(floors: list[WorkerContext]) -> list[int | None]:
     """Return what each worker lets through, as its heart beats once more."""
-    for floor in floors:
-        floor.throttle.look()
-    return [floor.shared.bucket.rate_bps for floor in floors]
+    for context in floors:
+        context.throttle.look()
+    return [context.shared.bucket.rate_bps for context in floors]
 
 
 def test_a_worker_alone_has_it_all_from_its_first_byte_on(floors):
@@ -114,10 +114,10 @@ def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
     with shop_of(home, one_file_model("m", "https://h.example/m.gguf", A)) as shop:
         shop.enqueue("m")
         shop.home.controls.set(LIMIT, {"rate_bps": RATE})
-        floor = Floor(shop.home, 1)
-        begin(floor)
-        assert rates([floor]) == [mine]
-        floor.close()
+        context = WorkerContext(shop.home, 1)
+        begin(context)
+        assert rates([context]) == [mine]
+        context.close()
 
 
 @pytest.mark.parametrize(

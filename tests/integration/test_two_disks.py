@@ -9,7 +9,7 @@ from support.origin import Origin
 from support.shop import Shop, shop_of
 
 from flowhub_jobs.errors import StoreOffline
-from flowhub_jobs.operations.library.cleanup import Litter, litter
+from flowhub_jobs.operations.library.cleanup import Removable, litter
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, State
 
@@ -57,7 +57,7 @@ def fetched(shop: Shop, ref: str) -> None:
 
 
 def conditions(shop: Shop) -> dict[str, Condition]:
-    return {model.name: model.condition for model in shop.desk.shelf.models()}
+    return {model.name: model.condition for model in shop.session.installed.models()}
 
 
 def test_a_second_disk_takes_nothing_away_from_the_first(shop: Shop, slot: Slot) -> None:
@@ -65,7 +65,7 @@ def test_a_second_disk_takes_nothing_away_from_the_first(shop: Shop, slot: Slot)
     assert conditions(shop) == {"a.gguf": Condition.OFFLINE}
     fetched(shop, "b")
     assert conditions(shop) == {"a.gguf": Condition.OFFLINE, "b.gguf": Condition.GOOD}
-    assert [item for item in litter(shop.home, shop.desk.shelf) if item.kind is Litter.GONE] == []
+    assert [item for item in litter(shop.home, shop.session.installed) if item.kind is Removable.GONE] == []
     slot.insert("one")
     assert conditions(shop) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.OFFLINE}
 
@@ -75,14 +75,14 @@ def test_a_model_of_the_disk_that_is_away_is_neither_removed_nor_verified_nor_ta
 ) -> None:
     slot.insert("two")
     with pytest.raises(StoreOffline, match="in another store"):
-        shop.desk.shelf.remove("a.gguf")
-    from flowhub_jobs.operations.local_jobs import Errands
+        shop.session.installed.remove("a.gguf")
+    from flowhub_jobs.operations.local_jobs import LocalJobs
 
-    assert Errands(shop.desk).known([]) == []
+    assert LocalJobs(shop.session).known([]) == []
     fetched(shop, "a")  # an unpinned one of the same name
     assert conditions(shop) == {"a.gguf": Condition.GOOD}
     assert len(shop.home.library.entries()) == 2
-    shop.desk.shelf.remove("a.gguf")
+    shop.session.installed.remove("a.gguf")
     slot.insert("one")
     assert conditions(shop) == {"a.gguf": Condition.GOOD}
 

@@ -10,7 +10,7 @@ from support.on_disk import turn
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
-from flowhub_jobs.operations.local_jobs import Errands
+from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.store.verification import Checks
 from flowhub_jobs.values.enums import JobKind, State
 
@@ -83,7 +83,7 @@ def test_a_byte_that_turned_on_the_disk_is_found_in_its_piece(cli, shop):
     assert said.status == 8
     assert f"bytes {2 * MIB:,}-{3 * MIB - 1:,}" in said.err
     assert "flowhub verify big.gguf --repair" in said.err
-    assert shop.home.reports.all()[-1].state is State.FAILED
+    assert shop.home.queries.all()[-1].state is State.FAILED
 
 
 @pytest.mark.parametrize("at", [100, 2 * MIB + 5, 5 * MIB + 1000], ids=["first piece", "middle", "the end"])
@@ -143,11 +143,11 @@ def test_only_the_time_changed_and_the_bytes_did_not(cli, shop):
 
 
 def test_a_fast_look_reads_nothing_and_makes_no_job(cli, shop):
-    count = len(shop.home.reports.all())
+    count = len(shop.home.queries.all())
     turn(shop.store / "small.gguf", 9)
     [one] = cli("verify", "small", "--fast", "--json").page["models"]
     assert (one["state"], one["job"]) == ("unchanged", None)
-    assert len(shop.home.reports.all()) == count
+    assert len(shop.home.queries.all()) == count
 
 
 def test_of_several_the_damaged_one_is_named_and_the_exit_status_says_some(cli, shop):
@@ -172,7 +172,7 @@ def test_a_worker_does_it_later_if_asked(cli, shop):
     assert said.err == "No worker is running; start one with `flowhub worker`.\n"
     turn(shop.store / "big.gguf", 100)
     work(shop)
-    job = shop.home.reports.all()[-1]
+    job = shop.home.queries.all()[-1]
     assert (job.kind, job.state, job.error["code"]) == (JobKind.VERIFY, State.FAILED, "digest_mismatch")
 
 
@@ -222,7 +222,7 @@ def test_ctrl_c_hands_the_job_back_at_once_and_the_next_call_ends_it(shop, home)
         tx.execute(artifact_files.update().where(artifact_files.c.path == "big.gguf").values(bytes=256 << 30))
         tx.execute(artifact_pieces.delete())
     with started("verify", "big") as begun:
-        [job] = shop.until(lambda: [j for j in shop.home.reports.all(state=State.RUNNING) if j.bytes_done])
+        [job] = shop.until(lambda: [j for j in shop.home.queries.all(state=State.RUNNING) if j.bytes_done])
         begun.send_signal(signal.SIGINT)
         assert begun.wait() == 130
     assert shop.job(job.id).state is State.QUEUED
@@ -247,12 +247,12 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, mo
     with writing(shop.home.engine) as tx:
         tx.execute(artifact_pieces.delete())  # from front to back
     monkeypatch.setattr(os, "preadv", harm)
-    errands = Errands(shop.desk)
+    errands = LocalJobs(shop.session)
     [number] = errands.verify(errands.known(["big"]))
     work(shop)
     assert harmed
     assert shop.job(number).error["code"] == "storage_failed"
-    assert shop.desk.shelf.one("big").condition == "changed"
+    assert shop.session.installed.one("big").condition == "changed"
 
 
 def test_a_repair_of_a_model_with_a_job_that_waits_is_busy(cli, shop):

@@ -46,7 +46,7 @@ def test_many_workers_move_a_wait_once(rooms):
 def test_a_paused_job_keeps_its_wait_too(rooms):
     look(rooms)
     job = waiting(rooms, Reason.HOST_WAIT)
-    rooms.ledger.pause(job)
+    rooms.commands.pause(job)
     rooms.time.set_calendar(DAY)
     look(rooms)
     assert rooms.row(job)["not_before"] == rooms.time.in_us(MINUTE)

@@ -11,8 +11,8 @@ from support.origin import Origin
 
 from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import httpx_errors
-from flowhub_jobs.transfer.http.client import Web
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import TransferOptions
 
 ONE = quick(connections_per_host=1)
 MODEL = gguf_pattern(300_000, seed=1)
@@ -31,12 +31,14 @@ def own_origin(request, monkeypatch):
 
 @pytest.fixture
 def web():
-    web = Web(Terms())
+    web = RangeClient(TransferOptions())
     yield web
     web.close()
 
 
-def body(web: Web, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()) -> bytes:
+def body(
+    web: RangeClient, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()
+) -> bytes:
     """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: how narrow the connection is made."""
     space = memoryview(bytearray(most))
     wanted = f"bytes={start}-{end - 1}"

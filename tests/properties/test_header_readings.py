@@ -11,7 +11,7 @@ from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
 from flowhub_jobs.transfer.http.headers import (
     LARGEST,
-    hub_word,
+    parse_hub_metadata,
     read_answer,
     strong_etag,
     tells_end,
@@ -137,7 +137,7 @@ def test_a_tag_is_strong_as_it_is_and_weak_with_a_w_before_it(inner):
 
 @given(some_headers())
 def test_the_hubs_word_is_digests_and_sizes_that_can_be_or_nothing(said):
-    word = hub_word(said)
+    word = parse_hub_metadata(said)
     assert (word is None) == ("x-repo-commit" not in said and "x-linked-etag" not in said)
     if word is not None:
         assert word.sha256 is None or (len(word.sha256) == 64 and int(word.sha256, 16) >= 0)

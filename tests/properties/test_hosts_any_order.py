@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.host_limits import LOWERED_S, Hosts
+from flowhub_jobs.transfer.host_limits import LOWERED_S, HostLimits
 
 HOSTS = ("https://hub.example:443", "https://other.example:443")
 DEEDS = st.lists(
@@ -23,7 +23,7 @@ class Turned:
 @given(st.integers(1, 16), DEEDS, st.lists(SECONDS, min_size=1, max_size=10))
 def test_no_host_has_more_than_it_takes_and_none_is_asked_sooner_than_it_said(cap, deeds, seconds):
     clock = Turned()
-    hosts = Hosts(cap, clock)
+    hosts = HostLimits(cap, clock)
     open_now = dict.fromkeys(HOSTS, 0)
     quiet_until, lowered = dict.fromkeys(HOSTS, 0.0), {}
     for number, (what, host) in enumerate(deeds):

@@ -39,7 +39,7 @@ def sources(draw, path):
 class Fetching(RuleBasedStateMachine):
     """Fetchers, a hasher, a committer and a source, in any order that Hypothesis finds.
 
-    Beside the board it keeps which bytes on the disk came wrong, and what was kept before each step.
+    Beside the transfer it keeps which bytes on the disk came wrong, and what was kept before each step.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Fetching(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.run = ByHand(self.artifact, self.folder)
-        self.run.board.connections = self.connections
+        self.run.transfer.connections = self.connections
 
     def teardown(self) -> None:
         if hasattr(self, "run"):
@@ -80,7 +80,7 @@ class Fetching(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        if not self.run.board.over and len(self.run.fetchers) < self.connections:
+        if not self.run.transfer.over and len(self.run.fetchers) < self.connections:
             self.run.take()
 
     @rule(which=WHICH, style=st.sampled_from(Style))
@@ -222,7 +222,7 @@ class Fetching(RuleBasedStateMachine):
 
     @invariant()
     def no_two_fetch_the_same_bytes_and_nobody_what_is_kept(self) -> None:
-        for state in self.run.board.files:
+        for state in self.run.transfer.files:
             places = sorted((task.at, task.end) for task in state.tasks)
             assert all(left[1] <= right[0] for left, right in pairwise(places))
             for task in state.tasks:
@@ -231,7 +231,7 @@ class Fetching(RuleBasedStateMachine):
 
     @invariant()
     def what_is_kept_is_one_version_as_it_lies_on_the_disk(self) -> None:
-        for state in self.run.board.files:
+        for state in self.run.transfer.files:
             kept = list(state.record.kept)
             if kept:
                 assert any(self._is(state, version) for version in self._versions(state))
@@ -248,7 +248,7 @@ class Fetching(RuleBasedStateMachine):
 
     @invariant()
     def nothing_that_was_kept_goes_but_for_a_reason(self) -> None:
-        for state in self.run.board.files:
+        for state in self.run.transfer.files:
             path, record = state.file.path, state.record
             part, kept = self.before.get(path, (record.part, Ranges()))
             if record.part != part:
@@ -261,7 +261,7 @@ class Fetching(RuleBasedStateMachine):
 
     @invariant()
     def what_is_verified_is_whole_and_lies_so_on_the_disk(self) -> None:
-        for state in self.run.board.files:
+        for state in self.run.transfer.files:
             if state.verified is not None:
                 assert state.part is not None
                 there = state.part.path.read_bytes()
@@ -273,24 +273,24 @@ class Fetching(RuleBasedStateMachine):
 
     @invariant()
     def only_a_digest_that_differs_twice_ends_it(self) -> None:
-        assert self.run.board.error is None or (isinstance(self.run.board.error, DigestMismatch) and self.flips)
+        assert self.run.transfer.error is None or (isinstance(self.run.transfer.error, DigestMismatch) and self.flips)
 
     # The end
 
     def _end_well(self) -> None:
         """From here on the source is honest and steady: every file must come to its end, by itself."""
         for _ in range(60):  # answers; a file has a few ranges, and is begun anew a few times
-            if self.run.board.over:
+            if self.run.transfer.over:
                 self.stop(hashed=False)
             self.run.hash()
-            if self.run.board.done:
+            if self.run.transfer.done:
                 break
             if not self.run.fetchers:
                 self.run.take()
             self.answer(0, Style.PART)
             self.bind(0)
             self.deliver(0, LONGEST)
-        assert self.run.board.done
+        assert self.run.transfer.done
         self.what_is_verified_is_whole_and_lies_so_on_the_disk()
         self.what_is_kept_is_one_version_as_it_lies_on_the_disk()
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
-from flowhub_jobs.transfer.retry import Again, Fruitless, GiveUp, Patience, Wait, decide, retry_delay
+from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, Wait, decide, retry_delay
 
 PROMISED = Patience()
 HOUR_S = PROMISED.server_wait_max_s
 JITTERS = st.floats(0, 1, exclude_max=True)
 FAULTS = st.integers(1, 100_000)
 SECONDS = st.floats(0, 1e7)
-TRIES = st.builds(Fruitless, FAULTS, SECONDS)
+TRIES = st.builds(PriorFaults, FAULTS, SECONDS)
 PATIENCES = st.builds(
     Patience,
     base_s=st.floats(0.001, 10),
@@ -62,19 +62,19 @@ def test_only_another_address_or_content_is_asked_for_at_once_and_only_while_tha
 @given(PASSING_ERRORS, SECONDS, JITTERS, PATIENCES, st.data())
 def test_no_job_ends_before_its_tries_are_used(error, seconds, jitter, patience, data):
     faults = data.draw(st.integers(0, patience.faults_max - 1))
-    assert not isinstance(decide(error, Fruitless(faults, seconds), jitter, patience, free=False), GiveUp)
+    assert not isinstance(decide(error, PriorFaults(faults, seconds), jitter, patience, free=False), GiveUp)
 
 
 @given(PASSING_ERRORS, FAULTS, JITTERS, PATIENCES, st.data())
 def test_no_job_ends_for_a_fault_that_passes_before_its_time_is_used(error, faults, jitter, patience, data):
     seconds = data.draw(st.floats(0, patience.give_up_after_s, exclude_max=patience.give_up_after_s > 0))
-    gave_up = isinstance(decide(error, Fruitless(faults, seconds), jitter, patience, free=False), GiveUp)
+    gave_up = isinstance(decide(error, PriorFaults(faults, seconds), jitter, patience, free=False), GiveUp)
     assert not gave_up or not error.passing or seconds >= patience.give_up_after_s
 
 
 @given(PASSING_ERRORS, JITTERS, PATIENCES)
 def test_tries_that_are_used_and_time_that_is_used_end_it(error, jitter, patience):
-    used = Fruitless(patience.faults_max, patience.give_up_after_s)
+    used = PriorFaults(patience.faults_max, patience.give_up_after_s)
     assert decide(error, used, jitter, patience, free=False) == GiveUp(error)
 
 
@@ -86,7 +86,7 @@ def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, tr
 
 @given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
 def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), Fruitless(faults), jitter, PROMISED)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, PROMISED)
     assert isinstance(decision, Wait)
     assert decision.asked
     assert wait_s <= decision.seconds <= max(wait_s, PROMISED.cap_s)
@@ -94,7 +94,7 @@ def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitte
 
 @given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
 def test_a_wait_of_more_than_an_hour_is_an_end_that_says_so(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), Fruitless(faults), jitter, PROMISED)
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.rate_limit import BURST_S, Bucket
+from flowhub_jobs.transfer.rate_limit import BURST_S, TokenBucket
 
 STEP_S = 0.02
 WINDOW_S = 10.0
@@ -18,7 +18,7 @@ class Tap:
     def __init__(self, rate):
         self.now, self.passed = 0.0, []
         self.rates = [(0.0, rate)]
-        self.bucket = Bucket(rate, lambda: self.now)
+        self.bucket = TokenBucket(rate, lambda: self.now)
 
     def must_wait(self):
         """Return whether who takes now would have to wait. Nobody does: the question alone is the answer."""

@@ -4,7 +4,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.simulated_line import TICK_S, Crowd, Line, mean_rate, ride, ride_crowd
 
-from flowhub_jobs.transfer.concurrency import REST_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.concurrency import REST_S, ConcurrencyPlan, Flow, adjust
 
 SETTLED_S = 10.0  # by then every number up to the cap was tried
 FULL, CROWDED_FULL = 0.8, 0.65  # of the best that can be had
@@ -33,10 +33,10 @@ STORIES = st.lists(
 
 @given(STORIES)
 def test_whatever_comes_whenever_and_however_the_cap_moves_the_number_stays_below_it(story):
-    now, at, fetched = Tuning(), 1000.0, 0
+    now, at, fetched = ConcurrencyPlan(), 1000.0, 0
     for passed, came, flowing, outrun, cap in story:
         at, fetched = at + passed, fetched + came
-        now = tune(now, Flow(at, fetched, flowing, outrun), cap)
+        now = adjust(now, Flow(at, fetched, flowing, outrun), cap)
         assert 1 <= now.count <= cap
 
 

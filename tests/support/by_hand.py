@@ -1,6 +1,6 @@
-"""A transfer driven by hand: the real board, hasher, committer and journal over a real partial; no thread, no socket.
+"""A transfer run step by step: the real state, hasher, committer and journal over a real partial; no thread, no socket.
 
-What a fetcher would do (`crew`) is done step by step, so that a test can put the steps of several into any order. Time
+What a fetcher would do (`pool`) is done step by step, so that a test can put the steps of several into any order. Time
 stands still until it is turned.
 """
 
@@ -18,14 +18,14 @@ from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer import file_state, hasher, range_scheduler
 from flowhub_jobs.transfer import state as transfer_state
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.file_state import FileState, Task
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.http.headers import HubWord, read_answer
-from flowhub_jobs.transfer.options import Control
+from flowhub_jobs.transfer.http.headers import HubMetadata, read_answer
+from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.range_scheduler import take
-from flowhub_jobs.transfer.resume import reopen
-from flowhub_jobs.transfer.state import Board
+from flowhub_jobs.transfer.range_scheduler import next_task
+from flowhub_jobs.transfer.resume import resume_partial
+from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact
 from support.forgetful_disk import ForgetfulDisk
 
@@ -48,14 +48,14 @@ class Answered:
     headers: dict[str, str]
     start: int
     body: memoryview
-    hub: HubWord | None = None
+    hub: HubMetadata | None = None
     location: str | None = None
 
 
 class Fetcher:
     """One connection: the task it was given, the answer that it got, and how much of that has come."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: RangeTask) -> None:
         self.task = task
         self.asked: Range = (task.start, task.end)
         header, self.if_range = task.ask()
@@ -84,25 +84,25 @@ class ByHand:
         # Small files are of several ranges here, and worth sharing.
         self._patch.setattr(range_scheduler, "FIRST_ASK", MIB)
         self._patch.setattr(file_state, "SHARE_MIN", SHARE_MIN)
-        self.board = Board(artifact, folder, HUB)
-        self._patch.setattr(self.board.fresh, "wait", _nobody_to_wait_for)
-        self.log = reopen(self.board, "job", 0)
-        self.committer = Committer(self.board, self.log, "job", Control())
-        self._hasher = Hasher(self.board)
+        self.transfer = TransferState(artifact, folder, HUB)
+        self._patch.setattr(self.transfer.fresh, "wait", _nobody_to_wait_for)
+        self.log = resume_partial(self.transfer, "job", 0)
+        self.committer = Committer(self.transfer, self.log, "job", CancelToken())
+        self._hasher = Hasher(self.transfer)
 
     def _parts(self) -> list[Path]:
         return [path for path in self.folder.glob("files*/**/*") if path.is_file()]
 
     def take(self) -> Fetcher | None:
         """Give the next range to a new fetcher, if there is one."""
-        with self.board.changed:
-            task = take(self.board)
+        with self.transfer.changed:
+            task = next_task(self.transfer)
         if task is None:
             return None
         task.begun = self.now
         fetcher = Fetcher(task)
         self.fetchers.append(fetcher)
-        self.board.open_part(task)
+        self.transfer.open_part(task)
         return fetcher
 
     def bind(self, fetcher: Fetcher) -> None:
@@ -111,11 +111,11 @@ class ByHand:
         assert answer is not None
         try:
             if answer.hub is not None and answer.location is not None:
-                self.board.hear(task.state, answer.hub)
+                self.transfer.hear(task.state, answer.hub)
             read = read_answer(
                 answer.status, Headers(answer.headers), fetcher.asked, "h.example", ranged=fetcher.ranged
             )
-            self.board.bind(task, read, answer.hub, answer.location)
+            self.transfer.bind(task, read, answer.hub, answer.location)
             fetcher.bound = True
         except (SourceChanged, WrongRange):
             self.drop(fetcher)
@@ -138,7 +138,7 @@ class ByHand:
         task.came += len(chunk)
         assert at + len(chunk) <= task.answer_end
         fresh = memoryview(chunk)[max(0, task.given - at) :]
-        fresh = fresh[: self.board.claim(task, len(fresh))]
+        fresh = fresh[: self.transfer.claim(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
         if fetcher in self.fetchers and (fetcher.came == len(answer.body) or task.at >= task.end):
             self._end(fetcher)
@@ -146,7 +146,7 @@ class ByHand:
 
     def _end(self, fetcher: Fetcher) -> None:
         with contextlib.suppress(WrongRange):  # perhaps the end of a part alone: next time no range is asked for
-            self.board.learn_end(fetcher.task)
+            self.transfer.learn_end(fetcher.task)
         self.drop(fetcher)
 
     def _keep(self, fetcher: Fetcher, data: memoryview) -> Range | None:
@@ -155,7 +155,7 @@ class ByHand:
         assert task.part is not None
         task.part.write(data, begin)
         try:
-            self.board.arrived(task, data, data)
+            self.transfer.arrived(task, data, data)
         except SourceChanged:
             self.drop(fetcher)
             return None
@@ -166,7 +166,7 @@ class ByHand:
         self.fetchers.remove(fetcher)
         if fetcher.task.got == 0:
             fetcher.task.state.location = None
-        self.board.release(fetcher.task)
+        self.transfer.release(fetcher.task)
 
     def hash(self) -> None:
         """Let the hasher go on for as long as it finds something to do."""
@@ -175,7 +175,7 @@ class ByHand:
 
     def stop(self) -> None:
         """End the run in good order."""
-        self.board.end()
+        self.transfer.end()
         self.committer.commit_clean()
         self._close()
 
@@ -202,7 +202,7 @@ class ByHand:
     def _close(self) -> None:
         self.fetchers.clear()
         self.log.close()
-        self.board.close()
+        self.transfer.close()
         self._patch.undo()
 
     def on_disk(self, state: FileState, start: int, end: int) -> bytes:

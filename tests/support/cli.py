@@ -16,8 +16,8 @@ import pytest
 
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.process import answer
 from support.shop import Shop, shop_of
 
@@ -118,18 +118,18 @@ def counter(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]
         yield shop
 
 
-def owner(shop: Shop) -> Leases:
+def owner(shop: Shop) -> LeaseStore:
     """Return a worker's pen, to claim and to fail jobs by hand."""
-    return Leases(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
+    return LeaseStore(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
 
 
 def work(shop: Shop) -> None:
     """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
-    floor = Floor(shop.home, 1)
+    context = WorkerContext(shop.home, 1)
     try:
-        answer(floor)
+        answer(context)
     finally:
-        floor.close()
+        context.close()
 
 
 def fail(shop: Shop, number: int, error: FlowhubError) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowhub_jobs.transfer.fetch import Fetched, Past, Seen, Shared, fetch
-from flowhub_jobs.transfer.host_limits import Hosts
-from flowhub_jobs.transfer.options import Control, Stopped, Terms
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, Shared, TransferProgress, fetch
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.options import Cancelled, CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from support.origin import Origin
 
 PATIENT = Patience(base_s=0.002, cap_s=0.02, give_up_after_s=0.0)  # the tries alone count
-QUICK = Terms(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT)
+QUICK = TransferOptions(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT)
 
 
-def quick(*, faults_max: int = 10, **changed: Any) -> Terms:
+def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
     """Return terms that wait milliseconds where the contract's wait seconds."""
     return replace(QUICK, patience=replace(PATIENT, faults_max=faults_max), **changed)
 
@@ -75,11 +75,11 @@ class Run:
 
     artifact: Artifact
     folder: Path
-    terms: Terms = QUICK
-    control: Control = field(default_factory=Control)
-    past: Past = Past("job")  # noqa: RUF009, it is frozen
-    shared: Shared = field(default_factory=lambda: Shared(Hosts(), Bucket()))
-    seen: list[Seen] = field(default_factory=list)
+    terms: TransferOptions = QUICK
+    control: CancelToken = field(default_factory=CancelToken)
+    past: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
+    shared: Shared = field(default_factory=lambda: Shared(HostLimits(), TokenBucket()))
+    seen: list[TransferProgress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     fetched: Fetched | None = None
 
@@ -96,7 +96,7 @@ class Run:
         )
         return self
 
-    def _saw(self, seen: Seen) -> None:
+    def _saw(self, seen: TransferProgress) -> None:
         with self.changed:
             self.seen.append(seen)
             self.changed.notify_all()
@@ -151,7 +151,7 @@ class Running:
     def stop(self, why: str = "stop") -> None:
         """Stop it and wait until it has ended."""
         self.run.control.stop(why)
-        with contextlib.suppress(Stopped):
+        with contextlib.suppress(Cancelled):
             self.end()
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import State
 from support.engine import QUICK, run
@@ -45,14 +45,14 @@ class Way(ABC):
         self.folder, self.home, self.patch = folder, home, patch
 
     @abstractmethod
-    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
         """Fetch until it ends."""
 
     @abstractmethod
     def named(self) -> list[Path]:
         """Return what bears a final name."""
 
-    def arrives(self, artifact: Artifact, content: "Content", terms: Terms = QUICK) -> Ended:
+    def arrives(self, artifact: Artifact, content: "Content", terms: TransferOptions = QUICK) -> Ended:
         """Fetch a one-file artifact, and hold it against what it should be."""
         ended = self.end(artifact, terms)
         assert ended.error is None, ended.error
@@ -61,14 +61,16 @@ class Way(ABC):
         return ended
 
     def arrives_at_no_cost(
-        self, artifact: Artifact, content: "Content", origin: "Origin", terms: Terms = QUICK
+        self, artifact: Artifact, content: "Content", origin: "Origin", terms: TransferOptions = QUICK
     ) -> None:
         """The same, and no byte of `/m.gguf` left the origin twice."""
         ended = self.arrives(artifact, content, terms)
         assert origin.sent("m.gguf") == content.size
         assert ended.counted in (None, content.size)
 
-    def fails(self, artifact: Artifact, kind: type[FlowhubError], *says: object, terms: Terms = QUICK) -> Error:
+    def fails(
+        self, artifact: Artifact, kind: type[FlowhubError], *says: object, terms: TransferOptions = QUICK
+    ) -> Error:
         """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
         ended = self.end(artifact, terms)
         assert ended.error is not None
@@ -89,7 +91,7 @@ def tells(error: Error, kind: type[FlowhubError], *says: object) -> None:
 class EngineWay(Way):
     """The transfer alone: what it returns is verified, and gets its name from others."""
 
-    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
         try:
             got = run(artifact, self.folder, terms=terms)
         except FlowhubError as error:
@@ -105,7 +107,7 @@ class EngineWay(Way):
 class DownloadWay(Way):
     """`flowhub_jobs.download`: no queue, no database."""
 
-    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
         from flowhub_jobs import DownloadOption, download
 
         set_terms(self.patch, terms)
@@ -121,7 +123,7 @@ class DownloadWay(Way):
 class JobWay(Way):
     """A job of the queue, run by a worker's own story in this process."""
 
-    def end(self, artifact: Artifact, terms: Terms = QUICK) -> Ended:
+    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
         set_terms(self.patch, terms)
         self.patch.setenv("FLOWHUB_STORE", str(self.folder))
         with shop_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
@@ -159,7 +161,7 @@ def _source(file: ArtifactFile) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value is not None}
 
 
-def set_terms(patch: pytest.MonkeyPatch, terms: Terms) -> None:
+def set_terms(patch: pytest.MonkeyPatch, terms: TransferOptions) -> None:
     """Put the terms where a person sets them: into the environment."""
     patience = terms.patience
     settings = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.transfer.http.headers import HubWord
+from flowhub_jobs.transfer.http.headers import HubMetadata
 from flowhub_jobs.values.artifacts import ArtifactFile, git_sha1
 from support.by_hand import Answered, Fetcher
 
@@ -106,10 +106,10 @@ class Source:
         body = memoryview(self.content(version))[place[0] : place[1]]
         return Answered(status, headers, place[0], body, hub, location)
 
-    def _word(self, version: int) -> HubWord:
+    def _word(self, version: int) -> HubMetadata:
         identity = self.identity(version) or ""
         value = identity.partition(":")[2]
-        return HubWord(
+        return HubMetadata(
             commit=f"c{version}",
             sha256=value if self.tells is Tells.SHA256 else None,
             git_sha1=value if self.tells is Tells.GIT else None,

@@ -12,12 +12,12 @@ from flowhub_jobs.database.engine import open_database, reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.jobs.commands import Ledger
+from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import SCHEDULE, Controls
 from flowhub_jobs.jobs.lease import Claimed
-from flowhub_jobs.jobs.leases import Leases
-from flowhub_jobs.jobs.queries import Reports
-from flowhub_jobs.jobs.requests import Request, Terms
+from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.jobs.queries import JobQueries
+from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
@@ -57,7 +57,7 @@ def _new_database() -> bytes:
 
 
 class Rooms:
-    """One node's ledger, leases and reports over a real SQLite file, under a turned clock."""
+    """One node's commands, leases and reports over a real SQLite file, under a turned clock."""
 
     def __init__(self, folder: Path, node: str = NODE) -> None:
         self.time = TurnedClock()
@@ -66,9 +66,9 @@ class Rooms:
         if not (folder / "flowhub.db").exists():
             (folder / "flowhub.db").write_bytes(_new_database())
         self.engine = open_database(f"sqlite:///{folder / 'flowhub.db'}", lock_folder=folder)
-        self.ledger = Ledger(self.engine, node, self.time.clock)
+        self.commands = JobCommands(self.engine, node, self.time.clock)
         self.database = Database.of(self.engine)
-        self.reports = Reports(self.database, node, self.time.clock)
+        self.queries = JobQueries(self.database, node, self.time.clock)
         self.controls = Controls(self.database, node, self.time.clock)
         self.owner = self.worker("w-1")
 
@@ -79,13 +79,13 @@ class Rooms:
         """Have SQLite take as many bound parameters as it does by default: some systems build it to take more."""
         sa.event.listen(self.engine, "checkout", lambda raw, *_: raw.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 32_766))
 
-    def worker(self, name: str) -> Leases:
-        return Leases(self.engine, self.node, name, self.time.clock)
+    def worker(self, name: str) -> LeaseStore:
+        return LeaseStore(self.engine, self.node, name, self.time.clock)
 
     def enqueue(self, *models: str, **terms: Any) -> list[int]:
         """Queue one artifact a model; return the jobs."""
-        requests = [Request(artifact(model), f"/store/{model}", Terms(**terms)) for model in models]
-        return [answer.job for answer in self.ledger.enqueue(requests)]
+        requests = [Request(artifact(model), f"/store/{model}", EnqueueTerms(**terms)) for model in models]
+        return [answer.job for answer in self.commands.enqueue(requests)]
 
     def claim(self) -> Claimed:
         claimed = self.owner.claim()
@@ -125,9 +125,9 @@ class Rooms:
         """Queue a job and bring it into this state by the moves that lead there."""
         [job] = self.enqueue(model)
         if state is State.PAUSED:
-            self.ledger.pause(job)
+            self.commands.pause(job)
         elif state is State.CANCELLED:
-            self.ledger.cancel(job)
+            self.commands.cancel(job)
         elif state is not State.QUEUED:
             claimed = self.claim()
             if state is State.COMPLETED:

@@ -7,7 +7,7 @@ import pytest
 
 _SCRIPT = """\
 #!/bin/sh
-desk={desk}
+session={session}
 printf '%s\\n' "${{0##*/}} $*" >> "$desk/asked"
 [ "$1" = --user ] && shift
 answer="$desk/${{0##*/}}.$1"
@@ -29,7 +29,7 @@ class ServiceDesk:
         tools.mkdir()
         for program in programs:
             script = tools / program
-            script.write_text(_SCRIPT.format(desk=self._folder))
+            script.write_text(_SCRIPT.format(session=self._folder))
             script.chmod(0o755)
         patch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from flowhub_jobs.home import Home, opened
-from flowhub_jobs.jobs.requests import Terms
-from flowhub_jobs.operations.session import Desk, Order
+from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Event, Job
-from flowhub_jobs.worker.context import Floor
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
 
@@ -52,31 +52,31 @@ class Shop:
         self._closing = contextlib.ExitStack()
         home_as_it_is = self._closing.enter_context(opened(self.settings))
         self.home: Home = replace(home_as_it_is, clock=clock or Clock())
-        self.desk = Desk(self.home)
+        self.session = Session(self.home)
 
     def offer(self, *models: dict[str, Any]) -> None:
         """Have the catalog name these models instead."""
         write_catalog(self.catalog, *models)
-        self.desk = Desk(self.home)
+        self.session = Session(self.home)
 
     @property
     def store(self) -> Path:
         return self.settings.store
 
     def enqueue(self, ref: str, **terms: Any) -> int:
-        return self.desk.enqueue([Order(self.desk.artifact(ref), Terms(**terms))])[0].job
+        return self.session.enqueue([EnqueueItem(self.session.artifact(ref), EnqueueTerms(**terms))])[0].job
 
     def artifact(self, ref: str) -> Artifact:
-        return self.desk.artifact(ref)
+        return self.session.artifact(ref)
 
     def partial(self, ref: str) -> Path:
         return self.home.store.partial_of(self.artifact(ref), self.home.node)
 
     def job(self, number: int) -> Job:
-        return self.home.reports.jobs([number])[0]
+        return self.home.queries.jobs([number])[0]
 
     def events(self, number: int) -> list[Event]:
-        return self.home.reports.events(number)
+        return self.home.queries.events(number)
 
     def worker(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
         """Start a worker process. One that is to come to harm is had from support/nursery.py."""
@@ -94,13 +94,13 @@ class Shop:
 
     def work_here(self) -> None:
         """Run the next job in this process."""
-        floor = Floor(self.home, 1)
+        context = WorkerContext(self.home, 1)
         try:
-            claimed = floor.leases.claim()
+            claimed = context.leases.claim()
             assert claimed is not None
-            run_job(floor, claimed)
+            run_job(context, claimed)
         finally:
-            floor.close()
+            context.close()
 
     def until(self, ask: Callable[[], Found | None], what: str = "it") -> Found:
         """Return the first answer of `ask` that is one."""

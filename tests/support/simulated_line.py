@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flowhub_jobs.transfer.concurrency import Flow, Tuning, tune
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, Flow, adjust
 from flowhub_jobs.transfer.slow_connections import HostPace, Sighting, learn_best, watch_pace
 
 LOOK_S = 0.5  # how often it looks at its connections
@@ -47,7 +47,7 @@ class Moment:
 
 def ride(line_at: Callable[[float], Line], cap: int, seconds: float) -> list[Moment]:
     """Return how a tuning rode a line for so long, tick by tick. `line_at` tells the line at a time."""
-    now, fetched, moments = Tuning(), 0.0, []
+    now, fetched, moments = ConcurrencyPlan(), 0.0, []
     begun: list[float] = []  # when each connection was
     for tick in range(1, round(seconds / TICK_S) + 1):
         at = tick * TICK_S
@@ -57,7 +57,7 @@ def ride(line_at: Callable[[float], Line], cap: int, seconds: float) -> list[Mom
         rate = line.rate(flowing)
         moments.append(Moment(at, now.count, rate))
         fetched += rate * TICK_S
-        now = tune(now, Flow(START_S + at, int(fetched), flowing), cap)
+        now = adjust(now, Flow(START_S + at, int(fetched), flowing), cap)
     return moments
 
 
@@ -78,7 +78,7 @@ class Crowd:
 
 def ride_crowd(host: Crowd, cap: int, seconds: float) -> list[Moment]:
     """Return how a tuning and the watch of the host's pace ride it. A connection ends when its range of 4 s does."""
-    now, fetched, moments, pace = Tuning(), 0.0, [], HostPace()
+    now, fetched, moments, pace = ConcurrencyPlan(), 0.0, [], HostPace()
     open_now = 1
     for tick in range(1, round(seconds / TICK_S) + 1):
         at = START_S + tick * TICK_S
@@ -87,7 +87,7 @@ def ride_crowd(host: Crowd, cap: int, seconds: float) -> list[Moment]:
         one = host.rate_of_one(at, open_now)
         moments.append(Moment(at - START_S, open_now, one * open_now))
         fetched += one * open_now * TICK_S
-        now = tune(now, Flow(at, int(fetched), open_now, is_low=pace.is_low), cap)
+        now = adjust(now, Flow(at, int(fetched), open_now, is_low=pace.is_low), cap)
         pace = learn_best(pace, now.best, now.held)
         if tick % round(LOOK_S / TICK_S) == 0:
             pace = watch_pace(pace, [Sighting(number, one, 1.0) for number in range(open_now)], at)

@@ -1,7 +1,7 @@
 """The rooms in which a run is killed, and the steps of an installation: what support/harms.py calls CALL:WHEN."""
 
 PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
-LEASES, LIBRARY = "flowhub_jobs.jobs.leases:Leases", "flowhub_jobs.store.library:Library"
+LEASES, LIBRARY = "flowhub_jobs.jobs.leases:LeaseStore", "flowhub_jobs.store.library:Library"
 
 INSTALLATION = [
     f"{PIPELINE}:stage:before",

@@ -7,7 +7,7 @@ from httpx import Headers
 
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
-from flowhub_jobs.transfer.http.headers import hub_word, read_answer, strong_date, strong_etag
+from flowhub_jobs.transfer.http.headers import parse_hub_metadata, read_answer, strong_date, strong_etag
 
 NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)
 HEX64, HEX40 = "ab" * 32, "cd" * 20
@@ -201,22 +201,24 @@ def test_a_weak_etag_adds_to_the_date_and_a_strong_one_does_not():
 
 
 def test_the_hub_says_digest_size_and_commit():
-    word = hub_word(headers(x_repo_commit=HEX40, x_linked_etag=f'"{HEX64}"', x_linked_size="123", etag='"cdn"'))
+    word = parse_hub_metadata(
+        headers(x_repo_commit=HEX40, x_linked_etag=f'"{HEX64}"', x_linked_size="123", etag='"cdn"')
+    )
     assert (word.commit, word.sha256, word.git_sha1, word.size) == (HEX40, HEX64, None, 123)
 
 
 def test_the_hub_says_the_git_sha1_of_a_small_file():
-    word = hub_word(headers(x_repo_commit=HEX40, etag=f'W/"{HEX40.upper()}"'))
+    word = parse_hub_metadata(headers(x_repo_commit=HEX40, etag=f'W/"{HEX40.upper()}"'))
     assert (word.sha256, word.git_sha1, word.size) == (None, HEX40, None)
 
 
 def test_an_etag_that_is_no_digest_is_none():
-    word = hub_word(headers(x_linked_etag='"abc"', x_linked_size="many"))
+    word = parse_hub_metadata(headers(x_linked_etag='"abc"', x_linked_size="many"))
     assert (word.sha256, word.git_sha1, word.size) == (None, None, None)
 
 
 def test_an_answer_without_the_hubs_headers_is_not_the_hubs():
-    assert hub_word(headers(etag=f'"{HEX64}"')) is None
+    assert parse_hub_metadata(headers(etag=f'"{HEX64}"')) is None
 
 
 # Waits ---------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What one job learns of a host holds for all jobs."""
 
-from flowhub_jobs.transfer.host_limits import LOWERED_S, Hosts
+from flowhub_jobs.transfer.host_limits import LOWERED_S, HostLimits
 
 HUB, OTHER = "https://hub.example:443", "https://other.example:443"
 
@@ -13,7 +13,7 @@ class Turned:
 
 
 def test_a_host_has_so_many_connections_and_no_more():
-    hosts = Hosts(cap=3)
+    hosts = HostLimits(cap=3)
     assert [hosts.enter(HUB) for _ in range(4)] == [True, True, True, False]
     assert hosts.enter(OTHER)
     hosts.leave(HUB)
@@ -22,7 +22,7 @@ def test_a_host_has_so_many_connections_and_no_more():
 
 def test_a_host_that_refused_one_more_is_asked_with_what_held_for_an_hour():
     clock = Turned()
-    hosts = Hosts(cap=16, clock=clock)
+    hosts = HostLimits(cap=16, clock=clock)
     assert all(hosts.enter(HUB) for _ in range(5))
     assert hosts.lower(HUB)
     hosts.leave(HUB)
@@ -34,7 +34,7 @@ def test_a_host_that_refused_one_more_is_asked_with_what_held_for_an_hour():
 
 
 def test_a_host_that_refuses_its_only_connection_refuses_the_job():
-    hosts = Hosts()
+    hosts = HostLimits()
     assert not hosts.lower(HUB)
     hosts.enter(HUB)
     assert not hosts.lower(HUB)
@@ -43,7 +43,7 @@ def test_a_host_that_refuses_its_only_connection_refuses_the_job():
 
 def test_a_host_that_wants_peace_has_it_until_it_said():
     clock = Turned()
-    hosts = Hosts(clock=clock)
+    hosts = HostLimits(clock=clock)
     assert hosts.quiet_for(HUB) == 0
     hosts.be_quiet(HUB, 30)
     assert (hosts.quiet_for(HUB), hosts.quiet_for(OTHER)) == (30, 0)
@@ -54,7 +54,7 @@ def test_a_host_that_wants_peace_has_it_until_it_said():
 
 
 def test_a_shorter_wait_does_not_end_a_longer_one():
-    hosts = Hosts(clock=Turned())
+    hosts = HostLimits(clock=Turned())
     hosts.be_quiet(HUB, 30)
     hosts.be_quiet(HUB, 5)
     assert hosts.quiet_for(HUB) == 30

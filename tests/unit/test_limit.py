@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from flowhub_jobs.transfer.content import GLANCE
-from flowhub_jobs.transfer.rate_limit import Bucket
+from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 
 class Ticking:
@@ -25,7 +25,7 @@ def never():
 
 def test_over_many_takes_it_is_the_rate_within_two_in_a_hundred():
     clock = Ticking(step=0.0005)
-    bucket, passed = Bucket(100_000_000, clock), 0
+    bucket, passed = TokenBucket(100_000_000, clock), 0
     while clock.now < 0.5:
         bucket.take(200_000, never)
         passed += 200_000
@@ -34,7 +34,7 @@ def test_over_many_takes_it_is_the_rate_within_two_in_a_hundred():
 
 def test_time_that_nobody_used_is_not_saved_up():
     clock = Ticking()
-    bucket = Bucket(1_000_000, clock)
+    bucket = TokenBucket(1_000_000, clock)
     clock.now += 3600
     start = clock.now
     bucket.take(110_000, never)
@@ -42,12 +42,12 @@ def test_time_that_nobody_used_is_not_saved_up():
 
 
 def test_without_a_limit_nobody_waits():
-    stuck = Bucket(None, lambda: 0.0)
+    stuck = TokenBucket(None, lambda: 0.0)
     stuck.take(10**12, never)
 
 
 def test_whoever_stops_does_not_wait():
-    Bucket(1, lambda: 0.0).take(10**12, lambda: True)
+    TokenBucket(1, lambda: 0.0).take(10**12, lambda: True)
 
 
 def waiting(bucket, count):
@@ -65,7 +65,7 @@ def waiting(bucket, count):
 
 
 def test_whoever_waits_goes_on_when_the_limit_is_lifted():
-    bucket = Bucket(1, lambda: 0.0)
+    bucket = TokenBucket(1, lambda: 0.0)
     thread = waiting(bucket, 10**12)
     bucket.set_rate(None)
     thread.join(30)
@@ -74,7 +74,7 @@ def test_whoever_waits_goes_on_when_the_limit_is_lifted():
 
 def test_whoever_waits_waits_by_the_new_rate():
     now = [0.0]
-    bucket = Bucket(1, lambda: now[0])
+    bucket = TokenBucket(1, lambda: now[0])
     thread = waiting(bucket, 1_000_000)
     bucket.set_rate(1_000_000)
     now[0] = 1.0
@@ -84,7 +84,7 @@ def test_whoever_waits_waits_by_the_new_rate():
 
 def test_a_limit_that_is_set_while_it_flows_gives_no_burst():
     clock = Ticking()
-    bucket = Bucket(None, clock)
+    bucket = TokenBucket(None, clock)
     bucket.take(10**9, never)
     bucket.set_rate(1_000_000)
     start = clock.now
@@ -94,5 +94,5 @@ def test_a_limit_that_is_set_while_it_flows_gives_no_burst():
 
 @pytest.mark.parametrize("rate", [1, 300, 1_000_000, None])
 def test_a_step_is_never_too_small_for_a_files_first_bytes(rate):
-    assert GLANCE <= Bucket(rate).grain(1 << 20) <= 1 << 20
-    assert Bucket(rate).grain(10) == 10
+    assert GLANCE <= TokenBucket(rate).grain(1 << 20) <= 1 << 20
+    assert TokenBucket(rate).grain(10) == 10

@@ -26,7 +26,7 @@ from flowhub_jobs.errors import (
     WrongContent,
     WrongRange,
 )
-from flowhub_jobs.transfer.retry import Again, Fruitless, GiveUp, Patience, Wait, decide, retry_delay
+from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, Wait, decide, retry_delay
 
 PROMISED = Patience()
 PASSING = [ConnectionLost, HeadersTimeout, Stalled, TooSlow, NetworkDown, ServerBusy, TlsUntrusted]
@@ -41,54 +41,54 @@ def test_the_contracts_patience():
 
 @pytest.mark.parametrize("kind", [*PASSING, WrongRange])
 def test_a_fault_that_may_pass_is_waited_for(kind):
-    assert decide(kind("x"), Fruitless(1), 0.5, PROMISED) == Wait(0.5)
+    assert decide(kind("x"), PriorFaults(1), 0.5, PROMISED) == Wait(0.5)
 
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_an_outage_ends_a_job_after_a_day_without_a_byte_and_not_after_any_number_of_tries(kind):
-    assert isinstance(decide(kind("x"), Fruitless(10_000, DAY_S - 1), 0.5, PROMISED), Wait)
+    assert isinstance(decide(kind("x"), PriorFaults(10_000, DAY_S - 1), 0.5, PROMISED), Wait)
     error = kind("x")
-    assert decide(error, Fruitless(10, DAY_S), 0.5, PROMISED) == GiveUp(error)
+    assert decide(error, PriorFaults(10, DAY_S), 0.5, PROMISED) == GiveUp(error)
     assert error.hint is not None
     assert error.hint.endswith("It was tried 10 times in a row in 1 d. `flowhub retry` continues with what was kept.")
 
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_a_day_with_fewer_than_ten_tries_is_no_end(kind):
-    assert isinstance(decide(kind("x"), Fruitless(9, 10 * DAY_S), 0.5, PROMISED), Wait)
+    assert isinstance(decide(kind("x"), PriorFaults(9, 10 * DAY_S), 0.5, PROMISED), Wait)
 
 
 @pytest.mark.parametrize("kind", [WrongRange, WrongContent, SourceChanged])
 def test_a_source_that_answers_and_never_with_the_right_bytes_ends_it_after_ten_tries(kind):
     error = kind("x")
-    assert isinstance(decide(error, Fruitless(9), 0.5, PROMISED, free=False), Wait)
-    assert decide(error, Fruitless(10), 0.5, PROMISED, free=False) == GiveUp(error)
+    assert isinstance(decide(error, PriorFaults(9), 0.5, PROMISED, free=False), Wait)
+    assert decide(error, PriorFaults(10), 0.5, PROMISED, free=False) == GiveUp(error)
 
 
 @pytest.mark.parametrize("kind", FINAL)
 def test_what_will_not_change_ends_it_at_once(kind):
     error = kind("x")
-    assert decide(error, Fruitless(1), 0.5, PROMISED) == GiveUp(error)
+    assert decide(error, PriorFaults(1), 0.5, PROMISED) == GiveUp(error)
 
 
 @pytest.mark.parametrize("kind", [DiskFull, StoreOffline, StorageFailed])
 def test_a_disk_is_not_tried_again_but_left_to_whoever_parks_the_job(kind):
     error = kind("x")
-    assert decide(error, Fruitless(1), 0.5, PROMISED) == GiveUp(error)
+    assert decide(error, PriorFaults(1), 0.5, PROMISED) == GiveUp(error)
 
 
 @pytest.mark.parametrize("kind", [AddressExpired, SourceChanged])
 def test_another_address_or_content_is_asked_for_again_at_no_cost(kind):
-    assert decide(kind("x"), Fruitless(99), 0.5, PROMISED) == Again()
+    assert decide(kind("x"), PriorFaults(99), 0.5, PROMISED) == Again()
 
 
 def test_a_host_that_names_a_time_is_waited_for_exactly():
-    assert decide(ServerBusy("x", wait_s=42.0), Fruitless(1), 0.0, PROMISED) == Wait(42.0, asked=True)
+    assert decide(ServerBusy("x", wait_s=42.0), PriorFaults(1), 0.0, PROMISED) == Wait(42.0, asked=True)
 
 
 def test_an_hour_is_waited_for_and_more_is_not():
-    assert decide(ServerBusy("x", wait_s=3600.0), Fruitless(1), 0.0, PROMISED) == Wait(3600.0, asked=True)
-    decision = decide(ServerBusy("busy.", wait_s=7200.0), Fruitless(1), 0.0, PROMISED)
+    assert decide(ServerBusy("x", wait_s=3600.0), PriorFaults(1), 0.0, PROMISED) == Wait(3600.0, asked=True)
+    decision = decide(ServerBusy("busy.", wait_s=7200.0), PriorFaults(1), 0.0, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
     assert decision.error.message == "busy. The host asks to wait 7,200 s (2 h); more than 3,600 s is not sat out."

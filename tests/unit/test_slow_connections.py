@@ -11,7 +11,7 @@ from flowhub_jobs.transfer.slow_connections import (
     SLOW_S,
     HostPace,
     Sighting,
-    SlowOnes,
+    SlowConnections,
     look_for_slow,
     middle_rate,
     to_replace,
@@ -28,7 +28,7 @@ def sightings(*rates, waiting=1.0):
 
 def slow_after(seconds, *rates, best_alone=0.0, waiting=1.0):
     """Return the connections that are slow after so long at these rates, and the one that is replaced."""
-    ones, at = SlowOnes(), 1000.0
+    ones, at = SlowConnections(), 1000.0
     while at <= 1000.0 + seconds:
         ones = look_for_slow(ones, sightings(*rates, waiting=waiting), at, best_alone)
         replaced = to_replace(ones.since, at, LONG_AGO)
@@ -60,7 +60,7 @@ def test_a_connection_is_replaced_after_five_seconds_and_not_before():
 
 
 def test_a_connection_that_was_slow_for_a_while_begins_to_count_again():
-    ones = look_for_slow(SlowOnes(), sightings(100, 10), 1000.0, 0.0)
+    ones = look_for_slow(SlowConnections(), sightings(100, 10), 1000.0, 0.0)
     ones = look_for_slow(ones, sightings(100, 50), 1003.0, 0.0)
     ones = look_for_slow(ones, sightings(100, 10), 1004.0, 0.0)
     assert ones.since == {1: 1004.0}
@@ -75,7 +75,7 @@ def test_of_several_slow_ones_the_one_that_is_so_for_longest_is_replaced_one_a_s
 
 
 def test_where_all_become_slow_together_none_is_replaced():
-    ones = SlowOnes()
+    ones = SlowConnections()
     for at in range(1000, 1060):
         rate = 100 if at < 1010 else 10
         ones = look_for_slow(ones, sightings(rate, rate, rate), float(at), 0.0)
@@ -83,7 +83,7 @@ def test_where_all_become_slow_together_none_is_replaced():
 
 
 def test_a_fast_one_that_is_between_two_ranges_is_still_what_the_others_are_held_to():
-    ones = look_for_slow(SlowOnes(), sightings(10, 10, 100, 100), 1000.0, 0.0)
+    ones = look_for_slow(SlowConnections(), sightings(10, 10, 100, 100), 1000.0, 0.0)
     ones = look_for_slow(ones, sightings(10, 10), 1000.0 + RECENT_S / 2, 0.0)
     assert set(ones.since) == {0, 1}
 

@@ -2,13 +2,13 @@
 
 import math
 
-from flowhub_jobs.transfer.file_state import JUDGED_S, SHARE_MIN, SILENT_S, Task
+from flowhub_jobs.transfer.file_state import JUDGED_S, SHARE_MIN, SILENT_S, RangeTask
 
 BEGUN, SIZE = 1000.0, 8 * SHARE_MIN
 
 
 def task(at=0, given=None, **known):
-    made = Task(None, 0, SIZE, begun=BEGUN, **known)
+    made = RangeTask(None, 0, SIZE, begun=BEGUN, **known)
     made.at, made.given = at, at if given is None else given
     return made
 

@@ -1,16 +1,26 @@
 """The number of connections grows while the whole gains by it, and steps back when it does not."""
 
-from flowhub_jobs.transfer.concurrency import GAIN, LEAP, RECENT, REST_S, SETTLE_S, WINDOW_S, Flow, Tuning, tune
+from flowhub_jobs.transfer.concurrency import (
+    GAIN,
+    LEAP,
+    RECENT,
+    REST_S,
+    SETTLE_S,
+    WINDOW_S,
+    ConcurrencyPlan,
+    Flow,
+    adjust,
+)
 
 START = 1000.0
 
 
 def run(rates, cap=16):
     """Return the tuning after each window; `rates` gives bytes a second for a number of connections and a window."""
-    now, fetched, history = Tuning(), 0.0, []
+    now, fetched, history = ConcurrencyPlan(), 0.0, []
     for window in range(1, 40):
         fetched += rates(now.count, window) * WINDOW_S
-        now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), flowing=now.count), cap)
+        now = adjust(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), flowing=now.count), cap)
         history.append(now)
     return history
 
@@ -28,12 +38,12 @@ def test_no_more_are_tried_than_the_digest_could_follow():
     """What comes out of order it reads from the disk, and then it is slower still."""
 
     def tried(digest_bps):
-        now, most = Tuning(), 0
+        now, most = ConcurrencyPlan(), 0
         for window in range(1, 20):
             flow = Flow(
                 START + window * WINDOW_S * 1.01, int(window * WINDOW_S * 700e6), now.count, digest_bps=digest_bps
             )
-            now = tune(now, flow, 16)
+            now = adjust(now, flow, 16)
             most = max(most, now.count)
         return most
 
@@ -43,19 +53,19 @@ def test_no_more_are_tried_than_the_digest_could_follow():
 
 def test_one_bad_moment_is_not_the_line():
     rates = [700e6] * 5 + [300e6] + [700e6] * 5
-    now, fetched = Tuning(), 0.0
+    now, fetched = ConcurrencyPlan(), 0.0
     for window, rate in enumerate(rates, 1):
         fetched += rate * WINDOW_S
-        now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count, digest_bps=900e6), 16)
+        now = adjust(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count, digest_bps=900e6), 16)
         assert now.count == 1
 
 
 def test_a_bad_second_is():
     """A line that fell to a hundredth is judged by what it is now, when the next try comes."""
-    now, fetched = Tuning(), 0.0
+    now, fetched = ConcurrencyPlan(), 0.0
     for window, rate in enumerate([100e6] * 5 + [1e6] * RECENT, 1):
         fetched += rate * WINDOW_S
-        now = tune(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count), cap=1)
+        now = adjust(now, Flow(START + window * WINDOW_S * 1.01, int(fetched), now.count), cap=1)
     assert now.best < 1.01e6
 
 
@@ -90,29 +100,29 @@ def test_nothing_is_learned_while_nothing_moves():
 
 
 def test_too_short_a_time_tells_nothing():
-    now = Tuning(since=START, settled=True)
-    assert tune(now, Flow(START + WINDOW_S / 2, 10**9, flowing=1), 16) is now
+    now = ConcurrencyPlan(since=START, settled=True)
+    assert adjust(now, Flow(START + WINDOW_S / 2, 10**9, flowing=1), 16) is now
 
 
 def test_new_connections_are_judged_only_when_all_of_them_flow_or_a_second_has_passed():
-    trying = Tuning(count=4, held=1, best=20e6, since=START)
-    assert tune(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=3), 16) is trying
-    assert tune(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=4), 16).settled
-    assert tune(trying, Flow(START + SETTLE_S * 1.1, 10**7, flowing=3), 16).settled
+    trying = ConcurrencyPlan(count=4, held=1, best=20e6, since=START)
+    assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=3), 16) is trying
+    assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=4), 16).settled
+    assert adjust(trying, Flow(START + SETTLE_S * 1.1, 10**7, flowing=3), 16).settled
 
 
 def test_before_the_first_byte_nothing_is_judged_however_long_it_takes():
-    waiting = tune(Tuning(), Flow(START, 0, flowing=0), 16)
-    assert tune(waiting, Flow(START + 60, 0, flowing=0), 16) == waiting
+    waiting = adjust(ConcurrencyPlan(), Flow(START, 0, flowing=0), 16)
+    assert adjust(waiting, Flow(START + 60, 0, flowing=0), 16) == waiting
 
 
 def test_a_line_that_outruns_the_digest_gets_fewer_connections_and_a_rest():
-    many = Tuning(count=8, held=8, best=1e9, settled=True, since=START)
-    fewer = tune(many, Flow(START + 1, 10**9, flowing=8, outrun=True), 16)
+    many = ConcurrencyPlan(count=8, held=8, best=1e9, settled=True, since=START)
+    fewer = adjust(many, Flow(START + 1, 10**9, flowing=8, outrun=True), 16)
     assert fewer.count == 4
     assert fewer.resting_until > START
 
 
 def test_a_lower_cap_is_obeyed_at_once():
-    many = Tuning(count=16, held=16, settled=True, since=START)
-    assert tune(many, Flow(START + 0.01, 10, flowing=16), 3).count == 3
+    many = ConcurrencyPlan(count=16, held=16, settled=True, since=START)
+    assert adjust(many, Flow(START + 0.01, 10, flowing=16), 3).count == 3

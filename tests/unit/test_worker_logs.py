@@ -17,7 +17,7 @@ import pytest
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.worker.logs import KNOWN_MAX, OURS, Repeats, set_up, words
+from flowhub_jobs.worker.logs import KNOWN_MAX, OURS, RepeatFilter, set_up, words
 
 log = logging.getLogger("flowhub.test")
 
@@ -167,7 +167,7 @@ def test_set_up_twice_a_line_is_written_once():
 def told_over(seconds: list[float], text: str = "The disk is full.", name: str = "flowhub.heartbeat") -> list[str]:
     """Return the words of a warning that is given at each of these times."""
     now = [0.0]
-    repeats = Repeats(words, lambda: now[0])
+    repeats = RepeatFilter(words, lambda: now[0])
     shown = []
     for now[0] in seconds:
         record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), None)
@@ -206,7 +206,7 @@ def test_what_happens_to_a_job_or_to_the_network_is_told_each_time(name):
 
 
 def test_what_is_remembered_of_troubles_is_bounded():
-    repeats = Repeats(words)
+    repeats = RepeatFilter(words)
     for number in range(3 * KNOWN_MAX):
         repeats.filter(logging.LogRecord("huey", logging.WARNING, "", 0, f"Task {number} failed.", (), None))
     assert len(repeats._told) == KNOWN_MAX
@@ -214,7 +214,7 @@ def test_what_is_remembered_of_troubles_is_bounded():
 
 def test_arguments_that_do_not_fit_are_left_to_who_formats_them():
     """A handler's formatter tells of them on stderr; what its filter raises ends the thread that logs."""
-    assert Repeats(words).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
+    assert RepeatFilter(words).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
 
 
 def test_a_disk_that_a_library_met_is_told_in_a_line_a_fault_with_its_traceback():

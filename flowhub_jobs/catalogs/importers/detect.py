@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flowhub_jobs.catalogs.importers import gpt4all, lmstudio, localai, native
-from flowhub_jobs.catalogs.importers.import_result import Intake
+from flowhub_jobs.catalogs.importers.import_result import ImportResult
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
 from flowhub_jobs.catalogs.provenance import TITLES
 from flowhub_jobs.errors import FlowhubError
 
 BYTES_MAX = 50_000_000
 _LOOKED_AT = 200  # entries; the first few may be odd
-_READERS: dict[str, Callable[[list[Any]], Intake]] = {
+_READERS: dict[str, Callable[[list[Any]], ImportResult]] = {
     "lmstudio": lmstudio.read,
     "gpt4all": gpt4all.read,
     "localai": localai.read,
@@ -20,7 +20,7 @@ _READERS: dict[str, Callable[[list[Any]], Intake]] = {
 _SHAPES = {"lmstudio": lmstudio.looks_like, "gpt4all": gpt4all.looks_like, "localai": localai.looks_like}
 
 
-def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: str | None = None) -> Intake:
+def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: str | None = None) -> ImportResult:
     """Return what can be taken of a catalog, of the named shape or of the one that it looks like.
 
     Raises one `error` that names `where` if it is none at all.

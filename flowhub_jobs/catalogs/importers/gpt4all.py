@@ -7,7 +7,7 @@ from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
 
 _GIB_PER_GB = 10**9 / 2**30
 _LICENSE = "License:"
@@ -17,7 +17,7 @@ def looks_like(entry: Entry) -> bool:
     return isinstance(entry.get("filename"), str) and ("md5sum" in entry or "sha256sum" in entry)
 
 
-def read(entries: list[Any]) -> Intake:
+def read(entries: list[Any]) -> ImportResult:
     return take_in("gpt4all", entries, _model)
 
 

@@ -58,7 +58,7 @@ class Notes:
 
 
 @dataclass(slots=True)
-class Intake:
+class ImportResult:
     """A catalog in our shape, and what was said on the way: by reason, the entries or files that it is true of."""
 
     format: str
@@ -75,9 +75,9 @@ class Intake:
 Convert = Callable[[Entry, Notes], Entry]
 
 
-def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> Intake:
+def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResult:
     """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
-    intake = Intake(shape)
+    intake = ImportResult(shape)
     ids = Ids()
     for number, entry in enumerate(entries, start=1):
         notes = Notes()

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import different_ids, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T|$)")
 
@@ -17,7 +17,7 @@ def looks_like(entry: Entry) -> bool:
     return isinstance(entry.get("files"), dict) and isinstance(entry["files"].get("all"), list)
 
 
-def read(entries: list[Any]) -> Intake:
+def read(entries: list[Any]) -> ImportResult:
     return take_in("lmstudio", entries, _model)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import ForeignFile, confined, folder, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
 from flowhub_jobs.catalogs.validation_errors import shown
 
 
@@ -30,7 +30,7 @@ def looks_like(entry: Entry) -> bool:
     return isinstance(entry.get("files"), list) or "overrides" in entry or str(entry.get("url")).startswith("github:")
 
 
-def read(entries: list[Any]) -> Intake:
+def read(entries: list[Any]) -> ImportResult:
     return take_in("localai", entries, _model)
 
 

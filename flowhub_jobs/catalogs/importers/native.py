@@ -6,13 +6,13 @@ Two of one id do: a reference must mean one model.
 from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
-from flowhub_jobs.catalogs.importers.import_result import Entry, Intake, Notes, Remark, check_model, take_in
+from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, Remark, check_model, take_in
 from flowhub_jobs.catalogs.inspection import warnings_of_model
 from flowhub_jobs.catalogs.parsing import NotJson
 from flowhub_jobs.catalogs.validation_errors import shown
 
 
-def read(entries: list[Any]) -> Intake:
+def read(entries: list[Any]) -> ImportResult:
     _refuse_twins(entries)
     return take_in("flowhub", entries, _model)
 

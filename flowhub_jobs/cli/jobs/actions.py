@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
     from flowhub_jobs.values.enums import State
     from flowhub_jobs.values.jobs import Job
 
@@ -40,7 +40,7 @@ def cancel(
         group,
         as_json,
         ("queued", "running", "paused"),
-        lambda desk, job: desk.cancel(job, purge=purge),
+        lambda session, job: session.cancel(job, purge=purge),
     )
 
 
@@ -49,7 +49,15 @@ def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None
 
     The partial download is kept. A resumed job continues where it stopped.
     """
-    _steer("pause", jobs, every, group, as_json, ("queued", "running"), lambda desk, job: desk.home.ledger.pause(job))
+    _steer(
+        "pause",
+        jobs,
+        every,
+        group,
+        as_json,
+        ("queued", "running"),
+        lambda session, job: session.home.commands.pause(job),
+    )
 
 
 def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
@@ -57,7 +65,7 @@ def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = Non
 
     A time set by --at that is still ahead stays.
     """
-    _steer("resume", jobs, every, group, as_json, ("paused",), lambda desk, job: desk.again(job, "resume"))
+    _steer("resume", jobs, every, group, as_json, ("paused",), lambda session, job: session.again(job, "resume"))
 
 
 def retry(
@@ -78,7 +86,7 @@ def retry(
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
     states = ("failed", "cancelled") if cancelled else ("failed",)
-    _steer("retry", jobs, every, group, as_json, states, lambda desk, job: desk.again(job, "retry"))
+    _steer("retry", jobs, every, group, as_json, states, lambda session, job: session.again(job, "retry"))
 
 
 def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
@@ -86,7 +94,7 @@ def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None
 
     A started job still waits for the jobs of --after, for room on the disk and for the network.
     """
-    _steer("start", jobs, every, group, as_json, ("queued", "paused"), lambda desk, job: desk.again(job, "start"))
+    _steer("start", jobs, every, group, as_json, ("queued", "paused"), lambda session, job: session.again(job, "start"))
 
 
 def priority(
@@ -106,7 +114,13 @@ def priority(
     states = ("queued", "running", "paused")
     states = ("queued", "running", "paused")
     _steer(
-        "priority", jobs, every, group, as_json, states, lambda desk, job: desk.home.ledger.set_priority(job, wanted)
+        "priority",
+        jobs,
+        every,
+        group,
+        as_json,
+        states,
+        lambda session, job: session.home.commands.set_priority(job, wanted),
     )
 
 
@@ -117,24 +131,24 @@ def _steer(
     group: str | None,
     as_json: bool,
     states: Sequence[str],
-    act: "Callable[[Desk, int], State]",
+    act: "Callable[[Session, int], State]",
 ) -> None:
     """Apply a verb to the jobs that are typed, else to all (of a group) in one of `states`."""
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import chosen_jobs, desk, each, raise_for
+    from flowhub_jobs.cli.session import chosen_jobs, each, open_session, raise_for
     from flowhub_jobs.errors import FlowhubError
     from flowhub_jobs.operations.schemas.jobs import jobs_page
     from flowhub_jobs.values.enums import State
 
-    with desk() as found:
-        found.home.take_back_orphans()  # a job whose worker died changes at once
-        numbers = chosen_jobs(found, typed, every, group, [State(state) for state in states])
-        outcomes = each(numbers, lambda job: act(found, job))
+    with open_session() as session:
+        session.home.take_back_orphans()  # a job whose worker died changes at once
+        numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
+        outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if as_json and (done or not numbers):
-            output.result_json(jobs_page(found.home.reports.jobs(done)))
+            output.result_json(jobs_page(session.home.queries.jobs(done)))
         elif not as_json:
-            _tell(found, verb, done)
+            _tell(session, verb, done)
             if not numbers:
                 output.hint(_nothing(verb, states))
         raise_for(outcomes)
@@ -149,7 +163,7 @@ def _either(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _tell(desk: "Desk", verb: str, done: Sequence[int]) -> None:
+def _tell(session: "Session", verb: str, done: Sequence[int]) -> None:
     """Print what became of each job, and that no worker runs where one is needed."""
     from datetime import UTC, datetime
 
@@ -157,11 +171,11 @@ def _tell(desk: "Desk", verb: str, done: Sequence[int]) -> None:
     from flowhub_jobs.cli.session import tell_no_worker
 
     now = datetime.now(UTC)
-    jobs = desk.home.reports.jobs(done)
+    jobs = session.home.queries.jobs(done)
     for job in jobs:
         output.result(f"Job {job.id}: {_became(verb, job, now)}")
     if verb in ("resume", "retry", "start") and jobs:
-        tell_no_worker(desk)
+        tell_no_worker(session)
 
 
 def _became(verb: str, job: "Job", now: "datetime") -> str:

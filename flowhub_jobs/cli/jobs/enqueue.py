@@ -70,7 +70,7 @@ def enqueue(
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
     from flowhub_jobs.cli.jobs import wait as jobs_wait
-    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, warn_of_catalog
     from flowhub_jobs.values.user_text import token_note
 
     defaults = {
@@ -88,29 +88,29 @@ def enqueue(
         "force": force,
     }
     hushed = as_json or quiet
-    with desk() as found:
+    with open_session() as session:
         if note := token_note(os.environ):
             output.hint(note, quiet=hushed)
-        looks = found.home.settings.check if check is None else check
-        found.references.tell = lambda text: output.hint(text, quiet=hushed)
-        found.references.may_lack_name = looks
-        order = enqueue_plan.read(found, refs or [], file, defaults)
-        unseen = enqueue_plan.look_at_sources(found, order, pinned_too=bool(check)) if looks else []
+        looks = session.home.settings.check if check is None else check
+        session.references.tell = lambda text: output.hint(text, quiet=hushed)
+        session.references.may_lack_name = looks
+        order = enqueue_plan.read(session, refs or [], file, defaults)
+        unseen = enqueue_plan.look_at_sources(session, order, pinned_too=bool(check)) if looks else []
         if not keep_going:
             enqueue_plan.raise_if_bad(order, as_json=as_json)
-        warn_of_catalog(found, quiet=hushed)
-        enqueue_plan.tell_notes(found, quiet=hushed)
+        warn_of_catalog(session, quiet=hushed)
+        enqueue_plan.tell_notes(session, quiet=hushed)
         enqueue_plan.tell_unseen(unseen, quiet=hushed)
         if dry_run:
-            plan_view.tell_plan(found, order, as_json=as_json, quiet=quiet)
+            plan_view.tell_plan(session, order, as_json=as_json, quiet=quiet)
         else:
-            numbers = enqueue_plan.place(found, order)
+            numbers = enqueue_plan.place(session, order)
             if wait or watch:
-                jobs_wait.until_ended(found, numbers, watch=watch and not hushed, quiet=hushed)
+                jobs_wait.until_ended(session, numbers, watch=watch and not hushed, quiet=hushed)
             if quiet and not as_json:
                 enqueue_plan.tell_ids(numbers)
             else:
-                enqueue_plan.tell(found, order, numbers, as_json=as_json, brief=wait or watch)
+                enqueue_plan.tell(session, order, numbers, as_json=as_json, brief=wait or watch)
         enqueue_plan.raise_for(order, quiet=hushed)
         if (wait or watch) and not dry_run:
-            jobs_wait.raise_for(found, numbers)
+            jobs_wait.raise_for(session, numbers)

@@ -7,9 +7,9 @@ from typing import Any
 
 from flowhub_jobs.cli.session import job_numbers
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.requests import Terms
+from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import micros, parse_time
 
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
@@ -20,16 +20,16 @@ GROUP_MAX = 64
 AFTER_MAX = 1000
 
 
-class Clerk:
+class OptionReader:
     """Reads the options of one call and of each line of its list, all at the same moment."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._now_us = desk.home.clock.now_us()
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now_us = session.home.clock.now_us()
         self._seen: set[int] = set()  # jobs that are there
         self.notes: list[str] = []
 
-    def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> Terms:
+    def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> EnqueueTerms:
         """Return the terms that the options say. What a line says stands in the place of what the call says.
 
         Raises UsageInvalid, and NotFound for a job of --after that is not there.
@@ -37,7 +37,7 @@ class Clerk:
         said = {**call, **(line or {})}
         if line and ("at" in line or "tonight" in line):  # both say when
             said |= {"at": line.get("at"), "tonight": line.get("tonight", False)}
-        return Terms(
+        return EnqueueTerms(
             priority=checked_priority(said["priority"] or 0),
             group=_group(said["group"]),
             not_before=self._start(said["at"], tonight=said["tonight"]),
@@ -50,7 +50,7 @@ class Clerk:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
-                self.notes = [_NOW_AS_OPEN if self._desk.home.controls.schedule() else _NOW_AS_NIGHT]
+                self.notes = [_NOW_AS_OPEN if self._session.home.controls.schedule() else _NOW_AS_NIGHT]
             return self._tonight
         return micros(parse_time(at, self._now)) if at else None
 
@@ -61,13 +61,13 @@ class Clerk:
     @cached_property
     def _tonight(self) -> int | None:
         """The next opening of the schedule's window (without a schedule: 23:00-07:00); None, which is now, if open."""
-        return (self._desk.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
+        return (self._session.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
 
     def _after(self, typed: Sequence[str]) -> tuple[int, ...]:
         numbers = job_numbers([part.strip() for text in typed for part in text.split(",")])
         if len(numbers) > AFTER_MAX:
             raise UsageInvalid(f"A job can wait for {AFTER_MAX:,} others, not for {len(numbers):,}.")
-        reports, new = self._desk.home.reports, set(numbers) - self._seen
+        reports, new = self._session.home.queries, set(numbers) - self._seen
         if new and (missing := new - set(reports.state_of(new))):
             reports.jobs([min(missing)])  # which raises NotFound, in its words
         self._seen |= new

@@ -8,9 +8,9 @@ from operator import itemgetter
 from typing import Any
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs.enqueue_options import Clerk
+from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
 from flowhub_jobs.cli.jobs.fit_options import best_of, require_fit
-from flowhub_jobs.cli.jobs.list_file import Line, at_line, parse_line, read_lines, same_kind
+from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines, same_kind
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import (
     CatalogSourceMalformed,
@@ -19,10 +19,10 @@ from flowhub_jobs.errors import (
     SomeFailed,
     UsageInvalid,
 )
-from flowhub_jobs.jobs.requests import Terms
+from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.schemas.jobs import jobs_page
-from flowhub_jobs.operations.session import Desk, Order
+from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit, State
@@ -38,7 +38,7 @@ _OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)
 class Ordered:
     """What is to be queued, each with its line's number (0: typed), and what could not be understood."""
 
-    orders: list[Order] = field(default_factory=list)
+    orders: list[EnqueueItem] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     bad: list[tuple[int, FlowhubError]] = field(default_factory=list)
     count: int = 0
@@ -50,33 +50,33 @@ class Ordered:
         return [error for _, error in sorted(self.bad, key=itemgetter(0))]
 
 
-def read(desk: Desk, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> Ordered:
+def read(session: Session, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> Ordered:
     """Return what was ordered, and every line that is wrong. Raises what is wrong with the whole call."""
     _check(refs, file, defaults)
-    found, clerk = Ordered(), Clerk(desk)
+    found, clerk = Ordered(), OptionReader(session)
     clerk.terms(defaults)  # what is wrong with the whole call is told once, and not again for each line
     typed = [(0, ref) for ref in refs] if file is None else read_lines(file)
     for number, text in typed:
         found.count += 1
         try:
-            found.orders.append(_understood(desk, clerk, number, text, defaults))
+            found.orders.append(_understood(session, clerk, number, text, defaults))
             found.lines.append(number)
         except FlowhubError as error:
             if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
                 raise  # the catalog, or the machine: no line is at fault
             found.bad.append((number, error))
-    desk.references.notes.extend(clerk.notes)
+    session.references.notes.extend(clerk.notes)
     return found
 
 
-def look_at_sources(desk: Desk, ordered: Ordered, *, pinned_too: bool) -> list[str]:
+def look_at_sources(session: Session, ordered: Ordered, *, pinned_too: bool) -> list[str]:
     """Ask the sources for the first bytes of what was ordered; what cannot be fetched counts as bad.
 
     Names and sizes that the sources tell are taken over. Return a sentence for each order that was not looked at.
     """
     kept, lines, unseen = [], [], []
     for order, number, seen in zip(
-        ordered.orders, ordered.lines, desk.checked(ordered.orders, pinned_too=pinned_too), strict=True
+        ordered.orders, ordered.lines, session.checked(ordered.orders, pinned_too=pinned_too), strict=True
     ):
         if seen is not None and seen.error is not None:
             ordered.bad.append((number, at_line(number, seen.error) if number else seen.error))
@@ -110,44 +110,46 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
             raise UsageInvalid(f"--{option} is of one file, and goes with one address.", hint=hint)
 
 
-def _understood(desk: Desk, clerk: Clerk, number: int, text: str, defaults: Mapping[str, Any]) -> Order:
+def _understood(
+    session: Session, clerk: OptionReader, number: int, text: str, defaults: Mapping[str, Any]
+) -> EnqueueItem:
     """Return what a reference, or a line of a list (`number` is not 0), orders."""
     if not number:
-        return _order(desk, clerk, Line(0, text, {}), defaults)
+        return _order(session, clerk, ListLine(0, text, {}), defaults)
     line = parse_line(number, text)
     try:
-        return _order(desk, clerk, line, defaults)
+        return _order(session, clerk, line, defaults)
     except FlowhubError as error:
         raise at_line(number, error) from error
 
 
-def _order(desk: Desk, clerk: Clerk, line: Line, defaults: Mapping[str, Any]) -> Order:
+def _order(session: Session, clerk: OptionReader, line: ListLine, defaults: Mapping[str, Any]) -> EnqueueItem:
     sha256 = line.options.get("sha256", defaults["sha256"])
     include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
     ref = unquoted(line.ref)  # copied along from a text or a script
-    ref = best_of(desk, ref, desk.references.notes) if defaults["best_fit"] else ref
+    ref = best_of(session, ref, session.references.notes) if defaults["best_fit"] else ref
     name = line.options.get("name", defaults["name"])
-    artifact = desk.artifact(ref, sha256, include=include, exclude=exclude, name=name)
+    artifact = session.artifact(ref, sha256, include=include, exclude=exclude, name=name)
     if sha256 and artifact.model is not None:
         hint = "The catalog has the digests of its models."
         raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
     if defaults["require_fit"]:
-        require_fit(desk, artifact)
-    return Order(artifact, clerk.terms(defaults, line.options))
+        require_fit(session, artifact)
+    return EnqueueItem(artifact, clerk.terms(defaults, line.options))
 
 
-def tell_notes(desk: Desk, *, quiet: bool) -> None:
+def tell_notes(session: Session, *, quiet: bool) -> None:
     """Say what was chosen for the person among a repository's files, and what else it offers."""
-    notes = list(dict.fromkeys(desk.references.notes))
+    notes = list(dict.fromkeys(session.references.notes))
     for note in notes[:SHOWN]:
         output.hint(output.fold(note), quiet=quiet)
     if len(notes) > SHOWN:
         output.hint(f"… and {len(notes) - SHOWN} notes more.", quiet=quiet)
 
 
-def place(desk: Desk, ordered: Ordered) -> list[int]:
+def place(session: Session, ordered: Ordered) -> list[int]:
     """Queue it all; return the jobs' numbers, in the order of the references."""
-    answers = desk.enqueue(ordered.orders)
+    answers = session.enqueue(ordered.orders)
     ordered.made = {answer.job for answer in answers if answer.new}
     return [answer.job for answer in answers]
 
@@ -198,15 +200,15 @@ def tell_ids(numbers: Sequence[int]) -> None:
         output.result(str(number))
 
 
-def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
+def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
     """Say which jobs answer, whether they fit this machine, and what is missing for them to move."""
     shown = numbers if as_json else numbers[:SHOWN]
-    by_number = {job.id: job for job in desk.home.reports.jobs(list(dict.fromkeys(shown)))}
+    by_number = {job.id: job for job in session.home.queries.jobs(list(dict.fromkeys(shown)))}
     if as_json:
         output.result_json(jobs_page(by_number[number] for number in numbers))
         return
     for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
-        line = _answer(desk, by_number[number], order, brief)
+        line = _answer(session, by_number[number], order, brief)
         known = "" if brief or number in ordered.made else _known(by_number[number], order)
         output.result(output.fold(line + known, after="  "))
     if len(numbers) > SHOWN:
@@ -214,22 +216,22 @@ def tell(desk: Desk, ordered: Ordered, numbers: Sequence[int], *, as_json: bool,
     if not ordered.count:
         output.hint("The list names no model: nothing was queued.")
     if not brief:
-        _tell_endpoint(desk, ordered)
-        _hints(desk, State.QUEUED in desk.home.reports.state_of(numbers).values())
+        _tell_endpoint(session, ordered)
+        _hints(session, State.QUEUED in session.home.queries.state_of(numbers).values())
 
 
-def _known(job: Job, order: Order) -> str:
+def _known(job: Job, order: EnqueueItem) -> str:
     """Return what is said of a job that was there before: the options of this call are not its own."""
     if not job.live:
         return "; already installed (--force downloads it again)"
-    unheard = order.terms != Terms(force=order.terms.force)
+    unheard = order.terms != EnqueueTerms(force=order.terms.force)
     told = (
         f", with its own time, priority and group (`flowhub cancel {job.id}` first to change them)" if unheard else ""
     )
     return f"; already queued{told}"
 
 
-def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
+def _answer(session: Session, job: Job, order: EnqueueItem, brief: bool) -> str:
     """Return the line that says which job answers a reference, when it begins, and whether it fits this machine.
 
     The arithmetic is told only where it may be a surprise: of a model that does not fit well.
@@ -240,15 +242,15 @@ def _answer(desk: Desk, job: Job, order: Order, brief: bool) -> str:
         return line
     if job.reason is not None:
         line += f", {in_short(job, datetime.now(UTC))}"
-    verdict = desk.verdict(order.artifact)
+    verdict = session.verdict(order.artifact)
     if verdict.fit is Fit.UNKNOWN:
         return f"{line}; fit unknown"
     return f"{line}; fits this machine" if verdict.fit is Fit.FITS else f"{line}; {verdict.fit}: {verdict.why}"
 
 
-def _tell_endpoint(desk: Desk, ordered: Ordered) -> None:
+def _tell_endpoint(session: Session, ordered: Ordered) -> None:
     """Say that a worker has an environment of its own, where HF_ENDPOINT decides which host is asked."""
-    endpoint = desk.home.settings.hf_endpoint
+    endpoint = session.home.settings.hf_endpoint
     at_the_hub = any(file.url.startswith(f"{HUB}/") for order in ordered.orders for file in order.artifact.files)
     if os.environ.get("HF_ENDPOINT") and endpoint != HUB and at_the_hub and output.is_terminal():
         output.hint(
@@ -257,8 +259,8 @@ def _tell_endpoint(desk: Desk, ordered: Ordered) -> None:
         )
 
 
-def _hints(desk: Desk, waits: bool) -> None:
-    room, need = desk.room(), desk.home.reports.bytes_still_needed()
+def _hints(session: Session, waits: bool) -> None:
+    room, need = session.room(), session.home.queries.bytes_still_needed()
     if need > room.free - room.reserve:
         output.hint(
             f"The queue needs {format_bytes(need)}; "
@@ -266,4 +268,4 @@ def _hints(desk: Desk, waits: bool) -> None:
             "  Jobs without room wait."
         )
     if waits:
-        tell_no_worker(desk)
+        tell_no_worker(session)

@@ -1,32 +1,32 @@
 """What `--best-fit` and `--require-fit` ask of an order."""
 
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Fit
 
 _RUNS = (Fit.FITS, Fit.TIGHT, Fit.SLOW)
 
 
-def best_of(desk: Desk, ref: str, notes: list[str]) -> str:
+def best_of(session: Session, ref: str, notes: list[str]) -> str:
     """Return the best variant of a bare model or repository, and note why; any other reference as it is.
 
     Raises DoesNotFit where no variant runs here.
     """
     from flowhub_jobs.operations.search import variants
 
-    if not variants.leaves_choice(desk, ref):
+    if not variants.leaves_choice(session, ref):
         return ref
-    best, why = variants.best(desk, ref)
+    best, why = variants.best(session, ref)
     notes.append(f"{best.artifact.ref} is {why}.")
     return best.artifact.ref
 
 
-def require_fit(desk: Desk, artifact: Artifact) -> None:
+def require_fit(session: Session, artifact: Artifact) -> None:
     """Raise DoesNotFit for what does not run here, or of what nobody knows."""
     from flowhub_jobs.operations.search import variants
 
-    verdict = variants.judge_one(desk, artifact, ask_unknown=True).verdict
+    verdict = variants.judge_one(session, artifact, ask_unknown=True).verdict
     if verdict.fit not in _RUNS:
         word = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
         raise DoesNotFit(f"{artifact.ref} {word} ({verdict.fit}): {verdict.why}.")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import progress
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import State
@@ -21,19 +21,19 @@ _VERBS = {
 EVENTS_SHOWN = 12
 
 
-def print_job(desk: Desk, job: Job) -> None:
+def print_job(session: Session, job: Job) -> None:
     """Print everything of one job, and first why it does not move."""
     now = datetime.now(UTC)
     stage = f" ({job.stage})" if job.stage else ""
     output.result(output.fold(f"Job {job.id}: {job.title} {_VERBS[job.state]}{stage}.", after="  "))
-    for line in why_not_moving(desk, job, now):
+    for line in why_not_moving(session, job, now):
         output.result(output.fold(line, "  "))
     output.result("")
     for name, value in _facts(job):
         output.result(f"  {name:<10} {output.clean(value)}")
     if len(job.files) > 1:
         _print_files(job)
-    events = desk.home.reports.events(job.id)
+    events = session.home.queries.events(job.id)
     more = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
     output.result(f"\n  What happened{more}:")
     for event in events[-EVENTS_SHOWN:]:

@@ -25,7 +25,7 @@ _HINT = "A list has one reference a line; options of `enqueue` may stand behind 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListLine:
     """A line that names a model: its number in the file, the reference, and the options typed behind it."""
 
     number: int
@@ -74,10 +74,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line.strip()) for number, line in enumerate(whole.split("\n"), start=1))
 
 
-def parse_line(number: int, text: str) -> Line:
+def parse_line(number: int, text: str) -> ListLine:
     """Return what a line says. Raises UsageInvalid, which names its number."""
     if not any(character in text for character in " \t\"'\\"):
-        return Line(number, text, {})  # ten thousand plain references need no parser
+        return ListLine(number, text, {})  # ten thousand plain references need no parser
     try:
         words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
         return _parsed(number, words)
@@ -106,10 +106,10 @@ def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubErr
     return other
 
 
-def _parsed(number: int, words: list[str]) -> Line:
+def _parsed(number: int, words: list[str]) -> ListLine:
     if words and not words[0].startswith("-"):
-        return Line(number, words[0], _said(("REF", *words[1:]))[1])
-    return Line(number, *_said(tuple(words)))
+        return ListLine(number, words[0], _said(("REF", *words[1:]))[1])
+    return ListLine(number, *_said(tuple(words)))
 
 
 @lru_cache(maxsize=256)  # most lines of a long list say the same behind their references

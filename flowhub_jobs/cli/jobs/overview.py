@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_page
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import counts, in_words
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.units import format_bytes
@@ -19,10 +19,10 @@ GLANCE_ROWS = 14
 _FAILED = "Failed:"
 
 
-def print_glance(desk: Desk) -> None:
+def print_glance(session: Session) -> None:
     """Print one screen of all that there is: workers, jobs, models, and the next step."""
-    overview = arrange(desk.home.reports.overview(), desk.home.reports.need_user())
-    for name, text in _facts(desk, overview):
+    overview = arrange(session.home.queries.overview(), session.home.queries.need_user())
+    for name, text in _facts(session, overview):
         line = output.fold(f"{name:<11}{text}", after=" " * 11)
         output.result(output.paint(line, "31") if name == _FAILED else line)
     if overview.live:
@@ -33,37 +33,37 @@ def print_glance(desk: Desk) -> None:
         output.hint("\n`flowhub enqueue MODEL` queues a model; `flowhub --help` lists all commands.")
 
 
-def _facts(desk: Desk, overview: Overview) -> Iterator[tuple[str, str]]:
-    workers = desk.home.living_workers()
+def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
+    workers = session.home.living_workers()
     yield "Workers:", f"{workers} running" if workers else "none running (`flowhub worker` starts one)"
     yield "Queue:", counts(overview)
     if overview.live:
-        yield "To come:", in_words(remaining(desk.home, overview.live), datetime.now(UTC))
+        yield "To come:", in_words(remaining(session.home, overview.live), datetime.now(UTC))
     if overview.failed:
         needs = f"{len(overview.failed)} need you" if len(overview.failed) > 1 else "1 needs you"
         yield _FAILED, f"{needs}: `flowhub report` says what to do"
-    yield "Installed:", _installed(desk)
-    if line := limit_line(desk):
+    yield "Installed:", _installed(session)
+    if line := limit_line(session):
         yield "Limit:", line
 
 
-def _installed(desk: Desk) -> str:
-    models = desk.home.store.models()
-    where = desk.home.store.root
-    if desk.shelf.presence is Presence.AWAY:
+def _installed(session: Session) -> str:
+    models = session.home.store.models()
+    where = session.home.store.root
+    if session.installed.presence is Presence.AWAY:
         return f"the store {where} is offline"
     size = format_bytes(sum(model.bytes for model in models))
     return f"{len(models)} model{'' if len(models) == 1 else 's'}, {size}, in {where}"
 
 
-def print_glance_json(desk: Desk) -> None:
+def print_glance_json(session: Session) -> None:
     """Print the live jobs and those that need the user, with the workers and what is installed."""
-    overview = arrange(desk.home.reports.overview(), desk.home.reports.need_user())
-    models = desk.home.store.models()
+    overview = arrange(session.home.queries.overview(), session.home.queries.need_user())
+    models = session.home.store.models()
     installed = {
         "models": len(models),
         "bytes": sum(model.bytes for model in models),
-        "store": str(desk.home.store.root),
+        "store": str(session.home.store.root),
     }
-    page = {**jobs_page(overview.live), "workers": desk.home.living_workers(), "installed": installed}
+    page = {**jobs_page(overview.live), "workers": session.home.living_workers(), "installed": installed}
     output.result_json(page | {"need_you": [job.id for job in overview.failed]})

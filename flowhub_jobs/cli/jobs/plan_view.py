@@ -7,18 +7,18 @@ from typing import Any
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, Ordered
 from flowhub_jobs.operations.forecast import Forecast, forecast
-from flowhub_jobs.operations.session import Desk, Plan
+from flowhub_jobs.operations.session import EnqueuePlan, Session
 from flowhub_jobs.times import at_clock, moment, rfc3339
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 
-def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
+def tell_plan(session: Session, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
     """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
-    plans = _each_once(desk.plan(ordered.orders))
+    plans = _each_once(session.plan(ordered.orders))
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
-    outlook = forecast(desk.home, plans, begins)
+    outlook = forecast(session.home, plans, begins)
     if as_json:
-        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(desk, plan) for plan in plans]}
+        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(session, plan) for plan in plans]}
         output.result_json(page | outlook_object(outlook))
         return
     if quiet:
@@ -33,9 +33,9 @@ def tell_plan(desk: Desk, ordered: Ordered, *, as_json: bool, quiet: bool = Fals
     output.hint("Nothing was queued.")
 
 
-def _each_once(plans: Sequence[Plan]) -> list[Plan]:
+def _each_once(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
     """Return one plan of each artifact: one that several lines of a list name is downloaded once, if any line says."""
-    found: dict[str, Plan] = {}
+    found: dict[str, EnqueuePlan] = {}
     for plan in plans:
         if plan.artifact.key not in found or plan.action == "fetch":
             found[plan.artifact.key] = plan
@@ -46,8 +46,8 @@ def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
 
 
-def _plan_object(desk: Desk, plan: Plan) -> dict[str, Any]:
-    verdict = desk.verdict(plan.artifact)
+def _plan_object(session: Session, plan: EnqueuePlan) -> dict[str, Any]:
+    verdict = session.verdict(plan.artifact)
     return {
         "ref": plan.artifact.ref,
         "model": plan.artifact.model,

@@ -28,21 +28,21 @@ def status(
     below them the total, and when all is done. On a terminal it is cut to one screen.
     """
     from flowhub_jobs.cli.jobs import status_view
-    from flowhub_jobs.cli.session import desk, job_numbers
+    from flowhub_jobs.cli.session import job_numbers, open_session
 
-    with desk() as found:
+    with open_session() as session:
         numbers = job_numbers(jobs) if jobs else None
         view = status_view.Choice(numbers, every, status_view.state_named(state), status_view.since(since), group)
         if as_json:
-            status_view.print_json(found, view)
+            status_view.print_json(session, view)
         elif quiet:
-            status_view.print_numbers(found, view)
+            status_view.print_numbers(session, view)
         elif watch:
             from flowhub_jobs.cli.jobs.watch import watch_jobs
 
-            watch_jobs(found, lambda: view.read(found), until_ended=bool(jobs))
+            watch_jobs(session, lambda: view.read(session), until_ended=bool(jobs))
         else:
-            status_view.print_plain(found, view)
+            status_view.print_plain(session, view)
 
 
 def wait(
@@ -59,23 +59,23 @@ def wait(
     """
     from flowhub_jobs.cli.jobs import status_view
     from flowhub_jobs.cli.jobs import wait as jobs_wait
-    from flowhub_jobs.cli.session import chosen_jobs, desk
+    from flowhub_jobs.cli.session import chosen_jobs, open_session
     from flowhub_jobs.jobs.states import LIVE
     from flowhub_jobs.times import parse_span
 
     limit = parse_span(timeout) if timeout else None
-    with desk() as found:
-        numbers = chosen_jobs(found, jobs, every, group, LIVE)
-        found.home.reports.jobs(numbers)  # a number that is none is told at once
-        jobs_wait.until_ended(found, numbers, limit_s=limit, quiet=as_json)
-        status_view.print_some(found, numbers, as_json=as_json)
-        jobs_wait.raise_for(found, numbers)
+    with open_session() as session:
+        numbers = chosen_jobs(session, jobs, every, group, LIVE)
+        session.home.queries.jobs(numbers)  # a number that is none is told at once
+        jobs_wait.until_ended(session, numbers, limit_s=limit, quiet=as_json)
+        status_view.print_some(session, numbers, as_json=as_json)
+        jobs_wait.raise_for(session, numbers)
 
 
 def glance(*, as_json: bool) -> None:
     """Print one screen of what is going on."""
     from flowhub_jobs.cli.jobs.overview import print_glance, print_glance_json
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
 
-    with desk() as found:
-        print_glance_json(found) if as_json else print_glance(found)
+    with open_session() as session:
+        print_glance_json(session) if as_json else print_glance(session)

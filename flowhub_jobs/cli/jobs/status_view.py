@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.overview import Overview, arrange, fitted
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import events_object, jobs_page
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
 from flowhub_jobs.times import micros, parse_since
@@ -37,19 +37,19 @@ class Choice:
     def is_overview(self) -> bool:
         return self.numbers is None and not self.every and (self.state, self.since_us, self.group) == (None,) * 3
 
-    def read(self, desk: Desk) -> list[Job]:
+    def read(self, session: Session) -> list[Job]:
         """Return the overview in the order of what matters, numbers as they were typed, all else by number."""
-        reports = desk.home.reports
+        reports = session.home.queries
         if self.is_overview:
-            return self.arranged(desk).jobs
+            return self.arranged(session).jobs
         if self.numbers is None:
             return reports.all(state=self.state, since=self.since_us, group=self.group)
         fits = [(self.state, "state"), (self.group, "group")]
         jobs = reports.jobs(self.numbers)
         return [job for job in jobs if all(wanted in (None, getattr(job, name)) for wanted, name in fits)]
 
-    def arranged(self, desk: Desk) -> Overview:
-        reports = desk.home.reports
+    def arranged(self, session: Session) -> Overview:
+        reports = session.home.queries
         return arrange(reports.overview(), reports.need_user())
 
 
@@ -66,37 +66,37 @@ def since(text: str | None) -> int | None:
     return micros(parse_since(text, datetime.now().astimezone())) if text else None
 
 
-def print_json(desk: Desk, choice: Choice) -> None:
-    page = jobs_page(choice.read(desk))
+def print_json(session: Session, choice: Choice) -> None:
+    page = jobs_page(choice.read(session))
     if choice.numbers is not None and len(choice.numbers) == 1:  # one job: everything
         for job in page["jobs"]:
-            job["events"] = events_object(desk.home.reports.events(job["id"]))
+            job["events"] = events_object(session.home.queries.events(job["id"]))
     output.result_json(page)
 
 
-def print_numbers(desk: Desk, choice: Choice) -> None:
+def print_numbers(session: Session, choice: Choice) -> None:
     """Print the numbers alone, one a line."""
-    for job in choice.read(desk):
+    for job in choice.read(session):
         output.exactly(str(job.id))
 
 
-def print_plain(desk: Desk, choice: Choice) -> None:
+def print_plain(session: Session, choice: Choice) -> None:
     if choice.is_overview:
-        print_overview(desk, choice.arranged(desk))
+        print_overview(session, choice.arranged(session))
         return
-    jobs = choice.read(desk)
+    jobs = choice.read(session)
     if choice.numbers is not None and len(choice.numbers) == 1 and jobs:
-        print_job(desk, jobs[0])
+        print_job(session, jobs[0])
     elif jobs:
         print_table(jobs)
-        tell_worker(desk, jobs)
+        tell_worker(session, jobs)
     else:
         output.hint("No job matches. `flowhub status --all` lists every job.")
 
 
-def print_some(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+def print_some(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
     """Print these jobs as rows, however few."""
-    jobs = desk.home.reports.jobs(numbers)
+    jobs = session.home.queries.jobs(numbers)
     if as_json:
         output.result_json(jobs_page(jobs))
     elif jobs:
@@ -115,25 +115,25 @@ def print_table(jobs: Sequence[Job]) -> None:
 # The overview --------------------------------------------------------------------------------------------------------
 
 
-def print_overview(desk: Desk, overview: Overview) -> None:
+def print_overview(session: Session, overview: Overview) -> None:
     """Print what runs, what failed, what waits and what ended; on a terminal no more than it has lines for."""
     if not overview.jobs:
         output.hint("No jobs. `flowhub enqueue MODEL` queues one.")
         return
-    foot = foot_lines(desk, overview)
+    foot = foot_lines(session, overview)
     for line in section_lines(overview, _room(sum(line.count("\n") + 1 for line in foot))):
         output.result(line)
     for line in foot:
         output.result(line)
-    tell_worker(desk, overview.live)
+    tell_worker(session, overview.live)
 
 
-def foot_lines(desk: Desk, overview: Overview) -> list[str]:
+def foot_lines(session: Session, overview: Overview) -> list[str]:
     """Return what is said below the table: what many wait for, the total, what needs the user."""
     now = datetime.now(UTC)
     lines = [output.fold(line, after="  ") for line in shared_waits(overview.waiting, now)]
     if overview.live:
-        lines.append(output.fold(total_line(desk, overview, now), after="  "))
+        lines.append(output.fold(total_line(session, overview, now), after="  "))
     if overview.failed:
         many = len(overview.failed) > 1
         said = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"
@@ -166,11 +166,11 @@ def _room(foot: int) -> int:
     )  # the command, the head, the hint that no worker runs, the prompt
 
 
-def tell_worker(desk: Desk, jobs: Sequence[Job]) -> None:
+def tell_worker(session: Session, jobs: Sequence[Job]) -> None:
     """Say what is missing for the live ones to move, and what slows them down."""
     if not any(job.live for job in jobs):
         return
-    if line := limit_line(desk):
+    if line := limit_line(session):
         output.hint(line)
-    if not desk.home.living_workers():
+    if not session.home.living_workers():
         output.hint(NO_WORKER)

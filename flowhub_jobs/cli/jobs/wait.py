@@ -7,7 +7,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import named_jobs
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
@@ -17,22 +17,22 @@ NAMED = 5
 
 
 def until_ended(
-    desk: Desk, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
+    session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
 ) -> None:
     """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
-    desk.home.database.watch_file()
-    live = [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]
+    session.home.database.watch_file()
+    live = [job for job, state in session.home.queries.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:
             output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.", quiet=quiet)
-        tell_no_worker(desk, quiet=quiet)
+        tell_no_worker(session, quiet=quiet)
     if watch:
         from flowhub_jobs.cli.jobs.watch import watch_jobs
 
-        watch_jobs(desk, lambda: desk.home.reports.jobs(list(dict.fromkeys(numbers))), until_ended=True)
+        watch_jobs(session, lambda: session.home.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return
     deadline = None if limit_s is None else time.monotonic() + limit_s
-    while live := [job for job, state in desk.home.reports.state_of(numbers).items() if state in LIVE]:
+    while live := [job for job, state in session.home.queries.state_of(numbers).items() if state in LIVE]:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)
@@ -44,9 +44,9 @@ def _not_in_time(live: Sequence[int], count: int) -> str:
     return f"{len(live)} of {count} jobs did not finish in that time; the first is {live[0]}."
 
 
-def raise_for(desk: Desk, numbers: Sequence[int]) -> None:
+def raise_for(session: Session, numbers: Sequence[int]) -> None:
     """Raise what ended badly: the job's own error if it is the only one asked for, else SomeFailed."""
-    jobs = desk.home.reports.jobs(list(dict.fromkeys(numbers)))
+    jobs = session.home.queries.jobs(list(dict.fromkeys(numbers)))
     bad = [job for job in jobs if job.state in (State.FAILED, State.CANCELLED)]
     if not bad:
         return

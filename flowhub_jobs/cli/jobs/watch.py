@@ -11,7 +11,7 @@ from flowhub_jobs.cli.jobs.job_table import how_it_is, painted, progress, size
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.jobs.overview import arrange
 from flowhub_jobs.jobs.remedies import NO_WORKER
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import total_line
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
@@ -28,31 +28,31 @@ _TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
 Read = Callable[[], Sequence[Job]]
 
 
-def watch_jobs(desk: Desk, read: Read, *, until_ended: bool) -> None:
+def watch_jobs(session: Session, read: Read, *, until_ended: bool) -> None:
     """Show the jobs until they have ended, or until Ctrl-C, which raises Interrupted and cancels nothing.
 
     A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
     """
-    desk.home.database.watch_file()
+    session.home.database.watch_file()
     try:
         if output.is_terminal():
-            _draw(desk, read, until_ended)
+            _draw(session, read, until_ended)
         else:
             _log(read)
     except KeyboardInterrupt:
-        raise Interrupted("Detached; the jobs continue.", hint=_after(desk, read())) from None
+        raise Interrupted("Detached; the jobs continue.", hint=_after(session, read())) from None
 
 
-def _after(desk: Desk, jobs: Sequence[Job]) -> str:
-    no_worker = any(job.live for job in jobs) and not desk.home.living_workers()
+def _after(session: Session, jobs: Sequence[Job]) -> str:
+    no_worker = any(job.live for job in jobs) and not session.home.living_workers()
     return NO_WORKER if no_worker else "`flowhub status --watch` watches again."
 
 
-def _draw(desk: Desk, read: Read, until_ended: bool) -> None:
+def _draw(session: Session, read: Read, until_ended: bool) -> None:
     drawn = 0
     while True:
         jobs = read()
-        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(desk, jobs)) or [
+        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(session, jobs)) or [
             "No jobs."
         ]
         # Over the old lines, not after erasing them: an empty screen between two pictures would flicker.
@@ -65,10 +65,10 @@ def _draw(desk: Desk, read: Read, until_ended: bool) -> None:
         time.sleep(REFRESH_S)
 
 
-def _foot(desk: Desk, jobs: Sequence[Job]) -> str | None:
+def _foot(session: Session, jobs: Sequence[Job]) -> str | None:
     """Return the total, where there is more than one live job to add up."""
     overview = arrange(jobs, ())
-    return total_line(desk, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
+    return total_line(session, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
 
 
 def _log(read: Read) -> None:

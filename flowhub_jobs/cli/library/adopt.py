@@ -11,8 +11,8 @@ from flowhub_jobs.cli.options import AsJson, Yes
 if TYPE_CHECKING:
     from flowhub_jobs.errors import FlowhubError
     from flowhub_jobs.operations.library.adopt import Adopted
-    from flowhub_jobs.operations.library.adopt_scan import Offer, Survey
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Offer
+    from flowhub_jobs.operations.session import Session
     from flowhub_jobs.store.links import LinkKind
 
     Outcomes = Mapping[int, "Adopted | FlowhubError"]
@@ -44,7 +44,7 @@ def adopt(
 
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.prompts import demand_terminal
-    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
     from flowhub_jobs.operations.library.adopt_scan import Finder
     from flowhub_jobs.operations.library.identify import Recognizer
     from flowhub_jobs.store.links import LINKS, OWN_BYTES
@@ -52,26 +52,26 @@ def adopt(
     if not (yes or dry_run):
         demand_terminal("adopt", as_json=as_json, before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
-    with desk() as found:
-        found.shelf.demand_store()
-        found.home.open_store()
-        finder = Finder(found.home, Recognizer(found.loaded.catalog), os.environ, kinds)
+    with open_session() as session:
+        session.installed.demand_store()
+        session.home.open_store()
+        finder = Finder(session.home, Recognizer(session.loaded.catalog), os.environ, kinds)
         with _progress(as_json) as watch:
             survey = finder.survey(places or [], watch)
-        warn_of_catalog(found, quiet=as_json)
+        warn_of_catalog(session, quiet=as_json)
         new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
         if not as_json:
             _tell_found(survey)
         outcomes: Outcomes = {}
-        if not dry_run and (yes or not new or _agreed(list(new.values()), found.home.store.root)):
-            outcomes = _adopt_each(found, new, kinds)
+        if not dry_run and (yes or not new or _agreed(list(new.values()), session.home.store.root)):
+            outcomes = _adopt_each(session, new, kinds)
         elif not dry_run:
             output.hint("Nothing was adopted.")
         if as_json:
             output.result_json(_page(survey, outcomes, dry_run))
         else:
             _tell_outcomes(outcomes, survey)
-            _tell_partials(found)
+            _tell_partials(session)
         raise_for(outcomes)
 
 
@@ -116,20 +116,20 @@ def _agreed(offers: "Sequence[Offer]", root: Path) -> bool:
     return agreed("adopt", question, as_json=False, before=BEFORE, hint=HINT)
 
 
-def _adopt_each(found: "Desk", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
+def _adopt_each(session: "Session", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
     from contextlib import closing
 
     from flowhub_jobs.cli.session import each
     from flowhub_jobs.operations.library.adopt import Adoption
 
-    with closing(Adoption(found.home, kinds)) as adoption:
+    with closing(Adoption(session.home, kinds)) as adoption:
         return each(list(offers), lambda number: adoption.adopt(offers[number]))
 
 
 # What is said --------------------------------------------------------------------------------------------------------
 
 
-def _tell_found(survey: "Survey") -> None:
+def _tell_found(survey: "AdoptScan") -> None:
     from flowhub_jobs.cli import output
 
     for offer in survey.offers:
@@ -168,7 +168,7 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _tell_outcomes(outcomes: "Outcomes", survey: "Survey") -> None:
+def _tell_outcomes(outcomes: "Outcomes", survey: "AdoptScan") -> None:
     from flowhub_jobs.cli import output
     from flowhub_jobs.errors import FlowhubError
 
@@ -180,13 +180,13 @@ def _tell_outcomes(outcomes: "Outcomes", survey: "Survey") -> None:
             output.result(output.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
 
 
-def _tell_partials(found: "Desk") -> None:
+def _tell_partials(session: "Session") -> None:
     """Mention what a lost database leaves: partials that no job goes on with."""
     from flowhub_jobs.cli import output
     from flowhub_jobs.operations.library.cleanup import PartialState, partials
     from flowhub_jobs.units import format_bytes
 
-    left = [one for one in partials(found.home) if one.state is PartialState.NOBODY]
+    left = [one for one in partials(session.home) if one.state is PartialState.NOBODY]
     if left:
         size = format_bytes(sum(one.leaving.bytes for one in left))
         what = f"{len(left)} partial downloads are" if len(left) > 1 else "1 partial download is"
@@ -200,7 +200,7 @@ def _count(number: int) -> str:
     return f"{number} model" + ("s" if number != 1 else "")
 
 
-def _page(survey: "Survey", outcomes: "Outcomes", dry_run: bool) -> dict[str, Any]:
+def _page(survey: "AdoptScan", outcomes: "Outcomes", dry_run: bool) -> dict[str, Any]:
     models = [_object(offer, outcomes.get(number)) for number, offer in enumerate(survey.offers)]
     skipped = [{"path": str(one.path), "why": one.why} for one in survey.skipped]
     return {"schema": "flowhub/adopt/1", "dry_run": dry_run, "models": models, "skipped": skipped}

@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli.options import AsJson, Later
 
 if TYPE_CHECKING:
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 
 def export(
@@ -23,14 +23,14 @@ def export(
     """
     from pathlib import Path
 
-    from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.operations.local_jobs import Errands
+    from flowhub_jobs.cli.session import open_session
+    from flowhub_jobs.operations.local_jobs import LocalJobs
 
     folder = Path(to).expanduser().absolute()
-    with desk() as found:
-        errands = Errands(found)
-        _check_target(found, folder)
-        _carry(found, errands.export(errands.known(refs), folder), "Exporting", later, as_json)
+    with open_session() as session:
+        errands = LocalJobs(session)
+        _check_target(session, folder)
+        _carry(session, errands.export(errands.known(refs), folder), "Exporting", later, as_json)
 
 
 def import_models(
@@ -45,30 +45,30 @@ def import_models(
     """
     from pathlib import Path
 
-    from flowhub_jobs.cli.session import desk
-    from flowhub_jobs.operations.local_jobs import Errands
+    from flowhub_jobs.cli.session import open_session
+    from flowhub_jobs.operations.local_jobs import LocalJobs
 
-    with desk() as found:
-        numbers = Errands(found).bring(Path(folder).expanduser().absolute(), refs or [])
-        _carry(found, numbers, "Importing", later, as_json)
+    with open_session() as session:
+        numbers = LocalJobs(session).bring(Path(folder).expanduser().absolute(), refs or [])
+        _carry(session, numbers, "Importing", later, as_json)
 
 
-def _check_target(found: "Desk", folder: Any) -> None:
+def _check_target(session: "Session", folder: Any) -> None:
     from flowhub_jobs.errors import UsageInvalid
 
-    store = found.home.store.root
+    store = session.home.store.root
     if folder == store or folder.is_relative_to(store):
         raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
     if folder.exists() and not folder.is_dir():
         raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is made if it is not there.")
 
 
-def _carry(found: "Desk", numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
+def _carry(session: "Session", numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
     from flowhub_jobs.cli.library.run_inline import leave, raise_for_undone, run_here, tell
 
     if later:
-        leave(found, numbers, as_json=as_json)
+        leave(session, numbers, as_json=as_json)
         return
-    jobs = run_here(found, numbers, verb, quiet=as_json)
+    jobs = run_here(session, numbers, verb, quiet=as_json)
     tell(jobs, as_json=as_json)
     raise_for_undone(jobs)

@@ -22,13 +22,13 @@ def list_models(
     """
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.library import list_view
-    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, warn_of_catalog
     from flowhub_jobs.operations.library.usage import stock
     from flowhub_jobs.operations.schemas.jobs import installed_page
 
-    with desk() as found:
-        there = stock(found)
-        warn_of_catalog(found, quiet=as_json)
+    with open_session() as session:
+        there = stock(session)
+        warn_of_catalog(session, quiet=as_json)
     if as_json:
         output.result_json(installed_page(there))
         return
@@ -57,12 +57,12 @@ def path(
     It is a model's file, the first of its parts, or its folder.
     """
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.operations.library.match import entrance
     from flowhub_jobs.values.enums import Condition
 
-    with desk() as found:
-        model = found.shelf.one(ref)
+    with open_session() as session:
+        model = session.installed.one(ref)
     where = entrance(model.path)
     if model.condition in (Condition.CHANGED, Condition.DAMAGED):
         what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
@@ -86,16 +86,16 @@ def rm(
     It asks first. Without a terminal, -y is needed.
     """
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk, each, raise_for
+    from flowhub_jobs.cli.session import each, open_session, raise_for
 
-    with desk() as found:
-        found.shelf.demand_store()
-        names = list(dict.fromkeys(name for ref in refs for name in found.shelf.find_all(ref)))
-        plans = {name: found.shelf.removal(name) for name in names}
+    with open_session() as session:
+        session.installed.demand_store()
+        names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
+        plans = {name: session.installed.removal(name) for name in names}
         if not (yes or dry_run or _agreed(list(plans.values()), as_json)):
             output.hint("Nothing was removed.")
             return
-        outcomes = each(names, lambda name: plans[name].bytes if dry_run else found.shelf.remove(name))
+        outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
         removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
         if removed and as_json:
             gone = [{"name": one.name, "bytes": one.bytes, "freed": one.freed} for one in removed]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from flowhub_jobs.cli import output, terminal_width
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.match import can_be_asked
-from flowhub_jobs.operations.library.usage import Stock
+from flowhub_jobs.operations.library.usage import StoreUsage
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.units import format_bytes, format_duration
 from flowhub_jobs.values.artifacts import InstalledModel
@@ -92,7 +92,7 @@ def _facts(model: InstalledModel) -> list[str]:
     return [f"    {name:<10}{output.clean(text)}" for name, text in facts if text]
 
 
-def without_trifles(stock: Stock) -> Stock:
+def without_trifles(stock: StoreUsage) -> StoreUsage:
     """Return the same without the partials that hold a journal and next to nothing else."""
     return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
 
@@ -129,7 +129,7 @@ def sums(found: Sequence[Partial]) -> str:
     return f"Partials: {'; '.join(parts)}."
 
 
-def foot(stock: Stock) -> list[str]:
+def foot(stock: StoreUsage) -> list[str]:
     """Return what is said below: how many, how much, and what is not as it was."""
     lines = []
     if stock.models:
@@ -141,7 +141,7 @@ def foot(stock: Stock) -> list[str]:
     return [*lines, *_not_as_it_was(stock)]
 
 
-def _not_as_it_was(stock: Stock) -> list[str]:
+def _not_as_it_was(stock: StoreUsage) -> list[str]:
     lines = []
     if stock.presence is Presence.AWAY:
         lines.append(f"The store {stock.root} is offline: its disk is not mounted. The list shows what was on it.")

@@ -35,15 +35,15 @@ def prune(
     """
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.prompts import agreed, demand_terminal
-    from flowhub_jobs.cli.session import desk, each, raise_for
+    from flowhub_jobs.cli.session import each, open_session, raise_for
     from flowhub_jobs.operations.library.cleanup import chosen, litter, sweep
     from flowhub_jobs.times import parse_span
 
     age = parse_span(older_than) if older_than is not None else None
     if not (yes or dry_run):
         demand_terminal("prune", as_json=as_json)
-    with desk() as found:
-        there = litter(found.home, found.shelf)
+    with open_session() as session:
+        there = litter(session.home, session.installed)
         items = chosen(there, _kinds(only_partials, only_old), age)
         if not as_json:
             _tell(items, there)
@@ -51,7 +51,9 @@ def prune(
             output.hint("Nothing was removed.")
             return
         by_path = {str(item.path): item for item in items}
-        outcomes = each(list(by_path), lambda path: 0 if dry_run else sweep(found.home, found.shelf, by_path[path]))
+        outcomes = each(
+            list(by_path), lambda path: 0 if dry_run else sweep(session.home, session.installed, by_path[path])
+        )
     done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
     if as_json:
         output.result_json(_page(done, there, dry_run=dry_run))
@@ -76,15 +78,15 @@ def _tell_freed(done: "Sequence[Item]", *, dry_run: bool) -> None:
 
 
 def _kinds(partials: bool, old: bool) -> "list[Any]":
-    from flowhub_jobs.operations.library.cleanup import Litter
+    from flowhub_jobs.operations.library.cleanup import Removable
 
-    some = [Litter.PARTIAL, Litter.KEPT, Litter.REST] if partials else []
-    return [*some, *([Litter.OLD] if old else [])] or list(Litter)
+    some = [Removable.PARTIAL, Removable.KEPT, Removable.REST] if partials else []
+    return [*some, *([Removable.OLD] if old else [])] or list(Removable)
 
 
 def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
     from flowhub_jobs.cli import output
-    from flowhub_jobs.operations.library.cleanup import Litter
+    from flowhub_jobs.operations.library.cleanup import Removable
     from flowhub_jobs.units import format_bytes, format_duration
 
     if items:
@@ -92,7 +94,7 @@ def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
         output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
     else:
         output.hint("Nothing to remove.")
-    kept = [item for item in there if item.kind is Litter.KEPT and item not in items]
+    kept = [item for item in there if item.kind is Removable.KEPT and item not in items]
     if kept:
         size = format_bytes(sum(item.frees for item in kept))
         oldest = format_duration(max(item.age_s for item in kept))
@@ -113,9 +115,9 @@ def _frees(item: "Item") -> str:
 
 
 def _page(done: "Sequence[Item]", there: "Sequence[Item]", *, dry_run: bool) -> dict[str, Any]:
-    from flowhub_jobs.operations.library.cleanup import Litter
+    from flowhub_jobs.operations.library.cleanup import Removable
 
-    kept = [item for item in there if item.kind is Litter.KEPT and item not in done]
+    kept = [item for item in there if item.kind is Removable.KEPT and item not in done]
     return {
         "schema": "flowhub/pruned/1",
         "dry_run": dry_run,
@@ -136,12 +138,12 @@ def du(as_json: AsJson = False) -> None:
     Lists models by size, partial downloads, and bytes shared with other programs.
     """
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.operations.library.usage import usage
     from flowhub_jobs.units import format_bytes
 
-    with desk() as found:
-        seen = usage(found)
+    with open_session() as session:
+        seen = usage(session)
     if as_json:
         output.result_json(_usage_page(seen))
         return

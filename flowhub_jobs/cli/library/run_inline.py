@@ -9,7 +9,7 @@ from flowhub_jobs.cli.jobs.wait import error_of
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.operations.schemas.jobs import jobs_page
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -17,7 +17,7 @@ from flowhub_jobs.values.jobs import Job
 LOOK_S = 0.2
 
 
-def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> list[Job]:
+def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool) -> list[Job]:
     """Run these jobs here, or wait where another worker has one; return them as they ended, or as they wait.
 
     `verb` begins the line that a person sees meanwhile: "Verifying". Ctrl-C hands back what runs.
@@ -27,25 +27,25 @@ def run_here(desk: Desk, numbers: Sequence[int], verb: str, *, quiet: bool) -> l
     wanted = list(dict.fromkeys(numbers))
     shows = output.redraws(sys.stderr) and not quiet
     try:
-        with at_work(desk.home, wanted) as over:
-            while not over.is_set() or State.RUNNING in desk.home.reports.state_of(wanted).values():
+        with at_work(session.home, wanted) as over:
+            while not over.is_set() or State.RUNNING in session.home.queries.state_of(wanted).values():
                 if shows:
-                    output.progress(_line(verb, desk.home.reports.jobs(wanted)))
-                over.wait(LOOK_S) if not over.is_set() else _look_after(desk)
+                    output.progress(_line(verb, session.home.queries.jobs(wanted)))
+                over.wait(LOOK_S) if not over.is_set() else _look_after(session)
     except KeyboardInterrupt:
         hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
         raise Interrupted("Interrupted.", hint=hint) from None
     if shows:
         output.progress("")
-    return desk.home.reports.jobs(wanted)
+    return session.home.queries.jobs(wanted)
 
 
-def leave(desk: Desk, numbers: Sequence[int], *, as_json: bool) -> None:
+def leave(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
     """Leave these jobs to a worker, and tell of them."""
-    desk.ring(len(numbers))
-    tell(desk.home.reports.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
+    session.ring(len(numbers))
+    tell(session.home.queries.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
     if numbers:
-        tell_no_worker(desk, quiet=as_json)
+        tell_no_worker(session, quiet=as_json)
 
 
 def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
@@ -58,10 +58,10 @@ def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
         output.result(f"Job {job.id}: {job.kind} {output.clean(job.ref)}, {size}, {job.state}{where}")
 
 
-def _look_after(desk: Desk) -> None:
+def _look_after(session: Session) -> None:
     """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
     time.sleep(LOOK_S)
-    desk.home.take_back_orphans()
+    session.home.take_back_orphans()
 
 
 def why_not_done(job: Job) -> FlowhubError | None:

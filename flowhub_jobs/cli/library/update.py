@@ -9,8 +9,8 @@ from flowhub_jobs.cli.options import AsJson
 
 if TYPE_CHECKING:
     from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.library.outdated import Newer, Survey
-    from flowhub_jobs.operations.session import Desk, Order
+    from flowhub_jobs.operations.library.outdated import Newer, OutdatedCheck
+    from flowhub_jobs.operations.session import EnqueueItem, Session
 
 Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")]
 
@@ -21,15 +21,15 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
     Asks the catalog and the Hub. Exits 0 whether or not a model is outdated.
     """
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk, raise_for, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 
-    with desk() as found:
-        seen = _survey(found, refs)
-        warn_of_catalog(found, quiet=as_json)
+    with open_session() as session:
+        seen = _survey(session, refs)
+        warn_of_catalog(session, quiet=as_json)
         if as_json:
-            output.result_json(_page(found, seen))
+            output.result_json(_page(session, seen))
         else:
-            _tell(found, seen)
+            _tell(session, seen)
     raise_for(_answers(seen))
 
 
@@ -51,68 +51,68 @@ def update(
 
     The old version stays until the new one is verified.
     """
-    from flowhub_jobs.cli.jobs.enqueue_options import Clerk
-    from flowhub_jobs.cli.session import desk, each, raise_for, warn_of_catalog
+    from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
+    from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
     from flowhub_jobs.errors import UsageInvalid
     from flowhub_jobs.operations.library.outdated import check_ours
-    from flowhub_jobs.operations.session import Order
+    from flowhub_jobs.operations.session import EnqueueItem
 
     if bool(refs) == every:
         raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
     said = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
-    with desk() as found:
-        terms = Clerk(found).terms(said)
-        seen = _survey(found, refs)
-        warn_of_catalog(found, quiet=as_json)
+    with open_session() as session:
+        terms = OptionReader(session).terms(said)
+        seen = _survey(session, refs)
+        warn_of_catalog(session, quiet=as_json)
         newer = {one.entry.name: one for one in seen.outdated}
-        checked = each(list(newer), lambda name: check_ours(found, newer[name], force=force))
-        orders = [Order(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
+        checked = each(list(newer), lambda name: check_ours(session, newer[name], force=force))
+        orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
         if not as_json:
             _tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
         if orders or as_json:
-            _plan(found, orders, as_json) if dry_run else _queue(found, orders, as_json, wait=wait)
+            _plan(session, orders, as_json) if dry_run else _queue(session, orders, as_json, wait=wait)
     # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
     raise_for(_answers(seen) | ({} if every else checked))
 
 
-def _plan(found: "Desk", orders: "list[Order]", as_json: bool) -> None:
+def _plan(session: "Session", orders: "list[EnqueueItem]", as_json: bool) -> None:
     from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
 
-    plan_view.tell_plan(found, enqueue_plan.Ordered(orders=orders, count=len(orders)), as_json=as_json)
+    plan_view.tell_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)), as_json=as_json)
 
 
-def _queue(found: "Desk", orders: "list[Order]", as_json: bool, *, wait: bool) -> None:
+def _queue(session: "Session", orders: "list[EnqueueItem]", as_json: bool, *, wait: bool) -> None:
     from flowhub_jobs.cli.jobs import enqueue_plan
     from flowhub_jobs.cli.jobs import wait as jobs_wait
 
     order = enqueue_plan.Ordered(orders=orders, count=len(orders))
-    numbers = enqueue_plan.place(found, order)
+    numbers = enqueue_plan.place(session, order)
     if wait:
-        jobs_wait.until_ended(found, numbers)
-    enqueue_plan.tell(found, order, numbers, as_json=as_json, brief=wait)
+        jobs_wait.until_ended(session, numbers)
+    enqueue_plan.tell(session, order, numbers, as_json=as_json, brief=wait)
     if wait:
-        jobs_wait.raise_for(found, numbers)
+        jobs_wait.raise_for(session, numbers)
 
 
-def _survey(found: "Desk", refs: Sequence[str] | None) -> "Survey":
+def _survey(session: "Session", refs: Sequence[str] | None) -> "OutdatedCheck":
     from flowhub_jobs.operations.library.outdated import survey
 
-    names = list(dict.fromkeys(name for ref in refs for name in found.shelf.find(ref))) if refs else None
-    return survey(found, names)
+    names = list(dict.fromkeys(name for ref in refs for name in session.installed.find(ref))) if refs else None
+    return survey(session, names)
 
 
-def _answers(seen: "Survey") -> "dict[str, FlowhubError | None]":
+def _answers(seen: "OutdatedCheck") -> "dict[str, FlowhubError | None]":
     """Return every model that was asked about, with the error of those that got no answer."""
     answered = [*seen.current, *(one.entry.name for one in seen.outdated), *(one.name for one in seen.unknown)]
     return dict.fromkeys(answered) | seen.failed
 
 
-def _tell(found: "Desk", seen: "Survey") -> None:
+def _tell(session: "Session", seen: "OutdatedCheck") -> None:
     from flowhub_jobs.cli import output
     from flowhub_jobs.units import format_bytes
 
     if seen.outdated:
-        sizes = _to_fetch(found, seen)
+        sizes = _to_fetch(session, seen)
         rows = []
         for one in seen.outdated:
             size = sizes[one.entry.name]
@@ -131,7 +131,7 @@ def _tell(found: "Desk", seen: "Survey") -> None:
         output.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")
 
 
-def _tell_rest(seen: "Survey", refused: "Sequence[FlowhubError | None]", *, nothing: bool) -> None:
+def _tell_rest(seen: "OutdatedCheck", refused: "Sequence[FlowhubError | None]", *, nothing: bool) -> None:
     """Tell what could not be asked or is not done, and why."""
     from flowhub_jobs.cli import output
 
@@ -143,11 +143,11 @@ def _tell_rest(seen: "Survey", refused: "Sequence[FlowhubError | None]", *, noth
         output.hint(output.fold(line, after="  "))
 
 
-def _to_fetch(found: "Desk", seen: "Survey") -> dict[str, int | None]:
+def _to_fetch(session: "Session", seen: "OutdatedCheck") -> dict[str, int | None]:
     """Return the bytes that each update would fetch, by name; None where a size is unknown."""
-    from flowhub_jobs.operations.session import Order
+    from flowhub_jobs.operations.session import EnqueueItem
 
-    plans = found.plan([Order(one.artifact) for one in seen.outdated])
+    plans = session.plan([EnqueueItem(one.artifact) for one in seen.outdated])
     return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
 
 
@@ -171,8 +171,8 @@ def _shown(side: dict[str, Any]) -> str:
     return str(side["version"] or "another")
 
 
-def _page(found: "Desk", seen: "Survey") -> dict[str, Any]:
-    sizes = _to_fetch(found, seen)
+def _page(session: "Session", seen: "OutdatedCheck") -> dict[str, Any]:
+    sizes = _to_fetch(session, seen)
     outdated = [
         {
             "name": one.entry.name,

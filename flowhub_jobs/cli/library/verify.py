@@ -9,9 +9,9 @@ from flowhub_jobs.cli.options import AsJson, Later
 
 if TYPE_CHECKING:
     from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.local_jobs import Errands
-    from flowhub_jobs.operations.session import Desk
-    from flowhub_jobs.store.verification import OnShelf
+    from flowhub_jobs.operations.local_jobs import LocalJobs
+    from flowhub_jobs.operations.session import Session
+    from flowhub_jobs.store.verification import InstalledArtifact
 
 
 def verify(
@@ -30,30 +30,30 @@ def verify(
     """
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.library.run_inline import leave
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.errors import UsageInvalid
-    from flowhub_jobs.operations.local_jobs import Errands
+    from flowhub_jobs.operations.local_jobs import LocalJobs
 
     if ((fast or repair) and later) or (fast and repair):
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
-    with desk() as found:
-        errands = Errands(found)
+    with open_session() as session:
+        errands = LocalJobs(session)
         models = errands.known(refs or [])
-        _tell_of_strangers(found, errands, bool(refs), as_json)
+        _tell_of_strangers(session, errands, bool(refs), as_json)
         if later:
-            leave(found, errands.verify(models), as_json=as_json)
+            leave(session, errands.verify(models), as_json=as_json)
         else:
-            looked = _fast(models) if fast else _whole(found, errands, models, repair, as_json)
+            looked = _fast(models) if fast else _whole(session, errands, models, repair, as_json)
             _tell(looked, as_json)
             _raise_for(looked)
     if not models:
         output.hint("No installed model can be verified.", quiet=as_json)
 
 
-def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bool) -> None:
+def _tell_of_strangers(session: "Session", errands: "LocalJobs", named: bool, quiet: bool) -> None:
     from flowhub_jobs.cli import output
 
-    strangers = [] if named else sorted({one.name for one in found.home.store.models()} - set(errands.checks.names()))
+    strangers = [] if named else sorted({one.name for one in session.home.store.models()} - set(errands.checks.names()))
     if strangers:
         output.hint(
             output.fold(
@@ -64,7 +64,7 @@ def _tell_of_strangers(found: "Desk", errands: "Errands", named: bool, quiet: bo
         )
 
 
-def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:
+def _fast(models: Sequence["InstalledArtifact"]) -> list[dict[str, Any]]:
     from flowhub_jobs.errors import DigestMismatch
 
     looked = []
@@ -83,17 +83,17 @@ def _fast(models: Sequence["OnShelf"]) -> list[dict[str, Any]]:
 
 
 def _whole(
-    found: "Desk", errands: "Errands", models: Sequence["OnShelf"], repair: bool, quiet: bool
+    session: "Session", errands: "LocalJobs", models: Sequence["InstalledArtifact"], repair: bool, quiet: bool
 ) -> list[dict[str, Any]]:
     from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
 
-    jobs = run_here(found, errands.verify(models), "Verifying", quiet=quiet)
+    jobs = run_here(session, errands.verify(models), "Verifying", quiet=quiet)
     looked = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
         damaged = errands.checks.on_shelf(model.name) if error else None
         if error and repair and damaged and damaged.damage:
-            looked.append(_mended(found, errands, damaged, error, quiet))
+            looked.append(_mended(session, errands, damaged, error, quiet))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
             looked.append(_entry(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
@@ -101,14 +101,14 @@ def _whole(
 
 
 def _mended(
-    found: "Desk", errands: "Errands", model: "OnShelf", found_damage: "FlowhubError", quiet: bool
+    session: "Session", errands: "LocalJobs", model: "InstalledArtifact", found_damage: "FlowhubError", quiet: bool
 ) -> dict[str, Any]:
     from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
     from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet
 
-    earlier = model.artifact.key in found.home.reports.live_jobs()
+    earlier = model.artifact.key in session.home.queries.live_jobs()
     try:
-        [job] = run_here(found, [errands.repair(model)], "Repairing", quiet=quiet)
+        [job] = run_here(session, [errands.repair(model)], "Repairing", quiet=quiet)
     except FlowhubError as refused:
         what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
         return _entry(model, "damaged", what, damage=model.damage)
@@ -120,7 +120,7 @@ def _mended(
     return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _entry(model: "OnShelf", state: str, error: "FlowhubError | None", **more: Any) -> dict[str, Any]:
+def _entry(model: "InstalledArtifact", state: str, error: "FlowhubError | None", **more: Any) -> dict[str, Any]:
     known = {"name": model.name, "ref": model.artifact.ref, "state": state, "bytes": model.bytes, "job": None}
     return known | {"damage": None, "bytes_fetched": 0} | more | {"error": error}
 

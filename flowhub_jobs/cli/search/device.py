@@ -14,10 +14,10 @@ def device(as_json: AsJson = False) -> None:
     """
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.search import device_view
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
 
-    with desk() as found:
-        machine, store = found.device, found.home.store.root
+    with open_session() as session:
+        machine, store = session.device, session.home.store.root
     if as_json:
         output.result_json({"schema": "flowhub/device/1", "device": machine.as_dict()})
     else:
@@ -49,15 +49,15 @@ def fits(
 
     from flowhub_jobs.cli import output
     from flowhub_jobs.cli.search import device_view
-    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, warn_of_catalog
     from flowhub_jobs.device.profile import read_profile
     from flowhub_jobs.operations.search import variants
 
     machine = read_profile(Path(on).expanduser()) if on else None
-    with desk() as found:
-        judged = variants.judge(found, ref, machine, context=context, ask=not offline)
-        warn_of_catalog(found, quiet=as_json)
-        machine = machine or found.device
+    with open_session() as session:
+        judged = variants.judge(session, ref, machine, context=context, ask=not offline)
+        warn_of_catalog(session, quiet=as_json)
+        machine = machine or session.device
     if as_json:
         page = [device_view.variant_object(variant) for variant in judged]
         output.result_json({"schema": "flowhub/fits/1", "device": machine.as_dict(), "variants": page})

@@ -12,12 +12,12 @@ _REF = "A model of the catalogs, model@option, hf:owner/repo, or a name from `fl
 def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json: AsJson = False) -> None:
     """Show a model: its variants, and which of them run here."""
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk, warn_of_catalog
+    from flowhub_jobs.cli.session import open_session, warn_of_catalog
     from flowhub_jobs.operations.search.model_card import card
 
-    with desk() as found:
-        told = card(found, ref)
-        warn_of_catalog(found, quiet=as_json)
+    with open_session() as session:
+        told = card(session, ref)
+        warn_of_catalog(session, quiet=as_json)
     if as_json:
         output.result_json(told.as_dict())
     else:

@@ -19,16 +19,16 @@ def limit(
     Running jobs obey within a second. The lowest of this limit, the schedule's and config.toml's applies.
     """
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, limit_page, set_limit
 
     check_limit(rate, span)
-    with desk() as found:
+    with open_session() as session:
         if rate is not None:
-            set_limit(found, rate, span)
-        limits = in_force(found)
+            set_limit(session, rate, span)
+        limits = in_force(session)
         if as_json:
             output.result_json(limit_page(limits))
         else:
-            for line in limit_lines(limits, found.home.clock.now_us()):
+            for line in limit_lines(limits, session.home.clock.now_us()):
                 output.result(line)

@@ -20,16 +20,16 @@ def report(
     from datetime import datetime
 
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.cli.worker import report_view
     from flowhub_jobs.operations.report import read_morning, report_begins
     from flowhub_jobs.operations.schemas import report as schemas_report
 
     begin = report_begins(since, datetime.now().astimezone())
-    with desk() as found:
-        morning = read_morning(found.home, begin)
+    with open_session() as session:
+        morning = read_morning(session.home, begin)
         if as_json:
-            output.result_json(schemas_report.page(morning, found.home.node))
+            output.result_json(schemas_report.page(morning, session.home.node))
         else:
             output.result("\n".join(report_view.lines(morning)))
 
@@ -40,12 +40,12 @@ def logs(
 ) -> None:
     """Print every event of a job, oldest first."""
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk, job_numbers
+    from flowhub_jobs.cli.session import job_numbers, open_session
     from flowhub_jobs.cli.worker import logs_view
     from flowhub_jobs.operations.report import read_history
 
-    with desk() as found:
-        happened = read_history(found.home, job_numbers(jobs))
+    with open_session() as session:
+        happened = read_history(session.home, job_numbers(jobs))
     if as_json:
         output.result_json(logs_view.page(happened))
         return

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.jobs.report import Morning, Need, RoomNeeded
+from flowhub_jobs.jobs.report import ActionNeeded, Report, RoomNeeded
 from flowhub_jobs.operations.needs import folded, problem, remedy, room_sentence
 
 INDENT = " " * 5
 GROUPS_MAX = 40
 
 
-def needs_lines(morning: Morning) -> list[str]:
+def needs_lines(morning: Report) -> list[str]:
     """Return the section; nothing where nothing needs the user."""
     groups = folded(morning.needs)
     lines = [line for group in groups[:GROUPS_MAX] for line in _group_lines(group, morning.room)]
@@ -19,7 +19,7 @@ def needs_lines(morning: Morning) -> list[str]:
     return [output.paint("NEEDS YOU", "1;31"), *lines, *tail] if lines else []
 
 
-def _group_lines(group: Sequence[Need], room: RoomNeeded | None) -> list[str]:
+def _group_lines(group: Sequence[ActionNeeded], room: RoomNeeded | None) -> list[str]:
     """Return what is wrong, in as many lines as that takes, then what to do."""
     first = group[0]
     if first.code == "disk_full" and room is not None:

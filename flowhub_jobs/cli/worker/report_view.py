@@ -6,8 +6,8 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.worker.report_needs_view import needs_lines
-from flowhub_jobs.jobs.recoveries import Healed
-from flowhub_jobs.jobs.report import Came, Morning
+from flowhub_jobs.jobs.recoveries import Recovered
+from flowhub_jobs.jobs.report import CompletedJob, Report
 from flowhub_jobs.units import format_bytes, format_duration, format_rate, named_jobs
 from flowhub_jobs.values.enums import DigestState, Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -43,7 +43,7 @@ _WAITS = {
 _BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WAIT: "next try at"}
 
 
-def lines(morning: Morning) -> list[str]:
+def lines(morning: Report) -> list[str]:
     """Return the screen: a headline, then the sections that have something to tell, apart where there is room."""
     sections = [_came(morning), _healed(morning.healed), _going(morning), needs_lines(morning), _totals(morning)]
     parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
@@ -51,7 +51,7 @@ def lines(morning: Morning) -> list[str]:
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
 
 
-def _headline(morning: Morning) -> str:
+def _headline(morning: Report) -> str:
     since = morning.since.astimezone().strftime("%a %d %b, %H:%M")
     need = len(morning.needs)
     counts = (
@@ -63,7 +63,7 @@ def _headline(morning: Morning) -> str:
     return f"Since {since}: {told or 'nothing happened'}."
 
 
-def _came(morning: Morning) -> list[str]:
+def _came(morning: Report) -> list[str]:
     rows = [
         (str(came.job.id), came.job.ref, format_bytes(came.job.bytes_total or 0), _when(came, morning), *_how(came))
         for came in morning.came[:ROWS_MAX]
@@ -75,7 +75,7 @@ def _came(morning: Morning) -> list[str]:
     return [output.bold(shown[0]), *map(output.dim, shown[1:]), *_more(morning.came, "flowhub status --all")]
 
 
-def _when(came: Came, morning: Morning) -> str:
+def _when(came: CompletedJob, morning: Report) -> str:
     return _at(came.job.finished_at or came.job.created_at, morning.until)
 
 
@@ -86,7 +86,7 @@ def _at(moment: datetime, now: datetime) -> str:
     return local.strftime("%H:%M" if days == 0 else "%a %H:%M" if days < 7 else "%d %b %H:%M")
 
 
-def _how(came: Came) -> tuple[str, str]:
+def _how(came: CompletedJob) -> tuple[str, str]:
     fast = format_rate(came.rate_bps) if came.rate_bps else "-"
     return fast if came.job.bytes_fetched else "was here", _digest(came.job)
 
@@ -95,17 +95,17 @@ def _digest(job: Job) -> str:
     return "verified" if job.sha256_state is DigestState.VERIFIED else "unpinned"
 
 
-def _healed(healed: Iterable[Healed]) -> list[str]:
+def _healed(healed: Iterable[Recovered]) -> list[str]:
     found = [f"  {_in_words(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
     return [output.bold("HEALED BY ITSELF"), *found] if found else []
 
 
-def _in_words(one: Healed) -> str:
+def _in_words(one: Recovered) -> str:
     single, several = _HEALED[one.kind]
     return single if one.count == 1 else several.format(one.count)
 
 
-def _going(morning: Morning) -> list[str]:
+def _going(morning: Report) -> list[str]:
     first = sorted(morning.going, key=lambda job: (job.state is not State.RUNNING, job.id))
     rows = [(str(job.id), job.title, _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
     if not rows:
@@ -133,7 +133,7 @@ def _goes(job: Job, now: datetime) -> str:
     return f"{_BEGINS.get(job.reason, f'{text} until')} {_at(job.not_before, now)}"
 
 
-def _totals(morning: Morning) -> list[str]:
+def _totals(morning: Report) -> list[str]:
     totals = morning.totals
     if not totals.fetched:
         return []

@@ -8,7 +8,7 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 schedule = typer.Typer(
     name="schedule",
@@ -39,41 +39,41 @@ def set_schedule(
 
     When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
     """
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.jobs.schedule import Schedule
     from flowhub_jobs.operations.schedules import set_schedule as set_it
 
     wanted = Schedule.parse(windows, days, outside)
-    with desk() as found:
-        set_it(found, wanted)
-        _tell(found, as_json=as_json)
+    with open_session() as session:
+        set_it(session, wanted)
+        _tell(session, as_json=as_json)
 
 
 @schedule.command()
 def off(as_json: AsJson = False) -> None:
     """Remove the schedule: jobs run at any time."""
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.operations.schedules import set_schedule as set_it
 
-    with desk() as found:
-        set_it(found, None)
-        _tell(found, as_json=as_json)
+    with open_session() as session:
+        set_it(session, None)
+        _tell(session, as_json=as_json)
 
 
 @schedule.command()
 def show(as_json: AsJson = False) -> None:
     """Show the schedule, and whether jobs may run now."""
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
 
-    with desk() as found:
-        _tell(found, as_json=as_json)
+    with open_session() as session:
+        _tell(session, as_json=as_json)
 
 
-def _tell(desk: "Desk", *, as_json: bool) -> None:
+def _tell(session: "Session", *, as_json: bool) -> None:
     from flowhub_jobs.cli import output
     from flowhub_jobs.operations.schedules import schedule_lines, schedule_page
 
-    now, known = desk.home.clock.now_us(), desk.home.controls.schedule()
+    now, known = session.home.clock.now_us(), session.home.controls.schedule()
     if as_json:
         output.result_json(schedule_page(known, now))
     else:

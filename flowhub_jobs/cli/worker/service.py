@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowhub_jobs.home import Home
-    from flowhub_jobs.jobs.workers import WorkerSeen
-    from flowhub_jobs.service.control import Look, Service
+    from flowhub_jobs.jobs.workers import WorkerStatus
+    from flowhub_jobs.service.control import Service, ServiceState
     from flowhub_jobs.service.program import Program
     from flowhub_jobs.settings import Settings
 
@@ -72,12 +72,12 @@ def status(as_json: AsJson = False) -> None:
     from datetime import UTC, datetime
 
     from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import desk
+    from flowhub_jobs.cli.session import open_session
     from flowhub_jobs.values.enums import State
 
-    with desk() as found:
-        home = found.home
-        workers, queued = _workers(home), len(home.reports.in_state((State.QUEUED,)))
+    with open_session() as session:
+        home = session.home
+        workers, queued = _workers(home), len(home.queries.in_state((State.QUEUED,)))
         look = _service(home.settings).look()
     if as_json:
         output.result_json(_status_page(home.node, workers, queued, look))
@@ -110,7 +110,7 @@ def _program(jobs: int | None, rate: str | None) -> "Program":
     return program(sys.argv, os.environ, harmless, jobs=jobs, rate=rate)
 
 
-def _workers(home: "Home") -> "list[WorkerSeen]":
+def _workers(home: "Home") -> "list[WorkerStatus]":
     from flowhub_jobs.jobs.workers import living
 
     return living(home.engine, home.node, home.is_dead)
@@ -156,7 +156,7 @@ def _print_hints(hints: list[str]) -> None:
         output.hint(output.fold(hint, after="  "))
 
 
-def _status_page(node: str, workers: "list[WorkerSeen]", queued: int, look: "Look") -> dict[str, Any]:
+def _status_page(node: str, workers: "list[WorkerStatus]", queued: int, look: "ServiceState") -> dict[str, Any]:
     from dataclasses import asdict
 
     from flowhub_jobs.times import rfc3339
@@ -171,17 +171,17 @@ def _status_page(node: str, workers: "list[WorkerSeen]", queued: int, look: "Loo
     }
 
 
-def _by(worker: "WorkerSeen", look: "Look") -> str:
+def _by(worker: "WorkerStatus", look: "ServiceState") -> str:
     return look.kind if worker.pid == look.pid else "hand"
 
 
-def _worker_lines(workers: "list[WorkerSeen]", queued: int, look: "Look", now: "datetime") -> list[str]:
+def _worker_lines(workers: "list[WorkerStatus]", queued: int, look: "ServiceState", now: "datetime") -> list[str]:
     if not workers:
         return [f"Workers:  none running; {queued} queued"]
     return [f"Workers:  {len(workers)} running; {queued} queued", *(_worker_line(one, look, now) for one in workers)]
 
 
-def _worker_line(worker: "WorkerSeen", look: "Look", now: "datetime") -> str:
+def _worker_line(worker: "WorkerStatus", look: "ServiceState", now: "datetime") -> str:
     from flowhub_jobs.units import format_duration, format_rate
 
     since = worker.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -191,7 +191,7 @@ def _worker_line(worker: "WorkerSeen", look: "Look", now: "datetime") -> str:
     return f"  process {worker.pid}, {by}, since {since} ({age}): {worker.running} of {worker.slots} slots taken{speed}"
 
 
-def _service_lines(look: "Look") -> list[str]:
+def _service_lines(look: "ServiceState") -> list[str]:
     from flowhub_jobs.cli.output import clean
     from flowhub_jobs.service.control import is_there
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.catalogs.overlays import Overlays, settled
 from flowhub_jobs.catalogs.provenance import BASE as BASE
-from flowhub_jobs.catalogs.provenance import Facts, check_name
+from flowhub_jobs.catalogs.provenance import Provenance, check_name
 from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
 from flowhub_jobs.operations.catalogs.active import base_catalog, imported_catalogs, is_at_url
-from flowhub_jobs.operations.catalogs.source import Raw, digest_of, fetch, read, source_of
+from flowhub_jobs.operations.catalogs.source import SourceBytes, digest_of, fetch, read, source_of
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.importers.import_result import Intake
+    from flowhub_jobs.catalogs.importers.import_result import ImportResult
 
 IMPORTER = 1  # raise it when an importer reads the same bytes otherwise: an update then reads them again
 
@@ -27,8 +27,8 @@ class Change:
     """What an import or an update did to one catalog: ids that came, changed, went; no `intake` if none was read."""
 
     name: str
-    facts: Facts
-    intake: "Intake | None" = None
+    facts: Provenance
+    intake: "ImportResult | None" = None
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -111,19 +111,19 @@ def update_base(settings: Settings) -> Change:
         raise CatalogUnreachable(loaded.warning, hint="Check the network and FLOWHUB_CATALOG.")
     before = {model.id: model for model in kept.models} if kept else {}
     after = {model.id: model for model in loaded.catalog.models}
-    facts = Facts(url, "flowhub", checked_at=_now(), models=len(after))
+    facts = Provenance(url, "flowhub", checked_at=_now(), models=len(after))
     return _compared(Change(BASE, facts), before, after)
 
 
 # Writing -------------------------------------------------------------------------------------------------------------
 
 
-def _put(settings: Settings, name: str, source: str, raw: Raw, intake: "Intake") -> Change:
+def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "ImportResult") -> Change:
     overlays = imported_catalogs(settings)
     replaced = name in overlays.names()
     before, known = overlays.entries(name), overlays.facts(name)
     models, ids = settled(intake.models, name, _taken(settings, overlays, name), known.ids if known else {})
-    facts = Facts(
+    facts = Provenance(
         source,
         intake.format,
         imported_at=_now(),
@@ -162,7 +162,7 @@ def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any
     )
 
 
-def _is_sound(overlays: Overlays, name: str, facts: Facts) -> bool:
+def _is_sound(overlays: Overlays, name: str, facts: Provenance) -> bool:
     """Return whether what was imported can stay if its source says "not modified"."""
     return facts.importer == IMPORTER and overlays.is_whole(name, facts)
 
@@ -172,7 +172,7 @@ def _free_name(overlays: Overlays, shape: str, source: str) -> str:
     from flowhub_jobs.catalogs.importers.field_values import slug, stem
     from flowhub_jobs.fs.names import filename_from_url
 
-    file = filename_from_url(source) if Facts(source, "").is_url else Path(source).name
+    file = filename_from_url(source) if Provenance(source, "").is_url else Path(source).name
     name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
     known = overlays.facts(name)
     if known is not None and known.source != source:

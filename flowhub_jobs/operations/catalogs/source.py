@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.catalogs.provenance import Facts
+from flowhub_jobs.catalogs.provenance import Provenance
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import (
     NETWORK_SETTINGS,
@@ -21,14 +21,14 @@ from flowhub_jobs.net import get, urls
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.importers.import_result import Intake
+    from flowhub_jobs.catalogs.importers.import_result import ImportResult
 
 TOTAL_S = 120.0
 _NOTHING_DONE = "Nothing was changed."
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class SourceBytes:
     """A source's bytes, or None where they are still those that were imported."""
 
     body: bytes | None
@@ -48,17 +48,17 @@ def source_of(text: str) -> str:
     return str(Path(text).expanduser().absolute())
 
 
-def fetch(source: str, known: Facts | None, settings: Settings) -> Raw:
+def fetch(source: str, known: Provenance | None, settings: Settings) -> SourceBytes:
     """Return what the source holds; `known` is what was imported from it, and asked for only if it has changed.
 
     Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
     """
-    raw = _from_url(source, known, settings) if Facts(source, "").is_url else _from_file(Path(source))
+    raw = _from_url(source, known, settings) if Provenance(source, "").is_url else _from_file(Path(source))
     same = known is not None and raw.body is not None and digest_of(raw.body) == known.sha256
     return replace(raw, body=None) if same else raw
 
 
-def _from_url(url: str, known: Facts | None, settings: Settings) -> Raw:
+def _from_url(url: str, known: Provenance | None, settings: Settings) -> SourceBytes:
     from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
 
     where = f"The catalog {urls.public_url(url)}"
@@ -81,13 +81,13 @@ def _from_url(url: str, known: Facts | None, settings: Settings) -> Raw:
             hint = f"{fault.hint} {_NOTHING_DONE}"
         raise CatalogUnreachable(f"{where} cannot be downloaded: {fault.message}", hint=hint) from fault
     if answer.status == 304 and known:
-        return Raw(None)
+        return SourceBytes(None)
     if answer.status != 200:
         raise CatalogUnreachable(f"{where} cannot be downloaded: its host answered {answer.status}.", hint=hint)
-    return Raw(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
+    return SourceBytes(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
 
 
-def _from_file(path: Path) -> Raw:
+def _from_file(path: Path) -> SourceBytes:
     from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
 
     hint = f"Check the path. {_NOTHING_DONE}"
@@ -99,17 +99,17 @@ def _from_file(path: Path) -> Raw:
             raise CatalogUnreadable(
                 f"The catalog {path} has {size} MB; {BYTES_MAX // 1_000_000} MB are read.", hint=hint
             )
-        return Raw(read_regular(path, BYTES_MAX))
+        return SourceBytes(read_regular(path, BYTES_MAX))
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         reason = getattr(fault, "strerror", None) or str(fault)
         raise CatalogUnreadable(f"The catalog {path} cannot be read: {reason}.", hint=hint) from fault
 
 
-def read(source: str, body: bytes, shape: str | None) -> "Intake":
+def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     """Return what can be taken of the bytes; an error where that is nothing at all."""
     from flowhub_jobs.catalogs.importers.detect import read_catalog
 
-    is_url = Facts(source, "").is_url
+    is_url = Provenance(source, "").is_url
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
     where = f"The catalog {urls.public_url(source) if is_url else source}"
     try:

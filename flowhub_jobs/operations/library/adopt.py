@@ -17,10 +17,10 @@ from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors, sync_tree
 from flowhub_jobs.fs.locks import LockFile, held_lock
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.leases import LEASE_S, Leases
+from flowhub_jobs.jobs.leases import LEASE_S, LeaseStore
 from flowhub_jobs.operations.library.adopt_scan import Offer
-from flowhub_jobs.store.file_hash import Hashed, Stamp, Unreadable, hashed, stamp_of
-from flowhub_jobs.store.install import Placed, choose_name, place
+from flowhub_jobs.store.file_hash import FileStamp, HashedFile, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.install import InstallResult, choose_name, place
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
 from flowhub_jobs.store.space import check_room, room_at
@@ -63,7 +63,7 @@ class Adoption:
                     return self._write_down(offer)
                 if LinkKind.COPY in self._kinds:
                     room = room_at(self._home.store.root, self._home.settings.disk_reserve)
-                    check_room(room, offer.size, self._home.reports.bytes_still_needed(), self._home.store.root)
+                    check_room(room, offer.size, self._home.queries.bytes_still_needed(), self._home.store.root)
                 return self._link(offer)
         except Unreadable as error:
             message = f"{offer.candidate.where} {error}; it was not taken."
@@ -77,7 +77,7 @@ class Adoption:
         with self._installing():
             if self._owner(name) is not None:
                 raise Busy(f"{name} was installed meanwhile.", hint="`flowhub list` shows it.")
-            self._index(offer, Placed(name, path, _digests(offer), offer.shares), artifact)
+            self._index(offer, InstallResult(name, path, _digests(offer), offer.shares), artifact)
         return Adopted(name, path, None)
 
     # What lies elsewhere -------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Adoption:
                 mark = mark_of(staged.lstat(), traits_of(staged.parent))
                 try:
                     path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
-                    self._index(offer, Placed(name, path, _digests(offer), _shared(offer, how)), artifact)
+                    self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, how)), artifact)
                 except NameTaken:
                     raise  # what bears the name is somebody else's
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
@@ -124,19 +124,19 @@ class Adoption:
         return self._folder / "model", max(hows, key=list(LinkKind).index)
 
     def _refuse_busy(self, name: str) -> None:
-        job = self._home.reports.working_on([str(self._home.store.root / name)])
+        job = self._home.queries.working_on([str(self._home.store.root / name)])
         if job is not None:
             raise Busy(f"{name} is being worked on by job {job}.", hint="Wait for it, then adopt again.")
 
     def _owner(self, name: str) -> str | None:
-        leases = Leases(self._home.engine, self._home.node, "adopt", self._home.clock)
+        leases = LeaseStore(self._home.engine, self._home.node, "adopt", self._home.clock)
         return self._home.library.owner(name) or leases.intended(name, but=0)
 
     def _installing(self) -> AbstractContextManager[None]:
         """The lock that a worker holds between the choice of a name and its row."""
         return held_lock(self._home.settings.locks / "install", may_go_on=lambda: None, at_most_s=2 * LEASE_S)
 
-    def _index(self, offer: Offer, placed: Placed, artifact: Artifact) -> None:
+    def _index(self, offer: Offer, placed: InstallResult, artifact: Artifact) -> None:
         with writing(self._home.engine) as tx:
             self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us())
             # The index has taken each file's time: from here on a change is noticed, and until here there was none.
@@ -144,7 +144,7 @@ class Adoption:
                 _check_unchanged(placed.path / file.path if artifact.folder else placed.path, source.stamp)
 
 
-def _linked(source: Hashed, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
+def _linked(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
     how = link(source.path, source.stamp, target, kinds)
     if how is None:
         raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
@@ -153,7 +153,7 @@ def _linked(source: Hashed, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKi
     return how
 
 
-def _check_unchanged(path: Path, read: Stamp) -> None:
+def _check_unchanged(path: Path, read: FileStamp) -> None:
     there = stamp_of(path)
     same_file = there.identity is not None and there.identity == read.identity
     if there.size != read.size or (same_file and there != read):

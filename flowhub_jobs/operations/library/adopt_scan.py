@@ -18,12 +18,12 @@ from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.identify import Recognized, Recognizer, false_claim
 from flowhub_jobs.operations.library.truncated_files import truncated
-from flowhub_jobs.store.file_hash import Hashed, Unreadable, hashed, reason, stamp_of
+from flowhub_jobs.store.file_hash import HashedFile, Unreadable, hashed, reason, stamp_of
 from flowhub_jobs.store.install import choose_name
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, expected
-from flowhub_jobs.store.model_files import STORE, Candidate, FoundFile, Look, Skipped, file_by_name, standing
+from flowhub_jobs.store.model_files import STORE, Candidate, FoundFile, ScanResult, Skipped, file_by_name, standing
 from flowhub_jobs.store.other_apps import FOLDER, PROGRAMS, look_at, place_of, places_of
 from flowhub_jobs.values.artifacts import Artifact
 
@@ -57,7 +57,7 @@ class Offer:
 
 
 @dataclass(slots=True)
-class Survey:
+class AdoptScan:
     offers: list[Offer] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
@@ -72,30 +72,30 @@ class Finder:
         self._root = home.store.root.resolve()
         self._stop = threading.Event()
 
-    def survey(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> Survey:
+    def survey(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> AdoptScan:
         """Return what could be adopted from these programs, folders and files, all known places if none is named.
 
         The store is always looked through as well. Raises NotFound, UsageInvalid for a target that is nothing.
         """
-        look = Look()
+        look = ScanResult()
         self._look_in_store(look)
-        elsewhere = Look()
+        elsewhere = ScanResult()
         self._look_elsewhere(targets, elsewhere)
         look.skipped += elsewhere.skipped
         look.found += [one for one in _each_once(elsewhere.found) if not self._is_ours(one)]
         hashes = self._read(look, watch)
-        return Survey(self._offers(look, hashes), look.skipped)
+        return AdoptScan(self._offers(look, hashes), look.skipped)
 
     # Look ----------------------------------------------------------------------------------------------------------
 
-    def _look_in_store(self, look: Look) -> None:
+    def _look_in_store(self, look: ScanResult) -> None:
         known = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
         for path in sorted(self._root.iterdir()):
             if path.name.startswith(".") or same_name_key(path.name) in known:
                 continue
             if problem := name_problem(path.name):
                 look.skip(path, f"has a name that is not taken: it {problem}")
-            elif job := self._home.reports.working_on([str(self._home.store.root / path.name)]):
+            elif job := self._home.queries.working_on([str(self._home.store.root / path.name)]):
                 look.skip(path, f"is being worked on by job {job}")
             else:
                 try:
@@ -105,7 +105,7 @@ class Finder:
                     continue
                 look.found += [found] if found else []
 
-    def _look_elsewhere(self, targets: Sequence[str], look: Look) -> None:
+    def _look_elsewhere(self, targets: Sequence[str], look: ScanResult) -> None:
         known = places_of(self._environ)
         if not targets:
             for place in known:
@@ -118,7 +118,7 @@ class Finder:
             elif target != STORE:
                 self._look_at_path(target, look)
 
-    def _look_at_path(self, target: str, look: Look) -> None:
+    def _look_at_path(self, target: str, look: ScanResult) -> None:
         try:
             path = Path(target).expanduser().resolve(strict=True)
         except (OSError, ValueError, RuntimeError):
@@ -139,7 +139,7 @@ class Finder:
 
     # Read ----------------------------------------------------------------------------------------------------------
 
-    def _read(self, look: Look, watch: Watch) -> dict[Path, Hashed]:
+    def _read(self, look: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; what cannot be read is taken out of the look."""
         known = self._known()
         wanted = {file.real: file for one in look.found for file in one.files}
@@ -153,7 +153,7 @@ class Finder:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        hashes |= {answer.path: answer for answer in answers if isinstance(answer, Hashed)}
+        hashes |= {answer.path: answer for answer in answers if isinstance(answer, HashedFile)}
         failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, Unreadable)}
         for one in [one for one in look.found if any(file.real in failed for file in one.files)]:
             look.found.remove(one)
@@ -175,7 +175,7 @@ class Finder:
 
     # Recognize -----------------------------------------------------------------------------------------------------
 
-    def _offers(self, look: Look, hashes: Mapping[Path, Hashed]) -> list[Offer]:
+    def _offers(self, look: ScanResult, hashes: Mapping[Path, HashedFile]) -> list[Offer]:
         installed = self._installed()
         others = {
             identity: file.real
@@ -236,7 +236,7 @@ class _Reading:
         self._stop, self._watch, self._total = stop, watch, total
         self._read, self._lock = 0, threading.Lock()
 
-    def read(self, file: FoundFile) -> Hashed | Unreadable:
+    def read(self, file: FoundFile) -> HashedFile | Unreadable:
         try:
             return hashed(file.real, self._go_on, self._count, git=file.claim is not None and len(file.claim) == 40)
         except Unreadable as error:
@@ -252,12 +252,12 @@ class _Reading:
             self._watch(self._read, self._total)
 
 
-def _without_reading(path: Path, known: Mapping[Inode, str]) -> Hashed | None:
+def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | None:
     """Return what is known of a file by its inode. A small one is read in any case: its git id may be wanted."""
     with suppress(Unreadable):
         stamp = stamp_of(path)
         if stamp.size > 64 << 20 and stamp.identity and (sha256 := known.get(stamp.identity)):
-            return Hashed(path, stamp, sha256, "")
+            return HashedFile(path, stamp, sha256, "")
     return None
 
 

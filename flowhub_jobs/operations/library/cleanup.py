@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.library.installed import Shelf
+from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.disk_usage import weigh
 from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
-from flowhub_jobs.store.partials_dir import Leaving, drop, leavings, put_aside
+from flowhub_jobs.store.partials_dir import PartialsEntry, drop, leavings, put_aside
 from flowhub_jobs.transfer.partial.ownership import is_at_work, unless_at_work
 from flowhub_jobs.values.enums import Condition
 
@@ -37,7 +37,7 @@ class PartialState(StrEnum):
 class Partial:
     """A partial and who goes on with it. `age_s`: since it was last written to."""
 
-    leaving: Leaving
+    leaving: PartialsEntry
     state: PartialState
     holder: "Holder | None"
     age_s: int
@@ -47,7 +47,7 @@ class Partial:
         return self.leaving.name
 
 
-class Litter(StrEnum):
+class Removable(StrEnum):
     PARTIAL = "partial"
     KEPT = "kept partial"
     REST = "rest"  # of a removal, a repair, an adoption
@@ -59,7 +59,7 @@ class Litter(StrEnum):
 class Item:
     """One thing that can be cleared away. `frees` bytes of its `bytes`; `why` is for people. `age_s`: it is litter."""
 
-    kind: Litter
+    kind: Removable
     name: str
     path: Path
     bytes: int
@@ -67,7 +67,7 @@ class Item:
     age_s: int
     why: str
     job: int | None = None
-    leaving: Leaving | None = None
+    leaving: PartialsEntry | None = None
 
 
 def partials(home: Home) -> list[Partial]:
@@ -87,13 +87,13 @@ def _held(home: Home, keys: Collection[str]) -> "dict[str, Holder]":
     return holders(home.engine, home.node, keys)
 
 
-def _partial(home: Home, leaving: Leaving, held: "dict[str, Holder]", now: float) -> Partial:
+def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, Holder]", now: float) -> Partial:
     holder = held.get(leaving.key or "") if leaving.node == home.node else None
     age = max(0, round(now - leaving.touched_at))
     return Partial(leaving, _state(home, leaving, holder, now), holder, age)
 
 
-def _state(home: Home, leaving: Leaving, holder: "Holder | None", now: float) -> PartialState:
+def _state(home: Home, leaving: PartialsEntry, holder: "Holder | None", now: float) -> PartialState:
     if leaving.work is not None:
         return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
@@ -110,7 +110,7 @@ def _state(home: Home, leaving: Leaving, holder: "Holder | None", now: float) ->
 # What there is -------------------------------------------------------------------------------------------------------
 
 
-def litter(home: Home, shelf: Shelf) -> list[Item]:
+def litter(home: Home, shelf: InstalledModels) -> list[Item]:
     """Return all that could be cleared away. Raises StoreOffline: what is not to be seen is not gone."""
     shelf.demand_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
@@ -121,12 +121,12 @@ def _of_partial(partial: Partial) -> Item | None:
     leaving, holder = partial.leaving, partial.holder
     about = (partial.name, leaving.path, leaving.bytes, leaving.frees, partial.age_s)
     if partial.state is PartialState.NOBODY and leaving.work:
-        return Item(Litter.REST, *about, why=f"of {leaving.work} that was cut short", leaving=leaving)
+        return Item(Removable.REST, *about, why=f"of {leaving.work} that was cut short", leaving=leaving)
     if partial.state is PartialState.NOBODY:
-        return Item(Litter.PARTIAL, *about, why="no job uses it", leaving=leaving)
+        return Item(Removable.PARTIAL, *about, why="no job uses it", leaving=leaving)
     if partial.state is PartialState.KEPT:
         why = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
-        return Item(Litter.KEPT, *about, why=why, job=holder.job if holder else None, leaving=leaving)
+        return Item(Removable.KEPT, *about, why=why, job=holder.job if holder else None, leaving=leaving)
     return None
 
 
@@ -142,7 +142,7 @@ def _old(home: Home, now: int) -> list[Item]:
             path = home.store.root / name
             why = f"{newer.name} is newer"
             age = max(0, (now - newer.installed_at) // 1_000_000)
-            found.append(Item(Litter.OLD, name, path, by_name[name].bytes, weigh(path).own, age, why))
+            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, weigh(path).own, age, why))
     return found
 
 
@@ -150,20 +150,20 @@ def _is_sound(home: Home, entry: Entry) -> bool:
     return condition_of(entry, home.store.root / entry.name) is Condition.GOOD
 
 
-def _gone(home: Home, shelf: Shelf) -> list[Item]:
+def _gone(home: Home, shelf: InstalledModels) -> list[Item]:
     presence = shelf.presence
     entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
     why = "removed by hand; its entry is forgotten"
-    return [Item(Litter.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
+    return [Item(Removable.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
 
 
 # Clear it away -------------------------------------------------------------------------------------------------------
 
 
-def sweep(home: Home, shelf: Shelf, item: Item) -> int:
+def sweep(home: Home, shelf: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
-    if item.kind in (Litter.OLD, Litter.GONE):
-        again = _old(home, home.clock.now_us()) if item.kind is Litter.OLD else _gone(home, shelf)
+    if item.kind in (Removable.OLD, Removable.GONE):
+        again = _old(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
         if item.name not in {other.name for other in again}:
             raise _came_back(item)
         shelf.remove(item.name)
@@ -173,7 +173,7 @@ def sweep(home: Home, shelf: Shelf, item: Item) -> int:
     return item.frees
 
 
-def _drop(home: Home, item: Item, leaving: Leaving) -> None:
+def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
     """Put it aside in one step, and only then remove it: a job that begins meanwhile finds all, or nothing."""
     aside: list[Path] = []
 
@@ -188,10 +188,10 @@ def _drop(home: Home, item: Item, leaving: Leaving) -> None:
         raise _came_back(item)
     drop(aside[0])
     if item.job is not None:
-        home.ledger.purged(item.job)
+        home.commands.purged(item.job)
 
 
-def _if_still(home: Home, item: Item, leaving: Leaving, away: Callable[[], None]) -> bool:
+def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[], None]) -> bool:
     if leaving.node == DOWNLOAD:
         return unless_at_work(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
     if leaving.key is None:
@@ -206,7 +206,7 @@ def _came_back(item: Item) -> Busy:
     return Busy(f"{item.name} is not left over any more: something has begun with it meanwhile.", hint="Look again.")
 
 
-def chosen(items: Sequence[Item], kinds: Sequence[Litter], older_s: float | None) -> list[Item]:
+def chosen(items: Sequence[Item], kinds: Sequence[Removable], older_s: float | None) -> list[Item]:
     """Return what is to go. What is kept for `retry` goes only where an age is named, and it is older. Pure."""
     fit = [item for item in items if item.kind in kinds and item.age_s >= (older_s or 0)]
-    return [item for item in fit if older_s is not None or item.kind is not Litter.KEPT]
+    return [item for item in fit if older_s is not None or item.kind is not Removable.KEPT]

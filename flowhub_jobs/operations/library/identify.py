@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flowhub_jobs.huggingface.urls import file_url
-from flowhub_jobs.store.file_hash import Hashed
+from flowhub_jobs.store.file_hash import HashedFile
 from flowhub_jobs.store.model_files import Candidate, FoundFile
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
@@ -19,7 +19,7 @@ class Recognized:
     """What a candidate is, and which of its files each file of the artifact is, in the artifact's order."""
 
     artifact: Artifact
-    files: tuple[Hashed, ...]
+    files: tuple[HashedFile, ...]
 
 
 class Recognizer:
@@ -33,17 +33,17 @@ class Recognizer:
             elif pins and artifact.files[0].sha256:
                 self._files.setdefault(pins[0], []).append(artifact)
 
-    def recognize(self, candidate: Candidate, hashes: Sequence[Hashed], *, in_place: bool) -> Recognized:
+    def recognize(self, candidate: Candidate, hashes: Sequence[HashedFile], *, in_place: bool) -> Recognized:
         """Return what the candidate is. `in_place`: its files keep their names, so that only those of an option fit."""
         known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
         return known or Recognized(_itself(candidate, hashes), tuple(hashes))
 
-    def _file(self, candidate: Candidate, found: Hashed) -> Recognized | None:
+    def _file(self, candidate: Candidate, found: HashedFile) -> Recognized | None:
         options = [one for one in self._files.get(found.sha256, ()) if one.size in (None, found.stamp.size)]
         named = [option for option in options if option.name == candidate.name]
         return Recognized((named or options)[0], (found,)) if options else None
 
-    def _folder(self, candidate: Candidate, hashes: Sequence[Hashed], in_place: bool) -> Recognized | None:
+    def _folder(self, candidate: Candidate, hashes: Sequence[HashedFile], in_place: bool) -> Recognized | None:
         digests = {digest for found in hashes for digest in (found.sha256, found.git_sha1)}
         for option in (option for digest in sorted(digests) for option in self._folders.get(digest, ())):
             by_path = {file.path: found for file, found in zip(candidate.files, hashes, strict=True)}
@@ -61,7 +61,7 @@ def _artifacts(catalog: "HubCatalog") -> Iterator[Artifact]:
             yield artifact(model, option)
 
 
-def _the_one(file: ArtifactFile, by_path: dict[str, Hashed], in_place: bool) -> Hashed | None:
+def _the_one(file: ArtifactFile, by_path: dict[str, HashedFile], in_place: bool) -> HashedFile | None:
     """Return the candidate's file that is this one: at its path, or wherever its digest is found."""
     at_path = by_path.get(file.path)
     if at_path is not None and _fits(file, at_path):
@@ -71,7 +71,7 @@ def _the_one(file: ArtifactFile, by_path: dict[str, Hashed], in_place: bool) -> 
     return next((found for found in by_path.values() if _fits(file, found)), None)
 
 
-def _fits(file: ArtifactFile, found: Hashed) -> bool:
+def _fits(file: ArtifactFile, found: HashedFile) -> bool:
     same_size = file.size in (None, found.stamp.size)
     return same_size and file.sha256 in (None, found.sha256) and (file.git_sha1 in (None, found.git_sha1))
 
@@ -79,7 +79,7 @@ def _fits(file: ArtifactFile, found: Hashed) -> bool:
 # What no catalog knows -----------------------------------------------------------------------------------------------
 
 
-def _itself(candidate: Candidate, hashes: Sequence[Hashed]) -> Artifact:
+def _itself(candidate: Candidate, hashes: Sequence[HashedFile]) -> Artifact:
     """Return the artifact that the candidate is without a catalog: its own name, its own digests."""
     files = []
     for file, found in zip(candidate.files, hashes, strict=True):
@@ -106,7 +106,7 @@ def _hub_ref(candidate: Candidate) -> str:
     return HubRef(hub.repo, hub.revision, path=hub.path, include=hub.include).text
 
 
-def false_claim(candidate: Candidate, hashes: Sequence[Hashed]) -> str | None:
+def false_claim(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
     """Return a sentence's end if the name of one of its files claims a digest that its bytes do not have."""
     for file, found in zip(candidate.files, hashes, strict=True):
         actual = found.git_sha1 if file.claim and len(file.claim) == 40 else found.sha256

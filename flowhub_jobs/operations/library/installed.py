@@ -8,7 +8,7 @@ from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.match import can_be_asked, matching
-from flowhub_jobs.store.disk_usage import Weight, weigh
+from flowhub_jobs.store.disk_usage import Size, weigh
 from flowhub_jobs.store.inventory import (
     Entry,
     Inventory,
@@ -32,7 +32,7 @@ class Removal:
 
     name: str
     bytes: int
-    weight: Weight
+    weight: Size
     leads_to: Path | None = None
     linked_from: str | None = None
     forgotten: bool = False
@@ -47,7 +47,7 @@ class Removal:
         return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
 
 
-class Shelf:
+class InstalledModels:
     def __init__(self, home: Home, options: Callable[[], Collection[tuple[str, str]]]) -> None:
         """`options` returns each model and option of the catalog; it is called where that matters."""
         self._home, self._options = home, options
@@ -177,7 +177,7 @@ class Shelf:
         path = self._home.store.path_of(name)
         entry = self._home.entries.entry(name)
         if entry and is_gone(self._home.store, entry, self.presence_of(entry)):
-            return Removal(name, 0, Weight(), forgotten=True)
+            return Removal(name, 0, Size(), forgotten=True)
         local = local_model(path)
         leads_to = path.readlink() if path.is_symlink() else None
         shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
@@ -190,7 +190,7 @@ class Shelf:
         """
         self.demand(name)
         path = self._home.store.path_of(name)
-        job = self._home.reports.working_on([str(path)])
+        job = self._home.queries.working_on([str(path)])
         if job is not None:
             raise Busy(
                 f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from flowhub_jobs.errors import FlowhubError, NameTaken
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.operations.session import Desk
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.inventory import Entry, EntryFile, is_gone, old_versions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
@@ -41,7 +41,7 @@ class Unknown:
 
 
 @dataclass(slots=True)
-class Survey:
+class OutdatedCheck:
     """What was found of each model that was asked about; `current` are names. `failed` could not be asked, by name."""
 
     outdated: list[Newer] = field(default_factory=list)
@@ -103,13 +103,13 @@ def commit_of(file: ArtifactFile | None) -> str | None:
 # Ask -----------------------------------------------------------------------------------------------------------------
 
 
-def survey(desk: Desk, names: Sequence[str] | None, latest: Latest | None = None) -> Survey:
+def survey(session: Session, names: Sequence[str] | None, latest: Latest | None = None) -> OutdatedCheck:
     """Compare the models of these names, None for all that are installed, with the catalog and the Hub.
 
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
     """
-    found, presence = Survey(), desk.shelf.presence
-    entries = {entry.name: entry for entry in desk.home.library.entries_here()}
+    found, presence = OutdatedCheck(), session.installed.presence
+    entries = {entry.name: entry for entry in session.home.library.entries_here()}
     old = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:
@@ -117,9 +117,9 @@ def survey(desk: Desk, names: Sequence[str] | None, latest: Latest | None = None
         elif name in old:
             found.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
     wanted = [entries[name] for name in names or entries if name in entries and name not in old]
-    wanted = [entry for entry in wanted if not is_gone(desk.home.store, entry, presence)]
-    _ask_catalog(desk, [entry for entry in wanted if entry.model], found)
-    _ask_hub(desk, [entry for entry in wanted if not entry.model], found, latest or _latest())
+    wanted = [entry for entry in wanted if not is_gone(session.home.store, entry, presence)]
+    _ask_catalog(session, [entry for entry in wanted if entry.model], found)
+    _ask_hub(session, [entry for entry in wanted if not entry.model], found, latest or _latest())
     return found
 
 
@@ -129,25 +129,25 @@ def _latest() -> Latest:
     return latest
 
 
-def _ask_catalog(desk: Desk, entries: Sequence[Entry], found: Survey) -> None:
+def _ask_catalog(session: Session, entries: Sequence[Entry], found: OutdatedCheck) -> None:
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
 
     for entry in entries:
-        model = desk.loaded.catalog.by_id.get(str(entry.model))
+        model = session.loaded.catalog.by_id.get(str(entry.model))
         option = next((option for option in model.downloads if option.id == entry.option), None) if model else None
         if model is None or option is None:
             found.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
             continue
         version = max(model.versions, key=lambda one: one.released_at or "", default=None)
-        before = desk.home.library.artifact(entry.name)
+        before = session.home.library.artifact(entry.name)
         newer = Newer(entry, _commit(before), artifact_of(model, option), version.version if version else None)
         _sort_in(newer, before, found, "the catalog has no digest of it")
 
 
-def _ask_hub(desk: Desk, entries: Sequence[Entry], found: Survey, latest: Latest) -> None:
+def _ask_hub(session: Session, entries: Sequence[Entry], found: OutdatedCheck, latest: Latest) -> None:
     from_hub = []
     for entry in entries:
-        before = desk.home.library.artifact(entry.name)
+        before = session.home.library.artifact(entry.name)
         if before is None or before.hub is None:
             found.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
         else:
@@ -155,7 +155,7 @@ def _ask_hub(desk: Desk, entries: Sequence[Entry], found: Survey, latest: Latest
     if not from_hub:
         return
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="latest") as pool:
-        answers = list(pool.map(lambda pair: _tried(latest, desk.home.settings, pair[1]), from_hub))
+        answers = list(pool.map(lambda pair: _tried(latest, session.home.settings, pair[1]), from_hub))
     for (entry, before), answer in zip(from_hub, answers, strict=True):
         if isinstance(answer, FlowhubError):
             found.failed[entry.name] = answer
@@ -172,7 +172,7 @@ def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact |
         return error
 
 
-def _sort_in(newer: Newer, before: Artifact | None, found: Survey, untold: str) -> None:
+def _sort_in(newer: Newer, before: Artifact | None, found: OutdatedCheck, untold: str) -> None:
     answer = differs(newer.entry, before, newer.artifact)
     if answer:
         found.outdated.append(newer)
@@ -191,16 +191,16 @@ def _commit(artifact: Artifact | None) -> str | None:
 # Update --------------------------------------------------------------------------------------------------------------
 
 
-def check_ours(desk: Desk, newer: Newer, *, force: bool) -> None:
+def check_ours(session: Session, newer: Newer, *, force: bool) -> None:
     """Raise NameTaken where the newer one would take the place of what somebody changed by hand; `force` lets it.
 
     What somebody put into a folder of ours is never replaced.
     """
     name, artifact = newer.entry.name, newer.artifact
     keys = {same_name_key(artifact.name), same_name_key(artifact.second_name())}
-    if same_name_key(name) not in keys or desk.home.library.owner(name, changed_too=force) is not None:
+    if same_name_key(name) not in keys or session.home.library.owner(name, changed_too=force) is not None:
         return
-    if desk.home.library.owner(name, changed_too=True) is None:
+    if session.home.library.owner(name, changed_too=True) is None:
         why = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
         raise NameTaken(why, hint="Move what is yours out of it, then update again.")
     why = f"{name} was changed by hand since it was installed; it is not replaced."

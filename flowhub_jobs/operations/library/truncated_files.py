@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from flowhub_jobs.formats.declared_size import declared_size_of
-from flowhub_jobs.store.file_hash import Hashed
+from flowhub_jobs.store.file_hash import HashedFile
 from flowhub_jobs.store.model_files import Candidate
 
 _FORMATS = (".gguf", ".safetensors")
 
 
-def truncated(candidate: Candidate, hashes: Sequence[Hashed]) -> str | None:
+def truncated(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
     """Return a sentence's end if one of the candidate's files is shorter than its own header says.
 
     A file whose name claims a digest is not looked at: the digest has told whether it is whole.

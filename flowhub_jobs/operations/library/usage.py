@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.operations.library.cleanup import Partial, partials
-from flowhub_jobs.operations.session import Desk
-from flowhub_jobs.store.disk_usage import Scales, Weight
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.disk_usage import DiskUsage, Size
 from flowhub_jobs.store.inventory import Entry, Presence
 from flowhub_jobs.store.partials_dir import leavings
 from flowhub_jobs.values.artifacts import InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class StoreUsage:
     """What `list` shows. `gone` was removed by hand, `old` are the names of what has a newer version beside it.
 
     `free` bytes has the store's disk, None while it is not there.
@@ -31,14 +31,14 @@ class Stock:
         return self.presence is not Presence.AWAY
 
 
-def stock(desk: Desk) -> Stock:
+def stock(session: Session) -> StoreUsage:
     """Return what there is; nothing is written, and no job is kept from anything."""
-    inventory, shelf = desk.shelf.inventory(), desk.shelf
+    inventory, shelf = session.installed.inventory(), session.installed
     presence = shelf.presence
     here = presence is not Presence.AWAY
-    free = desk.room().free if here else None
-    ways = partials(desk.home) if here else []
-    return Stock(inventory.models, inventory.gone, inventory.old, ways, presence, desk.home.store.root, free)
+    free = session.room().free if here else None
+    ways = partials(session.home) if here else []
+    return StoreUsage(inventory.models, inventory.gone, inventory.old, ways, presence, session.home.store.root, free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Share:
 
     name: str
     bytes: int
-    weight: Weight
+    weight: Size
     part: float = 0.0
 
     @property
@@ -84,15 +84,15 @@ class Usage:
         return [*self.models, self.partials, self.rests]
 
 
-def usage(desk: Desk) -> Usage:
+def usage(session: Session) -> Usage:
     """Weigh all that lies in the store; a file with several names counts once. Raises StoreOffline."""
-    desk.shelf.demand_store()
-    scales, store = Scales(), desk.home.store
+    session.installed.demand_store()
+    scales, store = DiskUsage(), session.home.store
     models = [Share(model.name, model.bytes, scales.weigh(model.path)) for model in store.models()]
     lies = leavings(store)
     under = {aside: [one.path for one in lies if (one.work is not None) is aside] for aside in (False, True)}
     ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))
-    found = Usage(models, ways, rests, desk.room().free, store.root)
+    found = Usage(models, ways, rests, session.room().free, store.root)
     total = found.total or 1
     parts = [replace(share, part=share.on_disk / total) for share in models]
     largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
@@ -100,7 +100,7 @@ def usage(desk: Desk) -> Usage:
     return replace(found, models=largest, partials=ways, rests=rests)
 
 
-def _sum(name: str, scales: Scales, paths: list[Path]) -> Share:
+def _sum(name: str, scales: DiskUsage, paths: list[Path]) -> Share:
     weights = [scales.weigh(path) for path in paths]
-    whole = Weight(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
+    whole = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
     return Share(name, whole.total, whole)

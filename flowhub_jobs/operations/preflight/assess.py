@@ -31,7 +31,7 @@ _NAME_HINT = "Give the file a name: --name model.gguf."
 
 
 @dataclass(frozen=True, slots=True)
-class FileSeen:
+class FirstAnswer:
     """What an answer showed: the whole file's size in bytes, a name for it, what is wrong, or why nothing was seen."""
 
     size: int | None = None
@@ -53,7 +53,7 @@ class Checked:
     unseen: str | None = None
 
 
-def judged_artifact(artifact: Artifact, seen: Sequence[FileSeen]) -> Checked:
+def judged_artifact(artifact: Artifact, seen: Sequence[FirstAnswer]) -> Checked:
     """Return what the answers about its first files make of an artifact."""
     unseen = next((one.unseen for one in seen if one.unseen), None)
     if not seen and artifact.files:
@@ -74,28 +74,28 @@ def judged_artifact(artifact: Artifact, seen: Sequence[FileSeen]) -> Checked:
     return Checked(artifact, _size(artifact, seen), unseen=unseen)
 
 
-def _size(artifact: Artifact, seen: Sequence[FileSeen]) -> int | None:
+def _size(artifact: Artifact, seen: Sequence[FirstAnswer]) -> int | None:
     sizes = [one.size for one in seen if one.size is not None]
     return sum(sizes) if len(sizes) == len(artifact.files) else None
 
 
-def judged_answer(file: ArtifactFile, answer: Answer) -> FileSeen:
+def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
     """Return what an answer of status 200 or 206 with the file's first bytes shows."""
     size, name = total_size(answer), _suggestion(answer)
     head = answer.body[:GLANCE]
     # Exactly as much as was asked for may be a part that calls itself the whole file: the worker asks in another way.
     if file.size is not None and size not in (None, file.size, ASKED_BYTES):
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
-        return FileSeen(error=SizeMismatch(message))
+        return FirstAnswer(error=SizeMismatch(message))
     if len(head) < GLANCE and size != len(head):
-        return FileSeen(size, name)  # the body was cut short: nothing to judge
+        return FirstAnswer(size, name)  # the body was cut short: nothing to judge
     try:
         check_first_bytes(file.path if name is None or not is_id(file.path) else name, head)
     except WrongContent as error:
         # A published digest knows better than a look, unless a page came whose size nothing contradicts.
         if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
-            return FileSeen(error=_refused(error, answer))
-    return FileSeen(size, name)
+            return FirstAnswer(error=_refused(error, answer))
+    return FirstAnswer(size, name)
 
 
 def _refused(error: WrongContent, answer: Answer) -> WrongContent:

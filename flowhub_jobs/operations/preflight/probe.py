@@ -21,7 +21,7 @@ from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Answer, Range
 from flowhub_jobs.net.status_errors import refusal
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
-from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FileSeen, judged_answer, judged_artifact
+from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FirstAnswer, judged_answer, judged_artifact
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
@@ -41,7 +41,7 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
     """
     asked = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
     seen = _Look(settings).at([file for _, file in asked])
-    by_artifact: dict[int, list[FileSeen]] = {}
+    by_artifact: dict[int, list[FirstAnswer]] = {}
     for (number, _), one in zip(asked, seen, strict=True):
         by_artifact.setdefault(number, []).append(one)
     return [judged_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
@@ -55,8 +55,8 @@ class _Look:
     _until: float = field(default_factory=lambda: time.monotonic() + CALL_S)
     _away: dict[str, str] = field(default_factory=dict)  # why, by origin
 
-    def at(self, files: Sequence[ArtifactFile]) -> list[FileSeen]:
-        seen = [FileSeen(unseen="there was no time to look")] * len(files)
+    def at(self, files: Sequence[ArtifactFile]) -> list[FirstAnswer]:
+        seen = [FirstAnswer(unseen="there was no time to look")] * len(files)
         left: SimpleQueue[int] = SimpleQueue()
         for number in range(len(files)):
             left.put(number)
@@ -77,20 +77,20 @@ class _Look:
             thread.join(max(0.0, self._until - time.monotonic()) + 1.0)
         return list(seen)
 
-    def _file(self, file: ArtifactFile) -> FileSeen:
+    def _file(self, file: ArtifactFile) -> FirstAnswer:
         where = at_endpoint(file.url, self.settings.hf_endpoint)
         try:
             if why := self._away.get(origin(where)):
-                return FileSeen(unseen=why)
+                return FirstAnswer(unseen=why)
             return self._judged(file, where)
         except AddressRefused as error:
-            return FileSeen(error=error)
+            return FirstAnswer(error=error)
         except FlowhubError as error:
             if error.retryable:
                 self._away[origin(where)] = error.message.rstrip(".")
-            return FileSeen(unseen=error.message.rstrip("."))
+            return FirstAnswer(unseen=error.message.rstrip("."))
 
-    def _judged(self, file: ArtifactFile, where: str) -> FileSeen:
+    def _judged(self, file: ArtifactFile, where: str) -> FirstAnswer:
         answer = self._asked(file, (0, ASKED_BYTES))
         if answer.status in (200, 206):
             return judged_answer(file, answer)
@@ -100,12 +100,14 @@ class _Look:
             try:
                 answer = self._asked(file, None)
             except TooLarge:
-                return FileSeen()
+                return FirstAnswer()
             if answer.status in (200, 206):
                 return judged_answer(file, answer)
             error = self._refusal(answer, where)
         error.hint = _hint(error, file, answer)
-        return FileSeen(error=error) if isinstance(error, _LASTING) else FileSeen(unseen=error.message.rstrip("."))
+        return (
+            FirstAnswer(error=error) if isinstance(error, _LASTING) else FirstAnswer(unseen=error.message.rstrip("."))
+        )
 
     def _asked(self, file: ArtifactFile, byte_range: Range | None) -> Answer:
         return get.get(

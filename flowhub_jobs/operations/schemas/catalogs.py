@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.catalogs.load import MAX_BYTES
 from flowhub_jobs.catalogs.overlays import Overlays
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
-from flowhub_jobs.catalogs.provenance import BASE, Facts
+from flowhub_jobs.catalogs.provenance import BASE, Provenance
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.net import urls
@@ -22,7 +22,7 @@ from flowhub_jobs.operations.catalogs.source import fetch, read, source_of
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.importers.import_result import Intake
+    from flowhub_jobs.catalogs.importers.import_result import ImportResult
     from flowhub_jobs.catalogs.load import Loaded
 
 EXAMPLES = 3  # named for each reason
@@ -84,11 +84,11 @@ def _import(change: Change) -> Page:
     }
 
 
-def _counts(facts: Facts) -> Page:
+def _counts(facts: Provenance) -> Page:
     return {"refused": dict(facts.refused), "left_out": dict(facts.left_out), "remarks": dict(facts.remarks)}
 
 
-def examples(intake: "Intake | None") -> list[Page]:
+def examples(intake: "ImportResult | None") -> list[Page]:
     """Return the first few that each reason is about."""
     kinds = {"refused": intake.refused, "left_out": intake.left_out, "remark": intake.remarks} if intake else {}
     return [
@@ -131,9 +131,9 @@ def validate_page(settings: Settings, text: str | None, shape: str | None) -> tu
         return _in_force(settings)
     source = source_of(text)
     raw = fetch(source, None, settings).body or b""
-    told = Facts(source, "").shown
+    told = Provenance(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _inspected(told, raw, CatalogSourceMalformed if Facts(source, "").is_url else CatalogMalformed)
+        return _inspected(told, raw, CatalogSourceMalformed if Provenance(source, "").is_url else CatalogMalformed)
     intake = read(source, raw, shape)
     counts = {
         "refused": {reason: len(what) for reason, what in intake.refused.items()},

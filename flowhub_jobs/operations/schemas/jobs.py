@@ -11,7 +11,7 @@ from flowhub_jobs.values.jobs import Event, Job, Wait
 
 if TYPE_CHECKING:
     from flowhub_jobs.operations.library.cleanup import Partial
-    from flowhub_jobs.operations.library.usage import Stock
+    from flowhub_jobs.operations.library.usage import StoreUsage
 
 _JOB = [
     "id",
@@ -69,7 +69,7 @@ def job_object(job: Job) -> dict[str, Any]:
     return _object(job, _JOB)
 
 
-def installed_page(stock: "Stock") -> dict[str, Any]:
+def installed_page(stock: "StoreUsage") -> dict[str, Any]:
     """Return what is installed, and beside it: what is on its way, what was removed by hand, the store."""
     return {
         "schema": "flowhub/installed/1",
@@ -91,7 +91,7 @@ def partial_object(partial: "Partial") -> dict[str, Any]:
     }
 
 
-def store_object(stock: "Stock") -> dict[str, Any]:
+def store_object(stock: "StoreUsage") -> dict[str, Any]:
     return {"path": str(stock.root), "online": stock.online, "free": stock.free}
 
 

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from flowhub_jobs.jobs.report import Came, Morning, Need
+from flowhub_jobs.jobs.report import ActionNeeded, CompletedJob, Report
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.jobs import Job
 
 
-def page(morning: Morning, node: str) -> dict[str, Any]:
+def page(morning: Report, node: str) -> dict[str, Any]:
     """Return the report. Bytes, seconds, bytes a second; all keys always, unknown is null."""
     totals = morning.totals
     return {
@@ -30,7 +30,7 @@ def page(morning: Morning, node: str) -> dict[str, Any]:
     }
 
 
-def _came_object(came: Came) -> dict[str, Any]:
+def _came_object(came: CompletedJob) -> dict[str, Any]:
     job = came.job
     return {
         **_which(job),
@@ -57,7 +57,7 @@ def _going_object(job: Job) -> dict[str, Any]:
     }
 
 
-def _need_object(need: Need) -> dict[str, Any]:
+def _need_object(need: ActionNeeded) -> dict[str, Any]:
     which = _which(need.job) if need.job else {"job": None, "ref": None}
     return {**which, "code": need.code, "message": need.message, "hint": need.hint}
 

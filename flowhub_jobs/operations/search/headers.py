@@ -25,7 +25,7 @@ CONNECT_S, LOOK_S = 5.0, 20.0  # a person waits for the answer, and a rule stand
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class HeaderReading:
     """What a header told, or `note`: why none could be read. `size` is the whole file's, where its source said it."""
 
     anatomy: "Anatomy | None" = None
@@ -49,23 +49,23 @@ def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str |
     return None
 
 
-def anatomy_there(artifact: Artifact, settings: "Settings") -> Looked:
+def anatomy_there(artifact: Artifact, settings: "Settings") -> HeaderReading:
     """Return what the first kilobytes of an artifact tell at its source; nothing of it is kept."""
     from flowhub_jobs.formats.metadata import HeaderUnreadable
 
     config = next((file for file in artifact.files if file.path == "config.json"), None)
     files = [config] if config and artifact.format is not HubFormat.GGUF else _headed(artifact)
     if not files:
-        return Looked(note="no header could be read: it has no file that would hold one")
+        return HeaderReading(note="no header could be read: it has no file that would hold one")
     try:
         return anatomy_of_url(files[0].url, settings, pinned=files[0].sha256 is not None)
     except HeaderUnreadable as error:
-        return Looked(note=f"its header could not be read: {error}")
+        return HeaderReading(note=f"its header could not be read: {error}")
     except FlowhubError as error:
-        return Looked(note=f"its header could not be read: {error.message.rstrip('.')}")
+        return HeaderReading(note=f"its header could not be read: {error.message.rstrip('.')}")
 
 
-def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> Looked:
+def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> HeaderReading:
     """Return what the first bytes of a remote file tell; of a config.json, all of it.
 
     Raises HeaderUnreadable and what `documents.get` does.
@@ -95,8 +95,8 @@ def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> L
         return answer.body
 
     if url.partition("?")[0].endswith(".json"):
-        return Looked(read_config(first(CONFIG_BYTES)))
-    return Looked(grown(first, first=FIRST_BYTES, most=MOST_BYTES), size=next(iter(sizes), None))
+        return HeaderReading(read_config(first(CONFIG_BYTES)))
+    return HeaderReading(grown(first, first=FIRST_BYTES, most=MOST_BYTES), size=next(iter(sizes), None))
 
 
 def _whole_size(status: int, headers: Mapping[str, str]) -> list[int]:

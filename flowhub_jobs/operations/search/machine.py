@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NODE_BYTES = 1000
 
 
-class Site:
+class Machine:
     def __init__(self, settings: Settings, device: "Device | None" = None) -> None:
         """`device` is another machine than this one."""
         self._settings, self._other = settings, device

@@ -17,7 +17,7 @@ from flowhub_jobs.values.enums import HubFormat
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
     from flowhub_jobs.operations.references import RepoCard
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,48 +65,48 @@ class Card:
         }
 
 
-def card(desk: "Desk", ref: str) -> Card:
+def card(session: "Session", ref: str) -> Card:
     """Return what a reference or an installed name means. Raises NotFound with the nearest names, UsageInvalid.
 
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
     """
     from flowhub_jobs.operations.references import repo_card
 
-    if (repo := repo_card(desk.home.settings, ref)) is not None:
-        return _of_repo(desk, repo)
+    if (repo := repo_card(session.home.settings, ref)) is not None:
+        return _of_repo(session, repo)
     try:
-        return _of_catalog(desk, ref)
+        return _of_catalog(session, ref)
     except (NotFound, UsageInvalid):
-        if (model := desk.shelf.model(ref)) is None:
+        if (model := session.installed.model(ref)) is None:
             raise
-        return _of_installed(desk, model)
+        return _of_installed(session, model)
 
 
 # Of the catalog -----------------------------------------------------------------------------------------------------
 
 
-def _of_catalog(desk: "Desk", ref: str) -> Card:
+def _of_catalog(session: "Session", ref: str) -> Card:
     from flowhub_jobs.catalogs.resolve import no_model, parse_reference
 
     wanted = parse_reference(ref)
-    model = desk.listed(wanted.model)
+    model = session.listed(wanted.model)
     if model is None:
-        raise no_model(wanted.model, desk.titles())
-    return _of_listed(desk, model, wanted.option)
+        raise no_model(wanted.model, session.titles())
+    return _of_listed(session, model, wanted.option)
 
 
-def _of_listed(desk: "Desk", model: "ListedModel", option: str | None) -> Card:
+def _of_listed(session: "Session", model: "ListedModel", option: str | None) -> Card:
     """Return the card of a model with all its variants, or the one that is named. Raises NotFound."""
     from flowhub_jobs.operations.search.variants import judge_listed
 
-    return Card(model.facts, _variants(desk, model, judge_listed(desk, model, option)), model.catalog)
+    return Card(model.facts, _variants(session, model, judge_listed(session, model, option)), model.catalog)
 
 
-def _variants(desk: "Desk", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
-    from flowhub_jobs.operations.session import Order
+def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
+    from flowhub_jobs.operations.session import EnqueueItem
 
     labels = {option.artifact.option: option.quantization for option in model.options}
-    plans = desk.plan([Order(one.artifact) for one in judged])
+    plans = session.plan([EnqueueItem(one.artifact) for one in judged])
     return tuple(
         CardVariant(
             ref=one.artifact.ref,
@@ -125,7 +125,7 @@ def _variants(desk: "Desk", model: "ListedModel", judged: Sequence[Variant]) -> 
 # Of the Hub ---------------------------------------------------------------------------------------------------------
 
 
-def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
+def _of_repo(session: "Session", repo: "RepoCard") -> Card:
     facts = {
         "id": None,
         "name": repo.name,
@@ -140,20 +140,20 @@ def _of_repo(desk: "Desk", repo: "RepoCard") -> Card:
         "private": repo.private,
         "companions": list(repo.companions),
     }
-    states = _states(desk)
-    judged = _judged(desk, repo, states)
+    states = _states(session)
+    judged = _judged(session, repo, states)
     found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
     return Card(facts, tuple(found), notes=repo.notes)
 
 
-def _judged(desk: "Desk", repo: "RepoCard", states: Mapping[str, str]) -> list[Verdict]:
+def _judged(session: "Session", repo: "RepoCard", states: Mapping[str, str]) -> list[Verdict]:
     """Return a verdict a variant: by a header that its source is asked for, or by what the card alone tells."""
     from flowhub_jobs.operations.search.variants import judge_repository
 
     try:
-        return [one.verdict for one in judge_repository(desk, repo)]
+        return [one.verdict for one in judge_repository(session, repo)]
     except FlowhubError:  # a Hub that has become busy: the card is there, and is shown
-        return [_by_card(desk, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
+        return [_by_card(session, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
 
 
 def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> CardVariant:
@@ -161,7 +161,7 @@ def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> Ca
     return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref))
 
 
-def _by_card(desk: "Desk", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
+def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
     asked = Asked(
         weights_bytes=one.size,
         format=one.format,
@@ -169,13 +169,13 @@ def _by_card(desk: "Desk", repo: "RepoCard", one: Artifact, installed: bool) -> 
         context_max=repo.context_length,
         disk_bytes=one.size,
     )
-    return fit(asked, desk.device, reserve_bytes=desk.room().reserve, installed=installed)
+    return fit(asked, session.device, reserve_bytes=session.room().reserve, installed=installed)
 
 
-def _states(desk: "Desk") -> dict[str, str]:
+def _states(session: "Session") -> dict[str, str]:
     """Return by reference what is queued, and what is installed."""
-    queued = {job.ref: "queued" for job in desk.home.reports.all(live=True)}
-    return queued | {model.source: "installed" for model in desk.shelf.models() if model.source}
+    queued = {job.ref: "queued" for job in session.home.queries.all(live=True)}
+    return queued | {model.source: "installed" for model in session.installed.models() if model.source}
 
 
 def _rounded(parameters: int | None) -> str | None:
@@ -191,22 +191,22 @@ def _rounded(parameters: int | None) -> str | None:
 # Of what lies here --------------------------------------------------------------------------------------------------
 
 
-def _of_installed(desk: "Desk", model: InstalledModel) -> Card:
+def _of_installed(session: "Session", model: InstalledModel) -> Card:
     """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
-    if model.model and model.option and (listed := desk.listed(model.model)) is not None:
+    if model.model and model.option and (listed := session.listed(model.model)) is not None:
         try:
-            known = _of_listed(desk, listed, model.option)
+            known = _of_listed(session, listed, model.option)
         except NotFound:  # the option is gone from the catalog
             known = None
         if known is not None:
             return Card(known.facts, known.variants, known.catalog, model)
-    return Card({"id": model.model, "name": model.name}, (_as_it_lies(desk, model),), installed=model)
+    return Card({"id": model.model, "name": model.name}, (_as_it_lies(session, model),), installed=model)
 
 
-def _as_it_lies(desk: "Desk", model: InstalledModel) -> CardVariant:
+def _as_it_lies(session: "Session", model: InstalledModel) -> CardVariant:
     from flowhub_jobs.operations.search.variants import judge
 
-    [one] = judge(desk, model.name, ask=False)
+    [one] = judge(session, model.name, ask=False)
     ref = model.source or model.name
     return CardVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
 

@@ -15,7 +15,7 @@ from flowhub_jobs.catalogs.search_reader import Lookup, ModelRow, OptionRow, Und
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.search.index_update import looked_up
-from flowhub_jobs.operations.search.machine import Site
+from flowhub_jobs.operations.search.machine import Machine
 from flowhub_jobs.operations.search.ranking import BEST_FIRST, merit
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import Fit, HubFormat
@@ -98,7 +98,7 @@ def find(settings: Settings, wanted: Wanted, device: "Device | None" = None) -> 
 
     Nothing found is an answer. Where the catalogs have changed, it raises what loading them raises.
     """
-    site = Site(settings, device)
+    site = Machine(settings, device)
     found, warnings = looked_up(settings, lambda index: _Search(index, wanted, site).findings())
     return Findings(found.models, found.total, found.corrected, warnings)
 
@@ -106,7 +106,7 @@ def find(settings: Settings, wanted: Wanted, device: "Device | None" = None) -> 
 class _Search:
     """One search in one index."""
 
-    def __init__(self, index: Lookup, wanted: Wanted, site: Site) -> None:
+    def __init__(self, index: Lookup, wanted: Wanted, site: Machine) -> None:
         self._index, self._wanted, self._site = index, wanted, site
         self._what: Understood = index.understood(Query.of(wanted.typed))
 

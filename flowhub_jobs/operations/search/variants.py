@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.catalogs.resolve import no_option
 from flowhub_jobs.device.fit import Asked, Verdict, fit
 from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
-from flowhub_jobs.operations.search.headers import Looked, anatomy_here, anatomy_there
+from flowhub_jobs.operations.search.headers import HeaderReading, anatomy_here, anatomy_there
 from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Fit, HubFormat
@@ -18,60 +18,62 @@ if TYPE_CHECKING:
     from flowhub_jobs.device.probe import Device
     from flowhub_jobs.formats.metadata import Anatomy
     from flowhub_jobs.operations.references import RepoCard
-    from flowhub_jobs.operations.session import Desk
+    from flowhub_jobs.operations.session import Session
 
 
 def judge(
-    desk: "Desk", ref: str, machine: "Device | None" = None, *, context: int | None = None, ask: bool = True
+    session: "Session", ref: str, machine: "Device | None" = None, *, context: int | None = None, ask: bool = True
 ) -> list[Variant]:
     """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
 
     Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
     `ask`, a source is asked for the first kilobytes of a model that does not lie here. Raises NotFound and what else
-    `desk.artifact` raises.
+    `session.artifact` raises.
     """
-    return _judged(desk, meant(desk, ref), machine, context, ask)
+    return _judged(session, meant(session, ref), machine, context, ask)
 
 
-def judge_repository(desk: "Desk", card: "RepoCard") -> list[Variant]:
+def judge_repository(session: "Session", card: "RepoCard") -> list[Variant]:
     """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
-    return _judged(desk, _of_card(card), None, None, ask=True)
+    return _judged(session, _of_card(card), None, None, ask=True)
 
 
-def judge_listed(desk: "Desk", model: "ListedModel", option: str | None) -> list[Variant]:
+def judge_listed(session: "Session", model: "ListedModel", option: str | None) -> list[Variant]:
     """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
     named = [one for one in model.options if option in (None, one.artifact.option)]
     if option is not None and not named:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
-    if (lying := _installed(desk, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judged(desk, _lying_there(desk, lying), None, None, ask=False)
+    if (lying := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
+        return _judged(session, _lying_there(session, lying), None, None, ask=False)
     needs = {one.artifact.option: one.needs for one in named}
     artifacts = [one.artifact for one in named]
-    said = Meant(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
-    return _judged(desk, said, None, None, ask=False)
+    said = Candidates(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
+    return _judged(session, said, None, None, ask=False)
 
 
-def _judged(desk: "Desk", said: "Meant", machine: "Device | None", context: int | None, ask: bool) -> list[Variant]:
-    bench = _Bench(desk, said, machine, context, ask)
-    here = desk.home.entries.unchanged([artifact.key for artifact in said.artifacts])
+def _judged(
+    session: "Session", said: "Candidates", machine: "Device | None", context: int | None, ask: bool
+) -> list[Variant]:
+    bench = _Judge(session, said, machine, context, ask)
+    here = session.home.entries.unchanged([artifact.key for artifact in said.artifacts])
     names = {key: found.name for key, found in here.items()}
     return [bench.judge(artifact, names.get(artifact.key, _lying(artifact))) for artifact in said.artifacts]
 
 
 @dataclass(slots=True)
-class _Bench:
+class _Judge:
     """Judges the variants of one reference. `looks` is what was told of a variant of each format."""
 
-    desk: "Desk"
-    said: "Meant"
+    session: "Session"
+    said: "Candidates"
     machine: "Device | None"
     context: int | None
     ask: bool
-    looks: dict[HubFormat | None, Looked] = field(default_factory=dict)
+    looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
-        home = self.desk.home
-        looked = Looked(anatomy_here(home.store, home.node, artifact, installed))
+        home = self.session.home
+        looked = HeaderReading(anatomy_here(home.store, home.node, artifact, installed))
         judged = Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
         to_ask = looked.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if to_ask else judged
@@ -82,53 +84,53 @@ class _Bench:
         artifact = _sized(artifact, looked.size)
         return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
 
-    def _verdict(self, artifact: Artifact, looked: Looked, installed: str | None) -> Verdict:
+    def _verdict(self, artifact: Artifact, looked: HeaderReading, installed: str | None) -> Verdict:
         return fit(
             replace(self.said.asked(artifact), anatomy=looked.anatomy, context=self.context),
-            self.machine or self.desk.device,
-            reserve_bytes=self.desk.room().reserve,
+            self.machine or self.session.device,
+            reserve_bytes=self.session.room().reserve,
             installed=installed is not None and self.machine is None,
         )
 
-    def _asked(self, artifact: Artifact) -> Looked:
+    def _asked(self, artifact: Artifact) -> HeaderReading:
         """Return what the source tells. The variants of one model are built alike: one of each format is asked."""
         if (known := self.looks.get(artifact.format)) is not None:
             return known
-        looked = anatomy_there(artifact, self.desk.home.settings)
-        self.looks[artifact.format] = Looked(_shape_of(looked.anatomy), looked.note)
+        looked = anatomy_there(artifact, self.session.home.settings)
+        self.looks[artifact.format] = HeaderReading(_shape_of(looked.anatomy), looked.note)
         return looked
 
 
-def judge_one(desk: "Desk", artifact: Artifact, *, ask_unknown: bool) -> Variant:
+def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> Variant:
     """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
-    here = desk.home.entries.unchanged([artifact.key]).get(artifact.key)
+    here = session.home.entries.unchanged([artifact.key]).get(artifact.key)
     installed = here.name if here else None
-    bench = _Bench(desk, _in_catalog([artifact], _model_of(desk, artifact)), None, None, ask=False)
+    bench = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
     judged = bench.judge(artifact, installed)
     ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
     return bench.judge_there(artifact, installed) if ask else judged
 
 
-def best(desk: "Desk", ref: str) -> tuple[Variant, str]:
+def best(session: "Session", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
-    said = meant(desk, ref)
-    return best_fit(_judged(desk, said, None, None, ask=not said.in_catalog))
+    said = meant(session, ref)
+    return best_fit(_judged(session, said, None, None, ask=not said.in_catalog))
 
 
-def leaves_choice(desk: "Desk", ref: str) -> bool:
+def leaves_choice(session: "Session", ref: str) -> bool:
     """Return whether a reference names a model of the catalog, or a repository of the Hub, but no variant of it."""
-    return ref.strip().lower() in desk.loaded.catalog.by_id or _is_repository(desk, ref)
+    return ref.strip().lower() in session.loaded.catalog.by_id or _is_repository(session, ref)
 
 
-def _is_repository(desk: "Desk", ref: str) -> bool:
+def _is_repository(session: "Session", ref: str) -> bool:
     from flowhub_jobs.huggingface.reference import parse_hub
 
-    asked = parse_hub(ref, desk.home.settings.hf_endpoint)
+    asked = parse_hub(ref, session.home.settings.hf_endpoint)
     return asked is not None and not (asked.quant or asked.path)
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class Candidates:
     """What a reference may mean: all variants of a bare model or repository, and what each asks of a machine.
 
     `asked` also takes a variant whose size its source told since.
@@ -139,18 +141,18 @@ class Meant:
     in_catalog: bool
 
 
-def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Meant:
-    return Meant(artifacts, lambda artifact: asked_of(artifact, model), model is not None)
+def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Candidates:
+    return Candidates(artifacts, lambda artifact: asked_of(artifact, model), model is not None)
 
 
-def meant(desk: "Desk", ref: str) -> Meant:
-    """Return the artifacts that a reference may mean. Raises what `desk.artifact` raises."""
-    if (lying := _installed(desk, ref)) is not None:
-        return _lying_there(desk, lying)
-    if _is_repository(desk, ref):
-        return _repository(desk, ref)
-    named = desk.artifact(ref)
-    model = _model_of(desk, named)
+def meant(session: "Session", ref: str) -> Candidates:
+    """Return the artifacts that a reference may mean. Raises what `session.artifact` raises."""
+    if (lying := _installed(session, ref)) is not None:
+        return _lying_there(session, lying)
+    if _is_repository(session, ref):
+        return _repository(session, ref)
+    named = session.artifact(ref)
+    model = _model_of(session, named)
     if model is None or model.id != ref.strip().lower():
         return _in_catalog([named], model)
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
@@ -158,35 +160,35 @@ def meant(desk: "Desk", ref: str) -> Meant:
     return _in_catalog([artifact_of(model, option) for option in model.downloads], model)
 
 
-def _model_of(desk: "Desk", artifact: Artifact) -> "HubModel | None":
-    return desk.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
+def _model_of(session: "Session", artifact: Artifact) -> "HubModel | None":
+    return session.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
 
 
-def _repository(desk: "Desk", ref: str) -> Meant:
+def _repository(session: "Session", ref: str) -> Candidates:
     from flowhub_jobs.operations.references import repo_card
 
-    card = repo_card(desk.home.settings, ref)
+    card = repo_card(session.home.settings, ref)
     if card is None or not card.variants:
-        return _in_catalog([desk.artifact(ref)], None)
+        return _in_catalog([session.artifact(ref)], None)
     return _of_card(card)
 
 
-def _of_card(card: "RepoCard") -> Meant:
+def _of_card(card: "RepoCard") -> Candidates:
     known = {"parameters": card.parameters, "context_max": card.context_length}
-    return Meant(card.variants, lambda artifact: asked_of(artifact, None, **known), in_catalog=False)
+    return Candidates(card.variants, lambda artifact: asked_of(artifact, None, **known), in_catalog=False)
 
 
-def _installed(desk: "Desk", name: str) -> Artifact | None:
+def _installed(session: "Session", name: str) -> Artifact | None:
     """Return what lies in the store under a bare name, as an artifact without a source."""
-    found = desk.shelf.model(name)
+    found = session.installed.model(name)
     if found is None:
         return None
     file = ArtifactFile(found.name, "", found.bytes)
     return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
 
 
-def _lying_there(desk: "Desk", lying: Artifact) -> Meant:
-    return _in_catalog([lying], _model_of(desk, lying))
+def _lying_there(session: "Session", lying: Artifact) -> Candidates:
+    return _in_catalog([lying], _model_of(session, lying))
 
 
 def _lying(artifact: Artifact) -> str | None:

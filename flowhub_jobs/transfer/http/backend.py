@@ -16,13 +16,13 @@ import httpcore
 
 from flowhub_jobs.net.httpx_transport import open_socket
 from flowhub_jobs.net.proxies import Proxy
-from flowhub_jobs.transfer.http.stream import Place, Stream, translated
+from flowhub_jobs.transfer.http.stream import HttpStream, Place, translated
 
 KEPT_MAX = 32  # idle connections to one place
 
 
 @dataclass(slots=True)
-class Call:
+class RequestDeadline:
     """What a thread is about to ask: until when the head may take, over TLS or not, over a new connection or not."""
 
     until: float
@@ -31,19 +31,19 @@ class Call:
     reused: bool = False  # it went over a connection that was kept
 
 
-class Wire:
+class HttpBackend:
     """Makes the streams of one transfer. Thread-safe."""
 
     def __init__(self) -> None:
-        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self._idle: defaultdict[Place, list[Stream]] = defaultdict(list)
+        self._streams: weakref.WeakSet[HttpStream] = weakref.WeakSet()
+        self._idle: defaultdict[Place, list[HttpStream]] = defaultdict(list)
         self._lock, self._cut = threading.Lock(), False
         self._calls = threading.local()
 
     @contextmanager
-    def calling(self, seconds: float, *, tls: bool, anew: bool) -> Iterator[Call]:
+    def calling(self, seconds: float, *, tls: bool, anew: bool) -> Iterator[RequestDeadline]:
         """Say what this thread asks. The head is bounded as a whole: it may come byte by byte, for ever."""
-        self._calls.now = call = Call(time.monotonic() + seconds, tls, anew)
+        self._calls.now = call = RequestDeadline(time.monotonic() + seconds, tls, anew)
         try:
             yield call
         finally:
@@ -51,7 +51,7 @@ class Wire:
 
     def check_head(self) -> None:
         """Raise TimeoutError if the head that this thread reads has taken its time."""
-        call: Call | None = getattr(self._calls, "now", None)
+        call: RequestDeadline | None = getattr(self._calls, "now", None)
         if call is not None and time.monotonic() >= call.until:
             raise TimeoutError("the head did not end in time")
 
@@ -59,10 +59,10 @@ class Wire:
         """Return httpcore's way to this wire: direct, or through a SOCKS proxy."""
         return _Backend(self, socks)
 
-    def connect(self, host: str, port: int, timeout: float | None, socks: Proxy | None) -> Stream:
+    def connect(self, host: str, port: int, timeout: float | None, socks: Proxy | None) -> HttpStream:
         """Return a stream to a place: one that was kept, if the call may use it, else a new one."""
         via = "" if socks is None else socks.netloc
-        call: Call | None = getattr(self._calls, "now", None)
+        call: RequestDeadline | None = getattr(self._calls, "now", None)
         kept = None if call is None or call.anew else self._kept(Place(host, port, call.tls, via))
         if kept is not None and call is not None:
             call.reused = True
@@ -71,16 +71,16 @@ class Wire:
             raise httpcore.ConnectError("all connections were ended")
         with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
             plain = open_socket(socks, host, port, timeout, lambda: self._cut)
-        return self.watch(Stream(plain, self, Place(host, port, False, via)))
+        return self.watch(HttpStream(plain, self, Place(host, port, False, via)))
 
-    def watch(self, stream: Stream) -> Stream:
+    def watch(self, stream: HttpStream) -> HttpStream:
         with self._lock:
             self._streams.add(stream)
             if self._cut:
                 stream.shut()
         return stream
 
-    def keep(self, stream: Stream) -> None:
+    def keep(self, stream: HttpStream) -> None:
         """Take back a stream whose answer was read to its end."""
         with self._lock:
             idle = self._idle[stream.place]
@@ -89,7 +89,7 @@ class Wire:
                 return
         stream.discard()
 
-    def _kept(self, place: Place) -> Stream | None:
+    def _kept(self, place: Place) -> HttpStream | None:
         while True:
             with self._lock:
                 if not self._idle[place]:
@@ -122,7 +122,7 @@ class Wire:
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, wire: Wire, socks: Proxy | None) -> None:
+    def __init__(self, wire: HttpBackend, socks: Proxy | None) -> None:
         self._wire, self._socks = wire, socks
 
     def connect_tcp(

@@ -11,22 +11,22 @@ from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
 from flowhub_jobs.net.status_errors import Headers, refusal
 from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
-from flowhub_jobs.transfer.http.backend import Wire
-from flowhub_jobs.transfer.http.headers import HubWord, folded, hub_word, tells_end
+from flowhub_jobs.transfer.http.backend import HttpBackend
+from flowhub_jobs.transfer.http.headers import HubMetadata, folded, parse_hub_metadata, tells_end
 from flowhub_jobs.transfer.http.redirect_cookies import RedirectCookies
-from flowhub_jobs.transfer.http.response import Reply, drop_body
-from flowhub_jobs.transfer.options import Terms
+from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
+from flowhub_jobs.transfer.options import TransferOptions
 
 REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
 ANSWERED = (200, 203, 206)  # 203: what a proxy made of a 200 (RFC 9110, section 15.3.4)
 HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
-class Web:
+class RangeClient:
     """The connections of one transfer: kept alive, and cut all at once."""
 
-    def __init__(self, terms: Terms) -> None:
-        self._terms, self._wire = terms, Wire()
+    def __init__(self, terms: TransferOptions) -> None:
+        self._terms, self._wire = terms, HttpBackend()
         # Requests go to the transport at once: what a client does in addition (a cookie jar, the sign-in of an
         # address, a redirect made ready) is not wanted here, and for small files costs as much as the request itself.
         self._transport = EnvironmentTransport(
@@ -45,9 +45,9 @@ class Web:
         if_range: str | None,
         pinned: bool,
         size: int | None,
-        heard: Callable[[HubWord], None],
+        heard: Callable[[HubMetadata], None],
         fresh: bool = False,
-    ) -> Iterator[Reply]:
+    ) -> Iterator[RangeResponse]:
         """Ask for `url`, or for `known`, where an earlier redirect led; yield the answer.
 
         `wanted` is the Range header, None for none; `size` the file's in bytes, where it is known. `heard` is told
@@ -67,7 +67,7 @@ class Web:
                 at_home = origin(place) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
                 raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home, size=size)
-            yield Reply(
+            yield RangeResponse(
                 response, headers, place, hub, self._terms.stall_s, needed_cookie=bool(cookies.header_for(place))
             )
         finally:
@@ -79,15 +79,15 @@ class Web:
         url: str,
         wish: dict[str, str],
         pinned: bool,
-        heard: Callable[[HubWord], None],
+        heard: Callable[[HubMetadata], None],
         fresh: bool,
         cookies: RedirectCookies,
-    ) -> tuple[httpx.Response, Headers, str, HubWord | None]:
-        hub: HubWord | None = None
+    ) -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
+        hub: HubMetadata | None = None
         for _ in range(REDIRECTS_MAX):
             response = self._send(url, wish, fresh, cookies.header_for(url))
             headers = folded(response.headers.raw)
-            hub = hub or hub_word(headers)
+            hub = hub or parse_hub_metadata(headers)
             location = location_of(response.headers.raw) if response.status_code in REDIRECTS else ""
             if not location:
                 return response, headers, url, hub

@@ -18,7 +18,7 @@ DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RangeAnswer:
     """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
 
     `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body. `modified` is
@@ -36,7 +36,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class HubWord:
+class HubMetadata:
     """What the Hub's resolve answer says of a file (header names: huggingface_hub, `file_download`)."""
 
     commit: str | None = None
@@ -73,7 +73,7 @@ def read_answer(
     ranged: bool = True,
     path: str = "",
     size: int | None = None,
-) -> Answer:
+) -> RangeAnswer:
     """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it holds the first byte that we asked.
 
     `ranged`: the request had a Range header. `path` and `size` (bytes, where it is known) are the file's. A server may
@@ -83,22 +83,22 @@ def read_answer(
     tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
     if coding := _coding(status, headers, path, size, ranged=ranged):
         _check_decodable(coding, status, headers, host, ranged=ranged)
-        return Answer(0, None, None, whole=True, coding=coding, **tags)
+        return RangeAnswer(0, None, None, whole=True, coding=coding, **tags)
     if status == 416:
-        return Answer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
+        return RangeAnswer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
         raise WrongRange(f"{host} answered one range with a multipart body.")
     length, part = body_length(headers), _part(headers, host)
     if _is_whole(status, part, length, ranged=ranged):
         length = _number(headers.get("content-length"))
-        return Answer(0, length, length, whole=True, **tags)
+        return RangeAnswer(0, length, length, whole=True, **tags)
     if part is None:
         said = _shown(headers.get("content-range"))
         raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).")
     end = _end_of(part, length, host)
     if not part.start <= asked[0] < end:
         raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.")
-    return Answer(part.start, end, part.total, whole=False, **tags)
+    return RangeAnswer(part.start, end, part.total, whole=False, **tags)
 
 
 def _coding(status: int, headers: Headers, path: str, size: int | None, *, ranged: bool) -> str | None:
@@ -191,14 +191,14 @@ def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
     return f"{said} ETag {weak}" if weak else said
 
 
-def hub_word(headers: Headers) -> HubWord | None:
+def parse_hub_metadata(headers: Headers) -> HubMetadata | None:
     """Return what the Hub says of the file, or None if the answer is not the Hub's."""
     commit = headers.get("x-repo-commit")
     linked = headers.get("x-linked-etag")
     if commit is None and linked is None:
         return None
     tag = (linked or headers.get("etag", "")).strip().removeprefix("W/").strip('"').lower()
-    return HubWord(
+    return HubMetadata(
         commit=commit,
         sha256=tag if _HEX64.fullmatch(tag) else None,
         git_sha1=tag if _HEX40.fullmatch(tag) else None,

@@ -8,14 +8,14 @@ from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.status_errors import Headers
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.http.decoding import Decoder
-from flowhub_jobs.transfer.http.headers import HubWord, body_length, stays_open
-from flowhub_jobs.transfer.http.stream import Stream
+from flowhub_jobs.transfer.http.headers import HubMetadata, body_length, stays_open
+from flowhub_jobs.transfer.http.stream import HttpStream
 
 SMALL_BODY = 64 * 1024  # of a redirect: read and dropped, so that the connection can be kept
 DROP_S = 1.0
 
 
-class Reply:
+class RangeResponse:
     """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
 
     `hub` is what the Hub said on the way. `needed_cookie`: a redirect had set a cookie, which was sent to `url`, and
@@ -27,7 +27,7 @@ class Reply:
         response: httpx.Response,
         headers: Headers,
         url: str,
-        hub: HubWord | None,
+        hub: HubMetadata | None,
         stall_s: float,
         needed_cookie: bool = False,
     ) -> None:
@@ -83,10 +83,10 @@ class Reply:
         return count
 
 
-def _our_stream(response: httpx.Response, headers: Headers) -> Stream | None:
+def _our_stream(response: httpx.Response, headers: Headers) -> HttpStream | None:
     """Return the stream of the answer, set to its body, where its length is told (RFC 9112, section 6.3)."""
     stream = response.extensions.get("network_stream")
-    if not isinstance(stream, Stream):
+    if not isinstance(stream, HttpStream):
         return None
     length = body_length(headers)
     if length is None:

@@ -21,7 +21,7 @@ from flowhub_jobs.system import read_tick
 from flowhub_jobs.transfer.http.response_head import readable_head
 
 if TYPE_CHECKING:
-    from flowhub_jobs.transfer.http.backend import Wire
+    from flowhub_jobs.transfer.http.backend import HttpBackend
 
 TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
 HEAD_READ = 16 * 1024
@@ -39,10 +39,10 @@ class Place(NamedTuple):
     via: str = ""
 
 
-class Stream(httpcore.NetworkStream):
+class HttpStream(httpcore.NetworkStream):
     """A connected socket. `place` is where it leads, for the next request that it may serve."""
 
-    def __init__(self, sock: socket.socket, wire: "Wire", place: Place) -> None:
+    def __init__(self, sock: socket.socket, wire: "HttpBackend", place: Place) -> None:
         self._wire, self.place = wire, place
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy leads it on to somebody else
@@ -127,12 +127,12 @@ class Stream(httpcore.NetworkStream):
                 raise
             return self._wire.watch(self._over(wrapped)).shake_hands(timeout)
 
-    def _over(self, wrapped: ssl.SSLSocket) -> "Stream":
-        stream = Stream(wrapped, self._wire, self.place._replace(tls=True))
+    def _over(self, wrapped: ssl.SSLSocket) -> "HttpStream":
+        stream = HttpStream(wrapped, self._wire, self.place._replace(tls=True))
         stream.tunnel = self._spoken  # to the proxy, which was asked to lead it on
         return stream
 
-    def shake_hands(self, timeout: float | None) -> "Stream":
+    def shake_hands(self, timeout: float | None) -> "HttpStream":
         """Do the handshake of TLS, and return this stream. Raises TimeoutError, and OSError where it fails."""
         assert isinstance(self._sock, ssl.SSLSocket)
         until = None if timeout is None else time.monotonic() + timeout
@@ -250,7 +250,11 @@ class Stream(httpcore.NetworkStream):
 
 
 def _tls_in_tls(
-    outer: Stream, sock: ssl.SSLSocket, ssl_context: ssl.SSLContext, server_hostname: str | None, timeout: float | None
+    outer: HttpStream,
+    sock: ssl.SSLSocket,
+    ssl_context: ssl.SSLContext,
+    server_hostname: str | None,
+    timeout: float | None,
 ) -> httpcore.NetworkStream:
     """Return a stream of TLS inside the TLS to an https proxy: httpcore's own, which reads in small steps."""
     from httpcore._backends.sync import TLSinTLSStream

@@ -20,7 +20,7 @@ from flowhub_jobs.values.artifacts import Pieces
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class SeedFile:
     """A file as it was installed, where it lies now, and what of it is known to differ."""
 
     path: str
@@ -31,7 +31,7 @@ class Seed:
     bad: Sequence[Range]
 
 
-def reseed(folder: Path, seeds: Sequence[Seed]) -> int:
+def reseed(folder: Path, seeds: Sequence[SeedFile]) -> int:
     """Fill a new `folder` with copies of the files and their journal; return the bytes that need not be fetched.
 
     A file whose pieces are not known, and that differs, is left out: it is fetched whole. Raises DiskFull and the
@@ -48,7 +48,7 @@ def reseed(folder: Path, seeds: Sequence[Seed]) -> int:
     return sum(known.kept.total for known in record.files.values())
 
 
-def _planted(folder: Path, seed: Seed) -> FileRecord | None:
+def _planted(folder: Path, seed: SeedFile) -> FileRecord | None:
     if seed.bad and seed.pieces is None:
         return None
     try:

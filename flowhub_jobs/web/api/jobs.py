@@ -8,7 +8,7 @@ from flowhub_jobs.web.endpoint import Call, endpoint
 
 
 def list_jobs(call: Call) -> Response:
-    return JSONResponse(jobs_page(call.session.home.reports.all()))
+    return JSONResponse(jobs_page(call.session.home.queries.all()))
 
 
 ROUTES: list[BaseRoute] = [Route("/api/v1/jobs", endpoint(list_jobs), methods=["GET"])]

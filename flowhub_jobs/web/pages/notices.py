@@ -41,7 +41,7 @@ def notice_of(call: Call) -> str | None:
     if code not in _OF_JOBS or not numbers:
         return None
     try:
-        jobs = call.session.home.reports.jobs(numbers[:JOBS_NAMED])
+        jobs = call.session.home.queries.jobs(numbers[:JOBS_NAMED])
     except NotFound:
         return None
     titles = titles_or_none(call.session)

@@ -28,7 +28,7 @@ def test_a_typed_reference_is_queued(window, shop):
     page.get_by_label("Model, reference or link").fill("a@q4")
     page.get_by_role("button", name="Queue", exact=True).click()
     expect(page.get_by_role("status").first).to_contain_text("A is queued.")
-    [job] = shop.home.reports.all()
+    [job] = shop.home.queries.all()
     assert (job.ref, job.state) == ("a@q4", State.QUEUED)
     expect(page.locator(f"#job-{job.id}")).to_contain_text("A worker is about to take it")
 
@@ -40,7 +40,7 @@ def test_a_wrong_reference_is_answered_with_the_nearest_and_a_way_back(window, s
     expect(page.get_by_role("alert")).to_contain_text("aa")
     page.get_by_role("link", name="Back").click()
     assert page.url.endswith("/queue")
-    assert shop.home.reports.all() == []
+    assert shop.home.queries.all() == []
 
 
 def test_buttons_pause_resume_cancel_and_retry_a_job(window, shop):
