@@ -72,7 +72,7 @@ def test_a_model_that_is_not_there_is_missing_to_those_who_are_signed_in(hub, wa
 
 def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, model, way):
     hub.add("org/model", "other.gguf", MODEL)
-    del hub.installed.files["org/model", "main", "m.gguf"]
+    del hub.shelf.files["org/model", "main", "m.gguf"]
     knock(hub, way, SourceMissing, "has no such file (status 404)")
 
 

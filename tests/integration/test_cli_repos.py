@@ -165,7 +165,7 @@ def test_the_latest_of_what_was_taken_is_asked_in_the_same_words(cli, shop, hub)
     newer = "b" * 40
     for path in ("Tiny-Q8_0.gguf", "Tiny-Q4_K_M.gguf", "mmproj-F16.gguf"):
         hub.add(GGUF, path, gguf(8192, 7), revision=newer)
-    hub.installed.points[GGUF, "main"] = newer
+    hub.shelf.points[GGUF, "main"] = newer
     found = latest(shop.settings, first)
     assert found is not None
     assert (found.ref, found.name, found.hub.commit) == (first.ref, first.name, newer)
@@ -180,7 +180,7 @@ def test_a_retry_fetches_the_commit_of_the_first_time(cli, shop, hub):
     assert shop.job(job["id"]).state is State.FAILED
     hub.break_front(path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q8_0.gguf")
     hub.add(GGUF, "Tiny-Q8_0.gguf", gguf(8192, 9), revision="b" * 40)
-    hub.installed.points[GGUF, "main"] = "b" * 40
+    hub.shelf.points[GGUF, "main"] = "b" * 40
     cli("retry", job["id"])
     work(shop)
     assert here(shop) == {"Tiny-Q8_0.gguf": gguf(4096, 1)}

@@ -29,11 +29,11 @@ class Hub(HubOrigin):
         self, repo: str, path: str, content: bytes | Path | Content, *, revision: str = "main", lfs: bool = True
     ) -> str:
         """Put a file into a repo, in place of what was there, and return its resolve URL."""
-        self.installed.files[repo, revision, path] = HubFile(content, lfs=lfs)
+        self.shelf.files[repo, revision, path] = HubFile(content, lfs=lfs)
         return self.url(repo, path, revision)
 
     def cdn_path(self, repo: str, path: str, revision: str = "main") -> str:
-        return cdn_path(repo, self.installed.files[repo, revision, path])
+        return cdn_path(repo, self.shelf.files[repo, revision, path])
 
     def break_cdn(self, *faults: Fault, path: str | None = None) -> None:
         server = self.cdn
