@@ -231,6 +231,14 @@ class Lookup:
         asked = f"SELECT {column} FROM models WHERE {column} > '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 8"  # noqa: S608
         return [value for (value,) in self._connection.execute(asked)]
 
+    def tags(self, limit: int) -> list[str]:
+        """Return the most frequent tags."""
+        asked = (
+            "SELECT value FROM models, json_each(tags) WHERE json_valid(tags) "
+            "GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?"
+        )
+        return [value for (value,) in self._connection.execute(asked, (limit,))]
+
 
 def _parameters_named(query: Query) -> tuple[int, int]:
     """Return from and to of the first term that is a number of parameters, such as `7b`; what no model has, if none."""

@@ -164,6 +164,21 @@ def latest(settings: Settings, artifact: Artifact) -> Artifact | None:
     return _read(hub, HubRef(*words)).picked.artifact
 
 
+def repository_named(settings: Settings, text: str) -> str | None:
+    """Return the reference of the repository that a reference or a pasted link names; None if it names none."""
+    from flowhub_jobs.huggingface.reference import parse_hub
+
+    asked = parse_hub(text, settings.hf_endpoint)
+    return asked.text if asked else None
+
+
+def is_file_address(text: str) -> bool:
+    """Return whether a text is the URL of a file."""
+    from flowhub_jobs.catalogs.resolve import is_address
+
+    return is_address(text)
+
+
 def repo_card(settings: Settings, ref: str) -> RepoCard | None:
     """Return the card of the repository that a reference points to; None if it points elsewhere.
 

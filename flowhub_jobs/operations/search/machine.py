@@ -1,6 +1,7 @@
 """What a list of models is held against: this machine, and what is installed on it. Each is looked at once at most."""
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,12 @@ class Machine:
     def has(self, model: str, option: str) -> bool | None:
         return None if self.marks is None else (model, option) in self.marks
 
-    def verdict(self, needs: str, *, installed: bool) -> Verdict:
+    def verdict(self, needs: str, *, installed: bool, context: int | None = None) -> Verdict:
         """Return whether a variant runs here; `needs` is from the index (searching.needs_of)."""
-        return fit(read_needs(needs), self.device, reserve_bytes=self._reserve, installed=installed)
+        asked = read_needs(needs)
+        if context is not None:  # a search asks for thousands of verdicts: nothing is copied without need
+            asked = replace(asked, context=context)
+        return fit(asked, self.device, reserve_bytes=self._reserve, installed=installed)
 
     @cached_property
     def _reserve(self) -> int:

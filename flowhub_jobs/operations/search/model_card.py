@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CardVariant:
-    """One variant. `bytes` None is unknown; `state` is "installed", "queued" or None."""
+    """One variant. `bytes` None is unknown; `state` is "installed", "queued" or None. `artifact` is what it fetches."""
 
     ref: str
     option: str | None
@@ -32,6 +32,7 @@ class CardVariant:
     files: int
     verdict: Verdict
     state: str | None
+    artifact: Artifact | None = None
 
     def as_dict(self) -> dict[str, Any]:
         told = {name: getattr(self, name) for name in ("ref", "option", "quantization", "bytes", "files", "state")}
@@ -65,17 +66,18 @@ class Card:
         }
 
 
-def card(session: "Session", ref: str) -> Card:
-    """Return what a reference or an installed name means. Raises NotFound with the nearest names, UsageInvalid.
+def card(session: "Session", ref: str, context: int | None = None) -> Card:
+    """Return what a reference or an installed name means, judged at `context` tokens.
 
+    Raises NotFound with the nearest names, UsageInvalid.
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
     """
     from flowhub_jobs.operations.references import repo_card
 
     if (repo := repo_card(session.home.settings, ref)) is not None:
-        return _of_repo(session, repo)
+        return _of_repo(session, repo, context)
     try:
-        return _of_catalog(session, ref)
+        return _of_catalog(session, ref, context)
     except (NotFound, UsageInvalid):
         if (model := session.installed.model(ref)) is None:
             raise
@@ -85,21 +87,21 @@ def card(session: "Session", ref: str) -> Card:
 # Of the catalog -----------------------------------------------------------------------------------------------------
 
 
-def _of_catalog(session: "Session", ref: str) -> Card:
+def _of_catalog(session: "Session", ref: str, context: int | None) -> Card:
     from flowhub_jobs.catalogs.resolve import no_model, parse_reference
 
     wanted = parse_reference(ref)
     model = session.listed(wanted.model)
     if model is None:
         raise no_model(wanted.model, session.titles())
-    return _of_listed(session, model, wanted.option)
+    return _of_listed(session, model, wanted.option, context)
 
 
-def _of_listed(session: "Session", model: "ListedModel", option: str | None) -> Card:
+def _of_listed(session: "Session", model: "ListedModel", option: str | None, context: int | None = None) -> Card:
     """Return the card of a model with all its variants, or the one that is named. Raises NotFound."""
     from flowhub_jobs.operations.search.variants import judge_listed
 
-    return Card(model.facts, _variants(session, model, judge_listed(session, model, option)), model.catalog)
+    return Card(model.facts, _variants(session, model, judge_listed(session, model, option, context)), model.catalog)
 
 
 def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
@@ -117,6 +119,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
             files=len(one.artifact.files),
             verdict=one.verdict,
             state=None if plan.action == "fetch" else plan.action,
+            artifact=one.artifact,
         )
         for one, plan in zip(judged, plans, strict=True)
     )
@@ -125,7 +128,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
 # Of the Hub ---------------------------------------------------------------------------------------------------------
 
 
-def _of_repo(session: "Session", repo: "RepoCard") -> Card:
+def _of_repo(session: "Session", repo: "RepoCard", context: int | None) -> Card:
     facts = {
         "id": None,
         "name": repo.name,
@@ -141,24 +144,24 @@ def _of_repo(session: "Session", repo: "RepoCard") -> Card:
         "companions": list(repo.companions),
     }
     states = _states(session)
-    judged = _judged(session, repo, states)
+    judged = _judged(session, repo, states, context)
     found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
     return Card(facts, tuple(found), notes=repo.notes)
 
 
-def _judged(session: "Session", repo: "RepoCard", states: Mapping[str, str]) -> list[Verdict]:
+def _judged(session: "Session", repo: "RepoCard", states: Mapping[str, str], context: int | None) -> list[Verdict]:
     """Return a verdict a variant: by a header that its source is asked for, or by what the card alone tells."""
     from flowhub_jobs.operations.search.variants import judge_repository
 
     try:
-        return [one.verdict for one in judge_repository(session, repo)]
+        return [one.verdict for one in judge_repository(session, repo, context)]
     except FlowhubError:  # a Hub that has become busy: the card is there, and is shown
         return [_by_card(session, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
 
 
 def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> CardVariant:
     quant = one.hub.quant if one.hub else None
-    return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref))
+    return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref), one)
 
 
 def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:

@@ -32,6 +32,7 @@ class Wanted:
     """What a search is for. `fits` and `installed` keep only such variants, and models that have one.
 
     `sort` is one of SORTS; None is the best match first, without words the catalog's order. No `limit` is all.
+    `context` is the tokens that the verdicts count with; None is the usual (fit.DEFAULT_CONTEXT).
     """
 
     typed: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Wanted:
     installed: bool = False
     sort: str | None = None
     limit: int | None = None
+    context: int | None = None
 
     def __post_init__(self) -> None:
         if self.sort is not None and self.sort not in SORTS:
@@ -170,7 +172,7 @@ class _Search:
             format=HubFormat(option.format),
             quantization=option.quantization,
             bytes=option.bytes,
-            verdict=self._site.verdict(option.needs, installed=bool(installed)),
+            verdict=self._site.verdict(option.needs, installed=bool(installed), context=self._wanted.context),
             installed=installed,
             named=any(f" {' '.join(term)} " in f" {option.words} " for term in self._what.query.terms),
         )

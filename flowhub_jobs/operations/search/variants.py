@@ -33,22 +33,24 @@ def judge(
     return _judged(session, meant(session, ref), machine, context, ask)
 
 
-def judge_repository(session: "Session", card: "RepoCard") -> list[Variant]:
+def judge_repository(session: "Session", card: "RepoCard", context: int | None = None) -> list[Variant]:
     """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
-    return _judged(session, _of_card(card), None, None, ask=True)
+    return _judged(session, _of_card(card), None, context, ask=True)
 
 
-def judge_listed(session: "Session", model: "ListedModel", option: str | None) -> list[Variant]:
+def judge_listed(
+    session: "Session", model: "ListedModel", option: str | None, context: int | None = None
+) -> list[Variant]:
     """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
     named = [one for one in model.options if option in (None, one.artifact.option)]
     if option is not None and not named:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
     if (lying := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judged(session, _lying_there(session, lying), None, None, ask=False)
+        return _judged(session, _lying_there(session, lying), None, context, ask=False)
     needs = {one.artifact.option: one.needs for one in named}
     artifacts = [one.artifact for one in named]
     said = Candidates(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
-    return _judged(session, said, None, None, ask=False)
+    return _judged(session, said, None, context, ask=False)
 
 
 def _judged(

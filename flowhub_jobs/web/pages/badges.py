@@ -1,0 +1,37 @@
+"""Whether a model runs here, as a badge: a word, an icon, a shape; and the sentence why. Pure."""
+
+from dataclasses import dataclass
+
+from flowhub_jobs.device.fit import Verdict
+from flowhub_jobs.values.enums import Fit
+from flowhub_jobs.web.pages.text import capital
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """`css` is the class that gives it its shape and colour; no two share both."""
+
+    css: str
+    icon: str
+    word: str
+
+
+BADGES = {
+    Fit.FITS: Badge("fits", "check", "Fits"),
+    Fit.TIGHT: Badge("tight", "tight", "Tight"),
+    Fit.SLOW: Badge("slow", "clock", "Slow"),
+    Fit.TOO_BIG: Badge("big", "cross", "Too big"),
+    Fit.WRONG_PLATFORM: Badge("platform", "slash", "Wrong platform"),
+    Fit.UNKNOWN: Badge("unknown", "ask", "Unknown"),
+}
+RUNS = (Fit.FITS, Fit.TIGHT, Fit.SLOW)
+
+
+def why(verdict: Verdict) -> str:
+    """Return the verdict's sentence, with a capital and a full stop."""
+    return f"{capital(verdict.why)}."
+
+
+def memory(verdict: Verdict) -> str:
+    """Return the memory that it needs, in GiB as memory is sold; a dash where that is not known."""
+    return f"{verdict.need_bytes / 2**30:.1f} GiB" if verdict.need_bytes is not None else "\N{EN DASH}"
