@@ -92,7 +92,7 @@ import alembic.command
 print("ready", flush=True)
 sys.stdin.readline()
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
-    print(home.node, home.reports.overview())
+    print(home.node, home.queries.overview())
 """
 
 

@@ -167,12 +167,12 @@ WORK = """
 import sys
 from pathlib import Path
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.leases import Leases
+from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.fs.locks import LockFile
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
     held = LockFile(home.settings.locks / "w-other.lock")
-    leases = Leases(home.engine, home.node, "w-other", home.clock)
+    leases = LeaseStore(home.engine, home.node, "w-other", home.clock)
     leases.register(1, 1)
     print(leases.claim().lease.job, flush=True)
     sys.stdin.read()

@@ -35,7 +35,7 @@ import flowhub_jobs
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import load_settings
 with opened(load_settings({}, home=sys.argv[2])) as home:
-    jobs = home.reports.overview()
+    jobs = home.queries.overview()
 print(json.dumps({"from": flowhub_jobs.__file__, "models": len(flowhub_jobs.catalog().models), "jobs": len(jobs)}))
 """
 
