@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from chaos_parts.campaign import campaign
-from chaos_parts.command import run
-from chaos_parts.evidence import Evidence
-from chaos_parts.judgement import complaints
+from lib.chaos.checks import violations
+from lib.chaos.command import run_rounds
+from lib.chaos.run import started_run
+from lib.chaos.snapshot import Snapshot
 
 ROUNDS = 8
 SEED = 1355  # whose first rounds are of eight kinds
@@ -14,22 +14,22 @@ SEED = 1355  # whose first rounds are of eight kinds
 def test_after_some_rounds_of_harm_every_job_has_ended_as_asked_once_and_nothing_is_lost_or_left_over(
     tmp_path: Path,
 ) -> None:
-    with campaign(tmp_path, SEED) as under_way:
-        table = list(run(under_way, ROUNDS))
+    with started_run(tmp_path, SEED) as run:
+        table = list(run_rounds(run, ROUNDS))
     print("\n".join(table))
 
 
 def test_the_judges_see_what_is_wrong(tmp_path: Path) -> None:
-    with campaign(tmp_path, SEED) as under_way:
-        under_way.calm()
-        assert complaints(Evidence(under_way)) == []
-        store = under_way.shop.store
+    with started_run(tmp_path, SEED) as run:
+        run.calm()
+        assert violations(Snapshot(run)) == []
+        store = run.shop.store
         with (store / "big.gguf").open("r+b") as file:
             file.write(b"?")
         (store / "stray.gguf").touch()
         (store / ".partial" / "stray").mkdir()
-        (under_way.shop.path / "stray.tmp").touch()
-        under_way.line.counts.sent["/big/big.gguf"] += 1 << 30
-        words = " ".join(complaints(Evidence(under_way)))
+        (run.shop.path / "stray.tmp").touch()
+        run.network.counts.sent["/big/big.gguf"] += 1 << 30
+        words = " ".join(violations(Snapshot(run)))
         for sign in ("big.gguf has the sha256", "'stray.gguf'", ".partial/stray", "'stray.tmp'", "never kept"):
             assert sign in words

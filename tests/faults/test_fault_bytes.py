@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from origin_content import Bytes
+from lib.origin.content import Bytes
 from support.engine import crashed_after, one_file, part_in, pinned, quick, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, sought
 from support.faults import FlipByte

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from origin_content import Bytes
+from lib.origin.content import Bytes
 from support.engine import folder_of, kept_in, one_file, quick, run, unpinned
 from support.fault_files import MIB, MODEL, host_of, sought
 from support.faults import (

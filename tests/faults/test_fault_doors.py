@@ -39,18 +39,18 @@ def knock(hub, way, kind, *says, token=None):
 
 
 def test_a_gated_model_without_a_token_says_both_what_to_accept_and_to_set(hub, model, way):
-    hub.doors.gated.add("org/model")
+    hub.access.gated.add("org/model")
     assert "HF_TOKEN" in knock(hub, way, Gated)["hint"]
 
 
 def test_a_gated_model_whose_terms_were_not_accepted_says_so(hub, model, way):
-    hub.doors.unaccepted.add("org/model")
+    hub.access.unaccepted.add("org/model")
     error = knock(hub, way, Gated, "accept its terms", token=TOKEN)
     assert "HF_TOKEN" not in error["hint"]
 
 
 def test_a_private_model_without_a_token_wants_one(hub, model, way):
-    hub.doors.private.add("org/model")
+    hub.access.private.add("org/model")
     assert "HF_TOKEN" in knock(hub, way, TokenMissing)["hint"]
 
 
@@ -62,7 +62,7 @@ def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, way):
 
 
 def test_a_wrong_token_is_called_wrong(hub, model, way):
-    hub.doors.token = "hf_another"
+    hub.access.token = "hf_another"
     knock(hub, way, TokenRefused, "does not accept the token", token=TOKEN)
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_is_not_there_is_missing_to_those_who_are_signed_in(hub, wa
 
 def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, model, way):
     hub.add("org/model", "other.gguf", MODEL)
-    del hub.shelf.files["org/model", "main", "m.gguf"]
+    del hub.repositories.files["org/model", "main", "m.gguf"]
     knock(hub, way, SourceMissing, "has no such file (status 404)")
 
 
@@ -87,10 +87,10 @@ def test_a_hub_that_gives_no_reason_has_the_status_in_its_words(hub, model, way,
 
 def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
     def words(token, **doors):
-        hub.doors.gated, hub.doors.unaccepted, hub.doors.private = set(), set(), set()
-        hub.doors.token = doors.pop("wants", None)
+        hub.access.gated, hub.access.unaccepted, hub.access.private = set(), set(), set()
+        hub.access.token = doors.pop("wants", None)
         for door in doors:
-            getattr(hub.doors, door).add("org/model")
+            getattr(hub.access, door).add("org/model")
         with pytest.raises((Gated, TokenMissing, TokenRefused)) as caught:
             run(unpinned(URL), tmp_path, terms=at(hub, token=token))
         return caught.value.message, caught.value.hint

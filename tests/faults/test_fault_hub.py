@@ -1,7 +1,7 @@
 """The Hub of 2026: Xet headers, a CDN's ETag that looks like a digest, relative redirects, limits by buckets, 400."""
 
 import pytest
-from hub_shelf import HubFile
+from lib.origin.hub.repositories import HubFile
 from support.engine import Running, kept_in, pinned, quick, run, unpinned
 from support.fault_files import HALF, MIB
 from support.fault_ways import DownloadWay
@@ -81,7 +81,7 @@ def test_a_400_of_a_cdn_that_stays_names_size_and_host(hub, model, way):
 def test_a_file_beyond_what_the_hub_serves_plainly_says_so_and_how_to_get_it(hub, way):
     size = 464_000_000_000
     huge = gguf_pattern(size)
-    hub.shelf.files["org/model", "main", "m.gguf"] = HubFile(huge, "ab" * 32)
+    hub.repositories.files["org/model", "main", "m.gguf"] = HubFile(huge, "ab" * 32)
     hub.plain_max = 400_000_000_000
     host = hub.cdn.address.removeprefix("http://")
     error = way.fails(unpinned(URL), SourceRefused, host, "464.0 GB", f"{size} bytes", terms=at(hub))

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench_parts.case_last_byte import last_end
-from bench_parts.cases import CASES
-from bench_parts.command import parse_arguments
-from bench_parts.figures import (
+from lib.bench.case_last_byte import last_end
+from lib.bench.cases import CASES
+from lib.bench.command import parse_arguments
+from lib.bench.figures import (
     GIB,
     MIB,
     Claim,
@@ -25,10 +25,10 @@ from bench_parts.figures import (
     rows_table,
     speed_ratio,
 )
-from bench_parts.machine import version_in
-from bench_parts.processes import BenchFailed, measured
-from bench_parts.race import turned
-from bench_parts.smoothness import window_deviation, worst_to_best
+from lib.bench.machine import version_in
+from lib.bench.processes import BenchFailed, measured
+from lib.bench.runs import turned
+from lib.bench.smoothness import window_deviation, worst_to_best
 
 BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 SMALL_RUN = ["--only", "plain", "--size", "16M", "--rounds", "1", "--python", sys.executable]

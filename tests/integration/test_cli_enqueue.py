@@ -244,7 +244,7 @@ def test_a_model_or_an_option_that_is_not_there_names_the_nearest(cli, shop, ref
 def test_wait_ends_with_the_status_of_what_went_wrong(cli, home, origin, monkeypatch):
     """5 for a 404, 8 for a digest or a size, 4 for a gate, 10 for some of several, 0 for all completed."""
     with Hub({}) as hub:
-        hub.doors.gated.add("org/gated")
+        hub.access.gated.add("org/gated")
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         models = [
             one_file_model("good", origin.serve("/good.gguf", A), A),

@@ -165,7 +165,7 @@ def test_the_latest_of_what_was_taken_is_asked_in_the_same_words(cli, shop, hub)
     newer = "b" * 40
     for path in ("Tiny-Q8_0.gguf", "Tiny-Q4_K_M.gguf", "mmproj-F16.gguf"):
         hub.add(GGUF, path, gguf(8192, 7), revision=newer)
-    hub.shelf.points[GGUF, "main"] = newer
+    hub.repositories.points[GGUF, "main"] = newer
     found = latest(shop.settings, first)
     assert found is not None
     assert (found.ref, found.name, found.hub.commit) == (first.ref, first.name, newer)
@@ -180,7 +180,7 @@ def test_a_retry_fetches_the_commit_of_the_first_time(cli, shop, hub):
     assert shop.job(job["id"]).state is State.FAILED
     hub.break_front(path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q8_0.gguf")
     hub.add(GGUF, "Tiny-Q8_0.gguf", gguf(8192, 9), revision="b" * 40)
-    hub.shelf.points[GGUF, "main"] = "b" * 40
+    hub.repositories.points[GGUF, "main"] = "b" * 40
     cli("retry", job["id"])
     work(shop)
     assert here(shop) == {"Tiny-Q8_0.gguf": gguf(4096, 1)}
@@ -205,7 +205,7 @@ def test_a_repository_has_a_card_of_all_its_variants(shop, hub):
 
 
 def test_a_private_repository_opens_to_the_token_which_nobody_else_sees(cli, shop, hub, monkeypatch):
-    hub.doors.token, hub.doors.private = TOKEN, {GGUF}
+    hub.access.token, hub.access.private = TOKEN, {GGUF}
     assert cli("enqueue", f"hf:{GGUF}", "--json").error["code"] == "token_missing"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     [job] = cli("enqueue", f"hf:{GGUF}:Q8_0", "--json").jobs
@@ -216,7 +216,7 @@ def test_a_private_repository_opens_to_the_token_which_nobody_else_sees(cli, sho
 
 
 def test_a_token_that_is_refused_is_told_and_shown_to_nobody(cli, shop, hub, monkeypatch):
-    hub.doors.token = "hf_right"
+    hub.access.token = "hf_right"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     said = cli("enqueue", f"hf:{GGUF}:Q8_0")
     assert said.status == 4
@@ -235,7 +235,7 @@ def assert_nowhere(secret: str, shop: Shop) -> None:
 
 @pytest.mark.parametrize("place", ["HF_TOKEN_PATH", "HF_HOME", "HOME"])
 def test_the_token_is_read_from_the_file_that_the_hubs_own_tools_keep(cli, shop, hub, monkeypatch, tmp_path, place):
-    hub.doors.token, hub.doors.private = TOKEN, {GGUF}
+    hub.access.token, hub.access.private = TOKEN, {GGUF}
     folder = tmp_path / "own" / ".cache" / "huggingface"
     folder.mkdir(parents=True)
     (folder / "token").write_text(f"{TOKEN}\n")
@@ -246,14 +246,14 @@ def test_the_token_is_read_from_the_file_that_the_hubs_own_tools_keep(cli, shop,
 
 
 def test_a_gated_repository_is_queued_and_said_to_be_one(cli, shop, hub):
-    hub.doors.gated.add(GGUF)
+    hub.access.gated.add(GGUF)
     said = cli("enqueue", f"hf:{GGUF}:Q8_0")
     assert "gated" in said.err
     work(shop)
     error = shop.job(1).error
     assert error is not None
     assert error["code"] == "gated"
-    hub.doors.unlisted.add(GGUF)
+    hub.access.unlisted.add(GGUF)
     assert cli("enqueue", f"hf:{GGUF}:Q4_K_M", "--json").error["code"] == "gated"
 
 

@@ -4,7 +4,7 @@ import gzip
 import socket
 
 import pytest
-from origin_content import Pattern
+from lib.origin.content import Pattern
 from support.answer_faults import Gzip, NoLength, Redirect, Status
 from support.line_faults import CloseBeforeHeaders, EarlyClose, EndlessHead, Trickle
 from support.origin import Origin

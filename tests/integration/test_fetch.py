@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from origin_content import Bytes
+from lib.origin.content import Bytes
 from support.engine import Running, folder_of, one_file, part_in, pinned, quick, run, unpinned
 from support.faults import CappedRange, Hold, IgnoreRange, NoEtag, NoLength
 from support.models import gguf, gguf_pattern, mlx_folder, safetensors_pattern

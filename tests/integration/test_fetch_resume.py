@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from origin_content import Bytes
+from lib.origin.content import Bytes
 from support.engine import (
     Run,
     Running,

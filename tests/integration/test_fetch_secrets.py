@@ -1,7 +1,7 @@
 """A token goes to the origin it belongs to and to no other; what is signed expires and is shown to nobody."""
 
 import pytest
-from origin_content import Bytes
+from lib.origin.content import Bytes
 from support.engine import pinned, quick, run
 from support.faults import CappedRange, EarlyClose, Redirect
 from support.models import gguf_pattern
@@ -35,8 +35,8 @@ def shown(server):
 
 
 def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, model, tmp_path):
-    hub.doors.gated.add("org/model")
-    hub.doors.token = TOKEN
+    hub.access.gated.add("org/model")
+    hub.access.token = TOKEN
     hub.break_cdn(EarlyClose(after=MIB).once(), CappedRange(most=MIB))
     got = run(model, tmp_path, terms=at(hub, token=TOKEN))
     assert got.content() == MODEL.read()
@@ -48,8 +48,8 @@ def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, model, tmp_path):
 def test_a_redirect_that_stays_at_the_hub_keeps_the_token(hub, tmp_path):
     content = Bytes(b'{"model_type": "llama"}')
     hub.add("org/model", "config.json", content, lfs=False)
-    hub.doors.gated.add("org/model")
-    hub.doors.token = TOKEN
+    hub.access.gated.add("org/model")
+    hub.access.token = TOKEN
     artifact = pinned("https://huggingface.co/org/model/resolve/main/config.json", content, "config.json")
     assert run(artifact, tmp_path, terms=at(hub, token=TOKEN)).content() == content.data
     assert shown(hub.front) == [f"Bearer {TOKEN}"] * 2

@@ -52,8 +52,8 @@ def test_the_hub_lists_files_with_the_digests_that_each_kind_has(hub):
     folder, large, small = json.loads(body)
     assert answer.headers["RateLimit"]
     assert (folder["type"], folder["path"]) == ("directory", "sub")
-    assert large["lfs"]["oid"] == hub.shelf.files["o/r", "main", "sub/m.gguf"].digest
-    assert large["oid"] != hub.shelf.files["o/r", "main", "sub/m.gguf"].oid, "git's sha1 is of the pointer"
+    assert large["lfs"]["oid"] == hub.repositories.files["o/r", "main", "sub/m.gguf"].digest
+    assert large["oid"] != hub.repositories.files["o/r", "main", "sub/m.gguf"].oid, "git's sha1 is of the pointer"
     assert (small["oid"], small["size"], "lfs" in small) == ("0967ef424bce6791893e9a57bb952f80fd536e93", 3, False)
     top = json.loads(ask(f"{hub.endpoint}/api/models/o/r/tree/main")[1])
     assert [entry["path"] for entry in top] == ["sub", "config.json"]
@@ -63,7 +63,7 @@ def test_the_hub_tells_what_a_repo_is_and_with_blobs_its_digests(hub):
     hub.add("o/r", "m.gguf", b"weights")
     page = json.loads(ask(f"{hub.endpoint}/api/models/o/r?blobs=true")[1])
     assert (page["id"], page["sha"], page["gated"]) == ("o/r", commit_of("o/r", "main"), False)
-    assert page["siblings"][0]["lfs"]["sha256"] == hub.shelf.files["o/r", "main", "m.gguf"].digest
+    assert page["siblings"][0]["lfs"]["sha256"] == hub.repositories.files["o/r", "main", "m.gguf"].digest
     assert json.loads(ask(f"{hub.endpoint}/api/models/o/r")[1])["siblings"] == [{"rfilename": "m.gguf"}]
 
 
@@ -94,7 +94,7 @@ def test_a_long_list_comes_page_by_page(hub, asked):
     files = asked().tree("o/r", commit_of("o/r", "main"))
     assert sorted(file.path for file in files) == sorted(paths)
     assert len(hub.front.requests()) == 4
-    assert files[0] == RepoFile(files[0].path, 2, None, hub.shelf.files["o/r", "main", paths[0]].oid)
+    assert files[0] == RepoFile(files[0].path, 2, None, hub.repositories.files["o/r", "main", paths[0]].oid)
 
 
 def test_what_was_said_once_is_not_asked_again(hub, asked):
@@ -239,7 +239,7 @@ def test_a_revision_that_is_not_there_is_not_found(hub, asked):
 
 
 def test_a_token_that_is_not_accepted_is_told_and_not_repeated(hub, asked):
-    hub.doors.token = "hf_right"
+    hub.access.token = "hf_right"
     hub.add("o/r", "m.gguf", b"weights")
     with pytest.raises(TokenRefused) as caught:
         asked("hf_wrong_secret").info("o/r")
@@ -247,7 +247,7 @@ def test_a_token_that_is_not_accepted_is_told_and_not_repeated(hub, asked):
 
 
 def test_a_private_repository_opens_to_its_token(hub, asked):
-    hub.doors.token, hub.doors.private = "hf_right", {"o/r"}
+    hub.access.token, hub.access.private = "hf_right", {"o/r"}
     hub.add("o/r", "m.gguf", b"weights")
     with pytest.raises(TokenMissing):
         asked().info("o/r")
@@ -255,10 +255,10 @@ def test_a_private_repository_opens_to_its_token(hub, asked):
 
 
 def test_a_gated_repository_is_listed_to_all_unless_its_list_is_closed_too(hub, asked):
-    hub.doors.gated.add("o/r")
+    hub.access.gated.add("o/r")
     hub.add("o/r", "m.gguf", b"weights")
     assert asked().info("o/r").gated
-    hub.doors.unlisted.add("o/r")
+    hub.access.unlisted.add("o/r")
     with pytest.raises(Gated) as caught:
         asked().info("o/r")
     assert "retry" not in (caught.value.hint or "")
@@ -277,7 +277,7 @@ def test_a_disabled_repository_is_told_as_such(hub, asked):
 
 
 def test_a_renamed_repository_answers_under_its_new_name_and_its_token_goes_along(hub, asked):
-    hub.doors.token, hub.doors.private = "hf_right", {"o/new"}
+    hub.access.token, hub.access.private = "hf_right", {"o/new"}
     hub.add("o/new", "m.gguf", b"weights")
     hub.facts.renamed["o/old"] = "o/new"
     assert asked("hf_right").info("o/old").repo == "o/new"

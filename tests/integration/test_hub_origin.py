@@ -3,12 +3,12 @@
 import hashlib
 import http.client
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import lib
 import pytest
 from support.client import ask
 from support.faults import (
@@ -18,7 +18,8 @@ from support.hub import Hub, commit_of
 from support.origin import Pattern
 
 DATA = Pattern(300_000, seed=7).read()
-HUB_SCRIPT = Path(__file__).parents[2] / "scripts" / "hub_origin.py"
+SCRIPTS = Path(lib.__file__).parent.parent
+HUB_COMMAND = [sys.executable, "-m", "lib.origin.hub"]
 
 
 def test_a_large_file_is_redirected_to_the_cdn_with_its_digest(hub):
@@ -114,8 +115,8 @@ def test_the_hub_as_a_command_serves_a_map_until_its_stdin_closes(tmp_path):
     (tmp_path / "m.gguf").write_bytes(DATA)
     row = {"repo": "org/model", "revision": "main", "path": "m.gguf", "file": "m.gguf"}
     (tmp_path / "map.json").write_text(json.dumps([{**row, "sha256": hashlib.sha256(DATA).hexdigest()}]))
-    command = [sys.executable, HUB_SCRIPT, "--root", tmp_path, "--map", tmp_path / "map.json", "--rate", "100M"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ) as process:
+    command = [*HUB_COMMAND, "--root", tmp_path, "--map", tmp_path / "map.json", "--rate", "100M"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=SCRIPTS) as process:
         assert process.stdin
         assert process.stdout
         ready = json.loads(process.stdout.readline())
@@ -129,8 +130,8 @@ def test_the_hub_as_a_command_serves_a_map_until_its_stdin_closes(tmp_path):
 
 def test_the_hub_as_a_command_ends_in_good_order_on_sigterm(tmp_path):
     (tmp_path / "map.json").write_text("[]")
-    command = [sys.executable, HUB_SCRIPT, "--root", tmp_path, "--map", tmp_path / "map.json"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    command = [*HUB_COMMAND, "--root", tmp_path, "--map", tmp_path / "map.json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=SCRIPTS) as process:
         assert process.stdout
         process.stdout.readline()
         process.terminate()

@@ -195,7 +195,7 @@ def test_a_file_under_the_name_that_its_server_gave_it_is_fetched(cli, shop, ori
 
 def test_a_gated_repository_is_told_with_the_address_of_its_page(cli, shop, hub, monkeypatch):
     hub.add("o/r", "m-Q4_K_M.gguf", DATA)
-    hub.doors.gated.add("o/r")
+    hub.access.gated.add("o/r")
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     error = cli("enqueue", "hf:o/r", "--json").error
     assert error["code"] == "gated"

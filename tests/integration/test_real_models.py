@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from demo_models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
-from own_environment import TOP, NoEnvironment
+from lib.demo.models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
+from lib.env import TOP, NoEnvironment
 from support.cli import counter, work
 from support.models import one_file_model
 from support.on_disk import files_in, turn

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from origin_content import Pattern
+from lib.origin.content import Pattern
 from support.engine import folder_of, quick, run
 from support.faults import NoLength
 from support.models import gguf_pattern

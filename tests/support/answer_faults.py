@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from origin_answer import Answer, Frame, Request, Step, text_answer
-from origin_content import Bytes, Piece
+from lib.origin.answer import Answer, Frame, Request, Step, text_answer
+from lib.origin.content import Bytes, Piece
 
 from support.fault import Fault
 

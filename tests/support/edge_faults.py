@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from origin_answer import Answer, Step
-from origin_connection import Connection
+from lib.origin.answer import Answer, Step
+from lib.origin.connection import Connection
 
 from support.fault import BODY_ONLY, Fault
 

@@ -25,7 +25,7 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
 
 if TYPE_CHECKING:
-    from origin_content import Content
+    from lib.origin.content import Content
 
     from support.fault import Fault
     from support.origin import Origin

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from origin_answer import Answer, Request, Span, Step
+from lib.origin.answer import Answer, Request, Span, Step
 
 BODY_ONLY = ("GET",)
 

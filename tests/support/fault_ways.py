@@ -19,7 +19,7 @@ from support.engine import QUICK, run
 from support.shop import shop_of
 
 if TYPE_CHECKING:
-    from origin_content import Content
+    from lib.origin.content import Content
 
     from support.origin import Origin
 

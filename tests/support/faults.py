@@ -4,9 +4,9 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 
-from origin_answer import Request, Span, Step, steps_of
-from origin_core import OriginServer
-from origin_flow import Bucket
+from lib.origin.answer import Request, Span, Step, steps_of
+from lib.origin.flow import Bucket
+from lib.origin.server import OriginServer
 
 from support.answer_faults import (
     ChangeEtag,

@@ -1,10 +1,10 @@
-"""The Hub-shaped origin of `scripts/hub_origin.py` for tests: filled by `add`, and its two ports can be made faulty."""
+"""The Hub-shaped origin of scripts/lib/origin/hub for tests: filled by `add`, and its two ports can be made faulty."""
 
 from pathlib import Path
 
-from hub_origin import Cdn, Front, HubOrigin
-from hub_shelf import HubFile, cdn_path, commit_of
-from origin_content import Content
+from lib.origin.content import Content
+from lib.origin.hub.repositories import HubFile, cdn_path, commit_of
+from lib.origin.hub.server import Cdn, Front, HubOrigin
 
 from support.faults import Fault, FaultyServer
 
@@ -20,7 +20,7 @@ class FaultyCdn(FaultyServer, Cdn):
 
 
 class Hub(HubOrigin):
-    """An empty Hub; the arguments are those of HubOrigin. Doors can be changed at any time: `hub.doors.gated.add`."""
+    """An empty Hub; the arguments are those of HubOrigin. Access can be changed at any time: `hub.access.gated.add`."""
 
     front_class = FaultyFront
     cdn_class = FaultyCdn
@@ -29,11 +29,11 @@ class Hub(HubOrigin):
         self, repo: str, path: str, content: bytes | Path | Content, *, revision: str = "main", lfs: bool = True
     ) -> str:
         """Put a file into a repo, in place of what was there, and return its resolve URL."""
-        self.shelf.files[repo, revision, path] = HubFile(content, lfs=lfs)
+        self.repositories.files[repo, revision, path] = HubFile(content, lfs=lfs)
         return self.url(repo, path, revision)
 
     def cdn_path(self, repo: str, path: str, revision: str = "main") -> str:
-        return cdn_path(repo, self.shelf.files[repo, revision, path])
+        return cdn_path(repo, self.repositories.files[repo, revision, path])
 
     def break_cdn(self, *faults: Fault, path: str | None = None) -> None:
         server = self.cdn

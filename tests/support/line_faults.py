@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from origin_answer import Action, Answer, Frame, Head, Step
-from origin_connection import Connection, HangUp, head_bytes
-from origin_content import Piece
-from origin_flow import Bucket
+from lib.origin.answer import Action, Answer, Frame, Head, Step
+from lib.origin.connection import Connection, HangUp, head_bytes
+from lib.origin.content import Piece
+from lib.origin.flow import Bucket
 
 from support.fault import BODY_ONLY, Fault
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from origin_content import Pattern
+from lib.origin.content import Pattern
 
 Entry = dict[str, Any]
 STRING, UINT32 = 8, 4  # value types of GGUF's metadata

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from origin_answer import Answer, Request, content_answer, text_answer
-from origin_content import Content, Pattern, content_of
+from lib.origin.answer import Answer, Request, content_answer, text_answer
+from lib.origin.content import Content, Pattern, content_of
 
 from support.faults import Fault, FaultyServer
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from origin_answer import Answer, Request, Span, Step
-from origin_content import Bytes
+from lib.origin.answer import Answer, Request, Span, Step
+from lib.origin.content import Bytes
 
 from support.fault import Fault
 from support.line_faults import CloseBeforeHeaders

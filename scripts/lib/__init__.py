@@ -1,0 +1,1 @@
+"""Parts of the scripts: packages and modules that no person runs."""

@@ -1,0 +1,1 @@
+"""The tables of the shipped catalog (facts.csv, releases.csv, words.toml), and the modules that read them."""

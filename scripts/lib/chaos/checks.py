@@ -1,0 +1,201 @@
+"""Checks of the state at the end. Each yields one line per violation."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+from lib.chaos.snapshot import Attempt, Snapshot
+from lib.chaos.workers import rows
+
+LATE_S = 2.0  # in which a cancel may come too late for a job that was about to end
+NOTICES_S = 1.0  # in which a worker that lost its lease notices that
+STAYS = {"migrate.lock", "node", "catalog.json", "worker.log", "llms", "workers", "flowhub.db", "queue.db"}
+NAMED_AND_CANCELLED = "SELECT intent FROM jobs WHERE state = 'cancelled' AND json_type(intent) = 'object'"
+ENDS = {"completed", "failed", "waits", "handed_back", "paused", "cancelled", "rescued"}
+
+
+def violations(snapshot: Snapshot) -> list[str]:
+    """Return all that is wrong."""
+    return [complaint for judge in JUDGES for complaint in judge(snapshot)]
+
+
+def jobs_ended_as_asked(snapshot: Snapshot) -> Iterator[str]:
+    refused = snapshot.run.refused
+    for job in snapshot.jobs:
+        wanted = State.CANCELLED if job.id in refused else State.COMPLETED
+        if job.state is not wanted and not (job.state is State.COMPLETED and _was_too_late(snapshot, job)):
+            yield f"job {job.id} ({job.ref}) is {job.state}, not {wanted}; said no at {snapshot.refused_at}: {job}"
+        if (
+            job.state is State.CANCELLED
+            and refused.get(job.id) == "purge"
+            and (job.bytes_done or _partial(snapshot, job))
+        ):
+            yield f"job {job.id} ({job.ref}) was purged, and still has {job.bytes_done} bytes, or a partial"
+
+
+def _was_too_late(snapshot: Snapshot, job: Job) -> bool:
+    return job.finished_at is not None and job.finished_at.timestamp() <= snapshot.refused_at + LATE_S
+
+
+def _partial(snapshot: Snapshot, job: Job) -> bool:
+    return snapshot.run.shop.partial(str(job.model)).exists()
+
+
+def files_are_right(snapshot: Snapshot) -> Iterator[str]:
+    for model in snapshot.run.models:
+        if snapshot.is_installed(model):
+            yield from model.faults_in(snapshot.run.shop.store)
+
+
+def store_is_known(snapshot: Snapshot) -> Iterator[str]:
+    shop = snapshot.run.shop
+    there = {path.name for path in shop.store.iterdir() if not path.name.startswith(".")}
+    known = {str(name) for (name,) in rows(snapshot.home, "SELECT name FROM artifacts")}
+    wanted = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
+    # Named by a worker that was killed before it could write that down; then its job was cancelled.
+    cut_short = {json.loads(str(intent))["name"] for (intent,) in rows(snapshot.home, NAMED_AND_CANCELLED)}
+    if known != wanted or not wanted <= there <= wanted | cut_short:
+        yield f"the store has {sorted(there)}, the library {sorted(known)}, installed were {sorted(wanted)}"
+    hidden = {path.name for path in shop.store.iterdir()} - there - {".partial", ".store-id"}
+    if hidden:
+        yield f"in the store are left {sorted(hidden)}"
+
+
+def partials_wait_for_someone(snapshot: Snapshot) -> Iterator[str]:
+    run = snapshot.run
+    cancelled = {job.model for job in snapshot.jobs if job.state is State.CANCELLED}
+    may_stay = {run.shop.partial(model.model).name for model in run.models if model.model in cancelled}
+    for name in run.shop.left_over():
+        if name not in may_stay:
+            yield f".partial/{name} is left of jobs that are completed"
+
+
+def nothing_is_left_over(snapshot: Snapshot) -> Iterator[str]:
+    names = {path.name for path in snapshot.home.iterdir()}
+    databases = {
+        f"{name}{suffix}" for name in ("flowhub.db", "queue.db", "queue.db.damaged") for suffix in ("", "-wal", "-shm")
+    }
+    if strays := names - STAYS - databases:
+        yield f"in the home are left {sorted(strays)}"
+    locks = {path.name for path in (snapshot.home / "workers").iterdir()} - {"install"}
+    if locks:
+        yield f"lock files are left of {len(locks)} workers that are gone: {sorted(locks)[:3]}…"
+    if left := rows(snapshot.home, "SELECT worker FROM workers"):
+        yield f"rows are left of {len(left)} workers that are gone"
+
+
+def attempts_do_not_overlap(snapshot: Snapshot) -> Iterator[str]:
+    last: dict[int, Attempt] = {}
+    for attempt in snapshot.attempts:
+        before = last.get(attempt.job)
+        if attempt.ended is None or attempt.outcome is None:
+            yield f"{attempt} never ended"
+        if before is not None and (before.ended is None or before.ended > attempt.began):
+            yield f"{attempt} began before {before} had ended"
+        last[attempt.job] = attempt
+    tokens = [attempt.token for attempt in snapshot.attempts]
+    if len(set(tokens)) < len(tokens):
+        yield "two attempts have the same token"
+
+
+def events_tell_of_one_owner(snapshot: Snapshot) -> Iterator[str]:
+    """In the order in which they were written, an attempt begins, then it ends, and one of all may complete."""
+    told: dict[int, list[str]] = {}
+    for job, kind in rows(snapshot.home, "SELECT job_id, kind FROM events ORDER BY id"):
+        told.setdefault(int(str(job)), []).append(str(kind))
+    for job, kinds in told.items():
+        owned = False
+        for kind in kinds:
+            if kind == "claimed" and owned:
+                yield f"job {job} was claimed while it had an owner: {kinds}"
+            owned = kind == "claimed" or (owned and kind not in ENDS)
+        if owned or kinds.count("completed") > 1:
+            yield f"job {job} did not end, or more than once: {kinds}"
+
+
+def only_owners_ask(snapshot: Snapshot) -> Iterator[str]:
+    """Every request came from the worker that had the job then, by the rows; or had just lost it, or was just woken."""
+    model = {job.id: job.model for job in snapshot.jobs}
+    for one in snapshot.asked:
+        name = snapshot.names.get(one.token)
+        own = [a for a in snapshot.attempts if a.worker == name and model[a.job] == one.model]
+        owned = any(
+            a.began <= one.at <= (a.ended or one.at) + (NOTICES_S if a.outcome == "rescued" else 0) for a in own
+        )
+        woken = any(0 <= one.at - at <= NOTICES_S for at in snapshot.let_go[one.token])
+        if not owned and not woken:
+            yield f"{one.token} ({name}) asked for {one.model} when it did not own its job: {one}, {own}"
+
+
+def bytes_are_within(snapshot: Snapshot) -> Iterator[str]:
+    whole = snapshot.bytes()
+    if whole.lost > whole.may_be_lost:
+        yield f"{whole.lost:,} bytes were sent and never kept; {whole.may_be_lost:,} may be"
+    for model in snapshot.run.models:
+        sent, counted, due = snapshot.sent(model), snapshot.counted(model), snapshot.to_fetch(model)
+        turned = snapshot.turned(model)  # each costs a piece, or the file
+        # What a killed attempt kept is counted when its job goes on; of a cancelled one another may have it first.
+        least = 0 if snapshot.was_ever_cancelled(model) else due
+        if not least <= counted <= min(sent, due + turned * model.size):
+            yield f"of {model.model} the jobs count {counted:,} bytes; sent {sent:,}, due {due:,}, turned {turned}"
+
+
+def status_is_consistent(snapshot: Snapshot) -> Iterator[str]:
+    said = _flowhub("status", "--all", "--json")["jobs"]
+    if [job["id"] for job in said] != [job.id for job in snapshot.jobs]:
+        yield f"status names {len(said)} jobs, the rows {len(snapshot.jobs)}"
+    for job in said:
+        yield from (f"status of job {job['id']}: {what}: {job}" for what in _contradictions(job))
+    listed = {model["name"]: model for model in _flowhub("list", "--json")["models"]}
+    for model in snapshot.run.models:
+        if snapshot.is_installed(model) and listed.get(model.name, {}).get("bytes") != model.size:
+            yield f"list says of {model.name}: {listed.get(model.name)}"
+
+
+def _contradictions(job: dict[str, Any]) -> Iterator[str]:
+    done = job["state"] == "completed"
+    if job["stage"] or job["rate_bps"] or job["reason"]:
+        yield "it has ended, and has a stage, a rate or a reason"
+    if job["finished_at"] is None or not job["created_at"] <= job["finished_at"]:
+        yield "its times are in no order"
+    if job["error"] is not None:
+        yield "it has an error"
+    if done and not job["bytes_total"] == job["bytes_done"] == sum(file["bytes"] for file in job["files"]):
+        yield "it is completed, and its bytes are not all there"
+    if done and (job["sha256_state"] not in ("verified", "unpinned") or job["attempt"] < 1):
+        yield "it is completed, and not verified, or by no attempt"
+
+
+def _flowhub(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "flowhub_jobs.cli.main", *arguments]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def databases_are_sound(snapshot: Snapshot) -> Iterator[str]:
+    for name in ("flowhub.db", "queue.db"):
+        with closing(sqlite3.connect(snapshot.home / name)) as database:
+            for query in ("PRAGMA integrity_check", "PRAGMA foreign_key_check"):
+                said = database.execute(query).fetchall()
+                if said not in ([], [("ok",)]):
+                    yield f"{name}: {query}: {said[:3]}"
+
+
+JUDGES: tuple[Callable[[Snapshot], Iterator[str]], ...] = (
+    jobs_ended_as_asked,
+    files_are_right,
+    store_is_known,
+    partials_wait_for_someone,
+    nothing_is_left_over,
+    attempts_do_not_overlap,
+    events_tell_of_one_owner,
+    only_owners_ask,
+    bytes_are_within,
+    status_is_consistent,
+    databases_are_sound,
+)

@@ -1,0 +1,80 @@
+"""The command: the rounds, the calm after them, the table, and the verdict."""
+
+import argparse
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from lib.chaos.checks import violations
+from lib.chaos.disk import working_folder
+from lib.chaos.faults import FAULTS
+from lib.chaos.run import Interrupted, Run, Wrong, started_run
+from lib.chaos.snapshot import Snapshot
+from lib.chaos.table import table
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(about: str | None) -> NoReturn:
+    given = parse_arguments(about or "", sys.argv[1:])
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
+    again = f"scripts/chaos {given.rounds} --seed {seed}"
+    # Ignored until we listen for them: what we start inherits that, and Ctrl-C is for us alone.
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    print(f"{again}: {given.rounds} rounds", flush=True)
+    with working_folder(keep=given.keep) as folder:
+        try:
+            with started_run(folder, seed, keep=given.keep) as run:
+                listen(run)
+                print("\n".join(run_rounds(run, given.rounds)))
+            status = 0
+        except Wrong as wrong:
+            status = 1
+            print("\n".join(["", "chaos: WRONG", *(f"  {what}" for what in wrong.args)]), file=sys.stderr)
+            print(f"The workers said last:\n{tail(folder)}\nRepeat with: {again} --keep", file=sys.stderr)
+        except Interrupted:
+            status = 130
+            print("\nchaos: stopped; so is all that it started", file=sys.stderr)
+        if given.keep:
+            print(f"kept: {folder}")
+    sys.exit(status)
+
+
+def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="chaos", description=about, formatter_class=form)
+    parser.add_argument("rounds", type=int, metavar="N", help="how many rounds, of a second or two each")
+    parser.add_argument("--seed", type=int, help="which harm, and in which order; else a new one, which is printed")
+    parser.add_argument("--keep", action="store_true", help="leave the home and the worker's log behind")
+    return parser.parse_args(arguments)
+
+
+def listen(run: Run) -> None:
+    for number in STOPS:
+        signal.signal(number, lambda *_: run.stop_asked.set())
+
+
+def run_rounds(run: Run, rounds: int, *, quiet: bool = False) -> Iterator[str]:
+    """Do all rounds, have calm, judge; yield the table's lines. Raises Wrong, Interrupted."""
+    for number in range(1, rounds + 1):
+        said = run.inject_fault(number, FAULTS)
+        if not quiet:
+            print(said, flush=True)
+    run.disk.free()
+    run.cancel_for_good()
+    run.calm()
+    snapshot = Snapshot(run)
+    if wrong := violations(snapshot):
+        raise Wrong(*wrong)
+    yield from table(snapshot)
+
+
+def tail(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / "worker.log").read_text(errors="replace")[-3000:]
+    return ""

@@ -1,0 +1,76 @@
+"""The disk that the home and the store lie on: a small one of its own where that may be made, else a pretence."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.disks import own_disk
+
+MEGABYTES = 400
+
+
+class Disk:
+    """A folder on a disk that can be filled. `harm` is what a worker has to be told for that (support/harms.py)."""
+
+    def __init__(self, place: Path, filler: Path, harm: str) -> None:
+        self.place, self.harm, self._filler = place, harm, filler
+        self.full = False
+
+    @property
+    def is_real(self) -> bool:
+        return not self.harm
+
+    def fill(self, leave: int) -> None:
+        """Leave so many bytes free, or, of a pretended disk, none for what is fetched."""
+        self.full = True
+        with self._filler.open("wb") as file:
+            while self.is_real and (free := shutil.disk_usage(self.place).free - leave) > 0:
+                # All or nothing; others write meanwhile.
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+
+    def free(self) -> None:
+        self._filler.unlink(missing_ok=True)
+        self.full = False
+
+
+@contextlib.contextmanager
+def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
+    """Make a disk in `folder`. Without the right to mount, workers are refused what they write to a partial instead.
+
+    `keep`: what lies on it in the end is copied to `folder`/kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        place = _own_place(stack, folder / "disk")
+        if place is None:
+            filler = folder / "full"
+            yield Disk(folder, filler, f"disk=pwrite:ENOSPC:.partial:1:{filler}")
+            return
+        try:
+            yield Disk(place, place / "filler", "")
+        finally:
+            if keep:
+                shutil.copytree(place, folder / "kept", symlinks=True)
+
+
+def _own_place(stack: contextlib.ExitStack, folder: Path) -> Path | None:
+    try:
+        return stack.enter_context(own_disk(folder, MEGABYTES)).place
+    except pytest.skip.Exception:  # what a test says that may not mount
+        return None
+
+
+@contextlib.contextmanager
+def working_folder(*, keep: bool) -> Iterator[Path]:
+    """Make a folder, and remove it at the end unless it is to be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="flowhub-chaos-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder)

@@ -1,0 +1,38 @@
+"""The Python that chaos runs in, and what of the environment may reach flowhub."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+
+from lib.env import TOP, NoEnvironment, own_python
+
+NEEDED = ("huey", "sqlalchemy", "pydantic", "httpx", "pytest")  # stands for all of the dev extra
+OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
+
+
+def enter(script: str) -> None:
+    """Go on in a Python that has what the tests need, and find flowhub and the tests' support there."""
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        try:
+            python = str(own_python(".venv-test", ["--editable", ".[dev]"], [TOP / "pyproject.toml"]))
+        except NoEnvironment as error:
+            sys.exit(f"scripts/chaos: {error}")
+        os.execv(python, [python, script, *sys.argv[1:]])
+    sys.path[:0] = [str(TOP), str(TOP / "tests")]
+
+
+@contextlib.contextmanager
+def environment(**wanted: str) -> Iterator[None]:
+    """Have flowhub see these settings alone while the block runs: none of the caller's, no token, no proxy."""
+    before = dict(os.environ)
+    try:
+        for name in before:
+            if name.startswith(OURS) or name.lower().endswith("_proxy"):
+                del os.environ[name]
+        os.environ.update(wanted)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,239 @@
+"""One run of chaos: rounds of harm, then calm, until every job has ended."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from support.nursery import Nursery
+from support.shop import Shop, shop_of
+
+from flowhub_jobs.errors import Busy, WrongState
+from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+from lib.chaos.disk import Disk, disk
+from lib.chaos.environment import environment
+from lib.chaos.models import ServedModel, all_kinds
+from lib.chaos.network import Network
+from lib.chaos.workers import Workers
+
+RATE_BPS = 16_000_000
+LEASE_S = 2.0
+SUSPENDED_S = (LEASE_S + 0.3, LEASE_S + 1.0)
+PAUSE_S = (0.1, 1.8)  # between two blows
+WORKERS = 2
+BUSY = 5  # jobs at least
+CALM_AT_MOST_S = 120.0
+RETRIES_MAX = 3
+TICK_S = 0.05
+
+# Times that a person waits for are short here; a fault that passes never counts as the last.
+SHORT = {
+    "FLOWHUB_BACKOFF_BASE_S": "0.1",
+    "FLOWHUB_BACKOFF_CAP_S": "1",
+    "FLOWHUB_FAULTS_MAX": "100000",
+    "FLOWHUB_LOOK_AGAIN_S": "0.5",
+    "FLOWHUB_STALL_TIMEOUT_S": "5",
+    "FLOWHUB_CONNECTIONS_PER_HOST": "4",
+}
+
+Actions = dict[str, tuple[int, Callable[["Run"], str | None]]]  # by name: how often, and what; None: it could not be
+Undo = Callable[[], None]  # may be called twice, and from any thread
+
+
+class Wrong(Exception):
+    """What must not be. `args` are the violations."""
+
+
+class Interrupted(Exception):
+    """Somebody wants it to end."""
+
+
+class Run:
+    def __init__(self, shop: Shop, network: Network, disk: Disk, nursery: Nursery, seed: int) -> None:
+        self.shop, self.network, self.disk, self.seed = shop, network, disk, seed
+        self.workers = Workers(shop, nursery, disk, lease_s=LEASE_S, suspended_s=SUSPENDED_S[1])
+        self.models: list[ServedModel] = []
+        self.done: Counter[str] = Counter()  # blows, by name
+        self.refused: dict[int, str] = {}  # jobs that are to stay cancelled, by which verb
+        self.chance = random.Random(seed)
+        self.stop_asked = threading.Event()
+        self.refused_at = 0.0  # seconds since 1970
+        self.began = time.monotonic()
+        self._undos: list[tuple[threading.Timer, Undo]] = []
+
+    def open(self) -> None:
+        """Have something to do, and workers for it."""
+        self.models = all_kinds()
+        self.shop.offer(*(model.offer(self.network) for model in self.models))
+        for model in self.models:
+            self.enqueue(model)
+        self.keep_busy()
+
+    # A round --------------------------------------------------------------------------------------------------------
+
+    def inject_fault(self, number: int, blows: Actions) -> str:
+        """Do the harm of a round; return what it was. The same seed and number choose the same, where that can be."""
+        turns = random.Random(f"{self.seed}/{number}")
+        self.chance = random.Random(turns.random())
+        self.keep_busy()
+        self.let_run(turns.uniform(*PAUSE_S))
+        while True:
+            [name] = turns.choices(list(blows), [weight for weight, _ in blows.values()])
+            said = blows[name][1](self)
+            if said is not None:
+                self.done[name] += 1
+                return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {said}"
+
+    def keep_busy(self) -> None:
+        """Put a new worker in the place of each that is gone, and a new job where few are left."""
+        self.workers.learn_names()
+        if self.disk.full:
+            return
+        while len([worker for worker in self.workers.living if worker.told is None]) < WORKERS:
+            self.workers.start_worker()
+        live = self.live_jobs()
+        busy = {job.model for job in live}
+        idle = [model for model in self.models if model.model not in busy]
+        for model in self.chance.sample(idle, max(0, min(len(idle), BUSY - len(live)))):
+            self.enqueue(model)
+
+    def enqueue(self, model: ServedModel) -> int:
+        # With --force, so that a job always means one whole fetch.
+        return self.shop.enqueue(model.model, force=True)
+
+    def let_run(self, seconds: float) -> None:
+        """Let it work for so long. Raises Wrong if a worker is not as it should be, Interrupted."""
+        end = time.monotonic() + seconds
+        while True:
+            if wrong := list(self.workers.unexpected_exits()):
+                raise Wrong(*wrong)
+            if self.stop_asked.wait(max(0.0, min(TICK_S, end - time.monotonic()))):
+                raise Interrupted
+            if time.monotonic() >= end:
+                return
+
+    def later(self, seconds: float, undo: Undo) -> None:
+        """Make good again by itself: a suspended worker may hold the database, and this thread wait for that."""
+        timer = threading.Timer(seconds, undo)
+        timer.daemon = True
+        timer.start()
+        self._undos.append((timer, undo))
+
+    def undo_all(self) -> None:
+        for timer, undo in self._undos:
+            timer.cancel()
+            timer.join()
+            undo()
+        self._undos.clear()
+
+    # Jobs -----------------------------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        return self.shop.home.queries.all()
+
+    def live_jobs(self, *states: State) -> list[Job]:
+        return [job for job in self.jobs() if job.state in (states or LIVE)]
+
+    def ask(self, verb: str, job: int) -> bool:
+        """Ask for a job what a person may; return whether it could be asked."""
+        shop = self.shop
+        acts: dict[str, Callable[[int], object]] = {
+            "cancel": shop.session.cancel,
+            "purge": lambda number: shop.session.cancel(number, purge=True),
+            "pause": shop.home.commands.pause,
+            "resume": lambda number: shop.session.again(number, "resume"),
+            "retry": lambda number: shop.session.again(number, "retry"),
+        }
+        shop.home.take_back_orphans()  # as the commands do
+        try:
+            acts[verb](job)
+        except (WrongState, Busy):  # it has ended meanwhile, or another job is at work on the same files
+            return False
+        return True
+
+    # Calm -----------------------------------------------------------------------------------------------------------
+
+    def cancel_for_good(self) -> None:
+        """Cancel two jobs for good, one of them with all that was kept."""
+        live, self.refused_at = self.live_jobs(), time.time()
+        # A purge takes along what another job of the same model has kept: nobody could tell then how much that was.
+        kept = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
+        fit = [job for job in live if job.model not in kept]
+        purged = self.chance.sample(fit, min(1, len(fit)))
+        others = [job for job in live if job not in purged]
+        cancelled = self.chance.sample(others, min(1, len(others)))
+        for verb, job in [*(("cancel", job) for job in cancelled), *(("purge", job) for job in purged)]:
+            if self.ask(verb, job.id):
+                self.refused[job.id] = verb
+
+    def calm(self) -> None:
+        """End all harm and wait until every job has ended, the refused ones as was asked. Raises Wrong."""
+        self.undo_all()
+        self.network.restore()
+        self.disk.free()
+        retries: Counter[int] = Counter()
+        end = time.monotonic() + CALM_AT_MOST_S
+        while left := self._still_to_come(retries):
+            if time.monotonic() > end:
+                raise Wrong(*left)
+            self.keep_workers()
+            self.let_run(4 * TICK_S)
+        self.workers.learn_names()
+        self.workers.stop_all()
+        if wrong := list(self.workers.unexpected_exits()):
+            raise Wrong(*wrong)
+
+    def keep_workers(self) -> None:
+        while len(self.workers.awake) < WORKERS:
+            self.workers.start_worker()
+        self.workers.learn_names()
+
+    def _still_to_come(self, retries: Counter[int]) -> list[str]:
+        """Return in words which jobs are to end yet, and which dead workers are to be forgotten yet."""
+        jobs = [f"job {job.id} ({job.ref}) is still {job.state}: {job}" for job in self._revived(retries)]
+        return [*jobs, *(f"{name} is dead, and still in the rows" for name in self.workers.remembered())]
+
+    def _revived(self, retries: Counter[int]) -> list[Job]:
+        """Have every job go on that waits for a person; return those that are to end yet."""
+        left = []
+        for job in self.jobs():
+            if job.state is State.COMPLETED or (job.id in self.refused and job.state is State.CANCELLED):
+                continue
+            left.append(job)
+            if job.state in (State.FAILED, State.CANCELLED):
+                retries[job.id] += self.ask("retry", job.id)
+                if retries[job.id] > RETRIES_MAX:
+                    raise Wrong(f"job {job.id} ({job.ref}) fails again and again: {job.error}")
+            elif job.state is State.PAUSED:
+                self.ask("resume", job.id)
+        return left
+
+    def close(self) -> None:
+        self.stop_asked.set()
+        self.undo_all()
+
+
+@contextmanager
+def started_run(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Run]:
+    """Set all up in `folder`; at the end all that was started is stopped."""
+    with ExitStack() as stack:
+        floor = stack.enter_context(disk(folder, keep=keep))
+        network = stack.enter_context(Network(RATE_BPS))
+        home = floor.place / "home"
+        stack.enter_context(
+            environment(**SHORT, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=network.address)
+        )
+        home.mkdir()
+        (home / "worker.log").symlink_to(folder / "worker.log")  # what is said on a full disk is worth reading
+        nursery = Nursery()
+        stack.callback(nursery.close)
+        shop = stack.enter_context(shop_of(home))
+        run = Run(shop, network, floor, nursery, seed)
+        stack.callback(run.close)
+        run.open()
+        yield run

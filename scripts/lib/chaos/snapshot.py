@@ -1,0 +1,141 @@
+"""The state at the end of a run: the rows, the requests as the origin saw them, and byte counts."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from support.engine import kept_in
+
+from flowhub_jobs.pieces.ranges import MIB
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+from lib.chaos.models import ServedModel
+from lib.chaos.network import who
+from lib.chaos.run import Run
+from lib.chaos.workers import rows
+
+WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
+IN_FLIGHT = MIB  # what an origin has sent and nobody kept when all connections of a worker are cut
+AT_THE_END = MIB // 4  # the same of one, as when the idle take from the slow
+CUTS = ("handed_back", "paused", "cancelled", "waits", "failed")  # outcomes of attempts
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A row of `attempts`; times in seconds since 1970."""
+
+    job: int
+    worker: str
+    token: str
+    began: float
+    ended: float | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as the origin saw it: by which worker, for which model, when (seconds since 1970)."""
+
+    token: str
+    model: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """What the origin sent, what the jobs say came and was kept, what was to be fetched; and what may be lost."""
+
+    sent: int
+    counted: int
+    to_fetch: int
+    strokes: int
+    cuts: int
+    ends: int
+    rate_bps: int
+
+    @property
+    def lost(self) -> int:
+        """What was sent and never kept."""
+        return self.sent - self.counted
+
+    @property
+    def again(self) -> int:
+        """What was kept and fetched again all the same, as are bytes that came wrong."""
+        return self.counted - self.to_fetch
+
+    @property
+    def may_be_lost(self) -> int:
+        return self.strokes * min(WORTH_AT_MOST, self.rate_bps) + self.cuts * IN_FLIGHT + self.ends * AT_THE_END
+
+
+class Snapshot:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.home = run.shop.settings.home
+        self.jobs: list[Job] = run.jobs()
+        self.attempts = [
+            Attempt(job, worker, token, began / 1e6, ended / 1e6 if ended else None, outcome)
+            for job, worker, token, began, ended, outcome in rows(
+                self.home, "SELECT job_id, worker, token, started_at, finished_at, outcome FROM attempts ORDER BY id"
+            )
+        ]
+        self.refused_at = run.refused_at
+        calendar = time.time() - time.monotonic()
+        network = run.network
+        self.asked = [Asked(who(one), one.path.split("/")[1], one.at + calendar) for one in network.requests()]
+        again = rows(self.home, "SELECT job_id FROM events WHERE kind IN ('cancelled', 'retried')")
+        self.ever_cancelled = {job for (job,) in again} | {job.id for job in self.jobs if job.state is State.CANCELLED}
+        self.let_go = {worker.token: [at + calendar for at in worker.let_go] for worker in run.workers.all}
+        self.names = {worker.token: worker.name for worker in run.workers.all}
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        return Counter(str(attempt.outcome) for attempt in self.attempts)
+
+    def jobs_of(self, model: ServedModel) -> list[Job]:
+        return [job for job in self.jobs if job.model == model.model]
+
+    def was_ever_cancelled(self, model: ServedModel) -> bool:
+        return any(job.id in self.ever_cancelled for job in self.jobs_of(model))
+
+    def is_installed(self, model: ServedModel) -> bool:
+        return any(job.state is State.COMPLETED for job in self.jobs_of(model))
+
+    def sent(self, model: ServedModel) -> int:
+        return sum(self.run.network.sent(path) for path in model.paths)
+
+    def turned(self, model: ServedModel) -> int:
+        """Return how many bytes of it came wrong."""
+        return sum(map(self.run.network.turned, model.paths))
+
+    def kept(self, model: ServedModel) -> int:
+        """Return what lies in the partial, by the journal's word."""
+        return kept_in(self.run.shop.partial(model.model))
+
+    def to_fetch(self, model: ServedModel) -> int:
+        """Return what had to be sent: the whole for each completed job, what lies in the partial, what was purged."""
+        jobs, refused = self.jobs_of(model), self.run.refused
+        completed = sum(job.state is State.COMPLETED for job in jobs)
+        purged = sum(job.bytes_fetched for job in jobs if job.state is State.CANCELLED and refused[job.id] == "purge")
+        return completed * model.size + self.kept(model) + purged
+
+    @property
+    def lost_leases(self) -> int:
+        """How many attempts were taken from a worker that nobody had struck in them: it was too slow to renew."""
+        calendar = time.time() - time.monotonic()
+        struck = {worker.name: [at + calendar for at in worker.struck] for worker in self.run.workers.all}
+        rescued = [attempt for attempt in self.attempts if attempt.outcome == "rescued"]
+        return sum(
+            not any(one.began - 1 <= at <= (one.ended or at) for at in struck.get(one.worker, [])) for one in rescued
+        )
+
+    def counted(self, model: ServedModel) -> int:
+        return sum(job.bytes_fetched for job in self.jobs_of(model))
+
+    def bytes(self) -> Bytes:
+        run = self.run
+        strokes = sum(len(worker.struck) for worker in run.workers.all) + self.lost_leases
+        cuts = sum(self.outcomes[word] for word in CUTS) + 2 * (run.done["reset"] + run.done["down"])
+        sent, counted, to_fetch = (sum(map(of, run.models)) for of in (self.sent, self.counted, self.to_fetch))
+        ends = self.outcomes["completed"]
+        return Bytes(sent, counted, to_fetch, strokes, cuts, ends, int(run.network.rate_bps))

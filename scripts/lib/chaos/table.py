@@ -1,0 +1,36 @@
+"""The summary of a run."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from lib.chaos.snapshot import Snapshot
+
+MB = 1e6
+
+
+def table(snapshot: Snapshot) -> Iterator[str]:
+    run, whole = snapshot.run, snapshot.bytes()
+    states = Counter(str(job.state) for job in snapshot.jobs)
+    peak = max(run.network.tally.per_second.values(), default=0)
+    yield ""
+    yield f"rounds    {run.done.total()} in {time.monotonic() - run.began:.0f} s: {_counted(run.done)}"
+    yield f"disk      {'of its own, filled and freed' if run.disk.is_real else 'writing was refused inside'}"
+    yield f"workers   {len(run.workers.all)}"
+    yield f"jobs      {len(snapshot.jobs)}: {_counted(states)}"
+    yield f"attempts  {len(snapshot.attempts)}: {_counted(snapshot.outcomes)}"
+    yield (
+        f"sent      {whole.sent / MB:.1f} MB in {len(snapshot.asked)} requests, at most {peak / MB:.1f} MB in a second;"
+        f" to fetch were {whole.to_fetch / MB:.1f} MB"
+    )
+    yield f"again     {whole.again / MB:.1f} MB, for {sum(map(snapshot.turned, run.models))} bytes that came wrong"
+    each = whole.lost / max(1, whole.strokes)
+    yield (
+        f"lost      {whole.lost / MB:.2f} MB: {each / MB:.2f} MB for each of {whole.strokes} kills, suspensions and"
+        f" leases lost by delay ({snapshot.lost_leases}); a second is worth {whole.rate_bps / MB:.0f} MB"
+    )
+    yield "all is well"
+
+
+def _counted(what: "Counter[str]") -> str:
+    return ", ".join(f"{name} {count}" for name, count in what.most_common())

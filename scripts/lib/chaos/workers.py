@@ -1,0 +1,140 @@
+"""Worker processes: started, watched, and known to the origin and to the rows by name."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.nursery import Forked, Nursery
+from support.shop import Shop
+
+from lib.chaos.disk import Disk
+
+STOPS_WITHIN_S = 5.0  # the contract's, of a worker that is told to stop
+
+
+@dataclass
+class WorkerProcess:
+    """One worker process. `token` is what the origin knows it by, `name` what the rows do, once it has one there."""
+
+    token: str
+    process: Forked
+    name: str | None = None
+    struck: list[float] = field(default_factory=list)  # killed or suspended, on time.monotonic(), as all times here
+    let_go: list[float] = field(default_factory=list)
+    told: float | None = None  # to stop
+    suspended: bool = False
+    judged: bool = False  # that it has ended, and how
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        self.struck.append(time.monotonic())
+        self.process.kill()
+        self.process.wait()
+
+    def suspend(self) -> None:
+        self.struck.append(time.monotonic())
+        self.suspended = True
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on, from any thread; a dead one is let be."""
+        if not self.suspended:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGCONT)
+        self.suspended = False
+        self.let_go.append(time.monotonic())
+
+    def request_stop(self) -> None:
+        self.told = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+
+
+class Workers:
+    """All workers of a home, from first to last."""
+
+    def __init__(self, shop: Shop, nursery: Nursery, disk: Disk, *, lease_s: float, suspended_s: float) -> None:
+        self._shop, self._nursery = shop, nursery
+        self._harm = f"lease={lease_s} {disk.harm}"
+        # Another that is suspended in mid-write holds the database for as long.
+        self._stops_within_s = STOPS_WITHIN_S + suspended_s
+        self.all: list[WorkerProcess] = []
+
+    def start_worker(self) -> WorkerProcess:
+        token = f"worker-{len(self.all) + 1}"
+        # Two jobs at a time, so that a inject to one worker meets more than one job.
+        process = self._nursery.worker(self._shop, "--jobs", "2", harm=self._harm, HF_TOKEN=token)
+        worker = WorkerProcess(token, process)
+        self.all.append(worker)
+        return worker
+
+    @property
+    def living(self) -> list[WorkerProcess]:
+        return [worker for worker in self.all if worker.lives]
+
+    @property
+    def awake(self) -> list[WorkerProcess]:
+        return [worker for worker in self.living if not worker.suspended and worker.told is None]
+
+    def learn_names(self) -> None:
+        """Ask the rows what the workers call themselves; one that stops well takes its name with it."""
+        names = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers ORDER BY started_at"))
+        for worker in self.all:
+            if worker.name is None:
+                worker.name = names.get(worker.process.pid)
+
+    def remembered(self) -> list[str]:
+        """Return the dead that the rows still know: a living worker looks for them once a second."""
+        there = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers"))
+        living = {worker.process.pid for worker in self.living}
+        return [name for pid, name in there.items() if pid not in living]
+
+    def kill(self, worker: WorkerProcess) -> None:
+        """Kill it where it stands. Its name is learned while it stands still: who takes its jobs back forgets it."""
+        worker.process.send_signal(signal.SIGSTOP)
+        self.learn_names()
+        worker.kill()
+
+    def unexpected_exits(self) -> Iterator[str]:
+        """Yield which workers ended otherwise than they were told to, or do not end; of each, once."""
+        for worker in self.all:
+            status = None if worker.judged else worker.process.poll()
+            if status is None:
+                if (
+                    worker.told is not None
+                    and time.monotonic() > worker.told + self._stops_within_s
+                    and not worker.judged
+                ):
+                    worker.judged = True
+                    yield f"{worker.token} was told to stop and does not within {self._stops_within_s} s"
+                continue
+            worker.judged = True
+            if worker.told is not None and status != 0:
+                yield f"{worker.token} was told to stop and ended with {status}"
+            if worker.told is None and not (status == -signal.SIGKILL and worker.struck):
+                yield f"{worker.token} ended by itself, with {status}"
+
+    def stop_all(self) -> None:
+        """Have them all stop well; how that went, `unexpected_exits` tells."""
+        for worker in self.living:
+            worker.wake()
+            worker.request_stop()
+        for worker in self.living:
+            with contextlib.suppress(TimeoutError):
+                worker.process.wait(2 * self._stops_within_s)
+
+
+def rows(home: Path, query: str) -> list[Any]:
+    """Return what the database says, read from outside."""
+    with closing(sqlite3.connect(f"file:{home / 'flowhub.db'}?mode=ro", uri=True, timeout=30)) as database:
+        return database.execute(query).fetchall()
