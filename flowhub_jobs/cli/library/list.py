@@ -119,6 +119,7 @@ def _agreed(plans: "Sequence[Removal]", as_json: bool) -> bool:
 
 def _told(one: "Removal", dry_run: bool) -> str:
     """Return what was removed, or would be, and what of it is freed."""
+    from flowhub_jobs.operations.library.installed import freed_note
     from flowhub_jobs.units import format_bytes
 
     if one.forgotten:
@@ -126,17 +127,4 @@ def _told(one: "Removal", dry_run: bool) -> str:
         return f"{would} {one.name}: it was removed by hand."
     would = "Would remove" if dry_run else "Removed"
     link = "the link " if one.leads_to else ""
-    return f"{would} {link}{one.name}: {format_bytes(one.bytes)}{_freed(one)}."
-
-
-def _freed(one: "Removal") -> str:
-    """Return what is said of the space, where it is not all that the model has."""
-    from flowhub_jobs.units import format_bytes
-
-    if one.leads_to:
-        return f"; this frees no space: {one.leads_to} stays"
-    if one.weight.shared + one.weight.linked:
-        stays = f"what {one.linked_from} has" if one.linked_from else "what has other names"
-        frees = format_bytes(one.freed) if one.freed else "no space"
-        return f"; this frees {frees}: {stays} stays"
-    return f"; it frees less, if its disk lets it share bytes with {one.linked_from}" if one.shares_blocks else ""
+    return f"{would} {link}{one.name}: {format_bytes(one.bytes)}{freed_note(one)}."

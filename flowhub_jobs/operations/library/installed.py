@@ -20,6 +20,7 @@ from flowhub_jobs.store.inventory import (
     take_inventory,
 )
 from flowhub_jobs.store.layout import local_model
+from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 
 
@@ -45,6 +46,17 @@ class Removal:
     def shares_blocks(self) -> bool:
         """Return whether it is a copy that shares its blocks with another: how much it frees, only the disk knows."""
         return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
+
+
+def freed_note(one: Removal) -> str:
+    """Return what a sentence about a removal adds, such as "; this frees …", where that is not all that it has."""
+    if one.leads_to:
+        return f"; this frees no space: {one.leads_to} stays"
+    if one.weight.shared + one.weight.linked:
+        stays = f"what {one.linked_from} has" if one.linked_from else "what has other names"
+        frees = format_bytes(one.freed) if one.freed else "no space"
+        return f"; this frees {frees}: {stays} stays"
+    return f"; it frees less, if its disk lets it share bytes with {one.linked_from}" if one.shares_blocks else ""
 
 
 class InstalledModels:

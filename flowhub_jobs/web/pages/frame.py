@@ -80,11 +80,11 @@ def render(
     tab: str,
     heading: str,
     overview: Overview | None = None,
-    live: str = "bar",
+    live: str = "",
     status: int = 200,
     **values: Any,
 ) -> Response:
-    """Return a page. `tab` is the path of its tab; `live` says what an event refreshes: "page", or the "bar" alone."""
+    """Return a page. `tab` is the path of its tab; `live` names the events that refresh all of it, others the bar."""
     session = call.session
     overview = overview or read_overview(session)
     bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))

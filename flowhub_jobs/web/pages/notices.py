@@ -23,6 +23,7 @@ _SENTENCES = {
     "pause-all": "All jobs are paused.",
     "resume-all": "All paused jobs are queued again.",
     "retry-all": "All failed jobs are queued again.",
+    "verify-all": "All models will be verified.",
     "removed": "The model is removed.",
     "forgotten": "The entry is forgotten.",
     "schedule": "The schedule is saved.",

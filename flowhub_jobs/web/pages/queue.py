@@ -271,7 +271,7 @@ def show_queue(call: Call) -> Response:
         tab="/queue",
         heading="Queue",
         overview=overview,
-        live="page",
+        live="job installed controls",
         queue=view,
         notice=notice_of(call),
     )

@@ -1,0 +1,292 @@
+"""The tab Installed: the disk as a picture, the models, and verify, repair and remove."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.operations.library.cleanup import Partial, PartialState
+from flowhub_jobs.operations.library.installed import Removal, freed_note
+from flowhub_jobs.operations.library.usage import StoreUsage, Usage, stock, usage
+from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.queue_view import titles_or_none
+from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.artifacts import InstalledModel
+from flowhub_jobs.values.enums import Condition, JobKind, State
+from flowhub_jobs.values.jobs import Job
+from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.pages.drawing import Band, bands
+from flowhub_jobs.web.pages.frame import back, render
+from flowhub_jobs.web.pages.naming import name_of
+from flowhub_jobs.web.pages.notices import notice_of
+from flowhub_jobs.web.pages.text import date_of
+
+SORTS = ("size", "name", "date", "state")
+SHOWN = 1000
+_STATES = {
+    Condition.GOOD: ("check", "Verified", "good"),
+    Condition.CHANGED: ("warn", "Changed by hand", "warn"),
+    Condition.DAMAGED: ("warn", "Damaged", "bad"),
+    Condition.BY_HAND: ("ask", "Put there by hand", "soft"),
+    Condition.OFFLINE: ("slash", "Its disk is away", "soft"),
+}
+_BUTTONS = {
+    Condition.GOOD: ("verify", "Verify"),
+    Condition.CHANGED: ("verify", "Verify"),
+    Condition.DAMAGED: ("repair", "Repair"),
+}
+_AT_WORK = {
+    JobKind.VERIFY: ("Verify is queued", "Verifying"),
+    JobKind.EXPORT: ("Export is queued", "Exporting"),
+    JobKind.IMPORT: ("Import is queued", "Importing"),
+    JobKind.FETCH: ("Download is queued", "Downloading"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPart:
+    kind: str
+    label: str
+    size: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The picture of the store's disk: bands in percent, and the same in words."""
+
+    bands: tuple[Band, ...]
+    parts: tuple[DiskPart, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledRow:
+    """`path` is the address of its actions; "" where a browser cannot name it. `button` is a verb and its label."""
+
+    name: str
+    about: str
+    file: str
+    href: str
+    path: str
+    size: str
+    installed: str
+    verified: str
+    icon: str
+    state: str
+    css: str
+    note: str
+    button: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartialRow:
+    name: str
+    size: str
+    state: str
+    job: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledView:
+    summary: str
+    root: str
+    online: bool
+    disk: Disk | None
+    rows: tuple[InstalledRow, ...]
+    found: str
+    sort: str
+    gone: tuple[tuple[str, str], ...]
+    partials: tuple[PartialRow, ...]
+    can_verify: bool
+
+
+# The disk -------------------------------------------------------------------------------------------------------------
+
+
+def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int) -> Disk:
+    """Return the picture of a disk of `total` bytes; `promised` are the bytes that queued jobs still need."""
+    installed = sum(share.on_disk for share in used.models)
+    partial = used.partials.on_disk + used.rests.on_disk
+    other = max(0, total - used.free - installed - partial)
+    spoken = min(promised, used.free)
+    sizes = [
+        ("models", "Models", installed, f"{models} installed"),
+        ("partial", "Partials", partial, "kept for jobs"),
+        ("other", "Other", other, "not flowhub's"),
+        ("promised", "Promised", promised, f"to {jobs} job{'' if jobs == 1 else 's'}"),
+        ("free", "Free", used.free - spoken, f"of {format_bytes(total)}"),
+    ]
+    shown = [one for one in sizes if one[2] or one[0] in ("models", "free")]
+    words = ", ".join(f"{label.lower()} {format_bytes(size)}" for _, label, size, _ in shown)
+    return Disk(
+        bands=tuple(bands([(kind, spoken if kind == "promised" else size) for kind, _, size, _ in sizes], total)),
+        parts=tuple(DiskPart(kind, label, format_bytes(size), note) for kind, label, size, note in shown),
+        words=f"Disk of {format_bytes(total)}: {words}",
+    )
+
+
+# The models -----------------------------------------------------------------------------------------------------------
+
+
+def installed_view(
+    found: StoreUsage, disk: Disk | None, live: Collection[Job], titles: Mapping[str, str], sort: str
+) -> InstalledView:
+    at_work = {Path(job.target).name: _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
+    ordered = sorted(found.models, key=lambda model: _order(model, sort))
+    total = sum(model.bytes for model in found.models)
+    count = len(found.models)
+    return InstalledView(
+        summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in",
+        root=str(found.root),
+        online=found.online,
+        disk=disk,
+        rows=tuple(installed_row(model, titles, at_work, found.old) for model in ordered[:SHOWN]),
+        found=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
+        sort=sort,
+        gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
+        partials=tuple(_partial(one) for one in found.partials if one.leaving.work is None),
+        can_verify=any(model.condition in _BUTTONS for model in found.models),
+    )
+
+
+def _order(model: InstalledModel, sort: str) -> tuple[object, ...]:
+    name = model.name.casefold()
+    if sort == "name":
+        return (name,)
+    if sort == "date":
+        return (-(model.installed_at.timestamp() if model.installed_at else 0), name)
+    return (list(_STATES).index(model.condition) * -1, name) if sort == "state" else (-model.bytes, name)
+
+
+def installed_row(
+    model: InstalledModel, titles: Mapping[str, str], at_work: Mapping[str, str], old: Sequence[str]
+) -> InstalledRow:
+    named = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
+    icon, state, css = _STATES[model.condition]
+    if model.name in at_work:
+        icon, state, css = "clock", at_work[model.name], "soft"
+    return InstalledRow(
+        name=named.name,
+        about=" · ".join(part for part in (named.about, "old version" if model.name in old else "") if part),
+        file="" if model.name == named.name else model.name,
+        href=f"/models/{quote(model.model)}" if model.model and model.in_catalog else "",
+        path=address_of(model.name),
+        size=format_bytes(model.bytes),
+        installed=date_of(model.installed_at),
+        verified=date_of(model.verified_at),
+        icon=icon,
+        state=state,
+        css=css,
+        note=f"shares {model.linked_from}" if model.linked_from else "",
+        button=None if model.name in at_work else _BUTTONS.get(model.condition),
+    )
+
+
+def address_of(name: str) -> str:
+    """Return the address of an installed model; "" for a name whose bytes are no UTF-8."""
+    try:
+        return f"/installed/{quote(name.encode(), safe='')}"
+    except UnicodeEncodeError:
+        return ""
+
+
+_PARTIAL_STATES = {
+    PartialState.LIVE: "a job works with it",
+    PartialState.KEPT: "kept for a retry",
+    PartialState.NOBODY: "left over",
+    PartialState.ELSEWHERE: "of another program",
+}
+
+
+def _partial(one: Partial) -> PartialRow:
+    job = one.holder.job if one.holder else None
+    return PartialRow(one.name, format_bytes(one.leaving.bytes), _PARTIAL_STATES[one.state], job)
+
+
+def removal_sentence(removal: Removal) -> str:
+    """Return what a removal does, for the page that asks."""
+    if removal.forgotten:
+        return "It was removed by hand already; its entry is forgotten. This frees no space."
+    if note := freed_note(removal).removeprefix("; "):
+        return f"It has {format_bytes(removal.bytes)}; {note}."
+    return f"This frees {format_bytes(removal.freed)}."
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
+
+
+def show_installed(call: Call) -> Response:
+    session, sort = call.session, call.query("sort") or "size"
+    if sort not in SORTS:
+        raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
+    found, live = stock(session), session.home.queries.all(live=True)
+    total = call.context.remember_device(session).disk_total_bytes
+    disk = None
+    if found.online and total is not None:
+        waiting = [job for job in live if job.brings]
+        promised = session.home.queries.bytes_still_needed()
+        disk = disk_of(usage(session), total, promised, len(found.models), len(waiting))
+    view = installed_view(found, disk, live, titles_or_none(session), sort)
+    return render(
+        call,
+        "installed.html",
+        tab="/installed",
+        heading="Installed",
+        live="installed",
+        view=view,
+        notice=notice_of(call),
+    )
+
+
+def ask_removal(call: Call) -> Response:
+    """Ask, on a page of its own, whether a model is to be removed, and say what that frees."""
+    session, name = call.session, call.path("name")
+    if name not in session.installed.find_all(name):
+        raise NotFound(f"{name[:200]!r} is not installed.")
+    removal = session.installed.removal(name)
+    return render(
+        call,
+        "remove.html",
+        tab="/installed",
+        heading=f"Remove {name}?",
+        name=name,
+        path=address_of(name),
+        sentence=removal_sentence(removal),
+        frees=format_bytes(removal.freed) if removal.freed else "",
+        forgotten=removal.forgotten,
+    )
+
+
+def change_installed(call: Call) -> Response:
+    session, name, verb = call.session, call.path("name"), call.form().get("do", [""])[0]
+    if verb == "remove":
+        forgotten = session.installed.removal(name).forgotten
+        session.installed.remove(name)
+        return back(call, "/installed", "forgotten" if forgotten else "removed")
+    jobs = LocalJobs(session)
+    model = next((one for one in jobs.known([name]) if one.name == name), None)
+    if model is None or verb not in ("verify", "repair"):
+        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to {name[:200]!r}.")
+    numbers = jobs.verify([model]) if verb == "verify" else [jobs.repair(model)]
+    session.ring(len(numbers))
+    return back(call, "/installed", verb, numbers)
+
+
+def verify_all(call: Call) -> Response:
+    session = call.session
+    jobs = LocalJobs(session)
+    session.ring(len(jobs.verify(jobs.known([]))))
+    return back(call, "/installed", "verify-all")
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/installed", endpoint(show_installed), methods=["GET"]),
+    Route("/installed", endpoint(verify_all), methods=["POST"]),
+    Route("/installed/{name}/remove", endpoint(ask_removal), methods=["GET"]),
+    Route("/installed/{name}", endpoint(change_installed), methods=["POST"]),
+]

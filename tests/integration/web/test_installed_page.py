@@ -1,0 +1,108 @@
+"""The tab Installed in a real browser: the disk, the list, verify, repair and remove."""
+
+import pytest
+from playwright.sync_api import expect
+
+from flowhub_jobs.values.enums import JobKind, State
+
+
+@pytest.fixture
+def installed(shop):
+    """Both models of the catalog, installed."""
+    for name in ("a", "b"):
+        job = shop.enqueue(f"{name}@q4")
+        shop.work_here()
+        assert shop.job(job).state is State.COMPLETED
+
+
+def row(page, name):
+    return page.locator(".inst tbody tr", has_text=name)
+
+
+def test_nothing_installed_says_what_to_do(plain_visitor):
+    page = plain_visitor.open("/installed")
+    page.get_by_role("link", name="Find a model").click()
+    assert page.url.endswith("/discover")
+
+
+def test_the_disk_is_a_picture_with_the_same_in_words(plain_visitor, shop, installed):
+    page = plain_visitor.open("/installed")
+    words = page.get_by_role("img", name="Disk of").get_attribute("aria-label") or ""
+    assert "models 12.3 KB" in words
+    assert "free" in words
+    expect(page.locator(".legend")).to_contain_text("2 installed")
+
+
+def test_the_list_is_sorted_by_the_head_that_is_pressed(plain_visitor, installed):
+    page = plain_visitor.open("/installed")
+    assert page.locator(".inst .name").all_text_contents() == ["B", "A"]
+    page.get_by_role("link", name="Model").click()
+    assert page.locator(".inst .name").all_text_contents() == ["A", "B"]
+    expect(page.get_by_role("columnheader", name="Model")).to_have_attribute("aria-sort", "ascending")
+
+
+def test_verify_queues_a_job_which_the_list_shows(plain_visitor, shop, installed):
+    page = plain_visitor.open("/installed")
+    row(page, "a.gguf").get_by_role("button", name="Verify").click()
+    expect(page.locator(".notice")).to_contain_text("will be verified")
+    expect(row(page, "a.gguf")).to_contain_text("Verify is queued")
+    assert [job.kind for job in shop.home.queries.all(live=True)] == [JobKind.VERIFY]
+
+
+def test_a_damaged_model_is_repaired(plain_visitor, shop, installed):
+    model = shop.store / "a.gguf"
+    damaged = bytearray(model.read_bytes())
+    damaged[2000] ^= 1
+    model.write_bytes(bytes(damaged))
+    page = plain_visitor.open("/installed")
+    expect(row(page, "a.gguf")).to_contain_text("Changed by hand")
+    row(page, "a.gguf").get_by_role("button", name="Verify").click()
+    expect(page.locator(".notice")).to_be_visible()
+    shop.work_here()
+    page.goto(page.url)
+    row(page, "a.gguf").get_by_role("button", name="Repair").click()
+    expect(page.locator(".notice")).to_contain_text("will be repaired")
+    shop.work_here()
+    page.goto(page.url)
+    expect(row(page, "a.gguf")).to_contain_text("Verified")
+
+
+def test_remove_asks_on_a_page_of_its_own_and_says_what_it_frees(plain_visitor, shop, installed):
+    page = plain_visitor.open("/installed")
+    row(page, "a.gguf").get_by_role("link", name="Remove").click()
+    expect(page.get_by_role("heading", name="Remove a.gguf?")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("This frees 4.1 KB.")
+    page.get_by_role("link", name="Keep").click()
+    assert (shop.store / "a.gguf").exists()
+    row(page, "a.gguf").get_by_role("link", name="Remove").click()
+    page.get_by_role("button", name="Remove, free 4.1 KB").click()
+    expect(page.locator(".notice")).to_have_text("The model is removed.")
+    assert not (shop.store / "a.gguf").exists()
+    assert page.locator(".inst .name").all_text_contents() == ["B"]
+
+
+def test_what_was_removed_by_hand_is_forgotten(plain_visitor, shop, installed):
+    (shop.store / "a.gguf").unlink()
+    page = plain_visitor.open("/installed")
+    page.get_by_role("link", name="Forget a.gguf").click()
+    page.get_by_role("button", name="Forget").click()
+    expect(page.locator(".notice")).to_have_text("The entry is forgotten.")
+    assert [entry.name for entry in shop.home.entries.entries()] == ["b.gguf"]
+
+
+def test_a_name_with_anything_in_it_can_be_removed(plain_visitor, shop):
+    name = "my <b> 100%? #1.gguf"
+    shop.home.open_store()
+    (shop.store / name).write_bytes(b"GGUF")
+    page = plain_visitor.open("/installed")
+    page.get_by_role("link", name="Remove").click()
+    expect(page.get_by_role("heading")).to_have_text(f"Remove {name}?")
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator(".notice")).to_be_visible()
+    assert not (shop.store / name).exists()
+
+
+def test_a_name_that_is_not_there_is_answered_404(web, installed):
+    answer = web.sign_in().get("/installed/nothing.gguf/remove", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "is not installed" in answer.text
