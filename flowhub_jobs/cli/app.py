@@ -1,12 +1,15 @@
-"""All verbs under one name. Typer needs them defined; each imports what it needs when it is called."""
+"""The table of verbs, and the Typer application made of it.
+
+The table has each verb's module and summary, so that `flowhub --help` imports no verb, and a verb no other verb.
+"""
 
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 
-from flowhub_jobs.cli.help_groups import HelpGroups, Verbs
+from flowhub_jobs.cli.help_groups import HelpGroups, LazyCommands
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -41,78 +44,95 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        from flowhub_jobs.cli.jobs.status import glance
-
-        glance(as_json=as_json)
+        _loaded(OVERVIEW)(as_json=as_json)
 
 
-# The verbs as a person looks for them: `flowhub --help` shows them under these words. Where each is, and not the verb:
-# to import and to build all of them would cost each command as much as Typer itself.
-CHAPTERS: dict[str, dict[str, str]] = {
+class Verb(NamedTuple):
+    """A verb: `module` below flowhub_jobs.cli, the function or Typer group in it, the first line of its help."""
+
+    module: str
+    name: str
+    summary: str
+
+
+OVERVIEW = Verb(
+    "jobs.overview", "overview", "Show workers, queue and installed models on one screen."
+)  # bare `flowhub`
+
+# The verbs by the heading of `flowhub --help` under which they stand.
+VERBS: dict[str, dict[str, Verb]] = {
     "Find a model": {
-        "search": "search.search:search",
-        "show": "search.show:show",
-        "fits": "search.device:fits",
-        "device": "search.device:device",
-        "catalog": "search.catalog:catalog",
+        "search": Verb("search.search", "search", "Search the catalogs: names, sizes, what runs here."),
+        "show": Verb("search.show", "show", "Show a model: its variants, and which of them run here."),
+        "fits": Verb("search.fits", "fits", "Show whether a model runs on this machine."),
+        "device": Verb("search.device", "device", "Show this machine: memory, GPUs, disk."),
+        "catalog": Verb("search.catalog", "catalog", "List, import and update catalogs of models."),
     },
     "Fetch it": {
-        "enqueue": "jobs.enqueue:enqueue",
-        "status": "jobs.status:status",
-        "wait": "jobs.status:wait",
-        "cancel": "jobs.actions:cancel",
-        "pause": "jobs.actions:pause",
-        "resume": "jobs.actions:resume",
-        "retry": "jobs.actions:retry",
-        "start": "jobs.actions:start",
-        "priority": "jobs.actions:priority",
+        "enqueue": Verb("jobs.enqueue", "enqueue", "Queue models for a worker to fetch."),
+        "status": Verb("jobs.status", "status", "Show the queue, or everything about one job."),
+        "wait": Verb("jobs.wait", "wait", "Return when the jobs have ended."),
+        "cancel": Verb("jobs.cancel", "cancel", "Cancel jobs."),
+        "pause": Verb("jobs.pause", "pause", "Pause jobs until `resume`."),
+        "resume": Verb("jobs.resume", "resume", "Resume paused jobs."),
+        "retry": Verb("jobs.retry", "retry", "Queue failed or cancelled jobs again."),
+        "start": Verb("jobs.start", "start", "Start jobs now, whatever --at or the schedule says."),
+        "priority": Verb("jobs.priority", "priority", "Change the priority of jobs."),
     },
     "Leave it alone": {
-        "worker": "worker.worker:app",
-        "schedule": "worker.schedule:schedule",
-        "limit": "worker.limit:limit",
-        "report": "worker.report:report",
-        "logs": "worker.report:logs",
+        "worker": Verb("worker.worker", "app", "Download what is queued, until stopped."),
+        "schedule": Verb("worker.schedule", "schedule", "Set the weekly windows in which jobs run."),
+        "limit": Verb("worker.limit", "limit", "Limit the speed of all jobs together, or show the limit."),
+        "report": Verb("worker.report", "report", "Show what arrived, what needed no help, what needs you."),
+        "logs": Verb("worker.logs", "logs", "Print every event of a job, oldest first."),
     },
     "Keep it": {
-        "list": "library.list:list_models",
-        "path": "library.list:path",
-        "verify": "library.verify:verify",
-        "outdated": "library.update:outdated",
-        "update": "library.update:update",
-        "rm": "library.list:rm",
-        "prune": "library.prune:prune",
-        "du": "library.prune:du",
+        "list": Verb("library.list", "list_models", "List installed models, and partial downloads."),
+        "path": Verb("library.path", "path", "Print the path of an installed model for a runtime."),
+        "verify": Verb("library.verify", "verify", "Check installed models against their checksums."),
+        "outdated": Verb("library.outdated", "outdated", "List models with a newer version."),
+        "update": Verb("library.update", "update", "Queue newer versions of outdated models."),
+        "rm": Verb("library.rm", "rm", "Remove installed models."),
+        "prune": Verb("library.prune", "prune", "Remove partial downloads, old versions and leftovers."),
+        "du": Verb("library.du", "du", "Show disk usage by model."),
     },
     "Share it": {
-        "adopt": "library.adopt:adopt",
-        "export": "library.export_import:export",
-        "import": "library.export_import:import_models",
+        "adopt": Verb("library.adopt", "adopt", "Link models of other programs into the store."),
+        "export": Verb("library.export", "export", "Copy installed models to a folder, to carry them."),
+        "import": Verb("library.import_", "import_models", "Take in what `export` copied to a folder."),
     },
-    "Look at it": {"web": "web_command:web"},
-    "More": {"help": "help_command:help_page", "completion": "completion_command:completion"},
+    "Look at it": {"web": Verb("web", "web", "Serve a local page and the HTTP API, until stopped.")},
+    "More": {
+        "help": Verb("help.help", "help_page", "Explain verbs, errors, states, settings, references."),
+        "completion": Verb("completion.completion", "completion", "Print the completion script of a shell."),
+    },
 }
 
 
 @cache
 def command() -> Any:
-    """Return the verbs as Typer's command, made once: a list file of ten thousand lines parses each with it."""
-    verbs = typer.main.get_command(app)
-    assert isinstance(verbs, HelpGroups)
-    verbs.chapters = {chapter: list(names) for chapter, names in CHAPTERS.items()}
-    places = {name: place for names in CHAPTERS.values() for name, place in names.items()}
-    verbs.commands = cast(Any, Verbs(places, _built))  # Typer only reads it
-    return verbs
+    """Return the verbs as Typer's command, made once for a process."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, HelpGroups)
+    group.summaries = {
+        heading: {name: verb.summary for name, verb in verbs.items()} for heading, verbs in VERBS.items()
+    }
+    table = {name: verb for verbs in VERBS.values() for name, verb in verbs.items()}
+    group.commands = cast(Any, LazyCommands(list(table), lambda name: _command_of(name, table[name])))
+    return group
 
 
-def _built(name: str, place: str) -> Any:
-    """Return the command of a verb that is at `MODULE:NAME`: a function, or the Typer of what has verbs of its own."""
-    module, _, attribute = place.partition(":")
-    verb = getattr(import_module(f"flowhub_jobs.cli.{module}"), attribute)
-    if not isinstance(verb, typer.Typer):
+def _loaded(verb: Verb) -> Any:
+    """Import a verb's module; return the function or the Typer group."""
+    return getattr(import_module(f"flowhub_jobs.cli.{verb.module}"), verb.name)
+
+
+def _command_of(name: str, verb: Verb) -> Any:
+    loaded = _loaded(verb)
+    if not isinstance(loaded, typer.Typer):
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        # A priority may be below nothing: `-5` is no option.
+        # A priority may be negative: `-5` is not an option.
         settings = {**HELP, "ignore_unknown_options": True} if name == "priority" else HELP
-        alone.command(name, context_settings=settings)(verb)
-        verb = alone
-    return typer.main.get_command(verb)
+        alone.command(name, context_settings=settings)(loaded)
+        loaded = alone
+    return typer.main.get_command(loaded)

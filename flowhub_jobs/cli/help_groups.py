@@ -1,4 +1,4 @@
-"""The verbs: listed in `flowhub --help` under the words by which a person looks for them, built when one is called."""
+"""The group of all verbs: `flowhub --help` lists them under headings; a verb is imported when it is called."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -7,31 +7,35 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 
 
 class HelpGroups(AnsweringGroup):
-    """Lists its verbs by chapter: `chapters` names them, in order."""
+    """Lists its verbs in groups. `summaries` has a verb's first line of help by heading and name, in order."""
 
-    chapters: Mapping[str, Sequence[str]] = {}
+    summaries: Mapping[str, Mapping[str, str]] = {}
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = formatter.width - 6 - max(map(len, self.commands))
-        for chapter, names in self.chapters.items():
-            with formatter.section(chapter):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(width)) for name in names])
+        for heading, verbs in self.summaries.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(verbs.items()))
 
 
-class Verbs(Mapping[str, Any]):
-    """The commands of a group by name: `build(name, place)` makes one when it is first asked for."""
+class LazyCommands(Mapping[str, Any]):
+    """The commands of a group by name. `build(name)` makes a command when it is first used."""
 
-    def __init__(self, places: Mapping[str, str], build: Callable[[str, str], Any]) -> None:
-        self._places, self._build = dict(places), build
+    def __init__(self, names: Sequence[str], build: Callable[[str], Any]) -> None:
+        self._names, self._build = tuple(names), build
         self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._built:
-            self._built[name] = self._build(name, self._places[name])
+            if name not in self._names:
+                raise KeyError(name)
+            self._built[name] = self._build(name)
         return self._built[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._names)

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
+from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 
 Thing = TypeVar("Thing", int, str)
@@ -20,25 +23,18 @@ RANGE_MAX = 30_000  # a range of more is a slip of the finger
 @contextmanager
 def open_session(node: str | None = None) -> Iterator[Session]:
     """Yield a session on the home in force."""
-    from flowhub_jobs.home import opened
-    from flowhub_jobs.settings import load_settings
-
     with opened(load_settings(node=node)) as home:
         yield Session(home)
 
 
 def warn_of_catalog(session: Session, *, quiet: bool) -> None:
     """Tell what the person must know of the catalog, such as that a kept copy was used."""
-    from flowhub_jobs.cli import output
-
     if session.catalog_warning:
         output.hint(f"flowhub: {session.catalog_warning}", quiet=quiet)
 
 
 def tell_no_worker(session: Session, *, quiet: bool = False) -> None:
     """Say so where nobody is there to do what waits."""
-    from flowhub_jobs.cli import output
-
     if not session.home.living_workers():
         output.hint(NO_WORKER, quiet=quiet)
 

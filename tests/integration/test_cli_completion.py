@@ -10,7 +10,7 @@ import pytest
 from support.cli import counter, fail, process
 from support.models import gguf, one_file_model
 
-from flowhub_jobs.cli.app import CHAPTERS
+from flowhub_jobs.cli.app import VERBS
 from flowhub_jobs.cli.completion.candidates import KINDS
 from flowhub_jobs.cli.completion.scripts import NAMES, SHELLS
 from flowhub_jobs.errors import SourceMissing
@@ -62,7 +62,7 @@ def test_bash_completes_verbs_options_models_and_jobs(shop):
 def test_every_shell_has_a_script_with_every_verb(cli, home, shell):
     said = cli("completion", shell)
     assert (said.status, said.err) == (0, "")
-    for names in CHAPTERS.values():
+    for names in VERBS.values():
         for name in names:
             assert name in said.out
     assert not home.exists()
@@ -76,7 +76,7 @@ def test_a_shell_that_is_not_known_is_2(cli, home):
 
 
 def test_no_verb_offers_another_completion(cli, home):
-    for verb in ("", *(name for names in CHAPTERS.values() for name in names)):
+    for verb in ("", *(name for names in VERBS.values() for name in names)):
         assert "install-completion" not in cli(*verb.split(), "--help").out
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.cli import PROGRAM, counter, process, started
 from support.models import catalog, gguf, one_file_model
 
-from flowhub_jobs.cli.app import CHAPTERS
+from flowhub_jobs.cli.app import VERBS as VERB_TABLE
 from flowhub_jobs.cli.help.setting_texts import TEXTS
 from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
 from flowhub_jobs.cli.main import run
@@ -24,7 +24,7 @@ from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import Reason, State
 
 A = gguf(4096, 1)
-VERBS = [name for names in CHAPTERS.values() for name in names]
+VERBS = [name for names in VERB_TABLE.values() for name in names]
 
 
 @pytest.fixture
@@ -272,12 +272,12 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
 def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
-    from flowhub_jobs.cli.jobs import status
+    from flowhub_jobs.cli.jobs import overview
 
     def fail(*, as_json):
         raise kind
 
-    monkeypatch.setattr(status, "glance", fail)
+    monkeypatch.setattr(overview, "overview", fail)
     assert cli().status == 1
     assert cli().complaint
     assert cli("--json").error["hint"] or isinstance(kind, OSError)

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowhub_jobs.cli.app import command
 from flowhub_jobs.cli.jobs import list_file
-from flowhub_jobs.cli.jobs.list_file import parse_line, read_lines, without_comment
+from flowhub_jobs.cli.jobs.list_file import ListLine, read_lines, without_comment
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
+
+
+def parse_line(number: int, text: str) -> ListLine:
+    return list_file.parse_line(number, text, command().commands["enqueue"])
 
 
 def written(folder: Path, content: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.app import command
+from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress
 from flowhub_jobs.cli.jobs.watch import bar, picture
 from flowhub_jobs.cli.prompts import agreed
@@ -279,10 +279,18 @@ def test_the_verbs_are_those_of_this_version():
         "enqueue status wait cancel pause resume retry start priority "
         "worker schedule limit report logs "
         "list path verify outdated update rm prune du "
-        "adopt export import help completion"
+        "adopt export import web help completion"
     )
     assert set(command().commands) == set(verbs.split())
-    assert [name for names in command().chapters.values() for name in names] == verbs.split()
+    assert [name for names in command().summaries.values() for name in names] == verbs.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "summary"), [(name, verb.summary) for table in VERBS.values() for name, verb in table.items()]
+)
+def test_the_summary_of_each_verb_is_the_first_line_of_its_help(name, summary):
+    """`flowhub --help` prints the table's summaries and imports no verb."""
+    assert command().commands[name].help.split("\n")[0] == summary
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -1,15 +1,23 @@
 """`flowhub/help/1`: every verb with its options, every error code, state, reason and setting, for programs."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
+
+from flowhub_jobs import __version__
+from flowhub_jobs.cli.app import command
+from flowhub_jobs.cli.help.setting_texts import TEXTS, variable
+from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
+from flowhub_jobs.errors.guide import guides
+from flowhub_jobs.jobs.states import LIVE
+from flowhub_jobs.operations.wait_reasons import REASONS
+from flowhub_jobs.settings import Settings
 
 SCHEMA = "flowhub/help/1"
 
 
 def page() -> dict[str, Any]:
     """Return the manual as one object. Keys are added to it, never removed."""
-    from flowhub_jobs import __version__
-
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -42,10 +50,8 @@ _EXIT_STATUSES = {
 
 def _verbs() -> Iterator[dict[str, Any]]:
     """Yield each verb, and each below a verb as "catalog list"."""
-    from flowhub_jobs.cli.app import command
-
     top = command()
-    chapters = {name: chapter for chapter, names in top.chapters.items() for name in names}
+    chapters = {name: chapter for chapter, names in top.summaries.items() for name in names}
     for name, verb in top.commands.items():
         yield from _verb(name, verb, chapters[name])
 
@@ -74,34 +80,22 @@ def _argument(one: Any) -> dict[str, Any]:
 
 
 def _errors() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.errors.guide import guides
-
     for one in guides():
         known = {"code": one.code, "exit_status": one.exit_status, "retryable": one.retryable}
         yield {**known, "meaning": one.meaning, "remedy": one.remedy}
 
 
 def _states() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
-    from flowhub_jobs.jobs.states import LIVE
-
     for state, meaning in STATES.items():
         then = [str(new) for old, new in MOVED_BY if old is state]
         yield {"state": str(state), "live": state in LIVE, "meaning": meaning, "next": then}
 
 
 def _reasons() -> Iterator[dict[str, Any]]:
-    from flowhub_jobs.operations.wait_reasons import REASONS
-
     for reason, (why, _) in REASONS.items():
         yield {"reason": str(reason), "meaning": f"{why}."}
 
 
 def _settings() -> Iterator[dict[str, Any]]:
-    from dataclasses import fields
-
-    from flowhub_jobs.cli.help.setting_texts import TEXTS, variable
-    from flowhub_jobs.settings import Settings
-
     for setting in fields(Settings):
         yield {"name": setting.name, "variable": variable(setting.name), "meaning": TEXTS.get(setting.name, "")}

@@ -1,9 +1,15 @@
 """The pages of `flowhub help TOPIC`, as text that fits the terminal."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 from flowhub_jobs.cli import output
+from flowhub_jobs.cli.help.setting_texts import TEXTS, in_words, variable
+from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
+from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP
 from flowhub_jobs.errors.guide import Guide, guides
+from flowhub_jobs.operations.wait_reasons import NEXT, REASONS
+from flowhub_jobs.settings import Settings, load_settings
 
 INDENT = " " * 8
 
@@ -21,8 +27,6 @@ def error_lines(one: Guide) -> list[str]:
 
 def states() -> str:
     """Return the states, and who moves a job from one to the next."""
-    from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
-
     moves = [(str(old), str(new), who) for (old, new), who in MOVED_BY.items()]
     return "\n\n".join(
         [
@@ -34,8 +38,6 @@ def states() -> str:
 
 def reasons() -> str:
     """Return why a queued job waits, in the order in which the reasons are shown."""
-    from flowhub_jobs.operations.wait_reasons import REASONS
-
     rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
     foot = "Where several hold, the first of this list is shown. `flowhub status JOB` shows until when."
     return f"{rows}\n\n{output.fold(foot)}"
@@ -43,10 +45,6 @@ def reasons() -> str:
 
 def settings() -> str:
     """Return every setting with its value, its meaning and where it is set; no secret."""
-    from dataclasses import fields
-
-    from flowhub_jobs.settings import Settings, load_settings
-
     now = load_settings()
     lines = []
     for setting in fields(Settings):
@@ -60,8 +58,6 @@ def settings() -> str:
 
 
 def _setting_lines(name: str, value: object, *, secret: bool) -> list[str]:
-    from flowhub_jobs.cli.help.setting_texts import TEXTS, in_words, variable
-
     shown = ("set, not shown" if value else "not set") if secret else in_words(name, value)
     return [f"{variable(name)} = {shown}", *_prose(TEXTS.get(name, ""))]
 
@@ -78,8 +74,6 @@ def units() -> str:
 
 def catalog() -> str:
     """Return the shape of a catalog, with an example."""
-    from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP
-
     return f"{CATALOG_HELP}\n\n`flowhub catalog --help` lists the commands."
 
 
@@ -102,15 +96,11 @@ def _one_error(one: Guide) -> list[str]:
 
 
 def _state(word: str) -> str:
-    from flowhub_jobs.cli.help.state_texts import STATES
-
     found = {str(state): text for state, text in STATES.items()}
     return "\n".join([f"State {word}:", *_prose(found[word])]) if word in found else ""
 
 
 def _reason(word: str) -> str:
-    from flowhub_jobs.operations.wait_reasons import NEXT, REASONS
-
     for reason, (why, _) in REASONS.items():
         if reason == word:
             then = NEXT.get(reason, "").format(job="JOB")
@@ -119,11 +109,6 @@ def _reason(word: str) -> str:
 
 
 def _setting(word: str) -> str:
-    from dataclasses import fields
-
-    from flowhub_jobs.cli.help.setting_texts import variable
-    from flowhub_jobs.settings import Settings, load_settings
-
     name = word.lower()
     for setting in fields(Settings):
         if name in (setting.name, variable(setting.name).lower()):

@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.options import AsJson, Quiet
+from flowhub_jobs.cli.session import open_session, warn_of_catalog
+from flowhub_jobs.values.user_text import token_note
 
 
 def enqueue(
+    context: typer.Context,
     refs: Annotated[
         list[str] | None,
         typer.Argument(metavar="REF…", help="model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
@@ -67,12 +73,6 @@ def enqueue(
     as_json: AsJson = False,
 ) -> None:
     """Queue models for a worker to fetch."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
-    from flowhub_jobs.cli.jobs import wait as jobs_wait
-    from flowhub_jobs.cli.session import open_session, warn_of_catalog
-    from flowhub_jobs.values.user_text import token_note
-
     defaults = {
         "at": at,
         "tonight": tonight,
@@ -94,7 +94,7 @@ def enqueue(
         looks = session.home.settings.check if check is None else check
         session.references.tell = lambda text: output.hint(text, quiet=hushed)
         session.references.may_lack_name = looks
-        order = enqueue_plan.read(session, refs or [], file, defaults)
+        order = enqueue_plan.read(session, refs or [], file, defaults, context.command)
         unseen = enqueue_plan.look_at_sources(session, order, pinned_too=bool(check)) if looks else []
         if not keep_going:
             enqueue_plan.raise_if_bad(order, as_json=as_json)

@@ -50,8 +50,11 @@ class Ordered:
         return [error for _, error in sorted(self.bad, key=itemgetter(0))]
 
 
-def read(session: Session, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> Ordered:
-    """Return what was ordered, and every line that is wrong. Raises what is wrong with the whole call."""
+def read(session: Session, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any], enqueue: Any) -> Ordered:
+    """Return what was ordered, and every line that is wrong. Raises what is wrong with the whole call.
+
+    `enqueue` is the verb's Typer command, which parses the options in a list's lines.
+    """
     _check(refs, file, defaults)
     found, clerk = Ordered(), OptionReader(session)
     clerk.terms(defaults)  # what is wrong with the whole call is told once, and not again for each line
@@ -59,7 +62,7 @@ def read(session: Session, refs: Sequence[str], file: str | None, defaults: Mapp
     for number, text in typed:
         found.count += 1
         try:
-            found.orders.append(_understood(session, clerk, number, text, defaults))
+            found.orders.append(_understood(session, clerk, number, text, defaults, enqueue))
             found.lines.append(number)
         except FlowhubError as error:
             if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
@@ -111,12 +114,12 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
 
 
 def _understood(
-    session: Session, clerk: OptionReader, number: int, text: str, defaults: Mapping[str, Any]
+    session: Session, clerk: OptionReader, number: int, text: str, defaults: Mapping[str, Any], enqueue: Any
 ) -> EnqueueItem:
     """Return what a reference, or a line of a list (`number` is not 0), orders."""
     if not number:
         return _order(session, clerk, ListLine(0, text, {}), defaults)
-    line = parse_line(number, text)
+    line = parse_line(number, text, enqueue)
     try:
         return _order(session, clerk, line, defaults)
     except FlowhubError as error:

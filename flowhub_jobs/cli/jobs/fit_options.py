@@ -1,6 +1,7 @@
 """What `--best-fit` and `--require-fit` ask of an order."""
 
 from flowhub_jobs.errors import DoesNotFit
+from flowhub_jobs.operations.search import variants
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Fit
@@ -13,8 +14,6 @@ def best_of(session: Session, ref: str, notes: list[str]) -> str:
 
     Raises DoesNotFit where no variant runs here.
     """
-    from flowhub_jobs.operations.search import variants
-
     if not variants.leaves_choice(session, ref):
         return ref
     best, why = variants.best(session, ref)
@@ -24,8 +23,6 @@ def best_of(session: Session, ref: str, notes: list[str]) -> str:
 
 def require_fit(session: Session, artifact: Artifact) -> None:
     """Raise DoesNotFit for what does not run here, or of what nobody knows."""
-    from flowhub_jobs.operations.search import variants
-
     verdict = variants.judge_one(session, artifact, ask_unknown=True).verdict
     if verdict.fit not in _RUNS:
         word = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"

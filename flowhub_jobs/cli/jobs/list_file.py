@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.user_text import decode_text
@@ -74,13 +75,13 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line.strip()) for number, line in enumerate(whole.split("\n"), start=1))
 
 
-def parse_line(number: int, text: str) -> ListLine:
-    """Return what a line says. Raises UsageInvalid, which names its number."""
+def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
+    """Parse a line with `enqueue`, the verb's Typer command. Raises UsageInvalid, which names the line's number."""
     if not any(character in text for character in " \t\"'\\"):
         return ListLine(number, text, {})  # ten thousand plain references need no parser
     try:
         words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
-        return _parsed(number, words)
+        return _parsed(number, words, enqueue)
     except FlowhubError as error:
         raise at_line(number, error) from error
     except ValueError as error:
@@ -106,23 +107,19 @@ def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubErr
     return other
 
 
-def _parsed(number: int, words: list[str]) -> ListLine:
+def _parsed(number: int, words: list[str], enqueue: Any) -> ListLine:
     if words and not words[0].startswith("-"):
-        return ListLine(number, words[0], _said(("REF", *words[1:]))[1])
-    return ListLine(number, *_said(tuple(words)))
+        return ListLine(number, words[0], _ref_and_options(("REF", *words[1:]), enqueue)[1])
+    return ListLine(number, *_ref_and_options(tuple(words), enqueue))
 
 
-@lru_cache(maxsize=256)  # most lines of a long list say the same behind their references
-def _said(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+@lru_cache(maxsize=256)  # most lines of a long list have the same options
+def _ref_and_options(words: tuple[str, ...], enqueue: Any) -> tuple[str, dict[str, Any]]:
     """Return the one reference of these words, and the options of its job."""
-    from flowhub_jobs.cli.app import command
-    from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
-
     if {"-h", "--help"} & set(words):
         raise UsageInvalid("--help is not an option of a job.", hint=_HINT)
-    verb = command().commands["enqueue"]
     try:
-        parameters = verb.make_context("enqueue", list(words)).params
+        parameters = enqueue.make_context("enqueue", list(words)).params
     except USAGE_ERROR as error:
         raise usage_invalid(error, hint="Behind a reference stand options of `enqueue`, as typed.") from error
     refs = parameters.pop("refs") or []

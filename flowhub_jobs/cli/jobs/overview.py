@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.status_view import section_lines
+from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
@@ -17,6 +18,12 @@ from flowhub_jobs.units import format_bytes
 
 GLANCE_ROWS = 14
 _FAILED = "Failed:"
+
+
+def overview(*, as_json: bool) -> None:
+    """Print one screen of what is going on."""
+    with open_session() as session:
+        print_glance_json(session) if as_json else print_glance(session)
 
 
 def print_glance(session: Session) -> None:

@@ -1,19 +1,47 @@
-"""Waiting for jobs to end, and the exit status that their ends make."""
+"""wait: waits for jobs to end; their outcome decides the exit status."""
 
 import time
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.session import tell_no_worker
+from flowhub_jobs.cli.jobs import status_view
+from flowhub_jobs.cli.jobs.watch import watch_jobs
+from flowhub_jobs.cli.options import AsJson, JobArguments
+from flowhub_jobs.cli.session import chosen_jobs, open_session, tell_no_worker
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import named_jobs
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
 LOOK_S = 0.2
 NAMED = 5
+
+
+def wait(
+    jobs: JobArguments = None,
+    every: Annotated[bool, typer.Option("--all", help="Every live job.")] = False,
+    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Every live job of this group.")] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Return when the jobs have ended.
+
+    Exit status: 0 if all are completed, that of its error if the one job failed, 10 if some of several did, 124 when
+    the time of --timeout is over.
+    """
+    limit = parse_span(timeout) if timeout else None
+    with open_session() as session:
+        numbers = chosen_jobs(session, jobs, every, group, LIVE)
+        session.home.queries.jobs(numbers)  # a number that is none is told at once
+        until_ended(session, numbers, limit_s=limit, quiet=as_json)
+        status_view.print_some(session, numbers, as_json=as_json)
+        raise_for(session, numbers)
 
 
 def until_ended(
@@ -27,8 +55,6 @@ def until_ended(
             output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.", quiet=quiet)
         tell_no_worker(session, quiet=quiet)
     if watch:
-        from flowhub_jobs.cli.jobs.watch import watch_jobs
-
         watch_jobs(session, lambda: session.home.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return
     deadline = None if limit_s is None else time.monotonic() + limit_s

@@ -1,21 +1,29 @@
 """adopt: what other programs have already, and what the library does not know of its own store."""
 
+import os
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
+from flowhub_jobs.cli.prompts import agreed, demand_terminal
+from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.library.adopt import Adopted, Adoption
+from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Finder, Offer
+from flowhub_jobs.operations.library.cleanup import PartialState, partials
+from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind
+from flowhub_jobs.units import format_bytes
 
-if TYPE_CHECKING:
-    from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.library.adopt import Adopted
-    from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Offer
-    from flowhub_jobs.operations.session import Session
-    from flowhub_jobs.store.links import LinkKind
-
-    Outcomes = Mapping[int, "Adopted | FlowhubError"]
+Outcomes = Mapping[int, "Adopted | FlowhubError"]
 
 SHOWN_MAX = 8  # of what is not taken
 BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # what is said where nobody can be asked
@@ -40,15 +48,6 @@ def adopt(
     The store itself is always looked through as well: what lies in it and is not in the library is written down.
     Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
     """
-    import os
-
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.prompts import demand_terminal
-    from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
-    from flowhub_jobs.operations.library.adopt_scan import Finder
-    from flowhub_jobs.operations.library.identify import Recognizer
-    from flowhub_jobs.store.links import LINKS, OWN_BYTES
-
     if not (yes or dry_run):
         demand_terminal("adopt", as_json=as_json, before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
@@ -79,10 +78,6 @@ class _progress:  # noqa: N801, reads as a word where it is used
     """Shows on a terminal how much was read."""
 
     def __init__(self, quiet: bool) -> None:
-        import sys
-
-        from flowhub_jobs.cli import output
-
         self._shown = output.redraws(sys.stderr) and not quiet
         self._next = 0.0
 
@@ -90,38 +85,22 @@ class _progress:  # noqa: N801, reads as a word where it is used
         return self._watch
 
     def __exit__(self, *_: object) -> None:
-        from flowhub_jobs.cli import output
-
         if self._shown and self._next:
             output.progress("")
 
     def _watch(self, read: int, total: int) -> None:
-        import time
-
-        from flowhub_jobs.cli import output
-        from flowhub_jobs.units import format_bytes
-
         if self._shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.5
             output.progress(f"Reading: {format_bytes(read)} of {format_bytes(total)}")
 
 
-def _agreed(offers: "Sequence[Offer]", root: Path) -> bool:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.prompts import agreed
-    from flowhub_jobs.units import format_bytes
-
+def _agreed(offers: Sequence[Offer], root: Path) -> bool:
     size = format_bytes(sum(offer.size for offer in offers))
     question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
     return agreed("adopt", question, as_json=False, before=BEFORE, hint=HINT)
 
 
-def _adopt_each(session: "Session", offers: "Mapping[int, Offer]", kinds: "tuple[LinkKind, ...]") -> "Outcomes":
-    from contextlib import closing
-
-    from flowhub_jobs.cli.session import each
-    from flowhub_jobs.operations.library.adopt import Adoption
-
+def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[LinkKind, ...]) -> Outcomes:
     with closing(Adoption(session.home, kinds)) as adoption:
         return each(list(offers), lambda number: adoption.adopt(offers[number]))
 
@@ -129,9 +108,7 @@ def _adopt_each(session: "Session", offers: "Mapping[int, Offer]", kinds: "tuple
 # What is said --------------------------------------------------------------------------------------------------------
 
 
-def _tell_found(survey: "AdoptScan") -> None:
-    from flowhub_jobs.cli import output
-
+def _tell_found(survey: AdoptScan) -> None:
     for offer in survey.offers:
         output.result(output.clean(offer.name))
         output.result(output.fold(", ".join(_about(offer)), "  "))
@@ -143,9 +120,7 @@ def _tell_found(survey: "AdoptScan") -> None:
         output.hint("No new models found.")
 
 
-def _about(offer: "Offer") -> list[str]:
-    from flowhub_jobs.units import format_bytes
-
+def _about(offer: Offer) -> list[str]:
     artifact = offer.recognized.artifact
     known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
     how = f"{offer.how} from {offer.candidate.program}" if offer.how else "no way to link it"
@@ -168,10 +143,7 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _tell_outcomes(outcomes: "Outcomes", survey: "AdoptScan") -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.errors import FlowhubError
-
+def _tell_outcomes(outcomes: Outcomes, survey: AdoptScan) -> None:
     for number, outcome in outcomes.items():
         if isinstance(outcome, FlowhubError):
             if len(outcomes) > 1:  # a single one is said as the command's own error
@@ -180,12 +152,8 @@ def _tell_outcomes(outcomes: "Outcomes", survey: "AdoptScan") -> None:
             output.result(output.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
 
 
-def _tell_partials(session: "Session") -> None:
+def _tell_partials(session: Session) -> None:
     """Mention what a lost database leaves: partials that no job goes on with."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.operations.library.cleanup import PartialState, partials
-    from flowhub_jobs.units import format_bytes
-
     left = [one for one in partials(session.home) if one.state is PartialState.NOBODY]
     if left:
         size = format_bytes(sum(one.leaving.bytes for one in left))
@@ -200,15 +168,13 @@ def _count(number: int) -> str:
     return f"{number} model" + ("s" if number != 1 else "")
 
 
-def _page(survey: "AdoptScan", outcomes: "Outcomes", dry_run: bool) -> dict[str, Any]:
+def _page(survey: AdoptScan, outcomes: Outcomes, dry_run: bool) -> dict[str, Any]:
     models = [_object(offer, outcomes.get(number)) for number, offer in enumerate(survey.offers)]
     skipped = [{"path": str(one.path), "why": one.why} for one in survey.skipped]
     return {"schema": "flowhub/adopt/1", "dry_run": dry_run, "models": models, "skipped": skipped}
 
 
-def _object(offer: "Offer", outcome: "Adopted | FlowhubError | None") -> dict[str, Any]:
-    from flowhub_jobs.errors import FlowhubError
-
+def _object(offer: Offer, outcome: Adopted | FlowhubError | None) -> dict[str, Any]:
     artifact, failed = offer.recognized.artifact, isinstance(outcome, FlowhubError)
     state = "already" if offer.same_as else "failed" if failed else "found" if outcome is None else "adopted"
     how = "in place" if offer.in_place else None if offer.same_as else offer.how

@@ -1,17 +1,17 @@
-"""prune and du: disk usage, and what of it can be freed."""
+"""prune: removes partial downloads, old versions and leftovers."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
-
-if TYPE_CHECKING:
-    from flowhub_jobs.operations.library.cleanup import Item
-    from flowhub_jobs.operations.library.usage import Share, Usage
-
-BAR = 16  # columns
+from flowhub_jobs.cli.prompts import agreed, demand_terminal
+from flowhub_jobs.cli.session import each, open_session, raise_for
+from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, litter, sweep
+from flowhub_jobs.times import parse_span
+from flowhub_jobs.units import format_bytes, format_duration
 
 
 def prune(
@@ -33,12 +33,6 @@ def prune(
 
     Partial downloads of failed and cancelled jobs are kept for `retry`; --older-than removes those too.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.prompts import agreed, demand_terminal
-    from flowhub_jobs.cli.session import each, open_session, raise_for
-    from flowhub_jobs.operations.library.cleanup import chosen, litter, sweep
-    from flowhub_jobs.times import parse_span
-
     age = parse_span(older_than) if older_than is not None else None
     if not (yes or dry_run):
         demand_terminal("prune", as_json=as_json)
@@ -62,33 +56,22 @@ def prune(
     raise_for(outcomes)
 
 
-def _question(items: "Sequence[Item]") -> str:
-    from flowhub_jobs.units import format_bytes
-
+def _question(items: Sequence[Item]) -> str:
     what = "this item" if len(items) == 1 else f"these {len(items)} items"
     return f"Remove {what} ({format_bytes(sum(item.frees for item in items))})?"
 
 
-def _tell_freed(done: "Sequence[Item]", *, dry_run: bool) -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.units import format_bytes
-
+def _tell_freed(done: Sequence[Item], *, dry_run: bool) -> None:
     freed = format_bytes(sum(item.frees for item in done))
     output.hint(f"Would free {freed}; nothing was removed." if dry_run else f"Freed {freed}.")
 
 
-def _kinds(partials: bool, old: bool) -> "list[Any]":
-    from flowhub_jobs.operations.library.cleanup import Removable
-
+def _kinds(partials: bool, old: bool) -> list[Any]:
     some = [Removable.PARTIAL, Removable.KEPT, Removable.REST] if partials else []
     return [*some, *([Removable.OLD] if old else [])] or list(Removable)
 
 
-def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.operations.library.cleanup import Removable
-    from flowhub_jobs.units import format_bytes, format_duration
-
+def _tell(items: Sequence[Item], there: Sequence[Item]) -> None:
     if items:
         rows = [(_frees(item), str(item.kind), f"{item.name}: {_why(item)}") for item in items]
         output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
@@ -104,19 +87,15 @@ def _tell(items: "Sequence[Item]", there: "Sequence[Item]") -> None:
         )
 
 
-def _why(item: "Item") -> str:
+def _why(item: Item) -> str:
     return item.why if item.frees or not item.bytes else f"{item.why}; its bytes have other names and stay"
 
 
-def _frees(item: "Item") -> str:
-    from flowhub_jobs.units import format_bytes
-
+def _frees(item: Item) -> str:
     return format_bytes(item.frees) if item.frees or not item.bytes else "nothing"
 
 
-def _page(done: "Sequence[Item]", there: "Sequence[Item]", *, dry_run: bool) -> dict[str, Any]:
-    from flowhub_jobs.operations.library.cleanup import Removable
-
+def _page(done: Sequence[Item], there: Sequence[Item], *, dry_run: bool) -> dict[str, Any]:
     kept = [item for item in there if item.kind is Removable.KEPT and item not in done]
     return {
         "schema": "flowhub/pruned/1",
@@ -127,62 +106,6 @@ def _page(done: "Sequence[Item]", there: "Sequence[Item]", *, dry_run: bool) -> 
     }
 
 
-def _object(item: "Item") -> dict[str, Any]:
+def _object(item: Item) -> dict[str, Any]:
     about = {"kind": str(item.kind), "name": item.name, "path": str(item.path), "bytes": item.bytes}
     return about | {"freed": item.frees, "age_s": item.age_s, "job": item.job, "why": item.why}
-
-
-def du(as_json: AsJson = False) -> None:
-    """Show disk usage by model.
-
-    Lists models by size, partial downloads, and bytes shared with other programs.
-    """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.operations.library.usage import usage
-    from flowhub_jobs.units import format_bytes
-
-    with open_session() as session:
-        seen = usage(session)
-    if as_json:
-        output.result_json(_usage_page(seen))
-        return
-    shares = [*seen.models, *(share for share in (seen.partials, seen.rests) if share.on_disk)]
-    if shares:
-        head = ("ON DISK", "", "", "WHAT")
-        output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
-    line = f"{format_bytes(seen.total)} in {seen.root}; {format_bytes(seen.free)} free on its disk."
-    if seen.shared:
-        line += f" {format_bytes(seen.shared)} of it have other names elsewhere: removing them here frees nothing."
-    if seen.linked:
-        line += f" {format_bytes(seen.linked)} more are elsewhere, behind links."
-    output.hint(output.fold(line))
-
-
-def _share_row(share: "Share") -> tuple[str, str, str, str]:
-    from flowhub_jobs.units import format_bytes
-
-    notes = {"shared": share.weight.shared, "elsewhere": share.weight.linked}
-    said = ", ".join(f"{format_bytes(size)} {what}" for what, size in notes.items() if size)
-    name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
-    bar = "█" * round(share.part * BAR) or "▏"
-    return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({said})" if said else name
-
-
-def _usage_page(seen: "Usage") -> dict[str, Any]:
-    return {
-        "schema": "flowhub/du/1",
-        "models": [_share_object(share) for share in seen.models],
-        "partials": _share_object(seen.partials),
-        "rests": _share_object(seen.rests),
-        "bytes_on_disk": seen.total,
-        "bytes_shared": seen.shared,
-        "bytes_elsewhere": seen.linked,
-        "store": {"path": str(seen.root), "online": True, "free": seen.free},
-    }
-
-
-def _share_object(share: "Share") -> dict[str, Any]:
-    weight = share.weight
-    sizes = {"bytes": share.bytes, "bytes_on_disk": share.on_disk, "bytes_shared": weight.shared}
-    return {"name": share.name, **sizes, "bytes_elsewhere": weight.linked, "part": round(share.part, 4)}

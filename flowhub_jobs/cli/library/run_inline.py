@@ -13,6 +13,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
+from flowhub_jobs.worker.inline import at_work
 
 LOOK_S = 0.2
 
@@ -22,8 +23,6 @@ def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool
 
     `verb` begins the line that a person sees meanwhile: "Verifying". Ctrl-C hands back what runs.
     """
-    from flowhub_jobs.worker.inline import at_work
-
     wanted = list(dict.fromkeys(numbers))
     shows = output.redraws(sys.stderr) and not quiet
     try:
@@ -38,6 +37,16 @@ def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool
     if shows:
         output.progress("")
     return session.home.queries.jobs(wanted)
+
+
+def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
+    """Leave the jobs to a worker (`later`), or run them here and tell of them. Raises what kept one from its end."""
+    if later:
+        leave(session, numbers, as_json=as_json)
+        return
+    jobs = run_here(session, numbers, verb, quiet=as_json)
+    tell(jobs, as_json=as_json)
+    raise_for_undone(jobs)
 
 
 def leave(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:

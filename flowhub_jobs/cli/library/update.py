@@ -1,36 +1,18 @@
-"""outdated and update: newer versions of installed models."""
+"""update: queues newer versions of installed models."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+from flowhub_jobs.cli.jobs import wait as jobs_wait
+from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
+from flowhub_jobs.cli.library.outdated import Refs, answers, survey_of, tell_rest
 from flowhub_jobs.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.library.outdated import Newer, OutdatedCheck
-    from flowhub_jobs.operations.session import EnqueueItem, Session
-
-Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")]
-
-
-def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
-    """List models with a newer version.
-
-    Asks the catalog and the Hub. Exits 0 whether or not a model is outdated.
-    """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
-
-    with open_session() as session:
-        seen = _survey(session, refs)
-        warn_of_catalog(session, quiet=as_json)
-        if as_json:
-            output.result_json(_page(session, seen))
-        else:
-            _tell(session, seen)
-    raise_for(_answers(seen))
+from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.library.outdated import check_ours
+from flowhub_jobs.operations.session import EnqueueItem, Session
 
 
 def update(
@@ -51,40 +33,29 @@ def update(
 
     The old version stays until the new one is verified.
     """
-    from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
-    from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
-    from flowhub_jobs.errors import UsageInvalid
-    from flowhub_jobs.operations.library.outdated import check_ours
-    from flowhub_jobs.operations.session import EnqueueItem
-
     if bool(refs) == every:
         raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
     said = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
     with open_session() as session:
         terms = OptionReader(session).terms(said)
-        seen = _survey(session, refs)
+        seen = survey_of(session, refs)
         warn_of_catalog(session, quiet=as_json)
         newer = {one.entry.name: one for one in seen.outdated}
         checked = each(list(newer), lambda name: check_ours(session, newer[name], force=force))
         orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
         if not as_json:
-            _tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
+            tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
         if orders or as_json:
             _plan(session, orders, as_json) if dry_run else _queue(session, orders, as_json, wait=wait)
     # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
-    raise_for(_answers(seen) | ({} if every else checked))
+    raise_for(answers(seen) | ({} if every else checked))
 
 
-def _plan(session: "Session", orders: "list[EnqueueItem]", as_json: bool) -> None:
-    from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
-
+def _plan(session: Session, orders: list[EnqueueItem], as_json: bool) -> None:
     plan_view.tell_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)), as_json=as_json)
 
 
-def _queue(session: "Session", orders: "list[EnqueueItem]", as_json: bool, *, wait: bool) -> None:
-    from flowhub_jobs.cli.jobs import enqueue_plan
-    from flowhub_jobs.cli.jobs import wait as jobs_wait
-
+def _queue(session: Session, orders: list[EnqueueItem], as_json: bool, *, wait: bool) -> None:
     order = enqueue_plan.Ordered(orders=orders, count=len(orders))
     numbers = enqueue_plan.place(session, order)
     if wait:
@@ -92,97 +63,3 @@ def _queue(session: "Session", orders: "list[EnqueueItem]", as_json: bool, *, wa
     enqueue_plan.tell(session, order, numbers, as_json=as_json, brief=wait)
     if wait:
         jobs_wait.raise_for(session, numbers)
-
-
-def _survey(session: "Session", refs: Sequence[str] | None) -> "OutdatedCheck":
-    from flowhub_jobs.operations.library.outdated import survey
-
-    names = list(dict.fromkeys(name for ref in refs for name in session.installed.find(ref))) if refs else None
-    return survey(session, names)
-
-
-def _answers(seen: "OutdatedCheck") -> "dict[str, FlowhubError | None]":
-    """Return every model that was asked about, with the error of those that got no answer."""
-    answered = [*seen.current, *(one.entry.name for one in seen.outdated), *(one.name for one in seen.unknown)]
-    return dict.fromkeys(answered) | seen.failed
-
-
-def _tell(session: "Session", seen: "OutdatedCheck") -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.units import format_bytes
-
-    if seen.outdated:
-        sizes = _to_fetch(session, seen)
-        rows = []
-        for one in seen.outdated:
-            size = sizes[one.entry.name]
-            here, there = _shown(_installed(one)), _shown(_available(one))
-            rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
-        head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
-        if output.width_of(head, rows) <= output.columns():
-            output.result(output.table(head, rows, right=(3,)))
-        else:
-            said = ((output.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
-            output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in said))
-    for other in seen.unknown:
-        output.hint(output.fold(f"{other.name}: unknown; {other.why}.", after="  "))
-    _tell_rest(seen, [], nothing=not seen.outdated)
-    if seen.outdated:
-        output.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")
-
-
-def _tell_rest(seen: "OutdatedCheck", refused: "Sequence[FlowhubError | None]", *, nothing: bool) -> None:
-    """Tell what could not be asked or is not done, and why."""
-    from flowhub_jobs.cli import output
-
-    lines = [f"{name}: could not be asked. {error.message}" for name, error in seen.failed.items()]
-    lines += [f"{error.message} {error.hint}" for error in refused if error]
-    if nothing and not refused:
-        lines.append(f"Nothing is outdated, of {seen.count} model{'s' * (seen.count != 1)}.")
-    for line in lines:
-        output.hint(output.fold(line, after="  "))
-
-
-def _to_fetch(session: "Session", seen: "OutdatedCheck") -> dict[str, int | None]:
-    """Return the bytes that each update would fetch, by name; None where a size is unknown."""
-    from flowhub_jobs.operations.session import EnqueueItem
-
-    plans = session.plan([EnqueueItem(one.artifact) for one in seen.outdated])
-    return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
-
-
-def _installed(one: "Newer") -> dict[str, Any]:
-    return {"version": None, "commit": one.commit, "sha256": one.entry.sha256}
-
-
-def _available(one: "Newer") -> dict[str, Any]:
-    from flowhub_jobs.operations.library.outdated import commit_of
-
-    artifact = one.artifact
-    commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
-    return {"version": one.version, "commit": commit, "sha256": None if artifact.folder else artifact.files[0].sha256}
-
-
-def _shown(side: dict[str, Any]) -> str:
-    """Return a few digits by which two versions are told apart."""
-    for what in ("commit", "sha256"):
-        if side[what]:
-            return f"{what} {side[what][:8]}"
-    return str(side["version"] or "another")
-
-
-def _page(session: "Session", seen: "OutdatedCheck") -> dict[str, Any]:
-    sizes = _to_fetch(session, seen)
-    outdated = [
-        {
-            "name": one.entry.name,
-            "ref": one.entry.ref,
-            "installed": _installed(one),
-            "available": _available(one),
-            "bytes_to_fetch": sizes[one.entry.name],
-        }
-        for one in seen.outdated
-    ]
-    unknown = [{"name": one.name, "ref": one.ref, "why": one.why} for one in seen.unknown]
-    failed = [{"name": name, "error": error.as_dict()} for name, error in seen.failed.items()]
-    return {"schema": "flowhub/outdated/1", "outdated": outdated, "unknown": unknown, "failed": failed}

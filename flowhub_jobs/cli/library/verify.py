@@ -1,17 +1,19 @@
 """verify: checks installed models against their checksums, and repairs damage."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.library.run_inline import leave, run_here, why_not_done
 from flowhub_jobs.cli.options import AsJson, Later
-
-if TYPE_CHECKING:
-    from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.local_jobs import LocalJobs
-    from flowhub_jobs.operations.session import Session
-    from flowhub_jobs.store.verification import InstalledArtifact
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
+from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.verification import InstalledArtifact
+from flowhub_jobs.units import format_bytes
 
 
 def verify(
@@ -28,12 +30,6 @@ def verify(
     Reads every byte. It runs here, as a job that `flowhub status` shows; --later leaves it to a worker. Exit status: 8
     if the one model differs, 10 if one of several does.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.library.run_inline import leave
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.errors import UsageInvalid
-    from flowhub_jobs.operations.local_jobs import LocalJobs
-
     if ((fast or repair) and later) or (fast and repair):
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
     with open_session() as session:
@@ -50,9 +46,7 @@ def verify(
         output.hint("No installed model can be verified.", quiet=as_json)
 
 
-def _tell_of_strangers(session: "Session", errands: "LocalJobs", named: bool, quiet: bool) -> None:
-    from flowhub_jobs.cli import output
-
+def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool, quiet: bool) -> None:
     strangers = [] if named else sorted({one.name for one in session.home.store.models()} - set(errands.checks.names()))
     if strangers:
         output.hint(
@@ -64,9 +58,7 @@ def _tell_of_strangers(session: "Session", errands: "LocalJobs", named: bool, qu
         )
 
 
-def _fast(models: Sequence["InstalledArtifact"]) -> list[dict[str, Any]]:
-    from flowhub_jobs.errors import DigestMismatch
-
+def _fast(models: Sequence[InstalledArtifact]) -> list[dict[str, Any]]:
     looked = []
     for model in models:
         changed = [file for file in model.files if not file.unchanged]
@@ -83,10 +75,8 @@ def _fast(models: Sequence["InstalledArtifact"]) -> list[dict[str, Any]]:
 
 
 def _whole(
-    session: "Session", errands: "LocalJobs", models: Sequence["InstalledArtifact"], repair: bool, quiet: bool
+    session: Session, errands: LocalJobs, models: Sequence[InstalledArtifact], repair: bool, quiet: bool
 ) -> list[dict[str, Any]]:
-    from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
-
     jobs = run_here(session, errands.verify(models), "Verifying", quiet=quiet)
     looked = []
     for model, job in zip(models, jobs, strict=True):
@@ -101,11 +91,8 @@ def _whole(
 
 
 def _mended(
-    session: "Session", errands: "LocalJobs", model: "InstalledArtifact", found_damage: "FlowhubError", quiet: bool
+    session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError, quiet: bool
 ) -> dict[str, Any]:
-    from flowhub_jobs.cli.library.run_inline import run_here, why_not_done
-    from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet
-
     earlier = model.artifact.key in session.home.queries.live_jobs()
     try:
         [job] = run_here(session, [errands.repair(model)], "Repairing", quiet=quiet)
@@ -120,15 +107,12 @@ def _mended(
     return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _entry(model: "InstalledArtifact", state: str, error: "FlowhubError | None", **more: Any) -> dict[str, Any]:
+def _entry(model: InstalledArtifact, state: str, error: FlowhubError | None, **more: Any) -> dict[str, Any]:
     known = {"name": model.name, "ref": model.artifact.ref, "state": state, "bytes": model.bytes, "job": None}
     return known | {"damage": None, "bytes_fetched": 0} | more | {"error": error}
 
 
 def _tell(looked: Sequence[dict[str, Any]], as_json: bool) -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.units import format_bytes
-
     if as_json:
         models = [one | {"error": one["error"].as_dict() if one["error"] else None} for one in looked]
         output.result_json({"schema": "flowhub/verify/1", "models": models})
@@ -143,8 +127,6 @@ def _tell(looked: Sequence[dict[str, Any]], as_json: bool) -> None:
 
 
 def _raise_for(looked: Sequence[dict[str, Any]]) -> None:
-    from flowhub_jobs.errors import SomeFailed
-
     errors = [one["error"] for one in looked if one["error"]]
     if errors and len(looked) == 1:
         raise errors[0]

@@ -1,16 +1,31 @@
 """catalog list, import, update, remove, validate: whose models there are, beside those of the shipped catalog."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from flowhub_jobs.catalogs.provenance import TITLES
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson, Yes
-
-if TYPE_CHECKING:
-    from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.catalogs.import_update import Change
+from flowhub_jobs.cli.prompts import agreed
+from flowhub_jobs.cli.search.catalog_view import import_lines, list_table, update_lines, validate_lines
+from flowhub_jobs.cli.session import each, raise_for
+from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.operations.catalogs.active import imported_catalogs
+from flowhub_jobs.operations.catalogs.import_update import (
+    BASE,
+    Change,
+    check_present,
+    remove_catalog,
+    updatable,
+    update_base,
+    update_catalog,
+)
+from flowhub_jobs.operations.catalogs.import_update import import_catalog as take
+from flowhub_jobs.operations.schemas.catalogs import catalogs_page, import_page, update_page, validate_page
+from flowhub_jobs.settings import load_settings
 
 catalog = typer.Typer(
     name="catalog",
@@ -30,11 +45,6 @@ Format = Annotated[
 @catalog.command("list")
 def list_catalogs(as_json: AsJson = False) -> None:
     """List the catalogs in force, in the order in which they count."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search.catalog_view import list_table
-    from flowhub_jobs.operations.schemas.catalogs import catalogs_page
-    from flowhub_jobs.settings import load_settings
-
     page, warning = catalogs_page(load_settings())
     if as_json:
         output.result_json(page)
@@ -59,12 +69,6 @@ def import_catalog(
 
     The models stand behind those of the shipped catalog. One whose id is taken there gets its catalog's name behind it.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search.catalog_view import import_lines
-    from flowhub_jobs.operations.catalogs.import_update import import_catalog as take
-    from flowhub_jobs.operations.schemas.catalogs import import_page
-    from flowhub_jobs.settings import load_settings
-
     change = take(load_settings(), source, name=name, shape=_shape(shape))
     if as_json:
         output.result_json(import_page(change))
@@ -85,13 +89,6 @@ def update(
 
     FLOWHUB_CATALOG's URL is asked, too. One whose source fails stays as it is.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import each, raise_for
-    from flowhub_jobs.errors import FlowhubError
-    from flowhub_jobs.operations.catalogs.import_update import BASE, updatable, update_base, update_catalog
-    from flowhub_jobs.operations.schemas.catalogs import update_page
-    from flowhub_jobs.settings import load_settings
-
     settings = load_settings()
     wanted = list(dict.fromkeys(names)) if names else updatable(settings)
     done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
@@ -103,10 +100,7 @@ def update(
     raise_for(done)
 
 
-def _tell_update(done: "Mapping[str, Change | FlowhubError]") -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search.catalog_view import update_lines
-
+def _tell_update(done: Mapping[str, Change | FlowhubError]) -> None:
     if not done:
         output.hint("Nothing was imported; the shipped catalog comes with flowhub itself.")
     for name, outcome in done.items():
@@ -121,12 +115,6 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take imported catalogs away; it asks first. What was installed from them stays."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import each, raise_for
-    from flowhub_jobs.operations.catalogs.active import imported_catalogs
-    from flowhub_jobs.operations.catalogs.import_update import check_present, remove_catalog
-    from flowhub_jobs.settings import load_settings
-
     settings = load_settings()
     wanted = list(dict.fromkeys(names))
     for name in wanted:
@@ -144,8 +132,6 @@ def remove(
 
 
 def _agreed(names: list[str], as_json: bool) -> bool:
-    from flowhub_jobs.cli.prompts import agreed
-
     question = f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}?"
     return agreed("It", question, as_json=as_json, hint="Add -y to remove.")
 
@@ -162,11 +148,6 @@ def validate(
 
     Writes nothing. For a catalog of another shape, it says what an import would take. See `flowhub help catalog`.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search.catalog_view import validate_lines
-    from flowhub_jobs.operations.schemas.catalogs import validate_page
-    from flowhub_jobs.settings import load_settings
-
     page, error = validate_page(load_settings(), source, _shape(shape))
     if as_json:
         output.result_json(page)
@@ -178,9 +159,6 @@ def validate(
 
 
 def _shape(text: str | None) -> str | None:
-    from flowhub_jobs.catalogs.provenance import TITLES
-    from flowhub_jobs.errors import UsageInvalid
-
     if text is not None and text.lower() not in TITLES:
         raise UsageInvalid(
             f"--format {text[:40]!r} is not a format of a catalog.", hint=f"One of: {', '.join(TITLES)}."

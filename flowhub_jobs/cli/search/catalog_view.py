@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowhub_jobs.catalogs.provenance import TITLES
 from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError
-
-if TYPE_CHECKING:
-    from flowhub_jobs.operations.catalogs.import_update import Change
+from flowhub_jobs.operations.catalogs.import_update import Change
+from flowhub_jobs.operations.schemas.catalogs import examples
+from flowhub_jobs.units import format_duration
 
 NAMED = 5  # models that are named of those that came, changed, went; files that nothing verifies
 FINDINGS_SHOWN = 200
@@ -34,8 +34,6 @@ def list_table(catalogs: Sequence[Entry]) -> str:
 
 def _age(at: str | None, now: datetime) -> str:
     """Return how long ago a catalog's source was asked."""
-    from flowhub_jobs.units import format_duration
-
     try:
         age = (now - datetime.fromisoformat(at)).total_seconds() if at else None
     except (ValueError, TypeError):
@@ -43,10 +41,8 @@ def _age(at: str | None, now: datetime) -> str:
     return "-" if age is None else f"{format_duration(age)} ago"
 
 
-def import_lines(change: "Change") -> list[str]:
+def import_lines(change: Change) -> list[str]:
     """Return what came of an import: what was taken, which ids are others than in the source, what was not taken."""
-    from flowhub_jobs.operations.schemas.catalogs import examples
-
     facts = change.facts
     again = ", in place of what was imported before" if change.replaced else ""
     head = f"Imported {change.name}: {_models(facts.models)} ({TITLES[facts.format]}'s shape){again}."
@@ -126,7 +122,7 @@ def _told(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> 
     return lines
 
 
-def update_lines(name: str, outcome: "Change | FlowhubError") -> list[str]:
+def update_lines(name: str, outcome: Change | FlowhubError) -> list[str]:
     """Return what an update brought of one catalog."""
     if isinstance(outcome, FlowhubError):
         return [output.fold(f"{name}: not updated, what was imported stays. {outcome.message}", after="  ")]

@@ -1,10 +1,9 @@
-"""device, fits: what this machine is, and what runs on it."""
+"""device: shows memory, GPUs and disk of this machine."""
 
-from typing import Annotated
-
-import typer
-
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.search import device_view
+from flowhub_jobs.cli.session import open_session
 
 
 def device(as_json: AsJson = False) -> None:
@@ -12,54 +11,9 @@ def device(as_json: AsJson = False) -> None:
 
     Each figure says how it was found.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search import device_view
-    from flowhub_jobs.cli.session import open_session
-
     with open_session() as session:
         machine, store = session.device, session.home.store.root
     if as_json:
         output.result_json({"schema": "flowhub/device/1", "device": machine.as_dict()})
     else:
         device_view.print_device(machine, store)
-
-
-def fits(
-    ref: Annotated[
-        str,
-        typer.Argument(metavar="REF", help="model, model@option, hf:owner/repo[:QUANT], a URL, or what is installed."),
-    ],
-    context: Annotated[
-        int | None, typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Tokens of context (default 4096).")
-    ] = None,
-    on: Annotated[
-        str | None,
-        typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json` in a file."),
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no server for the file's header; estimate instead.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show whether a model runs on this machine.
-
-    Lists every variant of a model, with the arithmetic. Always exits 0.
-    """
-    from pathlib import Path
-
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.search import device_view
-    from flowhub_jobs.cli.session import open_session, warn_of_catalog
-    from flowhub_jobs.device.profile import read_profile
-    from flowhub_jobs.operations.search import variants
-
-    machine = read_profile(Path(on).expanduser()) if on else None
-    with open_session() as session:
-        judged = variants.judge(session, ref, machine, context=context, ask=not offline)
-        warn_of_catalog(session, quiet=as_json)
-        machine = machine or session.device
-    if as_json:
-        page = [device_view.variant_object(variant) for variant in judged]
-        output.result_json({"schema": "flowhub/fits/1", "device": machine.as_dict(), "variants": page})
-    else:
-        device_view.print_fits(judged, machine, on)

@@ -1,10 +1,17 @@
 """search: what there is, and which variant of it runs here."""
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
+from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Quiet
+from flowhub_jobs.cli.search.search_view import print_findings, references
+from flowhub_jobs.operations.schemas.search import search_page
+from flowhub_jobs.operations.search.search import Wanted, find
+from flowhub_jobs.settings import load_settings
 
 MANY = 50  # shown where there is no screen to fill
 _FORMAT = "gguf, mlx or safetensors."
@@ -41,14 +48,6 @@ def search(
     Every word counts, in any order, wherever it stands: names, publishers, tags, variants, descriptions. Case, accents
     and typos are forgiven. Nothing found is an empty list and exit 0. BEST is the best variant for this machine.
     """
-    from datetime import date
-
-    from flowhub_jobs.catalogs.search_filters import Filters
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.operations.schemas.search import search_page
-    from flowhub_jobs.operations.search.search import Wanted, find
-    from flowhub_jobs.settings import load_settings
-
     filters = Filters.typed(
         format=format_,
         params=params,
@@ -66,20 +65,14 @@ def search(
     if as_json:
         output.result_json(search_page(findings, typed))
     elif quiet:
-        from flowhub_jobs.cli.search.search_view import references
-
         for ref in references(findings, every_variant=variants):
             output.exactly(ref)
     else:
-        from flowhub_jobs.cli.search.search_view import print_findings
-
         print_findings(findings, wanted, every_variant=variants)
 
 
 def _limit(typed: int | None, as_json: bool) -> int | None:
     """Return how many models to show, None for all: by default, what one screen has room for beside the hints."""
-    from flowhub_jobs.cli import output
-
     if typed is not None:
         return typed or None
     return max(5, output.height() - 6) if output.is_terminal() and not as_json else MANY

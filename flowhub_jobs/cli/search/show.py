@@ -4,23 +4,21 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.search.show_view import print_card
+from flowhub_jobs.cli.session import open_session, warn_of_catalog
+from flowhub_jobs.operations.search.model_card import card
 
 _REF = "A model of the catalogs, model@option, hf:owner/repo, or a name from `flowhub list`."
 
 
 def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json: AsJson = False) -> None:
     """Show a model: its variants, and which of them run here."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session, warn_of_catalog
-    from flowhub_jobs.operations.search.model_card import card
-
     with open_session() as session:
         told = card(session, ref)
         warn_of_catalog(session, quiet=as_json)
     if as_json:
         output.result_json(told.as_dict())
     else:
-        from flowhub_jobs.cli.search.show_view import print_card
-
         print_card(told)

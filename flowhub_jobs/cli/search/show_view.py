@@ -6,6 +6,7 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.operations.search.model_card import Card, CardVariant
+from flowhub_jobs.operations.search.ranking import merit
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Fit
@@ -138,8 +139,6 @@ def _version(version: Mapping[str, Any]) -> str:
 
 def _next(card: Card) -> str:
     """Return what to do next: open what is here, else fetch what runs here best, else the first."""
-    from flowhub_jobs.operations.search.ranking import merit
-
     if here := [one for one in card.variants if one.state == "installed"]:
         name = card.installed.name if card.installed else here[0].ref
         return f"`flowhub path {name}` prints its path."

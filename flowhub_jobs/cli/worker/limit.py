@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, limit_page, set_limit
 
 
 def limit(
@@ -18,10 +21,6 @@ def limit(
 
     Running jobs obey within a second. The lowest of this limit, the schedule's and config.toml's applies.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, limit_page, set_limit
-
     check_limit(rate, span)
     with open_session() as session:
         if rate is not None:

@@ -1,10 +1,16 @@
-"""report, logs: what happened unattended."""
+"""report: shows what happened unattended."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.cli.worker import report_view
+from flowhub_jobs.operations.report import read_morning, report_begins
+from flowhub_jobs.operations.schemas import report as schemas_report
 
 LAST_NIGHT = "last-night"
 
@@ -17,14 +23,6 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show what arrived, what needed no help, what needs you."""
-    from datetime import datetime
-
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.cli.worker import report_view
-    from flowhub_jobs.operations.report import read_morning, report_begins
-    from flowhub_jobs.operations.schemas import report as schemas_report
-
     begin = report_begins(since, datetime.now().astimezone())
     with open_session() as session:
         morning = read_morning(session.home, begin)
@@ -32,22 +30,3 @@ def report(
             output.result_json(schemas_report.page(morning, session.home.node))
         else:
             output.result("\n".join(report_view.lines(morning)))
-
-
-def logs(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")],
-    as_json: AsJson = False,
-) -> None:
-    """Print every event of a job, oldest first."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import job_numbers, open_session
-    from flowhub_jobs.cli.worker import logs_view
-    from flowhub_jobs.operations.report import read_history
-
-    with open_session() as session:
-        happened = read_history(session.home, job_numbers(jobs))
-    if as_json:
-        output.result_json(logs_view.page(happened))
-        return
-    for job, events, attempts in happened:
-        output.result("\n".join(logs_view.lines(job, events, attempts, headed=len(happened) > 1)))

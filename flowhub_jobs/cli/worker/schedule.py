@@ -1,14 +1,17 @@
 """schedule set, off, show: the windows in which jobs may start."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from flowhub_jobs.operations.session import Session
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.operations.schedules import schedule_lines, schedule_page
+from flowhub_jobs.operations.schedules import set_schedule as set_it
+from flowhub_jobs.operations.session import Session
 
 schedule = typer.Typer(
     name="schedule",
@@ -39,10 +42,6 @@ def set_schedule(
 
     When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
     """
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.jobs.schedule import Schedule
-    from flowhub_jobs.operations.schedules import set_schedule as set_it
-
     wanted = Schedule.parse(windows, days, outside)
     with open_session() as session:
         set_it(session, wanted)
@@ -52,9 +51,6 @@ def set_schedule(
 @schedule.command()
 def off(as_json: AsJson = False) -> None:
     """Remove the schedule: jobs run at any time."""
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.operations.schedules import set_schedule as set_it
-
     with open_session() as session:
         set_it(session, None)
         _tell(session, as_json=as_json)
@@ -63,16 +59,11 @@ def off(as_json: AsJson = False) -> None:
 @schedule.command()
 def show(as_json: AsJson = False) -> None:
     """Show the schedule, and whether jobs may run now."""
-    from flowhub_jobs.cli.session import open_session
-
     with open_session() as session:
         _tell(session, as_json=as_json)
 
 
-def _tell(session: "Session", *, as_json: bool) -> None:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.operations.schedules import schedule_lines, schedule_page
-
+def _tell(session: Session, *, as_json: bool) -> None:
     now, known = session.home.clock.now_us(), session.home.controls.schedule()
     if as_json:
         output.result_json(schedule_page(known, now))

@@ -1,20 +1,27 @@
 """worker install, uninstall, status: the worker as a service that starts with every log-in and comes back."""
 
+import os
+import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Jobs, LimitRate
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from flowhub_jobs.home import Home
-    from flowhub_jobs.jobs.workers import WorkerStatus
-    from flowhub_jobs.service.control import Service, ServiceState
-    from flowhub_jobs.service.program import Program
-    from flowhub_jobs.settings import Settings
+from flowhub_jobs.cli.output import clean
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.home import Home, opened
+from flowhub_jobs.jobs.workers import WorkerStatus, living
+from flowhub_jobs.service.control import Service, ServiceState, is_there
+from flowhub_jobs.service.program import Program, program
+from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.system import MACOS
+from flowhub_jobs.times import rfc3339
+from flowhub_jobs.units import format_duration, format_rate, parse_rate
+from flowhub_jobs.values.enums import State
 
 SERVICE_SCHEMA, WORKER_SCHEMA = "flowhub/service/1", "flowhub/worker/1"
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the file and the commands, and do nothing.")]
@@ -28,9 +35,6 @@ def install(
     It restarts after a failure and at login. Linux: a systemd user unit. macOS: a launchd agent. It takes over this
     shell's variables for flowhub, but no secrets. Installing again replaces it.
     """
-    from flowhub_jobs.settings import load_settings
-    from flowhub_jobs.units import parse_rate
-
     settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
     service, program = _service(settings), _program(jobs, limit_rate)
     text = service.text(program)
@@ -41,8 +45,6 @@ def install(
         service.install(text)
     hints += service.hints(program)
     if as_json:
-        from flowhub_jobs.cli import output
-
         output.result_json({"schema": SERVICE_SCHEMA, **page, "installed": not print_only, "hints": hints})
     elif print_only:
         _print_plan(page, hints)
@@ -52,9 +54,6 @@ def install(
 
 def uninstall(as_json: AsJson = False) -> None:
     """Stop the service and remove it. What is queued stays queued."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.settings import load_settings
-
     service = _service(load_settings())
     removed = service.uninstall()
     if as_json:
@@ -69,12 +68,6 @@ def uninstall(as_json: AsJson = False) -> None:
 
 def status(as_json: AsJson = False) -> None:
     """Show running workers and the service."""
-    from datetime import UTC, datetime
-
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.values.enums import State
-
     with open_session() as session:
         home = session.home
         workers, queued = _workers(home), len(home.queries.in_state((State.QUEUED,)))
@@ -86,10 +79,8 @@ def status(as_json: AsJson = False) -> None:
         output.result(line)
 
 
-def _service(settings: "Settings") -> "Service":
+def _service(settings: Settings) -> Service:
     """Return the service under what manages services here."""
-    from flowhub_jobs.system import MACOS
-
     if MACOS:
         from flowhub_jobs.service.launchd import Launchd
 
@@ -99,27 +90,17 @@ def _service(settings: "Settings") -> "Service":
     return Systemd()
 
 
-def _program(jobs: int | None, rate: str | None) -> "Program":
-    import os
-    from dataclasses import fields
-
-    from flowhub_jobs.service.program import program
-    from flowhub_jobs.settings import Settings
-
+def _program(jobs: int | None, rate: str | None) -> Program:
     harmless = [setting.name for setting in fields(Settings) if setting.repr]  # a secret is not shown, nor written
     return program(sys.argv, os.environ, harmless, jobs=jobs, rate=rate)
 
 
-def _workers(home: "Home") -> "list[WorkerStatus]":
-    from flowhub_jobs.jobs.workers import living
-
+def _workers(home: Home) -> list[WorkerStatus]:
     return living(home.engine, home.node, home.is_dead)
 
 
-def _also_running(settings: "Settings", service: "Service") -> list[str]:
+def _also_running(settings: Settings, service: Service) -> list[str]:
     """Return a hint if a worker runs by hand. What of the home cannot be opened is said now, not in a log."""
-    from flowhub_jobs.home import opened
-
     with opened(settings) as home:
         look = service.look()
         by_hand = [str(worker.pid) for worker in _workers(home) if _by(worker, look) == "hand"]
@@ -130,10 +111,6 @@ def _also_running(settings: "Settings", service: "Service") -> list[str]:
 
 def _print_plan(page: dict[str, Any], hints: list[str]) -> None:
     """Print the file alone, so that it can be sent into one; beside it, what would happen."""
-    import shlex
-
-    from flowhub_jobs.cli import output
-
     sys.stdout.write(page["text"])
     output.hint(f"\nNothing was done. It would be written to {page['path']}, then be run:")
     for command in page["commands"]:
@@ -141,26 +118,18 @@ def _print_plan(page: dict[str, Any], hints: list[str]) -> None:
     _print_hints(hints)
 
 
-def _print_installed(service: "Service", hints: list[str]) -> None:
-    from flowhub_jobs.cli import output
-
+def _print_installed(service: Service, hints: list[str]) -> None:
     output.result(f"The worker runs as a service: {service.path}")
     logs = service.look().logs
     _print_hints([*hints, f"`flowhub worker status` shows its state; `{logs}` its log."])
 
 
 def _print_hints(hints: list[str]) -> None:
-    from flowhub_jobs.cli import output
-
     for hint in hints:
         output.hint(output.fold(hint, after="  "))
 
 
-def _status_page(node: str, workers: "list[WorkerStatus]", queued: int, look: "ServiceState") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from flowhub_jobs.times import rfc3339
-
+def _status_page(node: str, workers: list[WorkerStatus], queued: int, look: ServiceState) -> dict[str, Any]:
     crew = [{**asdict(worker), "started_at": rfc3339(worker.started_at), "by": _by(worker, look)} for worker in workers]
     return {
         "schema": WORKER_SCHEMA,
@@ -171,19 +140,17 @@ def _status_page(node: str, workers: "list[WorkerStatus]", queued: int, look: "S
     }
 
 
-def _by(worker: "WorkerStatus", look: "ServiceState") -> str:
+def _by(worker: WorkerStatus, look: ServiceState) -> str:
     return look.kind if worker.pid == look.pid else "hand"
 
 
-def _worker_lines(workers: "list[WorkerStatus]", queued: int, look: "ServiceState", now: "datetime") -> list[str]:
+def _worker_lines(workers: list[WorkerStatus], queued: int, look: ServiceState, now: datetime) -> list[str]:
     if not workers:
         return [f"Workers:  none running; {queued} queued"]
     return [f"Workers:  {len(workers)} running; {queued} queued", *(_worker_line(one, look, now) for one in workers)]
 
 
-def _worker_line(worker: "WorkerStatus", look: "ServiceState", now: "datetime") -> str:
-    from flowhub_jobs.units import format_duration, format_rate
-
+def _worker_line(worker: WorkerStatus, look: ServiceState, now: datetime) -> str:
     since = worker.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
     age = format_duration((now - worker.started_at).total_seconds())
     by = "started by hand" if _by(worker, look) == "hand" else f"run by {look.kind}"
@@ -191,10 +158,7 @@ def _worker_line(worker: "WorkerStatus", look: "ServiceState", now: "datetime") 
     return f"  process {worker.pid}, {by}, since {since} ({age}): {worker.running} of {worker.slots} slots taken{speed}"
 
 
-def _service_lines(look: "ServiceState") -> list[str]:
-    from flowhub_jobs.cli.output import clean
-    from flowhub_jobs.service.control import is_there
-
+def _service_lines(look: ServiceState) -> list[str]:
     if not look.installed:
         if is_there(look.path):
             return [f"Service:  {look.path} is there, but flowhub did not write it."]

@@ -1,12 +1,18 @@
 """web: serves the local page and the HTTP API."""
 
+import sys
+import threading
+import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.errors import ExtraMissing
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the packages of the extra may be missing
     from flowhub_jobs.web.server import Serving
 
 
@@ -32,10 +38,7 @@ def web(
 
     Prints the URL to open, which signs in one browser, once. Programs send the token of web.token, in the home.
     """
-    from flowhub_jobs.cli.session import open_session
-    from flowhub_jobs.errors import ExtraMissing
-
-    try:
+    try:  # late, since the packages of the extra may be missing
         from flowhub_jobs.web.server import Options, serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("jinja2", "starlette", "uvicorn"):
@@ -49,19 +52,12 @@ def web(
 
 
 def _announce(serving: "Serving", *, as_json: bool, no_open: bool) -> None:
-    import sys
-
-    from flowhub_jobs.cli import output
-
     if as_json:
         output.result_json(_object(serving))
     else:
         output.result(serving.url)
     sys.stdout.flush()
     if not (no_open or as_json) and sys.stdout.isatty():
-        import threading
-        import webbrowser
-
         # In a thread: a browser in the terminal runs in the foreground, and would hold up the server.
         threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()
 

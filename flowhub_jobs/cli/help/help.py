@@ -1,11 +1,19 @@
 """help: verbs, error codes, states, settings, references; `--json` is the whole manual for programs."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.app import VERBS, command
+from flowhub_jobs.cli.foreign_commands import answer
+from flowhub_jobs.cli.help import pages
+from flowhub_jobs.cli.help.manual import page
+from flowhub_jobs.cli.help.pages import TOPICS
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.errors import ERRORS, UsageInvalid
 
 
 def help_page(
@@ -19,12 +27,7 @@ def help_page(
 
     --json prints all of it as one object, whatever WORD is.
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.help import pages
-
     if as_json:
-        from flowhub_jobs.cli.help.manual import page
-
         output.result_json(page())
     elif not words:
         output.result(_contents())
@@ -35,26 +38,17 @@ def help_page(
 
 
 def _contents() -> str:
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.app import CHAPTERS
-    from flowhub_jobs.cli.help.pages import TOPICS
-
     topics = [(f"flowhub help {name}", text) for name, (text, _) in TOPICS.items()]
     others = [
         ("flowhub help VERB", "How a verb is called."),
         ("flowhub help CODE", "What an error code means, and what to do."),
     ]
-    verbs = " ".join(name for names in CHAPTERS.values() for name in names)
+    verbs = " ".join(name for names in VERBS.values() for name in names)
     return output.folded_table(("HELP", ""), [*topics, *others]) + "\n\n" + output.fold(f"Verbs: {verbs}", after="  ")
 
 
 def _explain(words: Sequence[str]) -> None:
     """Print a verb's own help, else what is known of one word. Raises UsageInvalid."""
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.app import command
-    from flowhub_jobs.cli.foreign_commands import answer
-    from flowhub_jobs.cli.help import pages
-
     top = command()
     if words[0] in top.commands:
         with top.make_context("flowhub", [*words, "--help"]) as context:
@@ -66,13 +60,7 @@ def _explain(words: Sequence[str]) -> None:
 
 
 def _unknown(word: str) -> Exception:
-    from difflib import get_close_matches
-
-    from flowhub_jobs.cli.app import CHAPTERS
-    from flowhub_jobs.cli.help.pages import TOPICS
-    from flowhub_jobs.errors import ERRORS, UsageInvalid
-
-    known = [*TOPICS, *(name for names in CHAPTERS.values() for name in names), *ERRORS]
+    known = [*TOPICS, *(name for names in VERBS.values() for name in names), *ERRORS]
     near = get_close_matches(word, known, 3, 0.6)
     meant = f"Did you mean {', '.join(near)}?" if near else f"Topics: {', '.join(TOPICS)}; or a verb or an error code."
     return UsageInvalid(f"There is no help on {word!r}.", hint=meant)

@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.completion.scripts import SHELLS, script
+from flowhub_jobs.cli.help.manual import page
+from flowhub_jobs.errors import UsageInvalid
+
 
 def completion(
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
@@ -16,11 +21,6 @@ def completion(
 
     fish: flowhub completion fish > ~/.config/fish/completions/flowhub.fish
     """
-    from flowhub_jobs.cli import output
-    from flowhub_jobs.cli.completion.scripts import SHELLS, script
-    from flowhub_jobs.cli.help.manual import page
-    from flowhub_jobs.errors import UsageInvalid
-
     if shell not in SHELLS:
         raise UsageInvalid(f"There is no completion for {shell!r}.", hint=f"Shells: {', '.join(SHELLS)}.")
     output.exactly(script(shell, page()["verbs"]).rstrip("\n"))

@@ -1,0 +1,20 @@
+"""pause: pauses jobs until they are resumed."""
+
+from flowhub_jobs.cli.jobs.steering import steer
+from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+
+
+def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
+    """Pause jobs until `resume`.
+
+    The partial download is kept. A resumed job continues where it stopped.
+    """
+    steer(
+        "pause",
+        jobs,
+        every,
+        group,
+        as_json,
+        ("queued", "running"),
+        lambda session, job: session.home.commands.pause(job),
+    )

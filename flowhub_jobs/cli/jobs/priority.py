@@ -1,0 +1,34 @@
+"""priority: changes the order in which queued jobs start."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.jobs.enqueue_options import checked_priority
+from flowhub_jobs.cli.jobs.steering import steer
+from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+
+
+def priority(
+    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; the default is 0.")],
+    jobs: JobArguments = None,
+    every: AllLive = False,
+    group: Group = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the priority of jobs.
+
+    Running jobs continue; queued jobs start in the new order.
+    """
+    wanted = checked_priority(number)
+    states = ("queued", "running", "paused")
+    states = ("queued", "running", "paused")
+    steer(
+        "priority",
+        jobs,
+        every,
+        group,
+        as_json,
+        states,
+        lambda session, job: session.home.commands.set_priority(job, wanted),
+    )

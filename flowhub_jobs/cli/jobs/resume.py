@@ -1,0 +1,12 @@
+"""resume: queues paused jobs again."""
+
+from flowhub_jobs.cli.jobs.steering import steer
+from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+
+
+def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
+    """Resume paused jobs.
+
+    A time set by --at that is still ahead stays.
+    """
+    steer("resume", jobs, every, group, as_json, ("paused",), lambda session, job: session.again(job, "resume"))

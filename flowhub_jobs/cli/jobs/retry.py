@@ -1,0 +1,30 @@
+"""retry: queues failed and cancelled jobs again."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.jobs.steering import steer
+from flowhub_jobs.cli.options import AsJson, Group, JobArguments
+from flowhub_jobs.errors import UsageInvalid
+
+AllFailed = Annotated[bool, typer.Option("--all", help="All failed jobs.")]
+
+
+def retry(
+    jobs: JobArguments = None,
+    every: AllFailed = False,
+    group: Group = None,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="With --all or --group: the cancelled jobs too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue failed or cancelled jobs again.
+
+    The job keeps its number and its files, and continues with what was kept.
+    """
+    if cancelled and not (every or group is not None):
+        raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
+    states = ("failed", "cancelled") if cancelled else ("failed",)
+    steer("retry", jobs, every, group, as_json, states, lambda session, job: session.again(job, "retry"))

@@ -1,0 +1,71 @@
+"""Steering shared by cancel, pause, resume, retry, start and priority: which jobs, the action, the outcome of each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.session import chosen_jobs, each, open_session, raise_for, tell_no_worker
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.wait_reasons import in_short
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+Outcomes = Mapping[int, State | FlowhubError]
+
+
+def steer(
+    verb: str,
+    typed: list[str] | None,
+    every: bool,
+    group: str | None,
+    as_json: bool,
+    states: Sequence[str],
+    act: Callable[[Session, int], State],
+) -> None:
+    """Apply a verb to the jobs that are typed, else to all (of a group) in one of `states`."""
+    with open_session() as session:
+        session.home.take_back_orphans()  # a job whose worker died changes at once
+        numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
+        outcomes = each(numbers, lambda job: act(session, job))
+        done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
+        if as_json and (done or not numbers):
+            output.result_json(jobs_page(session.home.queries.jobs(done)))
+        elif not as_json:
+            _tell(session, verb, done)
+            if not numbers:
+                output.hint(_nothing(verb, states))
+        raise_for(outcomes)
+
+
+def _nothing(verb: str, states: Sequence[str]) -> str:
+    what = "No job to change." if verb == "priority" else f"No job to {verb}."
+    return f"{what} (`flowhub {verb}` applies to {_either(states)} jobs.)"
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _tell(session: Session, verb: str, done: Sequence[int]) -> None:
+    """Print what became of each job, and that no worker runs where one is needed."""
+    now = datetime.now(UTC)
+    jobs = session.home.queries.jobs(done)
+    for job in jobs:
+        output.result(f"Job {job.id}: {_became(verb, job, now)}")
+    if verb in ("resume", "retry", "start") and jobs:
+        tell_no_worker(session)
+
+
+def _became(verb: str, job: Job, now: datetime) -> str:
+    """Return in a few words how a job stands after the verb."""
+    if verb == "priority":
+        return f"priority {job.priority}."
+    if job.state is State.RUNNING and verb in ("cancel", "pause"):  # its worker obeys within a second
+        return "cancelling…" if verb == "cancel" else "pausing…"
+    if job.state is State.FAILED:  # `cancel --purge`, or it would have been refused
+        return "failed; its partial download was deleted."
+    waits = in_short(job, now) if job.state is State.QUEUED else ""
+    starts = "starts now" if verb == "start" and job.state is State.QUEUED and not waits else ""
+    return ", ".join(part for part in (str(job.state), waits or starts) if part) + "."

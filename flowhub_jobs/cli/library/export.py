@@ -1,0 +1,38 @@
+"""export: copies installed models to a folder, to carry them to another machine."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowhub_jobs.cli.library.run_inline import run_or_leave
+from flowhub_jobs.cli.options import AsJson, Later
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.session import Session
+
+
+def export(
+    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="The folder to copy them to.")],
+    later: Later = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy installed models to a folder, to carry them.
+
+    A manifest there has their digests. `flowhub import DIR` takes them in on another machine.
+    """
+    folder = Path(to).expanduser().absolute()
+    with open_session() as session:
+        errands = LocalJobs(session)
+        _check_target(session, folder)
+        run_or_leave(session, errands.export(errands.known(refs), folder), "Exporting", later, as_json)
+
+
+def _check_target(session: Session, folder: Any) -> None:
+    store = session.home.store.root
+    if folder == store or folder.is_relative_to(store):
+        raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is made if it is not there.")

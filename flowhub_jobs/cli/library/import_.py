@@ -1,0 +1,26 @@
+"""import: takes in models from a folder that `export` filled."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli.library.run_inline import run_or_leave
+from flowhub_jobs.cli.options import AsJson, Later
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.operations.local_jobs import LocalJobs
+
+
+def import_models(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder that `flowhub export` filled.")],
+    refs: Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Only these of its models.")] = None,
+    later: Later = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take in what `export` copied to a folder.
+
+    It is verified on the way, and listed like any other model.
+    """
+    with open_session() as session:
+        numbers = LocalJobs(session).bring(Path(folder).expanduser().absolute(), refs or [])
+        run_or_leave(session, numbers, "Importing", later, as_json)

@@ -1,0 +1,33 @@
+"""path: prints where an installed model is, for a runtime."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.operations.library.match import entrance
+from flowhub_jobs.values.enums import Condition
+
+
+def path(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A model, model@option, hf:…, or a name from the list.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the path of an installed model for a runtime.
+
+    It is a model's file, the first of its parts, or its folder.
+    """
+    with open_session() as session:
+        model = session.installed.one(ref)
+    where = entrance(model.path)
+    if model.condition in (Condition.CHANGED, Condition.DAMAGED):
+        what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
+        output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.", quiet=as_json)
+    if as_json:
+        folder = model.path.is_dir()
+        page = {"schema": "flowhub/path/1", "path": str(where), "name": model.name, "format": model.format}
+        output.result_json(page | {"folder": folder, "condition": str(model.condition)})
+    else:
+        output.exactly(str(where))

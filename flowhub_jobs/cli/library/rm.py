@@ -1,0 +1,58 @@
+"""rm: removes installed models."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.options import AsJson, Yes
+from flowhub_jobs.cli.prompts import agreed
+from flowhub_jobs.cli.session import each, open_session, raise_for
+from flowhub_jobs.operations.library.installed import Removal, freed_note
+from flowhub_jobs.units import format_bytes
+
+
+def rm(
+    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove installed models.
+
+    It asks first. Without a terminal, -y is needed.
+    """
+    with open_session() as session:
+        session.installed.demand_store()
+        names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
+        plans = {name: session.installed.removal(name) for name in names}
+        if not (yes or dry_run or _agreed(list(plans.values()), as_json)):
+            output.hint("Nothing was removed.")
+            return
+        outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
+        removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
+        if removed and as_json:
+            gone = [{"name": one.name, "bytes": one.bytes, "freed": one.freed} for one in removed]
+            output.result_json({"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": gone})
+        elif removed:
+            for one in removed:
+                output.result(output.fold(_told(one, dry_run), after="  "))
+        raise_for(outcomes)
+
+
+def _agreed(plans: Sequence[Removal], as_json: bool) -> bool:
+    names, size = ", ".join(one.name for one in plans), sum(one.bytes for one in plans)
+    freed = sum(one.freed for one in plans)
+    frees = "" if freed == size else f", frees {format_bytes(freed)}" if freed else ", frees nothing"
+    return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?", as_json=as_json)
+
+
+def _told(one: Removal, dry_run: bool) -> str:
+    """Return what was removed, or would be, and what of it is freed."""
+    if one.forgotten:
+        would = "Would forget" if dry_run else "Forgot"
+        return f"{would} {one.name}: it was removed by hand."
+    would = "Would remove" if dry_run else "Removed"
+    link = "the link " if one.leads_to else ""
+    return f"{would} {link}{one.name}: {format_bytes(one.bytes)}{freed_note(one)}."

@@ -1,0 +1,46 @@
+"""fits: shows whether a model runs on this machine, or on another one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.search import fits_view
+from flowhub_jobs.cli.session import open_session, warn_of_catalog
+from flowhub_jobs.device.profile import read_profile
+from flowhub_jobs.operations.search import variants
+
+
+def fits(
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="REF", help="model, model@option, hf:owner/repo[:QUANT], a URL, or what is installed."),
+    ],
+    context: Annotated[
+        int | None, typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Tokens of context (default 4096).")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json` in a file."),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no server for the file's header; estimate instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show whether a model runs on this machine.
+
+    Lists every variant of a model, with the arithmetic. Always exits 0.
+    """
+    machine = read_profile(Path(on).expanduser()) if on else None
+    with open_session() as session:
+        judged = variants.judge(session, ref, machine, context=context, ask=not offline)
+        warn_of_catalog(session, quiet=as_json)
+        machine = machine or session.device
+    if as_json:
+        page = [fits_view.variant_object(variant) for variant in judged]
+        output.result_json({"schema": "flowhub/fits/1", "device": machine.as_dict(), "variants": page})
+    else:
+        fits_view.print_fits(judged, machine, on)
