@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import Busy, FlowhubError, NameTaken
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
@@ -15,6 +15,7 @@ from flowhub_jobs.values.artifacts import Artifact, LocalLlm
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
+    from flowhub_jobs.store.install import Installer
     from flowhub_jobs.transfer.fetch import Fetched, TransferProgress
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
@@ -93,14 +94,14 @@ def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnPro
 @contextmanager
 def _alone_at(store: Store, artifact: Artifact) -> Iterator[Path]:
     """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
-    from flowhub_jobs.store.install import clean_up
+    from flowhub_jobs.store.install import remove_partial
     from flowhub_jobs.transfer.partial.ownership import claimed, this_run
 
     fresh = store.new_partial(artifact, NODE)
     with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
         if claim.strangers:
             if claim.folder == fresh:
-                clean_up(fresh)
+                remove_partial(fresh)
             raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.")
         yield claim.folder
 
@@ -117,45 +118,61 @@ def _as_it_lies(artifact: Artifact, there: Path) -> Path:
 
 
 def _brought(artifact: Artifact, partial: Path, store: Store, on_progress: OnProgress | None) -> Path:
-    """Return where the artifact lies: where an earlier call put it, or somebody else did, else where it is put now."""
-    from flowhub_jobs.store.install import already_placed, clean_up, let_go_of_claim
-    from flowhub_jobs.transfer.partial import journal
+    """Return the path of the installed artifact: an earlier call's, an existing file's, or that of a new download."""
+    from flowhub_jobs.store.install import Installer, remove_partial
 
-    record = journal.load(partial)
-    placed = already_placed(record.install, store)
-    if placed is not None:
-        path = placed.path
+    # The claim of the partial is this call's for as long as it lives: no lease can be lost, and no job be cancelled.
+    installer = Installer(
+        store, _JournalIntent(partial), owner=lambda name: None, check=lambda: None, may_write=lambda: None
+    )
+    if (installed := installer.recover()) is not None:
+        path = installed.path
+    elif (existing := store.taken(artifact.name)) is not None:
+        path = _as_it_lies(artifact, existing)
     else:
-        let_go_of_claim(record.install, store)
-        there = store.taken(artifact.name)
-        kept = sum(file.kept.total for file in record.files.values())
-        path = _as_it_lies(artifact, there) if there else _named(artifact, partial, store, kept, on_progress)
-    clean_up(partial)
+        path = _named(artifact, partial, installer, on_progress)
+    remove_partial(partial)
     return path
 
 
-def _named(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
+@dataclass(frozen=True, slots=True)
+class _JournalIntent:
+    """The intent in a partial's journal (store.install.IntentLog)."""
+
+    partial: Path
+
+    def read_intent(self) -> dict[str, Any] | None:
+        from flowhub_jobs.transfer.partial import journal
+
+        return journal.load(self.partial).install
+
+    def write_intent(self, intent: dict[str, Any]) -> None:
+        from flowhub_jobs.transfer.partial import journal
+
+        journal.append(self.partial, {"install": intent})
+
+
+def _named(artifact: Artifact, partial: Path, installer: "Installer", on_progress: OnProgress | None) -> Path:
     """Return the path of what is fetched now; of what another process put there since, if every byte of it is right."""
     try:
-        return _fetched(artifact, partial, store, kept, on_progress)
+        return _fetched(artifact, partial, installer, on_progress)
     except NameTaken:
-        if (there := store.taken(artifact.name)) is None:
+        if (existing := installer.store.taken(artifact.name)) is None:
             raise
-        return _as_it_lies(artifact, there)
+        return _as_it_lies(artifact, existing)
 
 
-def _fetched(artifact: Artifact, partial: Path, store: Store, kept: int, on_progress: OnProgress | None) -> Path:
-    """Fetch what is more than the `kept` bytes, and give it its name; return its path."""
-    from flowhub_jobs.store.install import intent, place, stage
+def _fetched(artifact: Artifact, partial: Path, installer: "Installer", on_progress: OnProgress | None) -> Path:
+    """Fetch what the partial does not hold yet, and install it; return its path."""
+    from flowhub_jobs.store.install import ArtifactParts
     from flowhub_jobs.store.space import check_room, room_at
     from flowhub_jobs.transfer.partial import journal
 
-    room = room_at(store.root, load_settings().disk_reserve)
-    check_room(room, max(0, (artifact.size or 0) - kept), 0, store.root)
+    root = installer.store.root
+    kept = sum(file.kept.total for file in journal.load(partial).files.values())
+    check_room(room_at(root, load_settings().disk_reserve), max(0, (artifact.size or 0) - kept), 0, root)
     fetched = _patiently(artifact, partial, on_progress)
-    staged = stage(artifact, partial, fetched.parts, fetched.marks)
-    journal.append(partial, {"install": intent(artifact.name, staged, fetched.files)})
-    return place(staged, artifact.name, store, ours=False, may_write=lambda: None)
+    return installer.install(artifact, partial, ArtifactParts(fetched.files, fetched.parts, fetched.marks)).path
 
 
 def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":

@@ -120,7 +120,7 @@ class Home:
 
         A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
         """
-        from flowhub_jobs.store.install import already_placed
+        from flowhub_jobs.store.install import find_installed
         from flowhub_jobs.store.partials_dir import drop, put_aside
 
         if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
@@ -128,7 +128,7 @@ class Home:
         artifact = self.commands.artifact(job)
         if artifact.key not in self.queries.live_jobs():
             self.discard_partials(artifact, job)
-            placed = already_placed(self.commands.intent(job), self.store)
+            placed = find_installed(self.commands.intent(job), self.store)
             if placed is not None and self.library.entry(placed.name) is None:
                 drop(put_aside(self.store, placed.path))
             self.commands.purged(job)

@@ -80,7 +80,7 @@ class LocalJobs:
         return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True))])[0].job
 
     def _seed(self, model: InstalledArtifact) -> None:
-        from flowhub_jobs.store.install import clean_up
+        from flowhub_jobs.store.install import remove_partial
         from flowhub_jobs.transfer.partial.ownership import is_at_work
         from flowhub_jobs.transfer.partial.seed import SeedFile, reseed
 
@@ -95,10 +95,10 @@ class LocalJobs:
             reseed(aside, seeds)
             for left in store.partials_of(model.artifact, self._home.node):
                 if not is_at_work(left, self._home.this_run()):
-                    clean_up(left)
+                    remove_partial(left)
             aside.rename(store.new_partial(model.artifact, self._home.node))
         except BaseException:
-            clean_up(aside)
+            remove_partial(aside)
             raise
 
     def _request(self, model: InstalledArtifact, task: JobTarget) -> Request:

@@ -9,11 +9,11 @@ from pathlib import Path
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import refuse_links
+from flowhub_jobs.store.install import ArtifactParts
 from flowhub_jobs.store.manifest import read_manifest
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.worker.context import Run
 from flowhub_jobs.worker.copier import Copier
-from flowhub_jobs.worker.local_reuse import ArtifactParts
 from flowhub_jobs.worker.progress import ProgressWriter
 
 BROUGHT = "brought"
@@ -52,4 +52,4 @@ def bring_in(run: Run, partial: Path, screen: ProgressWriter, may_begin: Callabl
         digests.append(FileDigest(file.path, size, found, pinned=True))
     traits = traits_of(partial)
     marks = tuple(mark_of(part.lstat(), traits) for part in parts)
-    return ArtifactParts(tuple(digests), tuple(parts), marks, 0, BROUGHT)
+    return ArtifactParts(tuple(digests), tuple(parts), marks, BROUGHT)

@@ -17,11 +17,11 @@ from pathlib import Path
 from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
 from flowhub_jobs.store.file_hash import FileStamp, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.install import ArtifactParts
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
 from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
 from flowhub_jobs.transfer.fetch import Fetched, FileProgress, TransferProgress
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.partial.part_file import FILES
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
 from flowhub_jobs.values.jobs import Note
@@ -54,14 +54,6 @@ class Linked:
             return stamp_of(self.part) == self.stamp
         except Unreadable:
             return False
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactParts(Fetched):
-    """All files of an artifact, verified. `folder` of the partial is what a folder is staged in."""
-
-    folder: str = FILES
-    linked_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +98,7 @@ class Reused:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
-            return ArtifactParts(fetched.files, fetched.parts, fetched.marks, fetched.bytes_fetched)
+            return ArtifactParts(fetched.files, fetched.parts, fetched.marks)
         came = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
         rows = []
         with disk_errors(self.partial):
@@ -119,9 +111,8 @@ class Reused:
                     digest, part, mark = next(came)
                     rows.append((digest, _beside(part, self.partial / LINKED / file.path), mark))
         files, parts, marks = zip(*rows, strict=True)
-        bytes_fetched = fetched.bytes_fetched if fetched else 0
         linked_from = _linked_from(self.artifact, self.linked, self.root)
-        return ArtifactParts(files, parts, marks, bytes_fetched, LINKED, linked_from)
+        return ArtifactParts(files, parts, marks, LINKED, linked_from)
 
 
 def _beside(part: Path, target: Path) -> Path:

@@ -9,6 +9,8 @@ Every way out of `run_job` leaves the row with a state that says why, unless the
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,16 +23,7 @@ from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.store.adopt import adoptable, is_lost
-from flowhub_jobs.store.install import (
-    InstallResult,
-    already_placed,
-    choose_name,
-    clean_up,
-    intent,
-    let_go_of_claim,
-    place,
-    stage,
-)
+from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
 from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
 from flowhub_jobs.transfer.options import Cancelled
@@ -41,7 +34,7 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
-from flowhub_jobs.worker.local_reuse import ArtifactParts, Reused, look_around, told_changed
+from flowhub_jobs.worker.local_reuse import Reused, look_around, told_changed
 from flowhub_jobs.worker.outcomes import as_ours, end_badly, obey
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_terms
@@ -191,13 +184,8 @@ def _imported(context: WorkerContext, run: Run, screen: ProgressWriter) -> Artif
 
 
 def _placed_before_a_crash(context: WorkerContext, run: Run) -> InstallResult | None:
-    """Return what an earlier attempt gave its name before it was cut short. A name that it only claimed is let go."""
-    intended, store = run.claimed.intent, context.home.store
-    placed = already_placed(intended, store)
-    if placed is None:
-        run.control.check()
-        let_go_of_claim(intended, store)
-    return placed
+    """Return what an earlier attempt installed before it crashed; a name that it had only reserved is released."""
+    return _installer(context, run).recover()
 
 
 def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
@@ -205,7 +193,7 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     # another run may be at work in it.
     run.lease.check()
     if run.partial is not None:
-        clean_up(run.partial)
+        remove_partial(run.partial)
     context.home.discard_partials(run.claimed.artifact, run.lease.job)
     _complete(context, run, placed)
 
@@ -281,18 +269,35 @@ def _watch(
 
 
 def _install(context: WorkerContext, run: Run, gathered: ArtifactParts) -> InstallResult:
-    home, artifact = context.home, run.claimed.artifact
     assert run.partial is not None, "a run that installs has its partial"
-    owner = _owner(context, run)
-    name = choose_name(artifact, home.store, owner)
-    run.control.check()
-    staged = stage(artifact, run.partial, gathered.parts, gathered.marks, folder=gathered.folder)
-    # The last moment at which a wish is obeyed: one that comes later finds the model installed.
-    wish = context.leases.intend(run.lease, intent(name, staged, gathered.files, gathered.linked_from))
-    if wish is not None:
-        raise Cancelled(wish)
-    path = place(staged, name, home.store, ours=owner(name) == artifact.claim, may_write=run.lease.check)
-    return InstallResult(name, path, gathered.files, gathered.linked_from)
+    return _installer(context, run).install(run.claimed.artifact, run.partial, gathered)
+
+
+def _installer(context: WorkerContext, run: Run) -> Installer:
+    return Installer(
+        context.home.store,
+        _RowIntent(context, run),
+        owner=_owner(context, run),
+        check=run.control.check,
+        may_write=run.lease.check,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RowIntent:
+    """The intent in the job's row (store.install.IntentLog)."""
+
+    context: WorkerContext
+    run: Run
+
+    def read_intent(self) -> dict[str, Any] | None:
+        return self.run.claimed.intent
+
+    def write_intent(self, intent: dict[str, Any]) -> None:
+        """Raise Cancelled if a request arrived: the last moment. A later one finds the model installed."""
+        request = self.context.leases.intend(self.run.lease, intent)
+        if request is not None:
+            raise Cancelled(request)
 
 
 def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:

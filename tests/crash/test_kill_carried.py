@@ -11,7 +11,7 @@ from support.nursery import Nursery
 from support.on_disk import files_in, turn
 from support.origin import Origin
 from support.shop import Shop, shop_of
-from support.steps import INSTALLATION, LEASES, PIPELINE
+from support.steps import INSTALL, INSTALLATION, LEASES, PIPELINE
 
 from flowhub_jobs.values.enums import JobKind, State
 
@@ -38,8 +38,8 @@ REPAIR_STEPS = [
     f"{LEDGER}.enqueue:after",
     f"{PIPELINE}:fetch:before",
     f"{PIPELINE}:fetch:after",
-    f"{PIPELINE}:place:before",
-    f"{PIPELINE}:place:after",
+    f"{INSTALL}:rename_into_place:before",
+    f"{INSTALL}:rename_into_place:after",
     f"{LEASES}.complete:after",
 ]
 EXPORT_STEPS = [

@@ -11,7 +11,7 @@ from support.nursery import Nursery
 from support.on_disk import files_in
 from support.origin import Origin
 from support.shop import Shop, shop_of
-from support.steps import INSTALL, INSTALLATION, LEASES, LIBRARY, PIPELINE
+from support.steps import INSTALL, INSTALLATION, LEASES, LIBRARY
 from support.wares import library_rows
 
 from flowhub_jobs.values.enums import State
@@ -30,7 +30,7 @@ MIXED_STEPS = [*JOB_STEPS, f"{REUSE}:link:after:2", f"{REUSE}:_beside:before", f
 ADOPT_STEPS = [
     f"{ADOPTING}:link:before",
     f"{ADOPTING}:link:after",
-    f"{ADOPTING}:place:before",
+    f"{ADOPTING}:rename_into_place:before",
     f"{INSTALL}:rename_new:before",
     f"{INSTALL}:rename_new:after",
     f"{LIBRARY}.index:before",
@@ -74,7 +74,7 @@ def test_a_folder_of_which_a_part_was_linked_is_finished_and_no_byte_fetched_twi
         assert files_in(theirs / "blobs") == before
 
 
-@pytest.mark.parametrize("step", [step for step in MIXED_STEPS if step.startswith((REUSE, f"{PIPELINE}:stage"))])
+@pytest.mark.parametrize("step", [step for step in MIXED_STEPS if step.startswith((REUSE, f"{INSTALL}:stage"))])
 def test_their_files_are_unharmed_when_they_take_them_away_and_all_is_fetched(
     home: Path, person: Path, origin: Origin, nursery: Nursery, step: str
 ) -> None:

@@ -9,12 +9,11 @@ from support.faults import FlipByte
 from support.nursery import Nursery
 from support.origin import Origin
 from support.shop import shop_of
+from support.steps import INSTALL, LEASES, LIBRARY, PIPELINE
 from support.wares import KINDS, RENAMES, Wares
 
 QUIET = "commits=3600"  # so that the journal's only commit is the last one
 JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
-PIPELINE, LEASES = "flowhub_jobs.worker.pipeline", "flowhub_jobs.jobs.leases:LeaseStore"
-LIBRARY = "flowhub_jobs.store.library:Library"
 
 # The way of a job from its last byte on, in its order. A call stands for what happens in it.
 NOT_YET_KEPT = [
@@ -28,19 +27,19 @@ STEPS = [
     "flowhub_jobs.transfer.fetch:sync_tree:after",
     "flowhub_jobs.worker.progress:ProgressWriter.stage:before",
     "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
-    f"{PIPELINE}:choose_name:before",
-    f"{PIPELINE}:choose_name:after",
-    f"{PIPELINE}:stage:before",
-    f"{PIPELINE}:stage:after",
+    f"{INSTALL}:choose_name:before",
+    f"{INSTALL}:choose_name:after",
+    f"{INSTALL}:stage:before",
+    f"{INSTALL}:stage:after",
     f"{LEASES}.intend:before",
     f"{LEASES}.intend:after",
-    f"{PIPELINE}:place:before",
+    f"{INSTALL}:rename_into_place:before",
     "RENAME:before",
     "RENAME:after",
-    f"{PIPELINE}:place:after",
-    f"{PIPELINE}:clean_up:before",
-    f"{PIPELINE}:clean_up:amid",
-    f"{PIPELINE}:clean_up:after",
+    f"{INSTALL}:rename_into_place:after",
+    f"{PIPELINE}:remove_partial:before",
+    f"{PIPELINE}:remove_partial:amid",
+    f"{PIPELINE}:remove_partial:after",
     f"{LIBRARY}.index:before",
     f"{LIBRARY}.index:after",
     f"{LEASES}.complete:before",
@@ -50,7 +49,7 @@ STEPS = [
 
 
 # Where the kinds go ways of their own; elsewhere two of them stand for all.
-NAMING = STEPS[STEPS.index(f"{PIPELINE}:stage:before") : STEPS.index(f"{PIPELINE}:clean_up:before")]
+NAMING = STEPS[STEPS.index(f"{INSTALL}:stage:before") : STEPS.index(f"{PIPELINE}:remove_partial:before")]
 TWO_KINDS = ("new-file", "newer-folder")
 CASES = [(step, kind) for step in STEPS for kind in (KINDS if step in NAMING else TWO_KINDS)]
 
@@ -90,7 +89,9 @@ def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
 
 
 @pytest.mark.parametrize("kind", ["newer-file", "new-folder"])
-@pytest.mark.parametrize("step", ["RENAME:after", f"{PIPELINE}:clean_up:amid", f"{LEASES}.complete:before"], ids=_name)
+@pytest.mark.parametrize(
+    "step", ["RENAME:after", f"{PIPELINE}:remove_partial:amid", f"{LEASES}.complete:before"], ids=_name
+)
 def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_published(
     home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
 ) -> None:

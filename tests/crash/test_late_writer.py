@@ -31,12 +31,12 @@ MOMENTS = {
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
     "before the journal's last word": "flowhub_jobs.transfer.partial.journal:Journal.commit:before",
     "in install": "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
-    "with a name in mind": "flowhub_jobs.worker.pipeline:choose_name:after",
-    "staged": "flowhub_jobs.worker.pipeline:stage:after",
+    "with a name in mind": "flowhub_jobs.store.install:choose_name:after",
+    "staged": "flowhub_jobs.store.install:stage:after",
     "with the intent written": "flowhub_jobs.jobs.leases:LeaseStore.intend:after",
     "at the rename": "RENAME:before",
     "after the rename": "RENAME:after",
-    "before it tidies up": "flowhub_jobs.worker.pipeline:clean_up:before",
+    "before it tidies up": "flowhub_jobs.worker.pipeline:remove_partial:before",
     "before the last row": "flowhub_jobs.worker.pipeline:_complete:before",
 }
 # Two kinds stand for all where they go the same way.

@@ -209,7 +209,7 @@ def test_a_place_that_is_not_there_is_named(cli, shop):
 def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop, person, monkeypatch, when):
     """Its digest is known, and no longer its own."""
     theirs = lm_studio(person, "pub/repo/a.gguf", A)
-    module, name = (adopt, "link") if when == "before the link" else (adopt, "place")
+    module, name = (adopt, "link") if when == "before the link" else (adopt, "rename_into_place")
     real = getattr(module, name)
 
     def late(*arguments, **options):

@@ -13,8 +13,8 @@ from support.shop import shop_of
 
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.pieces.ranges import Ranges
+from flowhub_jobs.store import install
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.worker import pipeline
 
 MIB = 1 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd to tell what a descriptor is")
@@ -55,7 +55,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
     with shop_of(home, entry) as shop:
         disk = ForgetfulDisk(monkeypatch)
         order: list[str] = []
-        real_place, real_complete = pipeline.place, LeaseStore.complete
+        real_place, real_complete = install.rename_into_place, LeaseStore.complete
 
         def place(staged: Path, name: str, *rest: Any, **options: Any) -> Path:
             for path in paths:
@@ -72,7 +72,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
             order.append("indexed")
             real_complete(*arguments, **options)
 
-        monkeypatch.setattr(pipeline, "place", place)
+        monkeypatch.setattr(install, "rename_into_place", place)
         monkeypatch.setattr(LeaseStore, "complete", complete)
         job = shop.enqueue("m")
         shop.work_here()

@@ -9,7 +9,16 @@ from support.rooms import artifact, digests, folder_artifact
 from flowhub_jobs import system
 from flowhub_jobs.errors import NameTaken, StorageFailed
 from flowhub_jobs.jobs.lease import LeaseLost
-from flowhub_jobs.store.install import already_placed, choose_name, clean_up, intent, place, stage
+from flowhub_jobs.store.install import (
+    ArtifactParts,
+    Installer,
+    choose_name,
+    find_installed,
+    new_intent,
+    remove_partial,
+    rename_into_place,
+    stage,
+)
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.artifacts import Artifact
 
@@ -144,7 +153,7 @@ def test_a_folder_is_staged_with_the_artifacts_files_and_nothing_else(store):
 @pytest.mark.parametrize("make", [staged_file, staged_folder])
 def test_what_is_staged_gets_its_name_and_nothing_stays_behind(store, flags, make):
     staged = make(store)
-    path = place(staged, "m", store, ours=False, may_write=go_on)
+    path = rename_into_place(staged, "m", store, replace_own=False, may_write=go_on)
     assert path == store.root / "m"
     assert (path / "new" if path.is_dir() else path).read_text() == "new"
     assert list((store.root / ".partial").iterdir()) == []
@@ -166,8 +175,8 @@ def test_what_came_to_be_there_since_the_name_was_chosen_is_not_replaced(store, 
     if there.endswith("link"):
         target.symlink_to(store.root if there == "link" else "nowhere")
     before = target.lstat()
-    with pytest.raises(NameTaken, match="has come to be there"):
-        place(staged, target.name, store, ours=False, may_write=go_on)
+    with pytest.raises(NameTaken, match="appeared while"):
+        rename_into_place(staged, target.name, store, replace_own=False, may_write=go_on)
     assert (target.lstat().st_ino, target.lstat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert staged.exists()
 
@@ -182,7 +191,7 @@ def test_an_older_version_of_ours_gives_way(store, flags, old, make):
         (target / "old").write_text("old")
     else:
         target.write_text("old")
-    place(make(store), "m", store, ours=True, may_write=go_on)
+    rename_into_place(make(store), "m", store, replace_own=True, may_write=go_on)
     assert (target / "new" if make is staged_folder else target).read_text() == "new"
     assert not (target / "old").exists()
 
@@ -192,26 +201,26 @@ def test_the_old_folder_goes_with_the_partial(store, flags):
     (store.root / "m").mkdir()
     (store.root / "m" / "old").write_text("old")
     staged = staged_folder(store)
-    place(staged, "m", store, ours=True, may_write=go_on)
+    rename_into_place(staged, "m", store, replace_own=True, may_write=go_on)
     assert (staged / "old").read_text() == "old"
-    clean_up(staged)
+    remove_partial(staged)
     assert not staged.exists()
-    clean_up(staged)
+    remove_partial(staged)
 
 
 def test_an_older_version_that_is_gone_meanwhile_is_no_obstacle(store):
-    assert place(staged_file(store), "m", store, ours=True, may_write=go_on).read_text() == "new"
+    assert rename_into_place(staged_file(store), "m", store, replace_own=True, may_write=go_on).read_text() == "new"
 
 
-@pytest.mark.parametrize("ours", [True, False])
-def test_a_run_without_its_lease_renames_nothing(store, ours):
+@pytest.mark.parametrize("replace_own", [True, False])
+def test_a_run_without_its_lease_renames_nothing(store, replace_own):
     def lost() -> None:
         raise LeaseLost(1)
 
     (store.root / "m").write_text("old")
     staged = staged_file(store)
     with pytest.raises(LeaseLost):
-        place(staged, "m" if ours else "n", store, ours=ours, may_write=lost)
+        rename_into_place(staged, "m" if replace_own else "n", store, replace_own=replace_own, may_write=lost)
     assert (store.root / "m").read_text() == "old"
     assert not (store.root / "n").exists()
     assert staged.exists()
@@ -224,27 +233,27 @@ def test_a_run_without_its_lease_renames_nothing(store, ours):
 def test_what_a_crashed_run_had_placed_is_known_by_its_inode(store, folder):
     wanted = folder_artifact(sizes={"new": 3}) if folder else WANTED
     staged = staged_folder(store) if folder else staged_file(store)
-    said = intent("m", staged, digests(wanted))
-    assert already_placed(said, store) is None
-    place(staged, "m", store, ours=False, may_write=go_on)
-    found = already_placed(said, store)
+    intent = new_intent("m", staged, digests(wanted))
+    assert find_installed(intent, store) is None
+    rename_into_place(staged, "m", store, replace_own=False, may_write=go_on)
+    found = find_installed(intent, store)
     assert found is not None
     assert (found.name, found.path, found.files) == ("m", store.root / "m", digests(wanted))
 
 
 def test_another_file_under_that_name_is_not_taken_for_ours(store):
     staged = staged_file(store)
-    said = intent("m", staged, digests(WANTED))
+    intent = new_intent("m", staged, digests(WANTED))
     (store.root / "m").write_text("new")
-    assert already_placed(said, store) is None
-    assert already_placed(None, store) is None
+    assert find_installed(intent, store) is None
+    assert find_installed(None, store) is None
 
 
 def test_a_link_to_what_was_staged_is_not_taken_for_it(store):
     staged = staged_file(store)
-    said = intent("m", staged, digests(WANTED))
+    intent = new_intent("m", staged, digests(WANTED))
     os.symlink(staged, store.root / "m")
-    assert already_placed(said, store) is None
+    assert find_installed(intent, store) is None
 
 
 def test_a_part_that_somebody_replaced_is_not_installed(store):
@@ -260,7 +269,84 @@ def test_a_part_that_somebody_replaced_is_not_installed(store):
 
 def test_an_intent_whose_inode_was_given_out_again_does_not_adopt_another_file(store):
     part = staged_file(store)
-    said = intent("tiny.gguf", part, digests(WANTED))
+    intent = new_intent("tiny.gguf", part, digests(WANTED))
     part.rename(store.root / "tiny.gguf")
     (store.root / "tiny.gguf").write_text("written by hand, into the same inode")
-    assert already_placed(said, store) is None
+    assert find_installed(intent, store) is None
+
+
+# The save order as a whole -------------------------------------------------------------------------------------------
+
+
+class MemoryLog:
+    """An intent log that looks at the store when it is written to."""
+
+    def __init__(self, at_write=lambda: None) -> None:
+        self.intent, self._at_write = None, at_write
+
+    def read_intent(self):
+        return self.intent
+
+    def write_intent(self, intent) -> None:
+        self._at_write()
+        self.intent = intent
+
+
+def installer_of(store: Store, log: MemoryLog, **changes) -> Installer:
+    return Installer(**{"store": store, "log": log, "owner": {}.get, "check": go_on, "may_write": go_on} | changes)
+
+
+def verified(part: Path) -> ArtifactParts:
+    return ArtifactParts(digests(WANTED), (part,), ((part.lstat().st_ino,),), linked_from="/theirs")
+
+
+def lost() -> None:
+    raise LeaseLost(1)
+
+
+def test_the_intent_is_written_before_the_rename(store):
+    part, target = staged_file(store), store.root / WANTED.name
+    seen = []
+    log = MemoryLog(lambda: seen.append((part.exists(), target.exists())))
+    installed = installer_of(store, log).install(WANTED, part.parent, verified(part))
+    assert seen == [(True, False)]
+    assert (installed.path, installed.files, installed.linked_from) == (target, digests(WANTED), "/theirs")
+    assert installer_of(store, log).recover() == installed
+
+
+@pytest.mark.parametrize("stopped_by", ["owner", "check", "log", "may_write"])
+def test_an_installation_that_is_stopped_renames_nothing(store, stopped_by):
+    part = staged_file(store)
+    log = MemoryLog(lost if stopped_by == "log" else lambda: None)
+    stops = {} if stopped_by == "log" else {stopped_by: lambda *_: lost()}
+    if stopped_by == "owner":
+        (store.root / WANTED.name).write_text("there")
+    with pytest.raises(LeaseLost):
+        installer_of(store, log, **stops).install(WANTED, part.parent, verified(part))
+    assert part.read_text() == "new"
+    assert store.taken(WANTED.name) is None or store.taken(WANTED.name).read_text() == "there"
+    assert (log.intent is not None) == (stopped_by == "may_write")
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_name_that_a_crashed_run_had_only_reserved_is_released(store, folder):
+    staged, target = staged_folder(store) if folder else staged_file(store), store.root / "m"
+    log = MemoryLog()
+    log.intent = new_intent("m", staged, digests(WANTED))
+    target.mkdir() if folder else target.touch()
+    with pytest.raises(LeaseLost):
+        installer_of(store, log, check=lost).recover()
+    assert target.exists()
+    assert installer_of(store, log).recover() is None
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_name_that_has_something_by_now_is_not_released(store, folder):
+    log, target = MemoryLog(), store.root / "m"
+    log.intent = new_intent("m", staged_file(store), digests(WANTED))
+    if folder:
+        target.mkdir()
+    (target / "mine" if folder else target).write_text("mine")
+    assert installer_of(store, log).recover() is None
+    assert (target / "mine" if folder else target).read_text() == "mine"

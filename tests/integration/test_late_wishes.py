@@ -4,6 +4,7 @@ import pytest
 from support.models import gguf, one_file_model
 from support.shop import shop_of
 
+from flowhub_jobs.store import install
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker import pipeline
 from flowhub_jobs.worker.context import WorkerContext
@@ -37,13 +38,13 @@ def run_without_heartbeat(shop):
 @pytest.mark.parametrize("word", LATE)
 def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monkeypatch, word):
     job = shop.enqueue("a")
-    real = pipeline.stage
+    real = install.stage
 
     def stage(*given, **named):
         wish(shop, job, word)
         return real(*given, **named)
 
-    monkeypatch.setattr(pipeline, "stage", stage)
+    monkeypatch.setattr(install, "stage", stage)
     run_without_heartbeat(shop)
     monkeypatch.undo()
     assert shop.job(job).state is LATE[word]
@@ -58,14 +59,14 @@ def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monke
 
 def test_a_wish_after_the_name_finds_the_model_installed(shop, monkeypatch):
     job = shop.enqueue("a")
-    real = pipeline.place
+    real = install.rename_into_place
 
     def place(*given, **named):
         placed = real(*given, **named)
         wish(shop, job, "cancel")
         return placed
 
-    monkeypatch.setattr(pipeline, "place", place)
+    monkeypatch.setattr(install, "rename_into_place", place)
     run_without_heartbeat(shop)
     assert shop.job(job).state is State.COMPLETED
     assert (shop.store / "a.gguf").read_bytes() == CONTENT

@@ -14,7 +14,7 @@ from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.jobs.lease import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.store import file_hash
+from flowhub_jobs.store import file_hash, install
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.enums import DigestState, State
@@ -119,9 +119,9 @@ def flip(path):
     os.utime(path, ns=(later, later))
 
 
-def after(monkeypatch, name, act):
-    """Have something happen right after a step of the pipeline, the first time."""
-    real, times = getattr(pipeline, name), []
+def after(monkeypatch, module, name, act):
+    """Have something happen right after a step of a job, the first time."""
+    real, times = getattr(module, name), []
 
     def step(*arguments, **options):
         done = real(*arguments, **options)
@@ -130,7 +130,7 @@ def after(monkeypatch, name, act):
             act()
         return done
 
-    monkeypatch.setattr(pipeline, name, step)
+    monkeypatch.setattr(module, name, step)
 
 
 @pytest.fixture(params=["hardlink", "symlink"])
@@ -145,7 +145,7 @@ def test_a_linked_file_that_is_written_to_while_the_rest_is_fetched_is_fetched_t
 ):
     theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
     theirs = theirs / "blobs" / sha256(MLX["model.safetensors"])
-    after(monkeypatch, "fetch", lambda: flip(theirs))
+    after(monkeypatch, pipeline, "fetch", lambda: flip(theirs))
     job = run(shop, "c")
     total = sum(map(len, MLX.values()))
     assert (job.state, job.bytes_fetched, job.bytes_done) == (State.COMPLETED, total, total)
@@ -171,7 +171,7 @@ def test_a_linked_file_that_is_written_to_before_its_row_counts_as_changed(
         if cut_short:
             raise LeaseLost(1)  # as after a crash: nothing more is written
 
-    after(monkeypatch, "place", act)
+    after(monkeypatch, install, "rename_into_place", act)
     job = run(shop, "c")
     if cut_short:
         assert rescue(shop.home.engine, shop.home.node, shop.home.clock, lambda worker: True) == {job.id: None}

@@ -4,12 +4,12 @@ PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
 LEASES, LIBRARY = "flowhub_jobs.jobs.leases:LeaseStore", "flowhub_jobs.store.library:Library"
 
 INSTALLATION = [
-    f"{PIPELINE}:stage:before",
-    f"{PIPELINE}:stage:after",
+    f"{INSTALL}:stage:before",
+    f"{INSTALL}:stage:after",
     f"{LEASES}.intend:after",
     f"{INSTALL}:rename_new:before",
     f"{INSTALL}:rename_new:after",
-    f"{PIPELINE}:clean_up:amid",
+    f"{PIPELINE}:remove_partial:amid",
     f"{LIBRARY}.index:before",
     f"{LIBRARY}.index:after",
     f"{LEASES}.complete:after",

@@ -19,7 +19,7 @@ KINDS = ("new-file", "new-folder", "newer-file", "newer-folder")
 RENAMES = {
     "new-file": "flowhub_jobs.store.install:rename_new",
     "new-folder": "flowhub_jobs.store.install:rename_new",
-    "newer-file": "flowhub_jobs.store.install:_take_over",
+    "newer-file": "flowhub_jobs.store.install:_replace",
     "newer-folder": "flowhub_jobs.store.install:swap",
 }
 Stamp = tuple[int, int, int]

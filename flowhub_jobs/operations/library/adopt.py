@@ -20,7 +20,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.leases import LEASE_S, LeaseStore
 from flowhub_jobs.operations.library.adopt_scan import Offer
 from flowhub_jobs.store.file_hash import FileStamp, HashedFile, Unreadable, hashed, stamp_of
-from flowhub_jobs.store.install import InstallResult, choose_name, place
+from flowhub_jobs.store.install import InstallResult, choose_name, rename_into_place
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
 from flowhub_jobs.store.space import check_room, room_at
@@ -89,10 +89,12 @@ class Adoption:
             with self._installing():
                 name = choose_name(artifact, self._home.store, self._owner)
                 self._refuse_busy(name)
-                ours = self._owner(name) == artifact.claim
+                replace_own = self._owner(name) == artifact.claim
                 mark = mark_of(staged.lstat(), traits_of(staged.parent))
                 try:
-                    path = place(staged, name, self._home.store, ours=ours, may_write=lambda: None)
+                    path = rename_into_place(
+                        staged, name, self._home.store, replace_own=replace_own, may_write=lambda: None
+                    )
                     self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, how)), artifact)
                 except NameTaken:
                     raise  # what bears the name is somebody else's
