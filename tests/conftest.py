@@ -13,8 +13,8 @@ for folder in (TESTS, TESTS.parent / "scripts"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+from support.ci_skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.hub import Hub  # noqa: E402
-from support.needs import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.origin import Origin  # noqa: E402
 
 from flowhub_jobs.net import httpx_errors  # noqa: E402

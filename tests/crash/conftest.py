@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from support.nursery import Nursery
+from support.fork_server import ForkServer
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def nursery() -> Iterator[ForkServer]:
     """Forks workers, so that a test of one moment in a worker's life takes little more than that moment."""
-    nursery = Nursery()
+    nursery = ForkServer()
     yield nursery
     nursery.close()

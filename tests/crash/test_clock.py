@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.engine import kept_in
+from support.app import App, app_of
+from support.fake_clock import ClockFile, FakeClock
 from support.faults import Hold
-from support.nursery import Forked, Nursery
+from support.fork_server import Forked, ForkServer
+from support.install_cases import InstallCase
 from support.origin import Origin
-from support.shop import Shop, shop_of
-from support.turned_clock import ClockFile, TurnedClock
-from support.wares import Wares
+from support.run_fetch import kept_in
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import jobs
@@ -33,15 +33,15 @@ def clock(tmp_path: Path) -> ClockFile:
     return ClockFile(tmp_path / "clock")
 
 
-def kinds(shop: Shop, job: int) -> list[str]:
+def kinds(shop: App, job: int) -> list[str]:
     return [event.kind for event in shop.events(job)]
 
 
-def faults_of(shop: Shop, job: int) -> list[str]:
+def faults_of(shop: App, job: int) -> list[str]:
     return [event.text for event in shop.events(job) if event.kind in ("fault", "again", "waits")]
 
 
-def column(shop: Shop, job: int, name: str) -> int | None:
+def column(shop: App, job: int, name: str) -> int | None:
     with reading(shop.home.engine) as tx:
         return tx.execute(sa.select(jobs.c[name]).where(jobs.c.id == job)).scalar()
 
@@ -51,10 +51,10 @@ def column(shop: Shop, job: int, name: str) -> int | None:
 
 @SET
 def test_a_transfer_does_not_care_when_somebody_sets_the_clock(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
-    wares = Wares(origin, "new-file", size=3_000_000)
-    with shop_of(home, clock=clock.clock) as shop:
+    wares = InstallCase(origin, "new-file", size=3_000_000)
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         origin.limit(total_bps=3_000_000)
         for _ in range(2):  # the other one looks for jobs whose lease has ended
@@ -71,12 +71,12 @@ def test_a_transfer_does_not_care_when_somebody_sets_the_clock(
 
 @SET
 def test_a_wait_of_ours_is_as_long_as_it_was_meant_when_somebody_sets_the_clock(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
     """Neither skipped nor endless: its end is moved along with the calendar."""
-    wares = Wares(origin, "new-file")
+    wares = InstallCase(origin, "new-file")
     patience = {"FLOWHUB_BACKOFF_BASE_S": "1e6", "FLOWHUB_BACKOFF_CAP_S": "1e6"}
-    with shop_of(home, clock=clock.clock) as shop:
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         origin.refuse()
         # Two: the move is made once, not by each.
@@ -104,10 +104,10 @@ def test_a_wait_of_ours_is_as_long_as_it_was_meant_when_somebody_sets_the_clock(
 
 @SET
 def test_a_time_that_the_person_named_is_the_calendars(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, seconds: float
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
-    wares = Wares(origin, "new-file")
-    with shop_of(home, clock=clock.clock) as shop:
+    wares = InstallCase(origin, "new-file")
+    with app_of(home, clock=clock.clock) as shop:
         shop.offer(wares.entry())
         at = clock.clock.now_us() + round(HOUR * 1e6)
         job = shop.enqueue("m", not_before=at)
@@ -126,7 +126,7 @@ def test_a_time_that_the_person_named_is_the_calendars(
 
 
 @contextmanager
-def asleep(worker: Forked, shop: Shop, clock: ClockFile) -> Iterator[None]:
+def asleep(worker: Forked, shop: App, clock: ClockFile) -> Iterator[None]:
     """Have the machine sleep for an hour: the process stands still, and the clocks that run through sleep have run."""
     os.kill(worker.pid, signal.SIGSTOP)
     shop.until(worker.is_stopped, "its sleep")
@@ -137,10 +137,10 @@ def asleep(worker: Forked, shop: Shop, clock: ClockFile) -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
 def test_after_a_long_sleep_the_job_goes_on_under_a_fresh_lease_with_all_that_was_kept(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, kind: str
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, kind: str
 ) -> None:
-    wares, hold = Wares(origin, kind), Hold(after=100_000)
-    with shop_of(home, clock=clock.clock) as shop:
+    wares, hold = InstallCase(origin, kind), Hold(after=100_000)
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         path = wares.path("model.safetensors" if wares.folder else "m.gguf")
         origin.break_with(hold.once(), path=path)
@@ -158,8 +158,8 @@ def test_after_a_long_sleep_the_job_goes_on_under_a_fresh_lease_with_all_that_wa
 
 def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: Path, origin: Origin) -> None:
     """Its run may be on its way out by then: a row renewed by it would have nobody at work for half a minute."""
-    wares, clock = Wares(origin, "new-file"), TurnedClock()
-    with shop_of(home, clock=clock.clock) as shop:
+    wares, clock = InstallCase(origin, "new-file"), FakeClock()
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         context = WorkerContext(shop.home, 1)
         claimed = context.leases.claim()
@@ -180,11 +180,11 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
 
 @pytest.mark.parametrize("where", ["before the head", "in the body"])
 def test_time_asleep_is_not_held_against_the_host(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile, where: str
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, where: str
 ) -> None:
     """The lease outlasts the sleep here, and so does the connection: it is used on, and no clock has run meanwhile."""
-    wares, hold = Wares(origin, "new-file"), Hold(after=100_000 if where == "in the body" else None)
-    with shop_of(home, clock=clock.clock) as shop:
+    wares, hold = InstallCase(origin, "new-file"), Hold(after=100_000 if where == "in the body" else None)
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         origin.break_with(hold.once(), path=wares.path("m.gguf"))
         worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}")
@@ -201,20 +201,20 @@ def test_time_asleep_is_not_held_against_the_host(
 
 
 def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_next_byte_forgives(
-    home: Path, origin: Origin, nursery: Nursery, clock: ClockFile
+    home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile
 ) -> None:
     """The lease outlasts the sleep; the other end is silent for ever, as behind a router that has forgotten us.
 
     Twice, where two faults in a row would be the end.
     """
-    wares, hold = Wares(origin, "new-file"), Hold(after=100_000)
+    wares, hold = InstallCase(origin, "new-file"), Hold(after=100_000)
     short = {
         "FLOWHUB_STALL_TIMEOUT_S": "1",
         "FLOWHUB_BACKOFF_BASE_S": "0.01",
         "FLOWHUB_FAULTS_MAX": "2",
         "FLOWHUB_GIVE_UP_AFTER": "0.001",
     }
-    with shop_of(home, clock=clock.clock) as shop:
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         origin.break_with(hold.first(2), path=wares.path("m.gguf"))
         worker = nursery.worker(shop, harm=f"brisk {LONG_LEASE} clock={clock.path}", **short)

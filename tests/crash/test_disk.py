@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.app import App, app_of
 from support.disks import Disk, own_disk
-from support.engine import kept_in
 from support.faults import Hold
+from support.fork_server import ForkServer
+from support.install_cases import InstallCase, library_rows
 from support.models import gguf, gguf_pattern, one_file_model
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import Shop, shop_of
-from support.wares import Wares, library_rows
+from support.run_fetch import kept_in
 
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -29,7 +29,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-def parked(shop: Shop, job: int, reason: Reason) -> Job:
+def parked(shop: App, job: int, reason: Reason) -> Job:
     """Wait until a job waits for that reason, and see that it costs nothing."""
     shop.until(lambda: shop.job(job).reason is reason, f"a wait for {reason}")
     waits = shop.until_state(job, State.QUEUED)
@@ -43,14 +43,14 @@ def parked(shop: Shop, job: int, reason: Reason) -> Job:
 
 @pytest.mark.parametrize("known", [True, False], ids=["size known beforehand", "size unknown"])
 def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
-    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
+    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
     (disk.place / "other").write_bytes(os.urandom(20 * MIB))
     content = gguf_pattern(20 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with shop_of(home, one_file_model("m", url, content, pin=known)) as shop:
+    with app_of(home, one_file_model("m", url, content, pin=known)) as shop:
         job = shop.enqueue("m")
         nursery.worker(shop, **QUICK)
         parked(shop, job, Reason.DISK)
@@ -71,13 +71,13 @@ def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
 
 @pytest.mark.parametrize("where", ["the disk itself", "a folder on it", "behind a link", "over a stray file"])
 def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_when_it_is_back(
-    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
+    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     under_it = _lay_out(where, disk, home, monkeypatch)
-    wares, hold = Wares(origin, "new-file"), Hold(after=100_000)
+    wares, hold = InstallCase(origin, "new-file"), Hold(after=100_000)
     old = gguf(seed=7)
     earlier = one_file_model("old", origin.serve("/old.gguf", old), old)
-    with shop_of(home, earlier, wares.entry()) as shop:
+    with app_of(home, earlier, wares.entry()) as shop:
         shop.enqueue("old")
         shop.work_here()
         rows = library_rows(shop)
@@ -122,11 +122,11 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
 
 
 def test_a_disk_that_may_only_be_read_parks_the_job_which_goes_on_when_it_may_be_written(
-    home: Path, origin: Origin, nursery: Nursery, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
-    wares = Wares(origin, "newer-folder")
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, "newer-folder")
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         disk.may_be_written(False)
         nursery.worker(shop, **QUICK)
@@ -141,12 +141,12 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_goes_on_when_it_may_be
 @LINUX
 @pytest.mark.parametrize("call", ["pwrite:EROFS:/files/:1", "write:EROFS:/journal:1", "fdatasync:EROFS:/journal:2"])
 def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, call: str
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, call: str
 ) -> None:
     """As ext4 does when it has met an error."""
-    wares, sick = Wares(origin, "new-file"), tmp_path / "sick"
+    wares, sick = InstallCase(origin, "new-file"), tmp_path / "sick"
     sick.touch()
-    with shop_of(home) as shop:
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         nursery.worker(shop, harm=f"brisk disk={call}:{sick}", **QUICK)
         parked(shop, job, Reason.STORE_OFFLINE)
@@ -173,10 +173,10 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
 )
 @pytest.mark.parametrize("kind", ["new-file", "newer-folder"])
 def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_goes_on(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, kind: str, call: str
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, kind: str, call: str
 ) -> None:
-    wares, sick = Wares(origin, kind), tmp_path / "sick"
-    with shop_of(home) as shop:
+    wares, sick = InstallCase(origin, kind), tmp_path / "sick"
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         sick.touch()
         nursery.worker(shop, harm=f"brisk commits=3600 disk={call}:{sick}")

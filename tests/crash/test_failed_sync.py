@@ -10,12 +10,12 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from support.engine import kept_in
+from support.app import app_of
 from support.faults import Hold
 from support.forgetful_disk import ForgetfulDisk
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
-from support.shop import shop_of
+from support.run_fetch import kept_in
 
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.hasher import Hasher
@@ -89,7 +89,7 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.01")
     url = origin.serve("/m.gguf", CONTENT)
-    with shop_of(home, one_file_model("m", url, CONTENT)) as shop:
+    with app_of(home, one_file_model("m", url, CONTENT)) as shop:
         job, partial = shop.enqueue("m"), shop.partial("m")
         partial.mkdir(parents=True)  # an empty one of that name is taken, too: so the part's path is known beforehand
         part = partial / "files" / "m.gguf"

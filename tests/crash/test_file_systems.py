@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from support.app import App, app_of
 from support.disks import image_disk, own_disk
-from support.engine import kept_in
 from support.faults import Hold
+from support.fork_server import ForkServer
 from support.models import folder_model, gguf, mlx_folder, one_file_model
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import Shop, shop_of
+from support.run_fetch import kept_in
 
 from flowhub_jobs.values.enums import Condition, Reason, State
 
@@ -32,7 +32,7 @@ def models(origin: Origin) -> list[dict[str, object]]:
     return [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("x", served)]
 
 
-def fetches_both(shop: Shop, nursery: Nursery, harm: str = "brisk") -> None:
+def fetches_both(shop: App, nursery: ForkServer, harm: str = "brisk") -> None:
     jobs = [shop.enqueue("a"), shop.enqueue("x")]
     assert nursery.drain(shop, harm=harm) == 0
     assert [shop.job(job).state for job in jobs] == [State.COMPLETED] * 2
@@ -47,33 +47,33 @@ def fetches_both(shop: Shop, nursery: Nursery, harm: str = "brisk") -> None:
 
 @pytest.mark.parametrize("kind", ["xfs", "btrfs", "ext4"])
 def test_a_store_on_a_disk_of_this_kind(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     with image_disk(tmp_path / "image", kind) as place:
         monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
-        with shop_of(home, *models(origin)) as shop:
+        with app_of(home, *models(origin)) as shop:
             fetches_both(shop, nursery)
 
 
 @pytest.mark.parametrize("code", ["EPERM", "EACCES", "EXDEV", "ENOTSUP", "ENOSYS", "EMLINK"])
-def test_a_store_without_hard_links(home: Path, store: Path, origin: Origin, nursery: Nursery, code: str) -> None:
-    with shop_of(home, *models(origin)) as shop:
+def test_a_store_without_hard_links(home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str) -> None:
+    with app_of(home, *models(origin)) as shop:
         fetches_both(shop, nursery, harm=f"brisk linkless={code}")
 
 
 @pytest.mark.parametrize("code", ["ENOSYS", "ENOTSUP", "ENOLCK"])
-def test_a_store_without_locks(home: Path, store: Path, origin: Origin, nursery: Nursery, code: str) -> None:
-    with shop_of(home, *models(origin)) as shop:
+def test_a_store_without_locks(home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str) -> None:
+    with app_of(home, *models(origin)) as shop:
         fetches_both(shop, nursery, harm=f"brisk lockless={store.parent}:{code}")
 
 
 def test_a_store_without_locks_whose_worker_was_killed_is_gone_on_with(
-    home: Path, store: Path, origin: Origin, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+    home: Path, store: Path, origin: Origin, nursery: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process is known for dead, by the system."""
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     lockless, hold = f"brisk lockless={store.parent}:ENOSYS", Hold(after=100_000)
-    with shop_of(home, *models(origin)) as shop:
+    with app_of(home, *models(origin)) as shop:
         origin.break_with(hold.once(), path="/a.gguf")
         job = shop.enqueue("a")
         killed = nursery.worker(shop, harm=lockless)
@@ -89,14 +89,14 @@ def test_a_store_without_locks_whose_worker_was_killed_is_gone_on_with(
 
 @pytest.mark.parametrize("code", ["EINVAL", "ENOTSUP", "ENOSYS", "EBADF"])
 def test_a_store_whose_folders_cannot_be_synced(
-    home: Path, store: Path, origin: Origin, nursery: Nursery, code: str
+    home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str
 ) -> None:
-    with shop_of(home, *models(origin)) as shop:
+    with app_of(home, *models(origin)) as shop:
         fetches_both(shop, nursery, harm=f"brisk syncless={code}")
 
 
-def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, nursery: Nursery) -> None:
-    with shop_of(home, *models(origin)) as shop:
+def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, nursery: ForkServer) -> None:
+    with app_of(home, *models(origin)) as shop:
         shop.enqueue("a")
         assert nursery.drain(shop, harm=f"lockless={home}:ENOLCK") == 1
         assert "its file system has no file locks (No locks available)" in shop.log()
@@ -105,12 +105,12 @@ def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, n
 
 
 def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
-        with shop_of(home, *models(origin)) as shop:
+        with app_of(home, *models(origin)) as shop:
             shop.home.open_store()
             small = [disk.place / f"small-{number}" for number in range(100)]
             with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def test_times_that_the_disk_itself_changes_are_no_change_by_hand(
 ) -> None:
     from flowhub_jobs import file_systems
 
-    with shop_of(home, *models(origin)) as shop:
+    with app_of(home, *models(origin)) as shop:
         shop.enqueue("a")
         shop.work_here()
         path = shop.store / "a.gguf"
@@ -152,7 +152,7 @@ def test_memory_that_is_tight_is_waited_for(
     def refuse(*arguments: object) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    with shop_of(home, *models(origin)) as shop:
+    with app_of(home, *models(origin)) as shop:
         job = shop.enqueue("a")
         with monkeypatch.context() as patch:
             patch.setattr("flowhub_jobs.transfer.partial.part_file.os.pwrite", refuse)

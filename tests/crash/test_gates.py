@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from support.app import App, app_of
 from support.cli import Cli
 from support.faults import Hold
+from support.fork_server import ForkServer
 from support.models import gguf_pattern, one_file_model
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import Shop, shop_of
 
 from flowhub_jobs.jobs.controls import NETWORK, SCHEDULE
 from flowhub_jobs.jobs.schedule import Schedule
@@ -20,7 +20,7 @@ QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}
 NEVER = Schedule.parse("00:00-00:01", "mon")  # but for one minute of the week
 
 
-def schedule(shop: Shop, wanted: Schedule | None) -> None:
+def schedule(shop: App, wanted: Schedule | None) -> None:
     shop.home.controls.set(SCHEDULE, wanted.as_json() if wanted else None)
 
 
@@ -28,12 +28,12 @@ def schedule(shop: Shop, wanted: Schedule | None) -> None:
 
 
 def test_when_the_window_closes_what_runs_is_handed_back_and_goes_on_in_the_next_at_no_cost(
-    home: Path, origin: Origin, nursery: Nursery
+    home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         nursery.worker(shop)
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
@@ -50,11 +50,11 @@ def test_when_the_window_closes_what_runs_is_handed_back_and_goes_on_in_the_next
         assert shop.job(job).attempt == 1
 
 
-def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nursery: Nursery) -> None:
+def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nursery: ForkServer) -> None:
     content = gguf_pattern(MIB, 1)
     hold = Hold(after=100_000)
     url = origin.serve("/m.gguf", content, faults=[hold.once()])
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         worker = nursery.worker(shop, "--drain")
         shop.until_state(job, State.RUNNING)
@@ -89,10 +89,10 @@ def offline(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("hosts", [["one.example"], [f"h{number}.example" for number in range(5)]], ids=["one", "many"])
 def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_go_on(
-    home: Path, origin: Origin, nursery: Nursery, offline: Path, hosts: list[str]
+    home: Path, origin: Origin, nursery: ForkServer, offline: Path, hosts: list[str]
 ) -> None:
     models = [far(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         jobs = [shop.enqueue(f"m{number}") for number in range(5)]
         for _ in range(2):
             nursery.worker(shop, harm=f"brisk names={offline}", **QUICK)
@@ -119,11 +119,11 @@ def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_go_on(
 
 
 def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_alone(
-    home: Path, origin: Origin, nursery: Nursery, offline: Path
+    home: Path, origin: Origin, nursery: ForkServer, offline: Path
 ) -> None:
     offline.write_text("gone.example")
     models = [far(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])]
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         bad, good = (shop.enqueue(f"m{number}") for number in range(2))
         nursery.worker(shop, harm=f"brisk names={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
         assert shop.until_ended(good).state is State.COMPLETED
@@ -135,11 +135,11 @@ def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_a
 
 
 def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
-    home: Path, origin: Origin, nursery: Nursery, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, origin: Origin, nursery: ForkServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli, content = Cli(capsys), gguf_pattern(100_000, 1)
     models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", content), content) for n in range(1, 7)]
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
         for number in range(1, 7):
             assert shop.enqueue(f"m{number}", group="odd" if number % 2 else "even") == number
@@ -159,7 +159,7 @@ def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
 
 
 def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
-    home: Path, origin: Origin, nursery: Nursery
+    home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     """Not a time is asserted, but a speed: a slow machine is slower still."""
     contents = [gguf_pattern(64 * MIB, seed) for seed in range(3)]
@@ -168,7 +168,7 @@ def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
     ]
     origin.limit(total_bps=16 * MIB)
     rate = 2 * MIB
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         jobs = [shop.enqueue(f"m{number}") for number in range(3)]
         nursery.worker(shop, FLOWHUB_JOBS="2")
         nursery.worker(shop, FLOWHUB_JOBS="1")

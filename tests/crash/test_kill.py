@@ -5,10 +5,10 @@ import random
 import signal
 from pathlib import Path
 
+from support.app import app_of
+from support.fork_server import ForkServer
 from support.models import gguf_pattern, one_file_model
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import shop_of
 
 from flowhub_jobs.values.enums import DigestState, State
 
@@ -22,7 +22,7 @@ def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Or
     model = gguf_pattern(size, 1)
     url = origin.serve("/big.gguf", model)
     origin.limit(total_bps=RATE)
-    with shop_of(home, one_file_model("big", url, model)) as shop:
+    with app_of(home, one_file_model("big", url, model)) as shop:
         job = shop.enqueue("big")
         for kill in range(20):
             worker = shop.worker()
@@ -43,11 +43,11 @@ def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Or
 
 
 def test_a_job_is_given_up_only_after_ten_rescues_in_a_row_without_progress(
-    home: Path, origin: Origin, nursery: Nursery
+    home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         for _ in range(10):
             # Dies after the claim and before anything is fetched: a job that kills its worker.

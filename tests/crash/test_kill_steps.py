@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.app import app_of
 from support.faults import FlipByte
-from support.nursery import Nursery
+from support.fork_server import ForkServer
+from support.install_cases import KINDS, RENAMES, InstallCase
+from support.install_steps import INSTALL, LEASES, LIBRARY, PIPELINE
 from support.origin import Origin
-from support.shop import shop_of
-from support.steps import INSTALL, LEASES, LIBRARY, PIPELINE
-from support.wares import KINDS, RENAMES, Wares
 
 QUIET = "commits=3600"  # so that the journal's only commit is the last one
 JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
@@ -61,11 +61,11 @@ def _name(word: Any) -> str:
 
 @pytest.mark.parametrize(("step", "kind"), CASES, ids=_name)
 def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
 ) -> None:
     """Never two, never none, and not a byte is asked for again."""
-    wares = Wares(origin, kind)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         harm = f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}"
         assert nursery.drain(shop, harm=harm) == -signal.SIGKILL
@@ -77,10 +77,10 @@ def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
 @pytest.mark.parametrize("kind", TWO_KINDS)
 @pytest.mark.parametrize("step", NOT_YET_KEPT, ids=_name)
 def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
 ) -> None:
-    wares = Wares(origin, kind)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={step}") == -signal.SIGKILL
         assert nursery.drain(shop) == 0
@@ -93,11 +93,11 @@ def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
     "step", ["RENAME:after", f"{PIPELINE}:remove_partial:amid", f"{LEASES}.complete:before"], ids=_name
 )
 def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_published(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, step: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
 ) -> None:
     """The intent tells, and nothing else could: what is not ours is never replaced, nor taken for a model."""
-    wares = Wares(origin, kind, pin=False)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind, pin=False)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}") == -signal.SIGKILL
         assert nursery.drain(shop) == 0
@@ -107,10 +107,10 @@ def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_pub
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
 def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
-    home: Path, origin: Origin, nursery: Nursery, kind: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str
 ) -> None:
-    wares = Wares(origin, kind, pin=False)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind, pin=False)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
@@ -123,10 +123,10 @@ def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
 def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
-    home: Path, origin: Origin, nursery: Nursery, kind: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str
 ) -> None:
-    wares = Wares(origin, kind)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
@@ -136,10 +136,10 @@ def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
 
 
 @pytest.mark.parametrize("kind", ["newer-file", "newer-folder"])
-def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nursery: Nursery, kind: str) -> None:
+def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nursery: ForkServer, kind: str) -> None:
     """The older version's row bears the name still: what lies there is somebody's."""
-    wares = Wares(origin, kind)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
         shop.home.take_back_orphans()
@@ -151,12 +151,12 @@ def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nurse
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["new-folder", "newer-folder"])
 def test_a_kill_while_files_that_were_begun_anew_are_put_among_the_others_loses_none(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, when: str, move: int
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, when: str, move: int
 ) -> None:
     """Two files whose bytes came wrong at first lie in a folder of their own until the folder is staged."""
-    wares = Wares(origin, kind)
+    wares = InstallCase(origin, kind)
     twice = ("model.safetensors", "tokenizer.json")
-    with shop_of(home) as shop:
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         for path in twice:
             origin.break_with(FlipByte(at=len(wares.contents[path]) - 3).once(), path=wares.path(path))
@@ -186,11 +186,11 @@ POOR_DISKS = [
 
 @pytest.mark.parametrize(("kind", "disk", "step"), POOR_DISKS)
 def test_a_kill_between_the_steps_of_a_rename_on_a_poor_disk_is_finished_by_the_next_worker(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, disk: str, step: str
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, disk: str, step: str
 ) -> None:
     """What a dead worker only claimed a name with is ours, and gives way."""
-    wares = Wares(origin, kind)
-    with shop_of(home) as shop:
+    wares = InstallCase(origin, kind)
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         assert nursery.drain(shop, harm=f"{QUIET} {disk} die={step}") == -signal.SIGKILL
         assert nursery.drain(shop, harm=f"brisk {disk}") == 0

@@ -4,14 +4,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.engine import kept_in
+from support.app import app_of
+from support.fake_clock import ClockFile
 from support.faults import Hold
+from support.fork_server import ForkServer
+from support.install_cases import InstallCase
 from support.models import gguf, one_file_model, write_catalog
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import shop_of
-from support.turned_clock import ClockFile
-from support.wares import Wares
+from support.run_fetch import kept_in
 
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.operations.session import Session
@@ -22,11 +22,11 @@ from flowhub_jobs.operations.session import Session
     ["transfer.resume:load:after", "transfer.resume:_sweep:before", "transfer.partial.journal:Journal.rewrite:before"],
 )
 def test_a_late_opener_takes_nothing_from_its_successor(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, at: str
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, at: str
 ) -> None:
-    wares, clock, hold = Wares(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    wares, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with shop_of(home, clock=clock.clock) as shop:
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         late = nursery.worker(shop, "--jobs", "1", harm=f"brisk clock={clock.path} halt=flowhub_jobs.{at}")
         shop.until(late.is_stopped, "its halt")

@@ -6,15 +6,15 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.engine import kept_in
+from support.app import app_of
+from support.disk_files import only_where_direct
+from support.fake_clock import ClockFile
 from support.faults import Hold
+from support.fork_server import ForkServer
+from support.install_cases import KINDS, RENAMES, InstallCase, library_rows
 from support.models import gguf, gguf_pattern, one_file_model
-from support.nursery import Nursery
-from support.on_disk import only_where_direct
 from support.origin import Origin
-from support.shop import shop_of
-from support.turned_clock import ClockFile
-from support.wares import KINDS, RENAMES, Wares, library_rows
+from support.run_fetch import kept_in
 
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.values.enums import State
@@ -47,11 +47,11 @@ CASES = [
 
 @pytest.mark.parametrize(("moment", "kind"), CASES)
 def test_a_late_writer_changes_nothing_that_has_a_name_and_goes_on_with_other_jobs(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, moment: str, kind: str
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, moment: str, kind: str
 ) -> None:
-    wares, clock = Wares(origin, kind), ClockFile(tmp_path / "clock")
+    wares, clock = InstallCase(origin, kind), ClockFile(tmp_path / "clock")
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with shop_of(home, clock=clock.clock) as shop:
+    with app_of(home, clock=clock.clock) as shop:
         job = wares.shelve(shop)
         step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(wares.contents)))
         # One slot: a second job of its own is begun only when the first is over.
@@ -75,10 +75,10 @@ def test_a_late_writer_changes_nothing_that_has_a_name_and_goes_on_with_other_jo
 
 
 def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path
 ) -> None:
-    wares, clock, hold = Wares(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
-    with shop_of(home, clock=clock.clock) as shop:
+    wares, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    with app_of(home, clock=clock.clock) as shop:
         first = wares.shelve(shop)
         step = "flowhub_jobs.worker.pipeline:_finish:before"
         late = nursery.worker(shop, harm=f"brisk clock={clock.path} halt={step}")
@@ -100,7 +100,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
 
 
 def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_installed(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its successor goes on with the same bytes, in another file than the one that the late one has open."""
     only_where_direct(tmp_path)
@@ -108,7 +108,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
     model = one_file_model("m", origin.serve("/m.gguf", content, faults=(hold.once(),)), content)
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with shop_of(home, model, other, clock=clock.clock) as shop:
+    with app_of(home, model, other, clock=clock.clock) as shop:
         shop.enqueue("m")
         # The fifth: before the hold come four at most, of 256 KiB or more.
         step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"

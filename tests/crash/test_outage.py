@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from support.app import App, app_of
+from support.fake_clock import ClockFile
 from support.faults import Status
+from support.fork_server import ForkServer
 from support.models import gguf, gguf_pattern, one_file_model
-from support.nursery import Nursery
 from support.origin import Origin
-from support.shop import Shop, shop_of
-from support.turned_clock import ClockFile
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts
@@ -28,7 +28,7 @@ TRIES_INSIDE = 8
 class Outage:
     """One home with thirty jobs and two workers, whose clocks the test turns."""
 
-    def __init__(self, shop: Shop, nursery: Nursery, clock: ClockFile) -> None:
+    def __init__(self, shop: App, nursery: ForkServer, clock: ClockFile) -> None:
         self.shop, self._nursery, self._clock = shop, nursery, clock
         self._waits = HostWaits(shop.home.engine, shop.home.node, clock.clock)
         self.passed = 0.0
@@ -94,14 +94,14 @@ def answer_503(origin: Origin) -> Callable[[], None]:
     ids=["refuses for a minute", "refuses for 20 minutes", "refuses for 6 hours", "answers 503 for 20 minutes"],
 )
 def test_an_outage_costs_no_job_and_few_requests(
-    home: Path, origin: Origin, nursery: Nursery, tmp_path: Path, seconds: float, begin: Begin
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, seconds: float, begin: Begin
 ) -> None:
     clock = ClockFile(tmp_path / "clock")
     contents = {f"m{number}": gguf(20_000, number) for number in range(JOBS)}
     models = [
         one_file_model(name, origin.serve(f"/{name}.gguf", content), content) for name, content in contents.items()
     ]
-    with shop_of(home, *models, clock=clock.clock) as shop:
+    with app_of(home, *models, clock=clock.clock) as shop:
         outage = Outage(shop, nursery, clock)
         end = begin(origin)
         jobs = [shop.enqueue(name) for name in contents]
@@ -135,10 +135,10 @@ def test_an_outage_costs_no_job_and_few_requests(
 
 
 def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_patience(
-    home: Path, origin: Origin, nursery: Nursery
+    home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     content = gguf(20_000, 1)
-    with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
         origin.refuse()
         job = shop.enqueue("m")
         assert nursery.worker(shop, "--drain", "--patience", "1s").wait() == 10
@@ -150,11 +150,11 @@ def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_pati
 
 
 def test_a_source_that_goes_away_in_mid_transfer_is_asked_with_pauses_and_found_when_it_is_back(
-    home: Path, origin: Origin, nursery: Nursery
+    home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     """Of several connections one is always being made: it must not pass for one that moves."""
     content = gguf_pattern(8_000_000, 1)
-    with shop_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
         job = shop.enqueue("m")
         origin.limit(per_connection_bps=300_000)
         nursery.worker(shop)

@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.nursery import Nursery
+from support.app import App, app_of
+from support.fork_server import ForkServer
+from support.install_cases import KINDS, InstallCase
 from support.origin import Origin
-from support.shop import Shop, shop_of
-from support.wares import KINDS, Wares
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.transfer.partial import journal
@@ -31,30 +31,30 @@ LOG_FRAME = 24 + 4096
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_power_cuts_nothing_is_claimed_that_is_gone_and_the_next_worker_finishes(
-    home: Path, origin: Origin, nursery: Nursery, kind: str, seed: int
+    home: Path, origin: Origin, nursery: ForkServer, kind: str, seed: int
 ) -> None:
-    wares, chance = Wares(origin, kind, size=SIZE), random.Random(f"{kind}/{seed}")
-    with shop_of(home) as shop:
+    wares, chance = InstallCase(origin, kind, size=SIZE), random.Random(f"{kind}/{seed}")
+    with app_of(home) as shop:
         job = wares.shelve(shop)
         old = wares.there(shop) if wares.newer else {}
     origin.limit(total_bps=RATE_BPS)
     for _ in range(CUTS):
         databases = cut_power(home, nursery, f"{BRISK} unplug={seed}:{chance.choice(MOMENTS)}")
         plug_in_again(home, databases, chance)
-        with shop_of(home) as shop:
+        with app_of(home) as shop:
             assert wrong_claims(wares, shop) == []
             assert name_is_right(wares, shop, old)
             assert is_sound(home)
             if shop.job(job).state is State.COMPLETED:
                 break
-    with shop_of(home) as shop:
+    with app_of(home) as shop:
         assert nursery.drain(shop) == 0
         wares.check(shop, job)
 
 
-def cut_power(home: Path, nursery: Nursery, harm: str) -> dict[str, bytes]:
+def cut_power(home: Path, nursery: ForkServer, harm: str) -> dict[str, bytes]:
     """Let a worker work until its power fails, at the latest when it is done; return the databases as it left them."""
-    with shop_of(home) as shop:
+    with app_of(home) as shop:
         assert nursery.drain(shop, harm=harm) == -signal.SIGKILL, shop.log()
         # Now, as the last of ours to close them would tidy them up.
         names = ("flowhub.db", "flowhub.db-wal")
@@ -70,7 +70,7 @@ def plug_in_again(home: Path, databases: dict[str, bytes], chance: random.Random
         (home / name).write_bytes(data + torn)
 
 
-def wrong_claims(wares: Wares, shop: Shop) -> list[str]:
+def wrong_claims(wares: InstallCase, shop: App) -> list[str]:
     """Return which bytes the journal says are there, and are not as they came."""
     if (shop.store / wares.name).exists() and wares.there(shop) == dict(wares.contents):
         return []  # the parts have their names by now
@@ -84,7 +84,7 @@ def wrong_claims(wares: Wares, shop: Shop) -> list[str]:
     return wrong
 
 
-def name_is_right(wares: Wares, shop: Shop, old: dict[str, bytes]) -> bool:
+def name_is_right(wares: InstallCase, shop: App, old: dict[str, bytes]) -> bool:
     """Return whether what bears the model's name is the whole of a version, or nothing does."""
     return not (shop.store / wares.name).exists() or wares.there(shop) in (old, dict(wares.contents))
 
@@ -96,6 +96,6 @@ def is_sound(home: Path) -> bool:
 
 def test_a_committed_row_survives_a_power_cut(home: Path) -> None:
     """SQLite promises it in WAL mode with synchronous=FULL alone (sqlite.org, PRAGMA synchronous)."""
-    with shop_of(home) as shop, reading(shop.home.engine) as tx:
+    with app_of(home) as shop, reading(shop.home.engine) as tx:
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2

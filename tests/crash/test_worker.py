@@ -4,10 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.app import app_of
 from support.faults import StallAfterHeaders
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
-from support.shop import shop_of
 
 from flowhub_jobs.values.enums import State
 
@@ -22,7 +22,7 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         worker = shop.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 6 * MIB)
@@ -46,7 +46,7 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
 def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, origin: Origin) -> None:
     content = gguf_pattern(2 * MIB, 1)
     url = origin.serve("/m.gguf", content)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         worker = shop.worker()
         shop.until(lambda: shop.home.living_workers(), "a worker")
         shop.until(lambda: "runs" in shop.log(), "its start")
@@ -65,7 +65,7 @@ def test_a_wish_is_obeyed_by_the_running_worker_and_the_partial_stays(
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         shop.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
@@ -86,7 +86,7 @@ def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         shop.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
@@ -98,7 +98,7 @@ def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
 def test_jobs_go_on_when_the_queue_is_removed_under_the_worker(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         shop.worker()
         shop.until(lambda: "runs" in shop.log(), "its start")
         for suffix in ("", "-wal", "-shm"):
@@ -110,7 +110,7 @@ def test_jobs_go_on_when_the_queue_is_removed_under_the_worker(home: Path, origi
 def test_a_job_whose_bell_was_lost_is_done_all_the_same(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with shop_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as shop:
         job = shop.enqueue("m")
         shop.settings.queue_path.unlink()
         assert shop.drain() == 0
@@ -123,7 +123,7 @@ def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: O
         one_file_model(f"m{seed}", origin.serve(f"/m{seed}.gguf", content), content)
         for seed, content in enumerate(contents)
     ]
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         numbers = [shop.enqueue(f"m{seed}") for seed in range(12)]
         workers = [shop.worker("--drain"), shop.worker("--drain")]
         assert [worker.wait(timeout=60) for worker in workers] == [0, 0]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.engine import crashed_after, one_file, part_in, pinned, quick, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, sought
 from support.faults import FlipByte
 from support.hub import commit_of
 from support.origin import Since
+from support.run_fetch import crashed_after, one_file, part_in, pinned, quick, run, unpinned
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 from flowhub_jobs.pieces import digest

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.engine import folder_of, kept_in, one_file, quick, run, unpinned
 from support.fault_files import MIB, MODEL, host_of, sought
 from support.faults import (
     CappedRange,
@@ -19,6 +18,7 @@ from support.faults import (
     WeakEtag,
 )
 from support.models import gguf_pattern
+from support.run_fetch import folder_of, kept_in, one_file, quick, run, unpinned
 
 from flowhub_jobs.errors import SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile

@@ -6,11 +6,11 @@ import threading
 from dataclasses import replace
 
 import pytest
-from support.engine import Running, pinned, quick, run
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CloseBeforeHeaders, EarlyClose, Hold, NoEtag, NoLength, Reset, Stall, Status
 from support.models import gguf_pattern
 from support.origin import Origin
+from support.run_fetch import Running, pinned, quick, run
 
 from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted, TrustUnreadable
 from flowhub_jobs.transfer import fetch as fetch_room

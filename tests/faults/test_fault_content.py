@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.engine import folder_of, kept_in, one_file, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CappedRange, EarlyClose, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
+from support.run_fetch import folder_of, kept_in, one_file, run, unpinned
 
 from flowhub_jobs.errors import CutShort, DigestMismatch, SizeMismatch, WrongContent
 from flowhub_jobs.values.artifacts import ArtifactFile

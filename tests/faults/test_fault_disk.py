@@ -4,9 +4,9 @@ import errno
 import os
 
 import pytest
-from support.engine import kept_in, pinned, run
 from support.fault_files import HALF, MODEL
 from support.origin import Since
+from support.run_fetch import kept_in, pinned, run
 
 from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
 

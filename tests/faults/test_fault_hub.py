@@ -2,11 +2,11 @@
 
 import pytest
 from lib.origin.hub.repositories import HubFile
-from support.engine import Running, kept_in, pinned, quick, run, unpinned
 from support.fault_files import HALF, MIB
 from support.fault_ways import DownloadWay
 from support.faults import CappedRange, EarlyClose, Status
 from support.models import gguf_pattern
+from support.run_fetch import Running, kept_in, pinned, quick, run, unpinned
 
 from flowhub_jobs.errors import ServerBusy, SourceRefused
 

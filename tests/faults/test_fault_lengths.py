@@ -1,7 +1,6 @@
 """Lengths: chunked, no length at all, a length that lies both ways."""
 
 import pytest
-from support.engine import one_file, pinned, run, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import (
     CappedRange,
@@ -17,6 +16,7 @@ from support.faults import (
     Reset,
 )
 from support.range_faults import is_ranged
+from support.run_fetch import one_file, pinned, run, unpinned
 
 from flowhub_jobs.errors import SizeMismatch, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile

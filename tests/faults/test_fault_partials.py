@@ -5,9 +5,9 @@ import os
 import zlib
 
 import pytest
-from support.engine import crashed_after, kept_in, part_in, pinned, run, stopped_after
 from support.fault_files import HALF, MIB, MODEL
 from support.origin import Since
+from support.run_fetch import crashed_after, kept_in, part_in, pinned, run, stopped_after
 
 from flowhub_jobs.pieces import digest
 from flowhub_jobs.transfer.partial import journal

@@ -1,11 +1,11 @@
 """Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
 
 import pytest
-from support.engine import folder_of, quick, run
 from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import Reset
 from support.origin import Origin
 from support.proxies import LoopbackProxy, SocksProxy, nowhere
+from support.run_fetch import folder_of, quick, run
 
 from flowhub_jobs.errors import ConnectionLost, ProxySignIn, ProxyUnreachable, ProxyUnusable
 from flowhub_jobs.net import get, socks

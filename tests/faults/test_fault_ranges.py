@@ -1,7 +1,6 @@
 """Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, in several parts, refused (416)."""
 
 import pytest
-from support.engine import Running, kept_in, pinned, run, stopped_after, unpinned
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import (
     AlwaysParts,
@@ -30,6 +29,7 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.origin import Since
 from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_ranged
+from support.run_fetch import Running, kept_in, pinned, run, stopped_after, unpinned
 
 from flowhub_jobs.errors import SizeMismatch, WrongRange
 

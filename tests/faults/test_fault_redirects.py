@@ -1,10 +1,10 @@
 """Redirects: 301 to 308 with relative and absolute targets, loops, from https down to http, to `file:`, to nowhere."""
 
 import pytest
-from support.engine import pinned, quick, run, unpinned
 from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
+from support.run_fetch import pinned, quick, run, unpinned
 
 from flowhub_jobs.errors import NetworkDown, RedirectRefused, SourceMissing, SourceRefused
 from flowhub_jobs.net.urls import location_of

@@ -1,19 +1,6 @@
 """The file behind the address is replaced between two requests: same size or another, strong, weak or no ETag."""
 
 import pytest
-from support.engine import (
-    Running,
-    crashed_after,
-    held_after,
-    kept_in,
-    one_file,
-    part_in,
-    pinned,
-    quick,
-    run,
-    stopped_after,
-    unpinned,
-)
 from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, sought
 from support.faults import (
     ChangeEtag,
@@ -28,6 +15,19 @@ from support.faults import (
 )
 from support.models import gguf_pattern
 from support.origin import Since
+from support.run_fetch import (
+    Running,
+    crashed_after,
+    held_after,
+    kept_in,
+    one_file,
+    part_in,
+    pinned,
+    quick,
+    run,
+    stopped_after,
+    unpinned,
+)
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 from flowhub_jobs.values.artifacts import ArtifactFile

@@ -1,10 +1,10 @@
 """Silence and slowness: no headers, no byte after them, a stall, a trickle, fast and then slow for ever."""
 
 import pytest
-from support.engine import Run, Running, kept_in, pinned, quick, run
 from support.fault_files import HALF, MODEL, host_of, sought
 from support.faults import EndlessHead, NoHeaders, SlowAfter, Stall, StallAfterHeaders, Trickle
 from support.models import gguf_pattern
+from support.run_fetch import Run, Running, kept_in, pinned, quick, run
 
 from flowhub_jobs.errors import HeadersTimeout, Stalled, TooSlow
 from flowhub_jobs.transfer.fetch import Shared

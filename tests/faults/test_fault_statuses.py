@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.engine import folder_of, held_after, kept_in, pinned, quick, run
 from support.fault_files import HALF, MODEL, OTHER, host_of, sought
 from support.fault_ways import DownloadWay
 from support.faults import Reset, Status
 from support.origin import Origin
+from support.run_fetch import folder_of, held_after, kept_in, pinned, quick, run
 
 from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
 from flowhub_jobs.transfer.fetch import RetryLater, Shared

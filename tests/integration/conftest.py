@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.rooms import Rooms
+from support.job_store import JobStore
 
 from flowhub_jobs.store.layout import Store
 
@@ -16,8 +16,8 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    rooms = Rooms(tmp_path / "rooms")
+def rooms(tmp_path: Path) -> Iterator[JobStore]:
+    rooms = JobStore(tmp_path / "rooms")
     yield rooms
     rooms.close()
 

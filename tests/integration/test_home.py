@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.lone_process import kill, start
-from support.rooms import artifact
+from support.job_store import artifact
+from support.python_process import kill, start
 
 from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from lib.demo.models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
 from lib.env import TOP, NoEnvironment
-from support.cli import counter, work
+from support.app import app_of
+from support.cli import cli_app, work
+from support.disk_files import files_in, turn
+from support.gguf_files import Written, usual
 from support.models import one_file_model
-from support.on_disk import files_in, turn
-from support.shop import shop_of
-from support.written_gguf import Written, usual
 
 REPO = "sentence-transformers/all-MiniLM-L6-v2"
 REF = "all-minilm-l6-v2@safetensors"
@@ -39,7 +39,7 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
     for path, data in files.items():
         hub.add(REPO, path, data)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    with counter(home, monkeypatch) as shop:
+    with cli_app(home, monkeypatch) as shop:
         [fit] = cli("fits", f"hf:{REPO}", "--json").page["variants"]
         assert fit["basis"] == "header"
         cli("enqueue", f"hf:{REPO}")
@@ -61,7 +61,7 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
         assert cli("du", "--json").page["models"][0]["bytes"] == sum(map(len, taken.values()))
         assert cli("export", f"hf:{REPO}", "--to", tmp_path / "stick").status == 0
         monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
-        with shop_of(tmp_path / "elsewhere"):
+        with app_of(tmp_path / "elsewhere"):
             assert cli("import", tmp_path / "stick").status == 0
             assert cli("verify").out.startswith("all-MiniLM-L6-v2: ok")
             assert cli("rm", f"hf:{REPO}", "-y").status == 0
@@ -83,7 +83,7 @@ def test_a_gguf_that_its_own_library_wrote_from_the_search_to_the_shelf(cli, hom
     file = usual(Written(tmp_path / "real.gguf"))
     data = file.read_bytes()
     model = one_file_model("llama-made", origin.serve("/real.gguf", data), data)
-    with counter(home, monkeypatch, model) as shop:
+    with cli_app(home, monkeypatch, model) as shop:
         assert [found["id"] for found in cli("search", "lama-made", "--json").page["models"]] == ["llama-made"]
         assert cli("show", "llama-made", "--json").page["variants"][0]["ref"] == "llama-made@q4"
         assert cli("fits", "llama-made", "--json").page["variants"][0]["basis"] == "header"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.lone_process import kill, start
+from support.python_process import kill, start
 
 from flowhub_jobs import system
 from flowhub_jobs.fs.locks import LockFile, lock_is_free

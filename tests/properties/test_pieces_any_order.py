@@ -9,8 +9,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.by_hand import ByHand, Fetcher
 from support.replaced_source import LONGEST, Source, Style, Tells
+from support.stepped_transfer import ByHand, Fetcher
 
 from flowhub_jobs.errors import DigestMismatch
 from flowhub_jobs.pieces.ranges import MIB, Ranges

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.systemd_words import command, specified, values, words
+from support.systemd_syntax import command, specified, values, words
 
 from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_files import plist_text, unit_text

@@ -2,7 +2,7 @@
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from support.simulated_line import TICK_S, Crowd, Line, mean_rate, ride, ride_crowd
+from support.simulated_network import TICK_S, Crowd, Line, mean_rate, ride, ride_crowd
 
 from flowhub_jobs.transfer.concurrency import REST_S, ConcurrencyPlan, Flow, adjust
 

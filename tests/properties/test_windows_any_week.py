@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.turned_clock import SECOND_US, micros_of
-from support.zones import BERLIN, NEW_YORK
+from support.fake_clock import SECOND_US, micros_of
+from support.time_zones import BERLIN, NEW_YORK
 
 from flowhub_jobs.jobs.schedule import Schedule, Window
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lib.origin.answer import Answer, Frame, Request, Step, text_answer
 from lib.origin.content import Bytes, Piece
 
-from support.fault import Fault
+from support.fault_base import Fault
 
 
 @dataclass(frozen=True)

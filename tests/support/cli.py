@@ -19,7 +19,7 @@ from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.process import answer
-from support.shop import Shop, shop_of
+from support.app import App, app_of
 
 PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
@@ -111,19 +111,19 @@ def started(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[st
 
 
 @contextlib.contextmanager
-def counter(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]) -> Iterator[Shop]:
+def cli_app(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]) -> Iterator[App]:
     """Open a shop whose catalog is also that of the environment, so that a verb meets the same."""
-    with shop_of(home, *models) as shop:
+    with app_of(home, *models) as shop:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
         yield shop
 
 
-def owner(shop: Shop) -> LeaseStore:
+def owner(shop: App) -> LeaseStore:
     """Return a worker's pen, to claim and to fail jobs by hand."""
     return LeaseStore(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
 
 
-def work(shop: Shop) -> None:
+def work(shop: App) -> None:
     """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
     context = WorkerContext(shop.home, 1)
     try:
@@ -132,7 +132,7 @@ def work(shop: Shop) -> None:
         context.close()
 
 
-def fail(shop: Shop, number: int, error: FlowhubError) -> None:
+def fail(shop: App, number: int, error: FlowhubError) -> None:
     """Let the job, which is the next one due, fail with this error."""
     leases = owner(shop)
     claimed = leases.claim()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lib.origin.answer import Answer, Step
 from lib.origin.connection import Connection
 
-from support.fault import BODY_ONLY, Fault
+from support.fault_base import BODY_ONLY, Fault
 
 
 @dataclass(frozen=True)

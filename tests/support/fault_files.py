@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from flowhub_jobs.values.artifacts import Artifact
-from support.engine import pinned, unpinned
-from support.fault import Fault
+from support.fault_base import Fault
 from support.models import gguf_pattern
 from support.origin import Origin
+from support.run_fetch import pinned, unpinned
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)

@@ -15,8 +15,8 @@ from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import State
-from support.engine import QUICK, run
-from support.shop import shop_of
+from support.app import app_of
+from support.run_fetch import QUICK, run
 
 if TYPE_CHECKING:
     from lib.origin.content import Content
@@ -126,7 +126,7 @@ class JobWay(Way):
     def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
         set_terms(self.patch, terms)
         self.patch.setenv("FLOWHUB_STORE", str(self.folder))
-        with shop_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
+        with app_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
             number = shop.enqueue("m", force=True)
             shop.work_here()
             job = shop.job(number)

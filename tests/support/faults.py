@@ -23,9 +23,7 @@ from support.answer_faults import (
     Status,
     WeakEtag,
 )
-from support.edge_faults import Crowd, SlowEdges
-from support.fault import Fault
-from support.line_faults import (
+from support.connection_faults import (
     CloseBeforeHeaders,
     EarlyClose,
     EndlessHead,
@@ -39,6 +37,8 @@ from support.line_faults import (
     Trickle,
     WrittenHead,
 )
+from support.edge_faults import Crowd, SlowEdges
+from support.fault_base import Fault
 from support.range_faults import (
     AlwaysParts,
     CappedRange,

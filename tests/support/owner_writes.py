@@ -7,7 +7,7 @@ from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage
 from flowhub_jobs.values.jobs import Note
-from support.rooms import Rooms, digests
+from support.job_store import JobStore, digests
 
 FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)
 
@@ -16,12 +16,12 @@ def seen(stage: Stage = Stage.DOWNLOAD, fetched: int = 0, files: tuple[FileProgr
     return Progress(stage, 1000, fetched, fetched, None, DigestState.RUNNING, files)
 
 
-def _complete(rooms: Rooms, claimed: Claimed) -> None:
+def _complete(rooms: JobStore, claimed: Claimed) -> None:
     with writing(rooms.engine) as tx:
         rooms.owner.complete(tx, claimed.lease, "/store/a", digests(claimed.artifact), "Installed.")
 
 
-WRITES: dict[str, Callable[[Rooms, Claimed], None]] = {
+WRITES: dict[str, Callable[[JobStore, Claimed], None]] = {
     "progress": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9)),
     "progress with files": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9, files=(FILE,))),
     "complete": _complete,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from lib.origin.answer import Answer, Request, Span, Step
 from lib.origin.content import Bytes
 
-from support.fault import Fault
-from support.line_faults import CloseBeforeHeaders
+from support.connection_faults import CloseBeforeHeaders
+from support.fault_base import Fault
 
 
 @dataclass(frozen=True)

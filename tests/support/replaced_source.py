@@ -9,7 +9,7 @@ from enum import StrEnum
 from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.transfer.http.headers import HubMetadata
 from flowhub_jobs.values.artifacts import ArtifactFile, git_sha1
-from support.by_hand import Answered, Fetcher
+from support.stepped_transfer import Answered, Fetcher
 
 LONGEST = (7 << 20) // 2  # bytes: a few pieces, the last one short
 

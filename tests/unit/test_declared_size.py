@@ -6,7 +6,7 @@ import struct
 import gguf
 import numpy as np
 import pytest
-from support.written_gguf import Written, usual
+from support.gguf_files import Written, usual
 
 from flowhub_jobs.formats.declared_size import declared_size, declared_size_by, declared_size_of
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER

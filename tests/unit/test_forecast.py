@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.turned_clock import micros_of
-from support.zones import machine_in
+from support.fake_clock import micros_of
+from support.time_zones import machine_in
 
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at

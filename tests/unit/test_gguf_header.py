@@ -4,7 +4,7 @@ import struct
 
 import gguf
 import pytest
-from support.written_gguf import WORDS, Written, usual
+from support.gguf_files import WORDS, Written, usual
 
 from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEYS

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.galleries import gallery_index
+from support.localai_index import gallery_index
 
 from flowhub_jobs.catalogs.importers.detect import read_catalog
 from flowhub_jobs.catalogs.importers.field_values import Ids

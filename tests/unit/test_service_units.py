@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.systemd_words import unit_lines
+from support.systemd_syntax import unit_lines
 
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.service.program import Program, program, this_flowhub

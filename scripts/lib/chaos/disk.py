@@ -14,7 +14,7 @@ MEGABYTES = 400
 
 
 class Disk:
-    """A folder on a disk that can be filled. `harm` is what a worker has to be told for that (support/harms.py)."""
+    """A folder on a disk that can be filled. `harm` is the failpoint that its workers need (support/failpoints.py)."""
 
     def __init__(self, place: Path, filler: Path, harm: str) -> None:
         self.place, self.harm, self._filler = place, harm, filler

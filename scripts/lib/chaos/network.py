@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from support.fault import BODY_ONLY, Fault
+from support.fault_base import BODY_ONLY, Fault
 from support.origin import Origin
 
 from lib.origin.answer import Answer, Request, Step

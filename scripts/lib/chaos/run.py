@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from support.nursery import Nursery
-from support.shop import Shop, shop_of
+from support.app import App, app_of
+from support.fork_server import ForkServer
 
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.states import LIVE
@@ -54,7 +54,7 @@ class Interrupted(Exception):
 
 
 class Run:
-    def __init__(self, shop: Shop, network: Network, disk: Disk, nursery: Nursery, seed: int) -> None:
+    def __init__(self, shop: App, network: Network, disk: Disk, nursery: ForkServer, seed: int) -> None:
         self.shop, self.network, self.disk, self.seed = shop, network, disk, seed
         self.workers = Workers(shop, nursery, disk, lease_s=LEASE_S, suspended_s=SUSPENDED_S[1])
         self.models: list[ServedModel] = []
@@ -230,9 +230,9 @@ def started_run(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Run]
         )
         home.mkdir()
         (home / "worker.log").symlink_to(folder / "worker.log")  # what is said on a full disk is worth reading
-        nursery = Nursery()
+        nursery = ForkServer()
         stack.callback(nursery.close)
-        shop = stack.enter_context(shop_of(home))
+        shop = stack.enter_context(app_of(home))
         run = Run(shop, network, floor, nursery, seed)
         stack.callback(run.close)
         run.open()

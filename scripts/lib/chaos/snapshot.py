@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from support.engine import kept_in
+from support.run_fetch import kept_in
 
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.values.enums import State

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.nursery import Forked, Nursery
-from support.shop import Shop
+from support.app import App
+from support.fork_server import Forked, ForkServer
 
 from lib.chaos.disk import Disk
 
@@ -63,7 +63,7 @@ class WorkerProcess:
 class Workers:
     """All workers of a home, from first to last."""
 
-    def __init__(self, shop: Shop, nursery: Nursery, disk: Disk, *, lease_s: float, suspended_s: float) -> None:
+    def __init__(self, shop: App, nursery: ForkServer, disk: Disk, *, lease_s: float, suspended_s: float) -> None:
         self._shop, self._nursery = shop, nursery
         self._harm = f"lease={lease_s} {disk.harm}"
         # Another that is suspended in mid-write holds the database for as long.

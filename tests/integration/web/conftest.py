@@ -6,28 +6,28 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser
+from support.app import App
 from support.browser import Visitor, chromium, visiting
-from support.cli import counter
+from support.cli import cli_app
 from support.models import gguf, one_file_model
 from support.origin import Origin
-from support.shop import Shop
 from support.web import WebServer, web_server
 
 A, B = gguf(4096, 1), gguf(8192, 2)
 
 
 @pytest.fixture
-def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home whose catalog has the models `a` and `b`, which `origin` serves."""
     for name, content in (("a.gguf", A), ("b.gguf", B)):
         origin.serve(name, content)
     models = [one_file_model(name[0], origin.url(name), content) for name, content in (("a.gguf", A), ("b.gguf", B))]
-    with counter(home, monkeypatch, *models) as shop:
+    with cli_app(home, monkeypatch, *models) as shop:
         yield shop
 
 
 @pytest.fixture
-def web(shop: Shop) -> Iterator[WebServer]:
+def web(shop: App) -> Iterator[WebServer]:
     """The server of that home, at a free port of the loopback."""
     with web_server(shop.settings) as web:
         yield web

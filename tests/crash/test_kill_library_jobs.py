@@ -1,0 +1,191 @@
+"""SIGKILL at each step of verify, repair, export, import, prune and catalog import: the next run finishes it."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.app import App, app_of
+from support.disk_files import files_in, turn
+from support.fork_server import ForkServer
+from support.install_steps import INSTALL, INSTALLATION, LEASES, PIPELINE
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.values.enums import JobKind, State
+
+A = gguf((2 << 20) + 5, 1)
+FOLDER = mlx_folder(seed=7, size=300_000)
+NAME = "c-mlx-4bit"
+CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
+COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
+ERRANDS, RESEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
+LEDGER, TIDYING = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
+LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
+
+VERIFY_STEPS = [
+    f"{CHECKING}:recheck:before",
+    f"{CHECKING}:recheck:after",
+    f"{CHECKING}:_good:before",
+    f"{LEASES}.complete:after",
+]
+REPAIR_STEPS = [
+    f"{RESEED}:_copy:before",
+    f"{RESEED}:_copy:after",
+    f"{RESEED}:reseed:after",
+    f"{LEDGER}.enqueue:before",
+    f"{LEDGER}.enqueue:after",
+    f"{PIPELINE}:fetch:before",
+    f"{PIPELINE}:fetch:after",
+    f"{INSTALL}:rename_into_place:before",
+    f"{INSTALL}:rename_into_place:after",
+    f"{LEASES}.complete:after",
+]
+EXPORT_STEPS = [
+    f"{COPIER}:_write_all:before:2",
+    f"{COPIER}:sync_data:after",
+    f"{EXPORTING}:rename_new:before",
+    f"{EXPORTING}:rename_new:after",
+    f"{EXPORTING}:write_manifest:before",
+    f"{WHOLE}:sync_path:before",
+    f"{WHOLE}:sync_path:before:2",
+    f"{EXPORTING}:write_manifest:after",
+    f"{LEASES}.complete:before",
+    f"{LEASES}.complete:after",
+]
+AGAIN_STEPS = [
+    *EXPORT_STEPS,
+    f"{EXPORTING}:_remove:before:2",
+    f"{EXPORTING}:_remove:amid:2",
+    f"{EXPORTING}:_remove:after:2",
+]
+IMPORT_STEPS = [
+    f"{COPIER}:_write_all:before:2",
+    f"{COPIER}:sync_data:after",
+    *INSTALLATION,
+]
+PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", f"{TIDYING}:drop:amid"]
+CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
+
+
+@pytest.fixture
+def shop(home: Path, origin: Origin, nursery: ForkServer) -> Iterator[App]:
+    """A home with a folder and a file of two pieces installed."""
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
+    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as shop:
+        shop.enqueue("a")
+        shop.enqueue("c")
+        assert nursery.drain(shop) == 0
+        yield shop
+
+
+@pytest.mark.parametrize("step", VERIFY_STEPS)
+def test_a_verify_that_was_killed_is_ended_by_the_next_worker(shop: App, nursery: ForkServer, step: str) -> None:
+    assert nursery.run(shop, "verify", "c", harm=f"die={step}").status == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert _states(shop, JobKind.VERIFY) == [State.COMPLETED]
+    assert files_in(shop.store / NAME) == FOLDER
+
+
+@pytest.mark.parametrize("step", REPAIR_STEPS)
+def test_a_repair_that_was_killed_is_ended_by_the_next_call(
+    shop: App, nursery: ForkServer, origin: Origin, step: str
+) -> None:
+    place = shop.store / "a.gguf"
+    turn(place, 100)
+    sent = origin.sent("/a.gguf")
+    assert nursery.run(shop, "verify", "a", "--repair", harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "verify", "a", "--repair")
+    assert done.status == 0, done.said
+    assert place.read_bytes() == A
+    assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and once more what a kill threw away
+    nursery.run(shop, "prune", "--partials", "-y")
+
+
+@pytest.mark.parametrize("step", EXPORT_STEPS)
+def test_an_export_that_was_killed_is_ended_by_the_next_worker(
+    shop: App, nursery: ForkServer, stick: Path, step: str
+) -> None:
+    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert _states(shop, JobKind.EXPORT) == [State.COMPLETED]
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", AGAIN_STEPS)
+def test_an_export_over_a_damaged_one_that_was_killed_is_ended_by_the_next_call(
+    shop: App, nursery: ForkServer, stick: Path, step: str
+) -> None:
+    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
+    for path in FOLDER:
+        turn(stick / NAME / path, 3)
+    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "export", "c", "--to", stick)
+    assert done.status == 0, done.said
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", IMPORT_STEPS)
+def test_an_import_that_was_killed_is_ended_by_the_next_worker(
+    shop: App,
+    nursery: ForkServer,
+    stick: Path,
+    tmp_path: Path,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
+    for path in FOLDER:
+        origin.remove(f"/c/{path}")
+    monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
+    with app_of(tmp_path / "elsewhere") as there:
+        assert nursery.run(there, "import", stick, harm=f"die={step}").status == -signal.SIGKILL
+        assert nursery.drain(there) == 0
+        assert _states(there, JobKind.IMPORT) == [State.COMPLETED]
+        assert files_in(there.store / NAME) == FOLDER
+        assert there.left_over() == []
+    _check_stick(stick)
+
+
+@pytest.mark.parametrize("step", PRUNE_STEPS)
+def test_a_prune_that_was_killed_is_ended_by_the_next(shop: App, nursery: ForkServer, step: str) -> None:
+    partial = shop.store / ".partial" / f"x.gguf.0123456789abcdef.{shop.home.node}" / "deep"
+    partial.mkdir(parents=True)
+    for name in ("one", "two"):
+        (partial / name).write_bytes(b"of no use")
+    assert nursery.run(shop, "prune", "--partials", "-y", harm=f"die={step}").status == -signal.SIGKILL
+    done = nursery.run(shop, "prune", "--partials", "-y")
+    assert done.status == 0, done.said
+    assert shop.left_over() == []
+    assert files_in(shop.store / NAME) == FOLDER
+
+
+@pytest.mark.parametrize("step", CATALOG_STEPS)
+def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(
+    shop: App, nursery: ForkServer, tmp_path: Path, step: str
+) -> None:
+    model = one_file_model("z", "https://h.example/z.gguf", A)
+    source = tmp_path / "more.json"
+    source.write_text(json.dumps({"apiVersion": "v1", "models": [model]}))
+    assert nursery.run(shop, "catalog", "import", source, harm=f"die={step}").status == -signal.SIGKILL
+    assert nursery.run(shop, "search", "a").status == 0
+    done = nursery.run(shop, "catalog", "import", source)
+    assert done.status == 0, done.said
+    listed = json.loads(nursery.run(shop, "catalog", "list", "--json").said)
+    assert len(listed["catalogs"]) == 2
+    assert nursery.run(shop, "show", "z").status == 0
+
+
+def _states(shop: App, kind: JobKind) -> list[State]:
+    return [job.state for job in shop.home.queries.all() if job.kind is kind]
+
+
+def _check_stick(stick: Path) -> None:
+    """The folder has the model whole, its digests in the manifest, and nothing that was on its way."""
+    assert files_in(stick / NAME) == FOLDER
+    manifest = json.loads((stick / "flowhub-manifest.json").read_bytes())
+    assert [model["name"] for model in manifest["models"]] == [NAME]
+    assert sorted(path.name for path in stick.iterdir()) == [".flowhub-partial", NAME, "flowhub-manifest.json"]
+    assert [path.name for path in (stick / ".flowhub-partial").iterdir()] == ["lock"]

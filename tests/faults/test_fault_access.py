@@ -1,0 +1,170 @@
+"""Doors: a signed address that expires in mid-file, an edge that answers 403, and the Hub's own 401 and 403."""
+
+import pytest
+from support.fault_files import MIB
+from support.faults import CappedRange, EarlyClose, Hold, Redirect, Status
+from support.models import gguf_pattern
+from support.run_fetch import Running, kept_in, pinned, quick, run, unpinned
+
+from flowhub_jobs.errors import Gated, ServerBusy, SourceMissing, TokenMissing, TokenRefused
+from flowhub_jobs.net.urls import origin as origin_of
+
+MODEL = gguf_pattern(3 * MIB, seed=1)
+TOKEN = "hf_" + "S3cret" * 5
+URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
+
+
+@pytest.fixture
+def model(hub):
+    hub.add("org/model", "m.gguf", MODEL)
+    return pinned(URL, MODEL)
+
+
+def at(hub, *, token=None, **changed):
+    tokens = {origin_of(hub.endpoint): token} if token else {}
+    return quick(hub_endpoint=hub.endpoint, tokens=tokens, **changed)
+
+
+# The Hub's own -------------------------------------------------------------------------------------------------------
+
+
+def knock(hub, way, kind, *says, token=None):
+    """Be refused at the Hub's door, once: asking again would not help."""
+    host = hub.endpoint.removeprefix("http://")
+    error = way.fails(unpinned(URL), kind, f"m.gguf: {host} ", *says, terms=at(hub, token=token))
+    assert len(hub.front.requests()) == 1
+    assert TOKEN not in f"{error['message']}{error['hint']}"
+    assert not error["retryable"]
+    return error
+
+
+def test_a_gated_model_without_a_token_says_both_what_to_accept_and_to_set(hub, model, way):
+    hub.access.gated.add("org/model")
+    assert "HF_TOKEN" in knock(hub, way, Gated)["hint"]
+
+
+def test_a_gated_model_whose_terms_were_not_accepted_says_so(hub, model, way):
+    hub.access.unaccepted.add("org/model")
+    error = knock(hub, way, Gated, "accept its terms", token=TOKEN)
+    assert "HF_TOKEN" not in error["hint"]
+
+
+def test_a_private_model_without_a_token_wants_one(hub, model, way):
+    hub.access.private.add("org/model")
+    assert "HF_TOKEN" in knock(hub, way, TokenMissing)["hint"]
+
+
+def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, way):
+    url = origin.serve("m.gguf", MODEL, faults=[Status(401)])
+    hint = way.fails(pinned(url, MODEL), TokenMissing, "wants a sign-in")["hint"]
+    assert f'"{origin_of(url)}" = "…" under [tokens] in config.toml' in hint
+    assert "HF_TOKEN" not in hint
+
+
+def test_a_wrong_token_is_called_wrong(hub, model, way):
+    hub.access.token = "hf_another"
+    knock(hub, way, TokenRefused, "does not accept the token", token=TOKEN)
+
+
+def test_a_model_that_is_not_there_is_missing_to_those_who_are_signed_in(hub, way):
+    knock(hub, way, SourceMissing, "has no such repository (status 404)", token=TOKEN)
+
+
+def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, model, way):
+    hub.add("org/model", "other.gguf", MODEL)
+    del hub.repositories.files["org/model", "main", "m.gguf"]
+    knock(hub, way, SourceMissing, "has no such file (status 404)")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_hub_that_gives_no_reason_has_the_status_in_its_words(hub, model, way, status):
+    hub.break_front(Status(status))
+    ended = way.end(unpinned(URL), at(hub))
+    assert ended.error["code"] in ("token_missing", "source_refused")
+    assert str(status) in ended.error["message"]
+    assert ended.error["hint"]
+
+
+def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
+    def words(token, **doors):
+        hub.access.gated, hub.access.unaccepted, hub.access.private = set(), set(), set()
+        hub.access.token = doors.pop("wants", None)
+        for door in doors:
+            getattr(hub.access, door).add("org/model")
+        with pytest.raises((Gated, TokenMissing, TokenRefused)) as caught:
+            run(unpinned(URL), tmp_path, terms=at(hub, token=token))
+        return caught.value.message, caught.value.hint
+
+    said = [
+        words(None, gated=True),
+        words(TOKEN, unaccepted=True),
+        words(None, private=True),
+        words(TOKEN, wants="hf_another"),
+    ]
+    assert len({message for message, _ in said}) == len({hint for _, hint in said}) == 4
+
+
+# Signed addresses ----------------------------------------------------------------------------------------------------
+
+
+def test_a_signed_address_that_expires_in_mid_file_is_asked_for_anew_at_no_cost(hub, model, tmp_path):
+    """With a budget of one fault, any that counted would end it."""
+    hold = Hold(after=500_000).once()
+    hub.break_cdn(CappedRange(most=MIB), hold)
+    with Running(model, tmp_path, terms=at(hub, faults_max=1, connections_per_host=1)) as running:
+        hub.cdn.wait_for(lambda: kept_in(tmp_path) == 500_000)
+        hub.expire_links()
+        hold.event.set()
+        got = running.end()
+    assert got.content() == MODEL.read()
+    assert [request.status for request in hub.cdn.requests()] == [206, 403, 206, 206]
+    assert len(hub.front.requests()) == 2
+    assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == MODEL.size
+    assert got.note_kinds == ["again"]
+
+
+def test_addresses_that_expire_before_every_request_cost_an_asking_each_and_no_budget(hub, way):
+    """A model of twelve pieces, an address that holds for one: more refusals than the budget has faults."""
+    model = gguf_pattern(12 * MIB, seed=2)
+    hub.add("org/model", "m.gguf", model)
+    hub.break_cdn(CappedRange(most=MIB), *(Status(403).nth(number) for number in range(2, 24, 2)))
+    way.arrives(pinned(URL, model), model, at(hub, faults_max=3, connections_per_host=1))
+    assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == model.size
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_edge_that_forgets_its_address_is_asked_anew(hub, model, way, status):
+    hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
+    way.arrives(model, MODEL, at(hub, faults_max=1))
+    assert len(hub.front.requests()) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_edge_that_refuses_a_good_range_of_a_fresh_address_once_is_asked_again(hub, model, way, status):
+    hub.break_cdn(Status(status).once())
+    way.arrives(model, MODEL, at(hub))
+    assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == MODEL.size
+
+
+def test_an_edge_that_refuses_every_address_is_given_up_after_ten_tries(hub, model, way):
+    hub.break_cdn(Status(403))
+    edge = hub.cdn.address.removeprefix("http://")
+    says = f"m.gguf: {edge} refuses a freshly signed address of a file of "
+    way.fails(model, ServerBusy, says, "(status 403)", terms=at(hub))
+    assert len(hub.cdn.requests()) == 10
+
+
+def test_a_signature_is_in_no_error_and_no_note(hub, model, tmp_path):
+    hub.break_cdn(EarlyClose(after=100), EarlyClose())
+    with pytest.raises(Exception, match="dropped the connection") as caught:
+        run(model, tmp_path, terms=at(hub, token=TOKEN))
+    said = caught.value.message + str(caught.value.hint)
+    assert "Signature" not in said
+    assert TOKEN not in said
+
+
+def test_a_secret_in_a_redirect_that_is_refused_is_not_told(origin, tmp_path):
+    artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, "ftp://user:pw@x.example/m?sig=abc")]))
+    with pytest.raises(Exception, match="redirects") as caught:
+        run(artifact, tmp_path)
+    assert not any(secret in str(caught.value.as_dict()) for secret in ("pw", "abc"))

@@ -1,0 +1,73 @@
+"""The head of an answer: lines that are no fields, spaces before a colon, status lines, what is not HTTP."""
+
+import pytest
+from support.fault_files import HALF, MODEL, host_of, sought
+from support.faults import CappedRange, NoEtag, WrittenHead
+from support.run_fetch import quick, run
+
+from flowhub_jobs.errors import AnswerMalformed
+from flowhub_jobs.jobs.host_waits import is_hosts_fault
+
+TOLERATED = {
+    "a line without a colon": WrittenHead(lines=[b"Garbage line no colon"]),
+    "a line without a colon, and what continues it": WrittenHead(lines=[b"Garbage", b" Content-Length: 3"]),
+    "a line that continues none": WrittenHead(lines=[b" X-Continued: yes"]),
+    "a field over two lines": WrittenHead(lines=[b"X-Long: one", b"\t two"]),
+    "a space before the colon": WrittenHead(lines=[b"X-Mark : 1", b"X-Tab\t:2"]),
+    "a name with a space in it": WrittenHead(lines=[b"X Mark: 1"]),
+    "no name": WrittenHead(lines=[b": 1"]),
+    "a name in another alphabet": WrittenHead(lines=["Größe: 1".encode()]),
+    "a NUL and a CR in a value": WrittenHead(lines=[b"X-Note: a\0b\rc"]),
+    "two CRs at the end of a line": WrittenHead(lines=[b"X-Note: a\r"]),
+    "bare line feeds": WrittenHead(end=b"\n", lines=[b"Garbage"]),
+    "no reason": WrittenHead(status=b"HTTP/1.1 206"),
+    "small letters": WrittenHead(status=b"http/1.1 206 ok"),
+    "two spaces in the status line": WrittenHead(status=b"HTTP/1.1  206  OK"),
+    "no version": WrittenHead(status=b"HTTP 206 OK"),
+    "HTTP/2 in words": WrittenHead(status=b"HTTP/2 206"),
+    "SHOUTcast's own status line": WrittenHead(status=b"ICY 206 OK"),
+    "a NUL in the reason": WrittenHead(status=b"HTTP/1.1 206 O\0K"),
+}
+
+
+@pytest.mark.parametrize("fault", TOLERATED.values(), ids=TOLERATED)
+def test_a_head_that_other_clients_tolerate_costs_nothing(origin, way, pin, fault):
+    way.arrives_at_no_cost(sought(origin, pin, fault), MODEL, origin)
+
+
+def test_a_validator_with_a_space_before_its_colon_binds_the_parts(origin, tmp_path):
+    faults = [NoEtag(), CappedRange(most=HALF), WrittenHead(lines=[b'ETag : "q"'])]
+    run(sought(origin, False, *faults), tmp_path, terms=quick(connections_per_host=1))
+    assert origin.requests()[1].headers["if-range"] == '"q"'
+
+
+def test_a_connection_whose_head_was_malformed_serves_no_other_request(origin, tmp_path):
+    parts = CappedRange(most=1 << 20)
+    run(sought(origin, True, parts, WrittenHead(lines=[b"Garbage"])), tmp_path, terms=quick(connections_per_host=1))
+    assert origin.made_connections == len(origin.requests()) > 1
+
+
+NOT_HTTP = {
+    "an SSH banner": WrittenHead(status=b"SSH-2.0-OpenSSH_9.6"),
+    "a status of no number": WrittenHead(status=b"HTTP/1.1 OK"),
+    "a status of four digits": WrittenHead(status=b"HTTP/1.1 2000 OK"),
+    "binary": WrittenHead(status=b"\x16\x03\x01\x02" + b"\xff" * 5000),
+    "two lengths": WrittenHead(lines=[b"Content-Length: 3"]),
+}
+
+
+@pytest.mark.parametrize("fault", NOT_HTTP.values(), ids=NOT_HTTP)
+def test_what_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
+    error = way.fails(sought(origin, True, fault), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is")
+    assert "bytearray" not in error["message"]
+    assert len(error["message"]) < 250
+    assert "10 times in a row" in error["hint"]
+    assert len(origin.requests()) == 10
+
+
+def test_what_is_not_http_is_no_outage_of_the_host():
+    assert not is_hosts_fault(AnswerMalformed("127.0.0.1 sent an answer that is not valid HTTP."))
+
+
+def test_a_malformed_answer_that_comes_once_is_asked_for_again(origin, way):
+    way.arrives(sought(origin, True, NOT_HTTP["an SSH banner"].once()), MODEL)

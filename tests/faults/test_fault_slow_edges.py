@@ -1,0 +1,107 @@
+"""Slow edges and collapses: a slow connection is replaced, and a host that crawls is asked again with few."""
+
+import pytest
+from support.edge_faults import Crowd, SlowEdges
+from support.fault_files import host_of
+from support.models import gguf_pattern
+from support.range_faults import IgnoreRange
+from support.run_fetch import Run, pinned, quick
+
+from flowhub_jobs.transfer import connection_watch, slow_connections
+from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
+from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+
+MODEL = gguf_pattern(24 << 20, seed=5)
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    """Seconds are tenths."""
+    monkeypatch.setattr(fetch_room, "WATCH_S", 0.05)
+    monkeypatch.setattr(slow_connections, "SLOW_S", 0.5)
+    monkeypatch.setattr(slow_connections, "RECENT_S", 0.4)
+    monkeypatch.setattr(slow_connections, "REPLACE_EVERY_S", 0.1)
+    monkeypatch.setattr(slow_connections, "COLLAPSED_S", 1.5)
+    monkeypatch.setattr(connection_watch, "STEADY_S", 0.1)
+
+
+def fetched(origin, tmp_path, fault, connections, **terms):
+    """Fetch a model from an origin with this habit, over so many connections; return how it went."""
+    url = origin.serve("m.gguf", MODEL, faults=[fault])
+    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **terms))
+    run.shared = Shared(HostLimits(connections), TokenBucket())
+    run.go()
+    assert run.content() == MODEL.read()
+    assert set(run.note_kinds) <= {"connection"}  # no fault: it costs the job nothing
+    return run
+
+
+def held_at(monkeypatch, count):
+    monkeypatch.setattr(
+        fetch_room,
+        "ConcurrencyPlan",
+        lambda **_: ConcurrencyPlan(count=count, held=count, settled=True, resting_until=float("inf")),
+    )
+
+
+def test_a_connection_that_is_far_slower_than_its_siblings_is_replaced_by_a_new_one(origin, tmp_path, monkeypatch):
+    held_at(monkeypatch, 4)
+    run = fetched(origin, tmp_path, SlowEdges(slow_bps=5e4, fast_bps=3e6, of=2), 4)
+    assert f"A connection to {host_of(origin)} gave" in run.notes[0].text
+    assert origin.made_connections > 4
+    assert run.fetched.bytes_fetched == MODEL.size
+
+
+def test_of_one_file_only_so_many_are_replaced(origin, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection_watch, "REPLACED_MAX", 2)
+    held_at(monkeypatch, 4)
+    run = fetched(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
+    replaced = [note.text for note in run.notes if "A connection to" in note.text]
+    assert len(replaced) == 2
+
+
+def test_a_single_connection_far_below_the_best_of_its_host_is_replaced(origin, tmp_path, monkeypatch):
+    hosts = HostLimits(1)
+    hosts.note_rate(f"http://127.0.0.1:{origin.port}", 6e6)
+    url = origin.serve("m.gguf", MODEL, faults=[SlowEdges(slow_bps=1e5, fast_bps=9e6, of=2, first_is_fast=False)])
+    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=1))
+    run.shared = Shared(hosts, TokenBucket())
+    run.go()
+    assert run.content() == MODEL.read()
+    assert run.note_kinds == ["connection"]
+
+
+def test_a_source_that_knows_no_ranges_is_never_left_for_being_slow(origin, tmp_path):
+    """What has come of it would be lost."""
+    hosts = HostLimits(1)
+    hosts.note_rate(f"http://127.0.0.1:{origin.port}", 1e9)
+    small = gguf_pattern(2 << 20, seed=5)
+    url = origin.serve("m.gguf", small, faults=[IgnoreRange(), SlowEdges(fast_bps=1e6)])
+    run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
+    run.shared = Shared(hosts, TokenBucket())
+    run.go()
+    assert run.content() == small.read()
+    assert "connection" not in run.note_kinds
+
+
+def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypatch):
+    held_at(monkeypatch, 4)
+    small = gguf_pattern(2 << 20, seed=5)
+    url = origin.serve("m.gguf", small, faults=[SlowEdges(slow_bps=2e4, fast_bps=1e6, of=2)])
+    run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
+    run.shared = Shared(HostLimits(4), TokenBucket(1_000_000))
+    run.go()
+    assert "connection" not in run.note_kinds
+
+
+def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(origin, tmp_path):
+    run = fetched(origin, tmp_path, Crowd(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
+    told = [note.text for note in run.notes if "in all" in note.text]
+    assert told
+    assert f"{host_of(origin)} gives" in told[0]
+    assert "for an hour" in told[0]
+    assert run.shared.hosts.cap(f"http://127.0.0.1:{origin.port}") <= 4
+    assert run.fetched.bytes_fetched == MODEL.size

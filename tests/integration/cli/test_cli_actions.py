@@ -1,0 +1,196 @@
+"""cancel, pause, resume, retry: one, ranges, all, a group; what refuses does not keep the others from it."""
+
+import json
+
+import pytest
+from support.cli import cli_app, fail, owner
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.fs.locks import LockFile
+from flowhub_jobs.jobs.lease import Progress
+from flowhub_jobs.values.enums import DigestState, Stage, State
+
+A = gguf(4096, 1)
+
+
+@pytest.fixture
+def shop(home, monkeypatch):
+    models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(9)]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def queued(shop, count, **terms):
+    return [shop.enqueue(f"m{place}", **terms) for place in range(count)]
+
+
+def states(cli):
+    return [job["state"] for job in cli("status", "--all", "--json").jobs]
+
+
+def test_pause_and_resume_one_by_number(cli, shop):
+    queued(shop, 2)
+    assert [job["state"] for job in cli("pause", 2, "--json").jobs] == ["paused"]
+    assert states(cli) == ["queued", "paused"]
+    assert cli("resume", 2).out == "Job 2: queued.\n"
+
+
+def test_cancel_and_retry_keep_the_id_and_the_time(cli, shop):
+    queued(shop, 1, not_before=32_503_680_000_000_000)
+    assert cli("cancel", 1, "--json").jobs[0]["state"] == "cancelled"
+    [again] = cli("retry", 1, "--json").jobs
+    assert (again["id"], again["state"], again["finished_at"], again["reason"]) == (1, "queued", None, "at")
+    assert again["not_before"] == "3000-01-01T00:00:00.000000Z"
+
+
+def test_ranges_and_all(cli, shop):
+    queued(shop, 6)
+    assert [job["id"] for job in cli("cancel", "2-3", "5", "--json").jobs] == [2, 3, 5]
+    assert [job["id"] for job in cli("pause", "--all", "--json").jobs] == [1, 4, 6]
+    assert [job["id"] for job in cli("resume", "--all", "--json").jobs] == [1, 4, 6]
+    assert [job["id"] for job in cli("retry", "--all", "--cancelled", "--json").jobs] == [2, 3, 5]
+
+
+def test_a_group_is_steered_alone(cli, shop):
+    queued(shop, 2, group="night")
+    other = shop.enqueue("m5", group="day")
+    assert len(cli("cancel", "--group", "night", "--json").jobs) == 2
+    assert shop.job(other).state is State.QUEUED
+
+
+def test_retry_all_takes_the_failed_jobs_and_the_cancelled_only_where_asked(cli, shop):
+    queued(shop, 3, group="g")
+    fail(shop, 1, SourceMissing("It is gone."))
+    cli("cancel", 2)
+    assert [job["id"] for job in cli("retry", "--all", "--json").jobs] == [1]
+    fail(shop, 1, SourceMissing("It is gone."))
+    assert [job["id"] for job in cli("retry", "--group", "g", "--json").jobs] == [1]
+    assert [job["id"] for job in cli("retry", "--group", "g", "--cancelled", "--json").jobs] == [2]
+    assert cli("retry", 2, "--cancelled", "--json").error["code"] == "usage"
+
+
+def test_start_drops_the_time_that_was_set(cli, shop):
+    queued(shop, 2, not_before=32_503_680_000_000_000)
+    [job] = cli("start", 1, "--json").jobs
+    assert (job["state"], job["reason"], job["not_before"]) == ("queued", None, None)
+    assert cli("start", "--all").out == "Job 1: queued, starts now.\nJob 2: queued, starts now.\n"
+
+
+def test_start_resumes_a_paused_job_and_says_what_still_holds_it(cli, shop):
+    queued(shop, 1)
+    cli("enqueue", "m1", "--after", "1")
+    cli("pause", 2)
+    said = cli("start", "1-2")
+    assert said.out == "Job 1: queued, starts now.\nJob 2: queued, waits for other jobs.\n"
+    assert said.err == "No worker is running; start one with `flowhub worker`.\n"
+
+
+def test_resume_keeps_a_time_that_is_still_ahead(cli, shop):
+    queued(shop, 1, not_before=32_503_680_000_000_000)
+    cli("pause", 1)
+    [job] = cli("resume", 1, "--json").jobs
+    assert (job["state"], job["reason"], job["not_before"]) == ("queued", "at", "3000-01-01T00:00:00.000000Z")
+
+
+def test_nothing_to_do_is_done(cli, shop):
+    said = cli("pause", "--all")
+    assert (said.status, said.out, said.err) == (
+        0,
+        "",
+        "No job to pause. (`flowhub pause` applies to queued or running jobs.)\n",
+    )
+    assert cli("resume", "--all", "--json").jobs == []
+
+
+def test_twice_is_as_good_as_once(cli, shop):
+    queued(shop, 1)
+    for verb in ("pause", "pause", "resume", "resume", "cancel", "cancel"):
+        assert cli(verb, 1, "--json").status == 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "before", "hint"),
+    [
+        ("start", "cancel", "retry"),
+        ("resume", "cancel", "retry"),
+        ("pause", "cancel", "retry"),
+        ("cancel", "fail", "retry"),
+    ],
+)
+def test_what_a_state_does_not_allow_is_1_and_says_what_does(cli, shop, verb, before, hint):
+    queued(shop, 1)
+    fail(shop, 1, SourceMissing("It is gone.")) if before == "fail" else cli(before, 1)
+    said = cli(verb, 1, "--json")
+    assert (said.status, said.out, said.error["code"]) == (1, "", "wrong_state")
+    assert hint in said.error["hint"]
+
+
+def test_one_that_refuses_does_not_keep_the_others_from_it(cli, shop):
+    queued(shop, 3)
+    cli("cancel", 2)
+    said = cli("pause", "1-3", "--json")
+    assert (said.status, said.error["code"]) == (10, "some_failed")
+    assert [job["id"] for job in json.loads(said.out)["jobs"]] == [1, 3]
+    assert states(cli) == ["paused", "cancelled", "paused"]
+
+
+def test_a_job_that_is_not_there_is_3(cli, shop):
+    queued(shop, 1)
+    for verb in ("cancel", "pause", "resume", "retry", "start"):
+        said = cli(verb, 7, "--json")
+        assert (said.status, said.out, said.error["code"]) == (3, "", "not_found")
+
+
+@pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["1", "--group", "g"], ["one"], ["0"], ["4-2"]])
+def test_it_must_be_clear_which_jobs_are_meant(cli, shop, arguments):
+    for verb in ("cancel", "pause", "resume", "retry", "start"):
+        assert cli(verb, *arguments, "--json").status == 2
+        assert "flowhub: " in cli(verb, *arguments).complaint
+
+
+def test_retry_while_another_job_has_the_same_files_is_busy(cli, shop):
+    queued(shop, 1)
+    cli("cancel", 1)
+    shop.enqueue("m0")
+    said = cli("retry", 1, "--json")
+    assert (said.status, said.error["code"]) == (9, "busy")
+    assert "flowhub status 2" in said.error["hint"]
+
+
+def test_a_failed_job_that_is_retried_has_no_error_any_more(cli, shop):
+    queued(shop, 1)
+    fail(shop, 1, SourceMissing("It is gone."))
+    [job] = cli("retry", 1, "--json").jobs
+    assert (job["state"], job["error"], job["attempt"]) == ("queued", None, 1)
+
+
+def test_a_running_job_gets_a_wish_and_the_person_is_told_so(cli, shop):
+    """The owner lives: its lock is this test's, which is what a worker of this machine would hold."""
+    queued(shop, 1)
+    lock = LockFile(shop.settings.locks / "w-by-hand.lock")
+    try:
+        pen = owner(shop)
+        pen.progress(pen.claim().lease, Progress(Stage.DOWNLOAD, 4096, 0, 0, None, DigestState.RUNNING))
+        assert cli("pause", 1).out == "Job 1: pausing…\n"
+        assert cli("cancel", 1, "--json").jobs[0]["state"] == "running"
+        assert list(pen.wishes().values()) == ["cancel"]
+    finally:
+        lock.release()
+
+
+def test_a_job_whose_worker_died_changes_at_once(cli, shop):
+    queued(shop, 1)
+    (shop.settings.locks / "w-by-hand.lock").touch()  # the file stays, its lock went with the process
+    assert owner(shop).claim() is not None
+    assert cli("cancel", 1, "--json").jobs[0]["state"] == "cancelled"
+
+
+def test_purge_drops_what_was_kept_of_a_failed_job_too(cli, shop):
+    queued(shop, 1)
+    fail(shop, 1, SourceMissing("It is gone."))
+    partial = shop.partial("m0")
+    partial.mkdir(parents=True)
+    (partial / "0.part").write_bytes(b"kept")
+    assert cli("cancel", 1, "--purge", "--json").jobs[0]["state"] == "failed"
+    assert shop.left_over() == []

@@ -1,0 +1,104 @@
+"""Completion in the shell: the scripts, what a real bash makes of them, and how little a Tab costs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import cli_app, fail, process
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.cli.app import VERBS
+from flowhub_jobs.cli.completion.candidates import KINDS
+from flowhub_jobs.cli.completion.scripts import NAMES, SHELLS
+from flowhub_jobs.errors import SourceMissing
+
+A = gguf(4096, 1)
+HEAVY = ["typer", "sqlalchemy", "pydantic", "httpx", "huey", "rich"]
+
+
+@pytest.fixture
+def shop(home, monkeypatch):
+    models = [one_file_model(name, f"https://h.example/{name}.gguf", A) for name in ("alpha", "alpine", "beta")]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def completed(*words: str) -> set[str]:
+    """Return what bash offers for the last word of a command line that begins with flowhub."""
+    line = " ".join(f"'{word}'" for word in ("flowhub", *words))
+    code = f"source <(flowhub completion bash); COMP_WORDS=({line}); COMP_CWORD={len(words)}; _flowhub; "
+    code += 'printf "%s\\n" "${COMPREPLY[@]}"'
+    folder = str(Path(sys.executable).parent)
+    environ = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run([bash, "--norc", "-c", code], capture_output=True, text=True, env=environ)
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_bash_completes_verbs_options_models_and_jobs(shop):
+    first, second = shop.enqueue("alpha"), shop.enqueue("beta")
+    fail(shop, first, SourceMissing("It is gone."))
+    assert completed("enq") == {"enqueue"}
+    assert {"schedule", "search", "show", "start", "status"} == completed("s")
+    assert completed("enqueue", "al") == {"alpha", "alpine"}
+    assert completed("enqueue", "--to") == {"--tonight"}
+    assert completed("retry", "") == {str(first)}
+    assert completed("pause", "") == {str(second)}
+    assert completed("status", "") == {str(first), str(second)}
+    assert completed("status", "--state", "fa") == {"failed"}
+    assert completed("worker", "un") == {"uninstall"}
+    assert completed("schedule", "set", "--da") == {"--days"}
+    shop.store.mkdir()
+    (shop.store / "hand.gguf").write_bytes(A)
+    assert completed("path", "h") == {"hand.gguf"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_has_a_script_with_every_verb(cli, home, shell):
+    said = cli("completion", shell)
+    assert (said.status, said.err) == (0, "")
+    for names in VERBS.values():
+        for name in names:
+            assert name in said.out
+    assert not home.exists()
+    if program := shutil.which(shell):
+        done = subprocess.run([program, "-n"], input=said.out, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_shell_that_is_not_known_is_2(cli, home):
+    assert "bash, zsh, fish" in cli("completion", "tcsh").complaint
+
+
+def test_no_verb_offers_another_completion(cli, home):
+    for verb in ("", *(name for names in VERBS.values() for name in names)):
+        assert "install-completion" not in cli(*verb.split(), "--help").out
+
+
+def test_a_tab_imports_little_and_an_empty_home_is_no_error(home):
+    code = (
+        "import sys; from flowhub_jobs.cli.main import main\n"
+        "sys.argv[1:] = ['__complete', sys.argv[1]]\n"
+        "try: main()\n"
+        f"finally: sys.stderr.write(' '.join(name for name in {HEAVY} if name in sys.modules))"
+    )
+    for kind in (*KINDS, "nonsense"):
+        done = subprocess.run([sys.executable, "-c", code, kind], capture_output=True, text=True, env=os.environ)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert not home.exists()
+
+
+def test_a_database_that_cannot_be_read_says_nothing_into_the_shell(home):
+    home.mkdir()
+    (home / "flowhub.db").write_bytes(b"not a database")
+    said = process("__complete", "jobs")
+    assert (said.status, said.out, said.err) == (0, "", "")
+
+
+def test_each_kind_of_name_is_one_that_can_be_listed():
+    assert set(NAMES.values()) <= set(KINDS)

@@ -1,0 +1,366 @@
+"""What bad input, bad places and bad moments get: a clear line or one JSON object, the right status, no traceback."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from support.cli import PROGRAM, cli_app, process, started
+from support.models import catalog, gguf, one_file_model
+
+from flowhub_jobs.cli.app import VERBS as VERB_TABLE
+from flowhub_jobs.cli.help.setting_texts import TEXTS
+from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
+from flowhub_jobs.cli.main import run
+from flowhub_jobs.cli.signals import InterruptedBySignal
+from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.errors.guide import guides
+from flowhub_jobs.jobs.states import MOVES
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.enums import Reason, State
+
+A = gguf(4096, 1)
+VERBS = [name for names in VERB_TABLE.values() for name in names]
+
+
+@pytest.fixture
+def shop(home, monkeypatch):
+    with cli_app(home, monkeypatch, one_file_model("m", "https://h.example/m.gguf", A)) as shop:
+        yield shop
+
+
+# Usage ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_refuses_an_option_that_it_does_not_have(cli, home, verb):
+    said = cli(verb, "--no-such-option")
+    assert said.status == 2
+    assert "--no-such-option" in said.complaint
+    assert f"`flowhub {verb} --help`" in said.err
+    assert cli(verb, "--no-such-option", "--json").error["code"] == "usage"
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("verb", ["serch", "", "fetch", "--nonsense", "-x"])
+def test_an_unknown_verb_is_2(cli, home, verb):
+    assert cli(verb).status == 2
+    assert cli(verb).complaint
+    assert cli(verb, "--json").error["code"] == "usage"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["show", "path", "rm", "path a b", "worker --jobs 0", "worker --jobs x", "worker --until x",
+     "worker --limit-rate x", "help me", "list x"],
+)  # fmt: skip
+def test_a_wrong_argument_is_2(cli, home, arguments):
+    assert cli(*arguments.split()).status == 2
+    assert cli(*arguments.split()).complaint
+
+
+def test_json_may_stand_before_the_verb(cli, shop):
+    shop.enqueue("m")
+    assert cli("--json", "status").page == cli("status", "--json").page
+    assert cli("--json", "schedule", "show").page == cli("schedule", "show", "--json").page
+    assert cli("--json", "enqueue", "--", "m").jobs[0]["id"] == 1
+    assert cli("--json", "status", "--nonsense").error["code"] == "usage"
+    assert "workers" in cli("--json").page
+
+
+def test_help_and_version_are_0(cli, home):
+    assert cli("--version").out.startswith("flowhub 0.")
+    assert cli("--help").out.startswith("Usage: flowhub")
+    for verb in VERBS:
+        assert cli(verb, "-h").out.startswith(f"Usage: flowhub {verb}")
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("topic", ["errors", "states", "reasons", "settings", "references", "units"])
+def test_each_topic_has_its_page(cli, home, topic):
+    assert cli("help", topic).out.count("\n") > 2
+    assert cli("help").status == 0
+
+
+def test_the_table_of_errors_holds_every_code_with_its_one_status(cli, home):
+    out = cli("help", "errors").out
+    for code, kind in ERRORS.items():
+        assert any(line.split()[:2] == [str(kind.exit_status), code] for line in out.splitlines())
+
+
+def test_the_page_of_errors_says_of_every_code_what_it_means_and_what_to_do(cli, home):
+    out = " ".join(cli("help", "errors").out.split())
+    for one in guides():
+        assert f"{one.meaning} {one.remedy}" in out, one.code
+
+
+@pytest.mark.parametrize("word", ["errors", "states", "reasons", "settings", "references", "units", "digest_mismatch"])
+def test_a_page_of_the_help_fits_eighty_columns(home, word):
+    """A word that is longer than a line, such as a path, is not broken."""
+    for line in process("help", word, COLUMNS="80").out.splitlines():
+        assert len(line) <= 80 or "/" in line, line
+
+
+def test_a_word_of_the_help_is_looked_up_as_verb_code_state_reason_and_setting(cli, home):
+    assert cli("help", "search").out.startswith("Usage: flowhub search")
+    assert cli("help", "schedule", "set").out.startswith("Usage: flowhub schedule set")
+    said = cli("help", "digest_mismatch").out
+    assert "exit status 8" in said
+    assert "`flowhub verify --repair MODEL`" in said
+    assert cli("help", "queued").out.startswith("State queued:")
+    assert cli("help", "window").out.startswith("Reason window")
+    assert cli("help", "cancelled").out.count("cancelled:") == 2  # the code and the state
+    assert cli("help", "FLOWHUB_JOBS").out.startswith("FLOWHUB_JOBS = 3\n")
+    assert cli("help", "jobs").out == cli("help", "FLOWHUB_JOBS").out
+    assert "Did you mean settings?" in cli("help", "setings").complaint
+    assert "flowhub enqueue" in cli("help", "pull").complaint
+
+
+def test_every_setting_is_explained_with_its_value_and_its_unit(cli, home):
+    out = cli("help", "settings").out
+    assert {setting.name for setting in fields(Settings)} <= set(TEXTS)
+    assert "FLOWHUB_DISK_RESERVE = 1000000000 (1.0 GB)\n" in out
+    assert "FLOWHUB_BACKOFF_CAP_S = 300 s (5 min)\n" in out
+    assert f"FLOWHUB_DATABASE_URL = sqlite:///{home}/flowhub.db\n" in out, "a value is shown whole"
+
+
+def test_the_help_for_programs_has_every_verb_option_code_and_state(cli, home):
+    page = cli("help", "--json").page
+    assert page["schema"] == "flowhub/help/1"
+    verbs = {verb["name"]: verb for verb in page["verbs"]}
+    assert set(VERBS) | {"worker install", "schedule set", "catalog validate"} <= set(verbs)
+    options = {name for option in verbs["enqueue"]["options"] for name in option["names"]}
+    assert {"-f", "--file", "--tonight", "--at", "--after", "--sha256", "--json"} <= options
+    assert [one["name"] for one in verbs["schedule set"]["arguments"]] == ["WINDOWS"]
+    assert {one["code"]: one["exit_status"] for one in page["errors"]} == {
+        code: kind.exit_status for code, kind in ERRORS.items()
+    }
+    assert [one["state"] for one in page["states"]] == [str(state) for state in State]
+    assert [one["reason"] for one in page["reasons"]] == [str(reason) for reason in Reason]
+    assert {one["name"] for one in page["settings"]} == {setting.name for setting in fields(Settings)}
+
+
+def test_the_states_of_the_help_are_those_of_the_code():
+    assert set(STATES) == set(State)
+    assert set(MOVED_BY) == set(MOVES)
+
+
+def test_the_settings_show_no_secret(cli, home, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
+    assert "very_secret" not in cli("help", "settings").out
+
+
+# Places --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_home_that_is_a_file_is_1(cli, home):
+    home.write_text("I am a file")
+    for arguments in ([], ["status"], ["list"], ["enqueue", "qwen3-8b"], ["worker", "--drain"]):
+        said = cli(*arguments)
+        assert (said.status, said.out) == (1, ""), arguments
+        assert "FLOWHUB_HOME" in said.complaint
+    assert cli("status", "--json").error["code"] == "home_unusable"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_may_not_be_written_is_1(cli, home):
+    home.mkdir(mode=0o500)
+    assert cli("status", "--json").error["code"] == "home_unusable"
+
+
+def test_a_database_of_a_newer_version_is_1_and_is_left_alone(cli, shop):
+    database = sqlite3.connect(shop.settings.home / "flowhub.db")
+    with database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    said = cli("status", "--json")
+    assert (said.status, said.error["code"]) == (1, "database_newer")
+    assert cli("worker", "--drain").status == 1
+
+
+def test_a_database_that_is_none_is_1(cli, home):
+    home.mkdir()
+    (home / "flowhub.db").write_bytes(b"not a database, but longer than a header of one" * 100)
+    said = cli("status", "--json")
+    assert (said.status, said.error["code"]) == (1, "database_unusable")
+
+
+def test_a_setting_that_is_wrong_is_named(cli, home):
+    home.mkdir()
+    (home / "config.toml").write_text("jobs = 'many'\n")
+    said = cli("status", "--json")
+    assert (said.status, said.error["code"]) == (1, "setting_invalid")
+    assert "jobs" in said.error["message"]
+
+
+# The catalog ---------------------------------------------------------------------------------------------------------
+
+GOOD = catalog(one_file_model("m", "https://h.example/m.gguf", A))
+MALFORMED = {
+    "not JSON": b"<html>",
+    "nothing": b"",
+    "100,000 brackets": b"[" * 100_000,
+    "NaN": b'{"apiVersion": "v1", "models": NaN}',
+    "a list": b"[]",
+    "another version": json.dumps({**GOOD, "apiVersion": "v2"}).encode(),
+    "an id twice": json.dumps({**GOOD, "models": GOOD["models"] * 2}).encode(),
+    "an unsafe name": json.dumps(catalog(one_file_model("m", "https://h.example/m.gguf", A, filename="../m"))).encode(),
+    "a bad digest": json.dumps(catalog(one_file_model("m", "https://h.example/m.gguf", A, sha256="no"))).encode(),
+}
+
+
+@pytest.mark.parametrize("what", list(MALFORMED))
+def test_a_malformed_catalog_is_1_from_a_file_and_5_from_a_url(cli, home, origin, tmp_path, monkeypatch, what):
+    path = tmp_path / "catalog.json"
+    path.write_bytes(MALFORMED[what])
+    monkeypatch.setenv("FLOWHUB_CATALOG", str(path))
+    said = cli("enqueue", "m", "--json")
+    assert (said.status, said.out, said.error["code"]) == (1, "", "catalog_malformed")
+    assert cli("show", "m").complaint
+    monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", MALFORMED[what]))
+    said = cli("enqueue", "m", "--json")
+    assert (said.status, said.error["code"]) == (5, "catalog_source_malformed")
+    assert cli("list").complaint
+    assert cli("status", "--json").jobs == []
+
+
+@pytest.mark.parametrize("source", ["/no/such/file.json", "/dev/zero", "/"])
+def test_a_catalog_that_cannot_be_read_is_1(cli, home, monkeypatch, source):
+    monkeypatch.setenv("FLOWHUB_CATALOG", source)
+    assert cli("show", "m", "--json").error["code"] == "catalog_unreadable"
+
+
+def test_a_catalog_of_another_scheme_is_2(cli, home, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_CATALOG", "ftp://h.example/catalog.json")
+    assert cli("show", "m", "--json").status == 2
+
+
+def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, home, origin, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", json.dumps(GOOD).encode()))
+    assert cli("show", "m", "--json").status == 0
+    origin.remove("/catalog.json")
+    warned = cli("show", "m")
+    assert warned.status == 0
+    assert "copy" in warned.err
+    assert cli("show", "m", "--json").page["model"]["id"] == "m"  # and nothing on stderr beside it
+    monkeypatch.setenv("FLOWHUB_CATALOG", origin.url("/other.json"))
+    assert cli("show", "m", "--json").error["code"] == "catalog_unreachable"
+    assert cli("status", "--json").status == 0  # which needs no catalog
+
+
+# Moments and streams -------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
+    """`--keep-going` collects errors; SIGTERM is none of those."""
+    from flowhub_jobs.cli.jobs import enqueue_plan
+
+    def stop(*_):
+        raise InterruptedBySignal
+
+    monkeypatch.setattr(enqueue_plan, "parse_line", stop)
+    (tmp_path / "list").write_text("m\nm\n")
+    said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--json")
+    assert (said.status, said.error["code"]) == (143, "terminated")
+
+
+@pytest.mark.parametrize(
+    "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
+)
+def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
+    from flowhub_jobs.cli.jobs import overview
+
+    def fail(*, as_json):
+        raise kind
+
+    monkeypatch.setattr(overview, "overview", fail)
+    assert cli().status == 1
+    assert cli().complaint
+    assert cli("--json").error["hint"] or isinstance(kind, OSError)
+    monkeypatch.setenv("FLOWHUB_DEBUG", "1")
+    with pytest.raises(type(kind)):
+        run([])
+
+
+def shell(command: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    flowhub = " ".join(PROGRAM)
+    return subprocess.run(
+        ["bash", "-c", command.replace("flowhub", flowhub)], capture_output=True, timeout=60, env=os.environ | environ
+    )
+
+
+@pytest.fixture
+def queue(shop):
+    for number in range(50):
+        shop.enqueue(f"https://h.example/{number}-Größe.gguf")
+    return shop
+
+
+def test_a_reader_who_leaves_ends_it_quietly(queue):
+    done = shell("set -o pipefail; flowhub status --all | head -1")
+    assert (done.returncode, done.stdout.count(b"\n")) == (0, 1)
+    assert b"Error" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "closed"),
+    [("status", ">&-"), ("status", "2>&-"), ("enqueue -f -", "<&-"), ("rm x -y", "<&- >&- 2>&-")],
+)
+def test_closed_streams_harm_nothing(queue, verb, closed):
+    done = shell(f"flowhub {verb} {closed}")
+    assert done.returncode in (0, 3)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr
+    assert (queue.settings.home / "flowhub.db").read_bytes()[:15] == b"SQLite format 3"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_behind_stdout_is_told(queue):
+    for arguments in ("status --json", "status 1 --json"):  # written at once, and in the end
+        done = shell(f"flowhub {arguments} > /dev/full")
+        assert done.returncode == 1
+        assert "No space left" in json.loads(done.stderr)["error"]["message"]
+
+
+OLD = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "environ"), [("status 1", {"PYTHONIOENCODING": "ascii"}), ("", OLD), ("show qwen3-8b", OLD)]
+)
+def test_a_terminal_without_utf8_is_served(queue, verb, environ):
+    done = shell(f"flowhub {verb}", FLOWHUB_CATALOG="", COLUMNS="60", **environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_terminal_without_utf8_is_helped(home):
+    assert shell("flowhub status --help", **OLD).returncode == 0
+
+
+def test_json_is_ascii_whatever_the_names_are(queue):
+    done = shell("flowhub status --json", PYTHONIOENCODING="ascii")
+    assert len(json.loads(done.stdout.decode("ascii"))["jobs"]) == 50
+
+
+@pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_stopped_while_it_starts_ends_with_0(home, word):
+    with started("worker", "-h", PYTHONPROFILEIMPORTTIME="1") as starting:
+        while "typer" not in starting.stderr.readline():  # its imports go by; ours come after
+            pass
+        starting.send_signal(word)
+        _, err = starting.communicate(timeout=30)
+    assert starting.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_the_program_is_the_same_as_a_process(home):
+    said = process("enqueue", "no-such-model-at-all", "--json")
+    assert (said.status, said.error["code"]) == (3, "not_found")
+    assert sys.executable in PROGRAM

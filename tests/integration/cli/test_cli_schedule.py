@@ -1,0 +1,297 @@
+"""When a job may start, from the command line: `schedule`, `--tonight`, `--after`, and what `status JOB` answers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.app import App
+from support.cli import Cli, cli_app, owner
+from support.fake_clock import micros_of
+from support.models import gguf, one_file_model
+from support.time_zones import machine_in
+
+from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
+from flowhub_jobs.errors import ServerBusy
+from flowhub_jobs.jobs.controls import NETWORK
+from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import Reason
+
+MINUTE_US = 60_000_000
+MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) for name in "abcdef"]
+
+
+@pytest.fixture
+def shop(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    with cli_app(home, monkeypatch, *MODELS) as shop:
+        yield shop
+
+
+def window(begins: int, ends: int) -> str:
+    """Return a window that begins and ends so many hours from now; what has passed lies before it."""
+    hours = [(datetime.now() + timedelta(hours=away)).hour for away in (begins, ends)]
+    return f"{hours[0]}:00-{hours[1]}:00"
+
+
+def shut(cli: Cli) -> None:
+    """Set a schedule that is closed, whatever the time."""
+    assert cli("schedule", "set", window(12, 13)).status == 0
+
+
+# schedule ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
+    page = cli("schedule", "set", "23:00-7:00,12:00-13:00", "--days", "mon-fri", "--json").page
+    assert page["schema"] == "flowhub/schedule/1"
+    assert page["windows"] == ["12:00-13:00", "23:00-07:00"]
+    assert page["days"] == ["mon", "tue", "wed", "thu", "fri"]
+    assert page["outside_bps"] is None
+    assert isinstance(page["open"], bool)
+    assert page["next_change"].endswith("Z")
+    assert cli("schedule", "show", "--json").page == page
+    said = cli("schedule", "show").out
+    assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon, tue, wed, thu, fri; outside, nothing runs." in said
+    assert "in " in said.splitlines()[-1]
+    none = {"windows": [], "days": [], "outside_bps": None, "open": True, "next_change": None}
+    assert cli("schedule", "off", "--json").page == {"schema": "flowhub/schedule/1", **none}
+    assert cli("schedule", "show", "--json").page == {"schema": "flowhub/schedule/1", **none}
+    assert cli("schedule", "show").out == "No schedule: jobs run at any time.\n"
+
+
+def test_outside_of_the_windows_a_rate_may_hold(cli, shop):
+    page = cli("schedule", "set", "23:00-07:00", "--outside", "500K", "--json").page
+    assert page["outside_bps"] == 500_000
+    assert "every day; outside, at 500.0 KB/s for all jobs together." in cli("schedule", "show").out
+
+
+def test_a_schedule_that_never_closes_says_so(cli, shop):
+    assert cli("schedule", "set", "00:00-24:00").out.endswith("It is open now and never closes.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["schedule"], "Missing command"),
+        (["schedule", "tomorrow"], "tomorrow"),
+        (["schedule", "set"], "WINDOWS"),
+        (["schedule", "set", "23-7"], "23-7"),
+        (["schedule", "set", "7:00-7:00"], "closes as it opens"),
+        (["schedule", "set", "23:00-07:00", "--days", "someday"], "someday"),
+        (["schedule", "set", "23:00-07:00", "--outside", "off"], "would mean nothing"),
+        (["schedule", "set", "23:00-07:00", "--outside", "fast"], "fast"),
+        (["schedule", "off", "now"], "now"),
+    ],
+)
+def test_what_is_not_understood_is_2_and_changes_nothing(cli, shop, arguments, word):
+    cli("schedule", "set", "23:00-07:00")
+    before = cli("schedule", "show").out.splitlines()[0]
+    assert word in cli(*arguments).complaint
+    assert cli(*arguments, "--json").error["code"] == "usage"
+    assert cli(*arguments).status == 2
+    assert cli("schedule", "show").out.splitlines()[0] == before
+
+
+def test_each_part_of_schedule_has_its_help(cli, home):
+    for verb in ("set", "off", "show"):
+        assert cli("schedule", verb, "--help").out.startswith(f"Usage: flowhub schedule {verb}")
+
+
+# --tonight -----------------------------------------------------------------------------------------------------------
+
+
+def test_tonight_is_the_next_opening_of_the_schedule(cli, shop):
+    shut(cli)
+    opens = cli("schedule", "show", "--json").page["next_change"]
+    [job] = cli("enqueue", "a", "--tonight", "--json").jobs
+    assert (job["reason"], job["not_before"]) == ("at", opens)
+
+
+def test_tonight_is_now_while_a_window_is_open(cli, shop):
+    cli("schedule", "set", window(-1, 2))
+    assert cli("schedule", "show", "--json").page["open"]
+    [job] = cli("enqueue", "a", "--tonight", "--json").jobs
+    assert (job["reason"], job["not_before"]) == (None, None)
+    assert "the schedule's window is open, so the job begins now" in cli("enqueue", "b", "--tonight").err
+
+
+@pytest.mark.parametrize(
+    ("now", "begins"),
+    [
+        ("2026-11-23T22:59+01:00", "2026-11-23T23:00+01:00"),
+        ("2026-11-23T23:00+01:00", None),
+        ("2026-11-23T23:18+01:00", None),
+        ("2026-11-24T06:59+01:00", None),
+        ("2026-11-24T07:00+01:00", "2026-11-24T23:00+01:00"),
+    ],
+)
+def test_without_a_schedule_tonight_is_between_23_and_7(shop, now, begins):
+    """An evening that has begun is tonight: at 23:18 the next 23:00 would be tomorrow's."""
+    with machine_in("Europe/Berlin"):
+        shop.session.home = replace(shop.home, clock=Clock(now_us=lambda: micros_of(now)))
+        clerk = OptionReader(shop.session)
+        said = dict.fromkeys(("at", "priority", "group", "force", "after"))
+        assert clerk.terms(said | {"tonight": True}).not_before == (micros_of(begins) if begins else None)
+
+
+def test_what_a_line_says_of_its_time_replaces_what_the_call_says(cli, shop, tmp_path):
+    shut(cli)
+    (tmp_path / "list").write_text("a --at 2090-01-01T00:00:00Z\nb\nc --tonight\n")
+    one, two, three = cli("enqueue", "-f", tmp_path / "list", "--tonight", "--json").jobs
+    assert one["not_before"] == "2090-01-01T00:00:00.000000Z"
+    assert two["not_before"] == three["not_before"] < "2090"
+
+
+# --after -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_waits_for_the_jobs_named_however_they_are_named(cli, shop):
+    cli("enqueue", "a", "b", "c", "d")
+    [job] = cli("enqueue", "e", "--after", "1", "--after", "2,3-4", "--json").jobs
+    assert (job["reason"], job["not_before"]) == ("after", None)
+    out = cli("status", 5).out
+    assert "It waits for other jobs to finish or fail." in out
+    assert "Still to end: job 1 (queued), job 2 (queued), job 3 (queued) and 1 more." in out
+    cli("cancel", "1-4")
+    assert cli("status", 5, "--json").jobs[0]["reason"] is None
+
+
+def test_in_a_list_each_line_may_wait_for_its_own(cli, shop, tmp_path):
+    cli("enqueue", "a", "b")
+    (tmp_path / "list").write_text("c --after 1\nd\n")
+    jobs = cli("enqueue", "-f", tmp_path / "list", "--after", "2", "--json").jobs
+    assert [job["reason"] for job in jobs] == ["after", "after"]
+    cli("cancel", 2)
+    assert [job["reason"] for job in cli("status", "3-4", "--json").jobs] == ["after", None]
+
+
+@pytest.mark.parametrize("after", ["2", "1,7", "1-3"])
+def test_a_job_that_is_not_there_is_3_and_nothing_is_queued(cli, shop, after):
+    cli("enqueue", "a")
+    said = cli("enqueue", "b", "--after", after)
+    assert said.status == 3
+    assert "There is no job" in said.complaint
+    assert cli("enqueue", "b", "--after", after, "--json").error["code"] == "not_found"
+    assert len(cli("status", "--json").jobs) == 1
+
+
+def test_a_line_that_waits_for_no_job_is_named_by_its_number(cli, shop, tmp_path):
+    cli("enqueue", "a")
+    (tmp_path / "list").write_text("b --after 1\nc --after 9\n")
+    said = cli("enqueue", "-f", tmp_path / "list")
+    assert (said.status, "Line 2: There is no job 9" in said.complaint) == (3, True)
+    kept = cli("enqueue", "-f", tmp_path / "list", "--keep-going")
+    assert (kept.status, len(cli("status", "--json").jobs)) == (10, 2)
+
+
+@pytest.mark.parametrize("after", ["", "a", "1,", "0", "-1", "1-2000"])
+def test_what_is_no_number_of_a_job_is_2(cli, shop, after):
+    cli("enqueue", "a")
+    said = cli("enqueue", "b", f"--after={after}")
+    assert said.status == 2
+    assert said.complaint
+
+
+# Why it does not move ------------------------------------------------------------------------------------------------
+
+
+def answer(cli: Cli, job: int) -> str:
+    """Return what `status JOB` says before it lists the facts."""
+    return cli("status", job).out.split("\n\n")[0]
+
+
+def test_a_shut_window_is_said_with_its_opening_and_what_can_be_done(cli, shop):
+    shut(cli)
+    cli("enqueue", "a")
+    said = answer(cli, 1)
+    assert re.search("The schedule's window is closed; it opens (on [A-Z][a-z]+ )?at ", said)
+    assert "`flowhub start 1` starts it now" in said
+
+
+def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cli, shop):
+    shut(cli)
+    cli("enqueue", "a")
+    cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
+    said = answer(cli, 2)
+    assert "It has a later start time; it starts on 20" in said
+    assert "`flowhub start 2` starts it now." in said
+    assert "Then it waits for other jobs to end." in said
+    assert "window" not in said, "it will be open by then"
+
+
+def test_what_outlasts_the_reason_is_said_besides(cli, shop):
+    shut(cli)
+    cli("enqueue", "a", "--at", "+5m")
+    assert "Then it waits for the schedule's window (until " in answer(cli, 1)
+
+
+def test_a_network_that_is_down_is_said_in_the_words_of_whoever_saw_it(cli, shop):
+    cli("enqueue", "a")
+    shop.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=shop.home.clock.now_us() + MINUTE_US)
+    said = answer(cli, 1)
+    assert "This machine is offline; the next check is at " in said
+    assert "No name can be resolved." in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason.STORE_OFFLINE, "The store's disk is not mounted; the next check is at "),
+        (Reason.DISK, "The store's disk has not enough free space; the next check is at "),
+        (Reason.NETWORK, "This machine is offline; the next check is at "),
+        (Reason.HOST_WAIT, "The host says 503.\n  The next try is at "),
+        (Reason.BACKOFF, "The last try failed; the next one is at "),
+    ],
+)
+def test_what_a_run_left_is_said_with_its_time_and_its_words(cli, shop, reason, words):
+    cli("enqueue", "a")
+    pen = owner(shop)
+    until = shop.home.clock.now_us() + MINUTE_US
+    claimed = pen.claim()
+    assert claimed is not None
+    pen.wait(claimed.lease, until, reason, ServerBusy("The host says 503."), faults=1, cost=True)
+    said = answer(cli, 1)
+    assert words in said
+    assert "The host says 503." in said
+
+
+def test_taken_slots_are_said_with_what_can_be_done(cli, shop):
+    cli("enqueue", "a", "b")
+    pen = owner(shop)
+    pen.register(1, 1)
+    pen.claim()
+    assert "All workers are busy; it starts when a slot is free." in answer(cli, 2)
+    assert "`flowhub worker --jobs N` runs more jobs at a time." in answer(cli, 2)
+
+
+def test_every_reason_is_explained_in_the_help_in_its_order(cli, home):
+    lines = cli("help", "reasons").out.split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == [str(reason) for reason in Reason]
+
+
+# What `enqueue` and `wait` say of it ---------------------------------------------------------------------------------
+
+
+def test_enqueue_says_when_a_job_begins(cli, shop):
+    assert ", queued, starts " in cli("enqueue", "a", "--at", "+3h").out
+    shut(cli)
+    assert "window opens " in " ".join(cli("enqueue", "b").out.split())
+
+
+def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
+    cli("enqueue", "a")
+    assert cli("enqueue", "a").out.endswith("already queued\n")
+    again = cli("enqueue", "a", "--priority", "9", "--at", "+3h")
+    assert "already queued, with its own time, priority and group" in " ".join(again.out.split())
+    assert shop.job(1).priority == 0
+
+
+def test_wait_says_for_what_and_that_nobody_is_at_work(cli, shop):
+    cli("enqueue", "a", "b")
+    said = cli("wait", "--all", "--timeout", "0.1")
+    assert said.status == 124
+    assert "Waiting for jobs 1, 2; Ctrl-C stops waiting" in said.err
+    assert "No worker is running" in said.err
+    assert list(cli("wait", "1", "--timeout", "0.1", "--json").error) == ["code", "message", "hint", "retryable"]

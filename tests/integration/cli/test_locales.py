@@ -1,0 +1,90 @@
+"""Terminals and locales: no verb ends for a character that a stream cannot write, and JSON is ASCII everywhere."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from support.app import app_of
+from support.cli import PROGRAM
+from support.models import gguf, one_file_model
+
+CONTENT = gguf(50_000, 1)
+NAME = "模型-é.gguf"
+LOCALES = {
+    "LANG=C": {"LANG": "C", "LC_ALL": "C"},
+    "ASCII file names": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "an ASCII terminal": {"PYTHONIOENCODING": "ascii"},
+    "a strict ASCII terminal": {"PYTHONIOENCODING": "ascii:strict"},
+    "a Latin-1 terminal": {"PYTHONIOENCODING": "latin-1"},
+    "a dumb terminal": {"TERM": "dumb"},
+}
+VERBS = [
+    ["status"],
+    ["status", "1"],
+    ["list"],
+    ["show", "wide"],
+    ["search", "wide"],
+    ["report"],
+    ["help", "settings"],
+]
+JSON_VERBS = [["status", "--json"], ["list", "--json"], ["path", "wide", "--json"]]
+
+
+@pytest.fixture
+def shop(tmp_path, home, origin, monkeypatch):
+    """A home and a store with names beyond Latin-1, and a model that is installed there."""
+    wide = one_file_model("wide", origin.serve("/wide.gguf", CONTENT), CONTENT, filename=NAME, name="通义千问 8B 🦙")
+    folder = tmp_path / "höme-量"
+    monkeypatch.setenv("FLOWHUB_HOME", str(folder))
+    with app_of(folder, wide) as shop:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+        shop.enqueue("wide")
+        shop.work_here()
+        shop.close_home()
+        yield shop
+
+
+def said(arguments, environ):
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, env=os.environ | environ, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_verb_prints_in_every_locale(shop, locale):
+    for verb in VERBS:
+        status, out, err = said(verb, LOCALES[locale])
+        assert status == 0, (verb, out, err)
+        assert out.strip()
+        assert b"\x1b" not in out
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_json_is_ascii_in_every_locale_and_names_the_same_path(shop, locale):
+    for verb in JSON_VERBS:
+        status, out, err = said(verb, LOCALES[locale])
+        assert (status, err) == (0, b"")
+        assert out.isascii()
+        assert NAME in json.dumps(json.loads(out), ensure_ascii=False), verb
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_path_is_printed_with_the_bytes_of_the_file(shop, locale):
+    status, out, _ = said(["path", "wide"], LOCALES[locale])
+    assert status == 0
+    assert out == os.fsencode(shop.store / NAME) + b"\n"
+    assert os.path.exists(out.rstrip(b"\n"))
+
+
+@pytest.mark.parametrize("locale", ["ASCII file names"])
+@pytest.mark.parametrize("argument", [b"\xff\xfe", "模型☃".encode(), b"hf:o/\xff"])
+def test_an_argument_in_any_encoding_is_answered_with_a_sentence(shop, locale, argument):
+    for verb in ([b"show", argument], [b"enqueue", argument], [argument], [b"path", argument]):
+        status, _, err = said(verb, LOCALES[locale])
+        assert status not in (0, None)
+        assert err.startswith(b"flowhub: ")
+        assert b"Traceback" not in err
+        assert b"A fault of" not in err
+    status, _, err = said([b"show", argument, b"--json"], LOCALES[locale])
+    assert err.isascii()
+    assert json.loads(err)["error"]["code"] in ("usage", "not_found", "address_refused")

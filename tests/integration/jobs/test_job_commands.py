@@ -1,0 +1,349 @@
+"""What a person asks of jobs: enqueue, cancel, pause, resume, retry, in every state a job can be in."""
+
+import pytest
+import sqlalchemy as sa
+from support.job_store import artifact
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import attempts, job_files
+from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
+from flowhub_jobs.jobs.commands import JobCommands
+from flowhub_jobs.jobs.lease import Progress
+from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
+
+HOUR = 3600
+
+
+# Every state, every verb ---------------------------------------------------------------------------------------------
+
+REFUSED = "refused"
+TABLE = {
+    #            cancel       pause        resume       retry
+    "queued": ("cancelled", "paused", "queued", "queued"),
+    "running": ("running", "running", "running", "running"),
+    "paused": ("cancelled", "paused", "queued", "paused"),
+    "completed": (REFUSED, REFUSED, REFUSED, REFUSED),
+    "failed": (REFUSED, REFUSED, REFUSED, "queued"),
+    "cancelled": ("cancelled", REFUSED, REFUSED, "queued"),
+}
+VERBS = ("cancel", "pause", "resume", "retry")
+CELLS = [(state, verb, after) for state, line in TABLE.items() for verb, after in zip(VERBS, line, strict=True)]
+
+
+def test_the_table_has_every_state():
+    assert set(TABLE) == set(State)
+
+
+@pytest.mark.parametrize(("state", "verb", "after"), CELLS, ids=[f"{state}-{verb}" for state, verb, _ in CELLS])
+def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(rooms, state, verb, after):
+    job = rooms.job_in(State(state))
+    before = rooms.row(job)
+    if after == REFUSED:
+        with pytest.raises(WrongState, match=f"Job {job} is {state}") as caught:
+            getattr(rooms.commands, verb)(job)
+        assert caught.value.hint
+        assert rooms.row(job) == before
+    else:
+        assert getattr(rooms.commands, verb)(job) == after
+        assert rooms.state(job) == after
+    if after == state and state != "running":
+        assert rooms.row(job) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_job_that_is_not_there_is_said_to_be_none(rooms, verb):
+    with pytest.raises(NotFound, match="no job 7") as caught:
+        getattr(rooms.commands, verb)(7)
+    assert "No job was queued yet" in (caught.value.hint or "")
+    rooms.enqueue("tiny")
+    with pytest.raises(NotFound) as caught:
+        getattr(rooms.commands, verb)(7)
+    assert "The last job is 1" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("state", "verb"), [("queued", "cancel"), ("queued", "pause"), ("paused", "resume"), ("failed", "retry")]
+)
+def test_a_job_of_another_node_is_not_moved(rooms, state, verb):
+    job = rooms.job_in(State(state))
+    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+    before = rooms.row(job)
+    with pytest.raises((WrongState, NotFound)):
+        getattr(other, verb)(job)
+    assert rooms.row(job) == before
+
+
+# Wishes --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("wish", "asked"), [("cancel", {}), ("purge", {"purge": True})])
+def test_of_a_running_job_a_cancel_is_only_wished(rooms, wish, asked):
+    job = rooms.job_in(State.RUNNING)
+    before = rooms.row(job)
+    assert rooms.commands.cancel(job, **asked) is State.RUNNING
+    assert rooms.row(job) == before | {"wish": wish}
+
+
+def test_of_a_running_job_a_pause_is_only_wished_and_a_resume_takes_the_wish_back(rooms):
+    job = rooms.job_in(State.RUNNING)
+    before = rooms.row(job)
+    rooms.commands.pause(job)
+    assert rooms.row(job) == before | {"wish": "pause"}
+    rooms.commands.resume(job)
+    assert rooms.row(job) == before
+
+
+def test_a_resume_does_not_take_back_a_cancel(rooms):
+    job = rooms.job_in(State.RUNNING)
+    rooms.commands.cancel(job)
+    rooms.commands.resume(job)
+    assert rooms.row(job)["wish"] == "cancel"
+
+
+def test_a_pause_does_not_take_back_a_cancel(rooms):
+    job = rooms.job_in(State.RUNNING)
+    rooms.commands.cancel(job)
+    rooms.commands.pause(job)
+    assert rooms.row(job)["wish"] == "cancel"
+
+
+# Times ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(rooms):
+    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
+    rooms.commands.pause(job)
+    rooms.commands.resume(job)
+    [seen] = rooms.queries.jobs([job])
+    assert seen.reason is Reason.AT
+    assert rooms.owner.claim() is None
+    rooms.time.turn(HOUR)
+    assert rooms.owner.claim() is not None
+
+
+def test_a_job_that_was_resumed_after_its_time_starts_at_once(rooms):
+    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
+    rooms.commands.pause(job)
+    rooms.time.turn(HOUR)
+    rooms.commands.resume(job)
+    assert rooms.claim().lease.job == job
+
+
+def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(rooms):
+    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
+    rooms.commands.cancel(job)
+    rooms.commands.retry(job)
+    assert rooms.queries.jobs([job])[0].reason is Reason.AT
+    assert not rooms.queries.still_to_do()
+    rooms.commands.cancel(job)
+    rooms.time.turn(HOUR)
+    rooms.commands.retry(job)
+    assert (rooms.row(job)["not_before"], rooms.row(job)["wait_reason"]) == (None, None)
+
+
+def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(rooms):
+    [job] = rooms.enqueue("tiny")
+    later = rooms.time.in_us(300)
+    rooms.owner.wait(rooms.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
+    rooms.commands.cancel(job)
+    rooms.commands.retry(job)
+    assert rooms.claim().lease.job == job
+
+
+# Retry ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_keeps_the_id_the_times_the_attempt_and_the_bytes_and_gets_a_fresh_budget(rooms):
+    [job] = rooms.enqueue("tiny")
+    claimed = rooms.claim()
+    rooms.owner.progress(claimed.lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, None, DigestState.RUNNING))
+    rooms.set_row(job, faults=9, rescues=7)
+    rooms.time.turn(20)
+    rooms.owner.fail(claimed.lease, SourceMissing("It is gone."), mismatch=True)
+    before = rooms.row(job)
+    assert before["error"]["code"] == "source_missing"
+    rooms.time.turn(60)
+    rooms.commands.retry(job)
+    fresh = {"finished_at": None, "error": None, "faults": 0, "rescues": 0, "sha256_state": "pending"}
+    assert rooms.row(job) == before | fresh | {"state": "queued"}
+    assert rooms.claim().lease.attempt == 2
+    with reading(rooms.engine) as tx:
+        assert tx.execute(sa.select(attempts.c.attempt).order_by(attempts.c.id)).scalars().all() == [1, 2]
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_a_retry_is_refused_while_another_job_is_at_the_same_files(rooms, state):
+    old = rooms.job_in(state)
+    [new] = rooms.enqueue("tiny")
+    assert new != old
+    with pytest.raises(Busy, match=f"job {new} is at work on the same files"):
+        rooms.commands.retry(old)
+    assert rooms.state(old) is state
+    rooms.commands.cancel(new)
+    assert rooms.commands.retry(old) is State.QUEUED
+
+
+# The priority --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
+def test_a_live_job_takes_another_priority_and_stays_as_it_is(rooms, state):
+    job = rooms.job_in(state)
+    before = rooms.row(job)
+    assert rooms.commands.set_priority(job, 7) is state
+    assert rooms.row(job) == before | {"priority": 7}
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
+def test_a_job_that_has_ended_keeps_its_priority(rooms, state):
+    job = rooms.job_in(state)
+    with pytest.raises(WrongState, match=f"Job {job} is {state} and cannot be given another priority") as caught:
+        rooms.commands.set_priority(job, 7)
+    assert caught.value.hint
+    assert rooms.row(job)["priority"] == 0
+
+
+def test_the_priority_of_no_job_and_of_another_nodes_is_refused(rooms):
+    with pytest.raises(NotFound, match="no job 7"):
+        rooms.commands.set_priority(7, 1)
+    job = rooms.job_in(State.QUEUED)
+    with pytest.raises(WrongState):
+        JobCommands(rooms.engine, "n-other", rooms.time.clock).set_priority(job, 1)
+    assert rooms.row(job)["priority"] == 0
+
+
+# Enqueue -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_live_job_for_the_same_artifact_answers_as_it_is(rooms, state, force):
+    job = rooms.job_in(state)
+    before = rooms.row(job)
+    request = Request(artifact(), "/elsewhere", EnqueueTerms(priority=5, group="night", force=force))
+    assert rooms.commands.enqueue([request]) == [Enqueued(job, new=False)]
+    assert rooms.row(job) == before
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
+def test_after_the_end_of_a_job_a_new_one_is_made_where_nothing_is_installed(rooms, state):
+    job = rooms.job_in(state)
+    assert rooms.commands.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
+    assert rooms.state(job) is state
+
+
+def test_an_installed_artifact_answers_with_the_job_that_installed_it(rooms):
+    job = rooms.job_in(State.COMPLETED)
+    request = Request(artifact(), "/store/x", installed=True, installed_by=job)
+    assert rooms.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
+
+
+@pytest.mark.parametrize(("sha256", "said"), [("ab" * 32, "verified"), (None, "unpinned")])
+def test_an_installed_artifact_without_a_job_gets_one_that_was_born_completed(rooms, sha256, said):
+    request = Request(
+        artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=rooms.time.in_us(60)), installed=True
+    )
+    [answer] = rooms.commands.enqueue([request])
+    [seen] = rooms.queries.jobs([answer.job])
+    assert (seen.state, seen.sha256_state, seen.attempt, seen.not_before) == ("completed", said, 0, None)
+    assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 1000, 0)
+    assert seen.files[0].bytes_done == 1000
+    assert seen.finished_at == seen.created_at
+    assert rooms.owner.claim() is None
+
+
+def test_force_fetches_what_is_installed_again(rooms):
+    job = rooms.job_in(State.COMPLETED)
+    request = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True, installed_by=job)
+    [answer] = rooms.commands.enqueue([request])
+    assert answer == Enqueued(job + 1, new=True)
+    assert rooms.claim().forced
+
+
+def test_of_two_requests_for_one_installed_artifact_the_one_that_forces_speaks_for_both(rooms):
+    plain = Request(artifact(), "/store/x", installed=True)
+    forced = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True)
+    first, second = rooms.commands.enqueue([plain, forced])
+    assert first == Enqueued(second.job, new=False)
+    assert second.new
+    assert rooms.state(second.job) is State.QUEUED
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_same_artifact_twice_in_one_call_is_one_job(rooms, installed):
+    request = Request(artifact(), "/store/x", installed=installed)
+    first, second = rooms.commands.enqueue([request, request])
+    assert first.job == second.job
+    assert not second.new
+
+
+def test_the_answers_stand_in_the_order_of_the_requests(rooms):
+    [b] = rooms.enqueue("b")
+    assert rooms.enqueue("a", "b", "c", "a") == [b + 1, b, b + 2, b + 1]
+
+
+def test_the_same_artifact_on_another_node_is_another_job(rooms):
+    [job] = rooms.enqueue("tiny")
+    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+    assert other.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
+
+
+def test_what_was_asked_is_written_down(rooms):
+    wanted = artifact("big", size=None, sha256=None)
+    terms = EnqueueTerms(priority=-3, group="night", not_before=rooms.time.in_us(60))
+    [answer] = rooms.commands.enqueue([Request(wanted, "/store/big", terms)])
+    row = rooms.row(answer.job)
+    assert rooms.commands.artifact(answer.job) == wanted
+    asked = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
+    assert {name: row[name] for name in asked} == asked
+    assert row["not_before"] == rooms.time.in_us(60)
+    with reading(rooms.engine) as tx:
+        [file] = tx.execute(sa.select(job_files)).mappings()
+    assert (file["path"], file["bytes"], file["sha256"]) == ("big-q4.gguf", None, None)
+
+
+def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(rooms):
+    [job] = rooms.enqueue("a")
+    with pytest.raises(NotFound, match="no job 2"):
+        rooms.enqueue("b", after=(job, job + 1))
+    assert [job.id for job in rooms.queries.all()] == [job]
+
+
+def test_one_request_that_cannot_be_written_leaves_none_of_the_call(rooms):
+    bad = Request(artifact("b"), None)  # type: ignore[arg-type]
+    with pytest.raises(sa.exc.IntegrityError):
+        rooms.commands.enqueue([Request(artifact("a"), "/store/a"), bad])
+    assert rooms.queries.all() == []
+
+
+def test_ten_thousand_requests_fit_into_one_call(rooms):
+    numbers = rooms.enqueue(*(f"m{number}" for number in range(10_000)))
+    assert numbers == list(range(1, 10_001))
+    assert [job.id for job in rooms.queries.jobs(numbers)] == numbers
+    assert rooms.owner.due() == 10_000
+
+
+def test_two_live_jobs_of_one_artifact_cannot_stand_in_the_table(rooms):
+    """Also where two processes enqueue at once and the code's own look missed it."""
+    [job] = rooms.enqueue("tiny")
+    [old] = rooms.enqueue("other")
+    rooms.commands.cancel(old)
+    with pytest.raises(sa.exc.IntegrityError):
+        rooms.set_row(old, artifact_key=rooms.row(job)["artifact_key"], state="paused")
+
+
+def test_every_move_is_told_in_the_jobs_history(rooms):
+    [job] = rooms.enqueue("tiny")
+    for verb in ("pause", "resume", "cancel", "retry"):
+        getattr(rooms.commands, verb)(job)
+    kinds = [event.kind for event in rooms.queries.events(job)]
+    assert kinds == ["queued", "paused", "resumed", "cancelled", "retried"]
+
+
+def test_nothing_kept_is_noted_of_ended_jobs_only(rooms):
+    ended, live = rooms.job_in(State.CANCELLED, "a"), rooms.job_in(State.QUEUED, "b")
+    for job in (ended, live):
+        rooms.set_row(job, bytes_done=7)
+        rooms.commands.purged(job)
+    assert (rooms.row(ended)["bytes_done"], rooms.row(live)["bytes_done"]) == (0, 7)

@@ -1,0 +1,204 @@
+"""Jobs under two workers, a person and time, in any order: one owner at most, only legal moves, nothing lost."""
+
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.job_store import JobStore
+from support.owner_writes import WRITES
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import job_after, jobs
+from flowhub_jobs.errors import Busy, WrongState
+from flowhub_jobs.jobs.lease import Claimed, LeaseLost
+from flowhub_jobs.jobs.states import LIVE, may_move
+from flowhub_jobs.values.enums import State
+
+PRIORITIES = st.integers(-1, 1)
+EACH_WRITE = st.sampled_from([name for name in WRITES if name != "record_event"])
+
+
+class Queue(RuleBasedStateMachine):
+    """Two workers, a person and time over one real database, in any order that Hypothesis finds.
+
+    Beside the table it keeps what each worker believes, and the last state seen of each job.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.rooms = JobStore(Path(self.folder.name))
+        self.owners = {name: self.rooms.worker(name) for name in ("w-1", "w-2")}
+        self.runs: list[tuple[str, Claimed]] = []
+        self.last: dict[int, dict[str, Any]] = {}
+        self.retried: int | None = None
+
+    def teardown(self) -> None:
+        self.rooms.close()
+        self.folder.cleanup()
+
+    # The person
+
+    @rule(data=st.data(), model=st.sampled_from("abcd"), priority=PRIORITIES, later=st.sampled_from([None, 20]))
+    def enqueue(self, data: st.DataObject, model: str, priority: int, later: int | None) -> None:
+        time = None if later is None else self.rooms.time.in_us(later)
+        after = tuple(data.draw(st.sets(st.sampled_from(sorted(self.last)), max_size=2))) if self.last else ()
+        [job] = self.rooms.enqueue(model, priority=priority, not_before=time, after=after)
+        assert self.rooms.queries.jobs([job])[0].live
+
+    @precondition(lambda self: self.last)
+    @rule(data=st.data(), verb=st.sampled_from(["cancel", "pause", "resume", "retry"]))
+    def ask(self, data: st.DataObject, verb: str) -> None:
+        job = data.draw(st.sampled_from(sorted(self.last)))
+        before = self.rooms.row(job)
+        try:
+            getattr(self.rooms.commands, verb)(job)
+            self.retried = job if verb == "retry" else None
+        except (WrongState, Busy):
+            assert self.rooms.row(job) == before
+
+    @precondition(lambda self: self.last)
+    @rule(data=st.data(), priority=PRIORITIES)
+    def set_priority(self, data: st.DataObject, priority: int) -> None:
+        job = data.draw(st.sampled_from(sorted(self.last)))
+        before = self.rooms.row(job)
+        try:
+            self.rooms.commands.set_priority(job, priority)
+            assert self.rooms.row(job) == before | {"priority": priority}
+        except WrongState:
+            assert self.rooms.row(job) == before
+
+    @rule(opens_in=st.sampled_from([None, -1, 1, 720]))
+    def schedule(self, opens_in: int | None) -> None:
+        """Set a window of two hours that opens in so many minutes, or take the schedule away."""
+        now = datetime.fromtimestamp(self.rooms.time.calendar_us / 1e6)
+        opens, closes = (now + timedelta(minutes=away) for away in (opens_in or 0, (opens_in or 0) + 120))
+        self.rooms.schedule(None if opens_in is None else f"{opens:%H:%M}-{closes:%H:%M}")
+        self.claim("w-1")  # alone, it is drawn too rarely right behind
+
+    # The workers
+
+    @rule(name=st.sampled_from(["w-1", "w-2"]))
+    def claim(self, name: str) -> None:
+        best = self._best()
+        claimed = self.owners[name].claim(self.rooms.controls.gates())
+        assert best == (claimed.lease.job if claimed else None)
+        if claimed is not None:
+            self.runs.append((name, claimed))
+
+    def _best(self) -> int | None:
+        """Return the job that has to be claimed next: of all that may start the one of the highest priority."""
+        may = [self.rooms.row(job) for job in self.last if self._may_start(job)]
+        return min(may, key=lambda row: (-row["priority"], row["id"]))["id"] if may else None
+
+    def _may_start(self, job: int) -> bool:
+        row, rooms = self.rooms.row(job), self.rooms
+        earlier = [rooms.state(other) for other, waiting in self._after() if waiting == job]
+        schedule = rooms.controls.schedule()
+        return (
+            row["state"] == "queued"
+            and (row["not_before"] or 0) <= rooms.time.calendar_us
+            and not any(state in LIVE for state in earlier)
+            and (schedule is None or schedule.is_open(rooms.time.calendar_us))
+        )
+
+    def _after(self) -> list[tuple[int, int]]:
+        """Return each pair of an earlier job and the one that waits for it."""
+        with reading(self.rooms.engine) as tx:
+            return [(row.after_id, row.job_id) for row in tx.execute(sa.select(job_after))]
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), write=EACH_WRITE)
+    def write(self, data: st.DataObject, write: str) -> None:
+        self._write(*data.draw(st.sampled_from(self.runs)), write)
+
+    @rule(write=EACH_WRITE)
+    def write_late(self, write: str) -> None:
+        """Every run that is no owner any more writes all the same."""
+        for name, run in self.runs:
+            if not self._may_write(run):
+                self._write(name, run, write)
+
+    def _write(self, name: str, run: Claimed, write: str) -> None:
+        """Only the run whose token the row bears, and in time, may change anything."""
+        before, may = self.rooms.row(run.lease.job), self._may_write(run)
+        self.rooms.owner = self.owners[name]
+        try:
+            WRITES[write](self.rooms, run)
+            assert may
+        except LeaseLost:
+            assert not may
+            assert self.rooms.row(run.lease.job) == before
+
+    def _may_write(self, run: Claimed) -> bool:
+        row = self.rooms.row(run.lease.job)
+        return row["lease_token"] == run.lease.token and self.rooms.time.awake_s < row["lease_until"]
+
+    @rule(name=st.sampled_from(["w-1", "w-2"]))
+    def renew(self, name: str) -> None:
+        self.owners[name].renew({run.lease.job: run.lease for worker, run in self.runs if worker == name})
+
+    @rule(dead=st.sampled_from(["", "w-1", "w-2"]))
+    def rescue(self, dead: str) -> None:
+        """Take back what has no owner. Its runs stay: a worker may be thought dead, and wake up again."""
+        self.rooms.rescue(dead)
+
+    @rule(old=st.sampled_from(["w-1", "w-2"]))
+    def hand_over(self, old: str) -> None:
+        """One is thought dead, and the other goes on: each of these alone is drawn too rarely in this order."""
+        self.claim(old)
+        self.rescue(old)
+        self.claim("w-2" if old == "w-1" else "w-1")
+
+    @rule(seconds=st.sampled_from([1, 16, 31]))
+    def turn(self, seconds: int) -> None:
+        self.rooms.time.turn(seconds)
+
+    # What holds after each of these
+
+    @invariant()
+    def a_job_has_at_most_one_owner(self) -> None:
+        held = [run.lease.job for _, run in self.runs if run.lease.held and self._bears(run)]
+        assert len(held) == len(set(held))
+        self.runs = self.runs[-4:]  # a few, so that the newest are often drawn
+
+    @invariant()
+    def the_screens_say_of_each_queued_job_whether_it_may_start(self) -> None:
+        queued = [job for job in self.rooms.queries.overview() if job.state is State.QUEUED]
+        assert [job.id for job in queued if job.reason is None] == [job.id for job in queued if self._may_start(job.id)]
+
+    @invariant()
+    def a_job_waits_for_earlier_ones_alone(self) -> None:
+        assert all(earlier < waiting for earlier, waiting in self._after())
+
+    def _bears(self, run: Claimed) -> bool:
+        return self.rooms.row(run.lease.job)["lease_token"] == run.lease.token
+
+    @invariant()
+    def nothing_is_lost_and_every_move_is_allowed(self) -> None:
+        with reading(self.rooms.engine) as tx:
+            now = {row["id"]: dict(row) for row in tx.execute(sa.select(jobs)).mappings()}
+        assert set(self.last) <= set(now)
+        for job, row in now.items():
+            before = self.last.get(job)
+            assert (row["state"] == "running") == (row["lease_token"] is not None)
+            assert (row["finished_at"] is None) == (row["state"] in LIVE)
+            assert row["attempt"] >= 0
+            if before is not None and before["state"] != row["state"]:
+                assert may_move(State(before["state"]), State(row["state"]))
+            if before is not None and before["state"] not in LIVE and before != row:
+                assert self.retried == job
+        live = [row["artifact_key"] for row in now.values() if row["state"] in LIVE]
+        assert len(live) == len(set(live))
+        self.last, self.retried = now, None
+
+
+TestAnyOrder = Queue.TestCase
+TestAnyOrder.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None
+)

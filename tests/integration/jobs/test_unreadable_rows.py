@@ -1,0 +1,134 @@
+"""A job's row that cannot be decoded fails alone, with its own code; every other job runs, and the screens show all."""
+
+import contextlib
+import json
+import sqlite3
+
+import pytest
+from support.app import app_of
+from support.cli import process
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.database.stored_json import StoredJson
+from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.jobs.row_decoding import TYPES
+from flowhub_jobs.values.enums import State
+
+CONTENT = gguf(50_000, 1)
+OTHER = gguf(60_000, 2)
+WITH_ONE_MORE_KEY = "json_set(artifact, '$.blake3', 'ab', '$.files[0].mirror', 'x')"
+DAMAGES = {
+    "cut JSON": "artifact = substr(artifact, 1, 40)",
+    "JSON of another type": "artifact = '[]'",
+    "a file without its URL": "artifact = json_remove(artifact, '$.files[0].url')",
+    "no files": "artifact = json_set(artifact, '$.files', json('[]'))",
+    "a size that is text": "artifact = json_set(artifact, '$.files[0].size', 'much')",
+    "a NULL in JSON": "artifact = 'null'",
+    "an unknown kind": "kind = 'compress'",
+    "an unknown state": "state = 'sleeping'",
+    "an unknown digest state": "sha256_state = 'blake3'",
+    "text in a number": "bytes_total = 'many'",
+    "text in a time": "not_before = 'tomorrow'",
+    "a BLOB in a text": "target = x'00ff'",
+    "a time beyond the calendar": "created_at = 9e18",
+    "an error that is no object": "error = '7'",
+    "a task that is cut": "kind = 'verify', task = '{\"pla'",
+    "no task": "kind = 'verify', task = NULL",
+}
+READ_ALL_THE_SAME = {
+    "one more key": f"artifact = {WITH_ONE_MORE_KEY}",
+    "a format of a newer version": "format = 'onnx', artifact = json_set(artifact, '$.format', 'onnx')",
+    "text that is no UTF-8": "wait_text = cast(x'ff41' as text), model = cast(x'fe42' as text)",
+    "a damaged intent": "intent = '{\"name\": 3'",
+}
+
+
+@pytest.fixture
+def shop(home, origin):
+    first = one_file_model("first", origin.serve("/first.gguf", CONTENT), CONTENT)
+    second = one_file_model("second", origin.serve("/second.gguf", OTHER), OTHER)
+    with app_of(home, first, second) as shop:
+        yield shop
+
+
+def change(shop, job, assignment):
+    with contextlib.closing(sqlite3.connect(shop.path / "flowhub.db")) as database:
+        database.execute(f"UPDATE jobs SET {assignment} WHERE id = ?", (job,))
+        database.commit()
+
+
+def status(shop):
+    said = process("status", "--json")
+    assert (said.status, said.err) == (0, "")
+    return {job["id"]: job for job in json.loads(said.out)["jobs"]}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_row_fails_with_its_own_code_and_the_other_job_completes(shop, damage):
+    bad, good = shop.enqueue("first"), shop.enqueue("second")
+    change(shop, bad, DAMAGES[damage])
+    assert good in status(shop)
+    assert shop.drain() == 10
+    shown = status(shop)
+    assert (shown[good]["state"], shown[bad]["state"]) == ("completed", "failed")
+    error = shown[bad]["error"]
+    assert error["code"] == "job_unreadable"
+    assert error["message"].startswith(f"Job {bad} cannot be read: ")
+    assert "`flowhub enqueue" in error["hint"]
+    assert not error["retryable"]
+    assert "Traceback" not in shop.log()
+    assert process("status", bad).status == 0
+    assert process("report").status == 0
+
+
+@pytest.mark.parametrize("change_of", READ_ALL_THE_SAME)
+def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(shop, change_of):
+    job = shop.enqueue("first")
+    change(shop, job, READ_ALL_THE_SAME[change_of])
+    assert shop.drain() == 0
+    assert shop.job(job).state is State.COMPLETED
+    assert process("list").status == 0
+
+
+def test_a_job_that_failed_as_unreadable_can_be_queued_again(shop):
+    bad = shop.enqueue("first")
+    change(shop, bad, DAMAGES["cut JSON"])
+    assert shop.drain() == 10
+    again = shop.enqueue("first")
+    assert again != bad
+    assert shop.drain() == 0
+    assert shop.job(again).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("damage", ["lease_until = NULL", "lease_token = NULL", "lease_until = 'later'"])
+def test_a_running_row_with_a_damaged_lease_is_taken_back_or_failed(shop, damage):
+    job = shop.enqueue("first")
+    change(shop, job, f"state = 'running', lease_worker = 'n-x', lease_token = 't', lease_until = 1e12, {damage}")
+    shop.drain()
+    assert shop.job(job).state in (State.COMPLETED, State.FAILED)
+    assert "Traceback" not in shop.log()
+
+
+@pytest.mark.parametrize(
+    "damage", ["artifact = '{'", "damage = '{'", "format = 'onnx'", "artifact = json_set(artifact, '$.more', 1)"]
+)
+def test_a_damaged_row_of_the_library_does_not_hide_the_others(shop, damage):
+    for ref in ("first", "second"):
+        shop.enqueue(ref)
+    assert shop.drain() == 0
+    with contextlib.closing(sqlite3.connect(shop.path / "flowhub.db")) as database:
+        database.execute(f"UPDATE artifacts SET {damage} WHERE model = 'first'")
+        database.commit()
+    for verb in (["list", "--json"], ["du"], ["path", "first"], ["verify", "--fast"], ["prune", "--dry-run"]):
+        said = process(*verb)
+        assert said.status == 0, (verb, said.err)
+
+
+def test_every_column_is_checked_for_the_type_that_its_table_gives_it():
+    """The screens read without SQLAlchemy, and so without its table: a new column has to be added to both."""
+    of_table = {
+        column.name: {column.type.python_type} | ({type(None)} if column.nullable else set())
+        for column in jobs.columns
+        if not isinstance(column.type, StoredJson)
+    }
+    assert {name: set(types) - {int} if float in types else set(types) for name, types in TYPES.items()} == of_table

@@ -1,0 +1,178 @@
+"""A small document comes whole and within its bounds, or not at all; a token goes where it belongs."""
+
+import gzip
+import socket
+
+import pytest
+from lib.origin.content import Pattern
+from support.answer_faults import Gzip, NoLength, Redirect, Status
+from support.connection_faults import CloseBeforeHeaders, EarlyClose, EndlessHead, Trickle
+from support.origin import Origin
+from support.range_faults import IgnoreRange, ShiftedRange
+
+from flowhub_jobs.errors import (
+    AddressRefused,
+    ConnectionLost,
+    NetworkDown,
+    RedirectRefused,
+    TlsUntrusted,
+    TooLarge,
+    TooSlow,
+    WrongContent,
+    WrongRange,
+)
+from flowhub_jobs.net import get, httpx_errors
+from flowhub_jobs.net.urls import origin as origin_of
+
+DATA = Pattern(200_000, seed=3).read()
+MOST = 1_000_000
+
+
+def test_a_document_comes_with_its_status_its_headers_and_where_it_was(origin):
+    url = origin.serve("d.json", DATA, etag='"v1"')
+    answer = get.get(url, max_bytes=MOST)
+    assert (answer.status, answer.body, answer.url, answer.headers["etag"]) == (200, DATA, url, '"v1"')
+    assert get.get(origin.url("gone"), max_bytes=MOST).status == 404
+
+
+def test_headers_are_sent_and_a_304_has_no_body(origin):
+    url = origin.serve("d.json", DATA, etag='"v1"')
+    answer = get.get(url, max_bytes=MOST, headers={"If-None-Match": '"v1"'})
+    assert (answer.status, answer.body) == (304, b"")
+
+
+# Bounds --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_document_that_is_too_large_is_left_alone(origin):
+    url = origin.serve("d.json", DATA)
+    assert get.get(url, max_bytes=len(DATA)).body == DATA
+    with pytest.raises(TooLarge, match=r"larger than 0\.2 MB"):
+        get.get(url, max_bytes=len(DATA) - 1)
+
+
+def test_of_a_page_that_comes_with_an_error_only_the_beginning_is_kept(origin):
+    url = origin.serve("d.json", b"", faults=[Status(500, body=DATA)])
+    assert get.get(url, max_bytes=100).body == DATA[:100]
+    assert len(get.get(url, max_bytes=MOST).body) == get.SHOWN_MAX
+
+
+def test_a_packed_document_is_unpacked_and_counted_as_it_unpacks(origin):
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 100_000
+    url = origin.serve("bomb", bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(TooLarge):
+        get.get(url, max_bytes=MOST)
+    packed = origin.serve("d.json", DATA, faults=[Gzip()])
+    assert get.get(packed, max_bytes=MOST).body == DATA
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("br", b"x"), ("gzip, gzip", b"x"), ("gzip", b"no gzip at all")])
+def test_what_cannot_be_unpacked_is_refused(origin, encoding, body):
+    url = origin.serve("d.json", body, headers={"Content-Encoding": encoding})
+    with pytest.raises(WrongContent):
+        get.get(url, max_bytes=MOST)
+
+
+def test_a_packed_document_that_ends_early_is_no_document(origin):
+    url = origin.serve("d.json", gzip.compress(DATA)[:-9], headers={"Content-Encoding": "gzip"})
+    with pytest.raises(ConnectionLost):
+        get.get(url, max_bytes=MOST)
+
+
+@pytest.mark.parametrize(
+    "fault", [EndlessHead(), Trickle(bps=100), NoLength(chunked=False)], ids=["head", "body", "no length"]
+)
+def test_a_trickle_ends_when_the_time_is_over(origin, fault):
+    faults = [fault] if not isinstance(fault, NoLength) else [fault, Trickle(bps=100)]
+    url = origin.serve("d.json", DATA, faults=faults)
+    with pytest.raises(TooSlow, match=r"took longer than 0\.3 s"):
+        get.get(url, max_bytes=MOST, total_s=0.3)
+
+
+@pytest.mark.parametrize("fault", [EarlyClose(after=9), CloseBeforeHeaders()])
+def test_a_connection_that_is_dropped_is_told_as_such(origin, fault):
+    with pytest.raises(ConnectionLost):
+        get.get(origin.serve("d.json", DATA, faults=[fault]), max_bytes=MOST)
+
+
+def test_nobody_there_is_the_network():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(NetworkDown):
+            get.get(f"http://127.0.0.1:{nobody.getsockname()[1]}/d", max_bytes=MOST)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such(monkeypatch, home):
+    httpx_errors.trust.cache_clear()
+    with Origin(tls=True) as origin:
+        url = origin.serve("d.json", DATA)
+        with pytest.raises(TlsUntrusted):
+            get.get(url, max_bytes=MOST)
+        monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
+        httpx_errors.trust.cache_clear()
+        assert get.get(url, max_bytes=MOST).body == DATA
+        with pytest.raises(TooSlow):
+            get.get(origin.serve("t", DATA, faults=[Trickle(bps=100)]), max_bytes=MOST, total_s=0.3)
+    httpx_errors.trust.cache_clear()
+
+
+# Ranges --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_comes_alone_and_plain(origin):
+    url = origin.serve("d.bin", DATA)
+    answer = get.get(url, max_bytes=MOST, byte_range=(10, 30))
+    assert (answer.status, answer.body) == (206, DATA[10:30])
+    [request] = origin.requests("d.bin")
+    assert (request.range, request.headers["accept-encoding"]) == ("bytes=10-29", "identity")
+
+
+def test_of_a_whole_where_a_range_was_asked_no_more_is_read_than_that(origin):
+    url = origin.serve("d.bin", Pattern(200_000_000), faults=[IgnoreRange()])
+    assert get.get(url, max_bytes=100, byte_range=(4, 30)).body == Pattern(200_000_000).read(4, 30)
+    assert origin.sent("d.bin") < 100_000_000
+
+
+def test_another_range_than_asked_is_refused(origin):
+    url = origin.serve("d.bin", DATA, faults=[ShiftedRange()])
+    with pytest.raises(WrongRange):
+        get.get(url, max_bytes=MOST, byte_range=(10, 30))
+
+
+# Addresses and tokens ------------------------------------------------------------------------------------------------
+
+
+def test_a_token_goes_to_its_own_origin_and_never_along_with_a_redirect(origin):
+    with Origin() as other:
+        target = other.serve("d.json", DATA)
+        url = origin.serve("d.json", b"", faults=[Redirect(302, target)])
+        assert get.get(url, max_bytes=MOST, tokens={origin_of(url): "secret"}).body == DATA
+        assert [request.headers.get("authorization") for request in origin.requests()] == ["Bearer secret"]
+        assert [request.headers.get("authorization") for request in other.requests()] == [None]
+
+
+def test_an_address_of_the_hub_is_asked_at_its_endpoint(origin):
+    origin.serve("api/x", DATA)
+    answer = get.get("https://huggingface.co/api/x", max_bytes=MOST, endpoint=origin.address)
+    assert answer.url == origin.url("api/x")
+
+
+@pytest.mark.parametrize("url", ["http://elsewhere.example/d", "file:///etc/passwd", "https://u:p@h.example/d"])
+def test_an_unsafe_address_is_not_asked(url):
+    with pytest.raises(AddressRefused):
+        get.get(url, max_bytes=MOST)
+
+
+def test_plain_http_elsewhere_is_asked_only_where_that_was_said():
+    with pytest.raises(NetworkDown):
+        get.get("http://nowhere.invalid/d", max_bytes=MOST, pinned=True)
+    with pytest.raises(AddressRefused):
+        get.get("https://huggingface.co/x", max_bytes=MOST, endpoint="http://mirror.example")
+
+
+@pytest.mark.parametrize("target", ["http://elsewhere.example/d", "file:///etc/passwd", "http://[", "/d.json"])
+def test_an_unsafe_or_endless_redirect_is_not_followed(origin, target):
+    url = origin.serve("d.json", b"", faults=[Redirect(302, target)])
+    with pytest.raises(RedirectRefused):
+        get.get(url, max_bytes=MOST)

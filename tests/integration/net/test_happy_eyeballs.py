@@ -1,0 +1,152 @@
+"""Of several addresses the first that answers is taken, and one that is silent holds no other up (RFC 8305)."""
+
+import errno
+import socket
+import threading
+
+import pytest
+from support.faults import Stall
+from support.models import gguf_pattern
+from support.origin import Origin
+from support.proxies import LoopbackProxy, nowhere
+from support.run_fetch import pinned, quick, run
+from support.silent_address import black_hole, infos
+
+from flowhub_jobs.net import get
+from flowhub_jobs.net.happy_eyeballs import interleaved, most_telling, open_connection
+from flowhub_jobs.net.reachability import answers
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import TransferOptions
+
+MODEL = gguf_pattern(300_000, seed=1)
+FOR_EVER = TransferOptions(connect_s=1e6, headers_s=1e6, stall_s=1e6)
+
+
+@pytest.fixture
+def resolves(monkeypatch):
+    """Has every name lead to these addresses."""
+    return lambda *places: monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: infos(*places))
+
+
+def test_the_families_take_turns_and_the_first_of_them_stays_first():
+    six, four = socket.AF_INET6, socket.AF_INET
+    given = [(six, 1), (six, 2), (six, 3), (four, 4)]
+    assert interleaved(given) == [(six, 1), (four, 4), (six, 2), (six, 3)]
+    assert interleaved([(four, 1), (six, 2)]) == [(four, 1), (six, 2)]
+    assert interleaved([]) == []
+
+
+def test_the_error_that_says_most_is_told():
+    no_route, refused = OSError(errno.ENETUNREACH, "no route"), ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    late = TimeoutError("late")
+    assert most_telling([no_route, late, refused]) is refused
+    assert most_telling([no_route, late]) is late
+    assert most_telling([no_route]) is no_route
+
+
+def test_an_address_that_is_silent_does_not_hold_up_the_next(resolves):
+    with black_hole() as silent, socket.create_server(("127.0.0.1", 0)) as server:
+        resolves(silent, server.getsockname())
+        with open_connection("h.example", 1, None) as connected:
+            assert connected.getpeername() == server.getsockname()
+            assert connected.gettimeout() is None
+
+
+def test_an_address_that_refuses_or_has_no_route_is_followed_by_the_next(resolves):
+    with nowhere() as refuses, socket.create_server(("127.0.0.1", 0)) as server:
+        port = int(refuses.rpartition(":")[2])
+        resolves(("255.255.255.255", port), ("127.0.0.1", port), server.getsockname())
+        with open_connection("h.example", 1, None) as connected:
+            assert connected.getpeername() == server.getsockname()
+        resolves(("255.255.255.255", port), ("127.0.0.1", port))
+        with pytest.raises(ConnectionRefusedError):
+            open_connection("h.example", 1, None)
+
+
+def test_when_all_are_silent_the_time_ends_it(resolves):
+    with black_hole() as silent:
+        resolves(silent, silent)
+        with pytest.raises(TimeoutError):
+            open_connection("h.example", 1, 0.1)
+
+
+def test_a_connection_that_is_made_can_be_given_up(resolves):
+    with black_hole() as silent:
+        resolves(silent)
+        with pytest.raises(ConnectionAbortedError):
+            open_connection("h.example", 1, None, ended=lambda: True)
+
+
+def test_every_client_gets_past_a_silent_address(origin, resolves, tmp_path):
+    url = origin.serve("m.gguf", MODEL)
+    with black_hole() as silent:
+        resolves(silent, ("127.0.0.1", origin.port))
+        assert run(pinned(url, MODEL), tmp_path, terms=quick(connect_s=1e6)).content() == MODEL.read()
+        assert get.get(url, max_bytes=MODEL.size, connect_s=1e6).body == MODEL.read()
+        assert answers(("h.example", 1), 1e6)
+
+
+# A stop ends what is under way ---------------------------------------------------------------------------------------
+
+
+def asking(url):
+    """Begin to ask for `url` in a thread; return the thread, what it met, and the connections."""
+    web, met = RangeClient(FOR_EVER), []
+
+    def ask():
+        try:
+            with web.ask(
+                url, "bytes=0-9999", known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None
+            ) as reply:
+                while reply.fill(memoryview(bytearray(1000))):
+                    pass
+        except Exception as error:
+            met.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    return thread, met, web
+
+
+def ends(thread, met, web):
+    web.cut()
+    thread.join(20)
+    alive = thread.is_alive()
+    web.close()
+    assert not alive
+    assert len(met) == 1
+
+
+def test_a_stop_ends_a_connection_that_is_being_made(resolves):
+    with black_hole() as silent:
+        resolves(silent)
+        ends(*asking("http://h.example/m.gguf"))
+
+
+def test_a_stop_ends_a_handshake_of_tls():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked = asking(f"https://127.0.0.1:{server.getsockname()[1]}/m.gguf")
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.recv(1)
+            ends(*asked)
+
+
+def test_a_stop_ends_tls_inside_the_tls_to_a_proxy(home, monkeypatch, fresh_trust):
+    """The wire knows its streams weakly, and httpcore lets go of the outer one."""
+    with Origin(tls=True) as source, LoopbackProxy(tls=source.tls) as proxy:
+        monkeypatch.setenv("SSL_CERT_FILE", str(source.ca_file))
+        monkeypatch.setenv("ALL_PROXY", f"https://{proxy.place}")
+        asked = asking(source.serve("m.gguf", MODEL, faults=[Stall(after=1000)]))
+        source.wait_for(lambda: source.sent("m.gguf") == 1000)
+        ends(*asked)
+
+
+def test_a_stop_ends_the_wait_for_a_socks_proxy(home, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{server.getsockname()[1]}")
+        asked = asking("http://h.example/m.gguf")
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.recv(1)
+            ends(*asked)

@@ -1,0 +1,481 @@
+"""`adopt`: what other programs have is known by its bytes, linked into the store, and listed like ours."""
+
+import json
+import os
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.cli import cli_app, work
+from support.gguf_files import Written, usual
+from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
+from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
+
+from flowhub_jobs.fs.names import name_problem
+from flowhub_jobs.operations.library import adopt
+from flowhub_jobs.operations.library.adopt_scan import Finder
+from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.store.model_files import safe_name
+from flowhub_jobs.store.other_apps import places
+
+A, B, C, D = (gguf(40_000 + seed, seed) for seed in range(1, 5))
+MLX = mlx_folder(seed=7)
+
+
+@pytest.fixture
+def shop(home, person, monkeypatch):
+    files = {path: (f"https://h.example/c/{path}", data) for path, data in MLX.items()}
+    models = [one_file_model("a", "https://h.example/A-Q4.gguf", A), folder_model("c", files)]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def listed(cli):
+    return {model["name"]: model for model in cli("list", "--json").page["models"]}
+
+
+def found(page):
+    return {model["name"]: model for model in page["models"]}
+
+
+def test_each_program_s_models_are_found_known_by_their_bytes_and_listed_like_ours(cli, shop, person):
+    lm_studio(person, "pub/repo/renamed.gguf", A)
+    ollama(person, "beta", "7b", B)
+    llama_cpp(person, "ggml-org_gamma.gguf", C)
+    hugging_face(person, "own/delta", {"delta-q8.gguf": D, "README.md": b"# delta"})
+    page = cli("adopt", "-y", "--json").page
+    assert page["schema"] == "flowhub/adopt/1"
+    assert {model["state"] for model in page["models"]} == {"adopted"}
+    assert {model["program"] for model in page["models"]} == {"lm-studio", "ollama", "llama.cpp", "huggingface"}
+    models = listed(cli)
+    assert set(models) == {"A-Q4.gguf", "beta-7b.gguf", "ggml-org_gamma.gguf", "delta-q8.gguf"}
+    a, delta = models["A-Q4.gguf"], models["delta-q8.gguf"]
+    assert (a["model"], a["option"], a["format"], a["sha256"], a["in_catalog"]) == ("a", "q4", "gguf", sha256(A), True)
+    assert (models["beta-7b.gguf"]["model"], models["beta-7b.gguf"]["sha256"]) == (None, sha256(B))
+    assert all(model["verified_at"] for model in models.values())
+    entries = {entry.name: entry for entry in shop.home.library.entries()}
+    assert entries["delta-q8.gguf"].ref == "hf:own/delta/delta-q8.gguf"
+    assert entries["beta-7b.gguf"].linked_from.endswith(f"blobs/sha256-{sha256(B)}")
+    source = shop.home.library.artifact("delta-q8.gguf").hub
+    assert (source.repo, source.commit, source.path) == ("own/delta", COMMIT, "delta-q8.gguf")
+    assert delta["sha256"] == sha256(D)
+
+
+def test_what_is_adopted_shares_its_bytes_and_nothing_is_left_of_the_work(cli, shop, person):
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    ours = shop.store / model["name"]
+    assert ours.read_bytes() == A
+    assert model["how"] in ("hardlink", "reflink")
+    assert (ours.stat().st_ino == theirs.stat().st_ino) is (model["how"] == "hardlink")
+    assert shop.left_over() == []
+
+
+def test_an_adopted_model_of_the_catalog_is_installed_for_enqueue(cli, shop, person):
+    lm_studio(person, "pub/repo/a.gguf", A)
+    cli("adopt", "-y")
+    [job] = cli("enqueue", "a", "--json").jobs
+    assert (job["state"], job["bytes_fetched"]) == ("completed", 0)
+
+
+def test_a_folder_is_known_by_its_pinned_files_and_only_those_are_linked(cli, shop, person):
+    hugging_face(person, "mlx-community/c", {**MLX, "README.md": b"# c", ".gitattributes": b"*"})
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    assert (model["model"], model["option"], model["format"], model["name"]) == ("c", "mlx-4bit", "mlx", "c-mlx-4bit")
+    ours = shop.store / "c-mlx-4bit"
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == MLX
+    assert listed(cli)["c-mlx-4bit"]["in_catalog"]
+
+
+def test_a_folder_with_one_byte_of_another_is_not_the_catalog_s(cli, shop, person):
+    weights = next(path for path in MLX if path.endswith(".safetensors"))
+    turned = MLX[weights][:-1] + bytes([MLX[weights][-1] ^ 1])
+    for path, data in (MLX | {weights: turned}).items():
+        lm_studio(person, f"pub/c/{path}", data)
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    assert (model["state"], model["model"]) == ("adopted", None)
+
+
+def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(cli, shop, person):
+    files = {"config.json": b"{}", "model.safetensors": safetensors(9000, 3), "1_Pooling/config.json": b"{}"}
+    hugging_face(person, "own/embed", files)
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    assert (model["ref"], model["format"], model["name"]) == ("hf:own/embed", "safetensors", "embed")
+    ours = shop.store / "embed"
+    assert {str(path.relative_to(ours)) for path in ours.rglob("*") if path.is_file()} == set(files)
+    artifact = shop.home.library.artifact("embed")
+    pins = {file.path: (bool(file.sha256), bool(file.git_sha1)) for file in artifact.files}
+    assert pins == {
+        "config.json": (False, True),
+        "model.safetensors": (True, False),
+        "1_Pooling/config.json": (False, True),
+    }
+    assert artifact.files[0].url == f"https://huggingface.co/own/embed/resolve/{COMMIT}/1_Pooling/config.json"
+
+
+def test_the_parts_of_a_split_gguf_are_one_model_and_a_part_alone_is_none(cli, shop, person):
+    for number, content in ((1, B), (2, C)):
+        lm_studio(person, f"pub/big/big-0000{number}-of-00002.gguf", content)
+    lm_studio(person, "pub/torn/torn-00001-of-00003.gguf", D)
+    page = cli("adopt", "-y", "--json").page
+    assert [(model["name"], model["format"]) for model in page["models"]] == [("big", "gguf")]
+    assert sorted(path.name for path in (shop.store / "big").iterdir()) == [
+        "big-00001-of-00002.gguf",
+        "big-00002-of-00002.gguf",
+    ]
+    assert "is a part of a model of 3: 1 there" in page["skipped"][0]["why"]
+
+
+def test_ollama_s_projector_is_a_companion_with_a_name_that_says_so(cli, shop, person):
+    ollama(person, "llava", "7b", B, projector=C)
+    page = cli("adopt", "-y", "--json").page
+    assert {model["name"] for model in page["models"]} == {"llava-7b.gguf", "mmproj-llava-7b.gguf"}
+
+
+@pytest.mark.parametrize("place", ["ollama", "huggingface"])
+def test_a_name_that_claims_a_digest_is_not_believed(cli, shop, person, place):
+    """The blob is named by A's digest, which the catalog knows, and holds something else."""
+    if place == "ollama":
+        blob = ollama(person, "a", "latest", A)
+    else:
+        blob = hugging_face(person, "own/a", {"a.gguf": A}) / "blobs" / sha256(A)
+    blob.write_bytes(B)
+    page = cli("adopt", "-y", "--json").page
+    assert page["models"] == []
+    assert "is damaged: by its name its digest is" in page["skipped"][0]["why"]
+    assert listed(cli) == {}
+
+
+def test_what_ends_before_its_own_header_says_is_not_adopted(cli, shop, person, tmp_path):
+    whole = usual(Written(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+    weights = safetensors(50_000)
+    lm_studio(person, "pub/repo/cut.gguf", whole[:-100])
+    lm_studio(person, "pub/repo/whole.gguf", whole)
+    put(shop.store / "by-hand.gguf", whole[:300])
+    put(shop.store / "half.safetensors", weights[: len(weights) // 2])
+    page = cli("adopt", "-y", "--json").page
+    assert [model["name"] for model in page["models"]] == ["whole.gguf"]
+    assert len(page["skipped"]) == 3
+    assert all("is cut short: it has" in skipped["why"] for skipped in page["skipped"])
+
+
+def test_what_is_ours_already_is_said_and_skipped(cli, shop, person):
+    lm_studio(person, "pub/repo/a.gguf", A)
+    ollama(person, "a", "latest", A)
+    first = cli("adopt", "-y", "--json").page
+    assert sorted(model["state"] for model in first["models"]) == ["adopted", "already"]
+    again = cli("adopt", "-y", "--json").page
+    assert [(model["state"], model["name"]) for model in again["models"]] == [("already", "A-Q4.gguf")] * 2
+    assert "in the store already as A-Q4.gguf" in " ".join(cli("adopt", "--dry-run").out.split())
+    assert list(listed(cli)) == ["A-Q4.gguf"]
+
+
+def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, shop, person):
+    lm_studio(person, "pub/repo/a.gguf", A)
+    page = cli("adopt", "--dry-run", "--json").page
+    assert (page["dry_run"], page["models"][0]["state"]) == (True, "found")
+    assert page["models"][0]["how"] in ("reflink", "hardlink")
+    assert (listed(cli), shop.left_over()) == ({}, [])
+
+
+def test_without_a_terminal_and_without_y_nobody_is_asked(cli, shop, person):
+    lm_studio(person, "pub/repo/a.gguf", A)
+    assert cli("adopt", "--json").error["code"] == "usage"
+    assert "this is not a terminal" in cli("adopt").complaint
+    assert listed(cli) == {}
+
+
+@pytest.mark.parametrize("named", ["folder", "file", "program", "its own layout"])
+def test_only_what_was_named_is_looked_through(cli, shop, person, tmp_path, named):
+    other = put(tmp_path / "other disk" / "deep" / "b.gguf", B)
+    lm_studio(person, "pub/repo/a.gguf", A)
+    if named == "its own layout":
+        ollama(person, "beta", "7b", B)
+        shutil.move(person / ".ollama" / "models", tmp_path / "moved")
+    target = {"folder": tmp_path / "other disk", "file": other, "program": "lm-studio"}.get(named, tmp_path / "moved")
+    page = cli("adopt", target, "-y", "--json").page
+    name = {"program": "A-Q4.gguf", "its own layout": "beta-7b.gguf"}.get(named, "b.gguf")
+    assert [model["name"] for model in page["models"]] == [name]
+
+
+def test_a_place_that_is_not_there_is_named(cli, shop):
+    said = cli("adopt", "/no/such/folder", "-y")
+    assert said.status == 3
+    assert "There is no file and no folder '/no/such/folder'" in said.complaint
+
+
+@pytest.mark.parametrize("when", ["before the link", "before the index"])
+def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop, person, monkeypatch, when):
+    """Its digest is known, and no longer its own."""
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    module, name = (adopt, "link") if when == "before the link" else (adopt, "rename_into_place")
+    real = getattr(module, name)
+
+    def late(*arguments, **options):
+        if when == "before the link":
+            theirs.write_bytes(B)
+            return real(*arguments, **options)
+        done = real(*arguments, **options)
+        theirs.write_bytes(B)
+        return done
+
+    monkeypatch.setattr(module, name, late)
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+    said = cli("adopt", "-y", "--json")
+    assert json.loads(said.out)["models"][0]["error"]["code"] == "busy"
+    assert said.status == 9
+    assert shop.home.library.entries() == []
+    assert not (shop.store / "A-Q4.gguf").exists()
+    assert theirs.read_bytes() == B
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("when", ["at the sync", "at the index"])
+def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypatch, error, when):
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    where = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
+
+    def fail(*_arguments, **_options):
+        assert (shop.store / "A-Q4.gguf").exists()
+        raise error("on purpose")
+
+    shop.home.open_store()
+    monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
+    finder = Finder(shop.home, Recognizer(shop.session.loaded.catalog), os.environ)
+    [offer] = finder.survey([]).offers
+    with closing(adopt.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
+        adoption.adopt(offer)
+    assert not (shop.store / "A-Q4.gguf").exists()
+    assert (theirs.read_bytes(), shop.left_over()) == (A, [])
+
+
+def test_a_name_that_is_somebody_else_s_is_never_replaced(cli, shop, person):
+    """Not even when it comes to be there between the look and the link."""
+    lm_studio(person, "pub/repo/a.gguf", A)
+    (shop.store).mkdir(exist_ok=True)
+    (shop.store / "A-Q4.gguf").write_bytes(b"notes")
+    said = cli("adopt", "-y")
+    assert (said.status, (shop.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
+    assert "is not flowhub's" in said.err
+
+
+def test_two_models_that_want_one_name_get_two(cli, shop, person):
+    lm_studio(person, "one/repo/model.gguf", B)
+    lm_studio(person, "two/repo/model.gguf", C)
+    page = cli("adopt", "-y", "--json").page
+    assert len({model["name"] for model in page["models"]}) == 2
+    assert {model["sha256"] for model in listed(cli).values()} == {sha256(B), sha256(C)}
+
+
+# The store itself ----------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_database_is_rebuilt_from_the_store(cli, home, person, origin, monkeypatch):
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in MLX.items()}
+    models = [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)]
+    with cli_app(home, monkeypatch, *models) as shop:
+        shop.enqueue("a")
+        shop.enqueue("c")
+        work(shop)
+        put(shop.store / "by hand.gguf", B)
+        (shop.store / "notes.txt").write_text("hello")
+        before = listed(cli)
+        stamps = {path: path.stat().st_mtime_ns for path in shop.store.iterdir() if path.name != ".partial"}
+    for path in home.glob("*.db*"):
+        path.unlink()
+    with cli_app(home, monkeypatch, *models) as shop:
+        put(shop.store / ".partial" / f"b.gguf.{'0' * 16}.{shop.home.node}" / "files" / "b.gguf", b"GGUF")
+        assert listed(cli)["a.gguf"]["model"] is None
+        said = cli("adopt", "-y")
+        assert said.status == 0
+        assert "1 partial download is in the store" in " ".join(said.err.split())
+        assert "notes.txt is neither GGUF nor safetensors" in " ".join(said.err.split())
+        after = listed(cli)
+        for name in ("a.gguf", "c-mlx-4bit"):
+            same = ("model", "option", "format", "bytes", "sha256", "path", "in_catalog")
+            assert {key: after[name][key] for key in same} == {key: before[name][key] for key in same}
+            assert after[name]["verified_at"]
+        assert (after["by hand.gguf"]["sha256"], after["by hand.gguf"]["model"]) == (sha256(B), None)
+        assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+        jobs = cli("enqueue", "a", "c", "--json").jobs
+        assert [(job["state"], job["bytes_fetched"]) for job in jobs] == [("completed", 0)] * 2
+        assert cli("adopt", "-y", "--json").page["models"] == []
+
+
+def test_a_link_in_the_store_whose_database_was_lost_is_known_again_with_what_it_shares(cli, shop, person):
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    shop.store.mkdir(exist_ok=True)
+    os.link(theirs, shop.store / "A-Q4.gguf")
+    (shop.store / "sym.gguf").symlink_to(put(person / "elsewhere" / "b.gguf", B))
+    models = found(cli("adopt", "-y", "--json").page)
+    assert models["sym.gguf"]["how"] == "in place"
+    entries = {entry.name: entry for entry in shop.home.library.entries()}
+    assert entries["A-Q4.gguf"].linked_from == str(theirs)
+    assert entries["sym.gguf"].linked_from == str(person / "elsewhere" / "b.gguf")
+    assert len(entries) == 2
+
+
+def test_a_link_whose_target_went_away_does_no_harm_to_list_and_is_told(cli, shop, person):
+    theirs = put(person / "b.gguf", B)
+    shop.store.mkdir(exist_ok=True)
+    (shop.store / "sym.gguf").symlink_to(theirs)
+    cli("adopt", "-y")
+    theirs.unlink()
+    assert cli("list").status == 0
+    assert list(listed(cli)) == ["sym.gguf"]
+    (shop.store / "gone.gguf").symlink_to(theirs)
+    why = {Path(one["path"]).name: one["why"] for one in cli("adopt", "-y", "--json").page["skipped"]}
+    assert why == {"gone.gguf": "is a link that leads nowhere"}
+
+
+# Hostile content -----------------------------------------------------------------------------------------------------
+
+
+def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
+    secret = put(tmp_path / "secret.json", b'{"password": 1}')
+    folder = lm_studio(person, "pub/folder/model.safetensors", safetensors(6000, 2)).parent
+    (folder / "config.json").symlink_to(secret)
+    hub = person / ".cache" / "huggingface" / "hub"
+    evil = hugging_face(person, "own/evil", {"model.safetensors": safetensors(5000, 1)})
+    (evil / "snapshots" / COMMIT / "config.json").symlink_to(secret)
+    (evil / "snapshots" / COMMIT / "out.gguf").symlink_to(put(tmp_path / "out.gguf", C))
+    (hub / "models--..--..").mkdir()
+    lm = person / ".lmstudio" / "models"
+    lm_studio(person, "pub/repo/bad\x1b[2Jname\n.gguf", B)
+    lm_studio(person, "pub/repo/not-one.gguf", b"<html>")
+    os.mkfifo(lm / "pub" / "repo" / "pipe.gguf")
+    (lm / "loop").symlink_to(lm)
+    (lm / "pub" / "repo" / "self.gguf").symlink_to("self.gguf")
+    (lm / "pub" / "repo" / "gone.gguf").symlink_to("/nowhere")
+    manifests = person / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library"
+    climbs = {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../secret"}]}
+    put(manifests / "x" / "latest", json.dumps(climbs).encode())
+    put(manifests / "y" / "latest", b"[" * 100_000)
+    put(manifests / "z" / "latest", b'{"layers": 3}')
+    put(person / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
+    said = cli("adopt", "-y", "--json")
+    names = {model["name"]: model for model in said.page["models"]}
+    assert set(names) == {"bad-[2Jname-.gguf"}
+    assert not any(path.read_bytes() == secret.read_bytes() for path in shop.store.rglob("*") if path.is_file())
+    why = " ".join(one["why"] for one in said.page["skipped"])
+    for part in (
+        "leads out of",
+        "neither GGUF",
+        "not a regular file",
+        "leads nowhere",
+        "not a manifest",
+        "not a repository's",
+    ):
+        assert part in why
+    screen = cli("adopt", "--dry-run")
+    assert "\x1b" not in screen.out + screen.err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_has_a_name_that_is_no_utf8_is_told_and_the_rest_is_taken(cli, shop, person, as_json):
+    bad = os.fsdecode(b"caf\xe9")
+    lm_studio(person, f"pub/{bad}/a.gguf", A)
+    lm_studio(person, f"pub/repo/{bad}.gguf", C)
+    lm_studio(person, "pub/repo/b.gguf", B)
+    put(person / bad, D)
+    (person / ".lmstudio" / "models" / "pub" / "link.gguf").symlink_to(person / bad)
+    ollama(person, "beta", bad, D)
+    hub = person / ".cache" / "huggingface" / "hub"
+    hugging_face(person, f"own/{bad}", {"delta-q8.gguf": D})
+    hugging_face(person, "own/epsilon", {f"{bad}.gguf": C, "eps.gguf": gguf(50_000, 9)})
+    refs = hub / "models--own--epsilon" / "refs"
+    (refs / "main").rename(refs / bad)
+    said = cli("adopt", "-y", *(["--json"] if as_json else []))
+    assert said.status == 0
+    assert set(listed(cli)) == {"b.gguf", "eps.gguf"}
+    if as_json:
+        assert {one["why"] for one in said.page["skipped"]} == {"has a name that is not UTF-8"}
+        assert len(said.page["skipped"]) == 6
+    else:
+        assert "has a name that is not UTF-8" in " ".join(said.err.split())
+
+
+def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, person, monkeypatch):
+    """Refused by hand: who runs the tests as root may read everything."""
+    closed = lm_studio(person, "closed/repo/b.gguf", B).parent
+    lm_studio(person, "open/repo/c.gguf", C)
+    real = os.scandir
+
+    def scandir(path):
+        if not isinstance(path, int) and Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("flowhub_jobs.store.model_files.os.scandir", scandir)
+    page = cli("adopt", "-y", "--json").page
+    assert [model["name"] for model in page["models"]] == ["c.gguf"]
+    assert [one["why"] for one in page["skipped"]] == ["may not be read"]
+
+
+def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, shop, person):
+    index = {"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}
+    files = {"config.json": b"{}", "model.safetensors.index.json": json.dumps(index).encode()}
+    hugging_face(person, "own/torn", {**files, "model-00001-of-00002.safetensors": safetensors(5000)})
+    page = cli("adopt", "-y", "--json").page
+    assert page["models"] == []
+    assert page["skipped"][0]["why"] == "is not whole: model-00002-of-00002.safetensors is not there"
+
+
+# Removal -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["reflink or hardlink", "symlink"])
+@pytest.mark.parametrize("folder", [False, True])
+def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, shop, person, monkeypatch, kind, folder):
+    theirs = hugging_face(person, "own/c", MLX) if folder else lm_studio(person, "pub/repo/a.gguf", A)
+    before = {path: path.read_bytes() for path in person.rglob("*") if path.is_file()}
+    if kind == "symlink":
+        monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+        monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+    [model] = cli("adopt", "-y", "--json").page["models"]
+    assert (model["how"] == "symlink") is (kind == "symlink")
+    assert theirs.exists()
+    assert cli("rm", model["name"], "-y").status == 0
+    assert not (shop.store / model["name"]).exists()
+    assert {path: path.read_bytes() for path in person.rglob("*") if path.is_file()} == before
+    assert listed(cli) == {}
+
+
+def test_a_copy_is_made_only_where_it_was_asked_for(cli, shop, person):
+    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    [model] = cli("adopt", "-y", "--copy", "--json").page["models"]
+    assert model["how"] in ("copy", "reflink")
+    ours = shop.store / model["name"]
+    assert ours.stat().st_ino != theirs.stat().st_ino
+    assert ours.read_bytes() == A
+
+
+# Where they are ------------------------------------------------------------------------------------------------------
+
+
+def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
+    for folder in ("lm", "hub", "cache/llama.cpp", "home/.ollama/models", "home/.lmstudio/models"):
+        (tmp_path / folder).mkdir(parents=True)
+    put(
+        tmp_path / "home" / ".lmstudio" / "settings.json",
+        json.dumps({"downloadsFolder": str(tmp_path / "lm")}).encode(),
+    )
+    environ = {"HF_HUB_CACHE": str(tmp_path / "hub"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "LLAMA_CACHE": ""}
+    found = [place for place in places(environ, tmp_path / "home") if place.root.is_relative_to(tmp_path)]
+    assert [(place.program, str(place.root.relative_to(tmp_path))) for place in found] == [
+        ("lm-studio", "lm"),
+        ("lm-studio", "home/.lmstudio/models"),
+        ("huggingface", "hub"),
+        ("ollama", "home/.ollama/models"),
+        ("llama.cpp", "cache/llama.cpp"),
+    ]
+    environ |= {"OLLAMA_MODELS": str(tmp_path / "gone"), "LLAMA_CACHE": str(tmp_path / "gone")}
+    assert {place.program for place in places(environ, tmp_path / "home")} == {"lm-studio", "huggingface"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "a\nb\x1b[0m", "...", "~", " .", "CON.gguf", "x" * 500 + ".gguf", "\u202e"]
+)
+def test_whatever_a_file_is_called_it_gets_a_name_that_the_store_allows(name):
+    assert name_problem(safe_name(name)) is None

@@ -1,0 +1,245 @@
+"""`report` and `logs` over a real database: what happened in the night, told in the morning."""
+
+from datetime import UTC, datetime
+
+import pytest
+from support.app import app_of
+from support.cli import cli_app, fail, owner, work
+from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRange, Status
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
+from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
+from flowhub_jobs.jobs.lease import Progress
+from flowhub_jobs.operations.report import read_morning
+from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State
+from flowhub_jobs.values.jobs import Note
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+A = gguf(300_000, 1)
+
+
+@pytest.fixture
+def shop(home, monkeypatch, origin):
+    models = [one_file_model(f"m{number}", origin.serve(f"m{number}.gguf", A), A) for number in range(4)]
+    models.append(one_file_model("bare", origin.serve("bare.gguf", A), A, pin=False))
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+# The report ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_as_json_has_every_section_and_key(cli, shop):
+    came, failed, waits = shop.enqueue("m0", priority=2), shop.enqueue("m1", priority=1), shop.enqueue("m2")
+    shop.work_here()
+    fail(shop, failed, Gated("Its terms are to be accepted."))
+    page = cli("report", "--json").page
+    assert list(page) == ["schema", "node", "since", "until", "came", "healed", "going", "needs_you", "totals"]
+    assert (page["schema"], page["node"]) == ("flowhub/report/1", shop.home.node)
+    [model] = page["came"]
+    assert (model["job"], model["ref"], model["bytes"], model["bytes_fetched"]) == (came, "m0@q4", len(A), len(A))
+    assert model["sha256_state"] == "verified"
+    assert model["finished_at"] > page["since"]
+    assert model["rate_bps"] > 0
+    [going] = page["going"]
+    assert (going["job"], going["state"], going["bytes_done"]) == (waits, "queued", 0)
+    gated, worker = page["needs_you"]
+    assert (gated["job"], gated["code"]) == (failed, "gated")
+    assert "`flowhub enqueue m1@q4`" in gated["hint"]
+    assert (worker["job"], worker["code"]) == (None, "no_worker")
+    totals = page["totals"]
+    assert (totals["bytes"], totals["bytes_fetched"], totals["bytes_fetched_twice"]) == (len(A), len(A), 0)
+    assert totals["work_s"] > 0
+
+
+def test_the_report_as_a_screen(cli, shop):
+    shop.enqueue("bare")
+    shop.work_here()
+    said = cli("report")
+    assert (said.status, said.err) == (0, "")
+    assert ": 1 came." in said.out.splitlines()[0]
+    assert "bare@q4" in said.out
+    assert "unpinned" in said.out
+    assert "nothing twice" in said.out
+
+
+def test_an_empty_night_is_told_and_0(cli, shop):
+    assert cli("report").out.endswith(": nothing happened.\n")
+    page = cli("report", "--json").page
+    assert (page["came"], page["totals"]["rate_bps"]) == ([], None)
+
+
+def test_only_what_ended_since_then_came_but_what_lives_is_told_whenever_it_was_queued(cli, shop):
+    shop.enqueue("m0")
+    shop.work_here()
+    waits = shop.enqueue("m1")
+    page = cli("report", "--since", datetime.now(UTC).isoformat(), "--json").page
+    assert (page["came"], [job["job"] for job in page["going"]]) == ([], [waits])
+
+
+def test_what_was_installed_before_is_no_work(cli, shop):
+    shop.enqueue("m0")
+    work(shop)
+    shop.home.commands.cancel(shop.enqueue("m1"))
+    page = cli("report", "--json").page
+    assert len(page["came"]) == 1
+    assert (page["going"], page["needs_you"]) == ([], [])
+
+
+def test_a_since_that_is_not_understood_is_2(cli, shop):
+    assert cli("report", "--since", "yesteryear", "--json").status == 2
+
+
+HEALING = {
+    "wrong range: moved": (ShiftedRange(), "wrong_range"),
+    "wrong range: unnamed": (NoContentRange(), "wrong_range"),
+    "wrong range: several parts": (Multipart(), "wrong_range"),
+    "busy host": (Status(503), "host_busy"),
+    "faulty host": (Status(500), "host_busy"),
+    "line": (Reset(after=1000), "retry"),
+    "file": (FlipByte(at=200_000), "file_again"),
+}
+
+
+@pytest.mark.parametrize(("fault", "kind"), HEALING.values(), ids=HEALING)
+def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origin, fault, kind):
+    monkeypatch.setenv("FLOWHUB_BACKOFF_BASE_S", "0.01")
+    entry = one_file_model("m", origin.serve("m.gguf", A, faults=[fault.once()]), A)
+    with app_of(home, entry) as shop:
+        job = shop.enqueue("m")
+        shop.work_here()
+        found = read_morning(shop.home, LONG_AGO)
+    assert [(one.kind, one.count, one.jobs) for one in found.healed] == [(kind, 1, (job,))]
+
+
+def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):
+    first, second = shop.enqueue("m0"), shop.enqueue("m1")
+    pen = owner(shop)
+    pen.claim()
+    pen.register(1, 1)
+    lock = shop.home.settings.locks / "w-by-hand.lock"
+    lock.write_text("")  # nobody holds it: its worker is gone
+    assert shop.home.take_back_orphans() == [first]
+    shop.home.commands.set_priority(second, 5)
+    soon = shop.home.clock.now_us() + 60_000_000
+    pen.wait(pen.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
+    page = cli("report", "--json").page
+    assert page["healed"] == [{"kind": "rescue", "count": 1, "jobs": [first]}]
+    assert [(need["job"], need["code"]) for need in page["needs_you"]] == [(second, "disk_full"), (None, "no_worker")]
+    assert "`flowhub rm`" in page["needs_you"][0]["hint"]
+
+
+# History -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_missed(rooms):
+    """A machine that lost its power at midnight did not fetch until seven in the morning."""
+    [job] = rooms.enqueue("tiny")
+    rooms.owner.register(1, 3)
+    rooms.claim()
+    rooms.time.turn(10)
+    rooms.owner.renew({})
+    rooms.time.turn(7 * 3600)
+    rooms.rescue("w-1")
+    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
+    worked = (attempt.worked_until - attempt.started_at).total_seconds()
+    assert worked == 10 + SEEN_EVERY_US / 1e6
+    assert (attempt.finished_at - attempt.started_at).total_seconds() == 7 * 3600 + 10
+
+
+def test_an_attempt_that_runs_has_worked_until_now(rooms):
+    [job] = rooms.enqueue("tiny")
+    rooms.claim()
+    rooms.time.turn(30)
+    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
+    assert (attempt.worked_until - attempt.started_at).total_seconds() == 30
+    assert (attempt.finished_at, attempt.outcome) == (None, None)
+
+
+# Logs ----------------------------------------------------------------------------------------------------------------
+
+
+def lived(shop) -> int:
+    """Bring a job through a wait, a failure and a retry."""
+    job, pen = shop.enqueue("m0"), owner(shop)
+    lease = pen.claim().lease
+    pen.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
+    pen.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
+    pen.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
+    pen.fail(pen.claim().lease, SourceMissing("It is gone."))
+    shop.home.commands.retry(job)
+    return job
+
+
+def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, shop):
+    job = lived(shop)
+    said = cli("logs", job)
+    assert said.err == ""
+    lines = said.out.splitlines()
+    times, texts = [line[:19] for line in lines], [line[21:] for line in lines]
+    assert times == sorted(times)
+    for time in times:
+        datetime.strptime(time, "%Y-%m-%d %H:%M:%S").astimezone()
+    assert texts == [
+        "queued       Queued.",
+        "---- attempt 1, worker w-by-hand: waits after 0 s ----",
+        "fault        The line fell.",
+        "waits        The line fell.",
+        "---- attempt 2, worker w-by-hand: failed after 0 s ----",
+        "failed       It is gone.",
+        "retried      Queued again by `retry`.",
+    ]
+
+
+def test_logs_as_json_hold_events_and_attempts(cli, shop):
+    job = lived(shop)
+    page = cli("logs", job, "--json").page
+    assert page["schema"] == "flowhub/logs/1"
+    [found] = page["jobs"]
+    assert (found["id"], found["ref"], found["state"]) == (job, "m0@q4", "queued")
+    kinds = ["queued", "claimed", "fault", "waits", "claimed", "failed", "retried"]
+    assert [event["kind"] for event in found["events"]] == kinds
+    assert [list(event) for event in found["events"]] == [["at", "kind", "text"]] * len(kinds)
+    first, second = found["attempts"]
+    assert list(first) == ["attempt", "worker", "started_at", "finished_at", "outcome"]
+    assert (first["outcome"], second["outcome"], second["attempt"]) == ("waits", "failed", 2)
+
+
+def test_logs_of_several_jobs_come_one_after_the_other(cli, shop):
+    for number in range(3):
+        shop.enqueue(f"m{number}")
+    heads = [line for line in cli("logs", "3", "1-2").out.splitlines() if line.startswith("Job ")]
+    assert heads == ["Job 3: m2@q4", "Job 1: m0@q4", "Job 2: m1@q4"]
+
+
+def test_logs_of_an_attempt_that_runs_say_so(cli, shop):
+    job = shop.enqueue("m0")
+    owner(shop).claim()
+    assert cli("logs", job).out.splitlines()[-1].endswith("worker w-by-hand: at work for 0 s ----")
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["9"], 3), (["1-9"], 3), (["x"], 2), ([], 2)])
+def test_logs_of_a_job_that_is_none_is_an_error(cli, shop, arguments, status):
+    shop.enqueue("m0")
+    assert cli("logs", *arguments).status == status
+    assert cli("logs", *arguments, "--json").error["hint"]
+
+
+def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, shop):
+    job = shop.enqueue("m0")
+    shop.home.commands.cancel(job)
+    with shop.home.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM events")
+    assert "keep_events_days" in cli("logs", job).out
+
+
+def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(rooms):
+    [job] = rooms.enqueue("tiny")
+    full = DiskFull("The disk that holds /store has 1 GB free.")
+    rooms.owner.wait(rooms.claim().lease, rooms.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
+    rooms.time.turn(2)
+    rooms.complete(rooms.claim())
+    assert rooms.state(job) is State.COMPLETED
+    events = History(rooms.database).events_since(0, ["waits"])
+    assert [event.text for event in events[job]] == [full.message]

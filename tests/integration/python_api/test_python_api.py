@@ -1,0 +1,266 @@
+"""`from flowhub_jobs import …`: the catalog, a download without queue or database, the store."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import cli_app, owner
+from support.faults import Hold, Reset
+from support.models import folder_model, gguf, gguf_pattern, mlx_folder, one_file_model, write_catalog
+
+from flowhub_jobs import (
+    DownloadOption,
+    FlowhubError,
+    Hardware,
+    HubCatalog,
+    HubFormat,
+    HubModel,
+    HubVersion,
+    InstalledModel,
+    LocalLlm,
+    Offload,
+    catalog,
+    delete_local_llm,
+    download,
+    find,
+    list_local_llms,
+    resolve_option,
+)
+from flowhub_jobs.errors import (
+    Busy,
+    DigestMismatch,
+    NameTaken,
+    NotFound,
+    SizeMismatch,
+    SourceMissing,
+    StorageFailed,
+    UsageInvalid,
+)
+
+MIB = 1 << 20
+A = gguf(300_000, 1)
+
+
+@dataclass
+class Seen:
+    """What `on_progress` was called with."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, *, stage: str, bytes_done: int, bytes_total: int | None) -> None:
+        self.calls.append({"stage": stage, "done": bytes_done, "total": bytes_total})
+
+
+@pytest.fixture
+def offer(home, tmp_path, monkeypatch):
+    """Return a function that makes these models the catalog in force, and returns the first one's first option."""
+
+    def these(*models: dict[str, Any]) -> DownloadOption:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", *models)))
+        return resolve_option(find(models[0]["id"]))
+
+    return these
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".store-id"
+    )
+
+
+# The catalog ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_catalog_is_typed(home):
+    shipped = catalog()
+    assert isinstance(shipped, HubCatalog)
+    model = find("qwen3-8b")
+    assert isinstance(model, HubModel)
+    assert isinstance(model.hardware, Hardware)
+    assert all(isinstance(version, HubVersion) for version in model.versions or [])
+    option = resolve_option(model)
+    assert isinstance(option, DownloadOption)
+    assert (option.format, option.offload) == (HubFormat.GGUF, Offload.FULL)
+    assert resolve_option(model, "mlx-4bit").format is HubFormat.MLX
+    assert not home.exists()
+
+
+def test_what_the_catalog_does_not_have_names_the_nearest(home):
+    with pytest.raises(NotFound) as model:
+        find("qwen3-8bb")
+    assert "qwen3-8b" in str(model.value.hint)
+    with pytest.raises(NotFound) as option:
+        resolve_option(find("qwen3-8b"), "q4_k_n")
+    assert "q4_k_m" in str(option.value.hint)
+    assert isinstance(option.value, FlowhubError)
+
+
+# download ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_fetched_verified_and_named_and_no_database_is_made(home, origin, offer, tmp_path):
+    option, seen = offer(one_file_model("a", origin.serve("/a.gguf", A), A)), Seen()
+    path = download(option, tmp_path / "models", seen)
+    assert path == tmp_path / "models" / "a.gguf"
+    assert path.read_bytes() == A
+    assert names_in(tmp_path / "models") == ["a.gguf"]
+    assert not home.exists() or not [entry for entry in home.rglob("*") if entry.suffix == ".db"]
+    assert seen.calls
+    assert seen.calls[-1]["done"] == seen.calls[-1]["total"] == len(A)
+    assert {call["stage"] for call in seen.calls} <= {"resolve", "download", "verify", "install"}
+
+
+def test_a_folder_is_fetched_whole(home, origin, offer, tmp_path):
+    files = mlx_folder(size=200_000)
+    option = offer(folder_model("c", {path: (origin.serve(f"/c/{path}", data), data) for path, data in files.items()}))
+    path = download(option, str(tmp_path / "models"))
+    assert path.is_dir()
+    assert {name: (path / name).read_bytes() for name in names_in(path)} == files
+    assert [entry.name for entry in path.parent.iterdir() if entry.name[0] != "."] == [path.name]
+
+
+def test_what_was_cut_short_is_gone_on_with(home, origin, offer, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_FAULTS_MAX", "1")
+    content = gguf_pattern(8 * MIB, 4)
+    url = origin.serve("/a.gguf", content, faults=[Reset(after=2 * MIB).from_byte(3 * MIB)])
+    option = offer(one_file_model("a", url, content))
+
+    class Cut(Exception):
+        pass
+
+    def cut(*, stage: str, bytes_done: int, bytes_total: int | None) -> None:
+        if bytes_done > MIB:
+            raise Cut
+
+    origin.limit(total_bps=6 * MIB)
+    with pytest.raises(Cut):
+        download(option, tmp_path, cut)
+    assert not (tmp_path / "a.gguf").exists()
+    before = origin.sent("/a.gguf")
+    origin.limit(total_bps=None)
+    origin.serve("/a.gguf", content)
+    assert download(option, tmp_path).stat().st_size == content.size
+    assert origin.sent("/a.gguf") - before < content.size
+
+
+def test_of_two_calls_for_the_same_one_fetches_and_the_other_is_told(home, origin, offer, tmp_path):
+    hold = Hold(after=1000)
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A, faults=[hold.once()]), A))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(download, option, tmp_path / "models")
+        origin.wait_for(lambda: origin.sent("/a.gguf") >= 1000)
+        with pytest.raises(Busy, match="Another process is fetching"):
+            download(option, tmp_path / "models")
+        hold.event.set()
+        assert first.result(30).read_bytes() == A
+    assert download(option, tmp_path / "models").read_bytes() == A
+    assert origin.sent("/a.gguf") == len(A)
+
+
+def test_a_disk_that_refuses_is_no_other_process(home, origin, offer, tmp_path, monkeypatch):
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("flowhub_jobs.transfer.partial.ownership.LockFile", refuse)
+    with pytest.raises(StorageFailed, match="Permission denied"):
+        download(option, tmp_path)
+
+
+def test_what_lies_there_and_is_the_same_is_taken_as_it_is(home, origin, offer, tmp_path):
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
+    (tmp_path / "a.gguf").write_bytes(A)
+    assert download(option, tmp_path) == tmp_path / "a.gguf"
+    assert origin.sent("/a.gguf") == 0
+
+
+def test_what_lies_there_and_is_another_is_never_replaced(home, origin, offer, tmp_path):
+    option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
+    (tmp_path / "a.gguf").write_bytes(b"mine")
+    with pytest.raises(NameTaken):
+        download(option, tmp_path)
+    assert (tmp_path / "a.gguf").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("served", "error"), [(gguf(300_000, 2), DigestMismatch), (gguf(9, 1), SizeMismatch), (None, SourceMissing)]
+)
+def test_what_is_wrong_is_raised_and_nothing_gets_the_name(home, origin, offer, tmp_path, served, error):
+    url = origin.serve("/a.gguf", served) if served else origin.url("/a.gguf")
+    with pytest.raises(error) as caught:
+        download(offer(one_file_model("a", url, A)), tmp_path / "models")
+    assert set(caught.value.as_dict()) == {"code", "message", "hint", "retryable"}
+    assert not (tmp_path / "models" / "a.gguf").exists()
+
+
+# The store -----------------------------------------------------------------------------------------------------------
+
+
+def test_local_models_are_files_and_folders_by_name(home):
+    store = home / "llms"
+    (store / "folder").mkdir(parents=True)
+    (store / "folder" / "model.safetensors").write_bytes(b"12345678")
+    (store / "b.gguf").write_bytes(b"GGUF")
+    (store / ".hidden").write_bytes(b"x")
+    one, two = list_local_llms()
+    assert isinstance(one, LocalLlm)
+    assert (one.name, one.path, one.bytes, one.format) == ("b.gguf", store / "b.gguf", 4, HubFormat.GGUF)
+    assert (two.name, two.bytes, two.format) == ("folder", 8, HubFormat.SAFETENSORS)
+    assert one.modified_at.utcoffset() is not None
+    assert not (home / "flowhub.db").exists()
+
+
+def test_no_store_is_no_models(home):
+    assert list_local_llms() == []
+
+
+def test_delete_removes_a_file_and_a_whole_folder(home):
+    store = home / "llms"
+    (store / "folder" / "deep").mkdir(parents=True)
+    (store / "folder" / "deep" / "x").write_bytes(b"123")
+    (store / "b.gguf").write_bytes(b"GGUF")
+    delete_local_llm("folder")
+    delete_local_llm("b.gguf")
+    assert list_local_llms() == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/b", "", ".", "..", ".partial", "~", "a\0b"])
+def test_delete_takes_a_bare_name_alone(home, tmp_path, name):
+    (tmp_path / "outside").write_text("mine")
+    with pytest.raises(UsageInvalid):
+        delete_local_llm(name)
+    assert (tmp_path / "outside").read_text() == "mine"
+
+
+def test_delete_of_what_is_not_there_is_not_found(home):
+    with pytest.raises(NotFound):
+        delete_local_llm("none.gguf")
+
+
+def test_delete_is_refused_while_a_job_works_on_it(home, monkeypatch):
+    with cli_app(home, monkeypatch, one_file_model("a", "https://h.example/a.gguf", A)) as shop:
+        shop.store.mkdir()
+        (shop.store / "a.gguf").write_bytes(b"GGUF")
+        shop.enqueue("a")
+        assert owner(shop).claim() is not None
+        with pytest.raises(Busy, match="job 1"):
+            delete_local_llm("a.gguf")
+        assert (shop.store / "a.gguf").exists()
+
+
+def test_the_row_of_an_installed_model_is_public():
+    assert "in_catalog" in InstalledModel.__slots__
+
+
+@pytest.mark.parametrize(
+    "dest", ["a\0b", "n" * 300, "/".join(["n" * 200] * 30), "\udcff\ud800", "/dev/null/x", "file/x"]
+)
+def test_a_folder_that_cannot_be_one_is_an_error_of_flowhubs(home, origin, offer, tmp_path, monkeypatch, dest):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FlowhubError) as caught:
+        download(offer(one_file_model("a", origin.serve("/a.gguf", A), A)), dest)
+    assert caught.value.hint

@@ -1,0 +1,54 @@
+"""The Python API's questions: the same answers as the command line's, as values."""
+
+import pytest
+from support.cli import cli_app, work
+from support.models import gguf, one_file_model
+
+import flowhub_jobs
+from flowhub_jobs.errors import NotFound, UsageInvalid
+
+A, B = gguf(4096, 1), gguf(4096, 2)
+
+
+@pytest.fixture
+def shop(home, origin, monkeypatch):
+    models = [
+        one_file_model("coder", origin.serve("/a.gguf", A), A),
+        one_file_model("b", origin.serve("/b.gguf", B), B),
+    ]
+    with cli_app(home, monkeypatch, *models) as shop:
+        shop.enqueue("coder")
+        work(shop)
+        yield shop
+
+
+def test_a_search_finds_models_and_their_best_variant(shop):
+    found = flowhub_jobs.search("codr")
+    assert (found.total, found.corrected) == (1, "coder")
+    assert found.models[0].best.ref == "coder@q4"
+    assert flowhub_jobs.search(installed=True).total == 1
+    with pytest.raises(UsageInvalid):
+        flowhub_jobs.search(params="many")
+
+
+def test_whether_it_runs_on_this_machine_or_another(shop):
+    machine = flowhub_jobs.machine()
+    assert machine.ram_total_bytes
+    [variant] = flowhub_jobs.fits("coder")
+    assert variant.verdict.why == flowhub_jobs.fits("coder", on=machine)[0].verdict.why
+    with pytest.raises(NotFound):
+        flowhub_jobs.fits("nothing")
+
+
+def test_what_is_installed_and_where_a_runtime_finds_it(shop):
+    [model] = flowhub_jobs.installed()
+    assert (model.name, model.model, model.in_catalog) == ("a.gguf", "coder", True)
+    assert flowhub_jobs.path("coder") == shop.store / "a.gguf"
+    with pytest.raises(NotFound):
+        flowhub_jobs.path("b")
+
+
+def test_what_the_catalog_has_in_another_version(shop, origin):
+    assert flowhub_jobs.outdated().outdated == []
+    shop.offer(one_file_model("coder", origin.serve("/a.gguf", B), B))
+    assert [one.entry.name for one in flowhub_jobs.outdated().outdated] == ["a.gguf"]

@@ -1,0 +1,120 @@
+"""The worker as launchd's agent: what is written and what is asked of it; by a launchctl that a test answers for."""
+
+import os
+import plistlib
+from pathlib import Path
+
+import pytest
+from support.fake_service_tools import FakeServiceTools
+
+from flowhub_jobs.errors import NameTaken, ServiceFailed, ServiceUnavailable
+from flowhub_jobs.service.launchd import TRIES, Launchd
+from flowhub_jobs.service.program import Program
+
+PROGRAM = Program(("/opt/bin/flowhub", "worker"), {"FLOWHUB_HOME": "/data"}, ("HF_TOKEN",))
+GUI = f"gui/{os.getuid()}"
+PRINTED = """\
+gui/501/flowhub.worker = {
+\tactive count = 1
+\tpath = /Users/me/Library/LaunchAgents/flowhub.worker.plist
+\tstate = running
+
+\tprogram = /opt/bin/flowhub
+\tpid = 4711
+\tsubmitted jobs = {
+\t\tstate = waiting
+\t}
+}
+"""
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    return FakeServiceTools(tmp_path, monkeypatch, "launchctl")
+
+
+@pytest.fixture
+def agent(session, tmp_path):
+    return Launchd(tmp_path / "worker.log", pause=lambda seconds: None)
+
+
+def test_install_writes_the_agent_and_loads_it_in_place_of_the_one_before(agent, session, tmp_path):
+    session.answers("launchctl", "bootout", 3, err="Boot-out failed: 3: No such process\n")
+    agent.install(agent.text(PROGRAM))
+    assert agent.path == tmp_path / "me" / "Library" / "LaunchAgents" / "flowhub.worker.plist"
+    assert plistlib.loads(agent.path.read_bytes())["ProgramArguments"] == ["/opt/bin/flowhub", "worker"]
+    assert session.changes() == [
+        f"launchctl bootout {GUI}/flowhub.worker",
+        f"launchctl enable {GUI}/flowhub.worker",
+        f"launchctl bootstrap {GUI} {agent.path}",
+    ]
+
+
+def test_one_that_is_still_leaving_is_waited_for(agent, session):
+    session.answers("launchctl", "bootstrap", 5, 5, 0, err="Bootstrap failed: 5: Input/output error\n")
+    agent.install(agent.text(PROGRAM))
+    assert sum("bootstrap" in line for line in session.changes()) == 3
+
+
+def test_one_that_never_loads_is_a_failure_in_the_end(agent, session):
+    session.answers("launchctl", "bootstrap", 5, err="Bootstrap failed: 5: Input/output error\n")
+    with pytest.raises(ServiceFailed, match="Input/output error"):
+        agent.install(agent.text(PROGRAM))
+    assert sum("bootstrap" in line for line in session.changes()) == TRIES
+
+
+def test_without_a_log_in_at_the_screen_nothing_is_done(agent, session):
+    session.answers("launchctl", "print", 125, err="Domain does not support specified action\n")
+    with pytest.raises(ServiceUnavailable, match="does not support"):
+        agent.install(agent.text(PROGRAM))
+    assert not agent.path.exists()
+    assert session.changes() == []
+
+
+def test_somebody_elses_agent_is_let_be(agent, session):
+    agent.path.parent.mkdir(parents=True)
+    agent.path.write_text("<plist/>")
+    with pytest.raises(NameTaken):
+        agent.install(agent.text(PROGRAM))
+    with pytest.raises(NameTaken):
+        agent.uninstall()
+    assert agent.path.read_text() == "<plist/>"
+    assert session.changes() == []
+
+
+def test_uninstall_unloads_it_and_takes_the_file_away(agent, session):
+    agent.install(agent.text(PROGRAM))
+    session.forget()
+    assert agent.uninstall() is True
+    assert agent.uninstall() is False
+    assert session.changes() == [f"launchctl bootout {GUI}/flowhub.worker"]
+    assert not agent.path.exists()
+
+
+def test_the_look_reads_the_services_own_state_and_process(agent, session):
+    agent.install(agent.text(PROGRAM))
+    session.answers("launchctl", "print", out=PRINTED)
+    look = agent.look()
+    assert (look.kind, look.installed, look.state, look.pid) == ("launchd", True, "running", 4711)
+    assert look.logs.startswith("tail ")
+
+
+def test_the_look_at_one_that_is_not_there_knows_nothing(agent, session):
+    session.answers("launchctl", "print", 113, err="Could not find service\n")
+    look = agent.look()
+    assert (look.installed, look.state, look.pid) == (False, None, None)
+
+
+def test_a_token_has_its_place_elsewhere(agent, session):
+    [hint] = agent.hints(PROGRAM)
+    assert "HF_TOKEN" in hint
+    assert "config.toml" in hint
+    assert agent.hints(Program(PROGRAM.words, {})) == []
+
+
+def test_on_macos_the_verbs_act_on_launchd(home, session, monkeypatch, cli):
+    monkeypatch.setattr("flowhub_jobs.system.MACOS", True)
+    said = cli("worker", "install", "--print", "--json").page
+    assert said["kind"] == "launchd"
+    assert plistlib.loads(said["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

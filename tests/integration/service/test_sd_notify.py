@@ -1,0 +1,178 @@
+"""What a worker tells systemd of itself, over a real socket; and that nobody who does not listen can harm it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from support.fake_clock import FakeClock
+
+from flowhub_jobs.service.sd_notify import Notifier, Pulse
+
+
+class Listener:
+    """systemd's end: a datagram socket; what has come is read without waiting."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        messages = []
+        while True:
+            try:
+                messages.append(self._socket.recv(65536).decode())
+            except BlockingIOError:
+                return messages
+
+    def hear(self) -> str:
+        """Return the next message, waiting for it."""
+        self._socket.settimeout(30)
+        try:
+            return self._socket.recv(65536).decode()
+        finally:
+            self._socket.setblocking(False)
+
+    def environ(self, **more: str) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.address, **more}
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def listener():
+    with tempfile.TemporaryDirectory() as short:  # a socket's path holds about a hundred bytes
+        ears = Listener(f"{short}/notify")
+        yield ears
+        ears.close()
+
+
+def test_a_real_worker_says_that_it_is_ready_that_it_lives_how_it_stands_and_that_it_stops(listener, tmp_path):
+    said = listener.environ(WATCHDOG_USEC="4000000", FLOWHUB_HOME=str(tmp_path / "home"))
+    command = [sys.executable, "-m", "flowhub_jobs.cli.main", "worker"]
+    with subprocess.Popen(command, env={**os.environ, **said}, stderr=subprocess.DEVNULL) as worker:
+        try:
+            assert listener.hear() == "READY=1"
+            assert listener.hear() == "WATCHDOG=1"
+            assert listener.hear() == "STATUS=Idle; the queue is empty"
+            worker.send_signal(signal.SIGTERM)
+            while not (word := listener.hear()).startswith("STOPPING=1"):
+                assert word == "WATCHDOG=1"
+        except BaseException:
+            worker.kill()
+            raise
+    assert worker.returncode == 0
+
+
+def test_each_word_is_one_datagram(listener):
+    notifier = Notifier(listener.environ(WATCHDOG_USEC="180000000"))
+    notifier.ready()
+    notifier.status("2 jobs, 45.0 MB/s")
+    notifier.alive()
+    notifier.stopping()
+    assert listener.heard() == [
+        "READY=1",
+        "STATUS=2 jobs, 45.0 MB/s",
+        "WATCHDOG=1",
+        "STOPPING=1\nSTATUS=Stopping: every job is handed back.",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
+def test_a_socket_without_a_file_is_reached():
+    ears = Listener(f"@flowhub-test-{os.getpid()}")
+    try:
+        Notifier(ears.environ()).ready()
+        assert ears.heard() == ["READY=1"]
+    finally:
+        ears.close()
+
+
+def test_the_same_status_is_said_once(listener):
+    notifier = Notifier(listener.environ())
+    for text in ("Idle", "Idle", "1 job", "Idle"):
+        notifier.status(text)
+    assert listener.heard() == ["STATUS=Idle", "STATUS=1 job", "STATUS=Idle"]
+
+
+def test_a_name_with_a_line_break_says_nothing_of_its_own(listener):
+    Notifier(listener.environ()).status("m\nWATCHDOG=1\x1b[2J\u2028" + "x" * 1000)
+    [message] = listener.heard()
+    assert message.startswith("STATUS=m WATCHDOG=1 [2J x")
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+def test_a_listener_that_has_gone_is_no_fault(listener):
+    notifier = Notifier(listener.environ(WATCHDOG_USEC="1000000"))
+    listener.close()
+    os.unlink(listener.address)
+    notifier.ready()
+    notifier.status("Idle \udcff")
+    notifier.alive()
+    notifier.stopping()
+
+
+@pytest.mark.parametrize("address", ["", "@", "vsock:2:1", "relative", "/no/such/socket", "/" + "x" * 300, "/a\0b"])
+def test_where_nobody_can_be_told_nothing_is_said_and_nothing_raised(address):
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    notifier.ready()
+    notifier.stopping()
+    Notifier({}).ready()
+
+
+def test_without_a_socket_no_sign_of_life_is_due():
+    assert not Notifier({}).wanted
+    assert Notifier({"WATCHDOG_USEC": "180000000"}).interval_s is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval"),
+    [
+        ({"WATCHDOG_USEC": "180000000", "WATCHDOG_PID": str(os.getpid())}, 90.0),
+        ({"WATCHDOG_USEC": "180000000"}, 90.0),
+        ({"WATCHDOG_USEC": "180000000", "WATCHDOG_PID": "1"}, None),  # it is somebody else's
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "180000000", "WATCHDOG_PID": "me"}, None),
+        ({}, None),
+    ],
+)
+def test_a_sign_of_life_is_due_twice_in_the_time_that_is_given(listener, environ, interval):
+    notifier = Notifier(listener.environ(**environ))
+    assert notifier.interval_s == interval
+    notifier.alive()
+    assert listener.heard() == ([] if interval is None else ["WATCHDOG=1"])
+
+
+def test_each_round_is_a_sign_of_life_and_every_few_seconds_a_status(listener):
+    time = FakeClock()
+    said = iter(["Idle", "1 job", "2 jobs"])
+    pulse = Pulse(Notifier(listener.environ(WATCHDOG_USEC="180000000")), lambda: next(said), time.clock.awake)
+    pulse.beat()
+    pulse.beat()
+    assert listener.heard() == ["WATCHDOG=1", "STATUS=Idle", "WATCHDOG=1"]
+    time.turn(10)
+    pulse.beat()
+    assert listener.heard() == ["WATCHDOG=1", "STATUS=1 job"]
+
+
+def test_a_status_that_cannot_be_read_does_not_cost_the_sign_of_life(listener):
+    def look() -> str:
+        raise OSError("the database is busy")
+
+    pulse = Pulse(Notifier(listener.environ(WATCHDOG_USEC="180000000")), look, FakeClock().clock.awake)
+    with pytest.raises(OSError, match="busy"):
+        pulse.beat()
+    pulse.beat()
+    assert listener.heard() == ["WATCHDOG=1", "WATCHDOG=1"]
+
+
+def test_where_nobody_listens_nobody_is_asked_how_things_stand():
+    Pulse(Notifier({}), lambda: pytest.fail("asked"), FakeClock().clock.awake).beat()

@@ -1,0 +1,366 @@
+"""`worker install`, `uninstall`, `status` under systemd: what is written, what is asked of it, what is let be."""
+
+import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import cli_app, owner, process
+from support.fake_service_tools import FakeServiceTools
+from support.models import gguf, one_file_model
+from support.systemd_syntax import command, values
+
+from flowhub_jobs.jobs.lease import FileProgress, Progress
+from flowhub_jobs.service.sd_notify import status_line
+from flowhub_jobs.service.unit_files import EX_CONFIG
+from flowhub_jobs.values.enums import DigestState, Stage, State
+from flowhub_jobs.worker.context import WorkerContext
+
+A = gguf(4096, 1)
+SYSTEMCTL = "systemctl --user"
+
+
+@pytest.fixture
+def person(home, tmp_path, monkeypatch):
+    """A person on Linux with a home of their own; returns its ~/.config."""
+    monkeypatch.setattr("flowhub_jobs.system.MACOS", False)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return tmp_path / "me" / ".config"
+
+
+@pytest.fixture
+def session(person, tmp_path, monkeypatch):
+    session = FakeServiceTools(tmp_path, monkeypatch, "systemctl", "loginctl")
+    session.answers("loginctl", "show-user", out="Linger=yes\n")
+    return session
+
+
+@pytest.fixture
+def unit(person):
+    return person / "systemd" / "user" / "flowhub.service"
+
+
+@pytest.fixture
+def shop(home, monkeypatch):
+    models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(5)]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def no_session(session):
+    session.answers("systemctl", "show", 1, err="Failed to connect to bus: No medium found\n")
+
+
+# install -------------------------------------------------------------------------------------------------------------
+
+
+def test_install_writes_the_unit_then_starts_it_for_now_and_for_every_log_in(cli, session, unit):
+    said = cli("worker", "install", "--jobs", 2)
+    assert said.status == 0
+    assert said.out == f"The worker runs as a service: {unit}\n"
+    assert "journalctl --user -u flowhub" in said.err
+    [line] = values(unit.read_text(), "ExecStart")
+    assert command(line)[-3:] == ["worker", "--jobs", "2"]
+    assert session.changes() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
+
+
+def test_print_shows_the_unit_alone_on_stdout_and_does_nothing(cli, session, unit, home):
+    said = cli("worker", "install", "--print", "--limit-rate", "5M")
+    assert said.status == 0
+    assert said.out.startswith("# Written by `flowhub worker install`")
+    assert said.out.endswith("WantedBy=default.target\n")
+    assert "--limit-rate 5M" in said.out
+    assert str(unit) in said.err
+    assert f"  {SYSTEMCTL} enable --now flowhub.service\n" in said.err
+    assert session.changes() == []
+    assert not unit.exists()
+    assert not home.exists()
+
+
+def test_what_print_shows_is_what_install_writes_and_runs(cli, session, unit):
+    shown = cli("worker", "install", "--print", "--json").page
+    done = cli("worker", "install", "--json").page
+    assert (shown["schema"], shown["installed"], done["installed"]) == ("flowhub/service/1", False, True)
+    assert shown["text"] == unit.read_text()
+    assert [shlex.join(words) for words in done["commands"]] == session.changes()
+    assert done["path"] == str(unit)
+
+
+def test_installing_again_restarts_only_what_has_changed(cli, session, unit):
+    cli("worker", "install")
+    session.forget()
+    cli("worker", "install")
+    assert session.changes() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
+    session.forget()
+    cli("worker", "install", "--jobs", 5)
+    changes = [f"{SYSTEMCTL} {verb}" for verb in ("daemon-reload", "enable flowhub.service", "restart flowhub.service")]
+    assert session.changes() == changes
+    assert "--jobs 5" in unit.read_text()
+    assert [path.name for path in unit.parent.iterdir()] == ["flowhub.service"]
+
+
+def test_a_home_for_settings_of_ones_own_is_obeyed(cli, session, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    cli("worker", "install")
+    text = (tmp_path / "settings" / "systemd" / "user" / "flowhub.service").read_text()
+    assert values(text, "EnvironmentFile") == [f"-{tmp_path}/settings/flowhub/env"]
+
+
+def test_one_that_is_not_absolute_is_not(cli, session, unit, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", "settings")
+    cli("worker", "install")
+    assert unit.exists()
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_somebody_elses_unit_is_let_be(cli, session, unit, verb):
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nExecStart=/my/own flowhub\n")
+    said = cli("worker", verb)
+    assert said.status == 1
+    assert f"rm {unit}" in said.complaint
+    assert cli("worker", verb, "--json").error["code"] == "name_taken"
+    assert unit.read_text() == "[Service]\nExecStart=/my/own flowhub\n"
+    assert session.changes() == []
+    assert "flowhub did not write it" in cli("worker", "status").out
+
+
+def test_a_unit_that_was_masked_is_let_be(cli, session, unit):
+    unit.parent.mkdir(parents=True)
+    unit.symlink_to("/dev/null")
+    assert cli("worker", "install", "--json").error["code"] == "name_taken"
+    assert unit.is_symlink()
+
+
+def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_named(cli, session, unit):
+    no_session(session)
+    said = cli("worker", "install")
+    assert said.status == 1
+    assert "No medium found" in said.complaint
+    assert "--drain" in said.err
+    assert "--print > flowhub.service" in said.err
+    assert cli("worker", "install", "--json").error["code"] == "service_unavailable"
+    assert not unit.exists()
+    assert session.changes() == []
+
+
+def test_without_systemd_at_all_it_is_said_that_there_is_none(cli, person, unit, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = cli("worker", "install")
+    assert said.status == 1
+    assert "There is no systemd here" in said.complaint
+    assert cli("worker", "install", "--print").status == 0
+    assert cli("worker", "status").status == 0
+    assert not unit.exists()
+
+
+def test_a_service_that_does_not_start_is_a_failure_with_the_way_to_its_log(cli, session):
+    session.answers("systemctl", "enable", 1, err="Job for flowhub.service failed.\n")
+    said = cli("worker", "install")
+    assert said.status == 1
+    assert "Job for flowhub.service failed." in said.complaint
+    assert "journalctl --user -u flowhub" in said.err
+    assert cli("worker", "install", "--json").error["code"] == "service_failed"
+
+
+def test_what_cannot_be_opened_is_said_before_anything_is_installed(cli, session, unit, home):
+    home.write_text("I am a file")
+    assert cli("worker", "install", "--json").error["code"] == "home_unusable"
+    assert not unit.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--limit-rate", "x"]])
+def test_what_the_worker_would_not_understand_is_refused_at_once(cli, session, unit, arguments):
+    assert cli("worker", "install", *arguments).status == 2
+    assert not unit.exists()
+
+
+def test_a_token_is_not_written_and_its_place_is_named(cli, session, person, unit, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
+    said = cli("worker", "install")
+    assert "HF_TOKEN" in said.err
+    assert f"{person}/flowhub/env" in said.err
+    assert "very_secret" not in said.out + said.err + unit.read_text()
+
+
+def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, person):
+    secrets = person / "flowhub" / "env"
+    secrets.parent.mkdir(parents=True)
+    secrets.write_text("HF_TOKEN=hf_x\n")
+    secrets.chmod(0o600)
+    assert "Others can read" not in cli("worker", "install").err
+    secrets.chmod(0o644)
+    assert f"chmod 600 {secrets}" in cli("worker", "install").err
+
+
+@pytest.mark.parametrize(("linger", "told"), [("Linger=no\n", True), ("Linger=yes\n", False), ("", False)])
+def test_that_it_stops_at_log_out_is_said_where_it_does(cli, session, linger, told):
+    session.answers("loginctl", "show-user", out=linger)
+    assert ("loginctl enable-linger" in cli("worker", "install").err) == told
+
+
+def test_a_worker_that_runs_by_hand_is_named(cli, session, shop):
+    context = WorkerContext(shop.home, 1)
+    try:
+        context.leases.register(os.getpid(), 1)
+        assert f"process {os.getpid()}" in cli("worker", "install").err
+    finally:
+        context.close()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask")
+def test_systemd_finds_nothing_to_complain_of(cli, session, unit, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / '50% of "it\'s" $HOME'))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    cli("worker", "install", "--limit-rate", "5M")
+    done = subprocess.run(["systemd-analyze", "verify", "--user", str(unit)], capture_output=True, text=True)
+    assert [line for line in done.stderr.splitlines() if "flowhub" in line] == []
+    assert done.returncode == 0
+
+
+# uninstall -----------------------------------------------------------------------------------------------------------
+
+
+def test_uninstall_stops_it_then_takes_the_unit_away(cli, session, unit):
+    cli("worker", "install")
+    session.forget()
+    said = cli("worker", "uninstall", "--json")
+    assert said.page["removed"] is True
+    assert session.changes()[:2] == [f"{SYSTEMCTL} disable --now flowhub.service", f"{SYSTEMCTL} daemon-reload"]
+    assert not unit.exists()
+
+
+def test_uninstall_of_nothing_is_no_failure(cli, session):
+    said = cli("worker", "uninstall")
+    assert (said.status, said.out) == (0, "No service is installed.\n")
+    assert session.changes() == []
+
+
+def test_uninstall_without_a_session_says_what_is_left_to_do(cli, session, unit):
+    cli("worker", "install")
+    no_session(session)
+    said = cli("worker", "uninstall")
+    assert said.status == 1
+    assert f"rm {unit}" in said.complaint
+    assert unit.exists()
+
+
+def test_a_unit_whose_service_does_not_stop_stays(cli, session, unit):
+    cli("worker", "install")
+    session.answers("systemctl", "disable", 1, err="It is busy.\n")
+    assert cli("worker", "uninstall", "--json").error["code"] == "service_failed"
+    assert unit.exists()
+
+
+# status --------------------------------------------------------------------------------------------------------------
+
+
+def test_status_without_anything_says_so(cli, session, person):
+    said = cli("worker", "status")
+    assert said.status == 0
+    assert said.out.splitlines()[0] == "Workers:  none running; 0 queued"
+    assert "`flowhub worker install`" in said.out
+
+
+def test_status_where_there_is_no_systemd_is_no_failure(cli, session, unit):
+    cli("worker", "install")
+    no_session(session)
+    said = cli("worker", "status")
+    assert said.status == 0
+    assert "systemd does not answer here" in said.out
+
+
+@pytest.mark.parametrize("by", ["systemd", "hand"])
+def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
+    context = WorkerContext(shop.home, 2)
+    try:
+        shop.enqueue("m0")
+        shop.enqueue("m1")
+        context.leases.register(os.getpid(), 2)
+        running = context.leases.claim()
+        file = FileProgress(0, 4096, 1024, None, "etag", DigestState.RUNNING)
+        context.leases.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 5_000_000, file.sha256_state))
+        cli("worker", "install")
+        pid = os.getpid() if by == "systemd" else 1
+        state = f"LoadState=loaded\nActiveState=active\nSubState=running\nMainPID={pid}\nStatusText=1 job\n"
+        session.answers("systemctl", "show", out=state)
+        page = cli("worker", "status", "--json").page
+        plain = cli("worker", "status").out
+    finally:
+        context.close()
+    [worker] = page.pop("workers")
+    assert worker.pop("started_at").endswith("Z")
+    assert worker == {
+        "worker": context.worker,
+        "pid": os.getpid(),
+        "slots": 2,
+        "running": 1,
+        "rate_bps": 5_000_000,
+        "by": by,
+    }
+    service = page.pop("service")
+    assert page == {"schema": "flowhub/worker/1", "node": shop.home.node, "queued": 1}
+    assert (service["installed"], service["state"], service["pid"]) == (True, "active (running)", pid)
+    assert service["outlives_log_out"] is True
+    assert "1 of 2 slots taken, 5.0 MB/s" in plain
+    assert "it says:  1 job" in plain
+    assert "journalctl --user -u flowhub" in plain
+
+
+def test_a_worker_that_died_is_not_counted(cli, session, shop):
+    context = WorkerContext(shop.home, 2)
+    context.leases.register(os.getpid(), 2)
+    context._alive.release()  # as the kernel does, when it dies
+    assert cli("worker", "status", "--json").page["workers"] == []
+
+
+# The worker itself ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [["--jobs", "2"], ["--drain"], ["--node", "n"]])
+def test_options_before_the_verb_are_refused_and_not_lost(cli, session, home, option):
+    assert cli("worker", *option, "status").status == 2
+    assert not home.exists()
+
+
+def test_what_no_restart_can_mend_has_a_status_of_its_own_for_systemd_alone(shop, tmp_path):
+    with sqlite3.connect(shop.settings.home / "flowhub.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    assert process("worker", "--drain").status == 1
+    said = process("worker", "--drain", NOTIFY_SOCKET=str(tmp_path / "nobody"))
+    assert said.status == EX_CONFIG
+    assert "newer flowhub" in said.complaint
+
+
+def test_the_status_line_says_what_runs_how_fast_and_what_waits(shop):
+    queries = shop.home.queries
+    assert status_line([], 0) == "Idle; the queue is empty"
+    assert status_line([], 3) == "Idle; 3 queued"
+    for number in range(5):
+        shop.enqueue(f"m{number}")
+    pen = owner(shop)
+    first = pen.claim()
+    assert status_line(queries.all(state=State.RUNNING), 4) == "1 job, 4 queued; m0 resolve"
+    pen.progress(first.lease, Progress(Stage.DOWNLOAD, 4096, 2048, 2048, 2_000_000, DigestState.RUNNING))
+    second = pen.claim()
+    pen.progress(second.lease, Progress(Stage.DOWNLOAD, 4096, 41, 41, 500_000, DigestState.RUNNING))
+    assert status_line(queries.all(state=State.RUNNING), 3) == "2 jobs, 2.5 MB/s, 3 queued; m0 50 %, m1 1 %"
+    for _ in range(3):
+        pen.claim()
+    line = status_line(queries.all(state=State.RUNNING), 0)
+    assert line == "5 jobs, 2.5 MB/s, nothing else queued; m0 50 %, m1 1 %, m2 resolve, and 2 more"
+
+
+def test_the_unit_starts_this_very_installation(cli, session, unit):
+    cli("worker", "install")
+    [line] = values(unit.read_text(), "ExecStart")
+    words = command(line)
+    beside = Path(sys.executable).with_name("flowhub")
+    expected = [str(beside)] if beside.is_file() else [sys.executable, "-m", "flowhub_jobs.cli.main"]
+    assert words == [*expected, "worker"]

@@ -1,0 +1,245 @@
+"""`list` and `path` tell the truth: what a person changed, removed or added, and a store whose disk is not there."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.cli import cli_app, fail, process, work
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import artifacts
+from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.store.layout import STORE_ID
+
+A = gguf(4096, 1)
+
+
+@pytest.fixture
+def stocked(home, origin, monkeypatch, tmp_path):
+    """A store on a disk of its own, with a file and a folder in it."""
+    monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / "disk" / "llms"))
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in mlx_folder().items()}
+    models = [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)]
+    with cli_app(home, monkeypatch, *models) as shop:
+        shop.enqueue("a")
+        shop.enqueue("c")
+        work(shop)
+        yield shop
+
+
+def conditions(cli) -> dict[str, str]:
+    return {model["name"]: model["condition"] for model in cli("list", "--json").page["models"]}
+
+
+def known(shop) -> list[str]:
+    return [entry.name for entry in shop.home.library.entries()]
+
+
+def unmount(shop) -> Path:
+    """Take the disk away: the folder under it is there, and empty."""
+    disk = shop.store.parent
+    away = disk.rename(disk.with_name("away"))
+    disk.mkdir()
+    return away
+
+
+def mount(shop, away: Path) -> None:
+    shutil.rmtree(shop.store.parent)
+    away.rename(shop.store.parent)
+
+
+# By hand -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_as_it_was_installed_is_ok(cli, stocked):
+    page = cli("list", "--json").page
+    assert {model["condition"] for model in page["models"]} == {"ok"}
+    assert [model["source"] for model in page["models"]] == ["a@q4", "c@mlx-4bit"]
+    assert page["partials"] == page["removed_by_hand"] == []
+    assert page["store"]["path"] == str(stocked.store)
+    assert page["store"]["online"] is True
+    assert page["store"]["free"] > 0
+
+
+@pytest.mark.parametrize("how", ["time", "size", "a file of a folder", "a file more", "a link to nothing"])
+def test_what_was_changed_by_hand_is_told_at_once(cli, stocked, how):
+    file, folder = stocked.store / "a.gguf", stocked.store / "c-mlx-4bit"
+    if how == "time":
+        os.utime(file, (1, 1))
+    elif how == "size":
+        file.write_bytes(A + b"1")
+    elif how == "a file of a folder":
+        (folder / "config.json").write_text("{}")
+    elif how == "a file more":
+        (folder / "more.json").write_text("{}")
+    else:
+        file.unlink()
+        file.symlink_to("/nowhere/at/all.gguf")
+    changed = "c-mlx-4bit" if folder.is_dir() and "file" in how else "a.gguf"
+    assert conditions(cli)[changed] == "changed"
+    said = cli("list")
+    assert f"Changed by hand: {changed}" in said.err
+    warned = cli("path", changed)
+    assert (warned.status, warned.out) == (0, f"{stocked.store / changed}\n")
+    assert "changed by hand" in warned.err
+
+
+def test_what_a_desktop_puts_into_a_folder_changes_nothing(cli, stocked):
+    (stocked.store / "c-mlx-4bit" / ".DS_Store").write_bytes(b"x")
+    assert conditions(cli)["c-mlx-4bit"] == "ok"
+
+
+def test_what_verify_found_damaged_is_told(cli, stocked):
+    with writing(stocked.home.engine) as tx:
+        tx.execute(sa.update(artifacts).where(artifacts.c.name == "a.gguf").values(damage={"a.gguf": [[0, 9]]}))
+    assert conditions(cli)["a.gguf"] == "damaged"
+    assert "verify --repair a.gguf" in cli("list").err
+    assert "is damaged" in cli("path", "a").err
+
+
+def test_what_was_removed_by_hand_leaves_the_list_and_is_named_below(cli, stocked):
+    (stocked.store / "a.gguf").unlink()
+    assert conditions(cli) == {"c-mlx-4bit": "ok"}
+    assert cli("list", "--json").page["removed_by_hand"] == [{"name": "a.gguf", "source": "a@q4"}]
+    assert "Removed by hand: a.gguf. `flowhub enqueue a@q4`" in cli("list").err
+    assert known(stocked) == ["a.gguf", "c-mlx-4bit"]  # list only reads
+    said = cli("path", "a", "--json")
+    assert (said.status, said.error["code"]) == (3, "not_found")
+    assert "flowhub enqueue a@q4" in said.error["hint"]
+
+
+def test_rm_forgets_what_was_removed_by_hand(cli, stocked):
+    (stocked.store / "a.gguf").unlink()
+    assert cli("rm", "a", "-y").out == "Forgot a.gguf: it was removed by hand.\n"
+    assert known(stocked) == ["c-mlx-4bit"]
+    assert cli("list", "--json").page["removed_by_hand"] == []
+
+
+def test_a_second_fetch_brings_back_what_was_removed_by_hand(cli, stocked):
+    (stocked.store / "a.gguf").unlink()
+    stocked.enqueue("a")
+    work(stocked)
+    assert conditions(cli)["a.gguf"] == "ok"
+    assert cli("list", "--json").page["removed_by_hand"] == []
+
+
+# The disk ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["empty", "somebody's file", "no folder at all"])
+def test_an_unmounted_store_is_offline_and_its_entries_stay(cli, stocked, how):
+    away = unmount(stocked)
+    if how != "no folder at all":
+        stocked.store.mkdir()
+    if how == "somebody's file":
+        (stocked.store / "note.txt").write_text("mount the disk here")
+    said = cli("list")
+    assert said.status == 0
+    assert "is offline" in said.err
+    found = conditions(cli)
+    assert {name: found[name] for name in ("a.gguf", "c-mlx-4bit")} == {"a.gguf": "offline", "c-mlx-4bit": "offline"}
+    store = cli("list", "--json").page["store"]
+    assert (store["online"], store["free"]) == (False, None)
+    for verb in (("rm", "a", "-y"), ("prune", "-y"), ("path", "a"), ("du",)):
+        refused = cli(*verb, "--json")
+        assert (refused.status, refused.error["code"]) == (1, "store_offline"), verb
+    assert known(stocked) == ["a.gguf", "c-mlx-4bit"]
+    mount(stocked, away)
+    assert conditions(cli) == {"a.gguf": "ok", "c-mlx-4bit": "ok"}
+
+
+def test_a_model_that_no_catalog_knows_is_shown_while_its_disk_is_away(cli, stocked):
+    stocked.offer()
+    away = unmount(stocked)
+    page = cli("show", "a.gguf", "--json").page
+    assert (page["installed"]["condition"], page["variants"][0]["bytes"]) == ("offline", len(A))
+    assert cli("fits", "a.gguf").status == 0
+    mount(stocked, away)
+    assert cli("show", "a.gguf", "--json").page["installed"]["condition"] == "ok"
+
+
+def test_on_another_disk_nothing_of_the_first_is_gone_or_forgotten(cli, stocked):
+    away = unmount(stocked)
+    (stocked.store / ".partial").mkdir(parents=True)
+    (stocked.store / STORE_ID).write_text("another\n")
+    (stocked.store / "theirs.gguf").write_bytes(b"GGUF")
+    assert conditions(cli) == {"a.gguf": "offline", "c-mlx-4bit": "offline", "theirs.gguf": "by hand"}
+    assert cli("list", "--json").page["removed_by_hand"] == []
+    assert cli("prune", "-y", "--json").page["removed"] == []
+    assert cli("rm", "a", "-y", "--json").error["code"] == "store_offline"
+    assert known(stocked) == ["a.gguf", "c-mlx-4bit"]
+    mount(stocked, away)
+    assert conditions(cli) == {"a.gguf": "ok", "c-mlx-4bit": "ok"}
+
+
+def test_a_store_that_was_moved_with_its_setting_is_what_it_was(cli, stocked, monkeypatch, tmp_path):
+    stocked.store.rename(tmp_path / "moved")
+    monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / "moved"))
+    assert conditions(cli) == {"a.gguf": "ok", "c-mlx-4bit": "ok"}
+    monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / "empty"))
+    assert conditions(cli) == {"a.gguf": "offline", "c-mlx-4bit": "offline"}
+
+
+# Partials, screens ---------------------------------------------------------------------------------------------------
+
+
+def test_partials_are_listed_with_their_jobs_and_who_goes_on_with_them(cli, stocked, origin):
+    stocked.offer(*(one_file_model(name, origin.serve(f"/{name}.gguf", A), A) for name in "xyz"))
+    failed = stocked.enqueue("x")
+    fail(stocked, failed, SourceMissing("It is gone."))
+    live = stocked.enqueue("y")
+    for ref in "xyz":
+        (stocked.partial(ref) / "files").mkdir(parents=True)
+        (stocked.partial(ref) / "files" / "part").write_bytes(b"1" * (1000 if ref == "y" else 100_000))
+    elsewhere = stocked.store / ".partial" / f"w.gguf.{'0' * 16}.n-other"
+    elsewhere.mkdir()
+    found = {one["name"]: one for one in cli("list", "--json").page["partials"]}
+    assert [(name, one["state"], one["job"], one["bytes"]) for name, one in found.items()] == [
+        ("w.gguf", "elsewhere", None, 0),
+        ("x.gguf", "kept", failed, 100_000),
+        ("y.gguf", "live", live, 1000),
+        ("z.gguf", "nobody", None, 100_000),
+    ]
+    assert all(one["age_s"] >= 0 for one in found.values())
+    said = cli("list")
+    assert f"job {failed}, failed" in said.out
+    assert "100.0 KB kept for `flowhub retry`" in said.err
+    assert "100.0 KB of no job (`flowhub prune`" in said.err
+    assert "y.gguf" not in said.out, "it holds next to nothing"
+    assert "y.gguf" in cli("list", "-v").out
+
+
+@pytest.mark.parametrize("arguments", [(), ("-v",)])
+def test_no_screen_is_wider_than_80_columns_unless_a_name_is(stocked, arguments):
+    (stocked.store / ("long-" * 13 + "name.gguf")).write_bytes(b"GGUF")
+    (stocked.store / ("longer-" * 14 + "name.gguf")).write_bytes(b"GGUF")
+    os.utime(stocked.store / "a.gguf", (1, 1))
+    said = process("list", *arguments, COLUMNS="80")
+    names = [path.name for path in stocked.store.iterdir()]
+    for line in (said.out + said.err).splitlines():
+        assert len(line) <= 80 or line in names or str(stocked.store) in line
+
+
+def test_lists_at_once_while_a_job_ends_disturb_nobody(stocked, origin):
+    stocked.offer(one_file_model("b", origin.serve("/b.gguf", A), A))
+    job = stocked.enqueue("b")
+    said = []
+    threads = [threading.Thread(target=lambda: said.append(process("list", "--json"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    work(stocked)
+    for thread in threads:
+        thread.join()
+    assert {one.status for one in said} == {0}
+    assert stocked.job(job).state == "completed"
+
+
+def test_a_catalog_of_thousands_is_asked_by_id(stocked, cli):
+    models = [one_file_model(f"m{number}", "https://h.example/m.gguf", A) for number in range(3000)]
+    stocked.offer(*models, one_file_model("a", "https://h.example/a.gguf", A))
+    known_there = {model["name"]: model["in_catalog"] for model in cli("list", "--json").page["models"]}
+    assert known_there == {"a.gguf": True, "c-mlx-4bit": False}

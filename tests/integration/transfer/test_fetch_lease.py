@@ -1,0 +1,73 @@
+"""A run whose lease is lost writes nothing more: not a byte, not a word in the journal, not when it is stopped."""
+
+import pytest
+from support.faults import Stall
+from support.models import gguf_pattern
+from support.run_fetch import Running, held_after, kept_in, pinned
+
+from flowhub_jobs.jobs.lease import LeaseLost
+from flowhub_jobs.transfer import committer
+from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer.options import CancelToken
+from flowhub_jobs.transfer.partial import journal
+
+MIB = 1 << 20
+MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
+HALF = 2 * MIB + 500_000
+
+pytestmark = pytest.mark.usefixtures("quick_commits")
+
+
+@pytest.fixture
+def model(origin):
+    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+
+
+class Lease:
+    """Says whether the run may write; `lose` ends that."""
+
+    def __init__(self):
+        self.lost = False
+
+    def check(self):
+        if self.lost:
+            raise LeaseLost(7)
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_whose_lease_is_lost_writes_nothing_more(origin, model, tmp_path):
+    lease = Lease()
+    with held_after(HALF, model, tmp_path, origin, control=CancelToken(lease.check)) as running:
+        lease.lost = True
+        before = everything_in(tmp_path)
+        running.hold.set()
+        with pytest.raises(LeaseLost):
+            running.end()
+    assert everything_in(tmp_path) == before
+
+
+def test_a_run_whose_lease_is_lost_says_no_last_words_when_it_is_stopped(origin, model, tmp_path):
+    lease = Lease()
+    with held_after(HALF, model, tmp_path, origin, control=CancelToken(lease.check)) as running:
+        lease.lost = True
+        before = everything_in(tmp_path)
+        running.stop()
+    assert everything_in(tmp_path) == before
+    assert not journal.load(tmp_path).clean
+
+
+def test_a_run_whose_lease_is_lost_does_not_commit_what_it_had_written(origin, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(committer, "PERIOD_S", 3600)
+    monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
+    lease = Lease()
+    origin.break_with(Stall(after=HALF), path="/m.gguf")
+    with Running(model, tmp_path, control=CancelToken(lease.check)) as running:
+        part = tmp_path / "files" / "m.gguf"
+        origin.wait_for(lambda: part.exists() and part.stat().st_size == HALF)
+        running.run.wait_to_see(2)
+        lease.lost = True
+        running.stop()
+    assert kept_in(tmp_path) == 0

@@ -1,0 +1,36 @@
+"""The digest beside the transfer, and those who wait for it."""
+
+from support.models import gguf_pattern
+from support.run_fetch import pinned
+
+from flowhub_jobs.settings import HUB
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.resume import resume_partial
+from flowhub_jobs.transfer.state import TransferState
+
+MODEL = gguf_pattern(3 << 20)
+
+
+def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does(tmp_path):
+    """Else nobody fetches until somebody looks by chance."""
+    transfer = TransferState(pinned("http://127.0.0.1/m.gguf", MODEL), tmp_path, HUB)
+    log = resume_partial(transfer, "job", 0)
+    state, data = transfer.files[0], memoryview(bytearray(MODEL.read()))
+    task = transfer.begin(RangeTask(state, 0, MODEL.size))
+    transfer.open_part(task)
+    assert task.part is not None
+    task.part.write(data, 0)
+    transfer.arrived(task, data, data)
+    transfer.outrun = True
+    hasher = Hasher(transfer)
+    try:
+        with transfer.changed:
+            hasher.start()
+            assert transfer.changed.wait(10)
+            assert not state.unhashed
+    finally:
+        transfer.end()
+        hasher.join()
+        log.close()
+        transfer.close()

@@ -1,0 +1,105 @@
+"""Connections are kept and used again; the body of an answer is read by us, its head by httpcore."""
+
+from collections.abc import Sequence
+
+import pytest
+from lib.origin.content import Pattern
+from support.faults import NoLength
+from support.models import gguf_pattern
+from support.origin import Origin
+from support.run_fetch import folder_of, quick, run
+
+from flowhub_jobs.errors import NetworkDown
+from flowhub_jobs.net import httpx_errors
+from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.options import TransferOptions
+
+ONE = quick(connections_per_host=1)
+MODEL = gguf_pattern(300_000, seed=1)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def own_origin(request, monkeypatch):
+    """An origin over http, and one over https."""
+    with Origin(tls=request.param) as origin:
+        if request.param:
+            monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
+        httpx_errors.trust.cache_clear()
+        yield origin
+    httpx_errors.trust.cache_clear()
+
+
+@pytest.fixture
+def web():
+    web = RangeClient(TransferOptions())
+    yield web
+    web.close()
+
+
+def body(
+    web: RangeClient, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()
+) -> bytes:
+    """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: how narrow the connection is made."""
+    space = memoryview(bytearray(most))
+    wanted = f"bytes={start}-{end - 1}"
+    with web.ask(url, wanted, known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None) as reply:
+        for size in ahead:
+            reply.narrow(size)
+        came = 0
+        while came < most and (count := reply.fill(space[came:])):
+            came += count
+    return bytes(space[:came])
+
+
+def test_a_folder_of_many_files_comes_over_one_connection(own_origin, tmp_path):
+    contents = {f"f{number}.bin": Pattern(10_000 + number, seed=number) for number in range(20)}
+    files = {path: own_origin.serve(path, content) for path, content in contents.items()}
+    got = run(folder_of(files, contents), tmp_path, terms=ONE)
+    assert [file.bytes for file in got.fetched.files] == [content.size for content in contents.values()]
+    assert own_origin.made_connections == 1
+
+
+def test_a_body_that_was_read_to_its_end_leaves_a_connection_that_serves_again(own_origin, web):
+    url = own_origin.serve("m.gguf", MODEL)
+    assert body(web, url, 0, 1000) + body(web, url, 1000, MODEL.size) == MODEL.read()
+    assert own_origin.made_connections == 1
+
+
+def test_a_body_that_was_left_leaves_none(own_origin, web):
+    url = own_origin.serve("m.gguf", MODEL)
+    assert body(web, url, 0, MODEL.size, most=500) == MODEL.read()[:500]
+    assert body(web, url, 0, 10) == MODEL.read()[:10]
+    assert own_origin.made_connections == 2
+
+
+def test_a_kept_connection_that_its_server_has_closed_is_made_anew_without_a_fault(own_origin, web):
+    url = own_origin.serve("m.gguf", MODEL)
+    body(web, url, 0, 1000)
+    own_origin.drop_connections()
+    own_origin.wait_for(lambda: own_origin.open_connections == 0)
+    assert body(web, url, 0, 1000) == MODEL.read()[:1000]
+    assert own_origin.made_connections == 2
+
+
+def test_an_answer_whose_length_nobody_tells_is_read_to_its_end(own_origin, web):
+    url = own_origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=True)])
+    assert body(web, url, 0, MODEL.size) == MODEL.read()
+
+
+def test_no_connection_is_made_after_all_were_cut(own_origin, web):
+    url = own_origin.serve("m.gguf", MODEL)
+    body(web, url, 0, 1000)
+    web.cut()
+    with pytest.raises(NetworkDown):
+        body(web, url, 0, 1000)
+
+
+def test_a_connection_that_a_limit_made_narrow_serves_again_until_the_limit_is_off(own_origin, web):
+    """It stays narrow for ever: far away, that is slow for ever."""
+    url = own_origin.serve("m.gguf", MODEL)
+    body(web, url, 0, 1000, ahead=[1 << 16])
+    body(web, url, 1000, 2000, ahead=[1 << 16])
+    assert own_origin.made_connections == 1
+    body(web, url, 2000, 3000, ahead=[1 << 16, None])
+    body(web, url, 3000, 4000)
+    assert own_origin.made_connections == 2

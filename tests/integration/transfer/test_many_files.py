@@ -1,0 +1,126 @@
+"""A model of more files than a process may have open: 256 on a Mac, where large models have 200 files each."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+from support.app import app_of
+from support.models import folder_model, safetensors, write_catalog
+
+from flowhub_jobs import DownloadOption, download, find, resolve_option
+from flowhub_jobs.errors import SourceMissing, TooManyFiles
+from flowhub_jobs.system import allow_open_files
+from flowhub_jobs.values.enums import State
+
+MANY, MAY_BE_OPEN = 400, 250
+FILES = {f"model-{number:05}.safetensors": safetensors(300, number) for number in range(MANY)}
+LAST = f"model-{MANY - 1:05}.safetensors"
+PROGRAM = f"""
+import resource, sys
+from flowhub_jobs import FlowhubError, download, find, resolve_option
+resource.setrlimit(resource.RLIMIT_NOFILE, ({MAY_BE_OPEN}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    download(resolve_option(find("m")), sys.argv[1])
+except FlowhubError as error:
+    print(error.code, error.message)
+"""
+
+
+@pytest.fixture
+def entry(origin):
+    return folder_model("m", {path: (origin.serve(f"/m/{path}", data), data) for path, data in FILES.items()})
+
+
+@pytest.fixture
+def option(home, entry, tmp_path, monkeypatch) -> DownloadOption:
+    monkeypatch.setenv("FLOWHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", entry)))
+    return resolve_option(find("m"))
+
+
+def download_with_few_open(folder):
+    """Return what a program says that may have MAY_BE_OPEN files open."""
+    call = [sys.executable, "-c", PROGRAM, str(folder)]
+    return subprocess.run(call, capture_output=True, text=True, check=True, env=os.environ).stdout
+
+
+def sent(origin):
+    return sum(origin.sent(f"/m/{path}") for path in FILES)
+
+
+def all_but_the_last(origin, option, folder):
+    """Leave a partial in which one file is missing."""
+    origin.remove(f"/m/{LAST}")
+    with pytest.raises(SourceMissing):
+        download(option, folder)
+    origin.serve(f"/m/{LAST}", FILES[LAST])
+
+
+def test_a_file_that_is_verified_is_not_kept_open(option, tmp_path):
+    assert download_with_few_open(tmp_path / "llms") == ""
+    [folder] = (path for path in (tmp_path / "llms").iterdir() if not path.name.startswith("."))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+
+
+def test_a_resume_opens_only_what_it_is_at(origin, option, tmp_path):
+    all_but_the_last(origin, option, tmp_path / "llms")
+    before = sent(origin)
+    assert download_with_few_open(tmp_path / "llms") == ""
+    assert sent(origin) - before == len(FILES[LAST])
+
+
+def test_a_limit_that_is_met_is_named_and_costs_nothing_that_was_kept(origin, option, tmp_path, monkeypatch):
+    all_but_the_last(origin, option, tmp_path / "llms")
+    before, real = sent(origin), os.open
+
+    def refuse(path, *how, **more):
+        if str(path).endswith("model-00300.safetensors"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *how, **more)
+
+    with monkeypatch.context() as limit:
+        limit.setattr(os, "open", refuse)
+        with pytest.raises(TooManyFiles, match="cannot be opened: too many files are open already"):
+            download(option, tmp_path / "llms")
+    download(option, tmp_path / "llms")
+    assert sent(origin) - before == len(FILES[LAST])
+
+
+def test_a_worker_raises_its_limit_as_far_as_it_may(home, origin, entry):
+    origin.remove(f"/m/{LAST}")
+    with app_of(home, entry) as shop:
+        job = shop.enqueue("m")
+        shop.work_here()
+        assert shop.job(job).state is State.FAILED
+        origin.serve(f"/m/{LAST}", FILES[LAST])
+        before = sent(origin)
+        shop.session.again(job, "retry")
+        few = [sys.executable, "-c", f"{_limited()}; from flowhub_jobs.cli.main import main; main()"]
+        worker = subprocess.run([*few, "worker", "--drain"], env=os.environ | {"FLOWHUB_CATALOG": str(shop.catalog)})
+        assert worker.returncode == 0
+        assert shop.job(job).state is State.COMPLETED
+        assert sent(origin) - before == len(FILES[LAST])
+
+
+def _limited():
+    return f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({MAY_BE_OPEN}, 4096))"
+
+
+@pytest.mark.parametrize(
+    ("found", "then"),
+    [
+        ((256, 4096), (4096, 4096)),
+        ((256, resource.RLIM_INFINITY), (10_240, resource.RLIM_INFINITY)),
+        ((256, 1 << 20), (10_240, 1 << 20)),
+        ((20_000, 1 << 20), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_a_limit_is_raised_and_never_lowered(monkeypatch, found, then):
+    set_to = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: found)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    allow_open_files()
+    assert set_to == ([] if then is None else [then])

@@ -1,0 +1,88 @@
+"""A wish that comes late in a run is obeyed until the model gets its name; nobody need have looked for it before."""
+
+import pytest
+from support.app import app_of
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.store import install
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.worker import pipeline
+from flowhub_jobs.worker.context import WorkerContext
+from flowhub_jobs.worker.pipeline import run_job
+
+CONTENT = gguf(300_000, 1)
+LATE = {"pause": State.PAUSED, "cancel": State.CANCELLED, "purge": State.CANCELLED}
+
+
+@pytest.fixture
+def shop(home, origin):
+    missing = one_file_model("missing", origin.url("/none.gguf"), CONTENT, filename="missing.gguf")
+    with app_of(home, one_file_model("a", origin.serve("/a.gguf", CONTENT), CONTENT), missing) as shop:
+        yield shop
+
+
+def wish(shop, job, word):
+    if word == "pause":
+        shop.home.commands.pause(job)
+    else:
+        shop.home.commands.cancel(job, purge=word == "purge")
+
+
+def run_without_heartbeat(shop):
+    """Run the next job as a worker does whose heartbeat had no turn: it was suspended, and woke just now."""
+    context = WorkerContext(shop.home, 1)
+    run_job(context, context.leases.claim())
+    context.close()
+
+
+@pytest.mark.parametrize("word", LATE)
+def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monkeypatch, word):
+    job = shop.enqueue("a")
+    real = install.stage
+
+    def stage(*given, **named):
+        wish(shop, job, word)
+        return real(*given, **named)
+
+    monkeypatch.setattr(install, "stage", stage)
+    run_without_heartbeat(shop)
+    monkeypatch.undo()
+    assert shop.job(job).state is LATE[word]
+    assert not (shop.store / "a.gguf").exists()
+    assert bool(shop.left_over()) == (word != "purge")
+    sent = origin.sent("/a.gguf")
+    shop.session.again(job, "resume" if word == "pause" else "retry")
+    shop.work_here()
+    assert shop.job(job).state is State.COMPLETED
+    assert origin.sent("/a.gguf") - sent == (len(CONTENT) if word == "purge" else 0)
+
+
+def test_a_wish_after_the_name_finds_the_model_installed(shop, monkeypatch):
+    job = shop.enqueue("a")
+    real = install.rename_into_place
+
+    def place(*given, **named):
+        placed = real(*given, **named)
+        wish(shop, job, "cancel")
+        return placed
+
+    monkeypatch.setattr(install, "rename_into_place", place)
+    run_without_heartbeat(shop)
+    assert shop.job(job).state is State.COMPLETED
+    assert (shop.store / "a.gguf").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("word", ["cancel", "purge"])
+def test_a_run_that_fails_when_it_was_cancelled_leaves_a_cancelled_job(shop, monkeypatch, word):
+    job = shop.enqueue("missing")
+    real = pipeline.end_badly
+
+    def end_badly(*given):
+        wish(shop, job, word)
+        real(*given)
+
+    monkeypatch.setattr(pipeline, "end_badly", end_badly)
+    run_without_heartbeat(shop)
+    assert shop.job(job).state is State.CANCELLED
+    assert shop.job(job).error is None
+    assert bool(shop.left_over()) == (word == "cancel")

@@ -1,0 +1,230 @@
+"""Harm done to a worker from inside (support/fork_server.py starts such), in words with blanks between:
+
+    die=CALL:WHEN[:N]      SIGKILL to itself at the N-th such call (from 1)
+    halt=CALL:WHEN[:N]     the same with SIGSTOP: it goes on where it stood when somebody lets it
+    disk=NAME:ERRNO:PART:N[:FILE]
+                           the N-th `os.NAME` on a path that holds PART fails so, once; or, with FILE, that one and all
+                           that follow for as long as FILE is there
+    clock=FILE             the clocks go as support.fake_clock.ClockFile says
+    lease=SECONDS          leases of that length
+    lock=SECONDS           that long, and no longer, for another installation on this machine
+    commits=SECONDS        the journal's period; a long one leaves the last commit alone
+    plain                  a disk that cannot rename without replacing, nor exchange two names, as over NFS
+    linkless[=ERRNO]       the same, and without hard links, as exFAT
+    lockless=FOLDER:ERRNO  no flock on what is below FOLDER, as on Lustre and FUSE
+    syncless=ERRNO         no fsync of folders
+    names=FILE             every name leads to this machine; while FILE is there, those in it cannot be looked up; none
+                           can if it is empty. Each look-up is a line in FILE.log
+    unplug=SEED:N[:NAME]   the power fails at the N-th call, or `os.NAME`, that changes the store (chaos_disk.py)
+    brisk                  maintenance twenty times a second, so that what ends, ends soon
+
+CALL is MODULE:NAME, in the rooms under test. WHEN is `before`, `after`, or `amid`, once it has removed its first file.
+"""
+
+import errno
+import fcntl
+import importlib
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Harm = Callable[..., None]
+
+
+def do_harm(words: str) -> None:
+    for word in words.split():
+        name, _, details = word.partition("=")
+        HARMS[name](*details.split(":")) if details else HARMS[name]()
+
+
+def _strike_at(strike: Callable[[], None]) -> Harm:
+    """Return the harm that strikes at a call."""
+
+    def harm(module: str, name: str, when: str, number: str = "1") -> None:
+        holder, last, real = _found(module, name)
+        turns = iter(range(1, 1 << 30))
+
+        def struck(*arguments: Any, **options: Any) -> Any:
+            if next(turns) != int(number):
+                return real(*arguments, **options)
+            if when == "before":
+                strike()
+            elif when == "amid":
+                _after_the_first_removal(strike)
+            answer = real(*arguments, **options)
+            if when == "after":
+                strike()
+            return answer
+
+        setattr(holder, last, struck)
+
+    return harm
+
+
+def _die() -> None:
+    # To this thread: sent to the process, it would let this thread run on for a while.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
+
+
+def _halt() -> None:
+    """Stop, but not while a thread of ours has a database locked: others would wait for as long as we stand still."""
+    home = Path(os.environ["FLOWHUB_HOME"])
+    databases = [sqlite3.connect(home / name, timeout=30, isolation_level=None) for name in ("flowhub.db", "queue.db")]
+    for database in databases:
+        database.execute("BEGIN IMMEDIATE")
+    for database in databases:
+        database.rollback()
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+    for database in databases:
+        database.close()
+
+
+def _found(module: str, name: str) -> tuple[Any, str, Any]:
+    """Return what holds a name, the last part of the name, and what bears it."""
+    holder: Any = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        holder = getattr(holder, part)
+    return holder, last, getattr(holder, last)
+
+
+def _after_the_first_removal(strike: Callable[[], None]) -> None:
+    real: Any = os.unlink
+
+    def unlink(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        strike()
+
+    os.unlink = unlink
+
+
+def _disk(name: str, code: str, part: str, number: str, file: str = "") -> None:
+    real, turns = getattr(os, name), iter(range(1, 1 << 30))
+
+    def failing(fd: int, *rest: Any) -> Any:
+        if part in os.readlink(f"/proc/self/fd/{fd}") + "$":
+            turn = next(turns)
+            bad = turn >= int(number) and Path(file).exists() if file else turn == int(number)
+            if bad:
+                raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+        return real(fd, *rest)
+
+    setattr(os, name, failing)
+
+
+def _clock(file: str) -> None:
+    from flowhub_jobs import system
+    from support.fake_clock import ClockFile
+
+    system.time = ClockFile(Path(file))  # type: ignore[assignment]
+
+
+def _lease(seconds: str) -> None:
+    from flowhub_jobs.jobs import leases
+    from flowhub_jobs.worker import heartbeat
+
+    leases.LEASE_S, heartbeat.RENEW_S = float(seconds), float(seconds) / 3
+    _lock(str(2 * float(seconds)))
+
+
+def _lock(seconds: str) -> None:
+    from flowhub_jobs.worker import pipeline
+
+    pipeline.LEASE_S = float(seconds) / 2
+
+
+def _commits(seconds: str) -> None:
+    from flowhub_jobs.transfer import committer
+
+    committer.PERIOD_S = float(seconds)
+
+
+def _plain() -> None:
+    from flowhub_jobs import system
+
+    system._rename_flags = lambda *arguments, **options: False
+
+
+def _linkless(code: str = "EPERM") -> None:
+    def link(*arguments: Any, **options: Any) -> None:
+        raise _refusal(code)
+
+    _plain()
+    os.link = link
+
+
+def _lockless(folder: str, code: str) -> None:
+    real = fcntl.flock
+
+    def flock(fd: int, operation: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(folder):
+            raise _refusal(code)
+        real(fd, operation)
+
+    fcntl.flock = flock
+
+
+def _syncless(code: str) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise _refusal(code)
+        real(fd)
+
+    os.fsync = fsync  # type: ignore[assignment]
+
+
+def _refusal(code: str) -> OSError:
+    number = getattr(errno, code)
+    return OSError(number, os.strerror(number))
+
+
+def _names(file: str) -> None:
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
+        with open(f"{file}.log", "a") as log:
+            log.write(f"{host}\n")
+        bad = Path(file).read_text().split() if Path(file).exists() else [""]
+        if host in (bad or [host]):
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real("127.0.0.1", *rest, **options)
+
+    socket.getaddrinfo = getaddrinfo
+
+
+def _unplug(*words: str) -> None:
+    from support.power_loss_disk import fail_power
+
+    fail_power(*words)
+
+
+def _brisk() -> None:
+    from flowhub_jobs.worker import maintenance
+
+    maintenance.PERIOD_S = 0.05
+
+
+HARMS: dict[str, Harm] = {
+    "die": _strike_at(_die),
+    "halt": _strike_at(_halt),
+    "disk": _disk,
+    "clock": _clock,
+    "lease": _lease,
+    "lock": _lock,
+    "commits": _commits,
+    "names": _names,
+    "plain": _plain,
+    "linkless": _linkless,
+    "lockless": _lockless,
+    "syncless": _syncless,
+    "unplug": _unplug,
+    "brisk": _brisk,
+}

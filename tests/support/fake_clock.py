@@ -1,0 +1,91 @@
+"""A clock that stands until a test turns it, and a real one that a test sets for several processes."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flowhub_jobs.system import MACOS, Clock
+
+SECOND_US = 1_000_000
+
+
+def micros_of(text: str) -> int:
+    """Return a moment with its offset, `2026-11-23T23:00+01:00`, as the tables hold it."""
+    moment = datetime.fromisoformat(text)
+    assert moment.tzinfo is not None
+    return int(moment.timestamp()) * SECOND_US
+
+
+class FakeClock:
+    """`clock` is what the code reads. `turn` moves both hands; the calendar can be set alone, as people do."""
+
+    def __init__(self) -> None:
+        self.calendar_us = 1_795_000_000 * SECOND_US
+        self.awake_s = 5000.0
+        self.clock = Clock(now_us=lambda: self.calendar_us, awake=lambda: self.awake_s)
+
+    def turn(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.calendar_us += round(seconds * SECOND_US)
+        self.awake_s += seconds
+
+    def turn_to(self, text: str) -> None:
+        """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the beginning of a test it may lie behind."""
+        self.turn((micros_of(text) - self.calendar_us) / SECOND_US)
+
+    def set_calendar(self, seconds: float) -> None:
+        """Set the calendar forth or back; no time passes."""
+        self.calendar_us += round(seconds * SECOND_US)
+
+    def in_us(self, seconds: float) -> int:
+        """Return the calendar's time so many seconds from now, as the tables hold it."""
+        return self.calendar_us + round(seconds * SECOND_US)
+
+
+class ClockFile:
+    """The real clocks, with what a file adds to them: two numbers of seconds, for the calendar and the awake clock.
+
+    Every process that has the file goes by it. In the place of the module `time` in flowhub_jobs.system it turns a
+    worker's clocks; the clock of CLOCK_MONOTONIC, which stands still while a machine sleeps, is left alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            path.write_text("0 0")
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now_us=lambda: self.time_ns() // 1000, awake=lambda: self.clock_gettime(self._awake_clock))
+
+    def set_calendar(self, seconds: float) -> None:
+        """Set the calendar forth or back, as people do."""
+        self._add(seconds, 0)
+
+    def sleep_for(self, seconds: float) -> None:
+        """Have the machine sleep: both go on."""
+        self._add(seconds, seconds)
+
+    def time_ns(self) -> int:
+        return time.time_ns() + round(self._read()[0] * 1e9)
+
+    def clock_gettime(self, which: int) -> float:
+        return time.clock_gettime(which) + (self._read()[1] if which == self._awake_clock else 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    @property
+    def _awake_clock(self) -> int:
+        return time.CLOCK_MONOTONIC if MACOS else time.CLOCK_BOOTTIME
+
+    def _read(self) -> tuple[float, float]:
+        calendar, awake = map(float, self.path.read_text().split())
+        return calendar, awake
+
+    def _add(self, calendar: float, awake: float) -> None:
+        old = self._read()
+        new = self.path.with_suffix(".new")
+        new.write_text(f"{old[0] + calendar} {old[1] + awake}")
+        new.replace(self.path)  # a worker reads at any time

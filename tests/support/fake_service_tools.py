@@ -1,0 +1,58 @@
+"""A `systemctl`, `loginctl` and `launchctl` on the PATH that write down what they are asked, and answer as told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SCRIPT = """\
+#!/bin/sh
+session={session}
+printf '%s\\n' "${{0##*/}} $*" >> "$desk/asked"
+[ "$1" = --user ] && shift
+answer="$desk/${{0##*/}}.$1"
+[ -f "$answer.err" ] && cat "$answer.err" >&2
+[ -f "$answer.out" ] && cat "$answer.out"
+[ -f "$answer.status" ] || exit 0
+read -r status < "$answer.status"
+tail -n +2 "$answer.status" > "$answer.left"
+[ -s "$answer.left" ] && cat "$answer.left" > "$answer.status"
+exit "$status"
+"""
+
+
+class FakeServiceTools:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, *programs: str) -> None:
+        self._folder = folder / "desk"
+        tools = folder / "tools"
+        self._folder.mkdir()
+        tools.mkdir()
+        for program in programs:
+            script = tools / program
+            script.write_text(_SCRIPT.format(session=self._folder))
+            script.chmod(0o755)
+        patch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+
+    def answers(self, program: str, verb: str, *status: int, out: str = "", err: str = "") -> None:
+        """Have `program verb` print this, and exit so: with each status once, with the last from then on."""
+        answer = str(self._folder / f"{program}.{verb}")
+        Path(f"{answer}.out").write_text(out)
+        Path(f"{answer}.err").write_text(err)
+        Path(f"{answer}.status").write_text("".join(f"{one}\n" for one in status or (0,)))
+
+    @property
+    def asked(self) -> list[str]:
+        """Return every command line, in order."""
+        try:
+            return (self._folder / "asked").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def changes(self) -> list[str]:
+        """Return the command lines that do not only look."""
+        return [
+            line for line in self.asked if line.split()[1 + ("--user" in line)] not in ("show", "show-user", "print")
+        ]
+
+    def forget(self) -> None:
+        (self._folder / "asked").unlink(missing_ok=True)

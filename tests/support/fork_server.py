@@ -1,0 +1,169 @@
+"""Real workers and verbs without the second that a process needs to import flowhub: forked from one that has done so.
+
+`python -m support.fork_server` is that process. It has one thread and nothing open; each line on its stdin is a wish as
+JSON, each line on its stdout the answer.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from support.python_process import ROOT
+
+if TYPE_CHECKING:
+    from support.app import App
+
+LOOK_S = 0.01
+
+
+class Forked:
+    """A worker, with as much of subprocess.Popen as a shop asks for; and whether it is stopped."""
+
+    def __init__(self, nursery: "ForkServer", pid: int) -> None:
+        self._nursery, self.pid = nursery, pid
+        self._status: int | None = None
+        self.stopped = False
+
+    def poll(self) -> int | None:
+        """Return its exit status, or minus the signal that ended it; None while it lives."""
+        if self._status is None:
+            seen = self._nursery.ask({"look": self.pid})
+            self._status, self.stopped = seen["status"], seen["stopped"]
+        return self._status
+
+    def is_stopped(self) -> bool:
+        """Return whether it stands still, as SIGSTOP leaves it. A dead one never will: that is an error."""
+        assert self.poll() is None, "the worker ended before it was stopped"
+        return self.stopped
+
+    def wait(self, timeout: float = 60) -> int:
+        end, pause = time.monotonic() + timeout, threading.Event()
+        while (status := self.poll()) is None:
+            if time.monotonic() > end:
+                raise TimeoutError(f"the worker {self.pid} does not end")
+            pause.wait(LOOK_S)
+        return status
+
+    def send_signal(self, signum: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a verb ended: its exit status, or minus the signal; and what it said on stdout and stderr."""
+
+    status: int
+    said: str
+
+
+class ForkServer:
+    def __init__(self) -> None:
+        path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.fork_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def ask(self, wish: dict[str, Any]) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(wish) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def worker(self, shop: "App", *arguments: str, harm: str = "brisk", **environ: str) -> Forked:
+        """Start a worker of a shop, which ends with it; `harm` is what support/failpoints.py does to it."""
+        return self._start(shop, ["worker", *arguments], shop.path / "worker.log", harm, environ)
+
+    def _start(self, shop: "App", verb: list[str], log: Path, harm: str, environ: dict[str, str]) -> Forked:
+        environment = os.environ | {"FLOWHUB_CATALOG": str(shop.catalog), "HARM": harm} | environ
+        wish = {"verb": verb, "environ": dict(environment), "log": str(log)}
+        worker = Forked(self, self.ask({"fork": wish})["pid"])
+        shop.workers.append(worker)
+        return worker
+
+    def run(self, shop: "App", *verb: object, harm: str = "") -> "Ran":
+        """Run a verb to its end, come what may to it."""
+        log = shop.path / "verb.log"
+        log.unlink(missing_ok=True)
+        status = self._start(shop, [str(word) for word in verb], log, harm, {}).wait()
+        return Ran(status, log.read_text())
+
+    def drain(self, shop: "App", *, harm: str = "brisk", **environ: str) -> int:
+        """Have a worker do what is left, and return its exit status."""
+        return self.worker(shop, "--drain", harm=harm, **environ).wait()
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+# The other side ------------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    import flowhub_jobs.cli.app
+    import flowhub_jobs.cli.worker.worker
+    import flowhub_jobs.worker.process  # noqa: F401, all that a worker needs is in memory now
+
+    living: set[int] = set()
+    for line in sys.stdin:
+        wish = json.loads(line)
+        answer = _fork(living, **wish["fork"]) if "fork" in wish else _look(living, wish["look"])
+        print(json.dumps(answer), flush=True)
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _fork(living: set[int], verb: list[str], environ: dict[str, str], log: str) -> dict[str, int]:
+    pid = os.fork()
+    if pid == 0:
+        _work(verb, environ, log)
+    living.add(pid)
+    return {"pid": pid}
+
+
+def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
+    from flowhub_jobs.cli.main import main
+    from support.failpoints import do_harm
+
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.environ.clear()
+    os.environ.update(environ)
+    do_harm(environ["HARM"])
+    sys.argv = ["flowhub", *verb]
+    main()
+
+
+def _look(living: set[int], pid: int) -> dict[str, int | bool | None]:
+    stopped = pid in _stopped
+    seen, word = os.waitpid(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+    if not seen:
+        return {"status": None, "stopped": stopped}
+    if os.WIFSTOPPED(word) or os.WIFCONTINUED(word):
+        _stopped.add(pid) if os.WIFSTOPPED(word) else _stopped.discard(pid)
+        return {"status": None, "stopped": os.WIFSTOPPED(word)}
+    living.discard(pid)
+    return {"status": os.waitstatus_to_exitcode(word), "stopped": False}
+
+
+_stopped: set[int] = set()
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,112 @@
+"""What an installation may be about: a file or a folder, new, or in the place of an older version of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.tables import artifact_files, artifacts
+from flowhub_jobs.values.enums import DigestState, State
+from support.app import App
+from support.disk_files import files_in
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.origin import Origin
+
+KINDS = ("new-file", "new-folder", "newer-file", "newer-folder")
+# The call that gives the name, by kind.
+RENAMES = {
+    "new-file": "flowhub_jobs.store.install:rename_new",
+    "new-folder": "flowhub_jobs.store.install:rename_new",
+    "newer-file": "flowhub_jobs.store.install:_replace",
+    "newer-folder": "flowhub_jobs.store.install:swap",
+}
+Stamp = tuple[int, int, int]
+
+
+class InstallCase:
+    """One model, `m`, at an origin: `shelve` brings a shop to the moment when its newest version is to be fetched."""
+
+    def __init__(self, origin: Origin, kind: str, *, size: int = 300_000, pin: bool = True) -> None:
+        """`size` is that of the weights, or a little less; without `pin` the catalog knows no size and no digest."""
+        self.origin, self._size, self._pin = origin, size, pin
+        self.newer, self.folder = kind.startswith("newer"), kind.endswith("folder")
+        self.name = "m-mlx-4bit" if self.folder else "m.gguf"
+        self.total = sum(map(len, self.contents.values()))
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """The bytes of the newest version, by path."""
+        return self._version(2)
+
+    def _version(self, version: int) -> Mapping[str, bytes]:
+        # Of other sizes, too, and a folder's with other files: nothing of the old one may be left.
+        if not self.folder:
+            return {"m.gguf": gguf(self._size + version, version)}
+        files = mlx_folder(version, self._size + version)
+        return files | ({"old.json": b"{}"} if version == 1 else {"deep/new.json": b"[]"})
+
+    def entry(self, version: int = 2) -> dict[str, Any]:
+        files = {path: (self.origin.serve(self.path(path, version), content), content)
+                 for path, content in self._version(version).items()}  # fmt: skip
+        if self.folder:
+            return folder_model("m", files, pin=self._pin)
+        return one_file_model("m", *files["m.gguf"], pin=self._pin)
+
+    @staticmethod
+    def path(path: str, version: int = 2) -> str:
+        return f"/v{version}/{path}"
+
+    def sent(self) -> int:
+        """Return the bytes that the origin has sent of the newest version."""
+        return sum(self.origin.sent(self.path(path)) for path in self.contents)
+
+    def shelve(self, shop: App) -> int:
+        """Have the older version installed, if there is to be one, and queue the newest; return its job."""
+        if self.newer:
+            shop.offer(self.entry(1))
+            shop.enqueue("m")
+            shop.work_here()
+            assert [model.name for model in shop.home.store.models()] == [self.name]
+        shop.home.open_store()  # its identity is made: what a worker renames from here on is of the job
+        shop.offer(self.entry())
+        return shop.enqueue("m")
+
+    def check(self, shop: App, job: int) -> None:
+        """Assert that the job is completed: one right copy under its name, and in the library, and nothing beside."""
+        done = shop.job(job)
+        digest = DigestState.VERIFIED if self._pin else DigestState.UNPINNED
+        assert (done.state, done.sha256_state, done.error) == (State.COMPLETED, digest, None)
+        assert (done.bytes_total, done.bytes_done, done.attempt) == (self.total, self.total, 1)
+        assert Path(done.target) == shop.store / self.name
+        assert sorted(path.name for path in shop.store.iterdir()) == sorted([".partial", ".store-id", self.name])
+        assert self.there(shop) == dict(self.contents)
+        assert shop.left_over() == []
+        [row], files = library_rows(shop)
+        assert (row["name"], row["ref"], row["job_id"], row["bytes"]) == (self.name, done.ref, job, self.total)
+        expected = {path: (len(content), stamp[2]) for (path, content), stamp
+                    in zip(self.contents.items(), self.stamps(shop), strict=True)}  # fmt: skip
+        assert {file["path"]: (file["bytes"], file["mtime_ns"]) for file in files} == expected
+        assert [event.kind for event in shop.events(job)].count("completed") == 1
+
+    def there(self, shop: App) -> dict[str, bytes]:
+        """Return what lies under the model's name, by path."""
+        place = shop.store / self.name
+        if not self.folder:
+            return {self.name: place.read_bytes()}
+        return files_in(place)
+
+    def stamps(self, shop: App) -> list[Stamp]:
+        """Return inode, size and mtime of each file under the model's name."""
+        place = shop.store / self.name
+        found = [(place / path if self.folder else place).stat() for path in self.contents]
+        return [(there.st_ino, there.st_size, there.st_mtime_ns) for there in found]
+
+
+def library_rows(shop: App) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return all rows of the library: artifacts, and their files."""
+    with reading(shop.home.engine) as tx:
+        first, second = ([dict(row) for row in tx.execute(sa.select(table)).mappings()]
+                         for table in (artifacts, artifact_files))  # fmt: skip
+    return first, second

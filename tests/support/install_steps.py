@@ -1,0 +1,16 @@
+"""The rooms in which a run is killed, and the steps of an installation: what support/failpoints.py calls CALL:WHEN."""
+
+PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
+LEASES, LIBRARY = "flowhub_jobs.jobs.leases:LeaseStore", "flowhub_jobs.store.library:Library"
+
+INSTALLATION = [
+    f"{INSTALL}:stage:before",
+    f"{INSTALL}:stage:after",
+    f"{LEASES}.intend:after",
+    f"{INSTALL}:rename_new:before",
+    f"{INSTALL}:rename_new:after",
+    f"{PIPELINE}:remove_partial:amid",
+    f"{LIBRARY}.index:before",
+    f"{LIBRARY}.index:after",
+    f"{LEASES}.complete:after",
+]

@@ -1,0 +1,219 @@
+"""Drives the transfer as a worker does, without one: makes artifacts, fetches them, and keeps what `watch` saw.
+
+As a command (`python -m support.run_fetch ARTIFACT FOLDER`, the artifact as JSON) it is a process that a test can kill.
+"""
+
+import contextlib
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, Shared, TransferProgress, fetch
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.options import Cancelled, CancelToken, TransferOptions
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.retry import Patience
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+from flowhub_jobs.values.enums import HubFormat
+
+if TYPE_CHECKING:
+    from lib.origin.content import Content
+
+    from support.fault_base import Fault
+    from support.origin import Origin
+
+PATIENT = Patience(base_s=0.002, cap_s=0.02, give_up_after_s=0.0)  # the tries alone count
+QUICK = TransferOptions(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT)
+
+
+def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
+    """Return terms that wait milliseconds where the contract's wait seconds."""
+    return replace(QUICK, patience=replace(PATIENT, faults_max=faults_max), **changed)
+
+
+# Artifacts ------------------------------------------------------------------------------------------------------------
+
+
+def pinned(url: str, content: "Content", name: str = "m.gguf") -> Artifact:
+    """Return a one-file artifact whose size and sha256 the catalog knows."""
+    return one_file(ArtifactFile(name, url, content.size, content.sha256()))
+
+
+def unpinned(url: str, name: str = "m.gguf") -> Artifact:
+    """Return a one-file artifact of which the catalog knows no more than the address."""
+    return one_file(ArtifactFile(name, url))
+
+
+def one_file(file: ArtifactFile) -> Artifact:
+    return Artifact("m@q", "m", "q", HubFormat.GGUF, file.path, False, (file,))
+
+
+def folder_of(files: Mapping[str, str], contents: "Mapping[str, Content] | None" = None) -> Artifact:
+    """Return a folder artifact of URLs by path; those that have a content here are pinned to it."""
+    known = contents or {}
+    made = tuple(
+        ArtifactFile(path, url, known[path].size, known[path].sha256()) if path in known else ArtifactFile(path, url)
+        for path, url in files.items()
+    )
+    return Artifact("m@mlx", "m", "mlx", HubFormat.MLX, "m-mlx", True, made)
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """One `fetch`: how it is asked for, what `watch` saw, and what came of it."""
+
+    artifact: Artifact
+    folder: Path
+    terms: TransferOptions = QUICK
+    control: CancelToken = field(default_factory=CancelToken)
+    past: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
+    shared: Shared = field(default_factory=lambda: Shared(HostLimits(), TokenBucket()))
+    seen: list[TransferProgress] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    fetched: Fetched | None = None
+
+    def go(self) -> Self:
+        """Fetch, here and now."""
+        self.fetched = fetch(
+            self.artifact,
+            self.folder,
+            terms=self.terms,
+            shared=self.shared,
+            control=self.control,
+            past=self.past,
+            watch=self._saw,
+        )
+        return self
+
+    def _saw(self, seen: TransferProgress) -> None:
+        with self.changed:
+            self.seen.append(seen)
+            self.changed.notify_all()
+
+    def wait_to_see(self, count: int) -> None:
+        """Wait until `watch` was called `count` times more."""
+        with self.changed:
+            goal = len(self.seen) + count
+            assert self.changed.wait_for(lambda: len(self.seen) >= goal, 30)
+
+    def content(self, number: int = 0) -> bytes:
+        """Return a fetched file as it lies on the disk."""
+        assert self.fetched is not None
+        return self.fetched.parts[number].read_bytes()
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        return [note for seen in self.seen for note in seen.notes]
+
+    @property
+    def note_kinds(self) -> list[str]:
+        return [note.kind for note in self.notes]
+
+
+def run(artifact: Artifact, folder: Path, **how: Any) -> Run:
+    """Fetch an artifact into a folder and return what came of it; `how` are fields of Run."""
+    return Run(artifact, folder, **how).go()
+
+
+class Running:
+    """A run in a thread of its own. Leaving the block stops it; `end` waits for it and raises what it raised."""
+
+    def __init__(self, artifact: Artifact, folder: Path, **how: Any) -> None:
+        self.run = Run(artifact, folder, **how)
+        self.hold = threading.Event()  # where an origin holds it, what lets it go on
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._go, name="run", daemon=True)
+
+    def _go(self) -> None:
+        try:
+            self.run.go()
+        except BaseException as error:
+            self._error = error
+
+    def end(self) -> Run:
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the run does not end"
+        if self._error is not None:
+            raise self._error
+        return self.run
+
+    def stop(self, why: str = "stop") -> None:
+        """Stop it and wait until it has ended."""
+        self.run.control.stop(why)
+        with contextlib.suppress(Cancelled):
+            self.end()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.run.control.stop("the test is over")
+        self._thread.join(30)
+
+
+# Partials -------------------------------------------------------------------------------------------------------------
+
+
+def kept_in(folder: Path) -> int:
+    """Return how many bytes the journal in a partial says are on the disk."""
+    return sum(file.kept.total for file in journal.load(folder).files.values())
+
+
+def part_in(folder: Path, path: str = "m.gguf") -> Path:
+    """Return where the bytes of a file lie, by the journal's word."""
+    return folder / journal.load(folder).files[path].part
+
+
+def stopped_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
+) -> Path:
+    """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
+    with held_after(count, artifact, folder, origin, faults=faults) as running:
+        running.stop()
+    origin.drop_connections()
+    return folder
+
+
+def crashed_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
+) -> Path:
+    """The same, but return a copy of the partial as it lies there in mid-run, which is what a crash leaves."""
+    with held_after(count, artifact, folder, origin, faults=faults) as running:
+        copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
+        running.stop()
+    origin.drop_connections()
+    return copy
+
+
+@contextmanager
+def held_after(
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
+) -> Iterator[Running]:
+    """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
+
+    The origin serves it already, with `faults`; whoever asks from then on is held no more.
+    """
+    from support.faults import Hold
+
+    hold = Hold(after=count)
+    origin.break_with(*faults, hold.once(), path="/m.gguf")
+    with Running(artifact, folder, **how) as running:
+        origin.wait_for(lambda: kept_in(folder) == count)
+        running.hold = hold.event
+        yield running
+
+
+if __name__ == "__main__":
+    run(Artifact.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]))
