@@ -1,4 +1,4 @@
-"""How much memory a container or a service may use: Linux control groups, both versions."""
+"""Memory limits of containers and services: Linux control groups, both versions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class MemoryLimit:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What the kernel calls its files: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst."""
+    """File names of the kernel: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst."""
 
     version: str
     limit: str
@@ -35,7 +35,7 @@ _V1 = _Files("v1", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inac
 
 
 def memory_limit(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) -> MemoryLimit | None:
-    """Return what the control groups of this process leave it of the memory, or None where nothing limits it.
+    """Return the memory that the control groups of this process leave it, or None without a limit.
 
     A limit binds all groups below it, so every group up to the root counts. Version 1 says "no limit" by a number
     that is larger than any memory; the caller compares with the machine's.
@@ -60,7 +60,7 @@ def _groups(cgroup_root: Path, membership: Path) -> Iterator[tuple[Path, _Files]
 
 
 def _up_to_root(root: Path, path: str) -> Iterator[Path]:
-    # A path that the namespace hides begins with "/..": only the root is ours to see then.
+    # A path that the namespace hides begins with "/..": only the root can be read then.
     relative = PurePosixPath(path.lstrip("/"))
     if ".." not in relative.parts:
         yield from (root / part for part in (relative, *relative.parents) if part != PurePosixPath())
@@ -72,7 +72,7 @@ def _read_limit(group: Path, files: _Files) -> MemoryLimit | None:
     if limit is None:
         return None
     used = _number(_text(group / files.usage))
-    # A file just fetched lies in the page cache and counts as used, but the kernel gives it back when asked.
+    # A file just fetched is in the page cache and counts as used, but the kernel frees it on demand.
     idle = _number(_statistic(_text(group / "memory.stat"), files.reclaimable)) or 0
     left = None if used is None else max(0, limit - max(0, used - idle))
     return MemoryLimit(limit, left, f"cgroup {files.version} {files.limit}")

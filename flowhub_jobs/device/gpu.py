@@ -1,4 +1,4 @@
-"""The GPUs with a memory of their own: NVIDIA's by its library, AMD's by the kernel's files."""
+"""GPUs with memory of their own: NVIDIA's by its library, AMD's by the kernel's files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Gpu:
 
 
 def read_gpus(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """Return the GPUs, and notes: what was looked for in vain, what was seen and not counted.
+    """Return the GPUs, and notes on those not found or not counted.
 
-    No failure of a driver or a library is one of ours: it ends in a note.
+    A failure of a driver or a library becomes a note and raises nothing.
     """
     nvidia, why = read_nvidia(root)
     amd, shared = read_amd(root)
@@ -33,7 +33,7 @@ def read_gpus(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
 
 
 def read_nvidia(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """Return NVIDIA's GPUs. Without a sign of their driver nothing is loaded, and nothing is said."""
+    """Return NVIDIA's GPUs. Without a trace of their driver nothing is loaded, and no note is made."""
     if not any((root / sign).exists() for sign in _NVIDIA_SIGNS):
         return (), ()
     try:
@@ -42,7 +42,7 @@ def read_nvidia(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         return (), ("nvidia-ml-py is not installed: NVIDIA GPUs were not looked for (pip install 'flowhub[gpu]').",)
     try:
         return _asked_of(pynvml), ()
-    except Exception as error:  # a foreign library over a driver: whatever it does, there is then no GPU for us
+    except Exception as error:  # a foreign library over a driver: on any failure no GPU of its kind is counted
         return (), (f"NVIDIA's driver did not answer ({type(error).__name__}: {error}): no NVIDIA GPU is counted.",)
 
 

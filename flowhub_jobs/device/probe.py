@@ -1,17 +1,18 @@
-"""What this machine is. A figure that cannot be read is None, never 0."""
+"""Probe of this machine: processor, memory, GPUs, and the disk of the store.
+
+A figure that cannot be read is None, never 0.
+"""
 
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flowhub_jobs.device.cgroup import CGROUP_ROOT, MEMBERSHIP, memory_limit
-from flowhub_jobs.device.fit import metal_share
+from flowhub_jobs.device.description import Device, metal_share
 from flowhub_jobs.device.gpu import Gpu, read_gpus
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -23,9 +24,9 @@ _ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that this process may use, and whose word that is: the "system" or its "cgroup", where that is less.
+    """Bytes that this process may use. `source` is "system", or "cgroup" where its limit is lower.
 
-    `found` names the file or the call that said it.
+    `found` names the file or the call that the figure is from.
     """
 
     total_bytes: int | None
@@ -34,42 +35,8 @@ class Memory:
     found: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """This machine, and the disk that holds the store.
-
-    `platform` is linux, macos or windows; `architecture` x86_64, arm64 or as the system says. `cores` are real ones
-    where they can be told from threads. `disk_free_bytes` is what a user without privileges may still write.
-    `metal_bytes` is what a GPU may use of Apple's unified memory. Swap is not memory: it is not counted anywhere.
-    `found` says for a figure how it was found; `notes` what was looked for in vain, or seen and not counted.
-    """
-
-    hostname: str | None = None
-    platform: str | None = None
-    architecture: str | None = None
-    cpu: str | None = None
-    cores: int | None = None
-    ram_total_bytes: int | None = None
-    ram_available_bytes: int | None = None
-    ram_source: str | None = None
-    disk_total_bytes: int | None = None
-    disk_free_bytes: int | None = None
-    unified_memory: bool = False
-    metal_bytes: int | None = None
-    gpus: tuple[Gpu, ...] = ()
-    notes: tuple[str, ...] = ()
-    found: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
-
-    @property
-    def apple_silicon(self) -> bool:
-        return self.platform == "macos" and self.architecture == "arm64"
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 def probe(store: Path | None = None) -> Device:
-    """Return what this machine is; `store` names the disk to measure, and need not exist yet."""
+    """Return the description of this machine; `store` names the disk to measure, and need not exist yet."""
     system, architecture = read_platform(), read_architecture()
     memory, disk = read_memory(), read_disk(store) if store else (None, None)
     unified = system == "macos" and architecture == "arm64"
@@ -95,7 +62,7 @@ def probe(store: Path | None = None) -> Device:
 
 
 def _found(memory: Memory, disk: int | None, metal: str | None, gpus: tuple[Gpu, ...]) -> dict[str, str]:
-    """Return for each figure that was read, in words, how."""
+    """Return for each figure that was read the way it was read, as text."""
     ways = {
         "ram_total_bytes": memory.found,
         "disk_total_bytes": "statvfs of the store's folder" if disk is not None else None,
@@ -135,7 +102,7 @@ def read_disk(path: Path) -> tuple[int | None, int | None]:
             continue
         except OSError:
             break
-        # Some network disks say 0 of 0, which is no answer; 0 free of something is one.
+        # Some network disks report 0 of 0, which is no figure; 0 free of a real size is one.
         return (disk.total, disk.free) if disk.total else (None, None)
     return None, None
 
@@ -150,7 +117,7 @@ def read_cores() -> int | None:
 
 
 def read_cpu(cpu_info: Path = CPU_INFO) -> str | None:
-    """Return the processor's name, or None where the system does not say it: Linux on ARM."""
+    """Return the processor's name, or None where the system does not give it: Linux on ARM."""
     if sys.platform == "darwin":
         return _macos_cpu()
     try:
@@ -184,7 +151,7 @@ MIB = 2**20
 
 
 def read_metal(ram: int | None) -> tuple[int | None, str | None]:
-    """Return the bytes that Metal may use, and how that was found: the set limit, else the system's own share."""
+    """Return the bytes that Metal may use, and the way this was found: the set limit, else the system's own share."""
     if (limit := _wired_limit()) is not None:
         return limit * MIB, "sysctl iogpu.wired_limit_mb"
     if ram is None:
@@ -193,7 +160,7 @@ def read_metal(ram: int | None) -> tuple[int | None, str | None]:
 
 
 def _wired_limit() -> int | None:
-    """Return the limit in MiB that somebody set; 0 is the system's word for "not set"."""
+    """Return the limit in MiB that the user set; 0 means "not set"."""
     command = ["/usr/sbin/sysctl", "-n", "iogpu.wired_limit_mb"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=2).stdout.strip()

@@ -1,11 +1,11 @@
-"""A machine that is described in a file: what `flowhub device --json` printed there."""
+"""Profile of another machine: the output of `flowhub device --json`, read from a file."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.probe import Device
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.safe_read import read_regular
 
@@ -19,17 +19,17 @@ _MOST = 2**63
 
 
 def read_profile(path: Path) -> Device:
-    """Return the machine that a file describes: the whole page of `flowhub device --json`, or its `device` alone.
+    """Return the machine that a file describes: the whole output of `flowhub device --json`, or its `device` alone.
 
-    A field that is missing or null is unknown, a field that is not known here is passed over. UsageInvalid, with the
-    field's name, where one has a value of the wrong kind, and where the file cannot be read or is no such file.
+    A missing or null field is unknown; a field with an unknown name is ignored. Raises UsageInvalid, with the field's
+    name, for a value of the wrong kind, and for a file that cannot be read or is no profile.
     """
     page = _page(path)
     schema, machine = page.get("schema"), page.get("device", page)
     if schema not in (None, "flowhub/device/1") or not isinstance(machine, dict):
         raise UsageInvalid(f"{path} is not the profile of a machine: its schema is {str(schema)[:80]!r}.", hint=HOW)
     if not {*_TEXTS, *_BYTES, "gpus"} & machine.keys():
-        raise UsageInvalid(f"{path} says nothing of a machine.", hint=HOW)
+        raise UsageInvalid(f"{path} does not describe a machine.", hint=HOW)
     return _device(_Fields(path, "", machine))
 
 
@@ -69,7 +69,7 @@ def _gpu(fields: "_Fields") -> Gpu:
 
 
 class _Fields:
-    """One object of the file, read field by field; each complaint names the file and the field."""
+    """One object of the file, read field by field; each error names the file and the field."""
 
     def __init__(self, path: Path, where: str, values: dict[str, Any]) -> None:
         self.path, self.where, self.values = path, where, values
@@ -94,7 +94,11 @@ class _Fields:
 
     def objects(self, name: str) -> "list[_Fields]":
         values = self.values.get(name) or []
-        if not isinstance(values, list) or len(values) > MAX_GPUS or not all(isinstance(one, dict) for one in values):
+        if (
+            not isinstance(values, list)
+            or len(values) > MAX_GPUS
+            or not all(isinstance(value, dict) for value in values)
+        ):
             raise self._wrong(name, "a list of objects")
         return [_Fields(self.path, f"{name}[{place}].", value) for place, value in enumerate(values)]
 

@@ -13,7 +13,7 @@ from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.artifacts import InstalledModel
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.operations.library.outdated import OutdatedCheck
     from flowhub_jobs.operations.search.fitting import Variant
     from flowhub_jobs.operations.search.search import Findings

@@ -23,8 +23,8 @@ from flowhub_jobs.values.jobs import JobTarget
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.load import Loaded
     from flowhub_jobs.catalogs.search_reader import ListedModel, Lookup
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.device.fit import Verdict
-    from flowhub_jobs.device.probe import Device
     from flowhub_jobs.operations.preflight.assess import Checked
 
 Answer = TypeVar("Answer")

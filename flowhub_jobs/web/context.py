@@ -9,7 +9,7 @@ from flowhub_jobs.web.rates import RateHistory
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.device.description import Device
 
 
 @dataclass(slots=True)

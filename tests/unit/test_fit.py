@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.device.fit import GB, GIB, Asked, cache_by_rule, fit
+from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.fit import GB, GIB, fit
 from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.probe import Device
+from flowhub_jobs.device.need import ModelNeeds, cache_by_rule
 from flowhub_jobs.formats.metadata import Anatomy
 from flowhub_jobs.values.enums import Fit, HubFormat, Offload
 
@@ -43,8 +44,8 @@ def shape(layers: int, heads: int, length: int = 128, trained: int = 131_072) ->
     )
 
 
-def gguf(weights: int, anatomy: Anatomy, context: int | None = None) -> Asked:
-    return Asked(weights_bytes=weights, format=HubFormat.GGUF, anatomy=anatomy, context=context)
+def gguf(weights: int, anatomy: Anatomy, context: int | None = None) -> ModelNeeds:
+    return ModelNeeds(weights_bytes=weights, format=HubFormat.GGUF, anatomy=anatomy, context=context)
 
 
 LLAMA_3B, LLAMA_8B, LLAMA_70B = shape(28, 8), shape(32, 8), shape(80, 8)
@@ -186,14 +187,14 @@ def test_the_rule_from_the_parameters_is_not_below_what_headers_say(billions, pe
 
 
 def test_without_a_header_the_rule_is_used_and_said():
-    said = fit(Asked(weights_bytes=4 * GIB, parameters=4 * 10**9), LAPTOP)
+    said = fit(ModelNeeds(weights_bytes=4 * GIB, parameters=4 * 10**9), LAPTOP)
     assert (said.context_bytes, said.basis) == (4096 * 144 * 1024, "parameters")
     assert "0.56 GiB context (4,096 tokens, by its parameters)" in said.why
 
 
 def test_a_header_that_tells_too_little_leaves_it_to_the_rule():
     told = Anatomy(layers=32, parameters=4 * 10**9)
-    assert fit(Asked(weights_bytes=4 * GIB, anatomy=told), LAPTOP).basis == "parameters"
+    assert fit(ModelNeeds(weights_bytes=4 * GIB, anatomy=told), LAPTOP).basis == "parameters"
 
 
 # Where it goes -------------------------------------------------------------------------------------------------------
@@ -256,13 +257,13 @@ def test_less_than_the_catalog_recommends_is_tight_at_best(least):
 
 
 def test_where_the_sum_cannot_be_made_the_catalogs_figures_decide():
-    said = fit(Asked(weights_bytes=4 * GIB, min_ram_gib=5, recommended_ram_gib=8), LAPTOP)
+    said = fit(ModelNeeds(weights_bytes=4 * GIB, min_ram_gib=5, recommended_ram_gib=8), LAPTOP)
     assert (said.fit, said.basis, said.need_bytes) == (Fit.FITS, "catalog", None)
     assert said.why == "the catalog asks for 5 GiB of memory, this machine has 8 GiB"
 
 
 def test_weights_that_alone_are_more_than_the_gpu_has_are_slow_whatever_the_catalog_says():
-    assert fit(Asked(weights_bytes=30 * GIB, min_ram_gib=30, recommended_ram_gib=40), GPU_24).fit is Fit.SLOW
+    assert fit(ModelNeeds(weights_bytes=30 * GIB, min_ram_gib=30, recommended_ram_gib=40), GPU_24).fit is Fit.SLOW
 
 
 # What is not known ---------------------------------------------------------------------------------------------------
@@ -272,12 +273,12 @@ def test_weights_that_alone_are_more_than_the_gpu_has_are_slow_whatever_the_cata
     ("asked", "machine", "named"),
     [
         (
-            Asked(weights_bytes=GIB),
+            ModelNeeds(weights_bytes=GIB),
             LAPTOP,
             "the memory for its context is unknown: neither a header nor its parameters",
         ),
         (replace(EIGHT, weights_bytes=None), LAPTOP, "its size is not known"),
-        (Asked(weights_bytes=GIB, recommended_ram_gib=24), LAPTOP, "no minimum is said"),
+        (ModelNeeds(weights_bytes=GIB, recommended_ram_gib=24), LAPTOP, "states no minimum"),
         (EIGHT, replace(LAPTOP, ram_total_bytes=None), "this machine's memory is not known"),
         (EIGHT, replace(LAPTOP, disk_free_bytes=None), "the free space of the store's disk is not known"),
         (EIGHT, replace(LAPTOP, gpus=(Gpu("GB10", "nvidia"),)), "the memory of GB10 is not known"),
@@ -298,9 +299,9 @@ def test_what_goes_on_the_gpu_asks_for_no_other_memory():
 
 
 def test_what_is_certainly_too_big_is_not_unknown():
-    assert fit(Asked(weights_bytes=100 * GIB), LAPTOP).fit is Fit.TOO_BIG
-    assert fit(Asked(min_ram_gib=64), LAPTOP).fit is Fit.TOO_BIG
-    assert fit(Asked(platforms=("macos",)), LAPTOP).fit is Fit.WRONG_PLATFORM
+    assert fit(ModelNeeds(weights_bytes=100 * GIB), LAPTOP).fit is Fit.TOO_BIG
+    assert fit(ModelNeeds(min_ram_gib=64), LAPTOP).fit is Fit.TOO_BIG
+    assert fit(ModelNeeds(platforms=("macos",)), LAPTOP).fit is Fit.WRONG_PLATFORM
 
 
 # The platform and the disk -------------------------------------------------------------------------------------------
@@ -334,7 +335,7 @@ def test_a_size_beyond_the_free_disk_is_too_big_and_says_that_it_is_the_disk():
 def test_the_reserve_is_not_there_to_be_used():
     said = fit(EIGHT, replace(LAPTOP, disk_free_bytes=5 * GB), reserve_bytes=GB)
     assert said.fit is Fit.TOO_BIG
-    assert said.why.endswith("the store's disk has 4.0 GB free beside the 1.0 GB kept in reserve")
+    assert said.why.endswith("the store's disk has 4.0 GB free besides the 1.0 GB kept in reserve")
 
 
 def test_what_is_installed_asks_for_no_more_disk():
@@ -353,7 +354,7 @@ def test_two_figures_that_read_the_same_are_said_in_bytes():
 
 
 def test_the_catalogs_disk_figure_stands_in_for_an_unknown_size():
-    asked = Asked(min_ram_gib=4, disk_gb=120)
+    asked = ModelNeeds(min_ram_gib=4, disk_gb=120)
     assert fit(asked, replace(LAPTOP, disk_free_bytes=100 * GB)).fit is Fit.TOO_BIG
     assert fit(asked, LAPTOP).fit is Fit.FITS
 
@@ -363,7 +364,7 @@ def test_the_catalogs_disk_figure_stands_in_for_an_unknown_size():
 FIGURES = st.none() | st.floats(min_value=0, max_value=4096)
 SIZES = st.none() | st.integers(min_value=0, max_value=10**15)
 ASKED = st.builds(
-    Asked,
+    ModelNeeds,
     weights_bytes=SIZES,
     anatomy=st.none() | st.just(LLAMA_8B) | st.just(Anatomy()),
     parameters=st.none() | st.integers(1, 10**13),

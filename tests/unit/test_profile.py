@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.probe import Device, probe
+from flowhub_jobs.device.probe import probe
 from flowhub_jobs.device.profile import MAX_BYTES, read_profile
 from flowhub_jobs.errors import UsageInvalid
 
@@ -81,8 +82,8 @@ def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
         (b"[" * 100_000, "not JSON"),
         (b"[1]", "not a JSON object"),
         (b" " * (MAX_BYTES + 1), "it has more than 1,048,576 bytes"),
-        ({}, "says nothing of a machine"),
-        ({"models": []}, "says nothing of a machine"),
+        ({}, "does not describe a machine"),
+        ({"models": []}, "does not describe a machine"),
         ({"schema": "flowhub/jobs/1", "jobs": []}, "its schema is 'flowhub/jobs/1'"),
         ({"schema": "flowhub/device/1", "device": [1]}, "not the profile of a machine"),
     ],

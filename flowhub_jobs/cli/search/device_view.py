@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flowhub_jobs.cli import output
+from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.probe import Device
 from flowhub_jobs.units import format_bytes
 
 _AFTER = " " * 13

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.device.fit import Asked, Verdict
+from flowhub_jobs.device.fit import Verdict
+from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.operations.search.ranking import RUNNING, merit
 from flowhub_jobs.values.artifacts import Artifact
@@ -46,14 +47,14 @@ def asked_of(
     *,
     parameters: int | None = None,
     context_max: int | None = None,
-) -> Asked:
+) -> ModelNeeds:
     """Return what an artifact asks of a machine, by all that is known of it.
 
     `parameters` and `context_max` are those of a model that is in no catalog.
     """
     hardware = model.hardware if model else None
     option = next((one for one in model.downloads if one.id == artifact.option), None) if model else None
-    return Asked(
+    return ModelNeeds(
         weights_bytes=weights_of(artifact),
         format=artifact.format,
         parameters=parse_parameters(model.parameters) if model else parameters,

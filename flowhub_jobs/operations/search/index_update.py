@@ -100,7 +100,7 @@ def _source(settings: Settings, base: "Loaded", signature: str) -> "Source":
 
 
 def needs_of(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
-    """Return what a verdict asks (device.fit.Asked) without what is not known."""
+    """Return what a verdict asks (device.need.ModelNeeds) without what is not known."""
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.operations.search.fitting import asked_of
 

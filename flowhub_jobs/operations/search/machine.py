@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.device.fit import Verdict, fit
+from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.store.installed_fast import Mark
 
 NODE_BYTES = 1000
@@ -69,11 +70,11 @@ class Machine:
         return self._settings.disk_reserve if total is None else kept_back(total, self._settings.disk_reserve)
 
 
-def read_needs(needs: str) -> Asked:
+def read_needs(needs: str) -> ModelNeeds:
     """Return what `searching.needs_of` wrote."""
     values = json.loads(needs)
     kinds = {"format": HubFormat, "offload": Offload, "platforms": tuple}
-    return Asked(**{name: kinds[name](value) if name in kinds else value for name, value in values.items()})
+    return ModelNeeds(**{name: kinds[name](value) if name in kinds else value for name, value in values.items()})
 
 
 def _node(settings: Settings) -> str | None:

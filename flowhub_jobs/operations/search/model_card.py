@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.device.fit import Verdict, fit
+from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.operations.search.fitting import Variant
 from flowhub_jobs.times import rfc3339
@@ -165,7 +166,7 @@ def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> Ca
 
 
 def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
-    asked = Asked(
+    asked = ModelNeeds(
         weights_bytes=one.size,
         format=one.format,
         parameters=repo.parameters,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.catalogs.resolve import no_option
-from flowhub_jobs.device.fit import Asked, Verdict, fit
+from flowhub_jobs.device.fit import Verdict, fit
+from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
 from flowhub_jobs.operations.search.headers import HeaderReading, anatomy_here, anatomy_there
 from flowhub_jobs.operations.search.machine import read_needs
@@ -15,7 +16,7 @@ from flowhub_jobs.values.enums import Fit, HubFormat
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
     from flowhub_jobs.catalogs.search_reader import ListedModel
-    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.formats.metadata import Anatomy
     from flowhub_jobs.operations.references import RepoCard
     from flowhub_jobs.operations.session import Session
@@ -139,7 +140,7 @@ class Candidates:
     """
 
     artifacts: Sequence[Artifact]
-    asked: Callable[[Artifact], Asked]
+    asked: Callable[[Artifact], ModelNeeds]
     in_catalog: bool
 
 

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.catalogs.search_filters import Filters
-from flowhub_jobs.device.fit import DEFAULT_CONTEXT
+from flowhub_jobs.device.need import DEFAULT_CONTEXT
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.references import is_file_address, repository_named
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets

@@ -13,8 +13,8 @@ from support.models import catalog
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.catalogs.search_reader import SCHEMA
+from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.fit import fit
-from flowhub_jobs.device.probe import Device
 from flowhub_jobs.operations.search import index_update
 from flowhub_jobs.operations.search.search import SORTS, Wanted, find
 from flowhub_jobs.settings import Settings, load_settings
