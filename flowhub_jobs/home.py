@@ -105,13 +105,13 @@ class Home:
     def take_back_orphans(self) -> list[int]:
         """Take back the jobs whose worker is gone, and do what was wished of them; return their numbers."""
         from flowhub_jobs.jobs.rescue import rescue  # screens do without
-        from flowhub_jobs.jobs.workers import forget_the_dead
+        from flowhub_jobs.jobs.workers import remove_dead
 
         taken = rescue(self.engine, self.node, self.clock, self.is_dead)
         for job, wish in taken.items():
             if wish == "purge":
                 self.purge(job)
-        for worker in forget_the_dead(self.engine, self.node, self.is_dead):
+        for worker in remove_dead(self.engine, self.node, self.is_dead):
             (self.settings.locks / f"{worker}.lock").unlink(missing_ok=True)
         return list(taken)
 

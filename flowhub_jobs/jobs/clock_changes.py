@@ -27,16 +27,16 @@ OURS = (Reason.BACKOFF, Reason.HOST_WAIT, Reason.DISK, Reason.NETWORK, Reason.ST
 OWN_CONTROLS = ("limit", "network")  # names in `controls` whose `until` is a length of time, not a time of day
 
 
-def keep_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
+def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
     """Keep the length of the node's waits; return by how many microseconds the calendar was set since the last look."""
     with reading(engine) as tx:
         if _is_as_it_was(_known(tx, node), {"boot": boot_id(), "apart_us": _apart(clock)}):
             return 0
     with writing(engine) as tx:
-        return keep_waits_in(tx, node, clock)
+        return shift_waits_in(tx, node, clock)
 
 
-def keep_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
+def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
     """Do the same inside a transaction that writes, before a wait is ordered in it."""
     known = _known(tx, node)  # under the write lock: another worker may have moved them since it was read
     seen = {"boot": boot_id(), "apart_us": _apart(clock)}

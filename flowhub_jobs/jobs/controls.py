@@ -30,11 +30,11 @@ class Controls:
 
         from flowhub_jobs.database.engine import writing
         from flowhub_jobs.database.tables import controls
-        from flowhub_jobs.jobs.clock_changes import keep_waits_in
+        from flowhub_jobs.jobs.clock_changes import shift_waits_in
 
         with writing(self._database.engine) as tx:
             if until is not None:  # a calendar that is set later, before any worker has looked at it, moves this along
-                keep_waits_in(tx, self._node, self._clock)
+                shift_waits_in(tx, self._node, self._clock)
             tx.execute(sa.delete(controls).where(controls.c.node == self._node, controls.c.name == name))
             if value is not None:
                 row = {"node": self._node, "name": name, "value": value, "until": until}

@@ -20,7 +20,7 @@ class DiskWaits:
     target: str
 
 
-def parked(engine: sa.Engine, node: str) -> list[DiskWaits]:
+def disk_waits(engine: sa.Engine, node: str) -> list[DiskWaits]:
     """Return the jobs of a node that wait for room, or for the store's disk."""
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))

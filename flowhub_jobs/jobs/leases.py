@@ -97,7 +97,7 @@ class LeaseStore:
     def _seen(self, tx: sa.Connection) -> None:
         tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=self._clock.now_us()))
 
-    def wishes(self) -> dict[str, str | None]:
+    def requested_actions(self) -> dict[str, str | None]:
         """Return the wish of every job that this worker runs, by token: what is not there is no longer ours."""
         mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
         with reading(self._engine) as tx:
@@ -114,7 +114,7 @@ class LeaseStore:
             if seen.files:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
 
-    def intend(self, lease: Lease, intent: dict[str, Any]) -> str | None:
+    def record_intent(self, lease: Lease, intent: dict[str, Any]) -> str | None:
         """Write down what is about to be named: after a crash it tells whether that happened.
 
         Where the person wishes something else by now, nothing is written, and the wish returned.
@@ -125,7 +125,7 @@ class LeaseStore:
                 self._write(tx, lease, intent=intent)
         return wish
 
-    def intended(self, name: str, *, but: int) -> str | None:
+    def claimed_by(self, name: str, *, but: int) -> str | None:
         """Return the claim of another live job that was about to give this name, and may have done so; else None."""
         running = sa.and_(jobs.c.node == self._node, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
         with reading(self._engine) as tx:
@@ -214,12 +214,12 @@ class LeaseStore:
         """
         return self._let_go(lease, _GIVEN_BACK, Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code))
 
-    def obey(self, lease: Lease) -> str | None:
+    def release_as_requested(self, lease: Lease) -> str | None:
         """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
         text = "The request was withdrawn; the job was handed back."
         return self._let_go(lease, {}, Note(EventKind.HANDED_BACK, text))
 
-    def wish(self, lease: Lease) -> str | None:
+    def requested_action(self, lease: Lease) -> str | None:
         """Return what the person wishes of a job that is still ours."""
         with writing(self._engine) as tx:
             return self._wish(tx, lease)

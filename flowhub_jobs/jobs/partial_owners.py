@@ -17,7 +17,7 @@ _WAITS = (State.FAILED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class PartialOwner:
     """The job that a partial belongs to."""
 
     job: int
@@ -29,7 +29,7 @@ class Holder:
         return self.state not in _WAITS
 
 
-def holders(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, Holder]:
+def partial_owners(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
     """Return who holds the partial of each artifact key: a live job, else the last that failed or was cancelled."""
     if not keys:
         return {}
@@ -37,22 +37,22 @@ def holders(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, Ho
         return _ended(tx, node, keys) | _living(tx, node)
 
 
-def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, Holder]:
+def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
     # By state, for which there is an index: a table of a hundred thousand completed jobs is not read through.
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state)
     ended = (jobs.c.node == node, jobs.c.state.in_(_WAITS), writes_to_store)
     rows = tx.execute(sa.select(*columns).where(*ended).order_by(jobs.c.id))
-    return {key: Holder(job, ref, State(state)) for key, job, ref, state in rows if key in keys}
+    return {key: PartialOwner(job, ref, State(state)) for key, job, ref, state in rows if key in keys}
 
 
-def _living(tx: sa.Connection, node: str) -> dict[str, Holder]:
+def _living(tx: sa.Connection, node: str) -> dict[str, PartialOwner]:
     found = {}
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state, writes_to_store)
     live = (jobs.c.node == node, is_live)
     for key, job, ref, state, fetches in tx.execute(sa.select(*columns).where(*live)):
         # A job of another kind has a key of its own; what it keeps, if anything, lies under its artifact's.
         with suppress(JobUnreadable):  # it keeps no partial that could be named
-            found[key if fetches else _artifact_key(tx, job)] = Holder(job, ref, State(state))
+            found[key if fetches else _artifact_key(tx, job)] = PartialOwner(job, ref, State(state))
     return found
 
 
@@ -66,7 +66,7 @@ def run_tokens(engine: sa.Engine, job: int) -> set[str]:
         return set(tx.execute(sa.select(attempts.c.token).where(attempts.c.job_id == job)).scalars())
 
 
-def unless_held(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:
+def unless_owned(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:
     """Do something to the partial of an artifact while no job can begin with it; return False if a job holds it.
 
     `but` is an ended job that may. It is done inside a transaction that writes: on SQLite nobody can queue, retry or

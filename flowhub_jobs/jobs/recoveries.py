@@ -44,7 +44,7 @@ class Recovered:
     jobs: tuple[int, ...]
 
 
-def healed(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Recovered, ...]:
+def recoveries(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Recovered, ...]:
     """Return what healed, by kind. What a failed or cancelled job met has not, nor what one waits for now."""
     found: dict[str, dict[int, int]] = {}
     for job in jobs:
@@ -61,8 +61,8 @@ def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
     if job.state in (State.FAILED, State.CANCELLED):
         return []
     past = _passed(job, events)
-    healed = [kind for event in past if (kind := kind_of(event)) is not None]
-    return [kind for kind in healed if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
+    recoveries = [kind for event in past if (kind := kind_of(event)) is not None]
+    return [kind for kind in recoveries if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
 
 
 def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.jobs.recoveries import Recovered, healed
+from flowhub_jobs.jobs.recoveries import Recovered, recoveries
 from flowhub_jobs.jobs.remedies import parked_words, what_to_do
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
@@ -69,14 +69,14 @@ class Report:
     since: datetime
     until: datetime
     came: tuple[CompletedJob, ...]
-    healed: tuple[Recovered, ...]
+    recoveries: tuple[Recovered, ...]
     going: tuple[Job, ...]
     needs: tuple[ActionNeeded, ...]
     totals: Totals
     room: RoomNeeded | None = None
 
 
-def morning(
+def make_report(
     jobs: Sequence[Job],
     attempts: Mapping[int, Sequence[Attempt]],
     events: Mapping[int, Sequence[Event]],
@@ -100,7 +100,7 @@ def morning(
         work_s=work,
     )
     going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
-    return Report(since, until, came, healed(jobs, events), going, _needs(jobs, workers), totals)
+    return Report(since, until, came, recoveries(jobs, events), going, _needs(jobs, workers), totals)
 
 
 def speed(count: float, seconds: float) -> int | None:

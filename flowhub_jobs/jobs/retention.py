@@ -34,7 +34,7 @@ def _is_my_turn(done: SharedValue, now: int) -> bool:
     last = done.read()
     if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the calendar was set back
         return False
-    return done.exchange(last, True) is not None
+    return done.compare_and_set(last, True) is not None
 
 
 def _drop_some(engine: sa.Engine, node: str, before: int) -> int:

@@ -30,7 +30,7 @@ class SharedValue:
             row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
         return None if row is None else Version(row.value, row.set_at)
 
-    def exchange(self, seen: Version | None, value: Any) -> Version | None:
+    def compare_and_set(self, seen: Version | None, value: Any) -> Version | None:
         """Set the value if nobody has since it was seen; return how it stands then, or None: another was first."""
         now = self._clock.now_us()
         # The calendar may stand still, or be set back: a version is never had twice.

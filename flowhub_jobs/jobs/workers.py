@@ -26,7 +26,7 @@ class WorkerStatus:
     started_at: datetime
 
 
-def living(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerStatus]:
+def living_workers(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerStatus]:
     """Return the workers of the node whose lock is held, the oldest first."""
     with reading(engine) as tx:
         rows = tx.execute(_in_hand(node)).mappings().all()
@@ -45,7 +45,7 @@ def is_registered_in(file: sqlite3.Connection, worker: str) -> bool:
     return file.execute("SELECT 1 FROM workers WHERE worker = ?", (worker,)).fetchone() is not None
 
 
-def forget_the_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[str]:
+def remove_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[str]:
     """Drop the rows of the node's workers that are gone and own no job any more; return their names."""
     with reading(engine) as tx:
         names = tx.execute(sa.select(workers.c.worker).where(workers.c.node == node)).scalars().all()

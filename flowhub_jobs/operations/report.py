@@ -8,7 +8,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
-from flowhub_jobs.jobs.report import Report, RoomNeeded, morning
+from flowhub_jobs.jobs.report import Report, RoomNeeded, make_report
 from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import Reason, State
@@ -40,7 +40,7 @@ def read_morning(home: Home, since: datetime) -> Report:
     history = History(home.database)
     attempts = history.attempts(list(found), now)
     events = history.events_since(begin, KINDS)
-    report = morning(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+    report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
     return replace(report, room=_room_needed(home)) if _waits_for_room(jobs) else report
 
 

@@ -157,7 +157,7 @@ class Session:
         # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):
             wakeups = WakeupQueue(self.home.settings.queue_path)
-            wakeups.ring(min(times, BELLS_MAX))
+            wakeups.wake(min(times, BELLS_MAX))
             wakeups.close()
 
     def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:

@@ -99,7 +99,7 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def read_ours(path: Path) -> str | None:
+def read_own(path: Path) -> str | None:
     """Return the text of our file; None if there is no file. Raises NameTaken if it is somebody else's."""
     if not is_there(path):
         return None
@@ -113,16 +113,16 @@ def read_ours(path: Path) -> str | None:
     return text
 
 
-def is_ours(path: Path) -> bool:
+def is_own(path: Path) -> bool:
     try:
-        return read_ours(path) is not None
+        return read_own(path) is not None
     except FlowhubError:
         return False
 
 
-def write_ours(path: Path, text: str) -> None:
+def write_own(path: Path, text: str) -> None:
     """Put our file there, whole or not at all. Raises NameTaken; what is not ours is never replaced."""
-    known = read_ours(path)
+    known = read_own(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

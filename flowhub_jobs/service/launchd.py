@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
 from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_files import LABEL, plist_text
 
@@ -45,7 +45,7 @@ class Launchd:
     def install(self, text: str) -> None:
         steps = self.steps(text)
         self.check()
-        write_ours(self.path, text)
+        write_own(self.path, text)
         for step in steps:
             if step[1] == "bootout":
                 ask(step)  # of one that is not loaded it says that
@@ -55,7 +55,7 @@ class Launchd:
                 do(step, hint=self._at_fault)
 
     def uninstall(self) -> bool:
-        if read_ours(self.path) is None:
+        if read_own(self.path) is None:
             return False
         ask(["launchctl", "bootout", self._target])
         self.path.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ class Launchd:
             self.kind,
             LABEL,
             self.path,
-            installed=is_ours(self.path),
+            installed=is_own(self.path),
             state=state,
             pid=int(pid) if pid and pid.isdecimal() else None,
             status=None,

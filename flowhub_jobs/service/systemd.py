@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_ours, read_ours, write_ours
+from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
 from flowhub_jobs.service.program import Program, check_writable
 from flowhub_jobs.service.unit_files import unit_text
 
@@ -35,7 +35,7 @@ class Systemd:
         return unit_text(program, self.secrets)
 
     def steps(self, text: str) -> list[list[str]]:
-        known = read_ours(self.path)
+        known = read_own(self.path)
         reload = [*CTL, "daemon-reload"]
         if known in (None, text):
             return [reload, [*CTL, "enable", "--now", UNIT]]
@@ -50,12 +50,12 @@ class Systemd:
     def install(self, text: str) -> None:
         steps = self.steps(text)
         self.check()
-        write_ours(self.path, text)
+        write_own(self.path, text)
         for step in steps:
             do(step, hint=_AT_FAULT)
 
     def uninstall(self) -> bool:
-        if read_ours(self.path) is None:
+        if read_own(self.path) is None:
             return False
         try:
             self.check()
@@ -77,7 +77,7 @@ class Systemd:
             self.kind,
             UNIT,
             self.path,
-            installed=is_ours(self.path),
+            installed=is_own(self.path),
             state=_state(said),
             pid=int(pid) if pid.isdecimal() and int(pid) else None,
             status=said.get("StatusText") or None,

@@ -57,8 +57,8 @@ class WorkerContext:
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
         self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock)
         self.shared = Shared(HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate))
-        self.door = GateCache(home)
-        self.throttle = RateShare(home, self.worker, self.shared.bucket, self.door)
+        self.gates = GateCache(home)
+        self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
         self.network = Network(home)
         self.wait_log = WaitLog(home.clock)

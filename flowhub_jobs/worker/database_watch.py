@@ -25,7 +25,7 @@ class DatabaseWatch:
         self._home, self._worker = home, worker
         self._looked_at = float("-inf")
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look at the file, and every few seconds into it; to be called every second."""
         home, now = self._home, self._home.clock.awake()
         guard = guard_of(home.engine)

@@ -7,7 +7,7 @@ from pathlib import Path
 from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.disk_demand import needs_in_order
-from flowhub_jobs.jobs.disk_waits import DiskWaits, end_wait, extend_wait, parked
+from flowhub_jobs.jobs.disk_waits import DiskWaits, disk_waits, end_wait, extend_wait
 from flowhub_jobs.store.space import Room, check_room, room_at
 from flowhub_jobs.values.enums import Reason
 
@@ -22,7 +22,7 @@ class DiskWaitCheck:
         self._looked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the bytes that were free when they were released
 
-    def look(self) -> None:
+    def release_if_due(self) -> None:
         """Look, a few times in the time that a job waits."""
         now = self._home.clock.awake()
         if now - self._looked_at >= self._home.settings.look_again_s / LOOKS:
@@ -32,7 +32,7 @@ class DiskWaitCheck:
     def release(self) -> bool:
         """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
         home = self._home
-        waiting = parked(home.engine, home.node)
+        waiting = disk_waits(home.engine, home.node)
         if not waiting:
             return False
         texts = self._still_waiting(waiting)

@@ -15,14 +15,14 @@ class GateCache:
         self._home, self._lock = home, threading.Lock()
         self._gates, self._read_at = Gates(), float("-inf")
 
-    def gates(self) -> Gates:
+    def current(self) -> Gates:
         """Return the gates as they were within the last second."""
         with self._lock:
             if self._home.clock.awake() - self._read_at >= READ_EVERY_S:
                 self._read()
             return self._gates
 
-    def look(self) -> Gates:
+    def refresh(self) -> Gates:
         """Return the gates as they are now."""
         with self._lock:
             self._read()

@@ -44,8 +44,8 @@ class Heartbeat(threading.Thread):
         runs = context.runs()
         if not runs:
             return
-        context.throttle.look()
-        wishes = context.leases.wishes()
+        context.throttle.update()
+        wishes = context.leases.requested_actions()
         for token, run in runs.items():
             if token in wishes:
                 wish = wishes[token]

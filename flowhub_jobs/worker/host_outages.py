@@ -34,7 +34,7 @@ class HostOutages:
         self._lock = threading.Lock()
         self._logged: set[tuple[str, int]] = set()  # long waits, by origin and the beginning of their outage
 
-    def meet(self, run_origin: str, token: str, late: RetryLater, began: float) -> HostWait | None:
+    def hold_host(self, run_origin: str, token: str, late: RetryLater, began: float) -> HostWait | None:
         """Return the wait for the host of a run that ended with this fault; None if the fault is the job's own.
 
         `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.
@@ -76,10 +76,10 @@ class HostOutages:
         now, waits = self._home.clock.now_us(), self._table.held().waits
         return [name for name, wait in waits.items() if wait.lasted(started_us, now) >= patience_s * 1e6]
 
-    def look_after(self) -> None:
+    def check_hosts(self) -> None:
         """Notice a host that is back, and drop the waits that no job needs. To be called every second."""
         self._table.forget_unwanted()
-        self._return.look()
+        self._return.probe_if_due()
 
     def _log(self, wait: HostWait, token: str) -> None:
         """Log the first wait of an outage, and the first of it that is longer than a minute; no more."""
@@ -113,7 +113,7 @@ class HostReturn:
         self._looked_at = float("-inf")
         self._thread: threading.Thread | None = None
 
-    def look(self) -> None:
+    def probe_if_due(self) -> None:
         """Look, if it is time and no look is under way. This returns at once."""
         now = time.monotonic()
         if now - self._looked_at < EVERY_S or (self._thread is not None and self._thread.is_alive()):

@@ -73,7 +73,7 @@ class Reused:
         left = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
         return replace(self.artifact, files=left) if left else None
 
-    def sound(self) -> "Reused":
+    def still_valid(self) -> "Reused":
         """Return this without what was written to since it was read: its link is dropped, and it is missing now."""
         sound = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
         if len(sound) == len(self.linked):
@@ -94,7 +94,7 @@ class Reused:
         total = None if seen.total is None else seen.total + there
         return replace(seen, total=total, kept=seen.kept + there, files=tuple(sorted(files, key=lambda f: f.number)))
 
-    def gathered(self, fetched: Fetched | None) -> ArtifactParts:
+    def combined(self, fetched: Fetched | None) -> ArtifactParts:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
@@ -128,7 +128,7 @@ def _beside(part: Path, target: Path) -> Path:
 # Look ----------------------------------------------------------------------------------------------------------------
 
 
-def look_around(context: WorkerContext, run: Run, screen: ProgressWriter) -> Reused:
+def find_local_copies(context: WorkerContext, run: Run, screen: ProgressWriter) -> Reused:
     """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
     artifact, partial = run.claimed.artifact, run.partial
     assert partial is not None, "a run that looks for bytes has its partial"
@@ -241,7 +241,7 @@ def _told(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
     return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {where}."
 
 
-def told_changed(before: Reused, after: Reused) -> str:
+def changed_text(before: Reused, after: Reused) -> str:
     """Return what is said of files that are fetched after all."""
     changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
-from flowhub_jobs.jobs.clock_changes import keep_waits
+from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
@@ -47,7 +47,7 @@ class Maintenance(threading.Thread):
     def run(self) -> None:
         while not self._context.stopping.wait(PERIOD_S):
             try:
-                self.look_after()
+                self.run_once()
                 if self._may_go_home():
                     self._go_home()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
@@ -58,23 +58,23 @@ class Maintenance(threading.Thread):
         if self._context.database_lost is not None:
             self._go_home()
 
-    def look_after(self) -> None:
+    def run_once(self) -> None:
         context, home = self._context, self._context.home
-        gates = context.door.look()
+        gates = context.gates.refresh()
         if gates.window_shut(home.clock.now_us()):
             context.hand_back(SHUT)
         if gates.network_down_until_us is not None:
-            context.network.look()
-        self._wakeups.mend()
-        self._notices.look()
+            context.network.probe_if_due()
+        self._wakeups.reopen_if_damaged()
+        self._notices.deliver_pending()
         prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
-        if jump := keep_waits(home.engine, home.node, home.clock):
+        if jump := shift_waits(home.engine, home.node, home.clock):
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
-        self._database.look()
+        self._database.check()
         for job in home.take_back_orphans():
             log.info("Job %d is queued again: its worker is gone.", job)
-        self.parking.look()
-        context.outages.look_after()
+        self.parking.release_if_due()
+        context.outages.check_hosts()
         missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()
         if missing > 0:
-            self._wakeups.ring(missing)
+            self._wakeups.wake(missing)

@@ -68,10 +68,10 @@ class Network:
     def _wait(self, down: dict[str, Any], seen: Version | None, number: int) -> None:
         """Keep the gate shut until the next look."""
         at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
-        self._turn.exchange(seen, {"at": at, "number": number})
+        self._turn.compare_and_set(seen, {"at": at, "number": number})
         self._home.controls.set(NETWORK, down, until=at + LATE_US)
 
-    def look(self) -> None:
+    def probe_if_due(self) -> None:
         """Look whether the network is back, if it is time and nobody else does. This returns at once."""
         if self._looker is not None and self._looker.is_alive():
             return
@@ -83,7 +83,7 @@ class Network:
         if seen is not None and now < seen.value["at"] <= latest:  # later only if the calendar was set back
             return
         number = seen.value["number"] + 1 if seen else 1
-        turn = self._turn.exchange(seen, {"at": now + LOOK_MAX_US, "number": number})
+        turn = self._turn.compare_and_set(seen, {"at": now + LOOK_MAX_US, "number": number})
         if turn is not None:
             self._home.controls.set(NETWORK, found[0], until=now + LOOK_MAX_US)
             self._looker = threading.Thread(target=self._ask, args=(found[0], turn), name="network", daemon=True)

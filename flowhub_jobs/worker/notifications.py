@@ -46,16 +46,16 @@ class Notifications:
 
     def settled(self) -> bool:
         """Look once more, and return whether nothing is left to tell: a worker that drains goes home no sooner."""
-        self.look()
+        self.deliver_pending()
         return not self.busy
 
-    def look(self) -> None:
+    def deliver_pending(self) -> None:
         """Look for news, and have them told beside: this returns at once. To be called every second."""
         if not self._notify or self.telling:
             return
         seen = self._agreed.read()
         if seen is None:
-            self._agreed.exchange(None, _standing(self._newsroom.start()))
+            self._agreed.compare_and_set(None, _standing(self._newsroom.start()))
             return
         now = self._home.clock.now_us()
         told = Cursor(**seen.value["told"])
@@ -73,7 +73,7 @@ class Notifications:
         """Remember what was seen: in the table what another worker has to know, too."""
         self._seen = news.told
         if news.told.parked != told.parked:
-            self._agreed.exchange(seen, _standing(news.told))
+            self._agreed.compare_and_set(seen, _standing(news.told))
 
     def _is_due(self, news: Notification, now: int) -> bool:
         """Return whether the news may go: one notice in `every_s`, and not before what may join it has ended."""
@@ -83,7 +83,7 @@ class Notifications:
 
     def _begin(self, seen: Version, told: Cursor, news: Notification, now: int) -> None:
         """Take the turn, by one conditional UPDATE, and tell in a thread beside."""
-        turn = self._agreed.exchange(seen, _standing(told, turn=[self._worker, now]))
+        turn = self._agreed.compare_and_set(seen, _standing(told, turn=[self._worker, now]))
         if turn is None:
             return  # another worker was first
         self._teller = threading.Thread(target=self._tell, args=(turn, told, news, now), name="notices", daemon=True)
@@ -96,7 +96,7 @@ class Notifications:
             log.info("Told of %d events.", len(news.items))
         while True:
             try:
-                self._agreed.exchange(turn, _standing(after))  # if it is no longer our turn, another has told
+                self._agreed.compare_and_set(turn, _standing(after))  # if it is no longer our turn, another has told
                 return
             except SQLAlchemyError as error:
                 log.warning("What was told could not be written down, and is tried again: %s", driver_words(error))

@@ -29,19 +29,19 @@ DATABASE_BUSY_S = 10.0
 MEMORY_TIGHT_S = 60.0
 
 
-def obey(context: WorkerContext, run: Run, word: str) -> None:
+def stop_run(context: WorkerContext, run: Run, word: str) -> None:
     """Let go of the job as the word says: a stop, or what the person wishes by now."""
     if word == LOST:
         return
     _purge_beforehand(context, run)
     why = {STOP: "The worker stopped", SHUT: "The schedule's window closed"}.get(word)
-    wish = context.leases.hand_back(run.lease, why) if why else context.leases.obey(run.lease)
+    wish = context.leases.hand_back(run.lease, why) if why else context.leases.release_as_requested(run.lease)
     _purge_if_wished(context, run, wish)
 
 
 def _purge_beforehand(context: WorkerContext, run: Run) -> None:
     """Drop the partial while the job is still ours: when it is seen to be cancelled, nothing of it is left."""
-    if context.leases.wish(run.lease) == "purge":
+    if context.leases.requested_action(run.lease) == "purge":
         context.home.discard_partials(run.claimed.artifact, run.lease.job)
 
 
@@ -50,14 +50,14 @@ def _purge_if_wished(context: WorkerContext, run: Run, wish: str | None) -> None
         context.home.purge(run.lease.job)
 
 
-def end_badly(context: WorkerContext, run: Run, error: FlowhubError | RetryLater) -> None:
+def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryLater) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
     _purge_beforehand(context, run)
     wish = None
     fault = error.error if isinstance(error, RetryLater) else error
     if context.network.is_down(fault, run.claimed.artifact):
         wish = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
-        context.door.look()
+        context.gates.refresh()
     elif isinstance(error, RetryLater):
         wish = _postpone(context, run, error)
     elif isinstance(error, DiskFull | StoreOffline):
@@ -88,7 +88,7 @@ def end_badly(context: WorkerContext, run: Run, error: FlowhubError | RetryLater
 def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> str | None:
     """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
     origin, tries = run.claimed.source_origin, late.fruitless
-    wait = context.outages.meet(origin, run.lease.token, late, run.began) if origin else None
+    wait = context.outages.hold_host(origin, run.lease.token, late, run.began) if origin else None
     if wait is None:
         context.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)
         return context.leases.wait(
@@ -108,7 +108,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> str | None:
     return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
-def as_ours(context: WorkerContext, error: Exception) -> FlowhubError | RetryLater:
+def to_flowhub_error(context: WorkerContext, error: Exception) -> FlowhubError | RetryLater:
     """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
     if isinstance(error, OSError):
         error = disk_error(context.home.store.root, error)

@@ -34,8 +34,8 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
-from flowhub_jobs.worker.local_reuse import Reused, look_around, told_changed
-from flowhub_jobs.worker.outcomes import as_ours, end_badly, obey
+from flowhub_jobs.worker.local_reuse import Reused, find_local_copies, changed_text
+from flowhub_jobs.worker.outcomes import to_flowhub_error, fail_or_defer, stop_run
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_terms
 
@@ -68,11 +68,11 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
     except Cancelled as word:
         context.wait_log.ended(run.lease.job)
-        obey(context, run, word.why)
+        stop_run(context, run, word.why)
     except LeaseLost:
         raise
     except Exception as error:
-        end_badly(context, run, as_ours(context, error))
+        fail_or_defer(context, run, to_flowhub_error(context, error))
 
 
 def _attempt(context: WorkerContext, run: Run) -> None:
@@ -146,13 +146,13 @@ def _name(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
 
 def _fetched(context: WorkerContext, run: Run, screen: ProgressWriter) -> ArtifactParts:
     """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    reused = look_around(context, run, screen)
+    reused = find_local_copies(context, run, screen)
     while True:
         fetched = _fetch_missing(context, run, screen, reused)
         # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
-        if (sound := reused.sound()) is reused:
-            return reused.gathered(fetched)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, told_changed(reused, sound)))
+        if (sound := reused.still_valid()) is reused:
+            return reused.combined(fetched)
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(reused, sound)))
         reused = sound
 
 
@@ -161,7 +161,7 @@ def _fetch_missing(context: WorkerContext, run: Run, screen: ProgressWriter, reu
     if (missing := reused.missing) is None:
         return None
     _check_room(context, run, missing)
-    context.throttle.look(at_once=True)
+    context.throttle.update(at_once=True)
     tries = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
     past = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, tries, one_try=one_try)
@@ -228,7 +228,7 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
         entry = library.entry(name)
         lost = entry is not None and is_lost(entry, context.home.store.root / name)
         installed = library.owner(name, changed_too=run.claimed.forced or lost)
-        return installed or context.leases.intended(name, but=run.lease.job)
+        return installed or context.leases.claimed_by(name, but=run.lease.job)
 
     return owner
 
@@ -295,7 +295,7 @@ class _RowIntent:
 
     def write_intent(self, intent: dict[str, Any]) -> None:
         """Raise Cancelled if a request arrived: the last moment. A later one finds the model installed."""
-        request = self.context.leases.intend(self.run.lease, intent)
+        request = self.context.leases.record_intent(self.run.lease, intent)
         if request is not None:
             raise Cancelled(request)
 

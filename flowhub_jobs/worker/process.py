@@ -42,7 +42,7 @@ def run_worker(
     started = home.clock.now_us()
     threading.Thread(target=warm_trust, name="trust", daemon=True).start()
     context = WorkerContext(home, slots)
-    wakeups = WakeupQueue(home.settings.queue_path, lambda: answer(context))
+    wakeups = WakeupQueue(home.settings.queue_path, lambda: run_claimable_jobs(context))
     consumer = WorkerConsumer(wakeups.huey, slots, context.stop)
 
     notices, notifier = Notifications(home, context.worker), Notifier()
@@ -61,7 +61,7 @@ def run_worker(
     maintenance = Maintenance(context, wakeups, notices, pulse, may_go_home, consumer.stop_flag.set)
     try:
         context.leases.register(os.getpid(), slots)
-        maintenance.look_after()  # rescues first, then works
+        maintenance.run_once()  # rescues first, then works
         heartbeat.start()
         maintenance.start()
         notifier.ready()
@@ -92,11 +92,11 @@ def _standing(home: Home) -> str:
     return status_line(home.queries.all(state=State.RUNNING), len(home.queries.in_state((State.QUEUED,))))
 
 
-def answer(context: WorkerContext) -> None:
+def run_claimable_jobs(context: WorkerContext) -> None:
     """Answer a bell: run the best job that may start, then the next, until there is none."""
     while not context.stopping.is_set():
         try:
-            claimed = context.leases.claim(context.door.gates())
+            claimed = context.leases.claim(context.gates.current())
         except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
             log.warning("No job could be claimed: %s", driver_words(error))
             return

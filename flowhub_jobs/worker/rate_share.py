@@ -15,15 +15,15 @@ SETTLED_S = 1.5
 class RateShare:
     """Sets the bucket's rate by the table: how many jobs run here, and how many on the whole node. Thread-safe."""
 
-    def __init__(self, home: Home, worker: str, bucket: TokenBucket, door: GateCache) -> None:
-        self._home, self._worker, self._bucket, self._door = home, worker, bucket, door
+    def __init__(self, home: Home, worker: str, bucket: TokenBucket, gates: GateCache) -> None:
+        self._home, self._worker, self._bucket, self._gates = home, worker, bucket, gates
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._share = 1.0
         self._more_since: float | None = None
         self._rate = home.settings.limit_rate
 
-    def look(self, *, at_once: bool = False) -> None:
+    def update(self, *, at_once: bool = False) -> None:
         """Bring the rate up to date, at most four times a second. `at_once`: a job of this worker's has just begun."""
         now = self._home.clock.awake()
         with self._lock:
@@ -32,7 +32,7 @@ class RateShare:
                 self._set(now, begun=at_once)
 
     def _set(self, now: float, *, begun: bool) -> None:
-        found = limits(self._home.controls, self._door.gates().rate_bps, None)
+        found = limits(self._home.controls, self._gates.current().rate_bps, None)
         rate = self._home.settings.limit_rate
         if found.rate_bps is not None:
             share = int(found.rate_bps * self._share_at(now, begun=begun))

@@ -78,7 +78,7 @@ class WakeupQueue:
             "flowhub", filename=str(self._path), results=False, serializer=JsonSerializer(), timeout=BUSY_TIMEOUT_S
         )
 
-    def ring(self, times: int = 1) -> None:
+    def wake(self, times: int = 1) -> None:
         """Ring. A bell that cannot be rung is no loss: the maintenance thread of a worker rings by itself."""
         with suppress(sqlite3.Error):
             for _ in range(times):
@@ -88,7 +88,7 @@ class WakeupQueue:
         """Return how many wakeups nobody has heard yet."""
         return int(self.huey.storage.queue_size())
 
-    def mend(self) -> bool:
+    def reopen_if_damaged(self) -> bool:
         """Open the file anew if it was replaced, removed, emptied or damaged; return whether that was so."""
         moved, looks = self._file() != self._identity, self._looks()
         if not moved and looks == self._found_whole:

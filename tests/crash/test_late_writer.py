@@ -20,7 +20,7 @@ from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.values.enums import State
 
 MOMENTS = {
-    "before it looks for copies": "flowhub_jobs.worker.pipeline:look_around:before",
+    "before it looks for copies": "flowhub_jobs.worker.pipeline:find_local_copies:before",
     "before the fetch": "flowhub_jobs.worker.pipeline:fetch:before",
     "before the journal is opened": "flowhub_jobs.transfer.fetch:resume_partial:before",
     "before its partial is locked": "flowhub_jobs.transfer.partial.ownership:_locked_new:before",
@@ -33,7 +33,7 @@ MOMENTS = {
     "in install": "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
     "with a name in mind": "flowhub_jobs.store.install:choose_name:after",
     "staged": "flowhub_jobs.store.install:stage:after",
-    "with the intent written": "flowhub_jobs.jobs.leases:LeaseStore.intend:after",
+    "with the intent written": "flowhub_jobs.jobs.leases:LeaseStore.record_intent:after",
     "at the rename": "RENAME:before",
     "after the rename": "RENAME:after",
     "before it tidies up": "flowhub_jobs.worker.pipeline:remove_partial:before",

@@ -18,7 +18,7 @@ from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.worker.context import WorkerContext
-from flowhub_jobs.worker.process import answer
+from flowhub_jobs.worker.process import run_claimable_jobs
 from support.app import App, app_of
 
 PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
@@ -127,7 +127,7 @@ def work(shop: App) -> None:
     """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
     context = WorkerContext(shop.home, 1)
     try:
-        answer(context)
+        run_claimable_jobs(context)
     finally:
         context.close()
 

@@ -6,7 +6,7 @@ LEASES, LIBRARY = "flowhub_jobs.jobs.leases:LeaseStore", "flowhub_jobs.store.lib
 INSTALLATION = [
     f"{INSTALL}:stage:before",
     f"{INSTALL}:stage:after",
-    f"{LEASES}.intend:after",
+    f"{LEASES}.record_intent:after",
     f"{INSTALL}:rename_new:before",
     f"{INSTALL}:rename_new:after",
     f"{PIPELINE}:remove_partial:amid",

@@ -30,7 +30,7 @@ WRITES: dict[str, Callable[[JobStore, Claimed], None]] = {
         run.lease, 1, Reason.BACKOFF, FlowhubError("Waits."), faults=1, cost=True
     ),
     "hand_back": lambda rooms, run: rooms.owner.hand_back(run.lease),
-    "obey": lambda rooms, run: rooms.owner.obey(run.lease),
+    "obey": lambda rooms, run: rooms.owner.release_as_requested(run.lease),
     "record_event": lambda rooms, run: rooms.owner.record_event(
         run.lease, Note(EventKind.FILE_AGAIN, "Fetched again.")
     ),

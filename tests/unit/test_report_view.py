@@ -10,7 +10,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.recoveries import ORDER, Recovered
 from flowhub_jobs.jobs.remedies import what_to_do
-from flowhub_jobs.jobs.report import Report, RoomNeeded, morning
+from flowhub_jobs.jobs.report import Report, RoomNeeded, make_report
 from flowhub_jobs.operations.report import report_begins
 from flowhub_jobs.values.enums import DigestState, HubFormat, JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job, Wait
@@ -66,7 +66,7 @@ def report(*jobs: Job, attempts: list[Attempt] | None = None, events: dict[int, 
     by_job: dict[int, list[Attempt]] = {}
     for one in attempts or []:
         by_job.setdefault(one.job, []).append(one)
-    return morning(jobs, by_job, events or {}, workers=1, since=EVENING, until=NOW)
+    return make_report(jobs, by_job, events or {}, workers=1, since=EVENING, until=NOW)
 
 
 # Since when ----------------------------------------------------------------------------------------------------------
@@ -128,9 +128,10 @@ def test_what_waits_for_a_disk_needs_a_person_and_what_waits_for_else_does_not()
 def test_without_a_worker_what_is_queued_needs_one():
     jobs = [job(1, State.QUEUED)]
     assert (
-        morning(jobs, {}, {}, workers=0, since=EVENING, until=NOW).needs[0].hint == "Start one with `flowhub worker`."
+        make_report(jobs, {}, {}, workers=0, since=EVENING, until=NOW).needs[0].hint
+        == "Start one with `flowhub worker`."
     )
-    assert morning([job(1, State.PAUSED)], {}, {}, workers=0, since=EVENING, until=NOW).needs == ()
+    assert make_report([job(1, State.PAUSED)], {}, {}, workers=0, since=EVENING, until=NOW).needs == ()
 
 
 def test_a_failed_job_that_was_queued_anew_is_told_by_the_last_job_alone():
@@ -144,19 +145,19 @@ def test_what_a_failed_job_met_has_not_healed_nor_what_one_waits_for_now():
     fault, park = Event(NOW, "fault", "It fell.", "stalled"), Event(NOW, "waits", "It has no room.", "disk_full")
     events = {number: [fault, park] for number in (1, 2, 3)}
     found = report(job(1), job(2, State.FAILED, error=GATED), job(3, State.QUEUED), events=events)
-    assert found.healed == (Recovered("retry", 2, (1, 3)), Recovered("parked", 1, (1,)))
+    assert found.recoveries == (Recovered("retry", 2, (1, 3)), Recovered("parked", 1, (1,)))
 
 
 def test_a_job_that_looked_for_room_all_night_waited_once():
     park = Event(NOW, "waits", "It is not there.", "store_offline")
-    assert report(job(1), events={1: [park] * 100}).healed == (Recovered("parked", 1, (1,)),)
+    assert report(job(1), events={1: [park] * 100}).recoveries == (Recovered("parked", 1, (1,)),)
 
 
 def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it():
     gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.", "network")
     stopped = Event(NOW, "handed_back", "The worker stopped; the job was handed back.")
     found = report(job(1), job(2, State.QUEUED), events={1: [gone, stopped], 2: [gone]})
-    assert found.healed == (Recovered("offline", 1, (1,)),)
+    assert found.recoveries == (Recovered("offline", 1, (1,)),)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def night() -> Report:
     jobs += [job(109, State.FAILED, error=GATED), replace(job(110, State.FAILED, error=GATED), ref=LONG)]
     found = report(*jobs, attempts=[attempt(number, 0, 60) for number in range(101, 111)])
     return replace(
-        found, healed=(Recovered("rescue", 1, (103,)), Recovered("retry", 12, (101, 102, 103, 104, 105, 106)))
+        found, recoveries=(Recovered("rescue", 1, (103,)), Recovered("retry", 12, (101, 102, 103, 104, 105, 106)))
     )
 
 
@@ -311,7 +312,7 @@ def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
 @pytest.mark.parametrize("kind", ORDER)
 def test_each_healing_is_a_sentence_that_fits_its_line(kind, count):
     jobs = tuple(range(1001, 1001 + 5 * count - 4))
-    lines = report_view.lines(replace(report(job(1)), healed=(Recovered(kind, count, jobs),)))
+    lines = report_view.lines(replace(report(job(1)), recoveries=(Recovered(kind, count, jobs),)))
     [line] = [line for line in lines if line.startswith("  ") and line.endswith(").")]
     assert len(line) <= 80
     assert ("2" in line.split("(")[0]) == (count == 2)
@@ -337,7 +338,7 @@ def test_the_faults_of_a_host_that_is_still_away_have_not_passed():
     healed, fault, wait = (Event(NOW, kind, "It fell.") for kind in ("rescued", "fault", "waits"))
     away = job(1, State.QUEUED, reason=Reason.HOST_WAIT)
     found = report(away, events={1: [healed, fault, fault, wait, wait]})
-    assert found.healed == (Recovered("rescue", 1, (1,)),)
+    assert found.recoveries == (Recovered("rescue", 1, (1,)),)
 
 
 @pytest.mark.parametrize("kind", [JobKind.IMPORT, JobKind.EXPORT])

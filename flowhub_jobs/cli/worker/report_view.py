@@ -45,7 +45,7 @@ _BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WA
 
 def lines(morning: Report) -> list[str]:
     """Return the screen: a headline, then the sections that have something to tell, apart where there is room."""
-    sections = [_came(morning), _healed(morning.healed), _going(morning), needs_lines(morning), _totals(morning)]
+    sections = [_came(morning), _healed(morning.recoveries), _going(morning), needs_lines(morning), _totals(morning)]
     parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]

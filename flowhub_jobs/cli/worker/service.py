@@ -14,7 +14,7 @@ from flowhub_jobs.cli.options import AsJson, Jobs, LimitRate
 from flowhub_jobs.cli.output import clean
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.home import Home, opened
-from flowhub_jobs.jobs.workers import WorkerStatus, living
+from flowhub_jobs.jobs.workers import WorkerStatus, living_workers
 from flowhub_jobs.service.control import Service, ServiceState, is_there
 from flowhub_jobs.service.program import Program, program
 from flowhub_jobs.settings import Settings, load_settings
@@ -96,7 +96,7 @@ def _program(jobs: int | None, rate: str | None) -> Program:
 
 
 def _workers(home: Home) -> list[WorkerStatus]:
-    return living(home.engine, home.node, home.is_dead)
+    return living_workers(home.engine, home.node, home.is_dead)
 
 
 def _also_running(settings: Settings, service: Service) -> list[str]:

@@ -19,7 +19,7 @@ from flowhub_jobs.transfer.partial.ownership import is_at_work, unless_at_work
 from flowhub_jobs.values.enums import Condition
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.partial_owners import Holder
+    from flowhub_jobs.jobs.partial_owners import PartialOwner
 
 DOWNLOAD = "download"  # in the place of a node's name: the partial of a `download()` of the Python API
 
@@ -39,7 +39,7 @@ class Partial:
 
     leaving: PartialsEntry
     state: PartialState
-    holder: "Holder | None"
+    holder: "PartialOwner | None"
     age_s: int
 
     @property
@@ -79,21 +79,21 @@ def partials(home: Home) -> list[Partial]:
     return [_partial(home, leaving, held, now) for leaving in found]
 
 
-def _held(home: Home, keys: Collection[str]) -> "dict[str, Holder]":
+def _held(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
     if not keys:
         return {}
-    from flowhub_jobs.jobs.partial_owners import holders
+    from flowhub_jobs.jobs.partial_owners import partial_owners
 
-    return holders(home.engine, home.node, keys)
+    return partial_owners(home.engine, home.node, keys)
 
 
-def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, Holder]", now: float) -> Partial:
+def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, PartialOwner]", now: float) -> Partial:
     holder = held.get(leaving.key or "") if leaving.node == home.node else None
     age = max(0, round(now - leaving.touched_at))
     return Partial(leaving, _state(home, leaving, holder, now), holder, age)
 
 
-def _state(home: Home, leaving: PartialsEntry, holder: "Holder | None", now: float) -> PartialState:
+def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", now: float) -> PartialState:
     if leaving.work is not None:
         return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
@@ -197,9 +197,9 @@ def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[],
     if leaving.key is None:
         away()
         return True
-    from flowhub_jobs.jobs.partial_owners import unless_held
+    from flowhub_jobs.jobs.partial_owners import unless_owned
 
-    return unless_held(home.engine, home.node, leaving.key, away, but=item.job)
+    return unless_owned(home.engine, home.node, leaving.key, away, but=item.job)
 
 
 def _came_back(item: Item) -> Busy:

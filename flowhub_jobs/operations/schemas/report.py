@@ -17,7 +17,7 @@ def page(morning: Report, node: str) -> dict[str, Any]:
         "since": rfc3339(morning.since),
         "until": rfc3339(morning.until),
         "came": [_came_object(came) for came in morning.came],
-        "healed": [{"kind": one.kind, "count": one.count, "jobs": list(one.jobs)} for one in morning.healed],
+        "healed": [{"kind": one.kind, "count": one.count, "jobs": list(one.jobs)} for one in morning.recoveries],
         "going": [_going_object(job) for job in morning.going],
         "needs_you": [_need_object(need) for need in morning.needs],
         "totals": {

@@ -174,7 +174,7 @@ def test_a_running_job_gets_a_wish_and_the_person_is_told_so(cli, shop):
         pen.progress(pen.claim().lease, Progress(Stage.DOWNLOAD, 4096, 0, 0, None, DigestState.RUNNING))
         assert cli("pause", 1).out == "Job 1: pausing…\n"
         assert cli("cancel", 1, "--json").jobs[0]["state"] == "running"
-        assert list(pen.wishes().values()) == ["cancel"]
+        assert list(pen.requested_actions().values()) == ["cancel"]
     finally:
         lock.release()
 

@@ -5,7 +5,7 @@ from support.job_store import JobStore
 
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.jobs import clock_changes
-from flowhub_jobs.jobs.clock_changes import OURS, keep_waits
+from flowhub_jobs.jobs.clock_changes import OURS, shift_waits
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.values.enums import Reason
 
@@ -15,7 +15,7 @@ MINUTE = 60.0
 
 def look(rooms: JobStore) -> float:
     """Have a worker look at the calendar; return the seconds by which it moved what waits."""
-    return keep_waits(rooms.engine, rooms.node, rooms.time.clock) / 1e6
+    return shift_waits(rooms.engine, rooms.node, rooms.time.clock) / 1e6
 
 
 def waiting(rooms: JobStore, reason: Reason, model: str = "tiny") -> int:

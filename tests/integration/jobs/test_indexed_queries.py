@@ -15,7 +15,7 @@ from support.owner_writes import FILE, seen
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import events, job_files, jobs, metadata
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.clock_changes import keep_waits
+from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease import Claimed
 from flowhub_jobs.jobs.leases import LeaseStore
@@ -116,15 +116,15 @@ QUICK: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "due": lambda rooms: lambda: rooms.owner.due(rooms.controls.gates(), at_most=3),
     "claim": lambda rooms: lambda: rooms.owner.claim(rooms.controls.gates()),
     "renew": lambda rooms: lambda: rooms.owner.renew({}),
-    "wishes": lambda rooms: rooms.owner.wishes,
+    "wishes": lambda rooms: rooms.owner.requested_actions,
     "progress": lambda rooms: running(rooms, lambda run: rooms.owner.progress(run.lease, seen(files=(FILE,)))),
     "wait": lambda rooms: running(
         rooms, lambda run: rooms.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
     ),
     "complete": lambda rooms: running(rooms, rooms.complete),
-    "intended": lambda rooms: lambda: rooms.owner.intended("x", but=1),
+    "intended": lambda rooms: lambda: rooms.owner.claimed_by("x", but=1),
     "rescue": lambda rooms: running(rooms, lambda run: rooms.rescue("w-1")),
-    "keep waits": lambda rooms: lambda: keep_waits(rooms.engine, rooms.node, rooms.time.clock),
+    "keep waits": lambda rooms: lambda: shift_waits(rooms.engine, rooms.node, rooms.time.clock),
     "still to do": lambda rooms: rooms.queries.still_to_do,
     "ended badly": lambda rooms: lambda: rooms.queries.ended_badly(rooms.time.in_us(1)),
     "bytes needed": lambda rooms: rooms.queries.bytes_still_needed,

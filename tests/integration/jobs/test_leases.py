@@ -298,7 +298,7 @@ def test_nothing_is_about_to_be_named_of_a_job_of_which_something_else_is_wished
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
     rooms.set_row(job, wish=wish)
-    assert rooms.owner.intend(claimed.lease, {"name": "a.gguf"}) == wish
+    assert rooms.owner.record_intent(claimed.lease, {"name": "a.gguf"}) == wish
     assert rooms.row(job)["intent"] == (None if wish else {"name": "a.gguf"})
 
 
@@ -317,9 +317,9 @@ def test_the_wishes_are_those_of_this_workers_running_jobs(rooms):
     assert theirs is not None
     rooms.commands.pause(first)
     rooms.commands.cancel(second)
-    assert rooms.owner.wishes() == {mine.lease.token: "pause"}
-    rooms.owner.obey(mine.lease)
-    assert rooms.owner.wishes() == {}
+    assert rooms.owner.requested_actions() == {mine.lease.token: "pause"}
+    rooms.owner.release_as_requested(mine.lease)
+    assert rooms.owner.requested_actions() == {}
 
 
 # Rescue --------------------------------------------------------------------------------------------------------------

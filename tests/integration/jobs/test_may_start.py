@@ -185,7 +185,7 @@ def test_a_job_starts_once_the_earlier_one_has_ended_however_that_was(rooms, end
         rooms.owner.fail(claimed.lease, SourceMissing("Gone."))
     else:
         rooms.commands.cancel(first)
-        rooms.owner.obey(claimed.lease)
+        rooms.owner.release_as_requested(claimed.lease)
     assert why(rooms, then) == (None, None)
     assert rooms.claim_obeying() == then
 

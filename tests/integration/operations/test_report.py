@@ -110,7 +110,7 @@ def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origi
         job = shop.enqueue("m")
         shop.work_here()
         found = read_morning(shop.home, LONG_AGO)
-    assert [(one.kind, one.count, one.jobs) for one in found.healed] == [(kind, 1, (job,))]
+    assert [(one.kind, one.count, one.jobs) for one in found.recoveries] == [(kind, 1, (job,))]
 
 
 def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):

@@ -8,7 +8,7 @@ import pytest
 from support.job_store import JobStore, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
-from flowhub_jobs.jobs.clock_changes import keep_waits
+from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.lease import Claimed, Progress
@@ -215,10 +215,10 @@ def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(rooms):
 @pytest.mark.parametrize("seconds", [86_400.0, -86_400.0])
 def test_a_wait_for_a_host_moves_along_with_the_calendar(rooms, seconds):
     rooms.enqueue("a")
-    keep_waits(rooms.engine, rooms.node, rooms.time.clock)
+    shift_waits(rooms.engine, rooms.node, rooms.time.clock)
     wait = fail(rooms, rooms.claim())
     rooms.time.set_calendar(seconds)
-    keep_waits(rooms.engine, rooms.node, rooms.time.clock)
+    shift_waits(rooms.engine, rooms.node, rooms.time.clock)
     assert waits_of(rooms).held().waits[ORIGIN].until == wait.until + round(seconds * 1e6)
 
 

@@ -75,13 +75,13 @@ def test_a_wish_after_the_name_finds_the_model_installed(shop, monkeypatch):
 @pytest.mark.parametrize("word", ["cancel", "purge"])
 def test_a_run_that_fails_when_it_was_cancelled_leaves_a_cancelled_job(shop, monkeypatch, word):
     job = shop.enqueue("missing")
-    real = pipeline.end_badly
+    real = pipeline.fail_or_defer
 
     def end_badly(*given):
         wish(shop, job, word)
         real(*given)
 
-    monkeypatch.setattr(pipeline, "end_badly", end_badly)
+    monkeypatch.setattr(pipeline, "fail_or_defer", end_badly)
     run_without_heartbeat(shop)
     assert shop.job(job).state is State.CANCELLED
     assert shop.job(job).error is None

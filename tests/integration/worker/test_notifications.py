@@ -51,7 +51,7 @@ class Desk:
     def look(self) -> list[dict[str, Any]]:
         """Look, see the telling through, and return the events that were told now."""
         before = len(self._office.posts)
-        self.notices.look()
+        self.notices.deliver_pending()
         self.finish()
         return [event for post in self._office.posts[before:] for event in post["events"]]
 
@@ -265,8 +265,8 @@ def test_of_two_workers_one_tells(rooms, session, tmp_path, office):
     other = Desk(rooms, tmp_path, office)
     fail(rooms, "tiny")
     office.hold.clear()
-    session.notices.look()
-    other.notices.look()
+    session.notices.deliver_pending()
+    other.notices.deliver_pending()
     assert not other.notices.telling
     office.hold.set()
     session.finish()
@@ -279,7 +279,7 @@ def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, offic
     fail(rooms, "tiny")
     start = threading.Barrier(len(desks))
     threads = [
-        threading.Thread(target=lambda session=session: (start.wait(), session.notices.look())) for session in desks
+        threading.Thread(target=lambda each=each: (start.wait(), each.notices.deliver_pending())) for each in desks
     ]
     for thread in threads:
         thread.start()
@@ -293,7 +293,7 @@ def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, offic
 def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, session, tmp_path, office):
     fail(rooms, "tiny")
     office.hold.clear()
-    session.notices.look()  # its turn is taken, and never given back
+    session.notices.deliver_pending()  # its turn is taken, and never given back
     other = Desk(rooms, tmp_path, office)
     assert other.look() == []
     rooms.time.turn(119)
@@ -310,9 +310,9 @@ def test_a_worker_that_stops_gives_its_turn_back(rooms, tmp_path, office):
         replace(settings, notify=waits), rooms.node, Database.of(rooms.engine), Store(tmp_path), rooms.time.clock
     )
     notices = Notifications(home, "w-1")
-    notices.look()
+    notices.deliver_pending()
     fail(rooms, "tiny")
-    notices.look()
+    notices.deliver_pending()
     assert notices.telling
     notices.close()
     assert not notices.telling

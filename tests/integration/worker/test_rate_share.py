@@ -45,14 +45,14 @@ def floors(shop: App) -> Iterator[list[WorkerContext]]:
 def begin(context: WorkerContext) -> Claimed:
     claimed = context.leases.claim()
     assert claimed is not None
-    context.throttle.look(at_once=True)
+    context.throttle.update(at_once=True)
     return claimed
 
 
 def rates(floors: list[WorkerContext]) -> list[int | None]:
     """Return what each worker lets through, as its heart beats once more."""
     for context in floors:
-        context.throttle.look()
+        context.throttle.update()
     return [context.shared.bucket.rate_bps for context in floors]
 
 

@@ -53,7 +53,7 @@ def hear(wakeups: WakeupQueue) -> int:
 
 
 def test_a_bell_is_json_without_a_word_of_pickle(wakeups, path):
-    wakeups.ring()
+    wakeups.wake()
     [message] = messages(path)
     assert set(json.loads(message)) == {"id", "task"}
     with pytest.raises(ValueError, match="opcode"):
@@ -61,7 +61,7 @@ def test_a_bell_is_json_without_a_word_of_pickle(wakeups, path):
 
 
 def test_each_ring_is_heard_once_by_any_process(wakeups, path):
-    wakeups.ring(3)
+    wakeups.wake(3)
     other = WakeupQueue(path)
     assert (wakeups.waiting(), other.waiting()) == (3, 3)
     assert other.huey.dequeue() is not None
@@ -73,7 +73,7 @@ GARBAGE = [b"", b"{", b"\x80\x04K\x01.", b"null", b"[]", b'{"id": 1}', b'{"id": 
 
 
 def test_garbage_is_thrown_away_and_the_bell_behind_it_is_heard(wakeups, path):
-    wakeups.ring()
+    wakeups.wake()
     throw_in(path, *GARBAGE)
     assert wakeups.waiting() == len(GARBAGE) + 1
     assert hear(wakeups) == 1
@@ -90,7 +90,7 @@ def test_a_consumer_lives_on_through_garbage(path):
     heard = threading.Event()
     wakeups = WakeupQueue(path, heard.set)
     throw_in(path, *GARBAGE)
-    wakeups.ring()
+    wakeups.wake()
     consumer = WorkerConsumer(wakeups.huey, 1, lambda: None)
     consumer.start()
     try:
@@ -104,21 +104,21 @@ def test_a_consumer_lives_on_through_garbage(path):
 
 
 def test_a_whole_queue_needs_no_mending(wakeups):
-    wakeups.ring()
-    assert not wakeups.mend()
+    wakeups.wake()
+    assert not wakeups.reopen_if_damaged()
     assert wakeups.waiting() == 1
 
 
 def test_a_queue_that_nobody_has_written_to_is_not_read_again(wakeups, path):
-    wakeups.ring()
-    assert not wakeups.mend()
+    wakeups.wake()
+    assert not wakeups.reopen_if_damaged()
     there = path.stat()
     with path.open("r+b") as file:
         file.write(b"Dear diary, ")
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
-    assert not wakeups.mend()
+    assert not wakeups.reopen_if_damaged()
     os.utime(path)
-    assert wakeups.mend()
+    assert wakeups.reopen_if_damaged()
 
 
 def damaged(path: Path) -> None:
@@ -151,11 +151,11 @@ EACH_FATE = pytest.mark.parametrize(
 
 @EACH_FATE
 def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_processes(wakeups, path, fate):
-    wakeups.ring()
+    wakeups.wake()
     fate(path)
-    assert wakeups.mend()
-    assert not wakeups.mend()
-    wakeups.ring()
+    assert wakeups.reopen_if_damaged()
+    assert not wakeups.reopen_if_damaged()
+    wakeups.wake()
     other = WakeupQueue(path)
     assert hear(other) >= 1  # the one from before may have been saved
     assert hear(wakeups) == 0
@@ -165,20 +165,20 @@ def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_
 @EACH_FATE
 def test_a_ring_into_a_lost_file_is_no_error(wakeups, path, fate):
     fate(path)
-    wakeups.ring()
-    wakeups.mend()
+    wakeups.wake()
+    wakeups.reopen_if_damaged()
 
 
 def test_what_was_damaged_is_put_aside_and_not_thrown_away(wakeups, path):
     damaged(path)
-    wakeups.mend()
+    wakeups.reopen_if_damaged()
     assert path.with_name("queue.db.damaged").read_text().startswith("Dear diary")
 
 
 def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
     damaged(path)
     wakeups = WakeupQueue(path)
-    wakeups.ring()
+    wakeups.wake()
     assert hear(wakeups) == 1
     assert path.with_name("queue.db.damaged").exists()
     wakeups.close()
@@ -195,13 +195,13 @@ def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
 def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch, how):
     monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue.BUSY_TIMEOUT_S", 0)
     wakeups = WakeupQueue(path)
-    wakeups.ring()
+    wakeups.wake()
     wakeups.huey.storage.close()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
         other.execute(how)
         other.execute("DELETE FROM schedule")
-        assert not wakeups.mend()
-        wakeups.ring()
+        assert not wakeups.reopen_if_damaged()
+        wakeups.wake()
     assert not path.with_name("queue.db.damaged").exists()
     assert wakeups.waiting() == 1
     wakeups.close()
@@ -214,9 +214,9 @@ def test_a_consumer_hears_bells_in_the_mended_queue(path):
     consumer.start()
     try:
         path.unlink()
-        assert wakeups.mend()
+        assert wakeups.reopen_if_damaged()
         other = WakeupQueue(path)
-        other.ring()
+        other.wake()
         other.close()
         assert heard.wait(60)
     finally:
