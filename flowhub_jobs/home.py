@@ -21,7 +21,7 @@ from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_fast import Entries
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import JobKind
+from flowhub_jobs.values.enums import JobKind, RequestedAction
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -103,13 +103,13 @@ class Home:
         return lock_is_free(self.settings.locks / f"{worker}.lock")
 
     def take_back_orphans(self) -> list[int]:
-        """Take back the jobs whose worker is gone, and do what was wished of them; return their numbers."""
+        """Take back the jobs whose worker is gone, and carry out their requested actions; return their numbers."""
         from flowhub_jobs.jobs.rescue import rescue  # screens do without
         from flowhub_jobs.jobs.workers import remove_dead
 
         taken = rescue(self.engine, self.node, self.clock, self.is_dead)
-        for job, wish in taken.items():
-            if wish == "purge":
+        for job, requested in taken.items():
+            if requested is RequestedAction.PURGE:
                 self.purge(job)
         for worker in remove_dead(self.engine, self.node, self.is_dead):
             (self.settings.locks / f"{worker}.lock").unlink(missing_ok=True)

@@ -92,8 +92,7 @@ jobs = Table(
     Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished
     Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
     Column("intent", StoredJson),  # what the installation was about to name (store/install.py)
-    # What the person wants of a running job; its owner obeys.
-    Column("wish", String(16)),  # cancel, purge, pause
+    Column("requested", String(16)),  # enums.RequestedAction: what the user wants of a running job
     # The lease: who may write, and until when.
     Column("lease_token", String(32)),
     Column("lease_worker", String(64)),

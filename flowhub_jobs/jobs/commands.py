@@ -1,6 +1,6 @@
 """What a person asks of jobs: enqueue, cancel, pause, resume, start, retry. Every write here is a conditional UPDATE.
 
-A job without an owner changes at once; of a running one only `wish` is written, which its owner obeys.
+A job without an owner changes at once; of a running one only `requested` is written, which its worker carries out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.jobs.update_sql import note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
+from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, RequestedAction, State
 
 
 class JobCommands:
@@ -110,20 +110,20 @@ class JobCommands:
 
         Raises WrongState for a job that has ended otherwise, NotFound for none.
         """
-        wish = "purge" if purge else "cancel"
+        action = RequestedAction.PURGE if purge else RequestedAction.CANCEL
         changes = {"state": State.CANCELLED, "finished_at": self._clock.now_us(), "wait_text": None}
-        return self._ask(job, (State.QUEUED, State.PAUSED), changes, wish, already=State.CANCELLED, verb="cancelled")
+        return self._ask(job, (State.QUEUED, State.PAUSED), changes, action, already=State.CANCELLED, verb="cancelled")
 
     def pause(self, job: int) -> State:
         """Pause a job; return its state now, as `cancel` does."""
         changes = {"state": State.PAUSED, "stage": None, "rate_bps": None}
-        return self._ask(job, (State.QUEUED,), changes, "pause", already=State.PAUSED, verb="paused")
+        return self._ask(job, (State.QUEUED,), changes, RequestedAction.PAUSE, already=State.PAUSED, verb="paused")
 
     def resume(self, job: int) -> State:
-        """Queue a paused job again; a time still ahead stays. A wish to pause that nobody obeyed yet is dropped."""
+        """Queue a paused job again; a start time still ahead stays. An unseen request to pause is withdrawn."""
         with writing(self._engine) as tx:
-            where = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.wish == "pause")
-            tx.execute(sa.update(jobs).where(where).values(wish=None))
+            pausing = (jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.requested == RequestedAction.PAUSE)
+            tx.execute(sa.update(jobs).where(*pausing).values(requested=None))
             if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
                 note(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
             return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
@@ -183,15 +183,22 @@ class JobCommands:
             return self._settled(tx, job, set(LIVE), "given another priority")
 
     def _ask(
-        self, job: int, idle: Iterable[State], changes: Mapping[str, Any], wish: str, *, already: State, verb: str
+        self,
+        job: int,
+        idle: Iterable[State],
+        changes: Mapping[str, Any],
+        action: RequestedAction,
+        *,
+        already: State,
+        verb: str,
     ) -> State:
         with writing(self._engine) as tx:
             if self._move(tx, job, idle, changes):
                 note(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
             running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
-            if wish == "pause":  # it does not take back a cancel
-                running = sa.and_(running, jobs.c.wish.is_(None))
-            tx.execute(sa.update(jobs).where(running).values(wish=wish))
+            if action is RequestedAction.PAUSE:  # it does not take back a cancel
+                running = sa.and_(running, jobs.c.requested.is_(None))
+            tx.execute(sa.update(jobs).where(running).values(requested=action))
             return self._settled(tx, job, {already, State.RUNNING}, verb)
 
     def _move(self, tx: sa.Connection, job: int, old: Iterable[State], changes: Mapping[str, Any]) -> bool:

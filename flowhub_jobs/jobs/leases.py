@@ -18,12 +18,12 @@ from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.lease import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
-from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
-from flowhub_jobs.jobs.states import Gates, rescued_state
+from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
+from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
-from flowhub_jobs.values.enums import DigestState, EventKind, Reason, State
+from flowhub_jobs.values.enums import DigestState, EventKind, Reason, RequestedAction, State
 from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
@@ -67,7 +67,8 @@ class LeaseStore:
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
-                self._end(tx, lease, NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}, _failed(error))
+                changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}
+                self._end(tx, lease, changes, EventKind.FAILED, _failed(error))
                 return error
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
@@ -97,12 +98,12 @@ class LeaseStore:
     def _seen(self, tx: sa.Connection) -> None:
         tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=self._clock.now_us()))
 
-    def requested_actions(self) -> dict[str, str | None]:
-        """Return the wish of every job that this worker runs, by token: what is not there is no longer ours."""
+    def requested_actions(self) -> dict[str, RequestedAction | None]:
+        """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
         mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.wish).where(mine))
-            return {row.lease_token: row.wish for row in rows}
+            rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.requested).where(mine))
+            return {row.lease_token: requested_of(row.requested) for row in rows}
 
     # Progress and the ends of an attempt ---------------------------------------------------------------------------
 
@@ -114,19 +115,19 @@ class LeaseStore:
             if seen.files:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
 
-    def record_intent(self, lease: Lease, intent: dict[str, Any]) -> str | None:
-        """Write down what is about to be named: after a crash it tells whether that happened.
+    def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
+        """Write ahead what the run is about to install. After a crash it tells whether the rename happened.
 
-        Where the person wishes something else by now, nothing is written, and the wish returned.
+        If the user has requested an action by now, nothing is written, and the action is returned.
         """
         with writing(self._engine) as tx:
-            wish = self._wish(tx, lease)
-            if wish is None:
+            requested = self._requested(tx, lease)
+            if requested is None:
                 self._write(tx, lease, intent=intent)
-        return wish
+        return requested
 
     def claimed_by(self, name: str, *, but: int) -> str | None:
-        """Return the claim of another live job that was about to give this name, and may have done so; else None."""
+        """Return the claim of another live job whose intent has this name, which it may have installed; else None."""
         running = sa.and_(jobs.c.node == self._node, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
         with reading(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
@@ -145,7 +146,8 @@ class LeaseStore:
             state = DigestState.VERIFIED if file.pinned else DigestState.UNPINNED
             values = {"bytes": file.bytes, "bytes_done": file.bytes, "sha256_state": state}
             tx.execute(sa.update(job_files).where(where).values(**values))
-        self._end(tx, lease, changes | self._without_secrets(tx, lease.job), Note(EventKind.COMPLETED, text))
+        changes |= self._without_secrets(tx, lease.job)
+        self._end(tx, lease, changes, EventKind.COMPLETED, Note(EventKind.COMPLETED, text))
 
     def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
         """Return what changes in the artifact of a job that is done: the signatures of its addresses go."""
@@ -153,20 +155,20 @@ class LeaseStore:
         kept = stored.without_secrets()
         return {"artifact": kept.as_dict()} if kept != stored else {}
 
-    def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> str | None:
-        """End the job badly; if the person wishes by now that it is cancelled, it is that. Return the wish it obeyed.
+    def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> RequestedAction | None:
+        """Fail the job, or cancel it if the user has requested that by now. Return the action that was carried out.
 
-        A pause does not hide what went wrong: the next run would only meet it again.
+        A requested pause does not hide the error: the next run would only meet it again.
         """
         changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}
         if mismatch:
             changes["sha256_state"] = DigestState.MISMATCH
         with writing(self._engine) as tx:
-            wish = self._wish(tx, lease)
-            if wish is not None and wish != "pause":
-                self._end_as_wished(tx, lease, wish)
-                return wish
-            self._end(tx, lease, changes, _failed(error))
+            requested = self._requested(tx, lease)
+            if requested is not None and requested is not RequestedAction.PAUSE:
+                self._end_as_requested(tx, lease, requested)
+                return requested
+            self._end(tx, lease, changes, EventKind.FAILED, _failed(error))
         return None
 
     def wait(
@@ -179,8 +181,8 @@ class LeaseStore:
         faults: int,
         fruitless_s: float = 0.0,
         cost: bool,
-    ) -> str | None:
-        """Queue the job again because of an error, to start at that microsecond. Return the wish it obeyed.
+    ) -> RequestedAction | None:
+        """Queue the job again because of an error, to start at that microsecond. Return the action carried out instead.
 
         `cost`: whether the attempt counts. `faults` tries in a row brought no byte, and took `fruitless_s`.
         """
@@ -188,14 +190,15 @@ class LeaseStore:
         wait_us = max(0, until - self._clock.now_us())
         changes: dict[str, Any] = {"not_before": until, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
         changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
-        return self._let_go(lease, changes | ({} if cost else _GIVEN_BACK), Note(EventKind.WAITS, text, error.code))
+        event = Note(EventKind.WAITS, text, error.code)
+        return self._release(lease, changes | ({} if cost else _GIVEN_BACK), EventKind.WAITS, event)
 
     def wait_for_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
-    ) -> str | None:
-        """Queue the job again, held with all others of its host. Return the wish it obeyed.
+    ) -> RequestedAction | None:
+        """Queue the job again, held with all others of its host. Return the action carried out instead.
 
-        `seconds` is a backoff of its own, 0 for none. The attempt does not count, and of one outage one event is kept.
+        `seconds` is a backoff of its own, 0 for none. The attempt does not count, and an outage leaves one event.
         """
         wait_us = round(seconds * 1e6)
         changes: dict[str, Any] = {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
@@ -203,57 +206,69 @@ class LeaseStore:
             changes |= {"not_before": self._clock.now_us() + wait_us, "wait_us": wait_us}
             changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}
         # The fault itself is in the history already, as the run met it.
-        text = f"All jobs from {wait.host or wait.origin} wait until it answers." if wait.tries == 1 else ""
-        return self._let_go(lease, changes | _GIVEN_BACK, Note(EventKind.WAITS, text, wait.code))
+        text = f"All jobs from {wait.host or wait.origin} wait until it answers."
+        event = Note(EventKind.WAITS, text, wait.code) if wait.tries == 1 else None
+        return self._release(lease, changes | _GIVEN_BACK, EventKind.WAITS, event)
 
-    def hand_back(self, lease: Lease, why: str = "The worker stopped", code: str | None = None) -> str | None:
-        """Give the job back as it was before the claim: a graceful stop costs no attempt. Return the wish it obeyed.
+    def hand_back(
+        self, lease: Lease, why: str = "The worker stopped", code: str | None = None
+    ) -> RequestedAction | None:
+        """Queue the job as it was before the claim: a graceful stop costs no attempt. Return the action done instead.
 
         `why` begins the sentence that the history keeps, as "The schedule's window closed"; `code` is the error's, if
         one is the cause.
         """
-        return self._let_go(lease, _GIVEN_BACK, Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code))
+        event = Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code)
+        return self._release(lease, _GIVEN_BACK, EventKind.HANDED_BACK, event)
 
-    def release_as_requested(self, lease: Lease) -> str | None:
-        """Do what the person wishes now; return that. It may be another wish than the one that stopped the run."""
-        text = "The request was withdrawn; the job was handed back."
-        return self._let_go(lease, {}, Note(EventKind.HANDED_BACK, text))
+    def release_as_requested(self, lease: Lease) -> RequestedAction | None:
+        """Carry out the requested action and return it. It may be another than the one that stopped the run."""
+        event = Note(EventKind.HANDED_BACK, "The request was withdrawn; the job was handed back.")
+        return self._release(lease, {}, EventKind.HANDED_BACK, event)
 
-    def requested_action(self, lease: Lease) -> str | None:
-        """Return what the person wishes of a job that is still ours."""
+    def requested_action(self, lease: Lease) -> RequestedAction | None:
+        """Return what the user requests of a job whose lease is held."""
         with writing(self._engine) as tx:
-            return self._wish(tx, lease)
+            return self._requested(tx, lease)
 
-    def _wish(self, tx: sa.Connection, lease: Lease) -> str | None:
-        self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
-        return tx.execute(sa.select(jobs.c.wish).where(jobs.c.id == lease.job)).scalar()
+    def _requested(self, tx: sa.Connection, lease: Lease) -> RequestedAction | None:
+        self._write(tx, lease, lease_token=lease.token)  # changes nothing: only the fence
+        return requested_of(tx.execute(sa.select(jobs.c.requested).where(jobs.c.id == lease.job)).scalar())
 
-    def _let_go(self, lease: Lease, changes: Mapping[str, Any], event: Note) -> str | None:
-        """Queue the job again, or pause or cancel it if that is wished by now; return the wish."""
+    def _release(
+        self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: Note | None
+    ) -> RequestedAction | None:
+        """Queue the job again, or pause or cancel it if the user has requested that by now; return the action.
+
+        The request is read in the transaction that ends the attempt: one that is written a moment later finds a job
+        without an owner, and `JobCommands` changes its state at once. So no request falls between the two.
+        """
         with writing(self._engine) as tx:
-            wish = self._wish(tx, lease)
-            if wish is not None:
+            requested = self._requested(tx, lease)
+            if requested is not None:
                 given_back = {"attempt": changes["attempt"]} if "attempt" in changes else {}
-                self._end_as_wished(tx, lease, wish, **given_back)
+                self._end_as_requested(tx, lease, requested, **given_back)
             else:
-                self._end(tx, lease, NOT_RUNNING | {"state": State.QUEUED} | dict(changes), event)
-        return wish
+                self._end(tx, lease, NOT_RUNNING | {"state": State.QUEUED} | dict(changes), outcome, event)
+        return requested
 
-    def _end_as_wished(self, tx: sa.Connection, lease: Lease, wish: str, **changes: Any) -> None:
-        state = rescued_state(wish, 0, progressed=True)
-        changes |= {"bytes_done": 0} if wish == "purge" else {}
+    def _end_as_requested(self, tx: sa.Connection, lease: Lease, requested: RequestedAction, **changes: Any) -> None:
+        state = requested_state(requested)
+        changes |= {"bytes_done": 0} if requested is RequestedAction.PURGE else {}
         event = Note(EventKind(state), f"{state.capitalize()} by request.")
-        self._end(tx, lease, NOT_RUNNING | {"state": state} | changes, event)
+        self._end(tx, lease, NOT_RUNNING | {"state": state} | changes, event.kind, event)
 
-    def _end(self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], event: Note) -> None:
-        """Write how the attempt ended. The event's kind is the attempt's outcome; an empty text is no event."""
+    def _end(
+        self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: EventKind, event: Note | None
+    ) -> None:
+        """Write how the attempt ended, and the event that the history keeps of it, if any."""
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until then what was named may be there, and in no other row
         self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now if final else None}))
-        end_attempt(tx, lease.job, lease.token, now, event.kind)
-        if event.text:
+        end_attempt(tx, lease.job, lease.token, now, outcome)
+        if event is not None:
             note(tx, lease.job, now, event.kind, event.text, event.code)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:

@@ -7,14 +7,17 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
+from flowhub_jobs.jobs.row_decoding import requested_of
 from flowhub_jobs.jobs.states import rescued_state
 from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock, boot_id
-from flowhub_jobs.values.enums import EventKind, State
+from flowhub_jobs.values.enums import EventKind, RequestedAction, State
 
 
-def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]) -> dict[int, str | None]:
-    """Take back every running job of the node whose owner is gone; return their numbers, with the wish each obeyed.
+def rescue(
+    engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]
+) -> dict[int, RequestedAction | None]:
+    """Take back every running job of the node whose worker is gone; return the requested action of each, by number.
 
     `is_dead(worker)` is True where the worker's lock is free. Else the lease decides: ended, or of another boot.
     """
@@ -22,7 +25,7 @@ def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], 
     running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
     with reading(engine) as tx:
         rows = tx.execute(running).all()
-    taken: dict[int, str | None] = {}
+    taken: dict[int, RequestedAction | None] = {}
     for job, token, worker, boot, until in rows:
         damaged = token is None or type(until) not in (float, int)  # nobody can hold such a lease
         if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
@@ -30,17 +33,20 @@ def rescue(engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], 
     return taken
 
 
-def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: float) -> dict[int, str | None]:
+def _take_back(
+    engine: sa.Engine, clock: Clock, job: int, token: str, until: float
+) -> dict[int, RequestedAction | None]:
     with writing(engine) as tx:
         now = clock.now_us()  # under the write lock: the rows tell in which order it was
         # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
         as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
         held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
-        row = tx.execute(sa.select(jobs.c.wish, jobs.c.rescues, jobs.c.progressed).where(held)).first()
+        row = tx.execute(sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held)).first()
         if row is None:
             return {}
+        requested = requested_of(row.requested)
         rescues = 0 if row.progressed else row.rescues + 1
-        state = rescued_state(row.wish, row.rescues, progressed=row.progressed)
+        state = rescued_state(requested, row.rescues, progressed=row.progressed)
         changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": state, "rescues": rescues, "progressed": False}
         changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
         if state in (State.FAILED, State.CANCELLED):
@@ -50,7 +56,7 @@ def _take_back(engine: sa.Engine, clock: Clock, job: int, token: str, until: flo
         note(tx, job, now, EventKind.RESCUED, "Its worker was gone; the job was queued again.")
         if state is State.FAILED:
             note(tx, job, now, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
-    return {job: row.wish}
+    return {job: requested}
 
 
 def _lost(rescues: int) -> WorkerLost:

@@ -13,7 +13,7 @@ from flowhub_jobs.database.stored_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
+from flowhub_jobs.values.enums import DigestState, JobKind, Reason, RequestedAction, Stage, State
 from flowhub_jobs.values.jobs import Job, JobTarget
 
 Value = TypeVar("Value")
@@ -55,7 +55,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "rescues": _WHOLE,
     "furthest": _WHOLE,
     "progressed": _TRUTH,
-    "wish": _TEXT_OR_NONE,
+    "requested": _TEXT_OR_NONE,
     "lease_token": _TEXT_OR_NONE,
     "lease_worker": _TEXT_OR_NONE,
     "lease_boot": _TEXT_OR_NONE,
@@ -133,6 +133,13 @@ def task_of(row: AnyRow) -> JobTarget | None:
     if not isinstance(place, str):
         raise unreadable(row, f"its task's place is {_short(place)}")
     return JobTarget(JobKind(row["kind"]), place)
+
+
+def requested_of(stored: str | None) -> RequestedAction | None:
+    """Return the action that a row requests. One that this version does not know cancels: that stops and keeps all."""
+    if stored is None:
+        return None
+    return RequestedAction(stored) if stored in frozenset[str](RequestedAction) else RequestedAction.CANCEL
 
 
 def intent_of(row: AnyRow) -> dict[str, Any] | None:

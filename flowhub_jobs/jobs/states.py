@@ -10,11 +10,11 @@ queued ──claim──► running ──complete──► completed
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flowhub_jobs.values.enums import Reason, Stage, State
+from flowhub_jobs.values.enums import Reason, RequestedAction, Stage, State
 
 LIVE = (State.QUEUED, State.RUNNING, State.PAUSED)
 
-# Who moves a job: its owner (by the lease's token), the person (no owner, or a wish), or whoever rescues it.
+# The mover: the owner (a run, by its lease's token), the user (a job without an owner), or a rescuer (any worker).
 MOVES: dict[tuple[State, State], str] = {
     (State.QUEUED, State.RUNNING): "owner",
     (State.RUNNING, State.COMPLETED): "owner",
@@ -22,12 +22,12 @@ MOVES: dict[tuple[State, State], str] = {
     (State.RUNNING, State.QUEUED): "owner, rescuer",
     (State.RUNNING, State.PAUSED): "owner, rescuer",
     (State.RUNNING, State.CANCELLED): "owner, rescuer",
-    (State.QUEUED, State.PAUSED): "person",
-    (State.QUEUED, State.CANCELLED): "person",
-    (State.PAUSED, State.QUEUED): "person",
-    (State.PAUSED, State.CANCELLED): "person",
-    (State.FAILED, State.QUEUED): "person",
-    (State.CANCELLED, State.QUEUED): "person",
+    (State.QUEUED, State.PAUSED): "user",
+    (State.QUEUED, State.CANCELLED): "user",
+    (State.PAUSED, State.QUEUED): "user",
+    (State.PAUSED, State.CANCELLED): "user",
+    (State.FAILED, State.QUEUED): "user",
+    (State.CANCELLED, State.QUEUED): "user",
 }
 
 # How many stages are finished when a run reaches this one.
@@ -98,8 +98,13 @@ def after_hold(earlier: Iterable[tuple[int, State]]) -> list[Hold]:
     return [Hold(Reason.AFTER, text=f"Still to end: {said}{more}.")] if found else []
 
 
-def rescued_state(wish: str | None, rescues: int, *, progressed: bool) -> State:
-    """Return what becomes of a job whose owner is gone: what the person wished, else once more, else failed."""
-    if wish is not None:
-        return State.PAUSED if wish == "pause" else State.CANCELLED
+def requested_state(action: RequestedAction) -> State:
+    """Return the state of a job once a requested action was carried out."""
+    return State.PAUSED if action is RequestedAction.PAUSE else State.CANCELLED
+
+
+def rescued_state(requested: RequestedAction | None, rescues: int, *, progressed: bool) -> State:
+    """Return the state of a job whose worker is gone: the one that the user requested, else queued or failed."""
+    if requested is not None:
+        return requested_state(requested)
     return State.FAILED if not progressed and rescues + 1 >= RESCUES_MAX else State.QUEUED

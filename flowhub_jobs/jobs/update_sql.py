@@ -15,7 +15,7 @@ writes_to_store = jobs.c.kind.in_(BRING)
 NOT_RUNNING: dict[str, Any] = {
     "stage": None,
     "rate_bps": None,
-    "wish": None,
+    "requested": None,
     "wait_reason": None,
     "wait_text": None,
     "wait_us": None,

@@ -69,6 +69,23 @@ class JobKind(StrEnum):
     IMPORT = "import"
 
 
+class RequestedAction(StrEnum):
+    """What the user wants of a running job. The row keeps it, and the job's worker carries it out."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    PURGE = "purge"  # cancel, and delete the partial
+
+
+class StopReason(StrEnum):
+    """Why a run stops before its end."""
+
+    WORKER_STOPS = "worker_stops"  # a signal, `--until`, or a lost database
+    WINDOW_CLOSED = "window_closed"  # the schedule's
+    REQUESTED = "requested"  # the user: the row says what (RequestedAction)
+    LEASE_LOST = "lease_lost"  # another worker may own the job; this run writes nothing more
+
+
 class EventKind(StrEnum):
     """The kinds of the events that a job's history keeps. A row of a newer version may have another kind."""
 

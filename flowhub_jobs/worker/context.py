@@ -19,6 +19,7 @@ from flowhub_jobs.transfer.fetch import Shared
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
@@ -27,10 +28,6 @@ from flowhub_jobs.worker.transfer_options import transfer_terms
 from flowhub_jobs.worker.wait_log import WaitLog
 
 log = logging.getLogger("flowhub.worker")
-
-STOP = "stop"  # the word of a graceful stop; what is no word of these is the person's wish
-SHUT = "shut"  # the schedule's window has closed
-LOST = "lost"
 
 
 @dataclass(slots=True)
@@ -74,7 +71,7 @@ class WorkerContext:
         with self._lock:
             self._runs[claimed.lease.token] = run
         if self.stopping.is_set():
-            run.control.stop(STOP)
+            run.control.stop(StopReason.WORKER_STOPS)
         return run
 
     def end(self, run: Run) -> None:
@@ -93,13 +90,13 @@ class WorkerContext:
     def stop(self) -> None:
         """Begin nothing more, and have every run hand its job back."""
         self.stopping.set()
-        self.hand_back(STOP)
+        self.hand_back(StopReason.WORKER_STOPS)
 
-    def hand_back(self, word: str) -> None:
-        """Have every run hand its job back; the word says why. A job that `start` was said of outlasts the window."""
+    def hand_back(self, reason: StopReason) -> None:
+        """Make every run hand its job back. A job that `flowhub start` began continues when the window closes."""
         for run in self.runs().values():
-            if word != SHUT or not run.claimed.start_now:
-                run.control.stop(word)
+            if reason is not StopReason.WINDOW_CLOSED or not run.claimed.start_now:
+                run.control.stop(reason)
 
     def lose_database(self, error: FlowhubError) -> None:
         """Stop every run without a further write: the database that knows their leases is lost."""
@@ -107,7 +104,7 @@ class WorkerContext:
         self.stopping.set()
         for run in self.runs().values():
             run.lease.revoke()
-            run.control.stop(LOST)
+            run.control.stop(StopReason.LEASE_LOST)
 
     def close(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Keeps the leases of this worker, and brings the person's wishes to the runs."""
+"""Keeps the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
 
 import logging
 import threading
@@ -8,11 +8,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.net.urls import driver_words
-from flowhub_jobs.worker.context import LOST, WorkerContext
+from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.worker.context import WorkerContext
 
 log = logging.getLogger("flowhub.heartbeat")
 
-LOOK_S = 0.25  # a wish is obeyed within a second
+LOOK_S = 0.25  # a requested action is carried out within a second
 RENEW_S = LEASE_S / 3
 
 
@@ -45,15 +46,14 @@ class Heartbeat(threading.Thread):
         if not runs:
             return
         context.throttle.update()
-        wishes = context.leases.requested_actions()
+        requested = context.leases.requested_actions()
         for token, run in runs.items():
-            if token in wishes:
-                wish = wishes[token]
-                if wish is not None:
-                    run.control.stop(wish)
+            if token in requested:
+                if requested[token] is not None:
+                    run.control.stop(StopReason.REQUESTED)
             elif token in context.runs():  # it did not just end by itself
                 run.lease.revoke()
-                run.control.stop(LOST)
+                run.control.stop(StopReason.LEASE_LOST)
 
     def stop(self) -> None:
         self._over.set()

@@ -15,7 +15,8 @@ from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
-from flowhub_jobs.worker.context import SHUT, WorkerContext
+from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.database_watch import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 from flowhub_jobs.worker.notifications import Notifications
@@ -62,7 +63,7 @@ class Maintenance(threading.Thread):
         context, home = self._context, self._context.home
         gates = context.gates.refresh()
         if gates.window_shut(home.clock.now_us()):
-            context.hand_back(SHUT)
+            context.hand_back(StopReason.WINDOW_CLOSED)
         if gates.network_down_until_us is not None:
             context.network.probe_if_due()
         self._wakeups.reopen_if_damaged()

@@ -19,9 +19,9 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.net.urls import driver_words, scrub
 from flowhub_jobs.transfer.fetch import RetryLater
-from flowhub_jobs.values.enums import EventKind, Reason
+from flowhub_jobs.values.enums import EventKind, Reason, RequestedAction, StopReason
 from flowhub_jobs.values.jobs import Note
-from flowhub_jobs.worker.context import LOST, SHUT, STOP, Run, WorkerContext
+from flowhub_jobs.worker.context import Run, WorkerContext
 
 log = logging.getLogger("flowhub.job")
 
@@ -29,44 +29,50 @@ DATABASE_BUSY_S = 10.0
 MEMORY_TIGHT_S = 60.0
 
 
-def stop_run(context: WorkerContext, run: Run, word: str) -> None:
-    """Let go of the job as the word says: a stop, or what the person wishes by now."""
-    if word == LOST:
+_HANDED_BACK = {
+    StopReason.WORKER_STOPS: "The worker stopped",
+    StopReason.WINDOW_CLOSED: "The schedule's window closed",
+}
+
+
+def stop_run(context: WorkerContext, run: Run, reason: StopReason) -> None:
+    """Release the job of a run that was stopped: queue it again, or carry out the action that the user requested."""
+    if reason is StopReason.LEASE_LOST:
         return
-    _purge_beforehand(context, run)
-    why = {STOP: "The worker stopped", SHUT: "The schedule's window closed"}.get(word)
-    wish = context.leases.hand_back(run.lease, why) if why else context.leases.release_as_requested(run.lease)
-    _purge_if_wished(context, run, wish)
+    _delete_partial_if_purged(context, run)
+    why = _HANDED_BACK.get(reason)
+    requested = context.leases.hand_back(run.lease, why) if why else context.leases.release_as_requested(run.lease)
+    _finish_purge(context, run, requested)
 
 
-def _purge_beforehand(context: WorkerContext, run: Run) -> None:
-    """Drop the partial while the job is still ours: when it is seen to be cancelled, nothing of it is left."""
-    if context.leases.requested_action(run.lease) == "purge":
+def _delete_partial_if_purged(context: WorkerContext, run: Run) -> None:
+    """Delete the partial before the lease ends: once `status` shows the job as cancelled, its bytes are gone."""
+    if context.leases.requested_action(run.lease) is RequestedAction.PURGE:
         context.home.discard_partials(run.claimed.artifact, run.lease.job)
 
 
-def _purge_if_wished(context: WorkerContext, run: Run, wish: str | None) -> None:
-    if wish == "purge":
+def _finish_purge(context: WorkerContext, run: Run, requested: RequestedAction | None) -> None:
+    if requested is RequestedAction.PURGE:
         context.home.purge(run.lease.job)
 
 
 def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryLater) -> None:
     """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
-    _purge_beforehand(context, run)
-    wish = None
+    _delete_partial_if_purged(context, run)
+    requested = None
     fault = error.error if isinstance(error, RetryLater) else error
     if context.network.is_down(fault, run.claimed.artifact):
-        wish = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
+        requested = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
         context.gates.refresh()
     elif isinstance(error, RetryLater):
-        wish = _postpone(context, run, error)
+        requested = _postpone(context, run, error)
     elif isinstance(error, DiskFull | StoreOffline):
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
         seconds = context.home.settings.look_again_s
         context.wait_log.waits(run.lease.job, reason, error.message, seconds)
         until = context.home.clock.now_us() + round(seconds * 1e6)
         past = run.claimed  # a full disk says nothing of the source: its tries stay counted
-        wish = context.leases.wait(
+        requested = context.leases.wait(
             run.lease,
             until,
             reason,
@@ -81,11 +87,11 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
             context.outages.reached(run.claimed.probes)
         context.wait_log.ended(run.lease.job)
         log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
-        wish = context.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
-    _purge_if_wished(context, run, wish)
+        requested = context.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
+    _finish_purge(context, run, requested)
 
 
-def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> str | None:
+def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAction | None:
     """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
     origin, tries = run.claimed.source_origin, late.fruitless
     wait = context.outages.hold_host(origin, run.lease.token, late, run.began) if origin else None

@@ -31,11 +31,11 @@ from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.ownership import claimed, namesake_words
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import EventKind, JobKind, Stage
+from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
-from flowhub_jobs.worker.local_reuse import Reused, find_local_copies, changed_text
-from flowhub_jobs.worker.outcomes import to_flowhub_error, fail_or_defer, stop_run
+from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
+from flowhub_jobs.worker.outcomes import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_terms
 
@@ -66,9 +66,9 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
         _attempt(context, run)
         context.wait_log.ended(run.lease.job)
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
-    except Cancelled as word:
+    except Cancelled as stopped:
         context.wait_log.ended(run.lease.job)
-        stop_run(context, run, word.why)
+        stop_run(context, run, StopReason(stopped.why))
     except LeaseLost:
         raise
     except Exception as error:
@@ -295,9 +295,9 @@ class _RowIntent:
 
     def write_intent(self, intent: dict[str, Any]) -> None:
         """Raise Cancelled if a request arrived: the last moment. A later one finds the model installed."""
-        request = self.context.leases.record_intent(self.run.lease, intent)
-        if request is not None:
-            raise Cancelled(request)
+        requested = self.context.leases.record_intent(self.run.lease, intent)
+        if requested is not None:
+            raise Cancelled(StopReason.REQUESTED)
 
 
 def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("prober", sa.String(length=32), nullable=True),
         sa.PrimaryKeyConstraint("node", "origin", name=op.f("pk_host_waits")),
     )
+    op.execute("ALTER TABLE jobs RENAME COLUMN wish TO requested")
     op.add_column("jobs", sa.Column("source_origin", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("wait_us", sa.BigInteger(), nullable=True))
     op.add_column("jobs", sa.Column("fruitless_us", sa.BigInteger(), server_default="0", nullable=False))
@@ -54,4 +55,5 @@ def downgrade() -> None:
     op.drop_column("jobs", "fruitless_us")
     op.drop_column("jobs", "wait_us")
     op.drop_column("jobs", "source_origin")
+    op.execute("ALTER TABLE jobs RENAME COLUMN requested TO wish")
     op.drop_table("host_waits")

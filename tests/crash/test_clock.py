@@ -19,8 +19,8 @@ from support.run_fetch import kept_in
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.transfer.options import Cancelled
-from flowhub_jobs.values.enums import Reason, State
-from flowhub_jobs.worker.context import LOST, WorkerContext
+from flowhub_jobs.values.enums import Reason, State, StopReason
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -172,7 +172,7 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
         assert column(shop, job, "lease_until") == until
         assert shop.home.take_back_orphans() == [job]
         heartbeat._beat()
-        with pytest.raises(Cancelled, match=LOST):
+        with pytest.raises(Cancelled, match=StopReason.LEASE_LOST):
             run.control.check()
         context.end(run)
         context.close()

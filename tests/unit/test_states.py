@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.states import (
     own_hold,
     rescued_state,
 )
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import Reason, RequestedAction, State
 
 # Written out here once more, so that a slip in the code's own table shows.
 PROMISED = """
@@ -88,7 +88,7 @@ def test_the_earlier_jobs_are_named_in_their_order_and_the_many_are_counted():
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
 @given(rescues=st.integers(0, 50), progressed=st.booleans())
 def test_a_wish_is_obeyed_on_rescue_whatever_else_holds(wish, state, rescues, progressed):
-    assert rescued_state(wish, rescues, progressed=progressed) == state
+    assert rescued_state(RequestedAction(wish), rescues, progressed=progressed) == state
 
 
 def test_the_tenth_rescue_in_a_row_without_progress_ends_the_job():

@@ -82,14 +82,14 @@ def test_of_a_running_job_a_cancel_is_only_wished(rooms, wish, asked):
     job = rooms.job_in(State.RUNNING)
     before = rooms.row(job)
     assert rooms.commands.cancel(job, **asked) is State.RUNNING
-    assert rooms.row(job) == before | {"wish": wish}
+    assert rooms.row(job) == before | {"requested": wish}
 
 
 def test_of_a_running_job_a_pause_is_only_wished_and_a_resume_takes_the_wish_back(rooms):
     job = rooms.job_in(State.RUNNING)
     before = rooms.row(job)
     rooms.commands.pause(job)
-    assert rooms.row(job) == before | {"wish": "pause"}
+    assert rooms.row(job) == before | {"requested": "pause"}
     rooms.commands.resume(job)
     assert rooms.row(job) == before
 
@@ -98,14 +98,14 @@ def test_a_resume_does_not_take_back_a_cancel(rooms):
     job = rooms.job_in(State.RUNNING)
     rooms.commands.cancel(job)
     rooms.commands.resume(job)
-    assert rooms.row(job)["wish"] == "cancel"
+    assert rooms.row(job)["requested"] == "cancel"
 
 
 def test_a_pause_does_not_take_back_a_cancel(rooms):
     job = rooms.job_in(State.RUNNING)
     rooms.commands.cancel(job)
     rooms.commands.pause(job)
-    assert rooms.row(job)["wish"] == "cancel"
+    assert rooms.row(job)["requested"] == "cancel"
 
 
 # Times ---------------------------------------------------------------------------------------------------------------

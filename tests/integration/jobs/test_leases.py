@@ -241,7 +241,7 @@ def test_each_end_frees_the_lease_and_leaves_the_row_calm(rooms, end, state, att
     WRITES[end](rooms, claimed)
     row = rooms.row(job)
     assert (row["state"], row["attempt"]) == (state, attempt)
-    free = ("lease_token", "lease_worker", "lease_boot", "lease_until", "stage", "rate_bps", "wish")
+    free = ("lease_token", "lease_worker", "lease_boot", "lease_until", "stage", "rate_bps", "requested")
     assert {row[name] for name in free} == {None}
     final = state in ("completed", "failed", "cancelled")
     assert row["finished_at"] == (rooms.time.in_us(0) if final else None)
@@ -266,10 +266,10 @@ def test_a_wish_is_obeyed_however_the_worker_lets_go_of_the_job(rooms, wish, sta
     """As it stands by then: the worker may have stopped for another word."""
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
-    rooms.set_row(job, wish=wish)
+    rooms.set_row(job, requested=wish)
     WRITES[end](rooms, claimed)
     row = rooms.row(job)
-    assert (row["state"], row["attempt"], row["wish"]) == (state, attempt, None)
+    assert (row["state"], row["attempt"], row["requested"]) == (state, attempt, None)
     assert (row["not_before"], row["wait_reason"]) == (None, None)
     assert (row["finished_at"] is not None) == (state == "cancelled")
 
@@ -278,26 +278,26 @@ def test_a_wish_is_obeyed_however_the_worker_lets_go_of_the_job(rooms, wish, sta
 def test_a_job_that_fails_when_it_was_cancelled_is_cancelled(rooms, wish):
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
-    rooms.set_row(job, wish=wish)
+    rooms.set_row(job, requested=wish)
     assert rooms.owner.fail(claimed.lease, SourceMissing("Gone.")) == wish
     row = rooms.row(job)
-    assert (row["state"], row["wish"], row["error"]) == ("cancelled", None, None)
+    assert (row["state"], row["requested"], row["error"]) == ("cancelled", None, None)
 
 
 def test_a_job_that_fails_when_it_was_to_pause_tells_why(rooms):
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
-    rooms.set_row(job, wish="pause")
+    rooms.set_row(job, requested="pause")
     assert rooms.owner.fail(claimed.lease, SourceMissing("Gone.")) is None
     row = rooms.row(job)
-    assert (row["state"], row["wish"], row["error"]["code"]) == ("failed", None, "source_missing")
+    assert (row["state"], row["requested"], row["error"]["code"]) == ("failed", None, "source_missing")
 
 
 @pytest.mark.parametrize("wish", [None, "pause", "cancel", "purge"])
 def test_nothing_is_about_to_be_named_of_a_job_of_which_something_else_is_wished(rooms, wish):
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
-    rooms.set_row(job, wish=wish)
+    rooms.set_row(job, requested=wish)
     assert rooms.owner.record_intent(claimed.lease, {"name": "a.gguf"}) == wish
     assert rooms.row(job)["intent"] == (None if wish else {"name": "a.gguf"})
 
@@ -377,10 +377,10 @@ def test_nobody_rescues_a_job_that_does_not_run(rooms, state):
 def test_a_wish_is_obeyed_on_rescue(rooms, wish, state):
     [job] = rooms.enqueue("a")
     rooms.claim()
-    rooms.set_row(job, wish=wish)
+    rooms.set_row(job, requested=wish)
     rooms.rescue("w-1")
     row = rooms.row(job)
-    assert (row["state"], row["wish"]) == (state, None)
+    assert (row["state"], row["requested"]) == (state, None)
     assert (row["finished_at"] is not None) == (state == "cancelled")
 
 

@@ -17,7 +17,7 @@ from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store import file_hash, install
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.values.enums import DigestState, State
+from flowhub_jobs.values.enums import DigestState, State, StopReason
 from flowhub_jobs.worker import pipeline
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
@@ -306,7 +306,7 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
 
     def stop(_seen) -> None:
         for held in context.runs().values():
-            held.control.stop("stop")
+            held.control.stop(StopReason.WORKER_STOPS)
 
     monkey = pytest.MonkeyPatch()
     monkey.setattr(
@@ -338,7 +338,7 @@ def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word,
     def read_once(fd, buffer, offset):
         getattr(shop.home.commands, word)(job)
         for run in context.runs().values():
-            run.control.stop(word)
+            run.control.stop(StopReason.REQUESTED)
         return real(fd, buffer, offset)
 
     monkeypatch.setattr(file_hash, "read_once", read_once)
