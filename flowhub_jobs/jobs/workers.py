@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.errors import Replaced
 from flowhub_jobs.database.tables import jobs, workers
-from flowhub_jobs.times import moment
+from flowhub_jobs.times import known_moment
 from flowhub_jobs.values.enums import State
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as they last said."""
+    """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as they last said.
+
+    `seen_at` is its last heartbeat.
+    """
 
     worker: str
     pid: int
@@ -24,6 +27,7 @@ class WorkerStatus:
     running: int
     rate_bps: int
     started_at: datetime
+    seen_at: datetime
 
 
 def living_workers(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerStatus]:
@@ -58,7 +62,7 @@ def remove_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | No
         return list(tx.execute(sa.delete(workers).where(gone).returning(workers.c.worker)).scalars())
 
 
-def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int]]:
+def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
     works = sa.and_(jobs.c.node == node, jobs.c.state == State.RUNNING, jobs.c.lease_worker == workers.c.worker)
     return (
         sa.select(
@@ -66,18 +70,18 @@ def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int]]:
             workers.c.pid,
             workers.c.slots,
             workers.c.started_at,
+            workers.c.seen_at,
             sa.func.count(jobs.c.id).label("running"),
             sa.func.coalesce(sa.func.sum(jobs.c.rate_bps), 0).label("rate_bps"),
         )
         .join_from(workers, jobs, works, isouter=True)
         .where(workers.c.node == node)
-        .group_by(workers.c.worker, workers.c.pid, workers.c.slots, workers.c.started_at)
+        .group_by(workers.c.worker, workers.c.pid, workers.c.slots, workers.c.started_at, workers.c.seen_at)
         .order_by(workers.c.started_at, workers.c.worker)
     )
 
 
 def _seen(row: sa.RowMapping) -> WorkerStatus:
-    started = moment(row["started_at"])
-    assert started is not None
     numbers = {name: int(row[name]) for name in ("pid", "slots", "running", "rate_bps")}
-    return WorkerStatus(row["worker"], **numbers, started_at=started)
+    started, seen = known_moment(row["started_at"]), known_moment(row["seen_at"])
+    return WorkerStatus(row["worker"], **numbers, started_at=started, seen_at=seen)

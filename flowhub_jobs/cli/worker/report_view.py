@@ -8,29 +8,13 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.worker.report_needs_view import needs_lines
 from flowhub_jobs.jobs.recoveries import Recovered
 from flowhub_jobs.jobs.report import CompletedJob, Report
+from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.units import format_bytes, format_duration, format_rate, named_jobs
 from flowhub_jobs.values.enums import DigestState, Reason, State
 from flowhub_jobs.values.jobs import Job
 
 ROWS_MAX = 40  # of a section; `flowhub status` lists every one
 JOBS_NAMED = 2
-_HEALED = {  # one of it, several of it
-    "rescue": ("A worker died; another one continued its job", "{} times a worker died; its job continued"),
-    "retry": ("A fault of the network or a host passed", "{} faults of the network or a host passed"),
-    "host_busy": ("A busy or failing host answered later", "{} times a busy or failing host answered later"),
-    "wrong_range": (
-        "A wrong range was refused and asked again",
-        "{} wrong ranges were refused and asked again",
-    ),
-    "asked_anew": ("A file was requested at a new address", "{} times a file was requested at a new address"),
-    "piece_again": ("A damaged piece was downloaded again", "{} damaged pieces were downloaded again"),
-    "file_again": (
-        "A file with a wrong digest came again",
-        "{} files with a wrong digest came again",
-    ),
-    "offline": ("The network was away for a while", "{} times a job was handed back: no network"),
-    "parked": ("A job waited for the disk", "{} jobs waited for the disk"),
-}
 _WAITS = {
     Reason.AT: "starts later",
     Reason.WINDOW: "waits for the schedule's window",
@@ -96,13 +80,8 @@ def _digest(job: Job) -> str:
 
 
 def _healed(healed: Iterable[Recovered]) -> list[str]:
-    found = [f"  {_in_words(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
+    found = [f"  {recovered_sentence(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
     return [output.bold("HEALED BY ITSELF"), *found] if found else []
-
-
-def _in_words(one: Recovered) -> str:
-    single, several = _HEALED[one.kind]
-    return single if one.count == 1 else several.format(one.count)
 
 
 def _going(morning: Report) -> list[str]:

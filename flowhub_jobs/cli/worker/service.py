@@ -13,12 +13,12 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Jobs, LimitRate
 from flowhub_jobs.cli.output import clean
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.home import Home, opened
-from flowhub_jobs.jobs.workers import WorkerStatus, living_workers
+from flowhub_jobs.home import opened
+from flowhub_jobs.jobs.workers import WorkerStatus
+from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import Service, ServiceState, is_there
 from flowhub_jobs.service.program import Program, program
 from flowhub_jobs.settings import Settings, load_settings
-from flowhub_jobs.system import MACOS
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.units import format_duration, format_rate, parse_rate
 from flowhub_jobs.values.enums import State
@@ -36,7 +36,7 @@ def install(
     shell's variables for flowhub, but no secrets. Installing again replaces it.
     """
     settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
-    service, program = _service(settings), _program(jobs, limit_rate)
+    service, program = service_of(settings), _program(jobs, limit_rate)
     text = service.text(program)
     page = {"kind": service.kind, "path": str(service.path), "text": text, "commands": service.steps(text)}
     hints = []
@@ -54,7 +54,7 @@ def install(
 
 def uninstall(as_json: AsJson = False) -> None:
     """Stop the service and remove it. What is queued stays queued."""
-    service = _service(load_settings())
+    service = service_of(load_settings())
     removed = service.uninstall()
     if as_json:
         output.result_json(
@@ -70,8 +70,8 @@ def status(as_json: AsJson = False) -> None:
     """Show running workers and the service."""
     with open_session() as session:
         home = session.home
-        workers, queued = _workers(home), len(home.queries.in_state((State.QUEUED,)))
-        look = _service(home.settings).look()
+        workers, queued = living_workers(home), len(home.queries.in_state((State.QUEUED,)))
+        look = service_of(home.settings).look()
     if as_json:
         output.result_json(_status_page(home.node, workers, queued, look))
         return
@@ -79,31 +79,16 @@ def status(as_json: AsJson = False) -> None:
         output.result(line)
 
 
-def _service(settings: Settings) -> Service:
-    """Return the service under what manages services here."""
-    if MACOS:
-        from flowhub_jobs.service.launchd import Launchd
-
-        return Launchd(settings.home / "worker.log")
-    from flowhub_jobs.service.systemd import Systemd
-
-    return Systemd()
-
-
 def _program(jobs: int | None, rate: str | None) -> Program:
     harmless = [setting.name for setting in fields(Settings) if setting.repr]  # a secret is not shown, nor written
     return program(sys.argv, os.environ, harmless, jobs=jobs, rate=rate)
-
-
-def _workers(home: Home) -> list[WorkerStatus]:
-    return living_workers(home.engine, home.node, home.is_dead)
 
 
 def _also_running(settings: Settings, service: Service) -> list[str]:
     """Return a hint if a worker runs by hand. What of the home cannot be opened is said now, not in a log."""
     with opened(settings) as home:
         look = service.look()
-        by_hand = [str(worker.pid) for worker in _workers(home) if _by(worker, look) == "hand"]
+        by_hand = [str(worker.pid) for worker in living_workers(home) if started_by(worker, look) == "hand"]
     if not by_hand:
         return []
     return [f"A worker runs by hand, too (process {', '.join(by_hand)}): they share the queue, each has its own slots."]
@@ -130,7 +115,11 @@ def _print_hints(hints: list[str]) -> None:
 
 
 def _status_page(node: str, workers: list[WorkerStatus], queued: int, look: ServiceState) -> dict[str, Any]:
-    crew = [{**asdict(worker), "started_at": rfc3339(worker.started_at), "by": _by(worker, look)} for worker in workers]
+    crew = [
+        asdict(worker)
+        | {"started_at": rfc3339(worker.started_at), "seen_at": rfc3339(worker.seen_at), "by": started_by(worker, look)}
+        for worker in workers
+    ]
     return {
         "schema": WORKER_SCHEMA,
         "node": node,
@@ -138,10 +127,6 @@ def _status_page(node: str, workers: list[WorkerStatus], queued: int, look: Serv
         "queued": queued,
         "service": {**asdict(look), "path": str(look.path)},
     }
-
-
-def _by(worker: WorkerStatus, look: ServiceState) -> str:
-    return look.kind if worker.pid == look.pid else "hand"
 
 
 def _worker_lines(workers: list[WorkerStatus], queued: int, look: ServiceState, now: datetime) -> list[str]:
@@ -153,7 +138,7 @@ def _worker_lines(workers: list[WorkerStatus], queued: int, look: ServiceState, 
 def _worker_line(worker: WorkerStatus, look: ServiceState, now: datetime) -> str:
     since = worker.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
     age = format_duration((now - worker.started_at).total_seconds())
-    by = "started by hand" if _by(worker, look) == "hand" else f"run by {look.kind}"
+    by = "started by hand" if started_by(worker, look) == "hand" else f"run by {look.kind}"
     speed = f", {format_rate(worker.rate_bps)}" if worker.rate_bps else ""
     return f"  process {worker.pid}, {by}, since {since} ({age}): {worker.running} of {worker.slots} slots taken{speed}"
 

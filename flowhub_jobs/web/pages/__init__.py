@@ -5,11 +5,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.web.pages import discover, installed, model, queue, static
+from flowhub_jobs.web.pages import discover, installed, machine, model, queue, static
 from flowhub_jobs.web.pages.frame import environment, path_of
 from flowhub_jobs.web.problems import status_of
 
-ROUTES: list[BaseRoute] = [*static.ROUTES, *queue.ROUTES, *discover.ROUTES, *model.ROUTES, *installed.ROUTES]
+_TABS = (static, queue, discover, model, installed, machine)
+ROUTES: list[BaseRoute] = [route for module in _TABS for route in module.ROUTES]
 _TITLES = {
     401: "Sign in",
     403: "Not allowed",

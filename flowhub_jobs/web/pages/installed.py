@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.installed import Removal, freed_note
 from flowhub_jobs.operations.library.usage import StoreUsage, Usage, stock, usage
@@ -188,11 +189,8 @@ def installed_row(
 
 
 def address_of(name: str) -> str:
-    """Return the address of an installed model; "" for a name whose bytes are no UTF-8."""
-    try:
-        return f"/installed/{quote(name.encode(), safe='')}"
-    except UnicodeEncodeError:
-        return ""
+    """Return the address of an installed model; "" for a name put there by hand that flowhub itself would not give."""
+    return "" if name_problem(name) else f"/installed/{quote(name, safe='')}"
 
 
 _PARTIAL_STATES = {

@@ -295,6 +295,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
         context.close()
     [worker] = page.pop("workers")
     assert worker.pop("started_at").endswith("Z")
+    assert worker.pop("seen_at").endswith("Z")
     assert worker == {
         "worker": context.worker,
         "pid": os.getpid(),

@@ -1,0 +1,35 @@
+"""The workers of this node, and the service that runs one of them."""
+
+from typing import TYPE_CHECKING
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from flowhub_jobs.jobs.workers import WorkerStatus
+    from flowhub_jobs.service.control import Service, ServiceState
+
+
+def living_workers(home: Home) -> "list[WorkerStatus]":
+    """Return the workers that are running, the oldest first."""
+    from flowhub_jobs.jobs.workers import living_workers as living
+
+    return living(home.engine, home.node, home.is_dead)
+
+
+def service_of(settings: Settings) -> "Service":
+    """Return the service under the service manager of this system."""
+    from flowhub_jobs.system import MACOS
+
+    if MACOS:
+        from flowhub_jobs.service.launchd import Launchd
+
+        return Launchd(settings.home / "worker.log")
+    from flowhub_jobs.service.systemd import Systemd
+
+    return Systemd()
+
+
+def started_by(worker: "WorkerStatus", look: "ServiceState") -> str:
+    """Return "systemd" or "launchd" for a worker that runs as the service, else "hand"."""
+    return look.kind if worker.pid == look.pid else "hand"

@@ -1,0 +1,229 @@
+"""The tab Machine: last night's report, what this machine is and how that is known, its workers, the reserve."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from flowhub_jobs import __version__
+from flowhub_jobs.device.fit import CONTAINER_RESERVE, GPU_RESERVE, SYSTEM_RESERVE
+from flowhub_jobs.device.gpu import Gpu
+from flowhub_jobs.device.probe import Device
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.jobs.report import CompletedJob, Report
+from flowhub_jobs.jobs.workers import WorkerStatus
+from flowhub_jobs.operations.needs import folded, problem, remedy
+from flowhub_jobs.operations.queue_view import titles_or_none
+from flowhub_jobs.operations.recovery_texts import recovered_sentence
+from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
+from flowhub_jobs.service.control import ServiceState
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
+from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.pages.frame import back, render
+from flowhub_jobs.web.pages.naming import name_of_job
+from flowhub_jobs.web.pages.notices import notice_of
+from flowhub_jobs.web.pages.text import capital, day_or_time
+
+COMPLETED_SHOWN = 40
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedRow:
+    id: int
+    name: str
+    about: str
+    size: str
+    at: str
+    speed: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedLine:
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class NightView:
+    since: str
+    figures: tuple[Figure, ...]
+    completed: tuple[CompletedRow, ...]
+    more: int
+    recovered: tuple[str, ...]
+    needs: tuple[NeedLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """`how`: the file or the call that told it."""
+
+    what: str
+    value: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    title: str
+    facts: tuple[Figure, ...]
+
+
+# Last night -----------------------------------------------------------------------------------------------------------
+
+
+def night_view(report: Report, titles: Mapping[str, str]) -> NightView:
+    totals, count = report.totals, len(report.came)
+    figures = [
+        Figure("Completed", f"{count} model{'' if count == 1 else 's'}"),
+        Figure("Downloaded", format_bytes(totals.fetched)),
+        Figure("Average", format_rate(totals.rate_bps) if totals.rate_bps else "\N{EN DASH}"),
+        Figure("Downloaded twice", format_bytes(totals.twice)),
+        Figure("Still to come", str(len(report.going))),
+        Figure("Need you", str(len(report.needs))),
+    ]
+    return NightView(
+        since=f"since {report.since.astimezone():%a %H:%M}",
+        figures=tuple(figures),
+        completed=tuple(_completed(one, titles, report.until) for one in report.came[:COMPLETED_SHOWN]),
+        more=max(0, count - COMPLETED_SHOWN),
+        recovered=tuple(f"{recovered_sentence(one)}." for one in report.healed),
+        needs=tuple(NeedLine(problem(group), remedy(group)) for group in folded(report.needs)),
+    )
+
+
+def _completed(one: CompletedJob, titles: Mapping[str, str], now: datetime) -> CompletedRow:
+    job, named = one.job, name_of_job(one.job, titles)
+    fast = format_rate(one.rate_bps) if one.rate_bps else ""
+    return CompletedRow(
+        id=job.id,
+        name=named.name,
+        about=named.about,
+        size=format_bytes(job.bytes_total or 0),
+        at=day_or_time(job.finished_at or job.created_at, now),
+        speed=fast if job.bytes_fetched else "was here",
+    )
+
+
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+def device_rows(machine: Device, store: Path) -> list[DeviceRow]:
+    found, total, free = machine.found, machine.disk_total_bytes, machine.disk_free_bytes
+    limit = ", the container's limit" if machine.ram_source == "cgroup" else ""
+    memory = f"{_gib(machine.ram_total_bytes)}{limit}, {_gib(machine.ram_available_bytes)} available"
+    room = f"{format_bytes(free)} free of {format_bytes(total)}" if total is not None and free is not None else UNKNOWN
+    rows = [
+        DeviceRow("System", f"{machine.platform or UNKNOWN} on {machine.architecture or UNKNOWN}", "the system itself"),
+        DeviceRow("Processor", f"{machine.cpu or UNKNOWN}, {machine.cores or UNKNOWN} cores", ""),
+        DeviceRow("Memory", memory, found.get("ram_total_bytes", "")),
+        *(DeviceRow("GPU", _gpu(gpu), found.get("gpus", "")) for gpu in machine.gpus),
+    ]
+    if machine.unified_memory:
+        rows.append(DeviceRow("Metal", f"may use {_gib(machine.metal_bytes)} of it", found.get("metal_bytes", "")))
+    elif not machine.gpus:
+        rows.append(DeviceRow("GPU", "none found", ""))
+    return [*rows, DeviceRow("Store", f"{store}: {room}", found.get("disk_total_bytes", ""))]
+
+
+def _gpu(gpu: Gpu) -> str:
+    return f"{gpu.name or gpu.vendor or UNKNOWN}, {_gib(gpu.vram_total_bytes)}, {_gib(gpu.vram_free_bytes)} free"
+
+
+def _gib(count: int | None) -> str:
+    return UNKNOWN if count is None else f"{count / 2**30:.1f} GiB"
+
+
+def worker_rows(workers: Sequence[WorkerStatus], service: ServiceState | None, now: datetime) -> list[WorkerRow]:
+    rows = []
+    for worker in workers:
+        by = started_by(worker, service) if service else "hand"
+        age = format_duration((now - worker.started_at).total_seconds())
+        facts = [
+            Figure("Since", f"{day_or_time(worker.started_at, now)}, for {age}"),
+            Figure("Heartbeat", f"{format_duration((now - worker.seen_at).total_seconds())} ago"),
+            Figure("Slots", f"{worker.running} of {worker.slots} taken"),
+            Figure("Speed", format_rate(worker.rate_bps)),
+            Figure("Started by", "hand" if by == "hand" else f"{by}, as a service"),
+        ]
+        rows.append(WorkerRow(f"Process {worker.pid}", tuple(facts)))
+    return rows
+
+
+def service_lines(service: ServiceState | None) -> list[str]:
+    """Return how the worker's service stands, in sentences."""
+    if service is None or not service.installed:
+        return ["No service is installed. `flowhub worker install` starts a worker at every login."]
+    state = service.state or f"but {service.kind} does not answer here"
+    lines = [f"Service {service.name}: {state}.", f"Its log: `{service.logs}`."]
+    return [*lines[:1], f"{capital(service.status)}.", *lines[1:]] if service.status else lines
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
+
+
+def show_machine(call: Call) -> Response:
+    session, now = call.session, datetime.now(UTC)
+    home, device = session.home, call.context.remember_device(session)
+    service = _service(call)
+    report = read_morning(home, report_begins(LAST_NIGHT, now.astimezone()))
+    workers = living_workers(home)
+    return render(
+        call,
+        "machine.html",
+        tab="/machine",
+        heading="Machine",
+        summary=f"{device.hostname or UNKNOWN}, node {home.node}",
+        night=night_view(report, titles_or_none(session)),
+        device=device_rows(device, home.store.root),
+        device_notes=device.notes,
+        workers=worker_rows(workers, service, now),
+        service=service_lines(service),
+        reserve=reserve_figures(device, _disk_reserve(call)),
+        version=__version__,
+        notice=notice_of(call),
+    )
+
+
+def _service(call: Call) -> ServiceState | None:
+    try:
+        return service_of(call.session.home.settings).look()
+    except FlowhubError:
+        return None
+
+
+def reserve_figures(device: Device, disk: int) -> list[Figure]:
+    """Return what is kept back for other programs; badges and disk checks count without it."""
+    system = CONTAINER_RESERVE if device.ram_source == "cgroup" else SYSTEM_RESERVE
+    gpu = [Figure("GPU memory", f"{_gib(GPU_RESERVE)} of each")] if device.gpus else []
+    return [Figure("Disk", format_bytes(disk)), Figure("Memory", _gib(system)), *gpu]
+
+
+def _disk_reserve(call: Call) -> int:
+    try:
+        return call.session.room().reserve
+    except OSError:  # the disk is away
+        return call.session.home.settings.disk_reserve
+
+
+def look_again(call: Call) -> Response:
+    """Look at the machine again, as it is now."""
+    call.session.use_device(None)
+    call.context.remember_device(call.session)
+    return back(call, "/machine", "looked")
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/machine", endpoint(show_machine), methods=["GET"]),
+    Route("/machine", endpoint(look_again), methods=["POST"]),
+]
