@@ -8,9 +8,9 @@ import pytest
 _SCRIPT = """\
 #!/bin/sh
 session={session}
-printf '%s\\n' "${{0##*/}} $*" >> "$desk/asked"
+printf '%s\\n' "${{0##*/}} $*" >> "$session/asked"
 [ "$1" = --user ] && shift
-answer="$desk/${{0##*/}}.$1"
+answer="$session/${{0##*/}}.$1"
 [ -f "$answer.err" ] && cat "$answer.err" >&2
 [ -f "$answer.out" ] && cat "$answer.out"
 [ -f "$answer.status" ] || exit 0
