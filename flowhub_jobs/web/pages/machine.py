@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs import __version__
-from flowhub_jobs.device.fit import CONTAINER_RESERVE, GPU_RESERVE, SYSTEM_RESERVE
+from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.probe import Device
+from flowhub_jobs.device.need import CONTAINER_RESERVE, GPU_RESERVE, SYSTEM_RESERVE
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.report import CompletedJob, Report
 from flowhub_jobs.jobs.workers import WorkerStatus
@@ -97,7 +97,7 @@ def night_view(report: Report, titles: Mapping[str, str]) -> NightView:
         figures=tuple(figures),
         completed=tuple(_completed(one, titles, report.until) for one in report.came[:COMPLETED_SHOWN]),
         more=max(0, count - COMPLETED_SHOWN),
-        recovered=tuple(f"{recovered_sentence(one)}." for one in report.healed),
+        recovered=tuple(f"{recovered_sentence(one)}." for one in report.recoveries),
         needs=tuple(NeedLine(problem(group), remedy(group)) for group in folded(report.needs)),
     )
 
