@@ -1,8 +1,6 @@
 """`scripts/faults` lists what the tests of faults are about: every file a group, every row of a table a fault."""
 
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -38,14 +36,11 @@ def test_a_row_of_a_table_is_a_fault_and_the_tests_name_what_comes_of_it(tmp_pat
     ]
 
 
-def test_the_readmes_form_is_a_line_a_group():
-    said = subprocess.run([sys.executable, SCRIPT, "--markdown"], capture_output=True, text=True, check=True).stdout
-    lines = said.splitlines()
-    assert len(lines) == len(LIST["groups"]())
-    assert all(line.startswith("- **") for line in lines)
-    assert "a reset in mid-body; " in said
+def test_a_line_of_the_document_is_an_outcome_and_the_faults_that_have_it():
+    text = LIST["document"]()
+    assert text.count("\n## ") == len(LIST["groups"]())
+    assert "**a connection that breaks costs no byte twice**: a reset in mid-body; " in text
 
 
-def test_the_readme_has_the_list_as_it_is_now():
-    readme = LIST["README"].read_text()
-    assert readme == LIST["with_list"](readme), "`scripts/faults --readme` writes it anew"
+def test_the_document_has_the_list_as_it_is_now():
+    assert LIST["DOCUMENT"].read_text() == LIST["document"](), "run scripts/faults --write"
