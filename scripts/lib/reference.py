@@ -1,0 +1,122 @@
+"""The generated parts of docs/reference.md: verbs, settings, exit statuses, error codes, states and reasons.
+
+They come from `flowhub help --json` (flowhub_jobs.cli.help.manual) and stand between two comments with their name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields
+from typing import Any
+
+from flowhub_jobs.cli.help import manual, setting_texts
+from flowhub_jobs.settings import Settings
+from lib.env import TOP
+
+DOCUMENT = TOP / "docs" / "reference.md"
+_DEFAULTS = {
+    "home": "`~/.flow-studio`",
+    "store": "`llms` in the home",
+    "database_url": "`flowhub.db` in the home",
+    "catalog": "the one that flowhub ships",
+    "node": "made once, kept in the home",
+    "give_up_after": "86400 s (24 h)",
+}
+
+
+def refreshed(document: str) -> str:
+    """Return the document with every generated part as it is now. Raises ValueError for a part without its comments."""
+    page = manual.page()
+    for name, lines in _PARTS.items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        if document.count(begin) != 1 or document.count(end) != 1:
+            raise ValueError(f"{DOCUMENT} needs {begin} and {end}, once each")
+        head, _, rest = document.partition(begin)
+        document = "\n".join([head + begin, "", *lines(page), "", end + rest.partition(end)[2]])
+    return document
+
+
+def _verbs(page: dict[str, Any]) -> Iterator[str]:
+    chapter = None
+    for verb in page["verbs"]:
+        if verb["chapter"] != chapter:
+            chapter = verb["chapter"]
+            yield from (f"### {chapter}", "")
+        arguments = " ".join(_usage(one) for one in verb["arguments"])
+        yield from (f"#### `flowhub {verb['name']}{' ' if arguments else ''}{arguments}`", "", _cell(verb["help"]), "")
+        shown = [one for one in verb["options"] if one["names"] != ["--json"]]
+        if shown or any(one["help"] for one in verb["arguments"]):
+            yield from _table("| | |", (_parameter(one) for one in (*verb["arguments"], *shown) if one["help"]))
+            yield ""
+        if len(shown) < len(verb["options"]):
+            yield from ("`--json` prints one JSON object.", "")
+
+
+def _usage(argument: dict[str, Any]) -> str:
+    name = argument["name"]
+    return name if argument["required"] or name.startswith("[") else f"[{name}]"
+
+
+def _parameter(one: dict[str, Any]) -> tuple[str, str]:
+    if "names" not in one:
+        return f"`{one['name']}`", one["help"]
+    value = f" {one['value']}" if one["value"] else ""
+    text = one["help"] + (" May be repeated." if one["repeatable"] else "")
+    return ", ".join(f"`{name}{value}`" for name in one["names"]), text
+
+
+def _settings(page: dict[str, Any]) -> Iterator[str]:
+    default = {one.name: one.default for one in fields(Settings)}
+    rows = (
+        (f"`{one['name']}`", f"`{one['variable']}`", _default(one["name"], default[one["name"]]), one["meaning"])
+        for one in page["settings"]
+    )
+    yield from _table("| setting | set by | default | meaning |", rows)
+
+
+def _default(name: str, value: object) -> str:
+    if name in _DEFAULTS:
+        return _DEFAULTS[name]
+    return "none" if value is MISSING else setting_texts.in_words(name, value)
+
+
+def _exit_statuses(page: dict[str, Any]) -> Iterator[str]:
+    yield from _table("| exit | meaning |", page["exit_statuses"].items())
+
+
+def _errors(page: dict[str, Any]) -> Iterator[str]:
+    rows = (
+        (f"`{one['code']}`", str(one["exit_status"]), "yes" if one["retryable"] else "", one["meaning"], one["remedy"])
+        for one in page["errors"]
+    )
+    yield from _table("| code | exit | retryable | meaning | remedy |", rows)
+
+
+def _states(page: dict[str, Any]) -> Iterator[str]:
+    rows = ((f"`{one['state']}`", one["meaning"], ", ".join(one["next"]) or "none") for one in page["states"])
+    yield from _table("| state | meaning | next states |", rows)
+
+
+def _reasons(page: dict[str, Any]) -> Iterator[str]:
+    rows = ((f"`{one['reason']}`", one["meaning"]) for one in page["reasons"])
+    yield from _table("| reason | meaning |", rows)
+
+
+def _table(head: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    yield head
+    yield "|---" * (head.count("|") - 1) + "|"
+    for row in rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+
+
+_PARTS = {
+    "verbs": _verbs,
+    "settings": _settings,
+    "exit statuses": _exit_statuses,
+    "error codes": _errors,
+    "states": _states,
+    "reasons": _reasons,
+}

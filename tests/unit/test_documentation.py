@@ -1,0 +1,90 @@
+"""The documentation has a place for every verb, option, setting, code, state, reason, exit status and JSON schema."""
+
+import re
+from pathlib import Path
+
+import pytest
+from lib import reference
+
+from flowhub_jobs.cli.help import manual
+
+TOP = Path(__file__).parents[2]
+DOCS = TOP / "docs"
+REFERENCE = (DOCS / "reference.md").read_text()
+PAGE = manual.page()
+SCHEMA = re.compile(r"\bflowhub/[a-z-]+/\d\b")
+
+
+def section(title: str) -> str:
+    """Return the reference's text below a heading of the second level."""
+    return REFERENCE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("verb", PAGE["verbs"], ids=[verb["name"] for verb in PAGE["verbs"]])
+def test_a_verb_has_a_heading_and_below_it_each_of_its_options(verb):
+    text = next(part for part in section("Verbs").split("\n#### ") if re.match(rf"`flowhub {verb['name']}[` ]", part))
+    for option in verb["options"]:
+        assert all(f"`{name}" in text for name in option["names"])
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Settings", [one["name"] for one in PAGE["settings"]]),
+        ("Error codes", [one["code"] for one in PAGE["errors"]]),
+        ("States", [one["state"] for one in PAGE["states"]]),
+        ("Reasons", [one["reason"] for one in PAGE["reasons"]]),
+    ],
+)
+def test_each_has_a_row_in_its_table(title, words):
+    assert {word for word in words if f"\n| `{word}` |" not in section(title)} == set()
+
+
+def test_each_exit_status_has_a_row():
+    text = section("Exit statuses")
+    assert all(f"\n| {status} |" in text for status in PAGE["exit_statuses"])
+
+
+def test_the_tables_are_as_scripts_reference_writes_them():
+    assert reference.refreshed(REFERENCE) == REFERENCE, "run scripts/reference"
+
+
+def test_every_json_schema_has_a_section():
+    sources = (path.read_text() for path in (TOP / "flowhub_jobs").rglob("*.py"))
+    made = {name for text in sources for name in SCHEMA.findall(text)}
+    headings = set(re.findall(r"(?m)^## `(flowhub/[a-z-]+/\d)`$", (DOCS / "json.md").read_text()))
+    assert headings == made
+
+
+def test_the_readme_is_short_and_links_each_page():
+    readme = (TOP / "README.md").read_text()
+    assert len(readme.encode()) <= 16 * 1024
+    assert {page.name for page in DOCS.glob("*.md") if f"docs/{page.name}" not in readme} == set()
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", *(f"docs/{page.name}" for page in DOCS.glob("*.md"))])
+def test_every_link_to_a_file_leads_to_one(path):
+    page = TOP / path
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_the_map_of_contributing_has_a_line_for_each_package_and_each_module_at_the_top():
+    text = (TOP / "CONTRIBUTING.md").read_text()
+    package = TOP / "flowhub_jobs"
+    there = {str(path.parent.relative_to(package)) for path in package.rglob("__init__.py")} - {"."}
+    there |= {path.stem for path in package.glob("*.py")} - {"__init__"}
+    table = text.split("| package | contents |\n")[1].split("\n\n")[0]
+    assert set(re.findall(r"(?m)^\| `([a-z_/]+)` \|", table)) == there
+
+
+def test_every_script_that_a_person_runs_and_every_path_of_contributing_exists():
+    text = (TOP / "CONTRIBUTING.md").read_text()
+    scripts = {path.name for path in (TOP / "scripts").iterdir() if path.is_file() and not path.suffix}
+    assert {name for name in scripts if f"scripts/{name}" not in text} == set()
+    for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", text):
+        assert (TOP / "flowhub_jobs" / name).exists() or (TOP / name).exists() or (TOP / "tests" / name).exists(), name
+
+
+def test_contributing_is_short():
+    assert len((TOP / "CONTRIBUTING.md").read_text().splitlines()) <= 250
