@@ -1,6 +1,5 @@
 """A verb's way to the hub: the settings read, the home opened, job numbers read from what was typed."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -9,15 +8,13 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 
 Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")
-
-_NUMBERS = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
-RANGE_MAX = 30_000  # a range of more is a slip of the finger
 
 
 @contextmanager
@@ -37,20 +34,6 @@ def tell_no_worker(session: Session, *, quiet: bool = False) -> None:
     """Say so where nobody is there to do what waits."""
     if not session.home.living_workers():
         output.hint(NO_WORKER, quiet=quiet)
-
-
-def job_numbers(typed: Sequence[str]) -> list[int]:
-    """Return the numbers of `12 128-130`, each once, in order. Raises UsageInvalid."""
-    numbers: dict[int, None] = {}
-    for text in typed:
-        found = _NUMBERS.fullmatch(text)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-        if not 1 <= first <= last:
-            raise UsageInvalid(f"{text!r} is not a job's number, nor a range of them.", hint="Write 12, or 128-130.")
-        if last >= first + RANGE_MAX - len(numbers):
-            raise UsageInvalid(f"{text} is too many jobs: {RANGE_MAX:,} may be named.", hint="--all means every job.")
-        numbers |= dict.fromkeys(range(first, last + 1))
-    return list(numbers)
 
 
 def chosen_jobs(

@@ -5,7 +5,6 @@ database knows. In a SQLite file of this version the `sqlite3` module runs them;
 is still to be migrated.
 """
 
-import os
 import re
 import sqlite3
 import threading
@@ -19,6 +18,8 @@ from flowhub_jobs.database.schema_version import HEAD
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from flowhub_jobs.database.change_signal import ChangeSignal
 
 BUSY_TIMEOUT_S = 30
 _SQLITE = "sqlite:///"
@@ -101,6 +102,12 @@ class Database:
         """Read with the engine from now on, which notices if its file is replaced: for what reads more than once."""
         _ = self.engine
 
+    def change_signal(self) -> "ChangeSignal":
+        """Return what notices a write by any other connection."""
+        from flowhub_jobs.database.change_signal import ChangeSignal
+
+        return ChangeSignal(_path_of(self._url))
+
     def _close_file(self) -> None:
         """Let go of the file where the engine has it: the engine alone notices that it was replaced."""
         if self._file is not None and not self._reads:
@@ -160,14 +167,22 @@ def _with_lists(sql: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return sql, single
 
 
+def _path_of(url: str) -> Path | None:
+    """Return the file of a plain SQLite URL; None for any other database, and for a URL with options."""
+    path = url.removeprefix(_SQLITE)
+    if path in (url, "", ":memory:") or "?" in path:
+        return None
+    return Path(path.replace("%3F", "?").replace("%25", "%"))
+
+
 def _current_file(url: str) -> sqlite3.Connection | None:
     """Return a connection to a SQLite file of this version's schema; None for all else, which the engine looks into."""
-    path = url.removeprefix(_SQLITE)
-    if path == url or "?" in path or not os.path.isfile(path := path.replace("%3F", "?").replace("%25", "%")):
+    path = _path_of(url)
+    if path is None or not path.is_file():
         return None
     connection = None
     try:
-        uri = f"{Path(path).absolute().as_uri()}?mode=rw"
+        uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )

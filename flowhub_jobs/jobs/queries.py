@@ -59,6 +59,11 @@ class JobQueries:
                     raise no_such_job(snapshot, number)
         return [found[number] for number in numbers]
 
+    def known(self, numbers: Sequence[int]) -> list[Job]:
+        """Return those of these jobs that are there, by number."""
+        with self._database.reading() as snapshot:
+            return self._numbered(snapshot, sorted(set(numbers)))
+
     def overview(self) -> list[Job]:
         """Return all live jobs, the failed ones that need the user, and the last 20 that ended, by number.
 

@@ -1,36 +1,74 @@
-"""Queues references as the page sends them: resolved, looked at where no catalog pins them, and committed together."""
+"""Queues references as the page and the API send them: resolved, looked at where no catalog pins them, all or none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from flowhub_jobs.jobs.requests import EnqueueTerms
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError, UsageInvalid
+from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.values.user_text import unquoted
 
-TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
+NAMED_MAX = 12  # wrong references that one error names
+_OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)
 
 
-def enqueue_refs(session: Session, refs: Sequence[str], *, tonight: bool = False) -> list[int]:
-    """Queue all of these references, or none; return their jobs, in order. Raises what is wrong with the first."""
-    settings = session.home.settings
-    session.references.may_lack_name = settings.check
-    terms = EnqueueTerms(not_before=tonight_begins(session) if tonight else None)
-    orders = [EnqueueItem(session.artifact(unquoted(ref)), terms) for ref in refs]
-    if settings.check:
-        orders = [_as_seen(session, order) for order in orders]
-    return [answer.job for answer in session.enqueue(orders)]
+def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Enqueued]:
+    """Queue all of these references, or none; return their jobs, in order.
+
+    `options` are those of the verb, by name: priority, group, at, tonight, after, force; of one reference also sha256;
+    of Hub repositories include and exclude. Raises what is wrong: of one reference its own error, of several an error
+    of the first one's kind, which names them.
+    """
+    said = dict(options or {})
+    if said.get("sha256") and len(refs) != 1:
+        raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
+    terms, checks = OptionReader(session).terms(said), session.home.settings.check
+    session.references.may_lack_name = checks
+    orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
+    found = [one for one in orders if isinstance(one, EnqueueItem)]
+    if checks and len(found) == len(orders):
+        orders = _as_seen(session, found)
+    _raise_for(orders)
+    return session.enqueue([one for one in orders if isinstance(one, EnqueueItem)])
 
 
-def _as_seen(session: Session, order: EnqueueItem) -> EnqueueItem:
-    [seen] = session.checked([order], pinned_too=False)
-    if seen is None:
-        return order
-    if seen.error is not None:
-        raise seen.error
-    return replace(order, artifact=seen.artifact, size_seen=seen.size)
+def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:
+    sha256 = said.get("sha256")
+    include, exclude = (said.get(name) or () for name in ("include", "exclude"))
+    try:
+        artifact = session.artifact(unquoted(ref), sha256, include=include, exclude=exclude)
+    except FlowhubError as error:
+        if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
+            raise  # the catalog, or the machine: no reference is at fault
+        return error
+    if sha256 and artifact.model is not None:
+        hint = "The catalog has the digests of its models."
+        return UsageInvalid(f"sha256 goes with the address of a file, not with the model {ref[:80]!r}.", hint=hint)
+    return EnqueueItem(artifact, terms)
 
 
-def tonight_begins(session: Session) -> int | None:
-    """Return when the schedule's window opens (without a schedule: 23:00); None, which is now, if it is open."""
-    return (session.home.controls.schedule() or TONIGHT).opens_at(session.home.clock.now_us())
+def _as_seen(session: Session, orders: Sequence[EnqueueItem]) -> list[EnqueueItem | FlowhubError]:
+    """Return the orders with the names and sizes that their sources tell, or what keeps one from being fetched."""
+    found: list[EnqueueItem | FlowhubError] = []
+    for order, seen in zip(orders, session.checked(orders, pinned_too=False), strict=True):
+        if seen is None:
+            found.append(order)
+        else:
+            found.append(seen.error or replace(order, artifact=seen.artifact, size_seen=seen.size))
+    return found
+
+
+def _raise_for(orders: Sequence[EnqueueItem | FlowhubError]) -> None:
+    errors = [one for one in orders if isinstance(one, FlowhubError)]
+    if not errors:
+        return
+    first = errors[0]
+    if len(orders) == 1:
+        raise first
+    named = " ".join(dict.fromkeys(error.message for error in errors[:NAMED_MAX]))
+    message = f"{len(errors)} of {len(orders)} cannot be queued, so nothing was. {named}"
+    other = type(first).__new__(type(first))
+    FlowhubError.__init__(other, message, hint=first.hint)
+    raise other

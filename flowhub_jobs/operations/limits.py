@@ -1,5 +1,6 @@
 """The speed limit in force: as `flowhub/limit/1`, and in a sentence."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,22 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     wanted = parse_rate(rate)
     value = None if wanted is None else {"rate_bps": wanted}
     session.home.controls.set(LIMIT, value, until=_end(session.home.clock.now_us(), span))
+
+
+def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
+    """Set the limit of a JSON object: `{"rate": "5M", "for": "2h"}`, or as `limit_page` has it (limit_bps, until).
+
+    A rate of "off" or null removes the limit. Raises UsageInvalid.
+    """
+    name = next((name for name in ("rate", "limit_bps", "rate_bps") if name in data), None)
+    if name is None:
+        raise UsageInvalid("The object has no rate.", hint='Send {"rate": "5M"}, or {"rate": "off"}.')
+    given, span = data[name], data.get("for", data.get("until"))
+    if isinstance(given, bool) or not isinstance(given, str | int | None):
+        raise UsageInvalid(f"{name} is neither a text nor a whole number.", hint='Send {"rate": "5M"}.')
+    if not isinstance(span, str | None):
+        raise UsageInvalid("The time of the limit is no text.", hint='Send {"rate": "5M", "for": "2h"}.')
+    set_limit(session, "off" if given is None else str(given), span if given is not None else None)
 
 
 def check_limit(rate: str | None, span: str | None) -> None:

@@ -60,6 +60,7 @@ class Session:
         self._loaded: Loaded | None = None
         self._warnings: tuple[str, ...] = ()
         self._device: Device | None = None
+        self._look: Callable[[], Device] | None = None
 
     @property
     def loaded(self) -> "Loaded":
@@ -199,6 +200,12 @@ class Session:
             self.home.purge(job)
         return state
 
+    def set_priority(self, job: int, priority: int) -> State:
+        """Give a live job this priority; return its state. Raises UsageInvalid, WrongState, NotFound."""
+        from flowhub_jobs.operations.enqueue_options import checked_priority
+
+        return self.home.commands.set_priority(job, checked_priority(priority))
+
     def again(self, job: int, verb: str) -> State:
         """`resume`, `retry` or `start` a job, and wake a worker for it."""
         commands = self.home.commands
@@ -214,12 +221,12 @@ class Session:
         if self._device is None:
             from flowhub_jobs.device.probe import probe
 
-            self._device = probe(self.home.store.root)
+            self._device = self._look() if self._look else probe(self.home.store.root)
         return self._device
 
-    def use_device(self, device: "Device | None") -> None:
-        """Take this look at the machine, which an earlier session had; None looks again."""
-        self._device = device
+    def use_device(self, look: "Callable[[], Device]") -> None:
+        """Have `device` come from `look`, when it is first needed: a server keeps one for many sessions."""
+        self._look = look
 
     def verdict(self, artifact: Artifact) -> "Verdict":
         """Return whether an artifact runs on this machine; the header of what lies here already is read."""

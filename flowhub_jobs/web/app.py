@@ -1,7 +1,8 @@
 """The application: all routes behind one guard, and errors answered in the form that the client reads."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -34,15 +35,20 @@ def create_app(context: WebContext, hosts: frozenset[str], *, port: int, share_i
     app = Starlette(
         routes=routes,
         exception_handlers={FlowhubError: _flowhub_error, HTTPException: _http_error, Exception: _internal_error},
-        lifespan=_lifespan,
+        lifespan=_lifespan_of(context),
     )
     return Guard(app, context, hosts, cookie, share_is_open, refuse)
 
 
-@asynccontextmanager
-async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
-    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-    yield
+def _lifespan_of(context: WebContext) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        reader = asyncio.create_task(context.live.run(), name="live")
+        yield
+        reader.cancel()
+
+    return lifespan
 
 
 def _signs_in(cookie: str) -> Callable[[Call], Response]:

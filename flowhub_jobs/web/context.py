@@ -1,34 +1,48 @@
 """Shared state of one web server: the open home, its sign-in, and the way to the application layer."""
 
-from dataclasses import dataclass, field
+import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.rates import RateHistory
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
 
+DEVICE_S = 20.0  # how long a look at the machine holds: a GPU's driver takes a while to answer
 
-@dataclass(slots=True)
+
 class WebContext:
     """Thread-safe. `share` is whether installed models are served to other machines."""
 
-    home: Home
-    sign_in: SignIn
-    share: bool = False
-    rates: RateHistory = field(default_factory=RateHistory, repr=False)
-    _device: "Device | None" = field(default=None, repr=False)
+    def __init__(self, home: Home, sign_in: SignIn, *, share: bool) -> None:
+        self.home, self.sign_in, self.share = home, sign_in, share
+        self.rates = RateHistory()
+        self._device: tuple[float, Device] | None = None
+
+    @cached_property
+    def live(self) -> Live:
+        return Live(self.session)
 
     def session(self) -> Session:
-        """Return a session for one request: it reads the catalog again, and looks at the machine once a process."""
+        """Return a session for one request, which reads the catalog again where it has changed."""
         session = Session(self.home)
-        session.use_device(self._device)
+        session.use_device(self.device)
         return session
 
-    def remember_device(self, session: Session) -> "Device":
-        """Return the machine as the session sees it, kept for the sessions to come."""
-        self._device = session.device
-        return self._device
+    def device(self) -> "Device":
+        """Return this machine, looked at within the last seconds."""
+        known = self._device
+        if known is None or time.monotonic() - known[0] > DEVICE_S:
+            from flowhub_jobs.device.probe import probe
+
+            known = self._device = time.monotonic(), probe(self.home.store.root)
+        return known[1]
+
+    def forget_device(self) -> None:
+        """Have the next session look at this machine again."""
+        self._device = None

@@ -18,6 +18,7 @@ from flowhub_jobs.web.sign_in import BrowserSession
 
 CONTEXT, SESSION = "flowhub.context", "flowhub.session"  # keys of the ASGI scope
 FIELDS_MAX = 1000  # of a form
+_SWITCH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ class Call:
     def queries(self, name: str) -> list[str]:
         """Return all values of a query parameter that may be repeated; empty ones are left out."""
         return [value for value in self.request.query_params.getlist(name) if value]
+
+    def switch(self, name: str) -> bool:
+        """Return whether a query parameter is on: 1, true, yes or on. Raises UsageInvalid for what is neither."""
+        value = (self.query(name) or "false").lower()
+        if value not in _SWITCH:
+            raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write {name}=true or {name}=false.")
+        return _SWITCH[value]
+
+    def number(self, name: str, *, most: int) -> int | None:
+        """Return a query parameter that is a whole number from 0 to `most`. Raises UsageInvalid."""
+        value = self.query(name)
+        if value is None:
+            return None
+        if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) <= most):
+            raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write a whole number up to {most:,}.")
+        return int(value)
 
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object; {} for an empty body. Raises UsageInvalid."""

@@ -61,7 +61,7 @@ def prepared(home: Home, options: Options) -> "Iterator[Server]":
     home.database.watch_file()
     with _bound(options) as listener:
         sign_in = open_sign_in(home.settings.home, share=options.share)
-        yield Server(WebContext(home, sign_in, options.share), options, listener)
+        yield Server(WebContext(home, sign_in, share=options.share), options, listener)
 
 
 class Server:
@@ -79,7 +79,7 @@ class Server:
         self.ready = threading.Event()
         open_to_all = is_loopback(_address(options.host)[1])
         app = create_app(context, _hosts(options, port), port=port, share_is_open=open_to_all)
-        self._listener, self._server = listener, _Uvicorn(_config(app))
+        self._listener, self._server = listener, _Uvicorn(_config(app), context.live.close)
 
     def run(self, started: Callable[[Serving], None] = lambda _serving: None) -> None:
         """Answer requests until `stop`, and in the main thread until SIGINT or SIGTERM."""
@@ -114,10 +114,18 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 class _Uvicorn(uvicorn.Server):
     announce: Callable[[], None]
 
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()  # which otherwise last until the time for the shutdown is over
+        await super().shutdown(sockets)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import httpx
 
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.web.server import Options, Server, Serving, prepared
-from flowhub_jobs.web.sign_in import TOKEN_FILE
+from flowhub_jobs.web.server import Options, Server, prepared
+from flowhub_jobs.web.sign_in import TOKEN_FILE, SignIn
 
 PATIENCE_S = 60.0
 
@@ -19,8 +19,8 @@ PATIENCE_S = 60.0
 class WebServer:
     """A server that answers. `program` sends the token, `browser` has signed in, `stranger` has neither."""
 
-    def __init__(self, serving: Serving, settings: Settings) -> None:
-        self.serving, self.settings = serving, settings
+    def __init__(self, server: Server, settings: Settings) -> None:
+        self.serving, self.settings, self.stop = server.serving, settings, server.stop
         self.token = (settings.home / TOKEN_FILE).read_text().strip()
         self._closing = contextlib.ExitStack()
         self.program = self.client(headers={"Authorization": f"Bearer {self.token}"})
@@ -37,6 +37,13 @@ class WebServer:
         assert self.browser.cookies, "the ticket was used before"
         return self.browser
 
+    def page_token(self, browser: httpx.Client) -> str:
+        """Return the token that the pages of this browser's session carry."""
+        [cookie] = browser.cookies.values()
+        session = SignIn(self.token).session(cookie)
+        assert session is not None
+        return session.page_token
+
     def close(self) -> None:
         self._closing.close()
 
@@ -49,7 +56,7 @@ def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
         thread.start()
         try:
             assert server.ready.wait(PATIENCE_S), "the server did not start"
-            web = WebServer(server.serving, settings)
+            web = WebServer(server, settings)
             try:
                 yield web
             finally:
@@ -62,6 +69,3 @@ def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
 
 def token_of(home: Path) -> str:
     return (home / TOKEN_FILE).read_text().strip()
-
-
-__all__ = ["Server", "WebServer", "token_of", "web_server"]

@@ -8,7 +8,6 @@ from operator import itemgetter
 from typing import Any
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
 from flowhub_jobs.cli.jobs.fit_options import best_of, require_fit
 from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines, same_kind
 from flowhub_jobs.cli.session import tell_no_worker
@@ -21,6 +20,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.schemas.jobs import jobs_page
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.wait_reasons import in_short

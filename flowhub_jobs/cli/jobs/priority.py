@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from flowhub_jobs.cli.jobs.enqueue_options import checked_priority
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+from flowhub_jobs.operations.enqueue_options import checked_priority
 
 
 def priority(

@@ -7,7 +7,9 @@ import typer
 from flowhub_jobs.cli.jobs import status_view
 from flowhub_jobs.cli.jobs.watch import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments, Quiet
-from flowhub_jobs.cli.session import job_numbers, open_session
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
+from flowhub_jobs.operations.job_numbers import job_numbers
 
 
 def status(
@@ -32,7 +34,7 @@ def status(
     """
     with open_session() as session:
         numbers = job_numbers(jobs) if jobs else None
-        view = status_view.Choice(numbers, every, status_view.state_named(state), status_view.since(since), group)
+        view = JobChoice(numbers, every, state_named(state), since_of(since), group)
         if as_json:
             status_view.print_json(session, view)
         elif quiet:

@@ -1,86 +1,36 @@
 """What `status` shows: the queue in the order of what matters, with sizes, a total and when all is done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import painted, table_lines
 from flowhub_jobs.cli.jobs.job_view import print_job
-from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.overview import Overview, arrange, fitted
+from flowhub_jobs.jobs.overview import Overview, fitted
 from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
-from flowhub_jobs.operations.schemas.jobs import events_object, jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_page
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
-from flowhub_jobs.times import micros, parse_since
-from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
 LINES_LEAST = 12  # of a terminal, below which nothing is left out: one can scroll
 _ALL_OF = ("--state running", "--state failed", "--state queued", "--all")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which jobs `status` is about."""
-
-    numbers: list[int] | None
-    every: bool
-    state: State | None
-    since_us: int | None
-    group: str | None = None
-
-    @property
-    def is_overview(self) -> bool:
-        return self.numbers is None and not self.every and (self.state, self.since_us, self.group) == (None,) * 3
-
-    def read(self, session: Session) -> list[Job]:
-        """Return the overview in the order of what matters, numbers as they were typed, all else by number."""
-        reports = session.home.queries
-        if self.is_overview:
-            return self.arranged(session).jobs
-        if self.numbers is None:
-            return reports.all(state=self.state, since=self.since_us, group=self.group)
-        fits = [(self.state, "state"), (self.group, "group")]
-        jobs = reports.jobs(self.numbers)
-        return [job for job in jobs if all(wanted in (None, getattr(job, name)) for wanted, name in fits)]
-
-    def arranged(self, session: Session) -> Overview:
-        reports = session.home.queries
-        return arrange(reports.overview(), reports.need_user())
+def print_json(session: Session, choice: JobChoice) -> None:
+    output.result_json(choice.page(session))
 
 
-def state_named(text: str | None) -> State | None:
-    if text is None:
-        return None
-    try:
-        return State(text.lower())
-    except ValueError:
-        raise UsageInvalid(f"{text!r} is not a state.", hint=f"States are: {', '.join(State)}.") from None
-
-
-def since(text: str | None) -> int | None:
-    return micros(parse_since(text, datetime.now().astimezone())) if text else None
-
-
-def print_json(session: Session, choice: Choice) -> None:
-    page = jobs_page(choice.read(session))
-    if choice.numbers is not None and len(choice.numbers) == 1:  # one job: everything
-        for job in page["jobs"]:
-            job["events"] = events_object(session.home.queries.events(job["id"]))
-    output.result_json(page)
-
-
-def print_numbers(session: Session, choice: Choice) -> None:
+def print_numbers(session: Session, choice: JobChoice) -> None:
     """Print the numbers alone, one a line."""
     for job in choice.read(session):
         output.exactly(str(job.id))
 
 
-def print_plain(session: Session, choice: Choice) -> None:
+def print_plain(session: Session, choice: JobChoice) -> None:
     if choice.is_overview:
         print_overview(session, choice.arranged(session))
         return

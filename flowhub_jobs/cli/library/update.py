@@ -6,11 +6,11 @@ import typer
 
 from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
 from flowhub_jobs.cli.library.outdated import Refs, answers, survey_of, tell_rest
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.library.outdated import check_ours
 from flowhub_jobs.operations.session import EnqueueItem, Session
 

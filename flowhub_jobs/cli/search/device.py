@@ -4,6 +4,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.search import device_view
 from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.operations.schemas.jobs import device_page
 
 
 def device(as_json: AsJson = False) -> None:
@@ -14,6 +15,6 @@ def device(as_json: AsJson = False) -> None:
     with open_session() as session:
         machine, store = session.device, session.home.store.root
     if as_json:
-        output.result_json({"schema": "flowhub/device/1", "device": machine.as_dict()})
+        output.result_json(device_page(machine))
     else:
         device_view.print_device(machine, store)

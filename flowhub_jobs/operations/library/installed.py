@@ -159,6 +159,12 @@ class InstalledModels:
             raise NotFound(f"{names[0]} was removed meanwhile.", hint="`flowhub list` shows what is installed.")
         return model
 
+    def named(self, name: str) -> str:
+        """Return the name if a model is listed by it; a reference is none. Raises NotFound with the nearest names."""
+        if name in (names := self._names()):
+            return name
+        raise NotFound(f"{name!r} is not installed.", hint=_nearest_hint(name, names))
+
     def find_all(self, text: str) -> list[str]:
         """Return what `find` does, and the names that are in the library alone. Raises NotFound."""
         return [entry.name for entry in self._matching(text)] or self.find(text)

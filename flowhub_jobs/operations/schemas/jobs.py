@@ -10,7 +10,9 @@ from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.jobs import Event, Job, Wait
 
 if TYPE_CHECKING:
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.operations.library.cleanup import Partial
+    from flowhub_jobs.operations.library.installed import Removal
     from flowhub_jobs.operations.library.usage import StoreUsage
 
 _JOB = [
@@ -93,6 +95,17 @@ def partial_object(partial: "Partial") -> dict[str, Any]:
 
 def store_object(stock: "StoreUsage") -> dict[str, Any]:
     return {"path": str(stock.root), "online": stock.online, "free": stock.free}
+
+
+def removed_page(removed: "Iterable[Removal]", *, dry_run: bool) -> dict[str, Any]:
+    """Return `flowhub/removed/1`: each model that was removed, its bytes, and those of them that were freed."""
+    gone = [{"name": one.name, "bytes": one.bytes, "freed": one.freed} for one in removed]
+    return {"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": gone}
+
+
+def device_page(device: "Device") -> dict[str, Any]:
+    """Return `flowhub/device/1`."""
+    return {"schema": "flowhub/device/1", "device": device.as_dict()}
 
 
 def events_object(events: Iterable[Event]) -> list[dict[str, Any]]:

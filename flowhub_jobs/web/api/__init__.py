@@ -2,6 +2,14 @@
 
 from starlette.routing import BaseRoute
 
-from flowhub_jobs.web.api import jobs
+from flowhub_jobs.web.api import controls, events, installed, jobs, models
+from flowhub_jobs.web.api.operation import Operation, routes
 
-ROUTES: list[BaseRoute] = [*jobs.ROUTES]
+OPERATIONS: tuple[Operation, ...] = (
+    *jobs.OPERATIONS,
+    *models.OPERATIONS,
+    *installed.OPERATIONS,
+    *controls.OPERATIONS,
+    *events.OPERATIONS,
+)
+ROUTES: list[BaseRoute] = routes(OPERATIONS)

@@ -1,14 +1,142 @@
-"""`/api/v1/jobs`: the queue."""
+"""`/api/v1/jobs`: the queue, as `status` prints it, and what its verbs do to a job."""
+
+import re
+from collections.abc import Callable
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
+from flowhub_jobs.errors import NotFound, UsageInvalid
+from flowhub_jobs.operations.actions import steer
+from flowhub_jobs.operations.enqueue import enqueue_refs
+from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.schemas.jobs import jobs_page
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXTS, Field, Operation, read_body
+from flowhub_jobs.web.endpoint import Act, Call
+
+PATH = "/api/v1/jobs"
+JOB = f"{PATH}/{{job}}"
+JOBS = "flowhub/jobs/1"
 
 
 def list_jobs(call: Call) -> Response:
-    return JSONResponse(jobs_page(call.session.home.queries.all()))
+    choice = JobChoice(
+        every=call.switch("all"),
+        state=state_named(call.query("state")),
+        since_us=since_of(call.query("since")),
+        group=call.query("group"),
+    )
+    return JSONResponse(choice.page(call.session))
 
 
-ROUTES: list[BaseRoute] = [Route("/api/v1/jobs", endpoint(list_jobs), methods=["GET"])]
+def show_job(call: Call) -> Response:
+    return JSONResponse(JobChoice([_number(call)]).page(call.session))
+
+
+_ENQUEUE = (
+    Field("refs", TEXTS, help="References: model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
+    Field("priority", NUMBER, "--priority"),
+    Field("group", TEXT_OR_NULL, "--group"),
+    Field("at", TEXT_OR_NULL, "--at"),
+    Field("tonight", SWITCH, "--tonight"),
+    Field("after", {"type": ["array", "integer", "string", "null"]}, "--after"),
+    Field("force", SWITCH, "--force"),
+    Field("place", {"type": ["array", "string", "null"]}, help="Programs to place the models in, once installed."),
+    Field("sha256", TEXT_OR_NULL, "--sha256"),
+    Field("include", TEXTS, "--include"),
+    Field("exclude", TEXTS, "--exclude"),
+)
+
+
+def enqueue(call: Call) -> Response:
+    """Queue all references, or none. What is queued or installed already is answered with its job: 200 if all are."""
+    data = read_body(call, _ENQUEUE)
+    refs = data.pop("refs", [])
+    if not refs:
+        raise UsageInvalid("The object has no refs.", hint='Send {"refs": ["MODEL"]}.')
+    if data.pop("place", None):
+        raise UsageInvalid("This version cannot place models in other programs.", hint="Leave place out.")
+    answers = enqueue_refs(call.session, refs, data | {"after": _numbers(data.get("after"))})
+    by_number = {job.id: job for job in call.session.home.queries.jobs([answer.job for answer in answers])}
+    page = jobs_page(by_number[answer.job] for answer in answers)
+    return JSONResponse(page, 201 if any(answer.new for answer in answers) else 200)
+
+
+def _numbers(after: Any) -> list[str]:
+    """Return the jobs of `after` as the command line takes them: 12, "12,15-18", or a list of those."""
+    given = [] if after is None else after if isinstance(after, list) else [after]
+    if not all(isinstance(one, str | int) and not isinstance(one, bool) for one in given):
+        raise UsageInvalid("after is neither a job nor a list of jobs.", hint='Send "after": [12, 13].')
+    return [str(one) for one in given]
+
+
+_PRIORITY = (Field("priority", NUMBER, help="Higher goes first.", required=True),)
+_PURGE = (Field("purge", SWITCH, "--purge"),)
+
+
+def change_job(call: Call) -> Response:
+    data = read_body(call, _PRIORITY)
+    return _changed(call, lambda session, job: session.set_priority(job, data["priority"]))
+
+
+def cancel(call: Call) -> Response:
+    data = read_body(call, _PURGE)
+    return _changed(call, lambda session, job: session.cancel(job, purge=data.get("purge", False)))
+
+
+def action(verb: str) -> Act:
+    """Return the action of a verb that takes no options."""
+    return lambda call: _changed(call, lambda session, job: steer(session, verb, job))
+
+
+def _changed(call: Call, change: Callable[[Session, int], object]) -> Response:
+    """Change the job, and answer with it as it is then. A job whose worker died changes at once."""
+    number, session = _number(call), call.session
+    session.home.take_back_orphans()
+    change(session, number)
+    return JSONResponse(jobs_page(session.home.queries.jobs([number])))
+
+
+def _number(call: Call) -> int:
+    text = call.path("job")
+    if not re.fullmatch("[0-9]{1,18}", text):  # more is no integer of a database
+        raise NotFound(f"There is no job {text[:40]}.", hint="GET /api/v1/jobs lists them.")
+    return int(text)
+
+
+_LIST = (
+    Field("state", TEXT, "--state"),
+    Field("since", TEXT, "--since"),
+    Field("group", TEXT, "--group"),
+    Field("all", SWITCH, "--all"),
+)
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        PATH,
+        list_jobs,
+        "List jobs; without a condition what runs, what needs the user, what waits and what ended last, in this order.",
+        JOBS,
+        "status",
+        query=_LIST,
+    ),
+    Operation(
+        "POST",
+        PATH,
+        enqueue,
+        "Queue models; 200 where nothing new was made, with the jobs that answer the references.",
+        JOBS,
+        "enqueue",
+        body=_ENQUEUE,
+        statuses=(200, 201),
+    ),
+    Operation("GET", JOB, show_job, "Return one job, with its events.", JOBS, "status"),
+    Operation("PATCH", JOB, change_job, "Change the priority of a job.", JOBS, "priority", body=_PRIORITY),
+    Operation("POST", f"{JOB}/pause", action("pause"), "Pause a job until `resume`.", JOBS, "pause"),
+    Operation("POST", f"{JOB}/resume", action("resume"), "Resume a paused job.", JOBS, "resume"),
+    Operation("POST", f"{JOB}/cancel", cancel, "Cancel a job.", JOBS, "cancel", body=_PURGE),
+    Operation("POST", f"{JOB}/retry", action("retry"), "Queue a failed or cancelled job again.", JOBS, "retry"),
+    Operation("POST", f"{JOB}/start", action("start"), "Start a job now, whatever its time.", JOBS, "start"),
+)

@@ -224,7 +224,7 @@ def show_discover(call: Call) -> Response:
     filters = search.filters(date.today())
     sort = None if search.sort == "match" else search.sort
     wanted = Wanted(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
-    findings = find(settings, wanted, call.context.remember_device(session))
+    findings = find(settings, wanted, session.device)
     counts = facets(settings, typed, filters)
     notes = [f"Nothing has “{search.words}”; showing “{findings.corrected}”."] if findings.corrected else []
     queued = frozenset(job.ref for job in session.home.queries.all(live=True))

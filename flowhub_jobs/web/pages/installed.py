@@ -223,7 +223,7 @@ def show_installed(call: Call) -> Response:
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
     found, live = stock(session), session.home.queries.all(live=True)
-    total = call.context.remember_device(session).disk_total_bytes
+    total = session.device.disk_total_bytes
     disk = None
     if found.online and total is not None:
         waiting = [job for job in live if job.brings]

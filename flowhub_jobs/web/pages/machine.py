@@ -174,7 +174,7 @@ def service_lines(service: ServiceState | None) -> list[str]:
 
 def show_machine(call: Call) -> Response:
     session, now = call.session, datetime.now(UTC)
-    home, device = session.home, call.context.remember_device(session)
+    home, device = session.home, session.device
     service = _service(call)
     report = read_morning(home, report_begins(LAST_NIGHT, now.astimezone()))
     workers = living_workers(home)
@@ -218,8 +218,7 @@ def _disk_reserve(call: Call) -> int:
 
 def look_again(call: Call) -> Response:
     """Look at the machine again, as it is now."""
-    call.session.use_device(None)
-    call.context.remember_device(call.session)
+    call.context.forget_device()
     return back(call, "/machine", "looked")
 
 

@@ -218,7 +218,6 @@ def _versions(versions: Sequence[Mapping[str, Any]]) -> tuple[Version, ...]:
 
 def show_model(call: Call) -> Response:
     session, context = call.session, context_of(call)
-    call.context.remember_device(session)
     view = model_view(card(session, call.path("model"), 1 << context), context)
     return render(
         call,

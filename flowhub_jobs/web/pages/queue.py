@@ -283,7 +283,8 @@ def queue_reference(call: Call) -> Response:
     refs = [ref.strip() for ref in form.get("ref", []) if ref.strip()]
     if not refs:
         raise UsageInvalid("No reference was given.", hint="Type a model, hf:owner/repo, or the link of a file.")
-    jobs = enqueue_refs(call.session, refs, tonight=form.get("when", ["now"])[0] == "tonight")
+    tonight = form.get("when", ["now"])[0] == "tonight"
+    jobs = [answer.job for answer in enqueue_refs(call.session, refs, {"tonight": tonight})]
     return back(call, "/queue", "queued", jobs)
 
 

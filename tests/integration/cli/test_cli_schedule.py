@@ -13,9 +13,9 @@ from support.fake_clock import micros_of
 from support.models import gguf, one_file_model
 from support.time_zones import machine_in
 
-from flowhub_jobs.cli.jobs.enqueue_options import OptionReader
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import Reason
 

@@ -3,19 +3,10 @@
 import re
 
 import pytest
+from support.problems import assert_problem
 from support.web import token_of
 
 JOBS = "/api/v1/jobs"
-
-
-def assert_problem(response, status, code):
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    problem = response.json()
-    assert problem["code"] == code
-    assert problem["status"] == status
-    assert {"type", "title", "detail", "hint", "retryable"} <= set(problem)
-    assert "access-control-allow-origin" not in response.headers
 
 
 def test_a_program_with_the_token_is_answered(web):

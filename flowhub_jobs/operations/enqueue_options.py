@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from flowhub_jobs.cli.session import job_numbers
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import micros, parse_time
 
@@ -24,13 +24,13 @@ class OptionReader:
     """Reads the options of one call and of each line of its list, all at the same moment."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._desk = session
         self._now_us = session.home.clock.now_us()
         self._seen: set[int] = set()  # jobs that are there
         self.notes: list[str] = []
 
     def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> EnqueueTerms:
-        """Return the terms that the options say. What a line says stands in the place of what the call says.
+        """Return the terms that the options say; an absent one has its default. A line's options replace the call's.
 
         Raises UsageInvalid, and NotFound for a job of --after that is not there.
         """
@@ -38,11 +38,11 @@ class OptionReader:
         if line and ("at" in line or "tonight" in line):  # both say when
             said |= {"at": line.get("at"), "tonight": line.get("tonight", False)}
         return EnqueueTerms(
-            priority=checked_priority(said["priority"] or 0),
-            group=_group(said["group"]),
-            not_before=self._start(said["at"], tonight=said["tonight"]),
-            force=bool(said["force"]),
-            after=self._after(said["after"] or ()),
+            priority=checked_priority(said.get("priority") or 0),
+            group=_group(said.get("group")),
+            not_before=self._start(said.get("at"), tonight=bool(said.get("tonight"))),
+            force=bool(said.get("force")),
+            after=self._after(said.get("after") or ()),
         )
 
     def _start(self, at: str | None, *, tonight: bool) -> int | None:
@@ -50,7 +50,7 @@ class OptionReader:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
-                self.notes = [_NOW_AS_OPEN if self._session.home.controls.schedule() else _NOW_AS_NIGHT]
+                self.notes = [_NOW_AS_OPEN if self._desk.home.controls.schedule() else _NOW_AS_NIGHT]
             return self._tonight
         return micros(parse_time(at, self._now)) if at else None
 
@@ -61,13 +61,13 @@ class OptionReader:
     @cached_property
     def _tonight(self) -> int | None:
         """The next opening of the schedule's window (without a schedule: 23:00-07:00); None, which is now, if open."""
-        return (self._session.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
+        return (self._desk.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
 
     def _after(self, typed: Sequence[str]) -> tuple[int, ...]:
         numbers = job_numbers([part.strip() for text in typed for part in text.split(",")])
         if len(numbers) > AFTER_MAX:
             raise UsageInvalid(f"A job can wait for {AFTER_MAX:,} others, not for {len(numbers):,}.")
-        reports, new = self._session.home.queries, set(numbers) - self._seen
+        reports, new = self._desk.home.queries, set(numbers) - self._seen
         if new and (missing := new - set(reports.state_of(new))):
             reports.jobs([min(missing)])  # which raises NotFound, in its words
         self._seen |= new
@@ -75,7 +75,7 @@ class OptionReader:
 
 
 def checked_priority(number: int) -> int:
-    """Return a priority as it was typed. Raises UsageInvalid."""
+    """Return a priority as it was given. Raises UsageInvalid."""
     if abs(number) > PRIORITY_MAX:
         raise UsageInvalid(f"The priority {number} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
     return number

@@ -1,0 +1,106 @@
+"""What has changed since a known moment: jobs, installed models, the limit and the schedule. Reads rows only.
+
+A `Position` says up to which rows a reader has seen them. It is made of row numbers and not of a server's memory, so a
+reader that was away resumes exactly, also after a restart of the server: whatever changed is sent as it is now.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowhub_jobs.database.lazy import Snapshot
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.controls import SCHEDULE
+from flowhub_jobs.jobs.rate_limits import LIMIT
+from flowhub_jobs.operations.library.usage import StoreUsage, stock
+from flowhub_jobs.operations.limits import in_force, limit_page
+from flowhub_jobs.operations.schedules import schedule_page
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+_POSITION = re.compile(r"([0-9]{1,18})-([0-9a-f]{1,8})-([0-9a-f]{1,8})")
+_LAST_EVENT = "SELECT coalesce(max(id), 0) AS last FROM events"
+_LIBRARY = (
+    "SELECT count(*) AS models, max(id) AS newest, max(verified_at) AS verified, count(damage) AS damaged "
+    "FROM artifacts WHERE node = :node"
+)
+_CONTROLS = 'SELECT name, set_at, "until" FROM controls WHERE node = :node AND name IN :names ORDER BY name'
+_CHANGED_JOBS = (
+    "SELECT DISTINCT events.job_id AS job FROM events JOIN jobs ON jobs.id = events.job_id "
+    "WHERE events.id > :last AND jobs.node = :node ORDER BY events.job_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last event that was seen, and fingerprints of the library and of the controls as they were seen."""
+
+    event: int
+    library: int
+    controls: int
+
+    def __str__(self) -> str:
+        return f"{self.event}-{self.library:x}-{self.controls:x}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position | None":
+        """Return the position that `str` wrote; None for any other text."""
+        found = _POSITION.fullmatch(text)
+        return cls(int(found[1]), int(found[2], 16), int(found[3], 16)) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed up to `position`. `stock` and `controls` are None where they are as before."""
+
+    position: Position
+    jobs: Sequence[Job]
+    stock: StoreUsage | None
+    controls: dict[str, Any] | None
+
+
+def position_now(home: Home) -> Position:
+    with home.database.reading() as snapshot:
+        return _position(snapshot, home.node)
+
+
+def changes_since(session: Session, seen: Position) -> Changes:
+    """Return what changed since `seen`, as it is now; the running jobs too, whose progress makes no event."""
+    home = session.home
+    with home.database.reading() as snapshot:
+        now = _position(snapshot, home.node)
+        rows = snapshot.rows(_CHANGED_JOBS, last=seen.event, node=home.node) if now.event != seen.event else []
+    numbers = [row["job"] for row in rows]
+    running = [number for number in home.queries.in_state([State.RUNNING]) if number not in set(numbers)]
+    return Changes(
+        position=now,
+        jobs=home.queries.known([*numbers, *running]),
+        stock=stock(session) if now.library != seen.library else None,
+        controls=controls_object(session) if now.controls != seen.controls else None,
+    )
+
+
+def current_state(session: Session) -> Changes:
+    """Return the overview of the queue, what is installed and the controls, for a reader without a position."""
+    position = position_now(session.home)  # first: what changes while the rest is read is sent once more
+    return Changes(position, session.home.queries.overview(), stock(session), controls_object(session))
+
+
+def controls_object(session: Session) -> dict[str, Any]:
+    """Return the limit and the schedule in force, each as its own verb prints it."""
+    now, schedule = session.home.clock.now_us(), session.home.controls.schedule()
+    return {"limit": limit_page(in_force(session)), "schedule": schedule_page(schedule, now)}
+
+
+def _position(snapshot: Snapshot, node: str) -> Position:
+    [event] = snapshot.rows(_LAST_EVENT)
+    library = snapshot.rows(_LIBRARY, node=node)
+    controls = snapshot.rows(_CONTROLS, node=node, names=[LIMIT, SCHEDULE])
+    return Position(event["last"], _fingerprint(library), _fingerprint(controls))
+
+
+def _fingerprint(rows: Sequence[Any]) -> int:
+    return zlib.crc32(repr([tuple(row.values()) for row in rows]).encode())

@@ -1,0 +1,80 @@
+"""`/api/v1/limit`, `/api/v1/schedule`, `/api/v1/report`: as the verbs of these names print them."""
+
+from datetime import datetime
+
+from starlette.responses import JSONResponse, Response
+
+from flowhub_jobs.operations.limits import in_force, limit_page, set_limit_from
+from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.schedules import schedule_from, schedule_page, set_schedule
+from flowhub_jobs.operations.schemas.report import page as report_page
+from flowhub_jobs.web.api.operation import TEXT, TEXT_OR_NUMBER, Field, Operation
+from flowhub_jobs.web.endpoint import Call
+
+LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"
+
+
+def show_limit(call: Call) -> Response:
+    return JSONResponse(limit_page(in_force(call.session)))
+
+
+def change_limit(call: Call) -> Response:
+    set_limit_from(call.session, call.json())
+    return show_limit(call)
+
+
+def show_schedule(call: Call) -> Response:
+    home = call.context.home
+    return JSONResponse(schedule_page(home.controls.schedule(), home.clock.now_us()))
+
+
+def change_schedule(call: Call) -> Response:
+    set_schedule(call.session, schedule_from(call.json()))
+    return show_schedule(call)
+
+
+def show_report(call: Call) -> Response:
+    home = call.context.home
+    begin = report_begins(call.query("since") or LAST_NIGHT, datetime.now().astimezone())
+    return JSONResponse(report_page(read_morning(home, begin), home.node))
+
+
+_LIMIT = (
+    Field("rate", TEXT_OR_NUMBER, help="Bytes a second: 500K, 5M; off, or null, for no limit."),
+    Field("for", TEXT, "--for"),
+    Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as the answer has it."),
+    Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as the answer has it."),
+)
+_SCHEDULE = (
+    Field("windows", {"type": ["string", "array", "null"], "items": TEXT}, help="23:00-07:00; none: no schedule."),
+    Field("days", {"type": ["string", "array", "null"], "items": TEXT}, "--days"),
+    Field("outside", TEXT_OR_NUMBER, "--outside"),
+    Field("outside_bps", {"type": ["integer", "null"]}, help="The same as outside, as the answer has it; null: pause."),
+)
+_SINCE = (Field("since", TEXT, "--since"),)
+
+OPERATIONS = (
+    Operation("GET", LIMIT, show_limit, "Return the speed limit in force.", "flowhub/limit/1", "limit"),
+    Operation(
+        "PUT", LIMIT, change_limit, "Limit the speed of all jobs together.", "flowhub/limit/1", "limit", body=_LIMIT
+    ),
+    Operation("GET", SCHEDULE, show_schedule, "Return the schedule in force.", "flowhub/schedule/1", "schedule show"),
+    Operation(
+        "PUT",
+        SCHEDULE,
+        change_schedule,
+        "Run jobs only in these windows, every week.",
+        "flowhub/schedule/1",
+        "schedule set",
+        body=_SCHEDULE,
+    ),
+    Operation(
+        "GET",
+        "/api/v1/report",
+        show_report,
+        "Return what arrived, what needed no help, what needs the user.",
+        "flowhub/report/1",
+        "report",
+        query=_SINCE,
+    ),
+)

@@ -1,0 +1,77 @@
+"""`/api/v1/installed`: what is installed, as `list` prints it; verify, repair, remove."""
+
+from collections.abc import Callable
+
+from starlette.responses import JSONResponse, Response
+
+from flowhub_jobs.operations.library.usage import stock
+from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.schemas.jobs import installed_page, jobs_page, removed_page
+from flowhub_jobs.web.api.operation import Operation
+from flowhub_jobs.web.endpoint import Call
+
+PATH = "/api/v1/installed"
+NAME = f"{PATH}/{{name}}"
+
+
+def list_installed(call: Call) -> Response:
+    return JSONResponse(installed_page(stock(call.session)))
+
+
+def remove(call: Call) -> Response:
+    """Remove a model by the name that the list has. Refused (409) while a job works on it."""
+    shelf = call.session.installed
+    shelf.demand_store()
+    name = shelf.named(call.path("name"))
+    removal = shelf.removal(name)
+    shelf.remove(name)
+    return JSONResponse(removed_page([removal], dry_run=False))
+
+
+def verify(call: Call) -> Response:
+    """Queue a job that reads every byte of a model again."""
+    errands = LocalJobs(call.session)
+    return _queued(call, lambda: errands.verify(errands.known([call.session.installed.named(call.path("name"))])))
+
+
+def repair(call: Call) -> Response:
+    """Queue a job that downloads what the last verification found damaged, and no more."""
+    errands = LocalJobs(call.session)
+    [model] = errands.known([call.session.installed.named(call.path("name"))])
+    return _queued(call, lambda: [errands.repair(model)])
+
+
+def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:
+    """Answer with the job: 201, or 200 where one was at it already."""
+    session = call.session
+    before = set(session.home.queries.live_jobs().values())
+    numbers = queue()
+    session.ring(len(numbers))
+    page = jobs_page(session.home.queries.jobs(numbers))
+    return JSONResponse(page, 200 if set(numbers) <= before else 201)
+
+
+OPERATIONS = (
+    Operation("GET", PATH, list_installed, "List what is installed.", "flowhub/installed/1", "list"),
+    Operation(
+        "DELETE", NAME, remove, "Remove an installed model; refused while a job works on it.", "flowhub/removed/1", "rm"
+    ),
+    Operation(
+        "POST",
+        f"{NAME}/verify",
+        verify,
+        "Queue a job that reads every byte of an installed model again.",
+        "flowhub/jobs/1",
+        "verify",
+        statuses=(200, 201),
+    ),
+    Operation(
+        "POST",
+        f"{NAME}/repair",
+        repair,
+        "Queue a job that downloads what the last verification found damaged, and no more.",
+        "flowhub/jobs/1",
+        "verify",
+        statuses=(200, 201),
+    ),
+)

@@ -1,0 +1,68 @@
+"""`/api/v1/models`: the catalogs, as `search` and `show` print them; `/api/v1/device`: this machine."""
+
+from datetime import date
+
+from starlette.responses import JSONResponse, Response
+
+from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.operations.schemas.jobs import device_page
+from flowhub_jobs.operations.schemas.search import search_page
+from flowhub_jobs.operations.search.model_card import card
+from flowhub_jobs.operations.search.search import Wanted, find
+from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
+from flowhub_jobs.web.endpoint import Call
+
+PATH = "/api/v1/models"
+SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer
+
+
+def search(call: Call) -> Response:
+    typed = tuple((call.query("q") or "").split())
+    sort, limit = call.query("sort"), call.number("limit", most=SHOWN_MAX)
+    wanted = Wanted(
+        typed=typed,
+        filters=Filters.typed(
+            format=call.query("format"),
+            params=call.query("params"),
+            max_size=call.query("max_size"),
+            license=call.query("license"),
+            tags=tuple(call.queries("tag")),
+            publisher=call.query("publisher"),
+            new_on=date.today() if call.switch("new") else None,
+        ),
+        fits=call.switch("fits"),
+        installed=call.switch("installed"),
+        sort=sort.strip().lower() if sort else None,
+        limit=SHOWN if limit is None else limit or None,
+    )
+    return JSONResponse(search_page(find(call.context.home.settings, wanted, call.context.device()), typed))
+
+
+def show(call: Call) -> Response:
+    return JSONResponse(card(call.session, call.path("model")).as_dict())
+
+
+def show_device(call: Call) -> Response:
+    return JSONResponse(device_page(call.session.device))
+
+
+_SEARCH = (
+    Field("q", TEXT, help="Words, or beginnings of them, with a space between them."),
+    Field("format", TEXT, "--format"),
+    Field("params", TEXT, "--params"),
+    Field("max_size", TEXT, "--max-size"),
+    Field("license", TEXT, "--license"),
+    Field("tag", TEXTS, "--tag"),
+    Field("publisher", TEXT, "--publisher"),
+    Field("fits", SWITCH, "--fits"),
+    Field("installed", SWITCH, "--installed"),
+    Field("new", SWITCH, "--new"),
+    Field("sort", TEXT, "--sort"),
+    Field("limit", NUMBER, help=f"Return so many; 0 is all (default {SHOWN})."),
+)
+
+OPERATIONS = (
+    Operation("GET", PATH, search, "Search the catalogs.", "flowhub/search/1", "search", query=_SEARCH),
+    Operation("GET", f"{PATH}/{{model:path}}", show, "Return one model, with its variants.", "flowhub/model/1", "show"),
+    Operation("GET", "/api/v1/device", show_device, "Return this machine.", "flowhub/device/1", "device"),
+)

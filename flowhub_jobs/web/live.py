@@ -1,0 +1,189 @@
+"""Live changes, read once a process and handed to every subscriber.
+
+One task asks the database whether it was written to; only then a thread reads what changed. A subscriber that reads too
+slowly is dropped: it connects again, says what it has seen, and gets the state of that moment.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, position_now
+from flowhub_jobs.operations.schemas.jobs import installed_page, job_object
+from flowhub_jobs.operations.session import Session
+
+log = logging.getLogger("flowhub.web")
+
+LOOK_S = 0.1  # between two looks at the database's counter
+REST_S = 0.15  # after a read: a worker's writes of progress come in bursts
+BATCHES_MAX = 200  # that may wait for a slow subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """A change: `kind` is job, installed or controls, `data` its JSON. `id` is what a subscriber has seen with it."""
+
+    kind: str
+    data: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The changes of one look, as values and as events."""
+
+    changes: Changes
+    events: Sequence[LiveEvent]
+
+
+class Live:
+    """Of one event loop. `open_session` makes the session of one read."""
+
+    def __init__(self, open_session: Callable[[], Session]) -> None:
+        self._open_session = open_session
+        self._signal = open_session().home.database.change_signal()
+        self._position = Position(0, 0, 0)
+        self._sent: dict[int, str] = {}  # what was last sent of each running job
+        self._queues: set[asyncio.Queue[Batch | None]] = set()
+        self._joining = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._closed = False
+
+    async def run(self) -> None:
+        """Read changes as long as there are subscribers, until cancelled."""
+        try:
+            while True:
+                await self._wanted.wait()
+                if self._signal.has_changed():
+                    await self._look()
+                    await asyncio.sleep(REST_S)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._signal.close()
+
+    def close(self) -> None:
+        """End all subscriptions; later ones end at once."""
+        self._closed = True
+        for queue in self._queues:
+            _end(queue)
+
+    @asynccontextmanager
+    async def subscribe(self, seen: str | None) -> "AsyncIterator[Subscription]":
+        """Yield a subscription whose first batch is there at once.
+
+        `seen` is the id of the last event that the subscriber has: then the first batch is what changed since. For an
+        id of another database, or none that can be read, it is the whole state; for None it has no events.
+        """
+        queue: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_MAX)
+        async with self._joining:
+            if not self._queues:  # nothing was read since the last subscriber left
+                self._position = await run_in_threadpool(lambda: position_now(self._open_session().home))
+            # Before the first batch is read: then whatever is committed after that read is in a later batch.
+            self._queues.add(queue)
+            self._wanted.set()
+        try:
+            first = await run_in_threadpool(self._first, seen)
+            if self._closed:
+                _end(queue)
+            yield Subscription(first, queue)
+        finally:
+            self._queues.discard(queue)
+            if not self._queues:
+                self._wanted.clear()
+
+    def _first(self, seen: str | None) -> Batch:
+        session = self._open_session()
+        now = position_now(session.home)
+        position = Position.parse(seen) if seen else now
+        if seen is None:
+            return Batch(Changes(now, (), None, None), ())
+        if position is None or position.event > now.event:
+            changes, position = current_state(session), Position(0, 0, 0)
+        else:
+            changes = changes_since(session, position)
+        return Batch(changes, list(_numbered(list(_items(changes)), position, changes.position)))
+
+    async def _look(self) -> None:
+        try:
+            batch = await run_in_threadpool(self._read)
+        except FlowhubError as error:
+            log.warning("The live events cannot be read: %s", error.message)
+        except Exception:
+            log.exception("The live events cannot be read.")
+        else:
+            for queue in list(self._queues) if batch.events else ():
+                _put(queue, batch)
+
+    def _read(self) -> Batch:
+        session, before = self._open_session(), self._position
+        changes = changes_since(session, before)
+        items = [item for item in _items(changes) if self._is_news(*item)]
+        running = {job.id for job in changes.jobs}
+        self._sent = {job: data for job, data in self._sent.items() if job in running}
+        self._position = changes.position
+        return Batch(changes, list(_numbered(items, before, changes.position)))
+
+    def _is_news(self, kind: str, data: str, job: int | None) -> bool:
+        """Return whether an item differs from what was sent before: a running job is read at every look."""
+        if job is None:
+            return True
+        known, self._sent[job] = self._sent.get(job), data
+        return known != data
+
+
+def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
+    """Yield the kind and the JSON of each change, and the number of a job."""
+    for job in changes.jobs:
+        yield "job", _json(job_object(job)), job.id
+    if changes.stock is not None:
+        yield "installed", _json(installed_page(changes.stock)), None
+    if changes.controls is not None:
+        yield "controls", _json(changes.controls), None
+
+
+def _numbered(items: Sequence[tuple[str, str, int | None]], before: Position, after: Position) -> Iterator[LiveEvent]:
+    """Yield events. The last one alone has the new position: who loses the others gets them again."""
+    for number, (kind, data, _) in enumerate(items, start=1):
+        yield LiveEvent(kind, data, str(after if number == len(items) else before))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value)  # escaped: a line feed in a name would end the event's line
+
+
+@dataclass(slots=True)
+class Subscription:
+    """`first` is what the subscriber had not seen when it came."""
+
+    first: Batch
+    _queue: "asyncio.Queue[Batch | None]"
+
+    async def next(self, timeout_s: float) -> Batch | None:
+        """Return the next batch; None when the subscription has ended. Raises TimeoutError."""
+        return await asyncio.wait_for(self._queue.get(), timeout_s)
+
+
+def _put(queue: "asyncio.Queue[Batch | None]", batch: Batch) -> None:
+    if queue.full():
+        _end(queue)
+    else:
+        queue.put_nowait(batch)
+
+
+def _end(queue: "asyncio.Queue[Batch | None]") -> None:
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(None)
+
+
+def as_sse(batch: Batch) -> str:
+    """Return a batch in the format of Server-Sent Events (WHATWG HTML §9.2); without events, its position alone."""
+    if not batch.events:
+        return f"id: {batch.changes.position}\n\n"
+    return "".join(f"id: {event.id}\nevent: {event.kind}\ndata: {event.data}\n\n" for event in batch.events)

@@ -1,0 +1,164 @@
+"""`/api/v1/jobs`: the same objects as `--json`, idempotent, and errors as problems."""
+
+from dataclasses import replace
+
+import pytest
+from support.cli import fail, work
+from support.problems import assert_problem
+from support.web import web_server
+
+from flowhub_jobs.errors import SourceMissing
+
+JOBS = "/api/v1/jobs"
+
+
+def enqueue(program, *refs, **options):
+    return program.post(JOBS, json={"refs": list(refs), **options})
+
+
+def test_a_new_job_is_201_and_the_same_again_is_200(program):
+    made = enqueue(program, "a", "b")
+    assert made.status_code == 201
+    page = made.json()
+    assert page["schema"] == "flowhub/jobs/1"
+    assert [(job["id"], job["ref"], job["state"]) for job in page["jobs"]] == [
+        (1, "a@q4", "queued"),
+        (2, "b@q4", "queued"),
+    ]
+    again = enqueue(program, "b", "a")
+    assert again.status_code == 200
+    assert [job["id"] for job in again.json()["jobs"]] == [2, 1], "in the order of the references"
+
+
+def test_an_installed_model_is_200_with_the_job_that_installed_it(program, shop):
+    enqueue(program, "a")
+    work(shop)
+    answer = enqueue(program, "a")
+    assert answer.status_code == 200
+    assert [(job["id"], job["state"]) for job in answer.json()["jobs"]] == [(1, "completed")]
+    assert enqueue(program, "a", force=True).status_code == 201
+
+
+def test_the_list_is_what_status_prints(program, shop, cli):
+    for ref in ("a", "b"):
+        enqueue(program, ref, group=ref)
+    work(shop)
+    enqueue(program, "a", force=True, priority=7)
+    for query, arguments in (
+        ({}, ()),
+        ({"state": "completed"}, ("--state", "completed")),
+        ({"group": "b"}, ("--group", "b")),
+        ({"since": "1h"}, ("--since", "1h")),
+        ({"all": "true"}, ("--all",)),
+    ):
+        assert program.get(JOBS, params=query).json() == cli("status", "--json", *arguments).page
+    assert program.get(f"{JOBS}/1").json() == cli("status", "1", "--json").page
+
+
+def test_options_are_those_of_the_verb(program, cli):
+    enqueue(program, "a")
+    answer = enqueue(program, "b", priority=3, group="night", at="+3h", after=[1])
+    [job] = answer.json()["jobs"]
+    assert (job["priority"], job["group"], job["reason"]) == (3, "night", "at")
+    assert job["not_before"] is not None
+    assert program.get(f"{JOBS}/2").json() == cli("status", "2", "--json").page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"refs": []},
+        {"refs": "a"},
+        {"refs": [1]},
+        {"refs": ["a"], "priority": "high"},
+        {"refs": ["a"], "priority": True},
+        {"refs": ["a"], "priority": 10**9},
+        {"refs": ["a"], "at": "tomorrowish"},
+        {"refs": ["a"], "at": "+1h", "tonight": True},
+        {"refs": ["a"], "after": [None]},
+        {"refs": ["a"], "group": ""},
+        {"refs": ["a"], "sha256": "0" * 64},
+        {"refs": ["a"], "place": ["ollama"]},
+        {"refs": ["ftp://h.example/m.gguf"]},
+        {"refs": ["a"], "target": "/etc/passwd"},
+        {"refs": ["a"], "hf_token": "x"},
+    ],
+)
+def test_a_malformed_order_is_422_and_nothing_is_queued(program, body):
+    answer = program.post(JOBS, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["code"] in ("usage", "address_refused")
+    assert program.get(JOBS).json()["jobs"] == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'{"refs": ["a"]', b"[" * 100_000])
+def test_a_body_that_is_no_json_object_is_422(program, content):
+    answer = program.post(JOBS, content=content, headers={"Content-Type": "application/json"})
+    assert_problem(answer, 422, "usage")
+
+
+def test_a_body_of_another_type_is_422(program):
+    assert_problem(program.post(JOBS, data={"refs": "a"}), 422, "usage")
+
+
+def test_a_model_that_is_not_there_is_404_with_the_nearest(program):
+    assert_problem(enqueue(program, "nothing-like-it"), 404, "not_found")
+    answer = enqueue(program, "a", "nothing-like-it")
+    assert_problem(answer, 404, "not_found")
+    assert "nothing-like-it" in answer.json()["detail"]
+    assert program.get(JOBS).json()["jobs"] == [], "all or none"
+
+
+@pytest.mark.parametrize("number", ["99", "0", "x", "1x", "-1", "9" * 30, "9" * 6000])
+def test_a_job_that_is_not_there_is_404(program, number):
+    assert_problem(program.get(f"{JOBS}/{number}"), 404, "not_found")
+    assert_problem(program.post(f"{JOBS}/{number}/pause"), 404, "not_found")
+
+
+def test_a_job_is_paused_resumed_cancelled_retried_and_started(program):
+    enqueue(program, "a")
+    for verb, state in (
+        ("pause", "paused"),
+        ("pause", "paused"),
+        ("resume", "queued"),
+        ("start", "queued"),
+        ("cancel", "cancelled"),
+        ("cancel", "cancelled"),
+        ("retry", "queued"),
+    ):
+        answer = program.post(f"{JOBS}/1/{verb}")
+        assert answer.status_code == 200, answer.text
+        assert [job["state"] for job in answer.json()["jobs"]] == [state]
+
+
+def test_what_a_state_does_not_allow_is_409(program, shop):
+    enqueue(program, "a")
+    fail(shop, 1, SourceMissing("It is gone."))
+    assert_problem(program.post(f"{JOBS}/1/pause"), 409, "wrong_state")
+    assert program.post(f"{JOBS}/1/retry").status_code == 200
+
+
+def test_the_priority_of_a_live_job_is_changed(program):
+    enqueue(program, "a")
+    answer = program.patch(f"{JOBS}/1", json={"priority": -5})
+    assert [job["priority"] for job in answer.json()["jobs"]] == [-5]
+    for body in ({}, {"priority": "x"}, {"priority": 1, "state": "completed"}, {"priority": 10**9}):
+        assert_problem(program.patch(f"{JOBS}/1", json=body), 422, "usage")
+
+
+def test_a_browser_queues_with_the_pages_token(web):
+    browser = web.sign_in()
+    token = web.page_token(browser)
+    answer = browser.post(JOBS, json={"refs": ["a"]}, headers={"X-Page-Token": token, "Origin": web.serving.base})
+    assert answer.status_code == 201
+    answer = browser.post(JOBS, json={"refs": ["a"]}, headers={"X-Page-Token": token, "Origin": "https://evil.example"})
+    assert_problem(answer, 403, "forbidden")
+
+
+def test_a_source_that_fails_is_502(shop, origin):
+    """A reference that no catalog pins is looked at before it is queued, as the setting `check` has it."""
+    with web_server(replace(shop.settings, check=True)) as web:
+        answer = enqueue(web.program, origin.url("missing.gguf"))
+        assert_problem(answer, 502, "source_missing")
+        assert web.program.get(JOBS).json()["jobs"] == []

@@ -1,0 +1,195 @@
+"""Models, what is installed, the limit, the schedule, the machine, the report: as the verbs print them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from support.cli import owner, work
+from support.models import gguf
+from support.problems import assert_problem
+from support.web import web_server
+
+API = "/api/v1"
+
+
+@pytest.fixture
+def installed(shop):
+    """The model `a`, installed."""
+    shop.enqueue("a")
+    work(shop)
+    return shop
+
+
+def without_times(page):
+    """Leave out what differs from one moment to the next, such as free memory."""
+    return json.loads(json.dumps(page), object_hook=lambda one: {k: v for k, v in one.items() if "available" not in k})
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        ({}, ()),
+        ({"q": "a"}, ("a",)),
+        ({"q": "nothing here"}, ("nothing", "here")),
+        ({"format": "mlx"}, ("--format", "mlx")),
+        ({"max_size": "5K"}, ("--max-size", "5K")),
+        ({"fits": "true", "sort": "size"}, ("--fits", "--sort", "size")),
+        ({"tag": ["x", "y"]}, ("--tag", "x", "--tag", "y")),
+        ({"limit": "1"}, ("--limit", "1")),
+        ({"installed": "1"}, ("--installed",)),
+    ],
+)
+def test_a_search_is_what_the_verb_prints(program, cli, query, arguments):
+    answer = program.get(f"{API}/models", params=query)
+    assert answer.status_code == 200
+    assert answer.json()["schema"] == "flowhub/search/1"
+    assert answer.json() == cli("search", *arguments, "--json").page
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"sort": "x"}, {"fits": "perhaps"}, {"max_size": "10"}, {"params": "x"}, {"format": "x"}, {"limit": "-1"}],
+)
+def test_a_search_that_is_not_understood_is_422(program, query):
+    assert_problem(program.get(f"{API}/models", params=query), 422, "usage")
+
+
+def test_a_parameter_given_twice_is_422(program):
+    assert_problem(program.get(f"{API}/models?q=a&q=b"), 422, "usage")
+
+
+def test_a_model_is_what_show_prints(program, cli):
+    assert program.get(f"{API}/models/a").json() == cli("show", "a", "--json").page
+    assert program.get(f"{API}/models/a@q4").json() == cli("show", "a@q4", "--json").page
+    assert_problem(program.get(f"{API}/models/nothing"), 404, "not_found")
+
+
+def test_a_repository_of_the_hub_is_a_model_too(shop, hub, cli, monkeypatch):
+    """The slash of its name is a part of the path."""
+    hub.add("owner/repo", "m-q4_k_m.gguf", gguf(4096))
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    with web_server(replace(shop.settings, hf_endpoint=hub.endpoint)) as web:
+        answer = web.program.get(f"{API}/models/hf:owner/repo")
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == cli("show", "hf:owner/repo", "--json").page
+        assert_problem(web.program.get(f"{API}/models/hf:owner/none"), 502, "token_missing")
+
+
+def test_the_device_is_what_the_verb_prints(program, cli):
+    page = program.get(f"{API}/device").json()
+    assert page["schema"] == "flowhub/device/1"
+    assert set(page["device"]) == set(cli("device", "--json").page["device"])
+
+
+def test_what_is_installed_is_what_the_verb_prints(program, installed, cli):
+    page = program.get(f"{API}/installed").json()
+    assert [model["name"] for model in page["models"]] == ["a.gguf"]
+    free = page["store"].pop("free")
+    assert free > 0
+    told = cli("list", "--json").page
+    told["store"].pop("free")
+    assert page == told
+
+
+def test_a_model_is_removed_by_its_name(program, installed):
+    assert_problem(program.delete(f"{API}/installed/a"), 404, "not_found")
+    answer = program.delete(f"{API}/installed/a.gguf")
+    assert answer.status_code == 200
+    assert answer.json()["removed"] == [{"name": "a.gguf", "bytes": 4096, "freed": 4096}]
+    assert program.get(f"{API}/installed").json()["models"] == []
+    assert not (installed.store / "a.gguf").exists()
+    assert_problem(program.delete(f"{API}/installed/a.gguf"), 404, "not_found")
+
+
+def test_a_model_that_a_job_works_on_is_not_removed(program, installed):
+    installed.enqueue("a", force=True)
+    assert owner(installed).claim() is not None
+    assert_problem(program.delete(f"{API}/installed/a.gguf"), 409, "busy")
+    assert (installed.store / "a.gguf").exists()
+
+
+@pytest.mark.parametrize("name", ["..%2fqueue.db", "%2e%2e", ".partial", "..%5cx", "a.gguf%00", "%2fetc%2fpasswd", "~"])
+def test_no_name_leads_out_of_the_store(program, installed, name):
+    answer = program.delete(f"{API}/installed/{name}")
+    assert answer.status_code in (404, 405), answer.text
+    assert (installed.store / "a.gguf").exists()
+
+
+def test_a_verification_is_a_job(program, installed):
+    answer = program.post(f"{API}/installed/a.gguf/verify")
+    assert answer.status_code == 201
+    [job] = answer.json()["jobs"]
+    assert (job["kind"], job["state"]) == ("verify", "queued")
+    again = program.post(f"{API}/installed/a.gguf/verify")
+    assert again.status_code == 200
+    assert again.json()["jobs"][0]["id"] == job["id"]
+    work(installed)
+    assert program.get(f"{API}/jobs/{job['id']}").json()["jobs"][0]["state"] == "completed"
+    assert_problem(program.post(f"{API}/installed/none.gguf/verify"), 404, "not_found")
+
+
+def test_damage_is_repaired_by_a_job(program, installed):
+    path = installed.store / "a.gguf"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    program.post(f"{API}/installed/a.gguf/verify")
+    work(installed)
+    answer = program.post(f"{API}/installed/a.gguf/repair")
+    assert answer.status_code == 201, answer.text
+    work(installed)
+    [model] = program.get(f"{API}/installed").json()["models"]
+    assert model["condition"] == "ok"
+
+
+def test_the_limit_is_read_and_set(program, cli):
+    assert program.get(f"{API}/limit").json() == cli("limit", "--json").page
+    answer = program.put(f"{API}/limit", json={"rate": "5M", "for": "2h"})
+    assert answer.status_code == 200
+    assert (answer.json()["rate_bps"], answer.json()["rules"]) == (5_000_000, "limit")
+    assert answer.json()["until"] is not None
+    assert answer.json() == cli("limit", "--json").page
+    assert program.put(f"{API}/limit", json={"rate": 700_000}).json()["limit_bps"] == 700_000
+    assert program.put(f"{API}/limit", json={"limit_bps": None}).json()["limit_bps"] is None
+    assert program.put(f"{API}/limit", json={"rate": "off"}).json()["rules"] is None
+
+
+def test_what_the_limit_answers_can_be_sent_back(program):
+    page = program.put(f"{API}/limit", json={"rate": "5M", "for": "2h"}).json()
+    assert program.put(f"{API}/limit", json=page).json()["limit_bps"] == 5_000_000
+
+
+@pytest.mark.parametrize("body", [{}, {"rate": "5"}, {"rate": "fast"}, {"rate": True}, {"rate": "5M", "for": "x"}])
+def test_a_limit_that_is_not_understood_is_422(program, body):
+    assert_problem(program.put(f"{API}/limit", json=body), 422, "usage")
+
+
+def test_the_schedule_is_read_and_set(program, cli):
+    assert program.get(f"{API}/schedule").json() == cli("schedule", "show", "--json").page
+    answer = program.put(f"{API}/schedule", json={"windows": "23:00-07:00", "days": "mon-fri", "outside": "500K"})
+    assert answer.status_code == 200
+    page = answer.json()
+    assert (page["windows"], page["days"]) == (["23:00-07:00"], ["mon", "tue", "wed", "thu", "fri"])
+    assert page["outside_bps"] == 500_000
+    assert page == cli("schedule", "show", "--json").page
+    assert program.put(f"{API}/schedule", json=page).json() == page, "what it answers can be sent back"
+    assert program.put(f"{API}/schedule", json={"windows": []}).json()["windows"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"windows": "x"}, {"windows": [1]}, {"windows": "23:00-07:00", "days": "someday"}, {"windows": {}}, {"x": 1}],
+)
+def test_a_schedule_that_is_not_understood_is_422(program, body):
+    assert_problem(program.put(f"{API}/schedule", json=body), 422, "usage")
+
+
+def test_the_report_is_what_the_verb_prints(program, installed, cli):
+    page, told = (
+        program.get(f"{API}/report", params={"since": "1h"}).json(),
+        cli("report", "--since", "1h", "--json").page,
+    )
+    assert [one["ref"] for one in page["came"]] == ["a@q4"]
+    for one in (page, told):
+        del one["until"], one["since"]
+    assert page == told
+    assert program.get(f"{API}/report").json()["schema"] == "flowhub/report/1"
+    assert_problem(program.get(f"{API}/report", params={"since": "x"}), 422, "usage")

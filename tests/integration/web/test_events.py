@@ -1,0 +1,151 @@
+"""`/api/v1/events`: a change of the rows arrives, and a reader that was away gets what it missed."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from support.cli import work
+from support.problems import assert_problem
+from support.web import web_server
+
+EVENTS, JOBS = "/api/v1/events", "/api/v1/jobs"
+
+
+@dataclass(frozen=True)
+class Event:
+    id: str
+    kind: str
+    data: dict
+
+
+class Stream:
+    """Reads Server-Sent Events; `id` is that of the last block, also of one without data."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response, self.id = response, ""
+        self._lines = response.iter_lines()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        fields: dict[str, str] = {}
+        for line in self._lines:
+            if line:
+                name, _, value = line.partition(":")
+                fields[name] = value.strip()
+                continue
+            self.id = fields.get("id", self.id)
+            if "data" in fields:
+                return Event(self.id, fields["event"], json.loads(fields["data"]))
+            fields = {}
+        raise AssertionError("the stream ended")
+
+    def until_open(self) -> str:
+        """Return the position with which the stream begins."""
+        for line in self._lines:
+            if line.startswith("id:"):
+                self.id = line.partition(":")[2].strip()
+                return self.id
+        raise AssertionError("the stream ended")
+
+    def until(self, kind: str, **wanted: object) -> Event:
+        return next(
+            event
+            for event in self
+            if event.kind == kind and all(event.data.get(name) == value for name, value in wanted.items())
+        )
+
+
+@contextlib.contextmanager
+def listening(client: httpx.Client, seen: str | None = None) -> Iterator[Stream]:
+    headers = {"Last-Event-ID": seen} if seen is not None else {}
+    with client.stream("GET", EVENTS, headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield Stream(response)
+
+
+def test_a_new_job_and_its_change_arrive(program, shop):
+    with listening(program) as stream:
+        stream.until_open()
+        number = shop.enqueue("a")
+        assert stream.until("job", id=number, state="queued").data == program.get(JOBS).json()["jobs"][0]
+        shop.home.commands.pause(number)
+        stream.until("job", id=number, state="paused")
+
+
+def test_an_installed_model_arrives(program, shop, cli):
+    with listening(program) as stream:
+        stream.until_open()
+        shop.enqueue("a")
+        work(shop)
+        event = stream.until("installed")
+        assert [model["name"] for model in event.data["models"]] == ["a.gguf"]
+        assert event.data["schema"] == "flowhub/installed/1"
+        assert cli("rm", "a.gguf", "-y").status == 0
+        assert stream.until("installed").data["models"] == []
+
+
+def test_the_limit_and_the_schedule_arrive(program, cli):
+    with listening(program) as stream:
+        stream.until_open()
+        cli("limit", "5M")
+        assert stream.until("controls").data["limit"] == cli("limit", "--json").page
+        cli("schedule", "set", "23:00-07:00")
+        assert stream.until("controls").data["schedule"] == cli("schedule", "show", "--json").page
+
+
+def test_a_reader_that_was_away_gets_what_it_missed_and_no_more(program, shop):
+    with listening(program) as stream:
+        stream.until_open()
+        first = shop.enqueue("a")
+        seen = stream.until("job", id=first).id
+    second = shop.enqueue("b")
+    with listening(program, seen) as stream:
+        event = next(stream)
+        assert (event.kind, event.data["id"]) == ("job", second)
+        shop.home.commands.pause(first)
+        assert next(stream).data["id"] == first
+
+
+def test_a_reader_resumes_after_a_restart_of_the_server(shop):
+    with web_server(shop.settings) as web, listening(web.program) as stream:
+        seen = stream.until_open()
+    number = shop.enqueue("a")
+    with web_server(shop.settings) as web, listening(web.program, seen) as stream:
+        assert stream.until("job").data["id"] == number
+
+
+@pytest.mark.parametrize("seen", ["x", "999999-0-0", "1-2", "0-0-0"])
+def test_an_id_that_is_not_known_gets_the_whole_state(program, shop, seen):
+    number = shop.enqueue("a")
+    with listening(program, seen) as stream:
+        kinds = {event.kind for event in (next(stream), next(stream), next(stream))}
+    assert kinds == {"job", "installed", "controls"}
+    assert number == 1
+
+
+def test_every_subscriber_gets_every_change(web, shop):
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(listening(web.client(headers=web.program.headers))) for _ in range(8)]
+        for stream in streams:
+            stream.until_open()
+        number = shop.enqueue("a")
+        for stream in streams:
+            assert stream.until("job").data["id"] == number
+
+
+def test_events_need_a_sign_in(web):
+    assert_problem(web.stranger.get(EVENTS), 401, "sign_in_required")
+
+
+def test_an_open_stream_does_not_hold_up_the_servers_end(shop):
+    with web_server(shop.settings) as web, listening(web.program) as stream:
+        stream.until_open()
+        web.stop()
+        with pytest.raises((AssertionError, httpx.RemoteProtocolError)):
+            next(stream)
