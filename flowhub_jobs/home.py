@@ -164,7 +164,12 @@ def opened(settings: Settings) -> Iterator[Home]:
             f"{node!r}, from {where}, is not a name for a node.",
             hint="Use letters, digits, dots and hyphens, at most 64.",
         )
-    database = Database.opened(settings.database_url, lock_folder=settings.home)
+    database = Database.opened(
+        settings.database_url,
+        lock_folder=settings.home,
+        node=node,
+        pooled_sessions=not settings.database_listen,
+    )
     try:
         yield Home(settings, node, database, Store(settings.store))
     finally:

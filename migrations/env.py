@@ -12,9 +12,14 @@ from flowhub_jobs.database.tables import metadata, speak_postgresql
 speak_postgresql()
 
 
+def is_of_flowhub(name: str | None, kind: str, _parents: object) -> bool:
+    """Return whether autogenerate compares a thing: not the tables of Huey's queue, which Huey describes."""
+    return kind != "table" or not (name or "").startswith("wakeup_")
+
+
 def run(connection: Connection) -> None:
     # SQLite can alter almost nothing in place: batch mode copies the table.
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, include_name=is_of_flowhub)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -16,6 +16,7 @@ for folder in (TESTS, TESTS.parent / "scripts"):
 from support.ci_skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 from support.hub import Hub  # noqa: E402
 from support.origin import Origin  # noqa: E402
+from support.postgres import Server, close_server, fresh_database, server  # noqa: E402
 
 from flowhub_jobs.net import httpx_errors  # noqa: E402
 
@@ -43,6 +44,25 @@ def origin() -> Iterator[Origin]:
     """A real HTTP origin, empty."""
     with Origin() as origin:
         yield origin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_postgres() -> Iterator[None]:
+    yield
+    close_server()
+
+
+@pytest.fixture
+def postgres() -> Server:
+    """A real PostgreSQL server. The test is skipped where none is installed."""
+    return server()
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A fresh PostgreSQL database, migrated."""
+    with fresh_database() as url:
+        yield url
 
 
 @pytest.fixture

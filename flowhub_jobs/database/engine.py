@@ -1,4 +1,7 @@
-"""The engine, with the pragmas that durability needs, and the schema brought up to date on first use."""
+"""The engine, with the pragmas that durability needs, and the schema brought up to date on first use.
+
+What PostgreSQL alone needs is in database/postgresql.py.
+"""
 
 import fcntl
 import os
@@ -7,10 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.errors import Damaged, Replaced
 from flowhub_jobs.database.file_guard import FileGuard
 from flowhub_jobs.database.lazy import BUSY_TIMEOUT_S, as_text
@@ -24,13 +27,14 @@ _MIGRATION_PLACES = (
 )
 
 
-def open_database(url: str, *, lock_folder: Path) -> sa.Engine:
+def open_database(url: str, *, lock_folder: Path, node: str = "", pooled_sessions: bool = False) -> sa.Engine:
     """Return an engine on a database whose schema is this version's; make or migrate it where need be.
 
+    The writers of one `node` exclude each other; `pooled_sessions` is PostgreSQL's (database/postgresql.py).
     Raises DatabaseNewer for the schema of a later flowhub, DatabaseUnusable for a file that is no database,
-    SettingInvalid for a URL that names none.
+    SettingInvalid for a URL that names none, ExtraMissing without PostgreSQL's driver.
     """
-    engine, guard = _engine(url), None
+    engine, guard = _engine(url, node, pooled_sessions), None
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
@@ -103,22 +107,18 @@ def checkpoint(engine: sa.Engine) -> None:
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, node: str, pooled_sessions: bool) -> sa.Engine:
+    if postgresql.is_postgresql(url):
+        return postgresql.make_engine(url, node, pooled_sessions=pooled_sessions)
     try:
-        return sa.create_engine(url, **_options(url))
-    except (sa.exc.ArgumentError, ValueError, ImportError) as error:
+        # One connection a thread in use at once: claims, heartbeats and progress come from several.
+        return sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=8, max_overflow=24)
+    except (sa.exc.ArgumentError, ValueError, TypeError, ImportError) as error:
         why = "it is malformed" if isinstance(error, ValueError) else error  # a ValueError repeats a part of the URL
         raise SettingInvalid(
             f"FLOWHUB_DATABASE_URL names no database that flowhub can open: {why}.",
-            hint="Write sqlite:////path/to/flowhub.db or postgresql+psycopg://…, or leave it out.",
+            hint="Write sqlite:////path/to/flowhub.db or postgresql://…, or leave it out.",
         ) from None  # the cause may hold the URL, and a password in it
-
-
-def _options(url: str) -> dict[str, Any]:
-    if not url.startswith("sqlite"):
-        return {"pool_pre_ping": True}
-    # One connection a thread in use at once: claims, heartbeats and progress come from several.
-    return {"connect_args": {"timeout": BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 24}
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -162,21 +162,22 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield a connection inside a transaction that sees one state of the database."""
-    with engine.connect() as connection, connection.begin():
+    # On SQLite every transaction does; PostgreSQL's default sees what others commit between two queries.
+    options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """Turn a driver's error into ours, at the one border."""
-    found = sa.make_url(url)
-    sqlite = found.get_backend_name() == "sqlite"
-    where = found.database if sqlite else found.render_as_string(hide_password=True)
     try:
         yield
-    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+    except (sa.exc.DatabaseError, sa.exc.TimeoutError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
-        raise _as_ours(str(where), cause) from error
+        if postgresql.is_postgresql(url):
+            raise postgresql.as_ours(postgresql.shown_place(url), cause) from error
+        raise _as_ours(str(sa.make_url(url).database), cause) from error
 
 
 _NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -209,13 +210,16 @@ def _revision(engine: sa.Engine) -> str | None:
             return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
         # Cheaper than to ask first whether the table is there: this is on the way of every command.
-        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+        if "no such table" in str(error.orig) or postgresql.is_missing_table(error.orig):
             return None
         raise
 
 
 def _migrate(engine: sa.Engine, lock_folder: Path) -> None:
     """Run the migrations, one process at a time: Alembic itself does not guard against two at once."""
+    if engine.dialect.name == "postgresql":  # processes of several machines
+        _upgrade(engine)
+        return
     lock = os.open(lock_folder / "migrate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -233,20 +237,30 @@ def _upgrade(engine: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = _revision(engine)
-    if current is None and sa.inspect(engine).has_table("jobs"):
-        raise Damaged(f"The database {engine.url.database} does not say which version wrote it.")
-    if current is not None and current not in known:
-        raise (
-            _newer(current)
-            if _is_revision(current)
-            else Damaged(
-                f"The database {engine.url.database} does not say which version wrote it: its schema is {current!r}."
-            )
-        )
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            postgresql.lock_migrations(connection)
+        _check_known(engine, _revision_in(connection), known, has_jobs=sa.inspect(connection).has_table("jobs"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _check_known(engine: sa.Engine, current: str | None, known: set[str], *, has_jobs: bool) -> None:
+    """Raise DatabaseNewer or DatabaseDamaged for a schema that the migrations do not know."""
+    place = engine.url.database
+    if current is None and has_jobs:
+        raise Damaged(f"The database {place} does not say which version wrote it.")
+    if current is not None and current not in known:
+        if _is_revision(current):
+            raise _newer(current)
+        raise Damaged(f"The database {place} does not say which version wrote it: its schema is {current!r}.")
+
+
+def _revision_in(connection: sa.Connection) -> str | None:
+    """Return the revision inside a transaction, which an error of PostgreSQL's would end."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def _is_revision(text: str) -> bool:

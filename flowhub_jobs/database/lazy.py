@@ -42,8 +42,8 @@ class Snapshot(Protocol):
 class Database:
     """Thread-safe."""
 
-    def __init__(self, url: str, lock_folder: Path) -> None:
-        self._url, self._lock_folder = url, lock_folder
+    def __init__(self, url: str, lock_folder: Path, node: str = "", *, pooled_sessions: bool = False) -> None:
+        self._url, self._lock_folder, self._node, self._pooled_sessions = url, lock_folder, node, pooled_sessions
         self._engine: sa.Engine | None = None
         self._file: sqlite3.Connection | None = None
         self._reads, self._lock = 0, threading.RLock()
@@ -56,9 +56,9 @@ class Database:
         return database
 
     @classmethod
-    def opened(cls, url: str, *, lock_folder: Path) -> "Database":
-        """Return the database, made or migrated where need be. Raises what `open_database` does."""
-        database = cls(url, lock_folder)
+    def opened(cls, url: str, *, lock_folder: Path, node: str = "", pooled_sessions: bool = False) -> "Database":
+        """Return the database, made or migrated where need be. The arguments and errors are `open_database`'s."""
+        database = cls(url, lock_folder, node, pooled_sessions=pooled_sessions)
         database._file = _current_file(url)
         if database._file is None:
             _ = database.engine
@@ -71,7 +71,9 @@ class Database:
             if self._engine is None:
                 from flowhub_jobs.database.engine import open_database
 
-                self._engine = open_database(self._url, lock_folder=self._lock_folder)
+                self._engine = open_database(
+                    self._url, lock_folder=self._lock_folder, node=self._node, pooled_sessions=self._pooled_sessions
+                )
             self._close_file()
             return self._engine
 

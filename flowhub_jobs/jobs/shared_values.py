@@ -37,8 +37,10 @@ class SharedValue:
         new = Version(value, now if seen is None else max(now, seen.version + 1))
         try:
             with writing(self._engine) as tx:
-                done = tx.execute(self._insert(new) if seen is None else self._update(seen, new))
-                return new if done.rowcount == 1 else None
+                if seen is None:  # psycopg has no count of what was inserted
+                    tx.execute(self._insert(new))
+                    return new
+                return new if tx.execute(self._update(seen, new)).rowcount == 1 else None
         except sa.exc.IntegrityError:
             return None
 

@@ -15,9 +15,22 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(capsys)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest) -> str | None:
+    """The test runs over both databases: this is the URL of one of PostgreSQL's, or None for a SQLite file."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+
+
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[JobStore]:
-    rooms = JobStore(tmp_path / "rooms")
+def rooms(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
+    rooms = JobStore(tmp_path / "rooms", url=any_database)
+    yield rooms
+    rooms.close()
+
+
+@pytest.fixture
+def job_store_on_postgresql(tmp_path: Path, postgres_url: str) -> Iterator[JobStore]:
+    rooms = JobStore(tmp_path / "rooms", url=postgres_url)
     yield rooms
     rooms.close()
 

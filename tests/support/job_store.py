@@ -57,15 +57,17 @@ def _new_database() -> bytes:
 
 
 class JobStore:
-    """One node's commands, leases and reports over a real SQLite file, under a turned clock."""
+    """One node's commands, leases and reports over a real database, under a turned clock."""
 
-    def __init__(self, folder: Path, node: str = NODE) -> None:
+    def __init__(self, folder: Path, node: str = NODE, url: str | None = None) -> None:
+        """`url` is of a PostgreSQL database; without it there is a SQLite file in the folder."""
         self.time = FakeClock()
         self.node = node
         folder.mkdir(exist_ok=True)
-        if not (folder / "flowhub.db").exists():
+        if url is None and not (folder / "flowhub.db").exists():
             (folder / "flowhub.db").write_bytes(_new_database())
-        self.engine = open_database(f"sqlite:///{folder / 'flowhub.db'}", lock_folder=folder)
+        self.url = url or f"sqlite:///{folder / 'flowhub.db'}"
+        self.engine = open_database(self.url, lock_folder=folder, node=node)
         self.commands = JobCommands(self.engine, node, self.time.clock)
         self.database = Database.of(self.engine)
         self.queries = JobQueries(self.database, node, self.time.clock)
@@ -77,7 +79,8 @@ class JobStore:
 
     def limit_variables(self) -> None:
         """Have SQLite take as many bound parameters as it does by default: some systems build it to take more."""
-        sa.event.listen(self.engine, "checkout", lambda raw, *_: raw.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 32_766))
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "checkout", lambda raw, *_: raw.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 32_766))
 
     def worker(self, name: str) -> LeaseStore:
         return LeaseStore(self.engine, self.node, name, self.time.clock)

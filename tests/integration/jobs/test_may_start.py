@@ -22,10 +22,10 @@ OPENS, CLOSES = "2026-11-23T23:00+01:00", "2026-11-24T07:00+01:00"
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[JobStore]:
-    """JobStore in Berlin, on a Monday evening."""
+def rooms(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
+    """A store in Berlin, on a Monday evening."""
     with machine_in("Europe/Berlin"):
-        rooms = JobStore(tmp_path)
+        rooms = JobStore(tmp_path, url=any_database)
         rooms.time.turn_to(EVENING)
         yield rooms
         rooms.close()

@@ -434,6 +434,7 @@ def test_a_worker_that_drains_stays_until_what_happened_last_is_told(rooms, sess
     assert kinds(office.posts[0]["events"]) == ["failed", "queue_empty"]
 
 
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)  # whose plan it reads
 def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, session):
     """The planner begins with the events, which are few, and not with all jobs."""
     seen: list[tuple[str, object]] = []

@@ -1,0 +1,164 @@
+"""PostgreSQL: the engine, its few connections, and the lock that keeps the writers of one node apart.
+
+A URL is libpq's (`postgresql://user@host1,host2/name?target_session_attrs=read-write`), and libpq reads all of it;
+`postgresql+psycopg://` is the same. psycopg is imported here alone, and only when a URL asks for it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.errors import DatabaseUnusable, ExtraMissing, FlowhubError, SettingInvalid
+
+if TYPE_CHECKING:
+    import psycopg
+
+SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+# Two for the threads of a process, which hold one for milliseconds; a worker's listener has a third one.
+POOL_SIZE = 2
+POOL_TIMEOUT_S = 30
+LOCK_TIMEOUT_S = 30
+# A process that was stopped inside a transaction holds its node's lock: the server ends its session after this time.
+IDLE_TIMEOUT_S = 20
+# Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
+_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "application_name": "flowhub",
+}
+
+_BEGIN_WRITING = (
+    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true), "
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_S}s', true), "
+    "pg_advisory_xact_lock({key})"
+)
+
+
+def is_postgresql(url: str) -> bool:
+    return url.startswith(SCHEMES)
+
+
+def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Engine:
+    """Return an engine whose URL has no password. Raises ExtraMissing, SettingInvalid.
+
+    A transaction that writes holds the lock of `node` to its end, as it holds SQLite's: it sees what all before it
+    wrote, and two never decide on the same rows. `pooled_sessions`: a pooler may give each transaction another session.
+    """
+    settings = connection_settings(url)
+    port = settings.get("port")
+    known = sa.URL.create(
+        "postgresql+psycopg",
+        username=settings.get("user"),
+        host=settings.get("host"),
+        port=int(port) if port and port.isdigit() else None,
+        database=settings.get("dbname"),
+    )
+    engine = sa.create_engine(
+        known,
+        creator=connector(url, pooled_sessions=pooled_sessions),
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=True,
+    )
+    begin = _BEGIN_WRITING.format(key=lock_key(f"node {node}"))
+
+    def lock_node(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("write", False):
+            connection.exec_driver_sql(begin)
+
+    sa.event.listen(engine, "begin", lock_node)
+    return engine
+
+
+def connection_settings(url: str) -> dict[str, Any]:
+    """Return a URL's settings by libpq's names. Raises ExtraMissing without psycopg, SettingInvalid."""
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        raise ExtraMissing(
+            "FLOWHUB_DATABASE_URL names a PostgreSQL database, and its driver, psycopg 3.3 or newer, is not installed.",
+            hint="Install it: pip install 'flowhub[postgres]'.",
+        ) from error
+    scheme = next(scheme for scheme in SCHEMES if url.startswith(scheme))
+    try:
+        return _DEFAULTS | conninfo_to_dict("postgresql://" + url.removeprefix(scheme))
+    except ProgrammingError:
+        raise SettingInvalid(
+            "FLOWHUB_DATABASE_URL names no database that flowhub can open: it is malformed.",
+            hint="Write postgresql://user:password@host:5432/name; a special character in the password as %40.",
+        ) from None  # the cause repeats a part of the URL, and it may be the password
+
+
+def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psycopg.Connection[Any]]":
+    """Return a function that opens a connection. A pooler in transaction mode does not keep prepared statements."""
+    settings = connection_settings(url)
+
+    def connect() -> "psycopg.Connection[Any]":
+        import psycopg
+
+        return psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else 5)
+
+    return connect
+
+
+def lock_key(name: str) -> int:
+    """Return the number of an advisory lock: 64 bits, signed."""
+    return int.from_bytes(hashlib.sha256(f"flowhub {name}".encode()).digest()[:8], "big", signed=True)
+
+
+def lock_migrations(tx: sa.Connection) -> None:
+    """Wait until no other process migrates, and keep others from it to the end of the transaction."""
+    tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('migrations')})")
+
+
+def shown_place(url: str) -> str:
+    """Return where a database is, for a message: without user and password."""
+    settings = connection_settings(url)
+    host, port = settings.get("host", "localhost"), settings.get("port")
+    return f"postgresql://{host}{f':{port}' if port else ''}/{settings.get('dbname', '')}"
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+_NO_TABLE = "42P01"
+_READ_ONLY = "25006"
+# Of a connection that is refused, psycopg has no code: the server's sentence is in the message.
+_HINT = (
+    "Check that the server runs, and that FLOWHUB_DATABASE_URL names its host, a database that exists, and the user and"
+    " password. Nothing is lost."
+)
+_HINTS = {
+    "42501": "Let the user in FLOWHUB_DATABASE_URL create tables in this database and own flowhub's.",
+    "53100": "Free some space on the server's disk, then try again. Nothing is lost.",
+    _READ_ONLY: (
+        "It is a standby, or full. With several hosts in FLOWHUB_DATABASE_URL add target_session_attrs=read-write. "
+        "Nothing is lost."
+    ),
+}
+
+
+def is_missing_table(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) == _NO_TABLE
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether a database's error can go away by itself: it is down, full, busy or read-only for now."""
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
+        return True
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _READ_ONLY
+
+
+def as_ours(where: str, cause: BaseException) -> FlowhubError:
+    """Return psycopg's error as flowhub's, with what helps."""
+    said = " ".join(str(cause).split())
+    return DatabaseUnusable(
+        f"The database {where} does not answer: {said.rstrip('.')}.",
+        hint=_HINTS.get(getattr(cause, "sqlstate", None) or "", _HINT),
+    )

@@ -1,0 +1,203 @@
+"""PostgreSQL by one setting: its URL, its migrations, what its errors say."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from support.postgres import Server
+
+from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
+from flowhub_jobs.database.postgresql import POOL_SIZE, connection_settings, shown_place
+from flowhub_jobs.database.schema_version import HEAD
+from flowhub_jobs.database.tables import jobs, metadata
+from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
+
+
+@pytest.fixture
+def empty(postgres: Server) -> Iterator[str]:
+    """A database without tables."""
+    name = postgres.create()
+    yield name
+    postgres.drop(name)
+
+
+def alembic(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["connection"] = connection
+    return config
+
+
+# The URL -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["postgresql://", "postgresql+psycopg://", "postgres://"])
+def test_each_way_to_write_the_url_opens_the_same_database(postgres, postgres_url, scheme, tmp_path):
+    engine = open_database(postgres_url.replace("postgresql://", scheme), lock_folder=tmp_path)
+    with reading(engine) as tx:
+        assert postgres_url.endswith(tx.exec_driver_sql("SELECT current_database()").scalar())
+    engine.dispose()
+
+
+def test_libpq_reads_the_url_with_several_hosts_and_a_password_in_percent_signs():
+    settings = connection_settings("postgresql+psycopg://me:p%40ss@a:1,b:2/flow?target_session_attrs=read-write")
+    assert settings["host"] == "a,b"
+    assert settings["port"] == "1,2"
+    assert settings["password"] == "p@ss"
+    assert settings["target_session_attrs"] == "read-write"
+
+
+def test_no_password_is_kept_in_what_is_shown():
+    url = "postgresql://me:s3cret@h.example:5433/flow"
+    assert shown_place(url) == "postgresql://h.example:5433/flow"
+
+
+def test_a_malformed_url_is_named_as_the_setting_and_its_password_is_not_said(tmp_path):
+    with pytest.raises(SettingInvalid, match="FLOWHUB_DATABASE_URL") as caught:
+        open_database("postgresql://me:s3cret%ZZ@h/flow", lock_folder=tmp_path)
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_without_the_driver_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ExtraMissing) as caught:
+        open_database("postgresql://h/flow", lock_folder=tmp_path)
+    assert "flowhub[postgres]" in (caught.value.hint or "")
+
+
+# The schema ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_lead_to_the_very_tables_that_the_code_knows(empty, postgres, tmp_path):
+    engine = open_database(postgres.url(empty), lock_folder=tmp_path)
+    with writing(engine) as tx:
+        command.check(alembic(tx))
+        names = set(sa.inspect(tx).get_table_names())
+    assert names > {*metadata.tables, "alembic_version", "wakeup_task"}
+    engine.dispose()
+
+
+def test_the_tables_of_the_wakeups_are_those_that_huey_makes(postgres_url, empty, postgres):
+    from huey import PostgresHuey
+
+    ours = postgres_url.rpartition("/")[2]
+    huey = PostgresHuey("x", dsn=postgres.url(empty), table_prefix="wakeup")
+    huey.storage.close()
+    query = (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+        "WHERE table_name LIKE 'wakeup%' ORDER BY 1, 2"
+    )
+    indices = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'wakeup%' ORDER BY 1"
+    assert postgres.sql(query, database=ours) == postgres.sql(query, database=empty) != []
+    assert postgres.sql(indices, database=ours) == postgres.sql(indices, database=empty) != []
+
+
+def test_all_migrations_can_be_taken_back(empty, postgres, tmp_path):
+    engine = open_database(postgres.url(empty), lock_folder=tmp_path)
+    with writing(engine) as tx:
+        command.downgrade(alembic(tx), "base")
+    with reading(engine) as tx:
+        assert sa.inspect(tx).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+
+def test_many_that_start_at_once_on_an_empty_database_migrate_it_once(empty, postgres, tmp_path):
+    """Their lock is the database's: the folder of each is on another machine."""
+    gate = threading.Barrier(6)
+
+    def start(number: int) -> str:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        gate.wait()
+        engine = open_database(postgres.url(empty), lock_folder=folder, node=f"n-{number}")
+        with reading(engine) as tx:
+            found = tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        engine.dispose()
+        return ",".join(found)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(start, range(6))) == {HEAD}
+
+
+def test_the_database_of_a_newer_flowhub_is_refused(empty, postgres, tmp_path):
+    open_database(postgres.url(empty), lock_folder=tmp_path).dispose()
+    postgres.sql("UPDATE alembic_version SET version_num = '9999'", database=empty)
+    with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
+        open_database(postgres.url(empty), lock_folder=tmp_path)
+
+
+def test_a_database_of_another_program_is_refused_and_not_touched(empty, postgres, tmp_path):
+    postgres.sql("CREATE TABLE jobs (what text)", database=empty)
+    with pytest.raises(DatabaseUnusable):
+        open_database(postgres.url(empty), lock_folder=tmp_path)
+    assert postgres.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=empty) == [("jobs",)]
+
+
+# Transactions --------------------------------------------------------------------------------------------------------
+
+
+def test_writers_of_one_node_exclude_each_other_and_those_of_another_do_not(postgres_url, tmp_path):
+    mine, same, other = (open_database(postgres_url, lock_folder=tmp_path, node=node) for node in ("a", "a", "b"))
+    began, ended = threading.Event(), threading.Event()
+
+    def write(engine: sa.Engine) -> None:
+        began.set()
+        with writing(engine) as tx:
+            tx.execute(sa.select(1))
+        ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with writing(mine):
+            write(other)
+            ended.clear()
+            done = pool.submit(write, same)
+            began.wait()
+            assert not ended.wait(0.2)
+        done.result()
+    for engine in (mine, same, other):
+        engine.dispose()
+
+
+def test_a_reader_sees_one_state_of_the_database(job_store_on_postgresql):
+    rooms = job_store_on_postgresql
+    [job] = rooms.enqueue("a")
+    with reading(rooms.engine) as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 1
+        rooms.enqueue("b")
+        assert tx.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 1
+    assert rooms.row(job)["state"] == "queued"
+
+
+def test_no_call_needs_more_connections_than_the_pool_has(job_store_on_postgresql):
+    assert job_store_on_postgresql.engine.pool.size() == POOL_SIZE == 2
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda url: url.rpartition("/")[0] + "/nosuch", '"nosuch" does not exist'),
+        (lambda url: url.replace("flowhub@", "nosuch@"), '"nosuch" does not exist'),
+        (lambda url: "postgresql://127.0.0.1:1/flow", "refused"),
+    ],
+    ids=["database", "user", "server"],
+)
+def test_a_database_that_cannot_be_reached_says_where_why_and_what_helps(postgres_url, tmp_path, change, said):
+    with pytest.raises(DatabaseUnusable, match=r"postgresql://127\.0\.0\.1:") as caught:
+        open_database(change(postgres_url), lock_folder=tmp_path)
+    assert said in caught.value.message
+    assert "FLOWHUB_DATABASE_URL" in (caught.value.hint or "")
+
+
+def test_a_read_only_server_is_named_as_such(postgres_url, empty, postgres, tmp_path):
+    postgres.sql(f"ALTER DATABASE {empty} SET default_transaction_read_only = on")
+    with pytest.raises(DatabaseUnusable) as caught:
+        open_database(postgres.url(empty), lock_folder=tmp_path)
+    assert "target_session_attrs" in (caught.value.hint or "")

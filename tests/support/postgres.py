@@ -1,0 +1,170 @@
+"""A real PostgreSQL server of the tests' own: in a temporary folder, on loopback, at a free port."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+NEEDED = "needs PostgreSQL's server (initdb and pg_ctl; Debian's package is `postgresql`)"
+USER = "flowhub"
+READY_S = 60
+
+
+def binary(name: str) -> str | None:
+    """Return the path of one of the server's programs, which Debian keeps out of the PATH."""
+    found = shutil.which(name)
+    return found or next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[-1:]), None)
+
+
+class Server:
+    """A cluster, running. `initdb` and the server refuse to run as root, so as root they run as another user."""
+
+    def __init__(self) -> None:
+        initdb, self._pg_ctl = binary("initdb"), binary("pg_ctl")
+        if initdb is None or self._pg_ctl is None:
+            pytest.skip(NEEDED)
+        self._user: dict[str, Any] = _unprivileged()
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        if self._user:
+            os.chown(self._folder, self._user["user"], self._user["group"])
+        self.data = self._folder / "data"
+        self._run(initdb, "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.start()
+
+    def _run(self, *command: str | Path) -> None:
+        with (self._folder / "log").open("ab") as log:
+            done = subprocess.run(command, stdout=log, stderr=log, cwd=self._folder, check=False, **self._user)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed:\n{(self._folder / 'log').read_text()}")
+
+    def start(self) -> None:
+        # No test cuts the machine's power, and to wait for its disk would take most of the time.
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off "
+            "-c shared_buffers=16MB -c max_connections=60"
+        )
+        log = self._folder / "server.log"
+        self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-t", str(READY_S), "-l", log, "-o", options, "start"))
+
+    def stop(self) -> None:
+        """Stop it as an administrator does who does not wait for clients."""
+        self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", "fast", "stop"))
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", "immediate", "stop"))
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # Databases -------------------------------------------------------------------------------------------------------
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def create(self) -> str:
+        """Make a database without tables; return its name."""
+        name = f"t_{uuid4().hex[:12]}"
+        self.sql(f"CREATE DATABASE {name}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def sql(self, query: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(query.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def connections(self, database: str) -> list[str]:
+        """Return the last statement of each connection to a database."""
+        query = "SELECT query FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        return [row[0] for row in self.sql(query, database)]
+
+    def terminate_all(self, database: str) -> int:
+        """End every connection to a database, as an administrator may; return how many there were."""
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        return len(self.sql(query, database))
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Return what makes a subprocess run as a user without rights, where this process is root."""
+    if os.geteuid() != 0:
+        return {}
+    import pwd
+
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            found = pwd.getpwnam(name)
+            return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+    pytest.skip("needs a user other than root for PostgreSQL's server")
+
+
+_server: Server | None = None
+_spare: str | None = None
+
+
+def server() -> Server:
+    """Return the server of this process of tests, started when the first test wants it."""
+    global _server
+    if _server is None:
+        _server = Server()
+    return _server
+
+
+def close_server() -> None:
+    global _server, _spare
+    if _server is not None:
+        _server.close()
+    _server = _spare = None
+
+
+EMPTY = """
+DO $$
+DECLARE found record;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR found IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+        EXECUTE format('DELETE FROM %I', found.tablename);
+    END LOOP;
+    FOR found IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' LOOP
+        PERFORM setval(format('%I', found.sequencename)::regclass, 1, false);
+    END LOOP;
+END $$
+"""
+
+
+@contextlib.contextmanager
+def fresh_database() -> Iterator[str]:
+    """Yield the URL of an empty database of this version's schema.
+
+    One is made, and emptied after each test: to make and drop one takes longer than most tests.
+    """
+    global _spare
+    name, _spare = _spare or _migrated(), None
+    yield server().url(name)
+    server().terminate_all(name)
+    server().sql(EMPTY, database=name)
+    _spare = name
+
+
+def _migrated() -> str:
+    from flowhub_jobs.database.engine import open_database
+
+    name = server().create()
+    open_database(server().url(name), lock_folder=Path()).dispose()
+    return name
