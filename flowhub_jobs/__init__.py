@@ -1,6 +1,6 @@
 """flowhub fetches model files to this machine, unattended: a durable queue, exact resume, every byte verified.
 
-The names below are the Python API (README, "From Python"); a test pins them. They load on first use, so that
+The names below are the Python API (README, "For programs"); a test pins them. They load on first use, so that
 `flowhub --help` pays for none of them.
 """
 

@@ -32,7 +32,7 @@ TEXTS = {
     "check": "Ask for the first bytes of each file before a job is queued.",
     "keep_events_days": "Days that the events of ended jobs are kept; the jobs themselves stay.",
     "log_format": "The form of the worker's log: plain, or json (one object a line).",
-    "notify": "A program or webhook that receives failures; see [notify] in the README.",
+    "notify": "A program or webhook that receives failures; see Notifications in docs/reference.md.",
     "hf_token": "The token for the Hugging Face Hub.",
     "hf_endpoint": "The address of the Hugging Face Hub, or of a mirror of its API.",
     "tokens": "Tokens of other origins, by origin.",
