@@ -41,12 +41,27 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class DayWindows:
+    """Windows, and the weekdays on which they open (0 is Monday)."""
+
+    windows: tuple[Window, ...]
+    days: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"windows": [str(window) for window in self.windows], "days": [DAYS[day] for day in self.days]}
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """The windows, the weekdays on which they open (0 is Monday), and the rate outside of them; None: nothing runs."""
+    """The windows, the weekdays on which they open (0 is Monday), and the rate outside of them; None: nothing runs.
+
+    `more` are further windows, on weekdays of their own.
+    """
 
     windows: tuple[Window, ...]
     days: tuple[int, ...] = tuple(range(7))
     outside_bps: int | None = None
+    more: tuple[DayWindows, ...] = ()
 
     @classmethod
     def parse(cls, windows: str, days: str | None = None, outside: str = "pause") -> "Schedule":
@@ -56,13 +71,24 @@ class Schedule:
         return cls(found, chosen, None if outside.strip().lower() == "pause" else _rate(outside))
 
     def as_json(self) -> dict[str, Any]:
-        days = [DAYS[day] for day in self.days]
-        return {"windows": [str(window) for window in self.windows], "days": days, "outside_bps": self.outside_bps}
+        first = DayWindows(self.windows, self.days).as_json()
+        return {**first, "outside_bps": self.outside_bps, "more": [one.as_json() for one in self.more]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Schedule":
         plain = cls.parse(",".join(data["windows"]), ",".join(data["days"]))
-        return cls(plain.windows, plain.days, data["outside_bps"])
+        others = [cls.parse(",".join(one["windows"]), ",".join(one["days"])) for one in data.get("more", ())]
+        more = tuple(DayWindows(one.windows, one.days) for one in others)
+        return cls(plain.windows, plain.days, data["outside_bps"], more)
+
+    @property
+    def groups(self) -> tuple[DayWindows, ...]:
+        """Return all windows, by the weekdays on which they open."""
+        return DayWindows(self.windows, self.days), *self.more
+
+    def windows_on(self, weekday: int) -> list[Window]:
+        """Return the windows that open on a weekday, in order."""
+        return sorted(window for group in self.groups if weekday in group.days for window in group.windows)
 
     # Moments -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +125,7 @@ class Schedule:
         for away in range(-2, _DAYS_AHEAD):
             day = today + timedelta(days=away)
             midnight = datetime.combine(day, time())
-            for window in self.windows if day.weekday() in self.days else ():
+            for window in self.windows_on(day.weekday()):
                 opens = _moment(midnight + timedelta(minutes=window.opens), zone, last=False)
                 closes = _moment(midnight + timedelta(minutes=window.closes), zone, last=True)
                 if opens < closes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.schedule import DayWindows, Schedule
 from flowhub_jobs.times import at_clock, moment, rfc3339
 from flowhub_jobs.units import format_duration, format_rate
 
@@ -51,7 +51,7 @@ def _joined(name: str, given: Any) -> str | None:
 
 def schedule_page(known: Schedule | None, now: int) -> dict[str, Any]:
     """Return `flowhub/schedule/1`. Without a schedule it is always open; `outside_bps` null means that nothing runs."""
-    told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None}
+    told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None, "more": []}
     change = moment(known.next_change(now)) if known else None
     state = {"open": known is None or known.is_open(now), "next_change": rfc3339(change) if change else None}
     return {"schema": "flowhub/schedule/1", **told, **state}
@@ -61,11 +61,16 @@ def schedule_lines(known: Schedule | None, now: int) -> list[str]:
     """Return what the schedule says, and what it means now."""
     if known is None:
         return [NO_SCHEDULE]
-    told = known.as_json()
-    days = "every day" if len(told["days"]) == 7 else "on " + ", ".join(told["days"])
     rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
-    windows = " and ".join(window.replace("-", " to ") for window in told["windows"])
-    return [f"Jobs run from {windows}, {days}; outside, {rest}.", _now_line(known, now)]
+    groups = ", and from ".join(_group(group) for group in known.groups)
+    return [f"Jobs run from {groups}; outside, {rest}.", _now_line(known, now)]
+
+
+def _group(group: DayWindows) -> str:
+    """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue"."""
+    told = group.as_json()
+    days = "every day" if len(group.days) == 7 else "on " + ", ".join(told["days"])
+    return f"{' and '.join(window.replace('-', ' to ') for window in told['windows'])}, {days}"
 
 
 def _now_line(known: Schedule, now: int) -> str:

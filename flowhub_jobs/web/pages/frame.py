@@ -20,7 +20,7 @@ from flowhub_jobs.times import moment
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.web.endpoint import Call
-from flowhub_jobs.web.pages.text import day_or_time, finalize, with_commands
+from flowhub_jobs.web.pages.text import capital, day_or_time, finalize, with_commands
 
 FOLDER = Path(__file__).parent.parent
 TABS = (
@@ -152,7 +152,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals["asset"] = asset
-    found.filters |= {"commands": with_commands, "bytes": format_bytes}
+    found.filters |= {"commands": with_commands, "bytes": format_bytes, "capital": capital}
     return found
 
 

@@ -55,7 +55,7 @@ def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
     said = cli("schedule", "show").out
     assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon, tue, wed, thu, fri; outside, nothing runs." in said
     assert "in " in said.splitlines()[-1]
-    none = {"windows": [], "days": [], "outside_bps": None, "open": True, "next_change": None}
+    none = {"windows": [], "days": [], "outside_bps": None, "more": [], "open": True, "next_change": None}
     assert cli("schedule", "off", "--json").page == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show", "--json").page == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show").out == "No schedule: jobs run at any time.\n"

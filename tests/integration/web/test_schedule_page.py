@@ -1,0 +1,86 @@
+"""The tab Schedule in a real browser: the week is painted, the limit is set."""
+
+import pytest
+from playwright.sync_api import expect
+
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.week import minutes_of, share
+from flowhub_jobs.operations.limits import in_force
+from flowhub_jobs.operations.schedules import set_schedule
+
+
+@pytest.fixture
+def page(plain_visitor):
+    return plain_visitor.open("/schedule")
+
+
+def saved(page):
+    expect(page.locator(".notice")).to_contain_text("is saved")
+
+
+def test_hours_and_days_are_painted_without_javascript(page, shop):
+    expect(page.locator(".sentence")).to_have_text("No schedule: jobs run at any time.")
+    page.get_by_label("Tue 12:00, runs").check()
+    page.get_by_label("All of Sun").check()
+    page.get_by_role("button", name="Paused").click()
+    saved(page)
+    minutes = minutes_of(shop.home.controls.schedule())
+    assert share(minutes, 1, 12) == 0
+    assert share(minutes, 6, 5) == 0
+    assert share(minutes, 1, 13) == 1
+    expect(page.get_by_label("Tue 12:00, paused")).to_be_visible()
+    page.get_by_label("Tue 12:00, paused").check()
+    page.get_by_role("button", name="Run", exact=True).click()
+    saved(page)
+    assert share(minutes_of(shop.home.controls.schedule()), 1, 12) == 1
+
+
+def test_the_same_stands_there_as_a_sentence_and_as_a_command(plain_visitor, shop):
+    set_schedule(shop.session, Schedule.parse("23:00-07:00", "mon-fri"))
+    page = plain_visitor.open("/schedule")
+    expect(page.locator(".sentence")).to_contain_text("Jobs run from 23:00 to 07:00, on mon, tue, wed, thu, fri")
+    expect(page.locator(".command code")).to_have_text('flowhub schedule set "23:00-07:00" --days mon,tue,wed,thu,fri')
+
+
+def test_outside_of_the_hours_jobs_may_run_slowly(plain_visitor, shop):
+    set_schedule(shop.session, Schedule.parse("23:00-07:00"))
+    page = plain_visitor.open("/schedule")
+    page.get_by_label("Run at most at; empty: pause").fill("0.5")
+    page.get_by_role("button", name="Save the rate outside").click()
+    saved(page)
+    assert shop.home.controls.schedule() == Schedule.parse("23:00-07:00", None, "500K")
+    expect(page.get_by_label("Mon 12:00, limited")).to_be_visible()
+
+
+def test_the_schedule_is_removed(plain_visitor, shop):
+    set_schedule(shop.session, Schedule.parse("23:00-07:00"))
+    page = plain_visitor.open("/schedule")
+    page.get_by_role("button", name="Remove the schedule").click()
+    saved(page)
+    assert shop.home.controls.schedule() is None
+
+
+def test_a_limit_is_set_for_a_while_and_removed(page, shop):
+    page.get_by_label("All jobs together; empty: none").fill("2.5")
+    page.get_by_label("How long").select_option("for 2 hours")
+    page.get_by_role("button", name="Save the limit").click()
+    saved(page)
+    found = in_force(shop.session)
+    assert found.limit == 2_500_000
+    assert found.until is not None
+    expect(page.locator("main")).to_contain_text("limited to 2.5 MB/s")
+    page.get_by_label("All jobs together; empty: none").fill("")
+    page.get_by_role("button", name="Save the limit").click()
+    saved(page)
+    assert in_force(shop.session).limit is None
+
+
+def test_no_choice_and_no_hour_left_are_answered(page, shop):
+    page.get_by_role("button", name="Paused").click()
+    expect(page.get_by_role("alert")).to_contain_text("No hour was chosen.")
+    page.get_by_role("link", name="Back").click()
+    for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"):
+        page.get_by_label(f"All of {day}").check()
+    page.get_by_role("button", name="Paused").click()
+    expect(page.get_by_role("alert")).to_contain_text("No hour is left in which jobs run.")
+    assert shop.home.controls.schedule() is None

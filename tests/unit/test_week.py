@@ -1,0 +1,85 @@
+"""A schedule as the minutes of a week: painted by the hour, and back."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.week import DAY, MINUTES, minutes_of, paint, schedule_of, share
+from flowhub_jobs.operations.schedules import schedule_lines
+
+NIGHTS = Schedule.parse("23:00-07:00", "mon-fri")
+MONDAY = datetime(2026, 11, 30, tzinfo=UTC)
+
+
+def at(day: int, hour: int) -> int:
+    return int(MONDAY.timestamp() + day * 86400 + hour * 3600) * 1_000_000
+
+
+def test_a_window_belongs_to_the_day_on_which_it_opens():
+    minutes = minutes_of(NIGHTS)
+    assert share(minutes, 0, 3) == 0  # Monday morning is Sunday's night
+    assert share(minutes, 0, 23) == 1
+    assert share(minutes, 5, 6) == 1  # Saturday morning is Friday's night
+    assert share(minutes, 5, 7) == 0
+
+
+def test_no_schedule_is_open_all_the_time_and_back():
+    assert all(minutes_of(None))
+    assert schedule_of(minutes_of(None), None) is None
+
+
+def test_sunday_night_reaches_into_monday():
+    assert share(minutes_of(Schedule.parse("23:00-07:00", "sun")), 0, 6) == 1
+
+
+def test_an_hour_may_be_open_in_part():
+    assert share(minutes_of(Schedule.parse("12:30-14:00")), 2, 12) == 0.5
+
+
+def test_painting_days_apart_gives_windows_of_their_own():
+    weekend = {(day, hour) for day in (5, 6) for hour in range(24)}
+    schedule = schedule_of(paint(minutes_of(NIGHTS), weekend, is_open=True), 500_000)
+    assert schedule is not None
+    assert schedule.outside_bps == 500_000
+    assert minutes_of(schedule) == paint(minutes_of(NIGHTS), weekend, is_open=True)
+    assert schedule.more
+    assert schedule.is_open(at(5, 12), UTC)
+    assert not schedule.is_open(at(2, 12), UTC)
+    assert schedule.opens_at(at(2, 12), UTC) == at(2, 23)
+
+
+def test_the_sentence_names_every_group_of_days():
+    schedule = schedule_of(paint(minutes_of(Schedule.parse("08:00-09:00", "mon-fri")), {(6, 10)}, is_open=True), None)
+    first, _ = schedule_lines(schedule, at(0, 0))
+    assert first == (
+        "Jobs run from 08:00 to 09:00, on mon, tue, wed, thu, fri, and from 10:00 to 11:00, on sun; "
+        "outside, nothing runs."
+    )
+
+
+def test_a_week_that_is_never_open_is_refused():
+    with pytest.raises(UsageInvalid, match="No hour is left"):
+        schedule_of(bytearray(MINUTES), None)
+
+
+def test_an_old_row_without_more_is_read():
+    assert Schedule.from_json({"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": None}).more == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, MINUTES - 1), st.integers(1, 3 * DAY)), min_size=1, max_size=6), st.booleans())
+def test_any_week_comes_back_as_it_was(spans, inverted):
+    minutes = bytearray(MINUTES)
+    for start, length in spans:
+        for minute in range(start, start + length):
+            minutes[minute % MINUTES] = 1
+    if inverted:
+        minutes = bytearray(1 - minute for minute in minutes)
+    if not any(minutes):
+        return
+    schedule = schedule_of(minutes, None)
+    assert minutes_of(schedule) == minutes
+    assert schedule is None or Schedule.from_json(schedule.as_json()) == schedule
