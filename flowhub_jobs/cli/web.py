@@ -41,7 +41,7 @@ def web(
     try:  # late, since the packages of the extra may be missing
         from flowhub_jobs.web.server import Options, serve
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("jinja2", "starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in ("jinja2", "prometheus_client", "starlette", "uvicorn"):
             raise
         raise ExtraMissing(
             f"`flowhub web` needs the package {error.name}.", hint="Install it: pip install 'flowhub[web]'."

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Scope
 
 from flowhub_jobs.errors import FlowhubError, InternalError, MethodNotAllowed, NotFound, SignInRequired, UsageInvalid
-from flowhub_jobs.web import api, pages, share
+from flowhub_jobs.web import api, metrics, pages, share
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.endpoint import Call, endpoint
 from flowhub_jobs.web.guard import Guard
@@ -28,6 +28,7 @@ def create_app(context: WebContext, hosts: frozenset[str], *, port: int, share_i
     cookie = f"flowhub-{port}"  # browsers send a cookie to every port of its host
     routes: list[BaseRoute] = [
         Route("/sign-in", endpoint(_signs_in(cookie)), methods=["GET"]),
+        *metrics.ROUTES,
         *api.ROUTES,
         *(share.ROUTES if context.share else []),
         *pages.ROUTES,

@@ -1,0 +1,70 @@
+"""`/healthz` and `/metrics`, for monitoring: numbers alone, so that they need no sign-in."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from flowhub_jobs import __version__
+from flowhub_jobs.operations.changes import position_now
+from flowhub_jobs.operations.metrics import Metrics, read_metrics
+from flowhub_jobs.web.endpoint import Call, endpoint
+
+
+def healthz(call: Call) -> Response:
+    """Answer 200 if the database can be read; else its error is answered, with 500 or 503."""
+    position_now(call.context.home)
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+def metrics(call: Call) -> Response:
+    registry = CollectorRegistry()
+    registry.register(_Figures(read_metrics(call.session)))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    """The figures of one moment. Names and units follow Prometheus' conventions (base units, `_total` for counters)."""
+
+    def __init__(self, figures: Metrics) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._figures
+        yield _by_label(GaugeMetricFamily("flowhub_jobs", "Jobs of this node, by state.", labels=["state"]), found.jobs)
+        yield CounterMetricFamily("flowhub_fetched_bytes", "Bytes fetched over the network.", value=found.fetched)
+        yield _by_label(
+            CounterMetricFamily("flowhub_errors", "Faults that jobs met, by error code.", labels=["code"]), found.errors
+        )
+        yield CounterMetricFamily("flowhub_stalls", "Transfers that stalled or were too slow.", value=found.stalls)
+        gauges = {
+            "flowhub_download_rate_bytes_per_second": ("Speed of all running jobs together.", found.rate_bps),
+            "flowhub_installed_models": ("Installed models.", found.models),
+            "flowhub_installed_bytes": ("Size of the installed models.", found.installed),
+            "flowhub_disk_promised_bytes": ("Disk space that the queue still needs.", found.disk_promised),
+            "flowhub_disk_free_bytes": ("Free space of the store's disk.", found.disk_free),
+            "flowhub_workers": ("Workers that are alive.", found.workers),
+            "flowhub_heartbeat_age_seconds": (
+                "Time since the last heartbeat of the worker that was silent longest.",
+                found.heartbeat_age_s,
+            ),
+        }
+        for name, (text, value) in gauges.items():
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value=value)
+
+
+def _by_label(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, int]) -> Metric:
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/healthz", endpoint(healthz), methods=["GET"]),
+    Route("/metrics", endpoint(metrics), methods=["GET"]),
+]

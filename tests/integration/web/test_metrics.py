@@ -1,0 +1,65 @@
+"""`/healthz` and `/metrics`: numbers for monitoring, without a sign-in and without a name."""
+
+from prometheus_client.parser import text_string_to_metric_families
+from support.cli import fail, work
+from support.problems import assert_problem
+
+from flowhub_jobs.errors import SourceMissing, Stalled
+
+
+def figures(web):
+    """Return each sample by its name and labels."""
+    text = web.stranger.get("/metrics").text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_health_is_told_without_a_sign_in(web):
+    response = web.stranger.get("/healthz")
+    assert response.status_code == 200
+    assert response.json()["status"] == "ok"
+
+
+def test_a_database_that_was_removed_is_not_healthy(web, home):
+    for path in home.glob("flowhub.db*"):
+        path.unlink()
+    assert_problem(web.stranger.get("/healthz"), 503, "database_replaced")
+
+
+def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, shop):
+    shop.enqueue("a")
+    work(shop)
+    number = shop.enqueue("b")
+    fail(shop, number, SourceMissing("b.gguf is gone."))
+    found = figures(web)
+    assert found["flowhub_jobs", "completed"] == 1
+    assert found["flowhub_jobs", "failed"] == 1
+    assert found["flowhub_jobs", "running"] == 0
+    assert found["flowhub_fetched_bytes_total",] == 4096
+    assert found["flowhub_errors_total", "source_missing"] == 1
+    assert found["flowhub_installed_models",] == 1
+    assert found["flowhub_installed_bytes",] == 4096
+    assert found["flowhub_workers",] == 0
+    assert ("flowhub_heartbeat_age_seconds",) not in found
+    text = web.stranger.get("/metrics").text
+    assert "gguf" not in text
+    assert str(shop.path) not in text
+
+
+def test_metrics_count_stalls_and_what_the_queue_still_needs(web, shop):
+    number = shop.enqueue("b")
+    before = figures(web)
+    assert before["flowhub_disk_promised_bytes",] == 8192
+    assert before["flowhub_stalls_total",] == 0
+    fail(shop, number, Stalled("Nothing came."))
+    assert figures(web)["flowhub_stalls_total",] == 1
+
+
+def test_a_living_worker_has_a_heartbeat(web, shop):
+    shop.worker()
+    shop.until(lambda: shop.home.living_workers() == 1, "the worker")
+    found = shop.until(lambda: figures(web) if figures(web)["flowhub_workers",] else None)
+    assert found["flowhub_heartbeat_age_seconds",] >= 0
