@@ -153,11 +153,11 @@ class Session:
         return answers
 
     def ring(self, times: int) -> None:
-        from flowhub_jobs.worker.wakeup_queue import WakeupQueue
+        from flowhub_jobs.worker.wakeups import command_wakeups
 
         # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):
-            wakeups = WakeupQueue(self.home.settings.queue_path)
+            wakeups = command_wakeups(self.home)
             wakeups.wake(min(times, BELLS_MAX))
             wakeups.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from huey import SqliteHuey
+from huey import Huey
 from huey.consumer import Consumer as HueyConsumer
 
 # Every slot polls by itself, so that a bell is heard within 0.4 s by one, and within a third of that by three.
@@ -18,7 +18,7 @@ class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
 
     _signum: int | None  # huey's
 
-    def __init__(self, huey: SqliteHuey, workers: int, on_stop: Callable[[], None]) -> None:
+    def __init__(self, huey: Huey, workers: int, on_stop: Callable[[], None]) -> None:
         super().__init__(
             huey,
             workers=workers,

@@ -20,7 +20,7 @@ from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.database_watch import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 from flowhub_jobs.worker.notifications import Notifications
-from flowhub_jobs.worker.wakeup_queue import WakeupQueue
+from flowhub_jobs.worker.wakeups import Wakeups
 
 log = logging.getLogger("flowhub.maintenance")
 
@@ -33,7 +33,7 @@ class Maintenance(threading.Thread):
     def __init__(
         self,
         context: WorkerContext,
-        wakeups: WakeupQueue,
+        wakeups: Wakeups,
         notices: Notifications,
         pulse: Pulse,
         may_go_home: Callable[[], bool],

@@ -20,7 +20,7 @@ from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.maintenance import Maintenance
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.pipeline import run_job
-from flowhub_jobs.worker.wakeup_queue import WakeupQueue
+from flowhub_jobs.worker.wakeups import worker_wakeups
 
 log = logging.getLogger("flowhub.worker")
 
@@ -42,8 +42,13 @@ def run_worker(
     started = home.clock.now_us()
     threading.Thread(target=warm_trust, name="trust", daemon=True).start()
     context = WorkerContext(home, slots)
-    wakeups = WakeupQueue(home.settings.queue_path, lambda: run_claimable_jobs(context))
-    consumer = WorkerConsumer(wakeups.huey, slots, context.stop)
+    wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots)
+
+    def stop() -> None:
+        context.stop()
+        wakeups.stop_waiting()
+
+    consumer = WorkerConsumer(wakeups.huey, slots, stop)
 
     notices, notifier = Notifications(home, context.worker), Notifier()
 

@@ -150,6 +150,9 @@ class WakeupQueue:
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{suffix}").replace(f"{self._path}.damaged{suffix}")
 
+    def stop_waiting(self) -> None:
+        """Return at once: the consumer polls the file, and no slot waits here."""
+
     def close(self) -> None:
         self.huey.storage.close()
 

@@ -1,0 +1,211 @@
+"""The queue of wake-ups in PostgreSQL: Huey's storage over flowhub's pool, and one thread that listens.
+
+Huey's own storage holds a connection for itself and one for each thread that listens. Here every statement takes one
+from the pool, and one listener wakes the threads of its process: three connections in all.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from huey import PostgresHuey
+from huey.storage import PostgresStorage
+
+from flowhub_jobs.worker.wakeup_queue import JsonSerializer
+
+log = logging.getLogger("flowhub.queue")
+
+TABLE_PREFIX = "wakeup"  # migrations/versions/0004
+ANY_NODE = "*"  # the queue that the workers of all nodes hear; no node has this name
+# A slot looks at the queue at least so often: LISTEN hears nothing behind a pooler, and nothing while it reconnects.
+POLL_S = 5.0
+RETRY_S = 1.0
+LOOK_S = 0.5  # how long the listener takes to see that it is to end
+
+
+class WakeupSignal:
+    """Passes each notification on to one thread that waits, or to the next that will."""
+
+    def __init__(self, most: int) -> None:
+        """No more than `most` are kept: whoever is woken continues until nothing is due."""
+        self._most, self._pending, self._stopped = most, 0, False
+        self._changed = threading.Condition()
+
+    def notify(self) -> None:
+        with self._changed:
+            self._pending = min(self._pending + 1, self._most)
+            self._changed.notify()
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when a notification came, after `stop`, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._stopped, timeout_s)
+            self._pending = max(0, self._pending - 1)
+
+    def stop(self) -> None:
+        """Let no thread wait any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+
+def channel_of(queue: str) -> str:
+    """Return the channel on which a queue's messages are notified: PostgreSQL takes 63 bytes at most."""
+    return f"{TABLE_PREFIX}_{hashlib.sha256(queue.encode()).hexdigest()[:32]}"
+
+
+class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
+    """Huey's storage in PostgreSQL. Every statement is one transaction on a connection of the pool.
+
+    Errors are SQLAlchemy's. A message of the queue of any node is taken like one of the own queue.
+    """
+
+    def __init__(self, name: str, engine: sa.Engine, signal: WakeupSignal | None) -> None:
+        """Without `signal` Huey's consumer polls."""
+        super().__init__(name, table_prefix=TABLE_PREFIX, create_tables=False, blocking=signal is not None)
+        self._engine, self._signal = engine, signal
+
+    @contextmanager
+    def db(self, commit: bool = False, close: bool = False) -> Iterator[Any]:
+        """Yield a cursor. Huey says `commit` where it writes several rows; here all is committed."""
+        try:
+            pooled = self._engine.raw_connection()
+            try:
+                yield pooled.cursor()
+                pooled.commit()
+            except psycopg.OperationalError:
+                pooled.invalidate()
+                raise
+            finally:
+                pooled.close()  # rolls back what was not committed
+        except psycopg.Error as error:
+            raise sa.exc.OperationalError("the queue of wake-ups", None, error) from error
+
+    def close(self) -> bool:
+        return False  # it has no connection of its own
+
+    def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        self.enqueue_in(self.name, data)
+
+    def enqueue_in(self, queue: str, data: bytes) -> None:
+        """Write a message, and notify the workers that hear this queue."""
+        with self.db(commit=True) as cursor:
+            cursor.execute(f"INSERT INTO {self.table_task} (queue, data) VALUES (%s, %s)", (queue, data))  # noqa: S608
+            cursor.execute("SELECT pg_notify(%s, '')", (channel_of(queue),))
+
+    def _dequeue(self) -> bytes | None:
+        first = (
+            f"SELECT id FROM {self.table_task} WHERE queue IN (%s, %s) "  # noqa: S608
+            "ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+        )
+        with self.db() as cursor:
+            cursor.execute(
+                f"DELETE FROM {self.table_task} WHERE id = ({first}) RETURNING data",  # noqa: S608
+                (self.name, ANY_NODE),
+            )
+            row = cursor.fetchone()
+        return bytes(row[0]) if row else None
+
+    def dequeue(self) -> bytes | None:
+        """Return the next message; None if none came within a few seconds, or the database does not answer."""
+        wait_s = POLL_S
+        try:
+            data = self._dequeue()
+        except sa.exc.SQLAlchemyError:  # the maintenance thread meets the same, and says it
+            data, wait_s = None, RETRY_S
+        if data is None and self._signal is not None:
+            self._signal.wait(wait_s)
+        return data
+
+
+class PooledHuey(PostgresHuey):  # type: ignore[misc]  # huey has no types
+    storage_class = PooledStorage
+
+
+class Listener(threading.Thread):
+    """Hears the notifications of some queues on a connection of its own, and finds it again when it is lost."""
+
+    def __init__(
+        self, connect: "Callable[[], psycopg.Connection[Any]]", queues: tuple[str, ...], signal: WakeupSignal
+    ) -> None:
+        super().__init__(name="listener", daemon=True)
+        self._connect, self._queues, self._signal = connect, queues, signal
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            with suppress(psycopg.Error):  # the maintenance thread meets the same, and says it
+                self._listen()
+            self._over.wait(RETRY_S)
+
+    def _listen(self) -> None:
+        with self._connect() as connection:
+            connection.autocommit = True
+            for queue in self._queues:
+                connection.execute(f'LISTEN "{channel_of(queue)}"'.encode())
+            self._signal.notify()  # what came before is not notified again
+            while not self._over.is_set():
+                for _ in connection.notifies(timeout=LOOK_S, stop_after=1):
+                    self._signal.notify()
+
+    def stop(self) -> None:
+        self._over.set()
+        if self.is_alive():
+            self.join()
+
+
+class PostgresWakeupQueue:
+    """The queue of one node. It needs no repair: what it is stored in is the database's care."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        node: str,
+        on_wakeup: Callable[[], None] = lambda: None,
+        listen_with: "Callable[[], psycopg.Connection[Any]] | None" = None,
+        slots: int = 1,
+    ) -> None:
+        """`on_wakeup` is called in the consumer for each message. `listen_with` opens the listener's connection.
+
+        Without it there is no listener: a consumer polls.
+        """
+        self._signal = WakeupSignal(slots) if listen_with else None
+        self.huey = PooledHuey(node, results=False, serializer=JsonSerializer(), engine=engine, signal=self._signal)
+
+        def bell() -> None:
+            on_wakeup()
+
+        self._task = self.huey.task(name="bell")(bell)
+        self._listener: Listener | None = None
+        if listen_with and self._signal:
+            self._listener = Listener(listen_with, (node, ANY_NODE), self._signal)
+            self._listener.start()
+
+    def wake(self, times: int = 1, *, any_node: bool = False) -> None:
+        """Wake workers of the node, or of any. A message that cannot be written is no loss: maintenance wakes, too."""
+        queue = ANY_NODE if any_node else self.huey.storage.name
+        with suppress(sa.exc.SQLAlchemyError):
+            for _ in range(times):
+                self.huey.storage.enqueue_in(queue, self.huey.serialize_task(self._task.s()))
+
+    def waiting(self) -> int:
+        """Return how many messages of the node's own queue no worker has taken yet."""
+        return int(self.huey.storage.queue_size())
+
+    def reopen_if_damaged(self) -> bool:
+        return False
+
+    def stop_waiting(self) -> None:
+        """Let no slot wait for a message any more."""
+        if self._signal:
+            self._signal.stop()
+
+    def close(self) -> None:
+        self.stop_waiting()
+        if self._listener:
+            self._listener.stop()

@@ -1,0 +1,43 @@
+"""The queue of wake-ups that belongs to a home's database: a file next to SQLite's, or tables in PostgreSQL."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from flowhub_jobs.database.postgresql import connector, is_postgresql
+from flowhub_jobs.home import Home
+
+
+class Wakeups(Protocol):
+    """A queue of wake-ups. A message says "look at the table", nothing else."""
+
+    huey: Any
+
+    def wake(self, times: int = 1) -> None: ...
+    def waiting(self) -> int: ...
+    def reopen_if_damaged(self) -> bool: ...
+    def stop_waiting(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def worker_wakeups(home: Home, on_wakeup: Callable[[], None], slots: int) -> Wakeups:
+    """Return the queue as a worker reads it: `on_wakeup` is called in the consumer for each message."""
+    settings = home.settings
+    if not is_postgresql(settings.database_url):
+        from flowhub_jobs.worker.wakeup_queue import WakeupQueue
+
+        return WakeupQueue(settings.queue_path, on_wakeup)
+    from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue
+
+    listen_with = connector(settings.database_url) if settings.database_listen else None
+    return PostgresWakeupQueue(home.engine, home.node, on_wakeup, listen_with, slots)
+
+
+def command_wakeups(home: Home) -> Wakeups:
+    """Return the queue as a command writes to it."""
+    if not is_postgresql(home.settings.database_url):
+        from flowhub_jobs.worker.wakeup_queue import WakeupQueue
+
+        return WakeupQueue(home.settings.queue_path)
+    from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue
+
+    return PostgresWakeupQueue(home.engine, home.node)

@@ -1,0 +1,165 @@
+"""The queue of wake-ups in PostgreSQL: each node hears its own, garbage does no harm, a lost listener comes back."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import open_database
+from flowhub_jobs.database.postgresql import connector
+from flowhub_jobs.worker.huey_consumer import WorkerConsumer
+from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue, WakeupSignal
+
+
+@pytest.fixture
+def engine(postgres_url: str, tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(postgres_url, lock_folder=tmp_path)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(postgres_url: str) -> str:
+    return postgres_url.rpartition("/")[2]
+
+
+class Counter:
+    """Counts the wake-ups that a consumer answers."""
+
+    def __init__(self) -> None:
+        self.count, self._changed = 0, threading.Condition()
+
+    def __call__(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.count >= count, 60)
+
+
+@contextlib.contextmanager
+def consuming(queue: PostgresWakeupQueue, slots: int = 1) -> Iterator[None]:
+    consumer = WorkerConsumer(queue.huey, slots, queue.stop_waiting)
+    consumer.start()
+    try:
+        yield
+    finally:
+        consumer.stop()
+        queue.close()
+
+
+def taken(queue: PostgresWakeupQueue) -> int:
+    """Take all messages, as a consumer that polls does; return how many there were."""
+    count = 0
+    while queue.huey.dequeue() is not None:
+        count += 1
+    return count
+
+
+def test_a_message_is_json(engine, postgres, database):
+    PostgresWakeupQueue(engine, "a").wake()
+    [(data,)] = postgres.sql("SELECT data FROM wakeup_task", database=database)
+    assert set(json.loads(data)) == {"id", "task"}
+
+
+def test_no_node_takes_the_wake_up_of_another(engine):
+    first, second = PostgresWakeupQueue(engine, "a"), PostgresWakeupQueue(engine, "b")
+    first.wake(3)
+    assert (first.waiting(), second.waiting()) == (3, 0)
+    assert taken(second) == 0
+    assert taken(first) == 3
+
+
+def test_a_wake_up_of_any_node_is_taken_once_by_one_of_them(engine):
+    first, second = PostgresWakeupQueue(engine, "a"), PostgresWakeupQueue(engine, "b")
+    first.wake(any_node=True)
+    assert (taken(second), taken(first)) == (1, 0)
+
+
+def test_the_listener_wakes_a_slot_for_its_node_and_for_any(engine, postgres_url):
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, "a", heard, connector(postgres_url))
+    with consuming(queue):
+        PostgresWakeupQueue(engine, "b").wake(any_node=True)
+        assert heard.wait_for(1)
+        PostgresWakeupQueue(engine, "a").wake(2)
+        assert heard.wait_for(3)
+
+
+def test_without_a_listener_the_consumer_polls(engine):
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, "a", heard)
+    with consuming(queue):
+        PostgresWakeupQueue(engine, "a").wake()
+        assert heard.wait_for(1)
+
+
+def test_a_lost_listener_listens_again(engine, postgres_url, postgres, database):
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, "a", heard, connector(postgres_url))
+    with consuming(queue):
+        queue.wake()
+        assert heard.wait_for(1)
+        assert postgres.terminate_all(database) > 0
+        queue.wake()
+        queue.wake()
+        assert heard.wait_for(2)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"\x80\x04K\x01.", b"null", b'{"id": "1", "task": "no.such"}'])
+def test_a_consumer_lives_on_through_garbage(engine, postgres_url, garbage):
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, "a", heard, connector(postgres_url))
+    queue.huey.storage.enqueue(garbage)
+    queue.wake()
+    with consuming(queue):
+        assert heard.wait_for(1)
+
+
+def test_a_slot_waits_while_the_database_is_away_and_no_error_leaves_the_queue(engine, postgres_url, monkeypatch):
+    queue = PostgresWakeupQueue(engine, "a", listen_with=connector(postgres_url))
+    engine.dispose()
+
+    def refused() -> psycopg.Connection:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(engine.pool, "_creator", lambda *_: refused(), raising=False)
+    monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue_postgresql.RETRY_S", 0.01)
+    assert queue.huey.dequeue() is None
+    queue.wake()  # nothing is raised: maintenance wakes by itself
+    with pytest.raises(sa.exc.OperationalError):
+        queue.waiting()
+    queue.close()
+
+
+def test_a_signal_keeps_no_more_than_there_are_slots():
+    signal = WakeupSignal(2)
+    for _ in range(5):
+        signal.notify()
+    signal.wait(0)
+    signal.wait(0)
+    assert signal._pending == 0
+
+
+def test_nobody_waits_any_more_once_the_worker_stops():
+    signal = WakeupSignal(1)
+    waiter = threading.Thread(target=signal.wait, args=(600,))
+    waiter.start()
+    signal.stop()
+    waiter.join(60)
+    assert not waiter.is_alive()
+
+
+def test_a_name_of_64_letters_has_a_channel(engine, postgres_url):
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, "n" * 64, heard, connector(postgres_url))
+    with consuming(queue):
+        queue.wake()
+        assert heard.wait_for(1)
