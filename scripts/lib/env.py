@@ -17,7 +17,7 @@ class NoEnvironment(Exception):
 def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path:
     """Return the Python of `<checkout>/<name>`, with `install` (pip's arguments) in it.
 
-    It is made anew when one of the files `made_from`, this Python or the checkout's place is another one.
+    It is made again when one of the files `made_from`, this Python or the checkout's path changes.
     """
     folder = TOP / name
     python, mark = folder / "bin" / "python", folder / "made-from"

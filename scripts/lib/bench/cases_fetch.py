@@ -25,7 +25,7 @@ def plain(context: Context) -> Result:
 
 
 def tls(context: Context) -> Result:
-    """The same over TLS, with a certificate that each program is told to trust."""
+    """The same over TLS, with a certificate that each program trusts."""
     spec = context.spec(context.nginx.tls, context.size, ca=context.nginx.ca)
     rows = context.runner.compare(spec, _all(context, spec))
     return Result(rows, _called(rows), _claims(f"{size_in_words(context.size)}, TLS", rows, TLS_AIMS))
@@ -69,7 +69,7 @@ def _over_line(
             "curl": competitors.curl_then_openssl(spec),
         }
         rows = context.runner.compare(spec, runners)
-    claim = level_with_best(work, rows, f"{LEVEL} x the best rival's speed")
+    claim = level_with_best(work, rows, f"{LEVEL} x the best competitor's speed")
     return Result(rows, _called(rows), (claim,))
 
 

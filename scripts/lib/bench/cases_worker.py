@@ -1,4 +1,4 @@
-"""The cases of a worker: how it goes on after its end, what memory it takes, how it keeps to a limit."""
+"""The cases of a worker: resume after a stop or a kill, memory, the rate limit."""
 
 import shutil
 import signal

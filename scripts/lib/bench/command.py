@@ -52,7 +52,7 @@ def stop(signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure flowhub beside its rivals and the limit of this machine.")
+    parser = argparse.ArgumentParser(description="Compare flowhub with other programs and with this machine's limit.")
     parser.add_argument("--only", nargs="+", choices=list(CASES), metavar="CASE", help="these cases alone")
     parser.add_argument("--list", action="store_true", help="say which cases there are, and end")
     parser.add_argument("--size", type=size, default=DEFAULT_SIZE, help="of the large file (2G); others follow it")
@@ -167,7 +167,7 @@ def working_folder(given: Path | None) -> Iterator[Path]:
 def environ_for(home: Path) -> dict[str, Any]:
     """Return the environment of all that is run: no proxy, no token, no setting of the caller's reaches it.
 
-    Nor does PYTHONDONTWRITEBYTECODE: with it, each run of flowhub would compile its modules anew.
+    Nor does PYTHONDONTWRITEBYTECODE: with it, each run of flowhub would compile its modules again.
     """
     ours = ("FLOWHUB_", "HF_", "SSL_CERT_", "PYTHONDONTWRITEBYTECODE")
     kept = {

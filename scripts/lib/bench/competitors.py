@@ -92,7 +92,7 @@ def limit_direct(spec: FetchSpec) -> list[Method]:
 
 
 def digest(spec: FetchSpec) -> list[Method]:
-    """The digest of as many bytes, which nobody who verifies one file can do without, or in two threads."""
+    """The digest of as many bytes, in one thread: the least that verifying one file takes."""
     command = [str(spec.python), str(PARTS / "program_digest.py"), str(spec.size)]
     return [Method("SHA-256 of as many bytes in memory, nothing fetched", (command,), fetches=False)]
 

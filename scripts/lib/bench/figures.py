@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 MIB, GIB = 1 << 20, 1 << 30
-LEVEL = 0.95  # of a rival's speed: nearer than that two runs of the same program are not, on most machines
+LEVEL = 0.95  # of a competitor's speed: two runs of the same program differ by as much on most machines
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Row:
 
     @property
     def spread(self) -> float:
-        """Return how far the slowest run lies above the fastest: 0.1 is ten percent."""
+        """Return how much slower the slowest run is than the fastest: 0.1 is ten percent."""
         walls = [run.wall_s for run in self.runs]
         return max(walls) / min(walls) - 1
 
@@ -87,10 +87,10 @@ def at_least(work: str, rows: Sequence[Row], whom: str, aim: float, said: str) -
 
 
 def level_with_best(work: str, rows: Sequence[Row], said: str) -> Claim:
-    """Return the claim that nobody else's median is better than ours by more than LEVEL allows."""
+    """Return the claim that no competitor's median is better than flowhub's by more than LEVEL allows."""
     competitors = [row for row in rows if row.who not in ("flowhub", "limit")]
     best = min(competitors, key=lambda row: row.wall_s, default=None)
-    return at_least(work, rows, best.who if best else "a rival", LEVEL, said)
+    return at_least(work, rows, best.who if best else "a competitor", LEVEL, said)
 
 
 # Markdown -----------------------------------------------------------------------------------------------------------

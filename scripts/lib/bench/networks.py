@@ -37,7 +37,7 @@ def slow_line(to_port: int, rate: str, rtt_s: float = 0.0, habits: Sequence[str]
 class CountingOrigin(OriginServer):
     """Serves the files under `root` by their paths; counts what it sends, and can be held to a rate at any time.
 
-    What lies in sockets counts as sent, which is megabytes by default: `send_buffer` (bytes) keeps that small.
+    Bytes in socket buffers count as sent, which is megabytes by default: `send_buffer` (bytes) keeps that small.
     """
 
     def __init__(self, root: Path, *, send_buffer: int | None = None) -> None:

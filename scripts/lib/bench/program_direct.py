@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
-from program_limit import beside, body_begun, connected, fill, keep
+from program_limit import body_begun, connected, fill, in_thread, keep
 
 BUFFERS = 10
 PAGE = 4096
@@ -33,7 +33,7 @@ class User:
     def __init__(self, work: Callable[[Buffer], object], let_go: Callable[[Buffer], None]) -> None:
         self.queue: SimpleQueue[Buffer | None] = SimpleQueue()
         self._work, self._let_go = work, let_go
-        self.thread = beside(self._run)
+        self.thread = in_thread(self._run)
 
     def _run(self) -> None:
         while (buffer := self.queue.get()) is not None:

@@ -2,7 +2,7 @@
 
 One connection, one request, no checks: a thread fills a ring of buffers from the socket and writes each at its offset,
 another feeds the same buffers to SHA-256; then fdatasync and rename. A third, unless SYNC_MIB is 0, brings to the disk
-what has come meanwhile, so that the last fdatasync finds little to do. It bears no fault, and resumes nothing.
+what has come so far, so that the last fdatasync finds little to do. It tolerates no fault, and resumes nothing.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def fill(sock: socket.socket, view: memoryview) -> None:
         at += count
 
 
-def beside(work: Callable[[], None]) -> threading.Thread:
+def in_thread(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
     return thread
@@ -79,7 +79,7 @@ def main() -> None:
         while due.get():
             os.fdatasync(fd)
 
-    threads = [beside(hash_what_is_full), beside(sync_when_due)]
+    threads = [in_thread(hash_what_is_full), in_thread(sync_when_due)]
     sock = connected(parts.scheme, parts.hostname or "", parts.port or 0)
     rest, length = body_begun(sock, parts.netloc, parts.path)
     at, step = 0, int(sync_mib) << 20

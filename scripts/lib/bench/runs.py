@@ -1,4 +1,4 @@
-"""Runs programs in turn, each in an empty folder, so that what the machine does meanwhile meets all of them alike."""
+"""Runs programs in turn, each in an empty folder, so that other load on the machine affects all of them alike."""
 
 import os
 import shutil

@@ -2,7 +2,7 @@
 """A proxy that makes a near server far: `slow_line.py --to PORT --rtt 0.08 --rate 8M`, per connection.
 
 It prints its port and serves until SIGTERM. Each request waits a round trip, and the first of a connection another one,
-for the handshake: that is all that a client sees of a distance. What comes back is held to the rate, whatever is asked
+for the handshake: a client sees no more of a distance. What comes back is held to the rate, whatever is asked
 over the connection: nginx's own limit_rate is of a request, so that ranges of 1 MiB come sixty times as fast.
 
 It can have the habits of a CDN: with `--slow-edges 0.5M` two of three connections have that rate as long as they live;

@@ -140,7 +140,7 @@ def bytes_are_within(snapshot: Snapshot) -> Iterator[str]:
     for model in snapshot.run.models:
         sent, counted, due = snapshot.sent(model), snapshot.counted(model), snapshot.to_fetch(model)
         turned = snapshot.turned(model)  # each costs a piece, or the file
-        # What a killed attempt kept is counted when its job goes on; of a cancelled one another may have it first.
+        # Bytes of a killed attempt are counted when its job continues; another job may take those of a cancelled one.
         least = 0 if snapshot.was_ever_cancelled(model) else due
         if not least <= counted <= min(sent, due + turned * model.size):
             yield f"of {model.model} the jobs count {counted:,} bytes; sent {sent:,}, due {due:,}, turned {turned}"

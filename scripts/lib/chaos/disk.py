@@ -1,4 +1,4 @@
-"""The disk that the home and the store lie on: a small one of its own where that may be made, else a pretence."""
+"""The disk of the home and the store: a small real one where it can be mounted, else refused writes."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ class Disk:
         self.full = True
         with self._filler.open("wb") as file:
             while self.is_real and (free := shutil.disk_usage(self.place).free - leave) > 0:
-                # All or nothing; others write meanwhile.
+                # All or nothing; others write at the same time.
                 with contextlib.suppress(OSError):
                     os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
 
@@ -42,7 +42,7 @@ class Disk:
 def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
     """Make a disk in `folder`. Without the right to mount, workers are refused what they write to a partial instead.
 
-    `keep`: what lies on it in the end is copied to `folder`/kept.
+    `keep`: its content at the end is copied to `folder`/kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:

@@ -13,7 +13,7 @@ OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
 
 def enter(script: str) -> None:
-    """Go on in a Python that has what the tests need, and find flowhub and the tests' support there."""
+    """Continue in a Python that has what the tests need, with flowhub and the tests' support on its path."""
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         try:
             python = str(own_python(".venv-test", ["--editable", ".[dev]"], [TOP / "pyproject.toml"]))

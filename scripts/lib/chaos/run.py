@@ -50,7 +50,7 @@ class Wrong(Exception):
 
 
 class Interrupted(Exception):
-    """Somebody wants it to end."""
+    """The user stopped the run."""
 
 
 class Run:
@@ -152,7 +152,7 @@ class Run:
         shop.home.take_back_orphans()  # as the commands do
         try:
             acts[verb](job)
-        except (WrongState, Busy):  # it has ended meanwhile, or another job is at work on the same files
+        except (WrongState, Busy):  # it has ended since, or another job works on the same files
             return False
         return True
 
@@ -161,7 +161,7 @@ class Run:
     def cancel_for_good(self) -> None:
         """Cancel two jobs for good, one of them with all that was kept."""
         live, self.refused_at = self.live_jobs(), time.time()
-        # A purge takes along what another job of the same model has kept: nobody could tell then how much that was.
+        # A purge takes along what another job of the same model has kept: its size would be unknown then.
         kept = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
         fit = [job for job in live if job.model not in kept]
         purged = self.chance.sample(fit, min(1, len(fit)))
@@ -199,7 +199,7 @@ class Run:
         return [*jobs, *(f"{name} is dead, and still in the rows" for name in self.workers.remembered())]
 
     def _revived(self, retries: Counter[int]) -> list[Job]:
-        """Have every job go on that waits for a person; return those that are to end yet."""
+        """Continue every job that waits for a user; return the jobs that have not ended."""
         left = []
         for job in self.jobs():
             if job.state is State.COMPLETED or (job.id in self.refused and job.state is State.CANCELLED):
@@ -229,7 +229,7 @@ def started_run(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Run]
             environment(**SHORT, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=network.address)
         )
         home.mkdir()
-        (home / "worker.log").symlink_to(folder / "worker.log")  # what is said on a full disk is worth reading
+        (home / "worker.log").symlink_to(folder / "worker.log")  # the log must survive a full disk
         nursery = ForkServer()
         stack.callback(nursery.close)
         shop = stack.enter_context(app_of(home))

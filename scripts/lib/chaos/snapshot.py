@@ -15,7 +15,7 @@ from lib.chaos.run import Run
 from lib.chaos.workers import rows
 
 WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
-IN_FLIGHT = MIB  # what an origin has sent and nobody kept when all connections of a worker are cut
+IN_FLIGHT = MIB  # sent by an origin and not kept when all connections of a worker are cut
 AT_THE_END = MIB // 4  # the same of one, as when the idle take from the slow
 CUTS = ("handed_back", "paused", "cancelled", "waits", "failed")  # outcomes of attempts
 
@@ -109,11 +109,11 @@ class Snapshot:
         return sum(map(self.run.network.turned, model.paths))
 
     def kept(self, model: ServedModel) -> int:
-        """Return what lies in the partial, by the journal's word."""
+        """Return the bytes in the partial, as the journal has them."""
         return kept_in(self.run.shop.partial(model.model))
 
     def to_fetch(self, model: ServedModel) -> int:
-        """Return what had to be sent: the whole for each completed job, what lies in the partial, what was purged."""
+        """Return what had to be sent: the whole for each completed job, the bytes in the partial, the purged bytes."""
         jobs, refused = self.jobs_of(model), self.run.refused
         completed = sum(job.state is State.COMPLETED for job in jobs)
         purged = sum(job.bytes_fetched for job in jobs if job.state is State.CANCELLED and refused[job.id] == "purge")
@@ -121,7 +121,7 @@ class Snapshot:
 
     @property
     def lost_leases(self) -> int:
-        """How many attempts were taken from a worker that nobody had struck in them: it was too slow to renew."""
+        """The number of attempts taken from a worker that was too slow to renew its lease, without a fault."""
         calendar = time.time() - time.monotonic()
         struck = {worker.name: [at + calendar for at in worker.struck] for worker in self.run.workers.all}
         rescued = [attempt for attempt in self.attempts if attempt.outcome == "rescued"]

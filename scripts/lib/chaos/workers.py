@@ -16,7 +16,7 @@ from support.fork_server import Forked, ForkServer
 
 from lib.chaos.disk import Disk
 
-STOPS_WITHIN_S = 5.0  # the contract's, of a worker that is told to stop
+STOPS_WITHIN_S = 5.0  # flowhub's promise for a worker that gets SIGTERM
 
 
 @dataclass
@@ -47,7 +47,7 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it go on, from any thread; a dead one is let be."""
+        """Let it continue, from any thread; a dead one is left alone."""
         if not self.suspended:
             return
         with contextlib.suppress(ProcessLookupError):

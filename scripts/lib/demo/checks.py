@@ -32,7 +32,7 @@ class NotAsPromised(Exception):
 
 
 def check(demo: Demo) -> None:
-    """Hold what lies in the store against what was published, without flowhub. Raises NotAsPromised, NotAsPublished."""
+    """Compare the store's files with the published ones, without flowhub. Raises NotAsPromised, NotAsPublished."""
     jobs = demo.flowhub.jobs()
     unverified = [job["ref"] for job in jobs if (job["state"], job["sha256_state"]) != ("completed", "verified")]
     if unverified or len(jobs) != len(demo.models):

@@ -18,7 +18,7 @@ GGUF_TYPES = {"F32": 0, "F16": 1}
 
 @dataclass(frozen=True)
 class Tensor:
-    """`dtype` as safetensors names it; `shape` outermost first; `data` little-endian, as it lies in the file."""
+    """`dtype` as safetensors names it; `shape` outermost first; `data` little-endian, as in the file."""
 
     name: str
     dtype: str

@@ -38,7 +38,7 @@ class File:
 
 @dataclass(frozen=True)
 class Model:
-    """What is queued by one reference. A model of one file lies in the store as that file, else as a folder."""
+    """A model that one reference queues: a file in the store, or a folder of several files."""
 
     id: str
     option: str
@@ -149,7 +149,7 @@ def _row(folder: Path, path: Path) -> dict[str, Any]:
 
 
 def origin_map(models: list[Model]) -> list[dict[str, Any]]:
-    """Return the rows of the Hub-shaped origin's `--map`; a model's files lie in a folder named by its id."""
+    """Return the rows of the Hub-shaped origin's `--map`; a model's files are in a folder named by its id."""
     return [_served(model, file) for model in models for file in model.files]
 
 

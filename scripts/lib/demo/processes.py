@@ -58,7 +58,7 @@ class Flowhub:
 
     @contextlib.contextmanager
     def worker(self, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a worker beside the block; what it says goes into `log`."""
+        """Run a worker while the block runs; its output goes into `log`."""
         say_command("worker", *arguments, f"2> {log.name} &")
         with log.open("wb") as said:
             # A session of its own: Ctrl-C is for the demo, which then stops the worker itself.

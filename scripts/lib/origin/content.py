@@ -71,7 +71,7 @@ class Bytes(Content):
 
 @dataclass(frozen=True)
 class File(Content):
-    """A file on the disk, read anew for each answer; its size and times are those of the moment."""
+    """A file on the disk, read again for each answer; its size and times are those of the moment."""
 
     path: Path
 

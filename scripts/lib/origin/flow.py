@@ -25,7 +25,7 @@ class Bucket:
         return self._rate is not None
 
     def set_rate(self, rate_bps: float | None) -> None:
-        """Change the rate; who waits at the old one is let go on at the new."""
+        """Change the rate; a waiting sender continues at the new one."""
         with self._changed:
             self._rate, self._free_at = rate_bps, 0.0
             self._changed.notify_all()

@@ -1,6 +1,6 @@
 """A small HTTP/1.1 server on loopback that counts every body byte it sends and can be held to a rate.
 
-Subclasses say what is answered (`answer`) and, to be unkind, how it goes over the wire (`respond`).
+Subclasses define the answer (`answer`) and, for faults, how it is sent (`respond`).
 """
 
 import contextlib
@@ -105,7 +105,7 @@ class OriginServer:
                 connection.reset()
 
     def refuse(self) -> None:
-        """Refuse new connections until `listen_again`; open ones go on. The port stays ours meanwhile."""
+        """Refuse new connections until `listen_again`; open ones continue. The port stays bound."""
         self._stop_listening()
         self._listener = _bound(self.port)  # bound but not listening: a connect is refused
 
@@ -156,7 +156,7 @@ class OriginServer:
             return
         self.stopping.set()
         self._stop_listening()
-        self.limit()  # whoever waits for its turn is let go on, and finds its connection closed
+        self.limit()  # a waiting sender continues, and finds its connection closed
         with self._lock:
             left = list(self._connections)
             for connection in left:

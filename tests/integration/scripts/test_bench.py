@@ -75,7 +75,7 @@ def test_an_aim_is_met_missed_or_not_measured():
     assert at_least("w", rows, "hf", 3.5, "") == Claim("w", "", "hf was not run", None)
 
 
-def test_level_is_judged_by_the_best_rival_and_never_by_the_limit():
+def test_level_is_judged_by_the_best_competitor_and_never_by_the_limit():
     rows = [row("flowhub", 1.0), row("limit", 0.1), row("aria2c", 0.96), row("curl", 5.0)]
     assert level_with_best("w", rows, "").met is True
     assert level_with_best("w", [*rows, row("wget", 0.9)], "").met is False

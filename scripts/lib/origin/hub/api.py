@@ -25,7 +25,7 @@ Entry = dict[str, Any]
 
 @dataclass
 class Facts:
-    """What is said of the repos next to their files.
+    """Descriptions of repositories, apart from their files.
 
     `about` has further fields of an info answer by repo, and makes a repo exist that has no files. `disabled` repos
     answer 403; those in `renamed` redirect to their new name. `page_size` is that of the lists of files.

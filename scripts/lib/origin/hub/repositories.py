@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repo. `lfs` files have a published sha256 and lie on the CDN, others only a git sha1."""
+    """A file of a repo. `lfs` files have a published sha256 and are on the CDN, others have only a git sha1."""
 
     source: bytes | Path | Content
     sha256: str | None = None

@@ -86,7 +86,7 @@ class Front(OriginServer):
 
 
 class Cdn(OriginServer):
-    """The port of the large files: whoever holds a fresh signature gets them, nobody is asked for a name."""
+    """The port of the large files: a fresh signature is enough, no sign-in is needed."""
 
     hub: "HubOrigin"
     _secret = secrets.token_bytes(16)
