@@ -1,6 +1,7 @@
-"""The generated parts of docs/reference.md: verbs, settings, exit statuses, error codes, states and reasons.
+"""The generated parts of docs/: verbs, settings, exit statuses, error codes, states and reasons, and the HTTP API.
 
-They come from `flowhub help --json` (flowhub_jobs.cli.help.manual) and stand between two comments with their name.
+They come from `flowhub help --json` (flowhub_jobs.cli.help.manual) and from the API's table of operations. Each stands
+between two comments with its name.
 """
 
 import re
@@ -10,9 +11,11 @@ from typing import Any
 
 from flowhub_jobs.cli.help import manual, setting_texts
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.web.api import OPERATIONS
 from lib.env import TOP
 
-DOCUMENT = TOP / "docs" / "reference.md"
+DOCUMENTS = (TOP / "docs" / "reference.md", TOP / "docs" / "http.md")
+_PART = re.compile(r"(?P<begin><!-- begin: (?P<name>[a-z ]+) -->).*?(?P<end><!-- end: (?P=name) -->)", re.DOTALL)
 _DEFAULTS = {
     "home": "`~/.flow-studio`",
     "store": "`llms` in the home",
@@ -24,15 +27,13 @@ _DEFAULTS = {
 
 
 def refreshed(document: str) -> str:
-    """Return the document with every generated part as it is now. Raises ValueError for a part without its comments."""
+    """Return the document with its generated parts as they are now. Raises KeyError for an unknown part."""
     page = manual.page()
-    for name, lines in _PARTS.items():
-        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
-        if document.count(begin) != 1 or document.count(end) != 1:
-            raise ValueError(f"{DOCUMENT} needs {begin} and {end}, once each")
-        head, _, rest = document.partition(begin)
-        document = "\n".join([head + begin, "", *lines(page), "", end + rest.partition(end)[2]])
-    return document
+
+    def part(found: re.Match[str]) -> str:
+        return "\n".join([found["begin"], "", *_PARTS[found["name"]](page), "", found["end"]])
+
+    return _PART.sub(part, document)
 
 
 def _verbs(page: dict[str, Any]) -> Iterator[str]:
@@ -101,6 +102,20 @@ def _reasons(page: dict[str, Any]) -> Iterator[str]:
     yield from _table("| reason | meaning |", rows)
 
 
+def _operations(page: dict[str, Any]) -> Iterator[str]:
+    rows = (
+        (
+            f"`{one.method} {one.path.replace(':path', '')}`",
+            one.summary,
+            ", ".join(f"`{field.name}`" for field in (*one.query, *one.body)),
+            f"`{one.answer}`" if "/" in one.answer else one.media_type,
+            f"`{one.verb}`" if one.verb else "",
+        )
+        for one in OPERATIONS
+    )
+    yield from _table("| request | | parameters | answer | verb |", rows)
+
+
 def _table(head: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield head
     yield "|---" * (head.count("|") - 1) + "|"
@@ -119,4 +134,5 @@ _PARTS = {
     "error codes": _errors,
     "states": _states,
     "reasons": _reasons,
+    "operations": _operations,
 }

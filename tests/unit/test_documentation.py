@@ -7,6 +7,7 @@ import pytest
 from lib import reference
 
 from flowhub_jobs.cli.help import manual
+from flowhub_jobs.web.api import OPERATIONS
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
@@ -45,8 +46,16 @@ def test_each_exit_status_has_a_row():
     assert all(f"\n| {status} |" in text for status in PAGE["exit_statuses"])
 
 
-def test_the_tables_are_as_scripts_reference_writes_them():
-    assert reference.refreshed(REFERENCE) == REFERENCE, "run scripts/reference"
+@pytest.mark.parametrize("path", reference.DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_are_as_scripts_reference_writes_them(path):
+    assert reference.refreshed(path.read_text()) == path.read_text(), "run scripts/reference"
+
+
+def test_every_operation_of_the_http_api_has_a_row():
+    text = (DOCS / "http.md").read_text()
+    assert {
+        one.path for one in OPERATIONS if f"| `{one.method} {one.path.replace(':path', '')}` |" not in text
+    } == set()
 
 
 def test_every_json_schema_has_a_section():
