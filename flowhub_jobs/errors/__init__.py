@@ -6,9 +6,15 @@ Raise, never return. A foreign error becomes one of these at its room's border.
 
 from typing import Any, ClassVar
 
+from flowhub_jobs.errors.hints import for_command_line
+
 
 class FlowhubError(Exception):
-    """What happened and why is the message; what to do next is the hint."""
+    """The message says what happened and why; the hint says what to do next.
+
+    A hint is given with placeholders for the job's command (errors/hints.py): `hint` is filled for the command line,
+    and `hint_template` is the hint as it was given.
+    """
 
     code: ClassVar[str] = "failed"
     exit_status: ClassVar[int] = 1
@@ -19,14 +25,26 @@ class FlowhubError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint or self.default_hint
+        self.hint_template = hint or self.default_hint
         # Which host and which of the artifact's files, where they are known: set at the border that knows them.
         self.host: str | None = None
         self.path: str | None = None
 
+    @property
+    def hint(self) -> str | None:
+        return None if self.hint_template is None else for_command_line(self.hint_template)
+
+    @hint.setter
+    def hint(self, template: str | None) -> None:
+        self.hint_template = template
+
     def as_dict(self) -> dict[str, Any]:
         """Return the contract's error object: exactly these four keys."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": self.retryable}
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the error as a job's row keeps it: the hint has its placeholders, which `JobQueries` fills."""
+        return self.as_dict() | {"hint": self.hint_template}
 
 
 # 1: failed ---------------------------------------------------------------------------------------------------------
@@ -75,7 +93,7 @@ class JobUnreadable(FlowhubError):
 
     code = "job_unreadable"
     default_hint = (
-        "Queue the model again with `flowhub enqueue`; what was kept is used. "
+        "Queue the model again with {enqueue}; what was kept is used. "
         "If a newer flowhub queued it, run that version's worker."
     )
 
@@ -105,7 +123,7 @@ class JobCancelled(FlowhubError):
     """What `--wait` says of a job that somebody cancelled."""
 
     code = "cancelled"
-    default_hint = "`flowhub retry` queues it again."
+    default_hint = "{retry} queues it again."
 
 
 class NotDoneYet(FlowhubError):
@@ -123,12 +141,12 @@ class WrongState(FlowhubError):
 
 class NameTaken(FlowhubError):
     code = "name_taken"
-    default_hint = "Move or remove it, then `flowhub retry` the job."
+    default_hint = "Move or remove it, then {retry}."
 
 
 class WorkerLost(FlowhubError):
     code = "worker_lost"
-    default_hint = "Look at the worker's log and the machine's memory, then `flowhub retry` the job."
+    default_hint = "Look at the worker's log and the machine's memory, then {retry}."
 
 
 class StoreOffline(FlowhubError):
@@ -136,7 +154,7 @@ class StoreOffline(FlowhubError):
 
     code = "store_offline"
     retryable = True
-    default_hint = "Mount the store's disk so that it can be written; the job continues by itself."
+    default_hint = "Mount the store's disk so that it can be written; {continues}."
 
 
 class StorageFailed(FlowhubError):
@@ -144,7 +162,7 @@ class StorageFailed(FlowhubError):
 
     code = "storage_failed"
     retryable = True
-    default_hint = "Look at the disk and the system's log; `flowhub retry` continues with what was kept."
+    default_hint = "Look at the disk and the system's log; {new_try} continues with what was kept."
 
 
 class TooManyFiles(FlowhubError):
@@ -246,22 +264,19 @@ class NotFound(FlowhubError):
 class TokenMissing(FlowhubError):
     code = "token_missing"
     exit_status = 4
-    default_hint = (
-        "Set HF_TOKEN to a token of an account that may read this model, restart the worker with it, "
-        "then `flowhub retry` the job."
-    )
+    default_hint = "Set HF_TOKEN to a token of an account that may read this model, then {restart_and_retry}."
 
 
 class TokenRefused(FlowhubError):
     code = "token_refused"
     exit_status = 4
-    default_hint = "Make a new token at the Hub, set HF_TOKEN, restart the worker, then `flowhub retry` the job."
+    default_hint = "Make a new token at the Hub, set HF_TOKEN, then {restart_and_retry}."
 
 
 class Gated(FlowhubError):
     code = "gated"
     exit_status = 4
-    default_hint = "Accept the model's terms on its page at the Hub, then `flowhub retry` the job."
+    default_hint = "Accept the model's terms on its page at the Hub, then {retry}."
 
 
 class SignInRequired(FlowhubError):
@@ -326,7 +341,7 @@ class ProxyUnreachable(NetworkDown):
     """The proxy that an environment variable names refuses, is silent, or cannot lead on to the host."""
 
     code = "proxy_unreachable"
-    default_hint = "Check that the proxy runs, or correct the variable, for the worker as well."
+    default_hint = "Check that the proxy runs, or correct the variable{for_the_worker_too}."
 
 
 class ProxyUnusable(SourceError):
@@ -334,7 +349,7 @@ class ProxyUnusable(SourceError):
 
     code = "proxy_unusable"
     retryable = False
-    default_hint = "Correct the variable or unset it, for the worker as well, then try again."
+    default_hint = "Correct the variable or unset it{for_the_worker_too}, then try again."
 
 
 class ProxySignIn(SourceError):
@@ -343,8 +358,8 @@ class ProxySignIn(SourceError):
     code = "proxy_sign_in"
     retryable = False
     default_hint = (
-        "Write the user and password into the variable (http://USER:PASSWORD@HOST:PORT, percent-encoded), "
-        "for the worker as well, then try again."
+        "Write the user and password into the variable (http://USER:PASSWORD@HOST:PORT, percent-encoded)"
+        "{for_the_worker_too}, then try again."
     )
 
 
@@ -454,13 +469,13 @@ class TrustUnreadable(TlsUntrusted):
     """The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read, so no host can be trusted."""
 
     code = "trust_unreadable"
-    default_hint = "Set it to a file of certificates (PEM), or unset it, for the worker as well."
+    default_hint = "Set it to a file of certificates (PEM), or unset it{for_the_worker_too}."
 
 
 class WaitTooLong(SourceError):
     code = "wait_too_long"
     retryable = False
-    default_hint = "`flowhub retry` the job after that time."
+    default_hint = "{retry} after that time."
 
 
 class WrongContent(SourceError):
@@ -486,7 +501,7 @@ class DiskFull(FlowhubError):
     code = "disk_full"
     exit_status = 6
     retryable = True
-    default_hint = "Free some space; the job continues by itself."
+    default_hint = "Free some space; {continues}."
 
 
 class TargetFull(FlowhubError):

@@ -4,25 +4,13 @@
 jobs and no worker. An error that is not listed has its class's docstring and hint.
 """
 
-import re
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import ERRORS, FlowhubError
+from flowhub_jobs.errors.hints import for_call, for_command_line, names_command
 
 CALL_AGAIN = "Call download() again; it continues where it stopped."
 _BY_ITSELF = "A worker tries again by itself and continues where it stopped."
-# What a hint says of jobs and commands, as it reads for a program that called `download()`.
-_IN_A_CALL = (
-    (re.compile(r",? (?:start the worker again|restart the worker)(?: with it)?(?=,)"), ""),
-    (re.compile(r", for the worker as well"), ""),
-    (re.compile(r"`flowhub retry` the job"), "call download() again"),
-    (
-        re.compile(r"`flowhub retry` continues with what was kept"),
-        "Call download() again; it continues where it stopped",
-    ),
-    (re.compile(r"`flowhub retry` (?=fetches)"), "A new call "),
-)
-_OF_THE_COMMAND_LINE = re.compile(r"`flowhub|\bjobs?\b|\bworkers?\b|\bcatalog update\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +40,17 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "database_unusable": (
         "The database of jobs does not answer.",
         "Check that its disk is not full and that no other program locks it, then repeat the command.",
+    ),
+    "database_replaced": (
+        "The database file was replaced, or its log was removed, while this process had it open.",
+        "Run the command again. To restore a backup, stop the worker first.",
+        "Call again.",
+    ),
+    "job_unreadable": (
+        "A job's row was damaged, or written by a newer version.",
+        "Queue the model again with {enqueue}; what was kept is used. If a newer flowhub queued it, run that version's "
+        "worker.",
+        CALL_AGAIN,
     ),
     "home_unusable": (
         "The home folder of flowhub cannot be created or written.",
@@ -116,7 +115,11 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "The service manager (systemd, launchd) refused a command.",
         "`flowhub worker status` shows the state of the service and where its log is.",
     ),
-    "internal": ("A bug in flowhub.", "Report it with the worker's log; FLOWHUB_DEBUG=1 shows the traceback."),
+    "internal": (
+        "A bug in flowhub.",
+        "Report it with the worker's log; FLOWHUB_DEBUG=1 shows the traceback.",
+        "Report it with the traceback.",
+    ),
     "extra_missing": (
         "A part of flowhub is used whose packages are not installed.",
         "Install the extra that the message names, such as `pip install 'flowhub[web]'`.",
@@ -320,8 +323,10 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
 def guide(code: str) -> Guide:
     """Return what is known of a code. Raises KeyError."""
     kind = ERRORS[code]
-    meaning, remedy, *in_call = _TEXTS.get(code, (_first_line(kind), kind.default_hint or ""))
-    return Guide(code, kind.exit_status, kind.retryable, meaning, remedy, in_call[0] if in_call else _plain(remedy))
+    meaning, template, *others = _TEXTS.get(code, (_first_line(kind), kind.default_hint or ""))
+    remedy = for_command_line(template)
+    in_call = others[0] if others else _without_command(template)
+    return Guide(code, kind.exit_status, kind.retryable, meaning, remedy, in_call)
 
 
 def guides() -> list[Guide]:
@@ -332,19 +337,19 @@ def guides() -> list[Guide]:
 def hint_in_call(error: FlowhubError) -> str | None:
     """Return an error's hint for a program that called `download()`.
 
-    What the hint says of this very error stays, such as how often it was tried. A hint that is all about the command
-    line is replaced by the guide's.
+    What the hint says of this very error stays, such as how often it was tried. A default hint, and one that names a
+    command of the command line, is replaced by the guide's.
     """
-    hint = error.hint or ""
-    for of_the_command_line, in_a_call in _IN_A_CALL:
-        hint = of_the_command_line.sub(in_a_call, hint)
-    if hint and not _OF_THE_COMMAND_LINE.search(hint):
-        return hint[0].upper() + hint[1:]
+    given = error.hint_template
+    if given and given != error.default_hint and (hint := _without_command(given)):
+        return hint
     return guide(error.code).in_call or None
 
 
-def _plain(remedy: str) -> str:
-    return "" if _OF_THE_COMMAND_LINE.search(remedy) else remedy
+def _without_command(template: str) -> str:
+    """Return a hint filled for a program; "" where it names a command."""
+    hint = for_call(template)
+    return "" if names_command(hint) else hint[:1].upper() + hint[1:]
 
 
 def _first_line(kind: type[FlowhubError]) -> str:

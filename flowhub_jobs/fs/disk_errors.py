@@ -35,7 +35,7 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
     if code == errno.ENOSPC:
         return _full(path)
     if code == errno.EDQUOT:
-        hint = "Remove files of yours there, or have the quota raised; the job continues by itself."
+        hint = "Remove files of yours there, or have the quota raised; {continues}."
         return DiskFull(f"Your quota on the disk that holds {path} is used up.", hint=hint)
     if code in _GONE:
         return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
@@ -67,7 +67,7 @@ def _full(path: Path) -> DiskFull:
         return DiskFull(
             f"The file system that holds {path} has no inodes left: {there.f_files:,} of {there.f_files:,} are in use, "
             f"though {free} are free.",
-            hint="Remove files there, small ones too: each uses an inode. The job continues by itself.",
+            hint="Remove files there, small ones too: each uses an inode. {Continues}.",
         )
     return DiskFull(f"The disk that holds {path} is full.")
 

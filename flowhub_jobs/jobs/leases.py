@@ -67,7 +67,7 @@ class LeaseStore:
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
-                changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}
+                changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_row()}
                 self._end(tx, lease, changes, EventKind.FAILED, _failed(error))
                 return error
 
@@ -160,7 +160,7 @@ class LeaseStore:
 
         A requested pause does not hide the error: the next run would only meet it again.
         """
-        changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_dict()}
+        changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_row()}
         if mismatch:
             changes["sha256_state"] = DigestState.MISMATCH
         with writing(self._engine) as tx:

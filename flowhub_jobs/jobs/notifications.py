@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.errors.hints import for_jobs
 from flowhub_jobs.jobs.remedies import parked_words, what_to_do
 from flowhub_jobs.jobs.report import PARKED
 from flowhub_jobs.times import moment, rfc3339
@@ -146,7 +147,8 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
 
 
 def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:
-    code, message, hint = parked_words(Reason(row["wait_reason"]))
+    code, message, template = parked_words(Reason(row["wait_reason"]))
+    hint = for_jobs(template, str(row["id"]), [row["ref"]])
     return _item(NEEDS_YOU, now, row["id"], row["ref"], code, row["wait_text"] or message, hint)
 
 

@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
 from flowhub_jobs.jobs.overview import unanswered_failures
-from flowhub_jobs.jobs.row_decoding import check_row, shown_as_failed, shown_rows
+from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows
 from flowhub_jobs.jobs.select_sql import (
     BRING,
     EARLIER,
@@ -294,9 +294,10 @@ class JobQueries:
             created_at=_time(row["created_at"]),
             started_at=moment(row["started_at"]),
             finished_at=moment(row["finished_at"]),
-            error=row["error"],
+            error=error_of(row),
             kind=JobKind(row["kind"]),
             wait=Wait(first.text, first.code, first.host) if first else None,
+            hint_template=row["error"]["hint"] if row["error"] else None,
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flowhub_jobs.errors.hints import for_jobs, names_command
 from flowhub_jobs.values.enums import JobKind, Reason
 
 NO_WORKER = "No worker is running; start one with `flowhub worker`."
@@ -19,21 +20,26 @@ def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], 
 
     `model` is the id of the catalog's model; None for a reference to a repository or an address.
     """
+    return for_jobs(remedy(ref, model, error, kind), str(job), [ref])
+
+
+def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind = JobKind.FETCH) -> str:
+    """Return the same with the placeholders of errors/hints.py, so that one text can be filled for several jobs."""
     code = error["code"]
     if kind is JobKind.VERIFY and code in ("digest_mismatch", "size_mismatch"):
         return f"`flowhub verify --repair {ref}` downloads the damaged part again."
     if kind is not JobKind.FETCH:  # it copies or reads what is there: no catalog and no source is at fault
-        return _with_number(job, error["hint"])
+        return _with_command(error["hint"])
     if code == "gated":
         page = page_of(ref) or "the model's page"
-        return f"Accept the terms on {page} and set HF_TOKEN for the worker; then `flowhub enqueue {ref}`."
+        return f"Accept the terms on {page} and set HF_TOKEN for the worker; then {{enqueue}}."
     if code == "digest_mismatch":
         return _for_digest(ref, model)
     if code == "size_mismatch" and model:
-        return f"The catalog is out of date: `flowhub catalog update`, then `flowhub enqueue {ref}`."
+        return "The catalog is out of date: `flowhub catalog update`, then {enqueue}."
     if code == "source_missing" and model:
         return f"`flowhub show {model}` lists its other variants."
-    return _with_number(job, error["hint"])
+    return _with_command(error["hint"])
 
 
 def page_of(ref: str) -> str | None:
@@ -44,23 +50,22 @@ def page_of(ref: str) -> str | None:
 
 def _for_digest(ref: str, model: str | None) -> str:
     if model:
-        return f"The catalog's digest may be out of date: `flowhub catalog update`, then `flowhub enqueue {ref}`."
+        return "The catalog's digest may be out of date: `flowhub catalog update`, then {enqueue}."
     if ref.startswith(("http://", "https://")):
         return "Check the digest: `flowhub enqueue URL --sha256 HEX` with the right one."
-    return f"The source sends other bytes than it announces. `flowhub enqueue {ref}` when it is repaired."
+    return "The source sends other bytes than it announces. {Enqueue} when it is repaired."
 
 
-def _with_number(job: int, hint: str | None) -> str:
-    """Return an error's own hint with the job's number, and never without a command."""
-    told = re.sub(r"`flowhub retry`( the job)?", f"`flowhub retry {job}`", hint or "")
-    if "`flowhub" in told:
-        return told
-    return f"{told} Then `flowhub retry {job}`." if told else f"`flowhub retry {job}`"
+def _with_command(hint: str | None) -> str:
+    """Return an error's own hint, and never one without a command."""
+    if not hint:
+        return "{retry}"
+    return hint if names_command(for_jobs(hint, "", [])) else f"{hint} Then {{retry}}."
 
 
 def parked_words(reason: Reason) -> tuple[str, str, str]:
     """Return code, message and remedy of a job that waits for the disk or the store."""
     if reason is Reason.DISK:
-        remedy = "Free some space (`flowhub du`, `flowhub prune`, `flowhub rm`); it continues by itself."
+        remedy = "Free some space (`flowhub du`, `flowhub prune`, `flowhub rm`); {continues}."
         return "disk_full", "The store's disk has not enough free space.", remedy
-    return "store_offline", "The store's disk is not mounted.", "Mount it; the job continues by itself."
+    return "store_offline", "The store's disk is not mounted.", "Mount it; {continues}."

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.errors.hints import for_jobs
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.recoveries import Recovered, recoveries
-from flowhub_jobs.jobs.remedies import parked_words, what_to_do
+from flowhub_jobs.jobs.remedies import parked_words, remedy
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
@@ -30,12 +31,19 @@ class CompletedJob:
 
 @dataclass(frozen=True, slots=True)
 class ActionNeeded:
-    """What only a person can do. `job` is None where it is about all; `hint` names the command that helps."""
+    """Something that only the user can do. `job` is None where it is about all of them.
+
+    `remedy` names the command that helps, with the placeholders of errors/hints.py; `hint` is filled for this job.
+    """
 
     job: Job | None
     code: str
     message: str
-    hint: str
+    remedy: str
+
+    @property
+    def hint(self) -> str:
+        return self.remedy if self.job is None else for_jobs(self.remedy, str(self.job.id), [self.job.ref])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +174,14 @@ def need_of(job: Job) -> ActionNeeded:
 
 def _of_failed(job: Job) -> ActionNeeded:
     error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
-    return ActionNeeded(job, error["code"], error["message"], what_to_do(job.id, job.ref, job.model, error, job.kind))
+    error = error | {"hint": job.hint_template or error["hint"]}
+    return ActionNeeded(job, error["code"], error["message"], remedy(job.ref, job.model, error, job.kind))
 
 
 def _of_parked(job: Job) -> ActionNeeded:
     assert job.reason is not None
-    code, message, remedy = parked_words(job.reason)
-    return ActionNeeded(job, code, (job.wait.message if job.wait else None) or message, remedy)
+    code, message, hint = parked_words(job.reason)
+    return ActionNeeded(job, code, (job.wait.message if job.wait else None) or message, hint)
 
 
 def _of_waiting(job: Job) -> ActionNeeded:

@@ -48,7 +48,7 @@ def _take_back(
         rescues = 0 if row.progressed else row.rescues + 1
         state = rescued_state(requested, row.rescues, progressed=row.progressed)
         changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": state, "rescues": rescues, "progressed": False}
-        changes |= {"error": _lost(rescues).as_dict()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
+        changes |= {"error": _lost(rescues).as_row()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
         if state in (State.FAILED, State.CANCELLED):
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.database.stored_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
+from flowhub_jobs.errors.hints import for_jobs
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, RequestedAction, Stage, State
@@ -105,10 +106,19 @@ def check_row(row: AnyRow) -> None:
 
 def unreadable(row: AnyRow, why: str) -> JobUnreadable:
     """Return the error of a row; the hint names the model where that can be read."""
-    ref, hint = row.get("ref"), JobUnreadable.default_hint
-    if isinstance(ref, str) and hint and ref.isprintable():
-        hint = hint.replace("`flowhub enqueue`", f"`flowhub enqueue {ref}`")
-    return JobUnreadable(f"Job {row['id']} cannot be read: {why}.", hint=hint)
+    error = JobUnreadable(f"Job {row['id']} cannot be read: {why}.")
+    ref = row.get("ref")
+    if isinstance(ref, str) and ref.isprintable():
+        error.hint = for_jobs(error.hint_template or "", str(row["id"]), [ref])
+    return error
+
+
+def error_of(row: AnyRow) -> dict[str, Any] | None:
+    """Return the error of a row in the contract's shape: its hint names the job's own commands."""
+    error: dict[str, Any] | None = row["error"]
+    if error is None or error["hint"] is None:
+        return error
+    return error | {"hint": for_jobs(error["hint"], str(row["id"]), [row["ref"]])}
 
 
 def artifact_of(job: int, stored: Any) -> Artifact:

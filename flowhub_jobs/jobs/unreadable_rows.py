@@ -41,7 +41,7 @@ def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> No
             NOT_RUNNING
             | NO_LEASE
             | DIGEST_PENDING
-            | {"state": State.FAILED, "finished_at": now, "error": error.as_dict()}
+            | {"state": State.FAILED, "finished_at": now, "error": error.as_row()}
         )
         tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
         note(tx, job, now, EventKind.FAILED, error.message, error.code)

@@ -20,7 +20,7 @@ _SCHEMES = {"http": "http", "https": "https", "socks5": "socks5", "socks5h": "so
 _VALUE = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?(.*)", re.IGNORECASE | re.DOTALL)
 _HOST_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _ENTRY_PORT = re.compile(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})")
-_HINT = "Write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or unset it; for the worker as well."
+_HINT = "Write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or unset it{for_the_worker_too}."
 
 
 @dataclass(frozen=True, slots=True)

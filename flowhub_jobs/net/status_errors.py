@@ -33,7 +33,6 @@ _PASSING_4XX = {408, 419, 420, 421, 423, 425, 429, 430, 440, 444, 449, 460, 463,
 _NOT_READY = 202  # accepted, but there is no file yet: an archive that is being made, a check by a firewall
 # Of these, a request for the same file in another form changes nothing.
 _NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
-_THEN = "start the worker again, then `flowhub retry` the job."
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
 _RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
@@ -144,10 +143,11 @@ def _sign_in(
 ) -> FlowhubError:
     code = headers.get("x-error-code", "")
     if code == "GatedRepo":
-        hint = f"Accept its terms at {page}, then `flowhub retry` the job." if page else Gated.default_hint
+        hint = f"Accept its terms at {page}, then {{retry}}." if page else Gated.default_hint
         hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
         return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
-    where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {_THEN}'
+    then = "then {restart_and_retry}."
+    where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
     if had_token:
         return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", hint=where)
     if status == 401 or code:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from flowhub_jobs.errors.hints import for_jobs
 from flowhub_jobs.jobs.report import ActionNeeded, RoomNeeded
 from flowhub_jobs.units import format_bytes
-
-NAMED = 3  # jobs of one problem that are named
 
 
 def folded(needs: Sequence[ActionNeeded]) -> list[list[ActionNeeded]]:
@@ -59,16 +58,10 @@ def room_sentence(count: int, room: RoomNeeded) -> str:
 
 def remedy(group: Sequence[ActionNeeded]) -> str:
     """Return the remedy of the first job, for all jobs of the group."""
-    first, hint = group[0].job, group[0].hint
-    if first is None or len(group) == 1:
-        return hint
-    numbers = [need.job.id for need in group if need.job]
-    refs = [need.job.ref for need in group if need.job]
-    all_refs = " ".join(refs) if len(refs) <= NAMED else f"{' '.join(refs[:NAMED])} …"
-    hint = hint.replace(f"flowhub retry {first.id}`", f"flowhub retry {ranges(numbers)}`")
-    return hint.replace(f"flowhub enqueue {first.ref}`", f"flowhub enqueue {all_refs}`").replace(
-        "it continues by itself", "they continue by themselves"
-    )
+    jobs = [need.job for need in group if need.job]
+    if not jobs:
+        return group[0].hint
+    return for_jobs(group[0].remedy, ranges([job.id for job in jobs]), [job.ref for job in jobs])
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
+from flowhub_jobs.errors.hints import for_command_line
 from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.operations.session import Session
@@ -151,7 +152,7 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
 def _remedy(hold: Hold) -> list[str]:
     """Return what the user can do about a host's fault that hardly passes by itself."""
     kind = ERRORS.get(hold.code or "")
-    return [kind.default_hint] if kind is not None and kind.needs_user and kind.default_hint else []
+    return [for_command_line(kind.default_hint)] if kind is not None and kind.needs_user and kind.default_hint else []
 
 
 def _next_try(hold: Hold, now: datetime) -> str:

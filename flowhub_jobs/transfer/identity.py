@@ -178,5 +178,5 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
     )
     return DigestMismatch(
         f"{state.file.path} is not what it should be: {says} {kind} {expected}; what came has {came}.",
-        hint="Nothing was installed. `flowhub retry` fetches it again; if it differs again, the digest is out of date.",
+        hint="Nothing was installed. {New_try} fetches it again; if it differs again, the digest is out of date.",
     )

@@ -70,8 +70,9 @@ def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Pati
         wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
         return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {wait}; more than {most} is not sat out."))
     if _is_hopeless(error, past, patience):
-        own = f"{error.hint} " if error.hint and error.hint != SourceError.default_hint else ""
-        error.hint = f"{own}It was tried {_told(past)}. `flowhub retry` continues with what was kept."
+        given = error.hint_template
+        own = f"{given} " if given and given != SourceError.default_hint else ""
+        error.hint = f"{own}It was tried {_told(past)}. {{New_try}} continues with what was kept."
         return GiveUp(error)
     delay = retry_delay(past.faults, jitter, patience)
     if asked is None:

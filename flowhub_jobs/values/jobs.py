@@ -77,6 +77,7 @@ class Job:
     error: dict[str, Any] | None
     kind: JobKind = JobKind.FETCH
     wait: Wait | None = None
+    hint_template: str | None = None  # the hint of `error` with its placeholders, for a remedy of several jobs
 
     @property
     def title(self) -> str:

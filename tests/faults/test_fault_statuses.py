@@ -167,7 +167,7 @@ def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, head
 def test_an_absurd_wait_says_what_was_asked_and_what_is_borne(origin, way):
     absurd = sought(origin, True, Status(503, {"Retry-After": "10000000"}))
     error = way.fails(absurd, WaitTooLong, "m.gguf", host_of(origin), "10,000,000 s (115 d 17 h)", "more than 3,600 s")
-    assert "`flowhub retry`" in error["hint"] or "download() again" in error["hint"]
+    assert "`flowhub retry " in error["hint"] or "download() again" in error["hint"]
 
 
 # Ten in a row --------------------------------------------------------------------------------------------------------

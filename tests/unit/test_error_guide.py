@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from flowhub_jobs.errors import ERRORS, Busy, DiskFull
+from flowhub_jobs.errors import ERRORS, Busy, DiskFull, NameTaken
 from flowhub_jobs.errors.guide import _TEXTS, guide, guides, hint_in_call
+from flowhub_jobs.errors.hints import for_jobs
 
 EACH = pytest.mark.parametrize("code", list(ERRORS))
 
@@ -20,9 +21,25 @@ def test_every_code_has_a_meaning_and_a_remedy_in_whole_sentences(code):
 @EACH
 def test_what_a_program_is_told_names_no_command_no_job_and_no_worker(code):
     error = ERRORS[code].__new__(ERRORS[code])
-    error.hint = "Then `flowhub retry` the job."
+    error.hint = "Then {retry}."
     said = hint_in_call(error) or ""
     assert not re.search(r"`flowhub|\bjob|\bworker", said)
+
+
+@EACH
+def test_no_placeholder_of_a_hint_is_left_unfilled(code):
+    error = ERRORS[code].__new__(ERRORS[code])
+    error.hint = ERRORS[code].default_hint
+    shown = (error.hint, for_jobs(error.hint_template or "", "7", ["m@q4"]), hint_in_call(error), guide(code).remedy)
+    assert not [text for text in shown if re.search(r"[{}]", text or "")]
+
+
+def test_a_hint_names_the_command_of_its_reader():
+    error = NameTaken("It is there.")
+    assert error.hint == "Move or remove it, then `flowhub retry JOB`."
+    assert for_jobs(error.hint_template or "", "7-9", ["a", "b", "c"]) == "Move or remove it, then `flowhub retry 7-9`."
+    error.hint = "Move it. {New_try} continues."
+    assert hint_in_call(error) == "Move it. A new call continues."
 
 
 def test_a_hint_that_a_program_can_follow_stays():

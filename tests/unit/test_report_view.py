@@ -48,7 +48,7 @@ JOB = Job(
 GATED = {
     "code": "gated",
     "message": "huggingface.co gives this model only to those who accepted its terms, and it says so at some length.",
-    "hint": "Accept the model's terms on its page at the Hub, then `flowhub retry` the job.",
+    "hint": "Accept the model's terms on its page at the Hub, then {retry}.",
     "retryable": False,
 }
 
@@ -164,7 +164,7 @@ def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it
     ("code", "hint", "told"),
     [
         ("source_refused", "Look at it.", "Look at it. Then `flowhub retry 7`."),
-        ("name_taken", "Move it, then `flowhub retry` the job.", "Move it, then `flowhub retry 7`."),
+        ("name_taken", "Move it, then {retry}.", "Move it, then `flowhub retry 7`."),
         ("failed", None, "`flowhub retry 7`"),
         ("source_missing", "Look for it.", "`flowhub show m` lists its other variants."),
         (
@@ -181,7 +181,7 @@ def test_each_thing_to_do_names_a_command(code, hint, told):
 @pytest.mark.parametrize(("ref", "model"), [("m@q4", "m"), ("hf:o/r:Q4", None), ("https://h.example/m.gguf", None)])
 @pytest.mark.parametrize("code", ["gated", "digest_mismatch"])
 def test_what_trying_again_cannot_mend_is_never_answered_with_a_retry(code, ref, model):
-    hint = "`flowhub retry` fetches it again."
+    hint = "{New_try} fetches it again."
     told = what_to_do(7, ref, model, {"code": code, "hint": hint})
     assert "retry" not in told
     assert "`flowhub enqueue" in told

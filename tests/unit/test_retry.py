@@ -50,7 +50,9 @@ def test_an_outage_ends_a_job_after_a_day_without_a_byte_and_not_after_any_numbe
     error = kind("x")
     assert decide(error, PriorFaults(10, DAY_S), 0.5, PROMISED) == GiveUp(error)
     assert error.hint is not None
-    assert error.hint.endswith("It was tried 10 times in a row in 1 d. `flowhub retry` continues with what was kept.")
+    assert error.hint.endswith(
+        "It was tried 10 times in a row in 1 d. `flowhub retry JOB` continues with what was kept."
+    )
 
 
 @pytest.mark.parametrize("kind", PASSING)

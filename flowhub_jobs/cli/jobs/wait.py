@@ -85,7 +85,7 @@ def raise_for(session: Session, numbers: Sequence[int]) -> None:
 def error_of(job: Job) -> FlowhubError:
     """Return a job's error as it was raised, with its exit status."""
     if job.error is None:
-        return JobCancelled(f"Job {job.id} was cancelled.")
+        return JobCancelled(f"Job {job.id} was cancelled.", hint=f"`flowhub retry {job.id}` queues it again.")
     kind = ERRORS.get(job.error["code"], FlowhubError)
     error = kind.__new__(kind)
     FlowhubError.__init__(error, job.error["message"], hint=job.error["hint"])

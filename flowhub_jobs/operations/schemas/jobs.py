@@ -109,7 +109,7 @@ def device_page(device: "Device") -> dict[str, Any]:
 
 
 def events_object(events: Iterable[Event]) -> list[dict[str, Any]]:
-    return [_object(event, ("at", "kind", "text")) for event in events]
+    return [_object(event, ("at", "kind", "text", "code")) for event in events]
 
 
 def _object(value: Any, names: Iterable[str]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_one_job_is_told_with_what_happened_to_it(cli, shop):
     numbers = mixed(shop)
     [job] = cli("status", numbers[0], "--json").jobs
     assert job["events"][0]["kind"] == "queued"
-    assert list(job["events"][0]) == ["at", "kind", "text"]
+    assert list(job["events"][0]) == ["at", "kind", "text", "code"]
     assert "events" not in cli("status", "1-2", "--json").jobs[0]
 
 
