@@ -1,1 +1,1 @@
-"""What the files of models say of themselves: pure parsing of their first bytes, no network."""
+"""Parsers for the headers of model files. Pure: they get the first bytes, and use no network."""

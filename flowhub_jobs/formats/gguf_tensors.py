@@ -1,4 +1,4 @@
-"""Where the tensors of a GGUF file end: the size that a whole file has at least."""
+"""Computes where the tensors of a GGUF file end: the least size of a complete file."""
 
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, Cursor, read_preamble
 from flowhub_jobs.formats.metadata import MAX_COUNT, HeaderUnreadable

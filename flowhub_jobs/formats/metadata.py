@@ -1,4 +1,4 @@
-"""What the header of a model's file tells of the model, whatever the format."""
+"""The metadata that a model file's header holds, for all formats."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,11 @@ MAX_COUNT = 10**15  # parameters, lengths, tokens: beyond it a figure is nonsens
 
 
 class HeaderUnreadable(Exception):
-    """This is not such a header, or one that nobody means well with; the message is a plain reason."""
+    """The bytes are no such header, or a hostile one; the message is the reason."""
 
 
 class NeedMore(Exception):
-    """The header goes on behind the bytes that were given: ask again with the file's first `bytes_wanted` bytes."""
+    """The header is longer than the given bytes: call again with the file's first `bytes_wanted` bytes."""
 
     def __init__(self, bytes_wanted: int) -> None:
         super().__init__(f"the header needs the first {bytes_wanted:,} bytes of the file")

@@ -1,4 +1,4 @@
-"""The anatomy of a model that lies on this disk; only the first bytes of its files are read."""
+"""Reads the metadata of a model on the local disk, from the first bytes of its files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

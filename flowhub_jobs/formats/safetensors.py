@@ -1,7 +1,7 @@
 """The header of a safetensors file, from its first bytes: 8 bytes that say how long it is, then JSON.
 
 The format: https://huggingface.co/docs/safetensors. It tells the tensors; what the model is, is in the config.json
-beside it (`config`).
+next to it (`transformers_config`).
 """
 
 from typing import Any

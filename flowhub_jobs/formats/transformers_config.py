@@ -1,4 +1,4 @@
-"""The config.json that lies beside safetensors and MLX weights, as transformers writes it."""
+"""The config.json next to safetensors and MLX weights, as transformers writes it."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def _kv_heads(inner: dict[str, Any], kind: str | None, layers: int | None, heads
 
 
 def _window(inner: dict[str, Any]) -> int | None:
-    # Qwen2 names a window and says beside it that it is not used.
+    # Qwen2 names a window, and in another field that it is not used.
     return None if inner.get("use_sliding_window") is False else _whole(inner.get("sliding_window")) or None
 
 

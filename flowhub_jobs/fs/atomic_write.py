@@ -13,8 +13,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 def write_whole(path: Path, content: bytes, *, mode: int = 0o600, scratch: Path | None = None) -> None:
     """Write by a rename, durably: a reader sees the old file or the new one, also after a power cut.
 
-    By default nobody but its owner may read it, and two writers do not share a scratch file. Who holds a lock may name
-    one: then what a killed writer left is not left for ever.
+    By default only the owner may read the file, and each writer has a scratch file of its own. A caller that holds a
+    lock may name the scratch file: the next writer then replaces what a killed one left.
     """
     scratch = scratch or path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:

@@ -54,7 +54,7 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
 
 
 def _full(path: Path) -> DiskFull:
-    """Return what is said of a full disk. One with free bytes may have no inodes left: no room for one more name."""
+    """Return the message for a full disk. A disk with free bytes may have no inodes left."""
     place = path
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -1,4 +1,4 @@
-"""Which names from outside may become names on the disk. Pure.
+"""Rules for names from outside that become names on the disk. Pure.
 
 The same rules hold on every platform, so that a store can be moved, shared, or mounted from another system.
 """

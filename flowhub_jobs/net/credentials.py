@@ -1,4 +1,4 @@
-"""Whether a token may be sent with a request: to its own origin alone, and not where others on the way can read it."""
+"""Decides whether a token may be sent: to its own origin only, and never readable on the way."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit

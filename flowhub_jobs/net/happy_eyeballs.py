@@ -26,7 +26,7 @@ def open_connection(
 ) -> socket.socket:
     """Return a connected, blocking socket. `timeout_s` bounds all addresses together, but not the look-up of the name.
 
-    `ended` is asked between two looks; when it says so, the connection is given up (ConnectionAbortedError).
+    `ended` is called between two checks; when it returns true, the connection is given up (ConnectionAbortedError).
     Raises OSError: that of the look-up, TimeoutError, or of all attempts the error that says most.
     """
     until = time.monotonic() + timeout_s if timeout_s is not None else None

@@ -13,7 +13,7 @@ _COMMAND_LINE = "httpx._main"
 
 
 def _asked_for(name: str) -> Any:
-    """Return what httpx lacks until it is asked for (PEP 562)."""
+    """Return an attribute that httpx imports on first use (PEP 562)."""
     if name != "main":
         raise AttributeError(f"module 'httpx' has no attribute {name!r}")
     main = import_module(_COMMAND_LINE).main

@@ -1,4 +1,4 @@
-"""httpx's transports as all of flowhub uses them: by the environment's proxies, over Happy Eyeballs, errors made ours.
+"""The httpx transport of all clients in flowhub: proxies of the environment, Happy Eyeballs, translated errors.
 
 Every client of the package is made with an `EnvironmentTransport`. httpx's own reading of the environment is off: it
 fails when a client is made, with errors of its own, whatever the client is to ask.
@@ -89,7 +89,7 @@ class EnvironmentTransport(httpx.BaseTransport):
         return self._transports[scheme, proxy]
 
     def _make(self, scheme: str, proxy: Proxy | None) -> httpx.HTTPTransport:
-        # A connection without TLS needs no certificates, so that those which cannot be read are in nobody's way.
+        # A connection without TLS needs no certificates: unreadable ones must not prevent it.
         verify = trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         socks = proxy if proxy is not None and proxy.scheme == "socks5" else None
         if socks is not None:

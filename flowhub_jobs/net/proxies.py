@@ -1,7 +1,7 @@
-"""Which proxy an address is asked through: the variables of the environment, read as curl, Go and Python read them.
+"""Chooses the proxy for an address from the environment, as curl, Go and Python read it.
 
 httpx reads them too, but raises for entries of NO_PROXY that others take (`fe80::/10`, `[::1]`), for schemes that it
-does not know, and when its client is made: then an address that needs no proxy cannot be asked either.
+does not know, and when its client is made: then an address that needs no proxy fails, too.
 """
 
 import os
@@ -43,7 +43,7 @@ class Proxy:
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy through which `scheme://host:port` is asked, or None; `host` is without brackets.
+    """Return the proxy for `scheme://host:port`, or None; `host` has no brackets.
 
     Lower-case variables come before upper-case ones, and one that is set to nothing counts as unset. HTTP_PROXY in
     upper case is ignored where REQUEST_METHOD is set: there a client's `Proxy:` header fills it (httpoxy.com).

@@ -1,4 +1,4 @@
-"""How a service is looked at and changed: the service manager is asked, and files that bear our mark are written."""
+"""Inspects and changes the service: runs the service manager, and writes only files that carry the mark of flowhub."""
 
 import os
 import secrets
@@ -100,7 +100,7 @@ def is_there(path: Path) -> bool:
 
 
 def read_own(path: Path) -> str | None:
-    """Return the text of our file; None if there is no file. Raises NameTaken if it is somebody else's."""
+    """Return the text of flowhub's file; None if there is no file. Raises NameTaken for a file of another program."""
     if not is_there(path):
         return None
     try:
@@ -121,7 +121,7 @@ def is_own(path: Path) -> bool:
 
 
 def write_own(path: Path, text: str) -> None:
-    """Put our file there, whole or not at all. Raises NameTaken; what is not ours is never replaced."""
+    """Write the file atomically. Raises NameTaken; a file of another program is never replaced."""
     known = read_own(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

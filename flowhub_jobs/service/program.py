@@ -1,6 +1,6 @@
-"""What a service runs: this installation's flowhub, and as much of the environment as a worker needs. Pure.
+"""The command line and the environment of the service: this installation's flowhub, and what a worker needs. Pure.
 
-No secret goes into a service's file: it is read by backups, dotfile repositories, and whoever asks the service manager.
+No secret goes into a service's file: backups, dotfile repositories and users of the service manager read it.
 """
 
 import sys
@@ -62,7 +62,7 @@ def _placed(name: str, value: str) -> str:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Return whether a value is a URL with a user, a password, or a query that may be a signature: nobody else's."""
+    """Return whether a value is a URL with a user, a password, or a query that may be a signature: a secret."""
     if "://" not in value:
         if name.lower() not in PROXIES:
             return False

@@ -1,6 +1,6 @@
-"""What a service tells systemd of itself: sd_notify(3), a datagram to the socket in NOTIFY_SOCKET.
+"""Notifies systemd of the state of the service: sd_notify(3), a datagram to the socket in NOTIFY_SOCKET.
 
-Without that socket nothing is said. Nothing here raises: that nobody listens must not end a worker.
+Without that socket nothing is sent. Nothing here raises: a missing listener must not end a worker.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ class Notifier:
         return self._address.startswith(("/", "@")) and len(self._address) > 1
 
     def ready(self) -> None:
-        """Say that the start is over: until then whoever started the service waits."""
+        """Report that the start is complete: the program that started the service waits until then."""
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """Say in a line what goes on; said once, however often it is told."""
+        """Send the status line, if it has changed since the last call."""
         line = _one_line(text)
         if line != self._said:
             self._said = line
@@ -64,7 +64,7 @@ class Pulse:
     """For a thread that goes round: each round says that it lives, and every few seconds how things stand."""
 
     def __init__(self, notifier: Notifier, look: Callable[[], str], awake: Callable[[], float]) -> None:
-        """`look` makes the status line, and is asked only where somebody listens; `awake` is a clock in seconds."""
+        """`look` makes the status line, and is called only if a socket listens; `awake` is a clock in seconds."""
         self._notifier, self._look, self._awake = notifier, look, awake
         self._due = float("-inf")
 
@@ -77,7 +77,7 @@ class Pulse:
 
 
 def status_line(running: Sequence[Job], queued: int) -> str:
-    """Return what goes on: "2 jobs, 45.0 MB/s, 3 queued; qwen3-14b 64 %, phi-4 7 %"."""
+    """Return the status line: "2 jobs, 45.0 MB/s, 3 queued; qwen3-14b 64 %, phi-4 7 %"."""
     waiting = f"{queued} queued" if queued else "nothing else queued" if running else "the queue is empty"
     if not running:
         return f"Idle; {waiting}"

@@ -112,7 +112,7 @@ class Systemd:
         return {} if answer.status else {name: value for name, _, value in lines}
 
     def _lingers(self) -> bool | None:
-        """Return whether this person's services outlive the log-out; None where nobody can tell."""
+        """Return whether the user's services outlive the log-out; None if unknown."""
         try:
             answer = ask(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
         except (ServiceUnavailable, ServiceFailed):

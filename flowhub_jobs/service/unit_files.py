@@ -7,7 +7,7 @@ from typing import Any
 
 from flowhub_jobs.service.program import Program
 
-MARK = "Written by `flowhub worker install`"  # without it a file is somebody else's, and is let be
+MARK = "Written by `flowhub worker install`"  # a file without it belongs to another program, and is not touched
 EX_CONFIG = 78  # sysexits.h: what a restart cannot mend, said to a service manager alone
 LABEL = "flowhub.worker"
 RESTART_S = 15
