@@ -11,6 +11,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
+from flowhub_jobs.operations.schemas.web import web_json
 
 if TYPE_CHECKING:  # the packages of the extra may be missing
     from flowhub_jobs.web.server import Serving
@@ -53,20 +54,10 @@ def web(
 
 def _announce(serving: "Serving", *, as_json: bool, no_open: bool) -> None:
     if as_json:
-        output.result_json(_object(serving))
+        output.result_json(web_json(serving.url, serving.base, serving.token_file, serving.share_token_file))
     else:
         output.result(serving.url)
     sys.stdout.flush()
     if not (no_open or as_json) and sys.stdout.isatty():
         # In a thread: a browser in the terminal runs in the foreground, and would hold up the server.
         threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()
-
-
-def _object(serving: "Serving") -> dict[str, str | None]:
-    return {
-        "schema": "flowhub/web/1",
-        "url": serving.url,
-        "api": f"{serving.base}/api/v1",
-        "token_file": str(serving.token_file),
-        "share_token_file": str(serving.share_token_file) if serving.share_token_file else None,
-    }

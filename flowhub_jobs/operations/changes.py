@@ -15,8 +15,8 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.rate_limits import LIMIT
 from flowhub_jobs.operations.library.usage import StoreUsage, stock
-from flowhub_jobs.operations.limits import in_force, limit_page
-from flowhub_jobs.operations.schedules import schedule_page
+from flowhub_jobs.operations.limits import in_force
+from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
@@ -92,7 +92,7 @@ def current_state(session: Session) -> Changes:
 def controls_object(session: Session) -> dict[str, Any]:
     """Return the limit and the schedule in force, each as its own verb prints it."""
     now, schedule = session.home.clock.now_us(), session.home.controls.schedule()
-    return {"limit": limit_page(in_force(session)), "schedule": schedule_page(schedule, now)}
+    return {"limit": limit_json(in_force(session)), "schedule": schedule_json(schedule, now)}
 
 
 def _position(snapshot: Snapshot, node: str) -> Position:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.overview import Overview, arrange
-from flowhub_jobs.operations.schemas.jobs import events_object, jobs_page
+from flowhub_jobs.operations.schemas.jobs import job_with_events_json, jobs_json
 from flowhub_jobs.times import micros, parse_since
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
@@ -46,11 +46,10 @@ class JobChoice:
 
     def page(self, session: "Session") -> dict[str, Any]:
         """Return `flowhub/jobs/1`; one job that is named has its events, too."""
-        page = jobs_page(self.read(session))
-        if self.numbers is not None and len(self.numbers) == 1:
-            for job in page["jobs"]:
-                job["events"] = events_object(session.home.queries.events(job["id"]))
-        return page
+        jobs = self.read(session)
+        if self.numbers is not None and len(self.numbers) == 1 and jobs:
+            return job_with_events_json(jobs[0], session.home.queries.events(jobs[0].id))
+        return jobs_json(jobs)
 
 
 def state_named(text: str | None) -> State | None:

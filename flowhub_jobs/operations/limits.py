@@ -1,4 +1,4 @@
-"""The speed limit in force: as `flowhub/limit/1`, and in a sentence."""
+"""The speed limit in force: read, set, and described in sentences."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.rate_limits import LIMIT, Limits, limits
-from flowhub_jobs.times import clock_time, known_moment, micros, parse_span, parse_time, rfc3339
+from flowhub_jobs.times import clock_time, known_moment, micros, parse_span, parse_time
 from flowhub_jobs.units import format_duration, format_rate, parse_rate
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
 
 
 def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
-    """Set the limit of a JSON object: `{"rate": "5M", "for": "2h"}`, or as `limit_page` has it (limit_bps, until).
+    """Set the limit of a JSON object: `{"rate": "5M", "for": "2h"}`, or as `limit_json` has it (limit_bps, until).
 
     A rate of "off" or null removes the limit. Raises UsageInvalid.
     """
@@ -60,13 +60,6 @@ def _end(now: int, span: str | None) -> int | None:
     if end <= now:
         raise UsageInvalid("--for names a time that is over.", hint="`flowhub limit off` removes the limit.")
     return end
-
-
-def limit_page(found: Limits) -> dict[str, Any]:
-    """Return `flowhub/limit/1`: bytes a second, null for no limit; `rules` names the one that is obeyed."""
-    rates = {"rate_bps": found.rate_bps, "rules": found.rules, "limit_bps": found.limit}
-    rates |= {"until": rfc3339(known_moment(found.until)) if found.until else None}
-    return {"schema": "flowhub/limit/1", **rates, "schedule_bps": found.schedule, "setting_bps": found.setting}
 
 
 def limit_line(session: "Session") -> str | None:

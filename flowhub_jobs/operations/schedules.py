@@ -1,4 +1,4 @@
-"""The schedule in force: as `flowhub/schedule/1`, and in sentences."""
+"""The schedule in force: set, and described in sentences."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
-from flowhub_jobs.times import at_clock, moment, rfc3339
+from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def set_schedule(session: "Session", schedule: Schedule | None) -> None:
 
 
 def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
-    """Return the schedule of a JSON object, as `schedule_page` has it or as `schedule set` takes it; None for none.
+    """Return the schedule of a JSON object, as `schedule_json` has it or as `schedule set` takes it; None for none.
 
     `{"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": null}`, or `{"windows": "23:00-07:00", "days":
     "mon-fri", "outside": "500K"}`; no windows at all, or "off", is no schedule. Raises UsageInvalid.
@@ -47,14 +47,6 @@ def _joined(name: str, given: Any) -> str | None:
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise UsageInvalid(f"{name} is neither a text nor a list of texts.")
     return ",".join(parts) or None
-
-
-def schedule_page(known: Schedule | None, now: int) -> dict[str, Any]:
-    """Return `flowhub/schedule/1`. Without a schedule it is always open; `outside_bps` null means that nothing runs."""
-    told = known.as_json() if known else {"windows": [], "days": [], "outside_bps": None, "more": []}
-    change = moment(known.next_change(now)) if known else None
-    state = {"open": known is None or known.is_open(now), "next_change": rfc3339(change) if change else None}
-    return {"schema": "flowhub/schedule/1", **told, **state}
 
 
 def schedule_lines(known: Schedule | None, now: int) -> list[str]:

@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, position_now
-from flowhub_jobs.operations.schemas.jobs import installed_page, job_object
+from flowhub_jobs.operations.schemas.jobs import job_json
+from flowhub_jobs.operations.schemas.library import installed_json
 from flowhub_jobs.operations.session import Session
 
 log = logging.getLogger("flowhub.web")
@@ -140,9 +141,9 @@ class Live:
 def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
     """Yield the kind and the JSON of each change, and the number of a job."""
     for job in changes.jobs:
-        yield "job", _json(job_object(job)), job.id
+        yield "job", _json(job_json(job)), job.id
     if changes.stock is not None:
-        yield "installed", _json(installed_page(changes.stock)), None
+        yield "installed", _json(installed_json(changes.stock)), None
     if changes.controls is not None:
         yield "controls", _json(changes.controls), None
 

@@ -6,7 +6,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.completion.scripts import SHELLS, script
-from flowhub_jobs.cli.help.manual import page
+from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.errors import UsageInvalid
 
 
@@ -23,4 +23,4 @@ def completion(
     """
     if shell not in SHELLS:
         raise UsageInvalid(f"There is no completion for {shell!r}.", hint=f"Shells: {', '.join(SHELLS)}.")
-    output.exactly(script(shell, page()["verbs"]).rstrip("\n"))
+    output.exactly(script(shell, manual_json()["verbs"]).rstrip("\n"))

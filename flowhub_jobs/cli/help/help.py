@@ -10,7 +10,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.foreign_commands import answer
 from flowhub_jobs.cli.help import pages
-from flowhub_jobs.cli.help.manual import page
+from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.cli.help.pages import TOPICS
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.errors import ERRORS, UsageInvalid
@@ -28,7 +28,7 @@ def help_page(
     --json prints all of it as one object, whatever WORD is.
     """
     if as_json:
-        output.result_json(page())
+        output.result_json(manual_json())
     elif not words:
         output.result(_contents())
     elif len(words) == 1 and words[0] in pages.TOPICS:

@@ -21,7 +21,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.enqueue_options import OptionReader
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.units import format_bytes
@@ -208,7 +208,7 @@ def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, as_json:
     shown = numbers if as_json else numbers[:SHOWN]
     by_number = {job.id: job for job in session.home.queries.jobs(list(dict.fromkeys(shown)))}
     if as_json:
-        output.result_json(jobs_page(by_number[number] for number in numbers))
+        output.result_json(jobs_json(by_number[number] for number in numbers))
         return
     for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):
         line = _answer(session, by_number[number], order, brief)

@@ -10,7 +10,7 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.jobs.overview import Overview, arrange
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import overview_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import counts, in_words
 from flowhub_jobs.store.inventory import Presence
@@ -67,10 +67,13 @@ def print_glance_json(session: Session) -> None:
     """Print the live jobs and those that need the user, with the workers and what is installed."""
     overview = arrange(session.home.queries.overview(), session.home.queries.need_user())
     models = session.home.store.models()
-    installed = {
-        "models": len(models),
-        "bytes": sum(model.bytes for model in models),
-        "store": str(session.home.store.root),
-    }
-    page = {**jobs_page(overview.live), "workers": session.home.living_workers(), "installed": installed}
-    output.result_json(page | {"need_you": [job.id for job in overview.failed]})
+    output.result_json(
+        overview_json(
+            overview.live,
+            overview.failed,
+            workers=session.home.living_workers(),
+            models=len(models),
+            size=sum(model.bytes for model in models),
+            store=str(session.home.store.root),
+        )
+    )

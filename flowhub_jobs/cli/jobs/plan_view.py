@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, Ordered
 from flowhub_jobs.operations.forecast import Forecast, forecast
+from flowhub_jobs.operations.schemas.jobs import plan_json
 from flowhub_jobs.operations.session import EnqueuePlan, Session
-from flowhub_jobs.times import at_clock, moment, rfc3339
+from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 
@@ -18,8 +18,7 @@ def tell_plan(session: Session, ordered: Ordered, *, as_json: bool, quiet: bool 
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
     outlook = forecast(session.home, plans, begins)
     if as_json:
-        page = {"schema": "flowhub/plan/1", "plan": [_plan_object(session, plan) for plan in plans]}
-        output.result_json(page | outlook_object(outlook))
+        output.result_json(plan_json([(plan, session.verdict(plan.artifact)) for plan in plans], outlook))
         return
     if quiet:
         output.result("\n".join(plan.artifact.ref for plan in plans))
@@ -44,31 +43,6 @@ def _each_once(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
 
 def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
-
-
-def _plan_object(session: Session, plan: EnqueuePlan) -> dict[str, Any]:
-    verdict = session.verdict(plan.artifact)
-    return {
-        "ref": plan.artifact.ref,
-        "model": plan.artifact.model,
-        "option": plan.artifact.option,
-        "action": plan.action,
-        "job": plan.job,
-        "target": str(plan.target),
-        "bytes_total": plan.size,
-        "bytes_done": plan.kept,
-        "bytes_to_fetch": plan.to_fetch,
-        "fit": str(verdict.fit),
-        "why": verdict.why,
-    }
-
-
-def outlook_object(found: Forecast) -> dict[str, Any]:
-    """Return the part of `flowhub/plan/1` that is about all of it; `done_at` and `usual_bps` are null if unknown."""
-    room, done = found.room, moment(found.done_at)
-    disk = {"free_bytes": room.free, "reserve_bytes": room.reserve, "needed_bytes": found.to_fetch}
-    disk |= {"queued_bytes": found.queued, "free_after_bytes": found.free_after}
-    return {"disk": disk, "usual_bps": found.usual_bps, "done_at": rfc3339(done) if done else None}
 
 
 def outlook_lines(found: Forecast) -> list[str]:

@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.overview import Overview, fitted
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.totals import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
@@ -48,7 +48,7 @@ def print_some(session: Session, numbers: Sequence[int], *, as_json: bool) -> No
     """Print these jobs as rows, however few."""
     jobs = session.home.queries.jobs(numbers)
     if as_json:
-        output.result_json(jobs_page(jobs))
+        output.result_json(jobs_json(jobs))
     elif jobs:
         print_table(jobs)
     else:

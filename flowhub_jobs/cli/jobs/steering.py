@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.session import chosen_jobs, each, open_session, raise_for, tell_no_worker
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.values.enums import State
@@ -31,7 +31,7 @@ def steer(
         outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if as_json and (done or not numbers):
-            output.result_json(jobs_page(session.home.queries.jobs(done)))
+            output.result_json(jobs_json(session.home.queries.jobs(done)))
         elif not as_json:
             _tell(session, verb, done)
             if not numbers:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Finder, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
 from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind
 from flowhub_jobs.units import format_bytes
@@ -67,7 +68,7 @@ def adopt(
         elif not dry_run:
             output.hint("Nothing was adopted.")
         if as_json:
-            output.result_json(_page(survey, outcomes, dry_run))
+            output.result_json(adopt_json(survey, outcomes, dry_run=dry_run))
         else:
             _tell_outcomes(outcomes, survey)
             _tell_partials(session)
@@ -166,31 +167,3 @@ def _tell_partials(session: Session) -> None:
 
 def _count(number: int) -> str:
     return f"{number} model" + ("s" if number != 1 else "")
-
-
-def _page(survey: AdoptScan, outcomes: Outcomes, dry_run: bool) -> dict[str, Any]:
-    models = [_object(offer, outcomes.get(number)) for number, offer in enumerate(survey.offers)]
-    skipped = [{"path": str(one.path), "why": one.why} for one in survey.skipped]
-    return {"schema": "flowhub/adopt/1", "dry_run": dry_run, "models": models, "skipped": skipped}
-
-
-def _object(offer: Offer, outcome: Adopted | FlowhubError | None) -> dict[str, Any]:
-    artifact, failed = offer.recognized.artifact, isinstance(outcome, FlowhubError)
-    state = "already" if offer.same_as else "failed" if failed else "found" if outcome is None else "adopted"
-    how = "in place" if offer.in_place else None if offer.same_as else offer.how
-    if outcome is not None and not isinstance(outcome, FlowhubError):
-        how = outcome.how or "in place"
-    return {
-        "name": getattr(outcome, "name", offer.name),
-        "ref": artifact.ref,
-        "model": artifact.model,
-        "option": artifact.option,
-        "format": artifact.format,
-        "bytes": offer.size,
-        "sha256": None if artifact.folder else offer.recognized.files[0].sha256,
-        "program": offer.candidate.program,
-        "from": str(offer.candidate.where),
-        "how": how,
-        "state": state,
-        "error": outcome.as_dict() if isinstance(outcome, FlowhubError) else None,
-    }

@@ -1,11 +1,10 @@
 """du: shows disk usage by model."""
 
-from typing import Any
-
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.library.usage import Share, Usage, usage
+from flowhub_jobs.operations.library.usage import Share, usage
+from flowhub_jobs.operations.schemas.library import du_json
 from flowhub_jobs.units import format_bytes
 
 BAR = 16  # columns
@@ -19,7 +18,7 @@ def du(as_json: AsJson = False) -> None:
     with open_session() as session:
         seen = usage(session)
     if as_json:
-        output.result_json(_usage_page(seen))
+        output.result_json(du_json(seen))
         return
     shares = [*seen.models, *(share for share in (seen.partials, seen.rests) if share.on_disk)]
     if shares:
@@ -39,22 +38,3 @@ def _share_row(share: Share) -> tuple[str, str, str, str]:
     name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
     bar = "█" * round(share.part * BAR) or "▏"
     return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({said})" if said else name
-
-
-def _usage_page(seen: Usage) -> dict[str, Any]:
-    return {
-        "schema": "flowhub/du/1",
-        "models": [_share_object(share) for share in seen.models],
-        "partials": _share_object(seen.partials),
-        "rests": _share_object(seen.rests),
-        "bytes_on_disk": seen.total,
-        "bytes_shared": seen.shared,
-        "bytes_elsewhere": seen.linked,
-        "store": {"path": str(seen.root), "online": True, "free": seen.free},
-    }
-
-
-def _share_object(share: Share) -> dict[str, Any]:
-    weight = share.weight
-    sizes = {"bytes": share.bytes, "bytes_on_disk": share.on_disk, "bytes_shared": weight.shared}
-    return {"name": share.name, **sizes, "bytes_elsewhere": weight.linked, "part": round(share.part, 4)}

@@ -9,7 +9,7 @@ from flowhub_jobs.cli.library import list_view
 from flowhub_jobs.cli.options import AsJson, Quiet
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.operations.library.usage import stock
-from flowhub_jobs.operations.schemas.jobs import installed_page
+from flowhub_jobs.operations.schemas.library import installed_json
 
 
 def list_models(
@@ -25,7 +25,7 @@ def list_models(
         there = stock(session)
         warn_of_catalog(session, quiet=as_json)
     if as_json:
-        output.result_json(installed_page(there))
+        output.result_json(installed_json(there))
         return
     if quiet:
         for model in there.models:

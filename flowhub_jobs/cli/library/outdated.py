@@ -1,7 +1,7 @@
 """outdated: lists installed models with a newer version."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,8 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.library.outdated import Newer, OutdatedCheck, commit_of, survey
+from flowhub_jobs.operations.library.outdated import OutdatedCheck, Version, survey
+from flowhub_jobs.operations.schemas.library import outdated_json
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.units import format_bytes
 
@@ -25,7 +26,7 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
         seen = survey_of(session, refs)
         warn_of_catalog(session, quiet=as_json)
         if as_json:
-            output.result_json(_page(session, seen))
+            output.result_json(outdated_json(seen, _to_fetch(session, seen)))
         else:
             _tell(session, seen)
     raise_for(answers(seen))
@@ -48,7 +49,7 @@ def _tell(session: Session, seen: OutdatedCheck) -> None:
         rows = []
         for one in seen.outdated:
             size = sizes[one.entry.name]
-            here, there = _shown(_installed(one)), _shown(_available(one))
+            here, there = _shown(one.installed), _shown(one.available)
             rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
         head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
         if output.width_of(head, rows) <= output.columns():
@@ -79,36 +80,8 @@ def _to_fetch(session: Session, seen: OutdatedCheck) -> dict[str, int | None]:
     return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
 
 
-def _installed(one: Newer) -> dict[str, Any]:
-    return {"version": None, "commit": one.commit, "sha256": one.entry.sha256}
-
-
-def _available(one: Newer) -> dict[str, Any]:
-    artifact = one.artifact
-    commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
-    return {"version": one.version, "commit": commit, "sha256": None if artifact.folder else artifact.files[0].sha256}
-
-
-def _shown(side: dict[str, Any]) -> str:
-    """Return a few digits by which two versions are told apart."""
-    for what in ("commit", "sha256"):
-        if side[what]:
-            return f"{what} {side[what][:8]}"
-    return str(side["version"] or "another")
-
-
-def _page(session: Session, seen: OutdatedCheck) -> dict[str, Any]:
-    sizes = _to_fetch(session, seen)
-    outdated = [
-        {
-            "name": one.entry.name,
-            "ref": one.entry.ref,
-            "installed": _installed(one),
-            "available": _available(one),
-            "bytes_to_fetch": sizes[one.entry.name],
-        }
-        for one in seen.outdated
-    ]
-    unknown = [{"name": one.name, "ref": one.ref, "why": one.why} for one in seen.unknown]
-    failed = [{"name": name, "error": error.as_dict()} for name, error in seen.failed.items()]
-    return {"schema": "flowhub/outdated/1", "outdated": outdated, "unknown": unknown, "failed": failed}
+def _shown(version: Version) -> str:
+    """Return a few digits that tell two versions apart."""
+    if version.commit or version.sha256:
+        return f"commit {version.commit[:8]}" if version.commit else f"sha256 {(version.sha256 or '')[:8]}"
+    return version.version or "another"

@@ -8,6 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.operations.library.match import entrance
+from flowhub_jobs.operations.schemas.library import path_json
 from flowhub_jobs.values.enums import Condition
 
 
@@ -26,8 +27,6 @@ def path(
         what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
         output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.", quiet=as_json)
     if as_json:
-        folder = model.path.is_dir()
-        page = {"schema": "flowhub/path/1", "path": str(where), "name": model.name, "format": model.format}
-        output.result_json(page | {"folder": folder, "condition": str(model.condition)})
+        output.result_json(path_json(model, where))
     else:
         output.exactly(str(where))

@@ -10,6 +10,7 @@ from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import each, open_session, raise_for
 from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, litter, sweep
+from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import format_bytes, format_duration
 
@@ -50,7 +51,7 @@ def prune(
         )
     done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
     if as_json:
-        output.result_json(_page(done, there, dry_run=dry_run))
+        output.result_json(pruned_json(done, _kept(there, done), dry_run=dry_run))
     elif items:
         _tell_freed(done, dry_run=dry_run)
     raise_for(outcomes)
@@ -77,8 +78,7 @@ def _tell(items: Sequence[Item], there: Sequence[Item]) -> None:
         output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
     else:
         output.hint("Nothing to remove.")
-    kept = [item for item in there if item.kind is Removable.KEPT and item not in items]
-    if kept:
+    if kept := _kept(there, items):
         size = format_bytes(sum(item.frees for item in kept))
         oldest = format_duration(max(item.age_s for item in kept))
         what = f"{len(kept)} partial{'s' * (len(kept) > 1)} of failed or cancelled jobs ({size}, at most {oldest} old)"
@@ -95,17 +95,6 @@ def _frees(item: Item) -> str:
     return format_bytes(item.frees) if item.frees or not item.bytes else "nothing"
 
 
-def _page(done: Sequence[Item], there: Sequence[Item], *, dry_run: bool) -> dict[str, Any]:
-    kept = [item for item in there if item.kind is Removable.KEPT and item not in done]
-    return {
-        "schema": "flowhub/pruned/1",
-        "dry_run": dry_run,
-        "freed": sum(item.frees for item in done),
-        "removed": [_object(item) for item in done],
-        "kept": [_object(item) for item in kept],
-    }
-
-
-def _object(item: Item) -> dict[str, Any]:
-    about = {"kind": str(item.kind), "name": item.name, "path": str(item.path), "bytes": item.bytes}
-    return about | {"freed": item.frees, "age_s": item.age_s, "job": item.job, "why": item.why}
+def _kept(found: Sequence[Item], removed: Sequence[Item]) -> list[Item]:
+    """Return the partials of failed and cancelled jobs that stay."""
+    return [item for item in found if item.kind is Removable.KEPT and item not in removed]

@@ -10,7 +10,7 @@ from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.cli.session import each, open_session, raise_for
 from flowhub_jobs.operations.library.installed import Removal, freed_note
-from flowhub_jobs.operations.schemas.jobs import removed_page
+from flowhub_jobs.operations.schemas.library import removed_json
 from flowhub_jobs.units import format_bytes
 
 
@@ -34,7 +34,7 @@ def rm(
         outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
         removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
         if removed and as_json:
-            output.result_json(removed_page(removed, dry_run=dry_run))
+            output.result_json(removed_json(removed, dry_run=dry_run))
         elif removed:
             for one in removed:
                 output.result(output.fold(_told(one, dry_run), after="  "))

@@ -8,7 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.wait import error_of
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import Reason, State
@@ -59,7 +59,7 @@ def leave(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
 
 def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
     if as_json:
-        output.result_json(jobs_page(jobs))
+        output.result_json(jobs_json(jobs))
         return
     for job in jobs:
         size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"

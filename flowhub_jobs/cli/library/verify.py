@@ -1,7 +1,7 @@
 """verify: checks installed models against their checksums, and repairs damage."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,7 +10,9 @@ from flowhub_jobs.cli.library.run_inline import leave, run_here, why_not_done
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
+from flowhub_jobs.operations.library.verify import VerifyResult, compare_stamps
 from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.schemas.library import verify_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.verification import InstalledArtifact
 from flowhub_jobs.units import format_bytes
@@ -39,7 +41,7 @@ def verify(
         if later:
             leave(session, errands.verify(models), as_json=as_json)
         else:
-            looked = _fast(models) if fast else _whole(session, errands, models, repair, as_json)
+            looked = compare_stamps(models) if fast else _whole(session, errands, models, repair, as_json)
             _tell(looked, as_json)
             _raise_for(looked)
     if not models:
@@ -58,25 +60,9 @@ def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool, quiet:
         )
 
 
-def _fast(models: Sequence[InstalledArtifact]) -> list[dict[str, Any]]:
-    looked = []
-    for model in models:
-        changed = [file for file in model.files if not file.unchanged]
-        error = None
-        if changed:
-            what = (
-                "has gone" if not changed[0].place.exists() else "has another size or time than it was installed with"
-            )
-            error = DigestMismatch(
-                f"{changed[0].place} {what}.", hint=f"`flowhub verify {model.name}` reads it and shows what differs."
-            )
-        looked.append(_entry(model, "changed" if changed else "unchanged", error))
-    return looked
-
-
 def _whole(
     session: Session, errands: LocalJobs, models: Sequence[InstalledArtifact], repair: bool, quiet: bool
-) -> list[dict[str, Any]]:
+) -> list[VerifyResult]:
     jobs = run_here(session, errands.verify(models), "Verifying", quiet=quiet)
     looked = []
     for model, job in zip(models, jobs, strict=True):
@@ -86,48 +72,42 @@ def _whole(
             looked.append(_mended(session, errands, damaged, error, quiet))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
-            looked.append(_entry(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
+            looked.append(VerifyResult(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
     return looked
 
 
 def _mended(
     session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError, quiet: bool
-) -> dict[str, Any]:
+) -> VerifyResult:
     earlier = model.artifact.key in session.home.queries.live_jobs()
     try:
         [job] = run_here(session, [errands.repair(model)], "Repairing", quiet=quiet)
     except FlowhubError as refused:
         what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
-        return _entry(model, "damaged", what, damage=model.damage)
+        return VerifyResult(model, "damaged", what, damage=model.damage)
     undone = why_not_done(job)
     if earlier and isinstance(undone, NotDoneYet):
         hint = f"`flowhub start {job.id}` starts it now, `flowhub cancel {job.id}` ends it."
         undone = Busy(undone.message, hint=hint)
     state = "damaged" if undone else "repaired"
-    return _entry(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
+    return VerifyResult(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _entry(model: InstalledArtifact, state: str, error: FlowhubError | None, **more: Any) -> dict[str, Any]:
-    known = {"name": model.name, "ref": model.artifact.ref, "state": state, "bytes": model.bytes, "job": None}
-    return known | {"damage": None, "bytes_fetched": 0} | more | {"error": error}
-
-
-def _tell(looked: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _tell(looked: Sequence[VerifyResult], as_json: bool) -> None:
     if as_json:
-        models = [one | {"error": one["error"].as_dict() if one["error"] else None} for one in looked]
-        output.result_json({"schema": "flowhub/verify/1", "models": models})
+        output.result_json(verify_json(looked))
         return
     for one in looked:
-        words = one["state"]
+        words = one.state
         if words == "repaired":
-            words += f", {format_bytes(one['bytes_fetched'])} fetched"
-        output.result(f"{output.clean(one['name'])}: {words}, {format_bytes(one['bytes'])}")
-        if one["error"] and len(looked) > 1:  # of one alone, the error itself says it
-            output.hint(output.fold(one["error"].message, "  "))
+            words += f", {format_bytes(one.bytes_fetched)} fetched"
+        output.result(f"{output.clean(one.model.name)}: {words}, {format_bytes(one.model.bytes)}")
+        if one.error and len(looked) > 1:  # of one alone, the error itself says it
+            output.hint(output.fold(one.error.message, "  "))
 
 
-def _raise_for(looked: Sequence[dict[str, Any]]) -> None:
-    errors = [one["error"] for one in looked if one["error"]]
+def _raise_for(looked: Sequence[VerifyResult]) -> None:
+    errors = [one.error for one in looked if one.error]
     if errors and len(looked) == 1:
         raise errors[0]
     if errors:

@@ -24,7 +24,13 @@ from flowhub_jobs.operations.catalogs.import_update import (
     update_catalog,
 )
 from flowhub_jobs.operations.catalogs.import_update import import_catalog as take
-from flowhub_jobs.operations.schemas.catalogs import catalogs_page, import_page, update_page, validate_page
+from flowhub_jobs.operations.schemas.catalogs import (
+    catalog_removed_json,
+    catalogs_json,
+    import_json,
+    update_json,
+    validate_json,
+)
 from flowhub_jobs.settings import load_settings
 
 catalog = typer.Typer(
@@ -45,7 +51,7 @@ Format = Annotated[
 @catalog.command("list")
 def list_catalogs(as_json: AsJson = False) -> None:
     """List the catalogs in force, in the order in which they count."""
-    page, warning = catalogs_page(load_settings())
+    page, warning = catalogs_json(load_settings())
     if as_json:
         output.result_json(page)
         return
@@ -71,7 +77,7 @@ def import_catalog(
     """
     change = take(load_settings(), source, name=name, shape=_shape(shape))
     if as_json:
-        output.result_json(import_page(change))
+        output.result_json(import_json(change))
         return
     for line in import_lines(change):
         output.result(line)
@@ -94,7 +100,7 @@ def update(
     done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
     alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is told as an error, once
     if as_json and not alone:
-        output.result_json(update_page(done))
+        output.result_json(update_json(done))
     elif not alone:
         _tell_update(done)
     raise_for(done)
@@ -125,7 +131,7 @@ def remove(
     done = each(wanted, lambda name: remove_catalog(settings, name))
     removed = [name for name, outcome in done.items() if outcome == name]
     if as_json and removed:
-        output.result_json({"schema": "flowhub/catalog-removed/1", "removed": removed})
+        output.result_json(catalog_removed_json(removed))
     elif removed:
         output.result(f"Removed {', '.join(removed)}.")
     raise_for(done)
@@ -148,7 +154,7 @@ def validate(
 
     Writes nothing. For a catalog of another shape, it says what an import would take. See `flowhub help catalog`.
     """
-    page, error = validate_page(load_settings(), source, _shape(shape))
+    page, error = validate_json(load_settings(), source, _shape(shape))
     if as_json:
         output.result_json(page)
     else:

@@ -4,7 +4,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.search import device_view
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.schemas.jobs import device_page
+from flowhub_jobs.operations.schemas.search import device_json
 
 
 def device(as_json: AsJson = False) -> None:
@@ -15,6 +15,6 @@ def device(as_json: AsJson = False) -> None:
     with open_session() as session:
         machine, store = session.device, session.home.store.root
     if as_json:
-        output.result_json(device_page(machine))
+        output.result_json(device_json(machine))
     else:
         device_view.print_device(machine, store)

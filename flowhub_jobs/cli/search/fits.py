@@ -10,6 +10,7 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.search import fits_view
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.device.profile import read_profile
+from flowhub_jobs.operations.schemas.search import fits_json
 from flowhub_jobs.operations.search import variants
 
 
@@ -40,7 +41,6 @@ def fits(
         warn_of_catalog(session, quiet=as_json)
         machine = machine or session.device
     if as_json:
-        page = [fits_view.variant_object(variant) for variant in judged]
-        output.result_json({"schema": "flowhub/fits/1", "device": machine.as_dict(), "variants": page})
+        output.result_json(fits_json(machine, judged))
     else:
         fits_view.print_fits(judged, machine, on)

@@ -1,7 +1,6 @@
 """The screen of `fits`: the verdict on each variant, and the next step."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.device.description import Device
@@ -38,10 +37,3 @@ def _print_next(variants: Sequence[Variant]) -> None:
     model = variants[0].artifact.model
     if len(variants) > 1 and runs and model:
         output.hint(f"\n`flowhub enqueue {model} --best-fit` queues the best of them.")
-
-
-def variant_object(variant: Variant) -> dict[str, Any]:
-    """Return a variant as `flowhub/fits/1` has it."""
-    artifact = variant.artifact
-    named = {"ref": artifact.ref, "option": artifact.option, "bytes": artifact.size}
-    return named | variant.verdict.as_dict() | {"note": variant.note}

@@ -9,7 +9,7 @@ from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Quiet
 from flowhub_jobs.cli.search.search_view import print_findings, references
-from flowhub_jobs.operations.schemas.search import search_page
+from flowhub_jobs.operations.schemas.search import search_json
 from flowhub_jobs.operations.search.search import Wanted, find
 from flowhub_jobs.settings import load_settings
 
@@ -63,7 +63,7 @@ def search(
     for warning in findings.warnings:
         output.hint(f"flowhub: {warning}", quiet=as_json)
     if as_json:
-        output.result_json(search_page(findings, typed))
+        output.result_json(search_json(findings, typed))
     elif quiet:
         for ref in references(findings, every_variant=variants):
             output.exactly(ref)

@@ -8,6 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.search.show_view import print_card
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
+from flowhub_jobs.operations.schemas.search import model_json
 from flowhub_jobs.operations.search.model_card import card
 
 _REF = "A model of the catalogs, model@option, hf:owner/repo, or a name from `flowhub list`."
@@ -19,6 +20,6 @@ def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json:
         told = card(session, ref)
         warn_of_catalog(session, quiet=as_json)
     if as_json:
-        output.result_json(told.as_dict())
+        output.result_json(model_json(told))
     else:
         print_card(told)

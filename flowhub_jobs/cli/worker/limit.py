@@ -7,7 +7,8 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, limit_page, set_limit
+from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, set_limit
+from flowhub_jobs.operations.schemas.controls import limit_json
 
 
 def limit(
@@ -27,7 +28,7 @@ def limit(
             set_limit(session, rate, span)
         limits = in_force(session)
         if as_json:
-            output.result_json(limit_page(limits))
+            output.result_json(limit_json(limits))
         else:
             for line in limit_lines(limits, session.home.clock.now_us()):
                 output.result(line)

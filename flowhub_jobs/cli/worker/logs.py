@@ -10,6 +10,7 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.cli.worker import logs_view
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.report import read_history
+from flowhub_jobs.operations.schemas.jobs import logs_json
 
 
 def logs(
@@ -20,7 +21,7 @@ def logs(
     with open_session() as session:
         happened = read_history(session.home, job_numbers(jobs))
     if as_json:
-        output.result_json(logs_view.page(happened))
+        output.result_json(logs_json(happened))
         return
     for job, events, attempts in happened:
         output.result("\n".join(logs_view.lines(job, events, attempts, headed=len(happened) > 1)))

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.jobs.history import Attempt
-from flowhub_jobs.operations.schemas.jobs import events_object
-from flowhub_jobs.times import rfc3339
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Event, Job
@@ -36,30 +33,3 @@ def _boundary(attempt: Attempt) -> str:
 
 def _local(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def page(found: Sequence[tuple[Job, Sequence[Event], Sequence[Attempt]]]) -> dict[str, Any]:
-    """Return `flowhub/logs/1`."""
-    return {
-        "schema": "flowhub/logs/1",
-        "jobs": [
-            {
-                "id": job.id,
-                "ref": job.ref,
-                "state": str(job.state),
-                "attempts": [_attempt_object(attempt) for attempt in attempts],
-                "events": events_object(events),
-            }
-            for job, events, attempts in found
-        ],
-    }
-
-
-def _attempt_object(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "attempt": attempt.number,
-        "worker": attempt.worker,
-        "started_at": rfc3339(attempt.started_at),
-        "finished_at": rfc3339(attempt.finished_at) if attempt.finished_at else None,
-        "outcome": attempt.outcome,
-    }

@@ -10,7 +10,7 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.cli.worker import report_view
 from flowhub_jobs.operations.report import read_morning, report_begins
-from flowhub_jobs.operations.schemas import report as schemas_report
+from flowhub_jobs.operations.schemas.report import report_json
 
 LAST_NIGHT = "last-night"
 
@@ -27,6 +27,6 @@ def report(
     with open_session() as session:
         morning = read_morning(session.home, begin)
         if as_json:
-            output.result_json(schemas_report.page(morning, session.home.node))
+            output.result_json(report_json(morning, session.home.node))
         else:
             output.result("\n".join(report_view.lines(morning)))

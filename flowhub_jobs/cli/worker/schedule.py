@@ -9,8 +9,9 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.operations.schedules import schedule_lines, schedule_page
+from flowhub_jobs.operations.schedules import schedule_lines
 from flowhub_jobs.operations.schedules import set_schedule as set_it
+from flowhub_jobs.operations.schemas.controls import schedule_json
 from flowhub_jobs.operations.session import Session
 
 schedule = typer.Typer(
@@ -66,7 +67,7 @@ def show(as_json: AsJson = False) -> None:
 def _tell(session: Session, *, as_json: bool) -> None:
     now, known = session.home.clock.now_us(), session.home.controls.schedule()
     if as_json:
-        output.result_json(schedule_page(known, now))
+        output.result_json(schedule_json(known, now))
     else:
         for line in schedule_lines(known, now):
             output.result(output.fold(line))

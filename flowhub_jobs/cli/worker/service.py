@@ -3,9 +3,10 @@
 import os
 import shlex
 import sys
-from dataclasses import asdict, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,15 +16,14 @@ from flowhub_jobs.cli.output import clean
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.workers import WorkerStatus
+from flowhub_jobs.operations.schemas.workers import service_json, service_removed_json, worker_json
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import Service, ServiceState, is_there
 from flowhub_jobs.service.program import Program, program
 from flowhub_jobs.settings import Settings, load_settings
-from flowhub_jobs.times import rfc3339
 from flowhub_jobs.units import format_duration, format_rate, parse_rate
 from flowhub_jobs.values.enums import State
 
-SERVICE_SCHEMA, WORKER_SCHEMA = "flowhub/service/1", "flowhub/worker/1"
 PrintOnly = Annotated[bool, typer.Option("--print", help="Print the file and the commands, and do nothing.")]
 
 
@@ -38,16 +38,16 @@ def install(
     settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
     service, program = service_of(settings), _program(jobs, limit_rate)
     text = service.text(program)
-    page = {"kind": service.kind, "path": str(service.path), "text": text, "commands": service.steps(text)}
+    commands = service.steps(text)
     hints = []
     if not print_only:
         hints = _also_running(settings, service)
         service.install(text)
     hints += service.hints(program)
     if as_json:
-        output.result_json({"schema": SERVICE_SCHEMA, **page, "installed": not print_only, "hints": hints})
+        output.result_json(service_json(service, text, commands, hints, installed=not print_only))
     elif print_only:
-        _print_plan(page, hints)
+        _print_plan(service, text, commands, hints)
     else:
         _print_installed(service, hints)
 
@@ -57,9 +57,7 @@ def uninstall(as_json: AsJson = False) -> None:
     service = service_of(load_settings())
     removed = service.uninstall()
     if as_json:
-        output.result_json(
-            {"schema": SERVICE_SCHEMA, "kind": service.kind, "path": str(service.path), "removed": removed}
-        )
+        output.result_json(service_removed_json(service, removed=removed))
     elif removed:
         output.result(f"The service is stopped and removed: {service.path}")
     else:
@@ -73,7 +71,7 @@ def status(as_json: AsJson = False) -> None:
         workers, queued = living_workers(home), len(home.queries.in_state((State.QUEUED,)))
         look = service_of(home.settings).look()
     if as_json:
-        output.result_json(_status_page(home.node, workers, queued, look))
+        output.result_json(worker_json(home.node, workers, queued, look))
         return
     for line in _worker_lines(workers, queued, look, datetime.now(UTC)) + _service_lines(look):
         output.result(line)
@@ -94,11 +92,11 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
     return [f"A worker runs by hand, too (process {', '.join(by_hand)}): they share the queue, each has its own slots."]
 
 
-def _print_plan(page: dict[str, Any], hints: list[str]) -> None:
+def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:
     """Print the file alone, so that it can be sent into one; beside it, what would happen."""
-    sys.stdout.write(page["text"])
-    output.hint(f"\nNothing was done. It would be written to {page['path']}, then be run:")
-    for command in page["commands"]:
+    sys.stdout.write(text)
+    output.hint(f"\nNothing was done. It would be written to {service.path}, then be run:")
+    for command in commands:
         output.hint(f"  {shlex.join(command)}")
     _print_hints(hints)
 
@@ -112,21 +110,6 @@ def _print_installed(service: Service, hints: list[str]) -> None:
 def _print_hints(hints: list[str]) -> None:
     for hint in hints:
         output.hint(output.fold(hint, after="  "))
-
-
-def _status_page(node: str, workers: list[WorkerStatus], queued: int, look: ServiceState) -> dict[str, Any]:
-    crew = [
-        asdict(worker)
-        | {"started_at": rfc3339(worker.started_at), "seen_at": rfc3339(worker.seen_at), "by": started_by(worker, look)}
-        for worker in workers
-    ]
-    return {
-        "schema": WORKER_SCHEMA,
-        "node": node,
-        "workers": crew,
-        "queued": queued,
-        "service": {**asdict(look), "path": str(look.path)},
-    }
 
 
 def _worker_lines(workers: list[WorkerStatus], queued: int, look: ServiceState, now: datetime) -> list[str]:

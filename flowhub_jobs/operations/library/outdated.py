@@ -22,6 +22,15 @@ Latest = Callable[[Settings, Artifact], Artifact | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of a model from another; None is unknown. `sha256` is None for a folder."""
+
+    version: str | None
+    commit: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Newer:
     """An installed model and what there is in its place now. `version` is the catalog's newest, by name."""
 
@@ -29,6 +38,16 @@ class Newer:
     commit: str | None  # of what is installed
     artifact: Artifact
     version: str | None = None
+
+    @property
+    def installed(self) -> Version:
+        return Version(None, self.commit, self.entry.sha256)
+
+    @property
+    def available(self) -> Version:
+        artifact = self.artifact
+        commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
+        return Version(self.version, commit, None if artifact.folder else artifact.files[0].sha256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,17 @@
-"""The public JSON (`flowhub/…/1`): one module a subject. Keys are never removed; unknown is null."""
+"""Public JSON: every object with a schema name `flowhub/…/1`, and no other module makes one.
+
+A function `*_json` returns an object as a dict, for `--json` and for the HTTP API alike. All keys are always present;
+unknown is null. Keys may be added, never removed or renamed. Bytes and seconds are numbers, `*_bps` is bytes a second,
+times are RFC 3339 in UTC.
+
+    fields       values as plain JSON, for the modules below
+    jobs         jobs, plan, logs
+    library      installed, path, removed, verify, outdated, adopt, pruned, du
+    search       search, model, fits, device
+    catalogs     catalogs, catalog-import, -update, -validate, -removed
+    report       report
+    controls     limit, schedule
+    workers      worker, service
+    manual       help
+    web          web
+"""

@@ -1,6 +1,6 @@
-"""What is told of catalogs, as JSON: `flowhub/catalogs/1`, and `/catalog-import/1`, `-update/1`, `-validate/1`."""
+"""Catalogs as JSON: `flowhub/catalogs/1`, `flowhub/catalog-import/1`, `-update/1`, `-validate/1`, `-removed/1`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.catalogs.load import MAX_BYTES
@@ -30,7 +30,11 @@ _DOCUMENTED = "`flowhub help catalog` shows the shape of a catalog."
 Page = dict[str, Any]
 
 
-def catalogs_page(settings: Settings) -> tuple[Page, str | None]:
+def catalog_removed_json(names: Sequence[str]) -> Page:
+    return {"schema": "flowhub/catalog-removed/1", "removed": list(names)}
+
+
+def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
     """Return all that is in force, in its order, and what the person must be told."""
     loaded, overlays = catalog_in_force(settings), imported_catalogs(settings)
     rows = [_base_row(settings, loaded), *(_row(overlays, name, loaded) for name in overlays.names())]
@@ -66,7 +70,7 @@ def _row(overlays: Overlays, name: str, loaded: "Loaded") -> Page:
     }
 
 
-def import_page(change: Change) -> Page:
+def import_json(change: Change) -> Page:
     return {"schema": "flowhub/catalog-import/1", **_import(change)}
 
 
@@ -99,7 +103,7 @@ def examples(intake: "ImportResult | None") -> list[Page]:
     ]
 
 
-def update_page(done: Mapping[str, Change | FlowhubError]) -> Page:
+def update_json(done: Mapping[str, Change | FlowhubError]) -> Page:
     rows = [_update_row(name, outcome) for name, outcome in done.items()]
     return {"schema": "flowhub/catalog-update/1", "catalogs": rows}
 
@@ -122,7 +126,7 @@ def _update_row(name: str, outcome: Change | FlowhubError) -> Page:
 # Validate ------------------------------------------------------------------------------------------------------------
 
 
-def validate_page(settings: Settings, text: str | None, shape: str | None) -> tuple[Page, FlowhubError | None]:
+def validate_json(settings: Settings, text: str | None, shape: str | None) -> tuple[Page, FlowhubError | None]:
     """Return what is to be said of a catalog, and the error that it ends with: one of ours that has a fault.
 
     `text` is a path or a URL; None is what is in force. Raises what `fetch` and `read` do.

@@ -1,19 +1,17 @@
-"""Values as the contract's JSON: `flowhub/jobs/1` and `flowhub/installed/1`. All keys always; unknown is null."""
+"""Jobs as JSON: `flowhub/jobs/1`, `flowhub/plan/1`, `flowhub/logs/1`."""
 
-from collections.abc import Iterable
-from datetime import datetime
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.times import rfc3339
-from flowhub_jobs.values.jobs import Event, Job, Wait
+from flowhub_jobs.operations.schemas.fields import fields_json
+from flowhub_jobs.times import moment, rfc3339
+from flowhub_jobs.values.jobs import Event, Job
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
-    from flowhub_jobs.operations.library.cleanup import Partial
-    from flowhub_jobs.operations.library.installed import Removal
-    from flowhub_jobs.operations.library.usage import StoreUsage
+    from flowhub_jobs.device.fit import Verdict
+    from flowhub_jobs.jobs.history import Attempt
+    from flowhub_jobs.operations.forecast import Forecast
+    from flowhub_jobs.operations.session import EnqueuePlan
 
 _JOB = [
     "id",
@@ -44,85 +42,85 @@ _JOB = [
     "kind",
     "wait",
 ]
-_WAIT = ("message", "code", "host")
-_FILE = ("path", "bytes", "bytes_done", "sha256")
-_INSTALLED = [
-    "name",
-    "model",
-    "option",
-    "format",
-    "path",
-    "bytes",
-    "sha256",
-    "installed_at",
-    "verified_at",
-    "in_catalog",
-    "condition",
-    "source",
-    "linked_from",
-]  # the contract's order
+_NESTED = {"files": ("path", "bytes", "bytes_done", "sha256"), "wait": ("message", "code", "host")}
 
 
-def jobs_page(jobs: Iterable[Job]) -> dict[str, Any]:
-    return {"schema": "flowhub/jobs/1", "jobs": [job_object(job) for job in jobs]}
+def jobs_json(jobs: Iterable[Job]) -> dict[str, Any]:
+    return {"schema": "flowhub/jobs/1", "jobs": [job_json(job) for job in jobs]}
 
 
-def job_object(job: Job) -> dict[str, Any]:
-    return _object(job, _JOB)
+def job_json(job: Job) -> dict[str, Any]:
+    return fields_json(job, _JOB, _NESTED)
 
 
-def installed_page(stock: "StoreUsage") -> dict[str, Any]:
-    """Return what is installed, and beside it: what is on its way, what was removed by hand, the store."""
+def job_with_events_json(job: Job, events: Iterable[Event]) -> dict[str, Any]:
+    """Return `flowhub/jobs/1` of one job, with all that happened to it."""
+    return {"schema": "flowhub/jobs/1", "jobs": [job_json(job) | {"events": events_json(events)}]}
+
+
+def events_json(events: Iterable[Event]) -> list[dict[str, Any]]:
+    return [fields_json(event, ("at", "kind", "text", "code")) for event in events]
+
+
+def overview_json(
+    live: Iterable[Job], need_user: Iterable[Job], *, workers: int, models: int, size: int, store: str
+) -> dict[str, Any]:
+    """Return `flowhub/jobs/1` of bare `flowhub`: live jobs, workers, and the models of the store (`size` bytes)."""
+    installed = {"models": models, "bytes": size, "store": store}
+    return jobs_json(live) | {"workers": workers, "installed": installed, "need_you": [job.id for job in need_user]}
+
+
+def plan_json(plans: "Iterable[tuple[EnqueuePlan, Verdict]]", forecast: "Forecast") -> dict[str, Any]:
+    """Return `flowhub/plan/1`; `done_at` and `usual_bps` are null if unknown."""
+    room, done = forecast.room, moment(forecast.done_at)
     return {
-        "schema": "flowhub/installed/1",
-        "models": [_object(model, _INSTALLED) for model in stock.models],
-        "partials": [partial_object(partial) for partial in stock.partials],
-        "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in stock.gone],
-        "store": store_object(stock),
+        "schema": "flowhub/plan/1",
+        "plan": [_plan_item_json(plan, verdict) for plan, verdict in plans],
+        "disk": {
+            "free_bytes": room.free,
+            "reserve_bytes": room.reserve,
+            "needed_bytes": forecast.to_fetch,
+            "queued_bytes": forecast.queued,
+            "free_after_bytes": forecast.free_after,
+        },
+        "usual_bps": forecast.usual_bps,
+        "done_at": rfc3339(done) if done else None,
     }
 
 
-def partial_object(partial: "Partial") -> dict[str, Any]:
+def _plan_item_json(plan: "EnqueuePlan", verdict: "Verdict") -> dict[str, Any]:
     return {
-        "path": str(partial.leaving.path),
-        "name": partial.name,
-        "bytes": partial.leaving.bytes,
-        "age_s": partial.age_s,
-        "job": partial.holder.job if partial.holder else None,
-        "state": str(partial.state),
+        "ref": plan.artifact.ref,
+        "model": plan.artifact.model,
+        "option": plan.artifact.option,
+        "action": plan.action,
+        "job": plan.job,
+        "target": str(plan.target),
+        "bytes_total": plan.size,
+        "bytes_done": plan.kept,
+        "bytes_to_fetch": plan.to_fetch,
+        "fit": str(verdict.fit),
+        "why": verdict.why,
     }
 
 
-def store_object(stock: "StoreUsage") -> dict[str, Any]:
-    return {"path": str(stock.root), "online": stock.online, "free": stock.free}
+def logs_json(histories: "Sequence[tuple[Job, Sequence[Event], Sequence[Attempt]]]") -> dict[str, Any]:
+    """Return `flowhub/logs/1`: each job with its attempts and all its events, oldest first."""
+    return {
+        "schema": "flowhub/logs/1",
+        "jobs": [
+            {
+                "id": job.id,
+                "ref": job.ref,
+                "state": str(job.state),
+                "attempts": [_attempt_json(attempt) for attempt in attempts],
+                "events": events_json(events),
+            }
+            for job, events, attempts in histories
+        ],
+    }
 
 
-def removed_page(removed: "Iterable[Removal]", *, dry_run: bool) -> dict[str, Any]:
-    """Return `flowhub/removed/1`: each model that was removed, its bytes, and those of them that were freed."""
-    gone = [{"name": one.name, "bytes": one.bytes, "freed": one.freed} for one in removed]
-    return {"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": gone}
-
-
-def device_page(device: "Device") -> dict[str, Any]:
-    """Return `flowhub/device/1`."""
-    return {"schema": "flowhub/device/1", "device": device.as_dict()}
-
-
-def events_object(events: Iterable[Event]) -> list[dict[str, Any]]:
-    return [_object(event, ("at", "kind", "text", "code")) for event in events]
-
-
-def _object(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in names}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, StrEnum | Path):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_object(file, _FILE) for file in value]
-    if isinstance(value, Wait):
-        return _object(value, _WAIT)
-    return value
+def _attempt_json(attempt: "Attempt") -> dict[str, Any]:
+    names = ("worker", "started_at", "finished_at", "outcome")
+    return {"attempt": attempt.number} | fields_json(attempt, names)

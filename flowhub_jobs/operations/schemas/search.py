@@ -1,18 +1,25 @@
-"""What a search found, as `flowhub/search/1`: for `--json`, and for the page."""
+"""Models and this machine as JSON: `flowhub/search/1`, `flowhub/model/1`, `flowhub/fits/1`, `flowhub/device/1`."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.operations.search.search import Findings, FoundModel, FoundVariant
+from flowhub_jobs.operations.schemas.fields import fields_json
+
+if TYPE_CHECKING:
+    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.operations.search.fitting import Variant
+    from flowhub_jobs.operations.search.model_card import Card, CardVariant
+    from flowhub_jobs.operations.search.search import Findings, FoundModel, FoundVariant
 
 
-def search_page(findings: Findings, typed: tuple[str, ...]) -> dict[str, Any]:
-    """Return `total` and the models that were asked for; `corrected` is null, or what was typed and what is shown."""
+def search_json(findings: "Findings", typed: tuple[str, ...]) -> dict[str, Any]:
+    """Return `flowhub/search/1`; `corrected` is null, or the words as typed and the words that were searched."""
     corrected = {"typed": " ".join(typed), "shown": findings.corrected} if findings.corrected else None
-    models = [model_object(model) for model in findings.models]
+    models = [_found_model_json(model) for model in findings.models]
     return {"schema": "flowhub/search/1", "total": findings.total, "models": models, "corrected": corrected}
 
 
-def model_object(model: FoundModel) -> dict[str, Any]:
+def _found_model_json(model: "FoundModel") -> dict[str, Any]:
     row = model.row
     return {
         "id": row.id,
@@ -27,11 +34,11 @@ def model_object(model: FoundModel) -> dict[str, Any]:
         "released_at": row.released_at,
         "installed": model.installed,
         "best": model.best.ref,
-        "variants": [_variant_object(variant) for variant in model.variants],
+        "variants": [_found_variant_json(variant) for variant in model.variants],
     }
 
 
-def _variant_object(variant: FoundVariant) -> dict[str, Any]:
+def _found_variant_json(variant: "FoundVariant") -> dict[str, Any]:
     return {
         "ref": variant.ref,
         "option": variant.option,
@@ -42,3 +49,51 @@ def _variant_object(variant: FoundVariant) -> dict[str, Any]:
         "why": variant.verdict.why,
         "installed": variant.installed,
     }
+
+
+def model_json(card: "Card") -> dict[str, Any]:
+    """Return `flowhub/model/1`; `model` has the facts under the catalog's names (contextLength, …)."""
+    return {
+        "schema": "flowhub/model/1",
+        "model": dict(card.facts),
+        "variants": [_card_variant_json(variant) for variant in card.variants],
+        "catalog": card.catalog,
+        "installed": fields_json(card.installed, _INSTALLED) if card.installed else None,
+        "notes": list(card.notes),
+    }
+
+
+_INSTALLED = (
+    "name",
+    "path",
+    "bytes",
+    "sha256",
+    "condition",
+    "source",
+    "linked_from",
+    "installed_at",
+    "verified_at",
+)
+
+
+def _card_variant_json(variant: "CardVariant") -> dict[str, Any]:
+    known = fields_json(variant, ("ref", "option", "quantization", "bytes", "files", "state", "format"))
+    return known | {"fit": str(variant.verdict.fit), "why": variant.verdict.why}
+
+
+def device_json(device: "Device") -> dict[str, Any]:
+    return {"schema": "flowhub/device/1", "device": device.as_dict()}
+
+
+def fits_json(device: "Device", variants: "Iterable[Variant]") -> dict[str, Any]:
+    return {
+        "schema": "flowhub/fits/1",
+        "device": device.as_dict(),
+        "variants": [_variant_json(variant) for variant in variants],
+    }
+
+
+def _variant_json(variant: "Variant") -> dict[str, Any]:
+    artifact = variant.artifact
+    known = {"ref": artifact.ref, "option": artifact.option, "bytes": artifact.size}
+    return known | variant.verdict.as_dict() | {"note": variant.note}

@@ -11,7 +11,6 @@ from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.operations.search.fitting import Variant
-from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel
 from flowhub_jobs.values.enums import HubFormat
 
@@ -35,11 +34,6 @@ class CardVariant:
     state: str | None
     artifact: Artifact | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        told = {name: getattr(self, name) for name in ("ref", "option", "quantization", "bytes", "files", "state")}
-        said = {"format": self.format and str(self.format), "fit": str(self.verdict.fit), "why": self.verdict.why}
-        return told | said
-
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -54,17 +48,6 @@ class Card:
     catalog: str | None = None
     installed: InstalledModel | None = None
     notes: tuple[str, ...] = field(default=())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as `flowhub/model/1`."""
-        return {
-            "schema": "flowhub/model/1",
-            "model": dict(self.facts),
-            "variants": [variant.as_dict() for variant in self.variants],
-            "catalog": self.catalog,
-            "installed": _installed_object(self.installed) if self.installed else None,
-            "notes": list(self.notes),
-        }
 
 
 def card(session: "Session", ref: str, context: int | None = None) -> Card:
@@ -213,16 +196,3 @@ def _as_it_lies(session: "Session", model: InstalledModel) -> CardVariant:
     [one] = judge(session, model.name, ask=False)
     ref = model.source or model.name
     return CardVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
-
-
-def _installed_object(model: InstalledModel) -> dict[str, Any]:
-    times = {name: getattr(model, name) for name in ("installed_at", "verified_at")}
-    return {
-        "name": model.name,
-        "path": str(model.path),
-        "bytes": model.bytes,
-        "sha256": model.sha256,
-        "condition": str(model.condition),
-        "source": model.source,
-        "linked_from": model.linked_from,
-    } | {name: time and rfc3339(time) for name, time in times.items()}

@@ -4,10 +4,11 @@ from datetime import datetime
 
 from starlette.responses import JSONResponse, Response
 
-from flowhub_jobs.operations.limits import in_force, limit_page, set_limit_from
+from flowhub_jobs.operations.limits import in_force, set_limit_from
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
-from flowhub_jobs.operations.schedules import schedule_from, schedule_page, set_schedule
-from flowhub_jobs.operations.schemas.report import page as report_page
+from flowhub_jobs.operations.schedules import schedule_from, set_schedule
+from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
+from flowhub_jobs.operations.schemas.report import report_json
 from flowhub_jobs.web.api.operation import TEXT, TEXT_OR_NUMBER, Field, Operation
 from flowhub_jobs.web.endpoint import Call
 
@@ -15,7 +16,7 @@ LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"
 
 
 def show_limit(call: Call) -> Response:
-    return JSONResponse(limit_page(in_force(call.session)))
+    return JSONResponse(limit_json(in_force(call.session)))
 
 
 def change_limit(call: Call) -> Response:
@@ -25,7 +26,7 @@ def change_limit(call: Call) -> Response:
 
 def show_schedule(call: Call) -> Response:
     home = call.context.home
-    return JSONResponse(schedule_page(home.controls.schedule(), home.clock.now_us()))
+    return JSONResponse(schedule_json(home.controls.schedule(), home.clock.now_us()))
 
 
 def change_schedule(call: Call) -> Response:
@@ -36,7 +37,7 @@ def change_schedule(call: Call) -> Response:
 def show_report(call: Call) -> Response:
     home = call.context.home
     begin = report_begins(call.query("since") or LAST_NIGHT, datetime.now().astimezone())
-    return JSONResponse(report_page(read_morning(home, begin), home.node))
+    return JSONResponse(report_json(read_morning(home, begin), home.node))
 
 
 _LIMIT = (

@@ -6,7 +6,8 @@ from starlette.responses import JSONResponse, Response
 
 from flowhub_jobs.operations.library.usage import stock
 from flowhub_jobs.operations.local_jobs import LocalJobs
-from flowhub_jobs.operations.schemas.jobs import installed_page, jobs_page, removed_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
+from flowhub_jobs.operations.schemas.library import installed_json, removed_json
 from flowhub_jobs.web.api.operation import Operation
 from flowhub_jobs.web.endpoint import Call
 
@@ -15,7 +16,7 @@ NAME = f"{PATH}/{{name}}"
 
 
 def list_installed(call: Call) -> Response:
-    return JSONResponse(installed_page(stock(call.session)))
+    return JSONResponse(installed_json(stock(call.session)))
 
 
 def remove(call: Call) -> Response:
@@ -25,7 +26,7 @@ def remove(call: Call) -> Response:
     name = shelf.named(call.path("name"))
     removal = shelf.removal(name)
     shelf.remove(name)
-    return JSONResponse(removed_page([removal], dry_run=False))
+    return JSONResponse(removed_json([removal], dry_run=False))
 
 
 def verify(call: Call) -> Response:
@@ -47,7 +48,7 @@ def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:
     before = set(session.home.queries.live_jobs().values())
     numbers = queue()
     session.ring(len(numbers))
-    page = jobs_page(session.home.queries.jobs(numbers))
+    page = jobs_json(session.home.queries.jobs(numbers))
     return JSONResponse(page, 200 if set(numbers) <= before else 201)
 
 

@@ -10,7 +10,7 @@ from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
-from flowhub_jobs.operations.schemas.jobs import jobs_page
+from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXTS, Field, Operation, read_body
 from flowhub_jobs.web.endpoint import Act, Call
@@ -59,7 +59,7 @@ def enqueue(call: Call) -> Response:
         raise UsageInvalid("This version cannot place models in other programs.", hint="Leave place out.")
     answers = enqueue_refs(call.session, refs, data | {"after": _numbers(data.get("after"))})
     by_number = {job.id: job for job in call.session.home.queries.jobs([answer.job for answer in answers])}
-    page = jobs_page(by_number[answer.job] for answer in answers)
+    page = jobs_json(by_number[answer.job] for answer in answers)
     return JSONResponse(page, 201 if any(answer.new for answer in answers) else 200)
 
 
@@ -95,7 +95,7 @@ def _changed(call: Call, change: Callable[[Session, int], object]) -> Response:
     number, session = _number(call), call.session
     session.home.take_back_orphans()
     change(session, number)
-    return JSONResponse(jobs_page(session.home.queries.jobs([number])))
+    return JSONResponse(jobs_json(session.home.queries.jobs([number])))
 
 
 def _number(call: Call) -> int:

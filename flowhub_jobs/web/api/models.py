@@ -5,8 +5,7 @@ from datetime import date
 from starlette.responses import JSONResponse, Response
 
 from flowhub_jobs.catalogs.search_filters import Filters
-from flowhub_jobs.operations.schemas.jobs import device_page
-from flowhub_jobs.operations.schemas.search import search_page
+from flowhub_jobs.operations.schemas.search import device_json, search_json
 from flowhub_jobs.operations.search.model_card import card
 from flowhub_jobs.operations.search.search import Wanted, find
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
@@ -35,15 +34,15 @@ def search(call: Call) -> Response:
         sort=sort.strip().lower() if sort else None,
         limit=SHOWN if limit is None else limit or None,
     )
-    return JSONResponse(search_page(find(call.context.home.settings, wanted, call.context.device()), typed))
+    return JSONResponse(search_json(find(call.context.home.settings, wanted, call.context.device()), typed))
 
 
 def show(call: Call) -> Response:
-    return JSONResponse(card(call.session, call.path("model")).as_dict())
+    return JSONResponse(model_json(card(call.session, call.path("model"))))
 
 
 def show_device(call: Call) -> Response:
-    return JSONResponse(device_page(call.session.device))
+    return JSONResponse(device_json(call.session.device))
 
 
 _SEARCH = (

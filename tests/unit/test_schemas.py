@@ -1,0 +1,19 @@
+"""The public JSON is made in one package."""
+
+import re
+from pathlib import Path
+
+import flowhub_jobs
+
+PACKAGE = Path(flowhub_jobs.__file__).parent
+SCHEMA = re.compile(r'"flowhub/([a-z-]+)/[0-9]+"')
+# A notification and the manifest of an export are made below the operations; `fits --on` reads a device.
+ELSEWHERE = {("notice", "worker/notifications.py"), ("export", "store/manifest.py"), ("device", "device/profile.py")}
+
+
+def test_no_module_outside_of_the_schemas_makes_a_public_object():
+    made = set()
+    for path in PACKAGE.rglob("*.py"):
+        if not path.is_relative_to(PACKAGE / "operations" / "schemas"):
+            made |= {(name, str(path.relative_to(PACKAGE))) for name in SCHEMA.findall(path.read_text())}
+    assert made <= ELSEWHERE
