@@ -32,7 +32,7 @@ def warn_of_catalog(session: Session, *, quiet: bool) -> None:
 
 def tell_no_worker(session: Session, *, quiet: bool = False) -> None:
     """Say so where nobody is there to do what waits."""
-    if not session.home.living_workers():
+    if not session.living_workers():
         output.hint(NO_WORKER, quiet=quiet)
 
 
@@ -42,7 +42,7 @@ def chosen_jobs(
     """Return the jobs that a verb is about: those typed, else all (of a group) in one of the states of `fit`."""
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
-    return job_numbers(typed) if typed else session.home.queries.in_state(fit, group)
+    return job_numbers(typed) if typed else session.queries.in_state(fit, group)
 
 
 def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:

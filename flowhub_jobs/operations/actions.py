@@ -23,21 +23,21 @@ def steer(session: Session, verb: str, job: int) -> State:
     Raises WrongState, NotFound, Busy, and UsageInvalid for another verb.
     """
     actions: dict[str, Callable[[int], State]] = {
-        "pause": session.home.commands.pause,
+        "pause": session.pause,
         "cancel": session.cancel,
         "top": lambda number: to_the_top(session, number),
     }
     if verb not in ELIGIBLE:
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_either()}.")
-    session.home.take_back_orphans()  # a job whose worker died changes at once
+    session.rescue_orphans()  # a job whose worker died changes at once
     return actions[verb](job) if verb in actions else session.again(job, verb)
 
 
 def steer_all(session: Session, verb: str) -> list[int]:
     """Apply a verb to all jobs that it applies to; return their numbers. A job that has just ended is left alone."""
-    session.home.take_back_orphans()
+    session.rescue_orphans()
     done = []
-    for number in session.home.queries.in_state(ELIGIBLE[verb]):
+    for number in session.queries.in_state(ELIGIBLE[verb]):
         try:
             steer(session, verb, number)
         except FlowhubError:
@@ -48,7 +48,7 @@ def steer_all(session: Session, verb: str) -> list[int]:
 
 def to_the_top(session: Session, job: int) -> State:
     """Give a job a higher priority than that of all other live jobs. Raises WrongState, NotFound."""
-    others = [one.priority for one in session.home.queries.all(live=True) if one.id != job]
+    others = [one.priority for one in session.queries.all(live=True) if one.id != job]
     return session.home.commands.set_priority(job, top_priority(others))
 
 

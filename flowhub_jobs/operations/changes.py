@@ -86,12 +86,12 @@ def changes_since(session: Session, seen: Position) -> Changes:
 def current_state(session: Session) -> Changes:
     """Return the overview of the queue, what is installed and the controls, for a reader without a position."""
     position = position_now(session.home)  # first: what changes while the rest is read is sent once more
-    return Changes(position, session.home.queries.overview(), stock(session), controls_object(session))
+    return Changes(position, session.queries.overview(), stock(session), controls_object(session))
 
 
 def controls_object(session: Session) -> dict[str, Any]:
     """Return the limit and the schedule in force, each as its own verb prints it."""
-    now, schedule = session.home.clock.now_us(), session.home.controls.schedule()
+    now, schedule = session.now_us(), session.controls.schedule()
     return {"limit": limit_json(in_force(session)), "schedule": schedule_json(schedule, now)}
 
 

@@ -24,7 +24,7 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     said = dict(options or {})
     if said.get("sha256") and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
-    terms, checks = OptionReader(session).terms(said), session.home.settings.check
+    terms, checks = OptionReader(session).terms(said), session.settings.check
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]

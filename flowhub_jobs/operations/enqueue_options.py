@@ -24,8 +24,8 @@ class OptionReader:
     """Reads the options of one call and of each line of its list, all at the same moment."""
 
     def __init__(self, session: Session) -> None:
-        self._desk = session
-        self._now_us = session.home.clock.now_us()
+        self._session = session
+        self._now_us = session.now_us()
         self._seen: set[int] = set()  # jobs that are there
         self.notes: list[str] = []
 
@@ -50,7 +50,7 @@ class OptionReader:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
-                self.notes = [_NOW_AS_OPEN if self._desk.home.controls.schedule() else _NOW_AS_NIGHT]
+                self.notes = [_NOW_AS_OPEN if self._session.controls.schedule() else _NOW_AS_NIGHT]
             return self._tonight
         return micros(parse_time(at, self._now)) if at else None
 
@@ -61,13 +61,13 @@ class OptionReader:
     @cached_property
     def _tonight(self) -> int | None:
         """The next opening of the schedule's window (without a schedule: 23:00-07:00); None, which is now, if open."""
-        return (self._desk.home.controls.schedule() or TONIGHT).opens_at(self._now_us)
+        return (self._session.controls.schedule() or TONIGHT).opens_at(self._now_us)
 
     def _after(self, typed: Sequence[str]) -> tuple[int, ...]:
         numbers = job_numbers([part.strip() for text in typed for part in text.split(",")])
         if len(numbers) > AFTER_MAX:
             raise UsageInvalid(f"A job can wait for {AFTER_MAX:,} others, not for {len(numbers):,}.")
-        reports, new = self._desk.home.queries, set(numbers) - self._seen
+        reports, new = self._session.queries, set(numbers) - self._seen
         if new and (missing := new - set(reports.state_of(new))):
             reports.jobs([min(missing)])  # which raises NotFound, in its words
         self._seen |= new

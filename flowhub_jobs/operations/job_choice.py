@@ -31,7 +31,7 @@ class JobChoice:
 
     def read(self, session: "Session") -> list[Job]:
         """Return the overview in the order of what matters, numbers as they were given, all else by number."""
-        reports = session.home.queries
+        reports = session.queries
         if self.is_overview:
             return self.arranged(session).jobs
         if self.numbers is None:
@@ -41,14 +41,14 @@ class JobChoice:
         return [job for job in jobs if all(wanted in (None, getattr(job, name)) for wanted, name in fits)]
 
     def arranged(self, session: "Session") -> Overview:
-        reports = session.home.queries
+        reports = session.queries
         return arrange(reports.overview(), reports.need_user())
 
     def page(self, session: "Session") -> dict[str, Any]:
         """Return `flowhub/jobs/1`; one job that is named has its events, too."""
         jobs = self.read(session)
         if self.numbers is not None and len(self.numbers) == 1 and jobs:
-            return job_with_events_json(jobs[0], session.home.queries.events(jobs[0].id))
+            return job_with_events_json(jobs[0], session.queries.events(jobs[0].id))
         return jobs_json(jobs)
 
 

@@ -16,7 +16,7 @@ _BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside its window
 
 
 def in_force(session: "Session") -> Limits:
-    return limits(session.home.controls, session.home.controls.gates().rate_bps, session.home.settings.limit_rate)
+    return limits(session.controls, session.controls.gates().rate_bps, session.settings.limit_rate)
 
 
 def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
@@ -24,7 +24,7 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     check_limit(rate, span)
     wanted = parse_rate(rate)
     value = None if wanted is None else {"rate_bps": wanted}
-    session.home.controls.set(LIMIT, value, until=_end(session.home.clock.now_us(), span))
+    session.controls.set(LIMIT, value, until=_end(session.now_us(), span))
 
 
 def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def _end(now: int, span: str | None) -> int | None:
 def limit_line(session: "Session") -> str | None:
     """Return the limit in force in one line, for the screens; None where there is none."""
     found = in_force(session)
-    return ruling(found, session.home.clock.now_us()) if found.rules else None
+    return ruling(found, session.now_us()) if found.rules else None
 
 
 def limit_lines(found: Limits, now: int) -> list[str]:

@@ -45,7 +45,7 @@ class Metrics:
 
 
 def read_metrics(session: Session) -> Metrics:
-    home, now = session.home, session.home.clock.now_us()
+    home, now = session.home, session.now_us()
     with home.database.reading() as snapshot:
         states = {row["state"]: row["jobs"] for row in snapshot.rows(_STATES, node=home.node)}
         [totals] = snapshot.rows(_BYTES, node=home.node)

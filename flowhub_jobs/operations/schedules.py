@@ -19,7 +19,7 @@ NO_SCHEDULE = "No schedule: jobs run at any time."
 
 def set_schedule(session: "Session", schedule: Schedule | None) -> None:
     """Set the schedule; None removes it. Workers obey within a second."""
-    session.home.controls.set(SCHEDULE, schedule.as_json() if schedule else None)
+    session.controls.set(SCHEDULE, schedule.as_json() if schedule else None)
 
 
 def schedule_from(data: Mapping[str, Any]) -> Schedule | None:

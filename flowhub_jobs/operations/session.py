@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel, Lookup
     from flowhub_jobs.device.description import Device
     from flowhub_jobs.device.fit import Verdict
+    from flowhub_jobs.jobs.controls import Controls
+    from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.operations.preflight.assess import Checked
+    from flowhub_jobs.settings import Settings
+    from flowhub_jobs.store.layout import Store
 
 Answer = TypeVar("Answer")
 BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
@@ -55,6 +59,8 @@ class EnqueuePlan:
 
 
 class Session:
+    """One opened home as the user interfaces use it. It is the only object of theirs that reads or writes below."""
+
     def __init__(self, home: Home) -> None:
         self.home = home
         self._loaded: Loaded | None = None
@@ -75,6 +81,49 @@ class Session:
     def catalog_warning(self) -> str | None:
         """What the person must be told of the catalog, if it was read at all."""
         return self._loaded.warning if self._loaded else " ".join(self._warnings) or None
+
+    # The home ------------------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> "Settings":
+        return self.home.settings
+
+    @property
+    def node(self) -> str:
+        return self.home.node
+
+    @property
+    def store(self) -> "Store":
+        return self.home.store
+
+    @property
+    def queries(self) -> "JobQueries":
+        """Every read of jobs."""
+        return self.home.queries
+
+    @property
+    def controls(self) -> "Controls":
+        """The schedule and the speed limit."""
+        return self.home.controls
+
+    def now_us(self) -> int:
+        return self.home.clock.now_us()
+
+    def watch_database(self) -> None:
+        """Have a long read fail with DatabaseUnusable when the database's file is replaced or removed."""
+        self.home.database.watch_file()
+
+    def living_workers(self) -> int:
+        """Return how many workers run on this machine."""
+        return self.home.living_workers()
+
+    def open_store(self) -> None:
+        """Make the store ready to be written. Raises StoreOffline, StoreUnusable."""
+        self.home.open_store()
+
+    def rescue_orphans(self) -> list[int]:
+        """Take jobs back from dead workers, so that a change applies at once; return their numbers."""
+        return self.home.take_back_orphans()
 
     # Queue ---------------------------------------------------------------------------------------------------------
 
@@ -188,6 +237,9 @@ class Session:
         return room_at(self.home.store.root, self.home.settings.disk_reserve)
 
     # Steer ---------------------------------------------------------------------------------------------------------
+
+    def pause(self, job: int) -> State:
+        return self.home.commands.pause(job)
 
     def cancel(self, job: int, *, purge: bool = False) -> State:
         """Cancel a job; `purge` drops its partial, too."""

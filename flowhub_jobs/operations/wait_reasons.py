@@ -126,9 +126,9 @@ def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
 
 
 def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
-    holds = session.home.queries.holds(job.id)
+    holds = session.queries.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
-    if not session.home.living_workers():
+    if not session.living_workers():
         lines.append(NO_WORKER)
     elif not lines:
         lines.append("A worker is about to take it.")
@@ -186,15 +186,15 @@ def _briefly(hold: Hold, now: datetime) -> str:
 
 def _cannot_resume(session: Session, job: Job) -> list[str]:
     """Return why an interruption costs all that came, where the source is so."""
-    told = [event.text for event in session.home.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
+    told = [event.text for event in session.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
     return told[-1:]
 
 
 def _why_running(session: Session, job: Job) -> list[str]:
-    if not session.home.living_workers():
+    if not session.living_workers():
         return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
         return [f"It moves: {format_rate(job.rate_bps)}{left}."]
-    last = session.home.queries.events(job.id)[-1:]
+    last = session.queries.events(job.id)[-1:]
     return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]

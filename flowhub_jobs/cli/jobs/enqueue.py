@@ -91,7 +91,7 @@ def enqueue(
     with open_session() as session:
         if note := token_note(os.environ):
             output.hint(note, quiet=hushed)
-        looks = session.home.settings.check if check is None else check
+        looks = session.settings.check if check is None else check
         session.references.tell = lambda text: output.hint(text, quiet=hushed)
         session.references.may_lack_name = looks
         order = enqueue_plan.read(session, refs or [], file, defaults, context.command)

@@ -206,7 +206,7 @@ def tell_ids(numbers: Sequence[int]) -> None:
 def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
     """Say which jobs answer, whether they fit this machine, and what is missing for them to move."""
     shown = numbers if as_json else numbers[:SHOWN]
-    by_number = {job.id: job for job in session.home.queries.jobs(list(dict.fromkeys(shown)))}
+    by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(shown)))}
     if as_json:
         output.result_json(jobs_json(by_number[number] for number in numbers))
         return
@@ -220,7 +220,7 @@ def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, as_json:
         output.hint("The list names no model: nothing was queued.")
     if not brief:
         _tell_endpoint(session, ordered)
-        _hints(session, State.QUEUED in session.home.queries.state_of(numbers).values())
+        _hints(session, State.QUEUED in session.queries.state_of(numbers).values())
 
 
 def _known(job: Job, order: EnqueueItem) -> str:
@@ -253,7 +253,7 @@ def _answer(session: Session, job: Job, order: EnqueueItem, brief: bool) -> str:
 
 def _tell_endpoint(session: Session, ordered: Ordered) -> None:
     """Say that a worker has an environment of its own, where HF_ENDPOINT decides which host is asked."""
-    endpoint = session.home.settings.hf_endpoint
+    endpoint = session.settings.hf_endpoint
     at_the_hub = any(file.url.startswith(f"{HUB}/") for order in ordered.orders for file in order.artifact.files)
     if os.environ.get("HF_ENDPOINT") and endpoint != HUB and at_the_hub and output.is_terminal():
         output.hint(
@@ -263,7 +263,7 @@ def _tell_endpoint(session: Session, ordered: Ordered) -> None:
 
 
 def _hints(session: Session, waits: bool) -> None:
-    room, need = session.room(), session.home.queries.bytes_still_needed()
+    room, need = session.room(), session.queries.bytes_still_needed()
     if need > room.free - room.reserve:
         output.hint(
             f"The queue needs {format_bytes(need)}; "

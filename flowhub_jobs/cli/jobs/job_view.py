@@ -33,7 +33,7 @@ def print_job(session: Session, job: Job) -> None:
         output.result(f"  {name:<10} {output.clean(value)}")
     if len(job.files) > 1:
         _print_files(job)
-    events = session.home.queries.events(job.id)
+    events = session.queries.events(job.id)
     more = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
     output.result(f"\n  What happened{more}:")
     for event in events[-EVENTS_SHOWN:]:

@@ -28,7 +28,7 @@ def overview(*, as_json: bool) -> None:
 
 def print_glance(session: Session) -> None:
     """Print one screen of all that there is: workers, jobs, models, and the next step."""
-    overview = arrange(session.home.queries.overview(), session.home.queries.need_user())
+    overview = arrange(session.queries.overview(), session.queries.need_user())
     for name, text in _facts(session, overview):
         line = output.fold(f"{name:<11}{text}", after=" " * 11)
         output.result(output.paint(line, "31") if name == _FAILED else line)
@@ -41,7 +41,7 @@ def print_glance(session: Session) -> None:
 
 
 def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
-    workers = session.home.living_workers()
+    workers = session.living_workers()
     yield "Workers:", f"{workers} running" if workers else "none running (`flowhub worker` starts one)"
     yield "Queue:", counts(overview)
     if overview.live:
@@ -55,8 +55,8 @@ def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
 
 
 def _installed(session: Session) -> str:
-    models = session.home.store.models()
-    where = session.home.store.root
+    models = session.store.models()
+    where = session.store.root
     if session.installed.presence is Presence.AWAY:
         return f"the store {where} is offline"
     size = format_bytes(sum(model.bytes for model in models))
@@ -65,15 +65,15 @@ def _installed(session: Session) -> str:
 
 def print_glance_json(session: Session) -> None:
     """Print the live jobs and those that need the user, with the workers and what is installed."""
-    overview = arrange(session.home.queries.overview(), session.home.queries.need_user())
-    models = session.home.store.models()
+    overview = arrange(session.queries.overview(), session.queries.need_user())
+    models = session.store.models()
     output.result_json(
         overview_json(
             overview.live,
             overview.failed,
-            workers=session.home.living_workers(),
+            workers=session.living_workers(),
             models=len(models),
             size=sum(model.bytes for model in models),
-            store=str(session.home.store.root),
+            store=str(session.store.root),
         )
     )

@@ -16,5 +16,5 @@ def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None
         group,
         as_json,
         ("queued", "running"),
-        lambda session, job: session.home.commands.pause(job),
+        lambda session, job: session.pause(job),
     )

@@ -30,5 +30,5 @@ def priority(
         group,
         as_json,
         states,
-        lambda session, job: session.home.commands.set_priority(job, wanted),
+        lambda session, job: session.set_priority(job, wanted),
     )

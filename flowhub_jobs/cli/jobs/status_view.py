@@ -46,7 +46,7 @@ def print_plain(session: Session, choice: JobChoice) -> None:
 
 def print_some(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
     """Print these jobs as rows, however few."""
-    jobs = session.home.queries.jobs(numbers)
+    jobs = session.queries.jobs(numbers)
     if as_json:
         output.result_json(jobs_json(jobs))
     elif jobs:
@@ -122,5 +122,5 @@ def tell_worker(session: Session, jobs: Sequence[Job]) -> None:
         return
     if line := limit_line(session):
         output.hint(line)
-    if not session.home.living_workers():
+    if not session.living_workers():
         output.hint(NO_WORKER)

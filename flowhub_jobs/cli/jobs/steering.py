@@ -26,12 +26,12 @@ def steer(
 ) -> None:
     """Apply a verb to the jobs that are typed, else to all (of a group) in one of `states`."""
     with open_session() as session:
-        session.home.take_back_orphans()  # a job whose worker died changes at once
+        session.rescue_orphans()  # a job whose worker died changes at once
         numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
         outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if as_json and (done or not numbers):
-            output.result_json(jobs_json(session.home.queries.jobs(done)))
+            output.result_json(jobs_json(session.queries.jobs(done)))
         elif not as_json:
             _tell(session, verb, done)
             if not numbers:
@@ -51,7 +51,7 @@ def _either(words: Sequence[str]) -> str:
 def _tell(session: Session, verb: str, done: Sequence[int]) -> None:
     """Print what became of each job, and that no worker runs where one is needed."""
     now = datetime.now(UTC)
-    jobs = session.home.queries.jobs(done)
+    jobs = session.queries.jobs(done)
     for job in jobs:
         output.result(f"Job {job.id}: {_became(verb, job, now)}")
     if verb in ("resume", "retry", "start") and jobs:

@@ -38,7 +38,7 @@ def wait(
     limit = parse_span(timeout) if timeout else None
     with open_session() as session:
         numbers = chosen_jobs(session, jobs, every, group, LIVE)
-        session.home.queries.jobs(numbers)  # a number that is none is told at once
+        session.queries.jobs(numbers)  # a number that is none is told at once
         until_ended(session, numbers, limit_s=limit, quiet=as_json)
         status_view.print_some(session, numbers, as_json=as_json)
         raise_for(session, numbers)
@@ -48,17 +48,17 @@ def until_ended(
     session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
 ) -> None:
     """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
-    session.home.database.watch_file()
-    live = [job for job, state in session.home.queries.state_of(numbers).items() if state in LIVE]
+    session.watch_database()
+    live = [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:
             output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.", quiet=quiet)
         tell_no_worker(session, quiet=quiet)
     if watch:
-        watch_jobs(session, lambda: session.home.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
+        watch_jobs(session, lambda: session.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return
     deadline = None if limit_s is None else time.monotonic() + limit_s
-    while live := [job for job, state in session.home.queries.state_of(numbers).items() if state in LIVE]:
+    while live := [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)
@@ -72,7 +72,7 @@ def _not_in_time(live: Sequence[int], count: int) -> str:
 
 def raise_for(session: Session, numbers: Sequence[int]) -> None:
     """Raise what ended badly: the job's own error if it is the only one asked for, else SomeFailed."""
-    jobs = session.home.queries.jobs(list(dict.fromkeys(numbers)))
+    jobs = session.queries.jobs(list(dict.fromkeys(numbers)))
     bad = [job for job in jobs if job.state in (State.FAILED, State.CANCELLED)]
     if not bad:
         return

@@ -33,7 +33,7 @@ def watch_jobs(session: Session, read: Read, *, until_ended: bool) -> None:
 
     A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
     """
-    session.home.database.watch_file()
+    session.watch_database()
     try:
         if output.is_terminal():
             _draw(session, read, until_ended)
@@ -44,7 +44,7 @@ def watch_jobs(session: Session, read: Read, *, until_ended: bool) -> None:
 
 
 def _after(session: Session, jobs: Sequence[Job]) -> str:
-    no_worker = any(job.live for job in jobs) and not session.home.living_workers()
+    no_worker = any(job.live for job in jobs) and not session.living_workers()
     return NO_WORKER if no_worker else "`flowhub status --watch` watches again."
 
 

@@ -54,7 +54,7 @@ def adopt(
     kinds = OWN_BYTES if copy else LINKS
     with open_session() as session:
         session.installed.demand_store()
-        session.home.open_store()
+        session.open_store()
         finder = Finder(session.home, Recognizer(session.loaded.catalog), os.environ, kinds)
         with _progress(as_json) as watch:
             survey = finder.survey(places or [], watch)
@@ -63,7 +63,7 @@ def adopt(
         if not as_json:
             _tell_found(survey)
         outcomes: Outcomes = {}
-        if not dry_run and (yes or not new or _agreed(list(new.values()), session.home.store.root)):
+        if not dry_run and (yes or not new or _agreed(list(new.values()), session.store.root)):
             outcomes = _adopt_each(session, new, kinds)
         elif not dry_run:
             output.hint("Nothing was adopted.")

@@ -31,7 +31,7 @@ def export(
 
 
 def _check_target(session: Session, folder: Any) -> None:
-    store = session.home.store.root
+    store = session.store.root
     if folder == store or folder.is_relative_to(store):
         raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
     if folder.exists() and not folder.is_dir():

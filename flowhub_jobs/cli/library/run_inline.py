@@ -27,16 +27,16 @@ def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool
     shows = output.redraws(sys.stderr) and not quiet
     try:
         with at_work(session.home, wanted) as over:
-            while not over.is_set() or State.RUNNING in session.home.queries.state_of(wanted).values():
+            while not over.is_set() or State.RUNNING in session.queries.state_of(wanted).values():
                 if shows:
-                    output.progress(_line(verb, session.home.queries.jobs(wanted)))
+                    output.progress(_line(verb, session.queries.jobs(wanted)))
                 over.wait(LOOK_S) if not over.is_set() else _look_after(session)
     except KeyboardInterrupt:
         hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
         raise Interrupted("Interrupted.", hint=hint) from None
     if shows:
         output.progress("")
-    return session.home.queries.jobs(wanted)
+    return session.queries.jobs(wanted)
 
 
 def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
@@ -52,7 +52,7 @@ def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: boo
 def leave(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
     """Leave these jobs to a worker, and tell of them."""
     session.ring(len(numbers))
-    tell(session.home.queries.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
+    tell(session.queries.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
     if numbers:
         tell_no_worker(session, quiet=as_json)
 
@@ -70,7 +70,7 @@ def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
 def _look_after(session: Session) -> None:
     """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
     time.sleep(LOOK_S)
-    session.home.take_back_orphans()
+    session.rescue_orphans()
 
 
 def why_not_done(job: Job) -> FlowhubError | None:

@@ -49,7 +49,7 @@ def verify(
 
 
 def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool, quiet: bool) -> None:
-    strangers = [] if named else sorted({one.name for one in session.home.store.models()} - set(errands.checks.names()))
+    strangers = [] if named else sorted({one.name for one in session.store.models()} - set(errands.checks.names()))
     if strangers:
         output.hint(
             output.fold(
@@ -79,7 +79,7 @@ def _whole(
 def _mended(
     session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError, quiet: bool
 ) -> VerifyResult:
-    earlier = model.artifact.key in session.home.queries.live_jobs()
+    earlier = model.artifact.key in session.queries.live_jobs()
     try:
         [job] = run_here(session, [errands.repair(model)], "Repairing", quiet=quiet)
     except FlowhubError as refused:

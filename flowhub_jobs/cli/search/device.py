@@ -13,7 +13,7 @@ def device(as_json: AsJson = False) -> None:
     Each figure says how it was found.
     """
     with open_session() as session:
-        machine, store = session.device, session.home.store.root
+        machine, store = session.device, session.store.root
     if as_json:
         output.result_json(device_json(machine))
     else:

@@ -30,5 +30,5 @@ def limit(
         if as_json:
             output.result_json(limit_json(limits))
         else:
-            for line in limit_lines(limits, session.home.clock.now_us()):
+            for line in limit_lines(limits, session.now_us()):
                 output.result(line)

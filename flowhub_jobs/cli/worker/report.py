@@ -27,6 +27,6 @@ def report(
     with open_session() as session:
         morning = read_morning(session.home, begin)
         if as_json:
-            output.result_json(report_json(morning, session.home.node))
+            output.result_json(report_json(morning, session.node))
         else:
             output.result("\n".join(report_view.lines(morning)))

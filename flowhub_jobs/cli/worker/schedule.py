@@ -65,7 +65,7 @@ def show(as_json: AsJson = False) -> None:
 
 
 def _tell(session: Session, *, as_json: bool) -> None:
-    now, known = session.home.clock.now_us(), session.home.controls.schedule()
+    now, known = session.now_us(), session.controls.schedule()
     if as_json:
         output.result_json(schedule_json(known, now))
     else:

@@ -67,11 +67,10 @@ def uninstall(as_json: AsJson = False) -> None:
 def status(as_json: AsJson = False) -> None:
     """Show running workers and the service."""
     with open_session() as session:
-        home = session.home
-        workers, queued = living_workers(home), len(home.queries.in_state((State.QUEUED,)))
-        look = service_of(home.settings).look()
+        workers, queued = living_workers(session.home), len(session.queries.in_state((State.QUEUED,)))
+        look = service_of(session.settings).look()
     if as_json:
-        output.result_json(worker_json(home.node, workers, queued, look))
+        output.result_json(worker_json(session.node, workers, queued, look))
         return
     for line in _worker_lines(workers, queued, look, datetime.now(UTC)) + _service_lines(look):
         output.result(line)

@@ -136,7 +136,7 @@ def survey(session: Session, names: Sequence[str] | None, latest: Latest | None 
         elif name in old:
             found.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
     wanted = [entries[name] for name in names or entries if name in entries and name not in old]
-    wanted = [entry for entry in wanted if not is_gone(session.home.store, entry, presence)]
+    wanted = [entry for entry in wanted if not is_gone(session.store, entry, presence)]
     _ask_catalog(session, [entry for entry in wanted if entry.model], found)
     _ask_hub(session, [entry for entry in wanted if not entry.model], found, latest or _latest())
     return found
@@ -174,7 +174,7 @@ def _ask_hub(session: Session, entries: Sequence[Entry], found: OutdatedCheck, l
     if not from_hub:
         return
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="latest") as pool:
-        answers = list(pool.map(lambda pair: _tried(latest, session.home.settings, pair[1]), from_hub))
+        answers = list(pool.map(lambda pair: _tried(latest, session.settings, pair[1]), from_hub))
     for (entry, before), answer in zip(from_hub, answers, strict=True):
         if isinstance(answer, FlowhubError):
             found.failed[entry.name] = answer

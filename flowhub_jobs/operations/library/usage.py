@@ -38,7 +38,7 @@ def stock(session: Session) -> StoreUsage:
     here = presence is not Presence.AWAY
     free = session.room().free if here else None
     ways = partials(session.home) if here else []
-    return StoreUsage(inventory.models, inventory.gone, inventory.old, ways, presence, session.home.store.root, free)
+    return StoreUsage(inventory.models, inventory.gone, inventory.old, ways, presence, session.store.root, free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Usage:
 def usage(session: Session) -> Usage:
     """Weigh all that lies in the store; a file with several names counts once. Raises StoreOffline."""
     session.installed.demand_store()
-    scales, store = DiskUsage(), session.home.store
+    scales, store = DiskUsage(), session.store
     models = [Share(model.name, model.bytes, scales.weigh(model.path)) for model in store.models()]
     lies = leavings(store)
     under = {aside: [one.path for one in lies if (one.work is not None) is aside] for aside in (False, True)}

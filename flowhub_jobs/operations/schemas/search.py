@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.operations.schemas.fields import fields_json
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.probe import Device
+    from flowhub_jobs.device.description import Device
     from flowhub_jobs.operations.search.fitting import Variant
     from flowhub_jobs.operations.search.model_card import Card, CardVariant
     from flowhub_jobs.operations.search.search import Findings, FoundModel, FoundVariant

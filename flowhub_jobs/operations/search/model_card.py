@@ -58,7 +58,7 @@ def card(session: "Session", ref: str, context: int | None = None) -> Card:
     """
     from flowhub_jobs.operations.references import repo_card
 
-    if (repo := repo_card(session.home.settings, ref)) is not None:
+    if (repo := repo_card(session.settings, ref)) is not None:
         return _of_repo(session, repo, context)
     try:
         return _of_catalog(session, ref, context)
@@ -161,7 +161,7 @@ def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: boo
 
 def _states(session: "Session") -> dict[str, str]:
     """Return by reference what is queued, and what is installed."""
-    queued = {job.ref: "queued" for job in session.home.queries.all(live=True)}
+    queued = {job.ref: "queued" for job in session.queries.all(live=True)}
     return queued | {model.source: "installed" for model in session.installed.models() if model.source}
 
 

@@ -99,7 +99,7 @@ class _Judge:
         """Return what the source tells. The variants of one model are built alike: one of each format is asked."""
         if (known := self.looks.get(artifact.format)) is not None:
             return known
-        looked = anatomy_there(artifact, self.session.home.settings)
+        looked = anatomy_there(artifact, self.session.settings)
         self.looks[artifact.format] = HeaderReading(_shape_of(looked.anatomy), looked.note)
         return looked
 
@@ -128,7 +128,7 @@ def leaves_choice(session: "Session", ref: str) -> bool:
 def _is_repository(session: "Session", ref: str) -> bool:
     from flowhub_jobs.huggingface.reference import parse_hub
 
-    asked = parse_hub(ref, session.home.settings.hf_endpoint)
+    asked = parse_hub(ref, session.settings.hf_endpoint)
     return asked is not None and not (asked.quant or asked.path)
 
 
@@ -170,7 +170,7 @@ def _model_of(session: "Session", artifact: Artifact) -> "HubModel | None":
 def _repository(session: "Session", ref: str) -> Candidates:
     from flowhub_jobs.operations.references import repo_card
 
-    card = repo_card(session.home.settings, ref)
+    card = repo_card(session.settings, ref)
     if card is None or not card.variants:
         return _in_catalog([session.artifact(ref)], None)
     return _of_card(card)

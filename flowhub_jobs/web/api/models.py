@@ -5,7 +5,7 @@ from datetime import date
 from starlette.responses import JSONResponse, Response
 
 from flowhub_jobs.catalogs.search_filters import Filters
-from flowhub_jobs.operations.schemas.search import device_json, search_json
+from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_card import card
 from flowhub_jobs.operations.search.search import Wanted, find
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
