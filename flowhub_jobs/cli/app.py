@@ -44,7 +44,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        _loaded(OVERVIEW)(as_json=as_json)
+        _loaded(OVERVIEW)()
 
 
 class Verb(NamedTuple):

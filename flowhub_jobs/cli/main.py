@@ -6,7 +6,7 @@ import os
 import sys
 from typing import NoReturn
 
-from flowhub_jobs.cli import signals
+from flowhub_jobs.cli import output, signals
 from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, InternalError, Interrupted, Terminated
 
@@ -61,22 +61,22 @@ def _open_closed_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a verb; return its exit status."""
-    as_json = "--json" in arguments
+    output.choose(json="--json" in arguments)
     arguments = _json_behind_the_verb(arguments)
     signals.listen()
     try:
         return _run(arguments)
     except FlowhubError as error:
-        return tell(error, as_json=as_json)
+        return tell(error)
     except (KeyboardInterrupt, InterruptedBySignal) as word:
-        return _ended_by(word, arguments[:2], as_json=as_json)
+        return _ended_by(word, arguments[:2])
     except BrokenPipeError:
         _let_go_of_stdout()  # whoever read us has gone, as `head` does
         return 0
     except Exception as error:
         if os.environ.get("FLOWHUB_DEBUG"):
             raise
-        return tell(_internal(error), as_json=as_json)
+        return tell(_internal(error))
 
 
 def _json_behind_the_verb(arguments: list[str]) -> list[str]:
@@ -92,11 +92,10 @@ def _run(arguments: list[str]) -> int:
     import typer
 
     from flowhub_jobs.cli.app import command
-    from flowhub_jobs.cli.output import prepare_streams
     from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 
-    prepare_streams()
-    _warn_of_unknown_variables(quiet="--json" in arguments)
+    output.prepare_streams()
+    _warn_of_unknown_variables()
     try:
         # Not `command().main`: it ends a Ctrl-C without a word, and a reader who has gone with 1.
         with command().make_context("flowhub", list(arguments)) as context:
@@ -109,16 +108,15 @@ def _run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _warn_of_unknown_variables(*, quiet: bool) -> None:
+def _warn_of_unknown_variables() -> None:
     """Warn of a misspelt FLOWHUB_ variable, which would be ignored; config.toml refuses such a name."""
-    if quiet or not any(name.startswith("FLOWHUB_") for name in os.environ):
+    if output.chosen.json or not any(name.startswith("FLOWHUB_") for name in os.environ):
         return
-    from flowhub_jobs.cli.output import hint
     from flowhub_jobs.settings import unknown_variables
 
     for name, nearest in unknown_variables(os.environ).items():
         meant = f"did you mean {nearest}?" if nearest else "`flowhub help settings` lists them."
-        hint(f"flowhub: {name} is not a setting and was ignored; {meant}")
+        output.hint(f"flowhub: {name} is not a setting and was ignored; {meant}")
 
 
 def _flush() -> None:
@@ -138,15 +136,15 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ended_by(word: BaseException, verb: list[str], *, as_json: bool) -> int:
+def _ended_by(word: BaseException, verb: list[str]) -> int:
     # Nobody may hear half of a table as the whole; what is left in the buffer goes first all the same.
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     if verb[:1] == ["worker"] and verb[1:] not in (["install"], ["uninstall"], ["status"]):
         return 0  # stopped before it had begun: nothing to hand back
     if isinstance(word, InterruptedBySignal):
-        return tell(Terminated("Terminated.", hint="Queued jobs continue."), as_json=as_json)
-    return tell(Interrupted("Interrupted.", hint="Queued jobs continue; `flowhub status` shows them."), as_json=as_json)
+        return tell(Terminated("Terminated.", hint="Queued jobs continue."))
+    return tell(Interrupted("Interrupted.", hint="Queued jobs continue; `flowhub status` shows them."))
 
 
 def _internal(error: Exception) -> FlowhubError:
@@ -168,9 +166,9 @@ def _internal(error: Exception) -> FlowhubError:
     return InternalError(f"A fault of flowhub's own: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)
 
 
-def tell(error: FlowhubError, *, as_json: bool) -> int:
+def tell(error: FlowhubError) -> int:
     """Tell an error on stderr: what happened, why, what to do. Return its exit status."""
-    if as_json:
+    if output.chosen.json:
         import json
 
         text = json.dumps({"error": error.as_dict()})
@@ -185,15 +183,11 @@ def tell(error: FlowhubError, *, as_json: bool) -> int:
 
 def _shown(line: str) -> str:
     """Return a line that a terminal does not break in the middle of a word; for a program it stays one."""
-    from flowhub_jobs.cli.output import fold
-
-    return fold(line.strip(), "  " if line.startswith(" ") else "", after="  ") if sys.stderr.isatty() else line
+    return output.fold(line.strip(), "  " if line.startswith(" ") else "", after="  ") if sys.stderr.isatty() else line
 
 
 def _one_line(text: str) -> str:
-    from flowhub_jobs.cli.output import clean
-
-    return clean(" ".join(text.split()))
+    return output.clean(" ".join(text.split()))
 
 
 if __name__ == "__main__":

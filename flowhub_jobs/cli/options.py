@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+# A verb declares --json to accept and document it; `main` reads it, before any verb runs (output.chosen).
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids, names or references alone, one a line.")]
 JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")]

@@ -1,4 +1,4 @@
-"""How anything is printed: the result on stdout; hints, warnings and progress on stderr."""
+"""Printing: the result on stdout; hints, warnings and progress on stderr."""
 
 import codecs
 import json
@@ -8,6 +8,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from flowhub_jobs.cli import terminal_width
@@ -19,6 +20,32 @@ _NO_BREAK = "\xa0"
 # What stays on one line: a command (longer ones would not fit a line themselves), a figure with its unit.
 _WHOLE = re.compile(r"`[^`]{1,40}`|[0-9] (?:[KMGT]?B(?:/s)?|%|s|min|h|d)\b")
 _BLOCKS = "▏▎▍▌▋▊▉█"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the command prints, chosen once at its start.
+
+    `json`: stdout has one object, and stderr an error alone. `quiet`: stdout has bare numbers or names, and no hint
+    is printed.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    @property
+    def hints(self) -> bool:
+        """Whether hints and warnings are printed."""
+        return not (self.json or self.quiet)
+
+
+chosen = Output()
+
+
+def choose(*, json: bool = False, quiet: bool = False) -> None:
+    """Choose how the command prints from here on."""
+    global chosen
+    chosen = Output(json, quiet)
 
 
 def prepare_streams() -> None:
@@ -68,9 +95,9 @@ def result_json(page: dict[str, Any]) -> None:
     sys.stdout.write("\n")
 
 
-def hint(text: str, *, quiet: bool = False) -> None:
-    """Say something that is not the result; with --json (`quiet`) stderr belongs to errors alone."""
-    if not quiet:
+def hint(text: str) -> None:
+    """Print a note that is not part of the result, unless the command prints JSON or is quiet."""
+    if chosen.hints:
         sys.stdout.flush()  # where both go to one screen, the result stands first
         sys.stderr.write(_fitted(text, sys.stderr) + "\n")
 
@@ -88,6 +115,11 @@ def _folded_line(line: str) -> str:
         return line
     indent = " " * (len(line) - len(line.lstrip()))
     return fold(line.strip(), indent, f"{indent}  ")
+
+
+def shows_progress() -> bool:
+    """Return whether progress is drawn: on a terminal, and not with --json."""
+    return redraws(sys.stderr) and not chosen.json
 
 
 def progress(line: str) -> None:

@@ -2,15 +2,16 @@
 
 import sys
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.errors import Interrupted, UsageInvalid
 
 BEFORE = "it removes"
 HINT = "Pass -y to remove, or --dry-run to see what would be removed."
 
 
-def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> bool:
+def agreed(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) -> bool:
     """Ask on the terminal; no answer is a no. Raises UsageInvalid where there is no terminal."""
-    demand_terminal(verb, as_json=as_json, before=before, hint=hint)
+    demand_terminal(verb, before=before, hint=hint)
     sys.stdout.flush()  # what the question is about stands above it
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
@@ -21,7 +22,7 @@ def agreed(verb: str, question: str, *, as_json: bool, before: str = BEFORE, hin
         raise Interrupted("Nothing was done.", hint=hint) from None
 
 
-def demand_terminal(verb: str, *, as_json: bool, before: str = BEFORE, hint: str = HINT) -> None:
+def demand_terminal(verb: str, *, before: str = BEFORE, hint: str = HINT) -> None:
     """Raise UsageInvalid where there is no terminal; `before` is what the verb asks about, `hint` what to do."""
-    if as_json or not sys.stdin.isatty():
+    if output.chosen.json or not sys.stdin.isatty():
         raise UsageInvalid(f"{verb} asks before {before}, and this is not a terminal.", hint=hint)

@@ -24,16 +24,16 @@ def open_session(node: str | None = None) -> Iterator[Session]:
         yield Session(home)
 
 
-def warn_of_catalog(session: Session, *, quiet: bool) -> None:
+def warn_of_catalog(session: Session) -> None:
     """Tell what the person must know of the catalog, such as that a kept copy was used."""
     if session.catalog_warning:
-        output.hint(f"flowhub: {session.catalog_warning}", quiet=quiet)
+        output.hint(f"flowhub: {session.catalog_warning}")
 
 
-def tell_no_worker(session: Session, *, quiet: bool = False) -> None:
+def tell_no_worker(session: Session) -> None:
     """Say so where nobody is there to do what waits."""
     if not session.living_workers():
-        output.hint(NO_WORKER, quiet=quiet)
+        output.hint(NO_WORKER)
 
 
 def chosen_jobs(

@@ -49,15 +49,15 @@ def web(
         ) from error
     options = Options(host, port, share, tuple(allow_host or ()))
     with open_session() as session:
-        serve(session.home, options, lambda serving: _announce(serving, as_json=as_json, no_open=no_open))
+        serve(session.home, options, lambda serving: _announce(serving, no_open=no_open))
 
 
-def _announce(serving: "Serving", *, as_json: bool, no_open: bool) -> None:
-    if as_json:
+def _announce(serving: "Serving", *, no_open: bool) -> None:
+    if output.chosen.json:
         output.result_json(web_json(serving.url, serving.base, serving.token_file, serving.share_token_file))
     else:
         output.result(serving.url)
     sys.stdout.flush()
-    if not (no_open or as_json) and sys.stdout.isatty():
+    if not (no_open or output.chosen.json) and sys.stdout.isatty():
         # In a thread: a browser in the terminal runs in the foreground, and would hold up the server.
         threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()

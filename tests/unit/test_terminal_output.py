@@ -313,7 +313,7 @@ def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", Leaving())
     with pytest.raises(Interrupted, match="Nothing was done"):
-        agreed("rm", "Remove it?", as_json=False)
+        agreed("rm", "Remove it?")
 
 
 def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeypatch):

@@ -27,7 +27,7 @@ def help_page(
 
     --json prints all of it as one object, whatever WORD is.
     """
-    if as_json:
+    if output.chosen.json:
         output.result_json(manual_json())
     elif not words:
         output.result(_contents())

@@ -25,7 +25,6 @@ def cancel(
         jobs,
         every,
         group,
-        as_json,
         ("queued", "running", "paused"),
         lambda session, job: session.cancel(job, purge=purge),
     )

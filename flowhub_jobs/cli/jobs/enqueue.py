@@ -87,30 +87,30 @@ def enqueue(
         "require_fit": require_fit,
         "force": force,
     }
-    hushed = as_json or quiet
+    output.choose(json=as_json, quiet=quiet)
     with open_session() as session:
         if note := token_note(os.environ):
-            output.hint(note, quiet=hushed)
+            output.hint(note)
         looks = session.settings.check if check is None else check
-        session.references.tell = lambda text: output.hint(text, quiet=hushed)
+        session.references.tell = output.hint
         session.references.may_lack_name = looks
         order = enqueue_plan.read(session, refs or [], file, defaults, context.command)
         unseen = enqueue_plan.look_at_sources(session, order, pinned_too=bool(check)) if looks else []
         if not keep_going:
-            enqueue_plan.raise_if_bad(order, as_json=as_json)
-        warn_of_catalog(session, quiet=hushed)
-        enqueue_plan.tell_notes(session, quiet=hushed)
-        enqueue_plan.tell_unseen(unseen, quiet=hushed)
+            enqueue_plan.raise_if_bad(order)
+        warn_of_catalog(session)
+        enqueue_plan.tell_notes(session)
+        enqueue_plan.tell_unseen(unseen)
         if dry_run:
-            plan_view.tell_plan(session, order, as_json=as_json, quiet=quiet)
+            plan_view.tell_plan(session, order)
         else:
             numbers = enqueue_plan.place(session, order)
             if wait or watch:
-                jobs_wait.until_ended(session, numbers, watch=watch and not hushed, quiet=hushed)
-            if quiet and not as_json:
+                jobs_wait.until_ended(session, numbers, watch=watch and output.chosen.hints)
+            if quiet and not output.chosen.json:
                 enqueue_plan.tell_ids(numbers)
             else:
-                enqueue_plan.tell(session, order, numbers, as_json=as_json, brief=wait or watch)
-        enqueue_plan.raise_for(order, quiet=hushed)
+                enqueue_plan.tell(session, order, numbers, brief=wait or watch)
+        enqueue_plan.raise_for(order)
         if (wait or watch) and not dry_run:
             jobs_wait.raise_for(session, numbers)

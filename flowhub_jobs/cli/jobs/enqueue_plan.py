@@ -93,12 +93,12 @@ def look_at_sources(session: Session, ordered: Ordered, *, pinned_too: bool) -> 
     return unseen
 
 
-def tell_unseen(unseen: Sequence[str], *, quiet: bool) -> None:
+def tell_unseen(unseen: Sequence[str]) -> None:
     """Say which sources could not be looked at: the worker finds out."""
     if not unseen:
         return
     more = f" ({len(unseen)} in all)" if len(unseen) > 1 else ""
-    output.hint(output.fold(f"The source was not looked at{more}, but the job is queued. {unseen[0]}"), quiet=quiet)
+    output.hint(output.fold(f"The source was not looked at{more}, but the job is queued. {unseen[0]}"))
 
 
 def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
@@ -141,13 +141,13 @@ def _order(session: Session, clerk: OptionReader, line: ListLine, defaults: Mapp
     return EnqueueItem(artifact, clerk.terms(defaults, line.options))
 
 
-def tell_notes(session: Session, *, quiet: bool) -> None:
+def tell_notes(session: Session) -> None:
     """Say what was chosen for the person among a repository's files, and what else it offers."""
     notes = list(dict.fromkeys(session.references.notes))
     for note in notes[:SHOWN]:
-        output.hint(output.fold(note), quiet=quiet)
+        output.hint(output.fold(note))
     if len(notes) > SHOWN:
-        output.hint(f"… and {len(notes) - SHOWN} notes more.", quiet=quiet)
+        output.hint(f"… and {len(notes) - SHOWN} notes more.")
 
 
 def place(session: Session, ordered: Ordered) -> list[int]:
@@ -157,7 +157,7 @@ def place(session: Session, ordered: Ordered) -> list[int]:
     return [answer.job for answer in answers]
 
 
-def raise_if_bad(ordered: Ordered, *, as_json: bool) -> None:
+def raise_if_bad(ordered: Ordered) -> None:
     """Raise for every line that is wrong at once: nothing is queued. The error is of the first one's kind.
 
     A person reads the lines one by one, before the error; a program has them in its message.
@@ -171,20 +171,20 @@ def raise_if_bad(ordered: Ordered, *, as_json: bool) -> None:
     if count == 1:
         message = f"{first.message} Nothing was queued."
     else:
-        _tell_bad(errors, quiet=as_json)
+        _tell_bad(errors)
         message = f"{count} of {ordered.count} cannot be queued, so nothing was."
-        message += " " + " ".join(dict.fromkeys(error.message for error in errors[:TOLD])) if as_json else ""
+        message += " " + " ".join(dict.fromkeys(error.message for error in errors[:TOLD])) if output.chosen.json else ""
     raise same_kind(first, message, f"{first.hint or ''} --keep-going queues the others.".strip())
 
 
-def _tell_bad(errors: Sequence[FlowhubError], *, quiet: bool = False) -> None:
+def _tell_bad(errors: Sequence[FlowhubError]) -> None:
     for error in errors[:SHOWN]:
-        output.hint(f"flowhub: {error.message}", quiet=quiet)
+        output.hint(f"flowhub: {error.message}")
     if len(errors) > SHOWN:
-        output.hint(f"… and {len(errors) - SHOWN} lines more.", quiet=quiet)
+        output.hint(f"… and {len(errors) - SHOWN} lines more.")
 
 
-def raise_for(ordered: Ordered, *, quiet: bool) -> None:
+def raise_for(ordered: Ordered) -> None:
     """Raise what was wrong with some lines, after the others were queued; all but the first are told before."""
     errors = ordered.errors
     if not errors:
@@ -192,8 +192,8 @@ def raise_for(ordered: Ordered, *, quiet: bool) -> None:
     if ordered.count == 1:
         raise errors[0]
     if len(errors) > 1:
-        _tell_bad(errors, quiet=quiet)
-    told = f" {errors[0].message}" if quiet or len(errors) == 1 else ""
+        _tell_bad(errors)
+    told = f" {errors[0].message}" if not output.chosen.hints or len(errors) == 1 else ""
     raise SomeFailed(f"{len(errors)} of {ordered.count} were not queued.{told}", hint=errors[0].hint)
 
 
@@ -203,11 +203,11 @@ def tell_ids(numbers: Sequence[int]) -> None:
         output.result(str(number))
 
 
-def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, as_json: bool, brief: bool) -> None:
+def tell(session: Session, ordered: Ordered, numbers: Sequence[int], *, brief: bool) -> None:
     """Say which jobs answer, whether they fit this machine, and what is missing for them to move."""
-    shown = numbers if as_json else numbers[:SHOWN]
+    shown = numbers if output.chosen.json else numbers[:SHOWN]
     by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(shown)))}
-    if as_json:
+    if output.chosen.json:
         output.result_json(jobs_json(by_number[number] for number in numbers))
         return
     for number, order in zip(shown, ordered.orders[:SHOWN], strict=True):

@@ -20,10 +20,10 @@ GLANCE_ROWS = 14
 _FAILED = "Failed:"
 
 
-def overview(*, as_json: bool) -> None:
+def overview() -> None:
     """Print one screen of what is going on."""
     with open_session() as session:
-        print_glance_json(session) if as_json else print_glance(session)
+        print_glance_json(session) if output.chosen.json else print_glance(session)
 
 
 def print_glance(session: Session) -> None:

@@ -14,7 +14,6 @@ def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None
         jobs,
         every,
         group,
-        as_json,
         ("queued", "running"),
         lambda session, job: session.pause(job),
     )

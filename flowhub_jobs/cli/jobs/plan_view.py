@@ -12,15 +12,15 @@ from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 
-def tell_plan(session: Session, ordered: Ordered, *, as_json: bool, quiet: bool = False) -> None:
+def tell_plan(session: Session, ordered: Ordered) -> None:
     """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
     plans = _each_once(session.plan(ordered.orders))
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
     outlook = forecast(session.home, plans, begins)
-    if as_json:
+    if output.chosen.json:
         output.result_json(plan_json([(plan, session.verdict(plan.artifact)) for plan in plans], outlook))
         return
-    if quiet:
+    if output.chosen.quiet:
         output.result("\n".join(plan.artifact.ref for plan in plans))
         return
     rows = [(plan.artifact.ref, _size(plan.size), plan.action, _size(plan.to_fetch)) for plan in plans]

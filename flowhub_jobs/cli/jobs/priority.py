@@ -28,7 +28,6 @@ def priority(
         jobs,
         every,
         group,
-        as_json,
         states,
         lambda session, job: session.set_priority(job, wanted),
     )

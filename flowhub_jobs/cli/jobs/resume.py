@@ -9,4 +9,4 @@ def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = Non
 
     A time set by --at that is still ahead stays.
     """
-    steer("resume", jobs, every, group, as_json, ("paused",), lambda session, job: session.again(job, "resume"))
+    steer("resume", jobs, every, group, ("paused",), lambda session, job: session.again(job, "resume"))

@@ -27,4 +27,4 @@ def retry(
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
     states = ("failed", "cancelled") if cancelled else ("failed",)
-    steer("retry", jobs, every, group, as_json, states, lambda session, job: session.again(job, "retry"))
+    steer("retry", jobs, every, group, states, lambda session, job: session.again(job, "retry"))

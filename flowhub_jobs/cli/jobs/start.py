@@ -9,4 +9,4 @@ def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None
 
     A started job still waits for the jobs of --after, for room on the disk and for the network.
     """
-    steer("start", jobs, every, group, as_json, ("queued", "paused"), lambda session, job: session.again(job, "start"))
+    steer("start", jobs, every, group, ("queued", "paused"), lambda session, job: session.again(job, "start"))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import status_view
 from flowhub_jobs.cli.jobs.watch import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments, Quiet
@@ -35,7 +36,7 @@ def status(
     with open_session() as session:
         numbers = job_numbers(jobs) if jobs else None
         view = JobChoice(numbers, every, state_named(state), since_of(since), group)
-        if as_json:
+        if output.chosen.json:
             status_view.print_json(session, view)
         elif quiet:
             status_view.print_numbers(session, view)

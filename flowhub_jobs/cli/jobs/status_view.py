@@ -44,10 +44,10 @@ def print_plain(session: Session, choice: JobChoice) -> None:
         output.hint("No job matches. `flowhub status --all` lists every job.")
 
 
-def print_some(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
+def print_some(session: Session, numbers: Sequence[int]) -> None:
     """Print these jobs as rows, however few."""
     jobs = session.queries.jobs(numbers)
-    if as_json:
+    if output.chosen.json:
         output.result_json(jobs_json(jobs))
     elif jobs:
         print_table(jobs)

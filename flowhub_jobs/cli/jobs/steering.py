@@ -20,7 +20,6 @@ def steer(
     typed: list[str] | None,
     every: bool,
     group: str | None,
-    as_json: bool,
     states: Sequence[str],
     act: Callable[[Session, int], State],
 ) -> None:
@@ -30,9 +29,9 @@ def steer(
         numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
         outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
-        if as_json and (done or not numbers):
+        if output.chosen.json and (done or not numbers):
             output.result_json(jobs_json(session.queries.jobs(done)))
-        elif not as_json:
+        elif not output.chosen.json:
             _tell(session, verb, done)
             if not numbers:
                 output.hint(_nothing(verb, states))

@@ -39,21 +39,19 @@ def wait(
     with open_session() as session:
         numbers = chosen_jobs(session, jobs, every, group, LIVE)
         session.queries.jobs(numbers)  # a number that is none is told at once
-        until_ended(session, numbers, limit_s=limit, quiet=as_json)
-        status_view.print_some(session, numbers, as_json=as_json)
+        until_ended(session, numbers, limit_s=limit)
+        status_view.print_some(session, numbers)
         raise_for(session, numbers)
 
 
-def until_ended(
-    session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None, quiet: bool = False
-) -> None:
+def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None) -> None:
     """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
     session.watch_database()
     live = [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]
     if live:
         if not watch:
-            output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.", quiet=quiet)
-        tell_no_worker(session, quiet=quiet)
+            output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.")
+        tell_no_worker(session)
     if watch:
         watch_jobs(session, lambda: session.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return

@@ -1,7 +1,6 @@
 """adopt: what other programs have already, and what the library does not know of its own store."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -50,24 +49,24 @@ def adopt(
     Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
     """
     if not (yes or dry_run):
-        demand_terminal("adopt", as_json=as_json, before=BEFORE, hint=HINT)
+        demand_terminal("adopt", before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
     with open_session() as session:
         session.installed.demand_store()
         session.open_store()
         finder = Finder(session.home, Recognizer(session.loaded.catalog), os.environ, kinds)
-        with _progress(as_json) as watch:
+        with _progress() as watch:
             survey = finder.survey(places or [], watch)
-        warn_of_catalog(session, quiet=as_json)
+        warn_of_catalog(session)
         new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
-        if not as_json:
+        if not output.chosen.json:
             _tell_found(survey)
         outcomes: Outcomes = {}
         if not dry_run and (yes or not new or _agreed(list(new.values()), session.store.root)):
             outcomes = _adopt_each(session, new, kinds)
         elif not dry_run:
             output.hint("Nothing was adopted.")
-        if as_json:
+        if output.chosen.json:
             output.result_json(adopt_json(survey, outcomes, dry_run=dry_run))
         else:
             _tell_outcomes(outcomes, survey)
@@ -78,8 +77,8 @@ def adopt(
 class _progress:  # noqa: N801, reads as a word where it is used
     """Shows on a terminal how much was read."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._shown = output.redraws(sys.stderr) and not quiet
+    def __init__(self) -> None:
+        self._shown = output.shows_progress()
         self._next = 0.0
 
     def __enter__(self) -> Callable[[int, int], None]:
@@ -98,7 +97,7 @@ class _progress:  # noqa: N801, reads as a word where it is used
 def _agreed(offers: Sequence[Offer], root: Path) -> bool:
     size = format_bytes(sum(offer.size for offer in offers))
     question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
-    return agreed("adopt", question, as_json=False, before=BEFORE, hint=HINT)
+    return agreed("adopt", question, before=BEFORE, hint=HINT)
 
 
 def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[LinkKind, ...]) -> Outcomes:

@@ -17,7 +17,7 @@ def du(as_json: AsJson = False) -> None:
     """
     with open_session() as session:
         seen = usage(session)
-    if as_json:
+    if output.chosen.json:
         output.result_json(du_json(seen))
         return
     shares = [*seen.models, *(share for share in (seen.partials, seen.rests) if share.on_disk)]

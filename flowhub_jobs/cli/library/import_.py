@@ -23,4 +23,4 @@ def import_models(
     """
     with open_session() as session:
         numbers = LocalJobs(session).bring(Path(folder).expanduser().absolute(), refs or [])
-        run_or_leave(session, numbers, "Importing", later, as_json)
+        run_or_leave(session, numbers, "Importing", later)

@@ -23,8 +23,8 @@ def list_models(
     """
     with open_session() as session:
         there = stock(session)
-        warn_of_catalog(session, quiet=as_json)
-    if as_json:
+        warn_of_catalog(session)
+    if output.chosen.json:
         output.result_json(installed_json(there))
         return
     if quiet:

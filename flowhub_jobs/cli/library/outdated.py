@@ -24,8 +24,8 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
     """
     with open_session() as session:
         seen = survey_of(session, refs)
-        warn_of_catalog(session, quiet=as_json)
-        if as_json:
+        warn_of_catalog(session)
+        if output.chosen.json:
             output.result_json(outdated_json(seen, _to_fetch(session, seen)))
         else:
             _tell(session, seen)

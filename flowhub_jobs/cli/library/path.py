@@ -25,8 +25,8 @@ def path(
     where = entrance(model.path)
     if model.condition in (Condition.CHANGED, Condition.DAMAGED):
         what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
-        output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.", quiet=as_json)
-    if as_json:
+        output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.")
+    if output.chosen.json:
         output.result_json(path_json(model, where))
     else:
         output.exactly(str(where))

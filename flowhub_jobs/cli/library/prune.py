@@ -36,13 +36,13 @@ def prune(
     """
     age = parse_span(older_than) if older_than is not None else None
     if not (yes or dry_run):
-        demand_terminal("prune", as_json=as_json)
+        demand_terminal("prune")
     with open_session() as session:
         there = litter(session.home, session.installed)
         items = chosen(there, _kinds(only_partials, only_old), age)
-        if not as_json:
+        if not output.chosen.json:
             _tell(items, there)
-        if items and not (yes or dry_run) and not agreed("prune", _question(items), as_json=as_json):
+        if items and not (yes or dry_run) and not agreed("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
         by_path = {str(item.path): item for item in items}
@@ -50,7 +50,7 @@ def prune(
             list(by_path), lambda path: 0 if dry_run else sweep(session.home, session.installed, by_path[path])
         )
     done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
-    if as_json:
+    if output.chosen.json:
         output.result_json(pruned_json(done, _kept(there, done), dry_run=dry_run))
     elif items:
         _tell_freed(done, dry_run=dry_run)

@@ -28,12 +28,12 @@ def rm(
         session.installed.demand_store()
         names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
         plans = {name: session.installed.removal(name) for name in names}
-        if not (yes or dry_run or _agreed(list(plans.values()), as_json)):
+        if not (yes or dry_run or _agreed(list(plans.values()))):
             output.hint("Nothing was removed.")
             return
         outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
         removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
-        if removed and as_json:
+        if removed and output.chosen.json:
             output.result_json(removed_json(removed, dry_run=dry_run))
         elif removed:
             for one in removed:
@@ -41,11 +41,11 @@ def rm(
         raise_for(outcomes)
 
 
-def _agreed(plans: Sequence[Removal], as_json: bool) -> bool:
+def _agreed(plans: Sequence[Removal]) -> bool:
     names, size = ", ".join(one.name for one in plans), sum(one.bytes for one in plans)
     freed = sum(one.freed for one in plans)
     frees = "" if freed == size else f", frees {format_bytes(freed)}" if freed else ", frees nothing"
-    return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?", as_json=as_json)
+    return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?")
 
 
 def _told(one: Removal, dry_run: bool) -> str:

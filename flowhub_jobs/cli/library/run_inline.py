@@ -1,6 +1,5 @@
 """Jobs that the calling process runs itself or leaves to a worker, and the lines that say how far they are."""
 
-import sys
 import time
 from collections.abc import Sequence
 
@@ -18,13 +17,13 @@ from flowhub_jobs.worker.inline import at_work
 LOOK_S = 0.2
 
 
-def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool) -> list[Job]:
+def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
     """Run these jobs here, or wait where another worker has one; return them as they ended, or as they wait.
 
     `verb` begins the line that a person sees meanwhile: "Verifying". Ctrl-C hands back what runs.
     """
     wanted = list(dict.fromkeys(numbers))
-    shows = output.redraws(sys.stderr) and not quiet
+    shows = output.shows_progress()
     try:
         with at_work(session.home, wanted) as over:
             while not over.is_set() or State.RUNNING in session.queries.state_of(wanted).values():
@@ -39,26 +38,26 @@ def run_here(session: Session, numbers: Sequence[int], verb: str, *, quiet: bool
     return session.queries.jobs(wanted)
 
 
-def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool, as_json: bool) -> None:
+def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool) -> None:
     """Leave the jobs to a worker (`later`), or run them here and tell of them. Raises what kept one from its end."""
     if later:
-        leave(session, numbers, as_json=as_json)
+        leave(session, numbers)
         return
-    jobs = run_here(session, numbers, verb, quiet=as_json)
-    tell(jobs, as_json=as_json)
+    jobs = run_here(session, numbers, verb)
+    tell(jobs)
     raise_for_undone(jobs)
 
 
-def leave(session: Session, numbers: Sequence[int], *, as_json: bool) -> None:
+def leave(session: Session, numbers: Sequence[int]) -> None:
     """Leave these jobs to a worker, and tell of them."""
     session.ring(len(numbers))
-    tell(session.queries.jobs(list(dict.fromkeys(numbers))), as_json=as_json)
+    tell(session.queries.jobs(list(dict.fromkeys(numbers))))
     if numbers:
-        tell_no_worker(session, quiet=as_json)
+        tell_no_worker(session)
 
 
-def tell(jobs: Sequence[Job], *, as_json: bool) -> None:
-    if as_json:
+def tell(jobs: Sequence[Job]) -> None:
+    if output.chosen.json:
         output.result_json(jobs_json(jobs))
         return
     for job in jobs:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.library.outdated import Refs, answers, survey_of, tell_rest
@@ -39,27 +40,27 @@ def update(
     with open_session() as session:
         terms = OptionReader(session).terms(said)
         seen = survey_of(session, refs)
-        warn_of_catalog(session, quiet=as_json)
+        warn_of_catalog(session)
         newer = {one.entry.name: one for one in seen.outdated}
         checked = each(list(newer), lambda name: check_ours(session, newer[name], force=force))
         orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
-        if not as_json:
+        if not output.chosen.json:
             tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
-        if orders or as_json:
-            _plan(session, orders, as_json) if dry_run else _queue(session, orders, as_json, wait=wait)
+        if orders or output.chosen.json:
+            _plan(session, orders) if dry_run else _queue(session, orders, wait=wait)
     # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
     raise_for(answers(seen) | ({} if every else checked))
 
 
-def _plan(session: Session, orders: list[EnqueueItem], as_json: bool) -> None:
-    plan_view.tell_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)), as_json=as_json)
+def _plan(session: Session, orders: list[EnqueueItem]) -> None:
+    plan_view.tell_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)))
 
 
-def _queue(session: Session, orders: list[EnqueueItem], as_json: bool, *, wait: bool) -> None:
+def _queue(session: Session, orders: list[EnqueueItem], *, wait: bool) -> None:
     order = enqueue_plan.Ordered(orders=orders, count=len(orders))
     numbers = enqueue_plan.place(session, order)
     if wait:
         jobs_wait.until_ended(session, numbers)
-    enqueue_plan.tell(session, order, numbers, as_json=as_json, brief=wait)
+    enqueue_plan.tell(session, order, numbers, brief=wait)
     if wait:
         jobs_wait.raise_for(session, numbers)

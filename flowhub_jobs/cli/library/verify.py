@@ -37,18 +37,18 @@ def verify(
     with open_session() as session:
         errands = LocalJobs(session)
         models = errands.known(refs or [])
-        _tell_of_strangers(session, errands, bool(refs), as_json)
+        _tell_of_strangers(session, errands, bool(refs))
         if later:
-            leave(session, errands.verify(models), as_json=as_json)
+            leave(session, errands.verify(models))
         else:
-            looked = compare_stamps(models) if fast else _whole(session, errands, models, repair, as_json)
-            _tell(looked, as_json)
+            looked = compare_stamps(models) if fast else _whole(session, errands, models, repair)
+            _tell(looked)
             _raise_for(looked)
     if not models:
-        output.hint("No installed model can be verified.", quiet=as_json)
+        output.hint("No installed model can be verified.")
 
 
-def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool, quiet: bool) -> None:
+def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool) -> None:
     strangers = [] if named else sorted({one.name for one in session.store.models()} - set(errands.checks.names()))
     if strangers:
         output.hint(
@@ -56,32 +56,29 @@ def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool, quiet:
                 f"Put there by hand, without a known digest: {output.clean(', '.join(strangers))}. "
                 "`flowhub adopt` adds them."
             ),
-            quiet=quiet,
         )
 
 
 def _whole(
-    session: Session, errands: LocalJobs, models: Sequence[InstalledArtifact], repair: bool, quiet: bool
+    session: Session, errands: LocalJobs, models: Sequence[InstalledArtifact], repair: bool
 ) -> list[VerifyResult]:
-    jobs = run_here(session, errands.verify(models), "Verifying", quiet=quiet)
+    jobs = run_here(session, errands.verify(models), "Verifying")
     looked = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
         damaged = errands.checks.on_shelf(model.name) if error else None
         if error and repair and damaged and damaged.damage:
-            looked.append(_mended(session, errands, damaged, error, quiet))
+            looked.append(_mended(session, errands, damaged, error))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
             looked.append(VerifyResult(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
     return looked
 
 
-def _mended(
-    session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError, quiet: bool
-) -> VerifyResult:
+def _mended(session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError) -> VerifyResult:
     earlier = model.artifact.key in session.queries.live_jobs()
     try:
-        [job] = run_here(session, [errands.repair(model)], "Repairing", quiet=quiet)
+        [job] = run_here(session, [errands.repair(model)], "Repairing")
     except FlowhubError as refused:
         what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
         return VerifyResult(model, "damaged", what, damage=model.damage)
@@ -93,8 +90,8 @@ def _mended(
     return VerifyResult(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _tell(looked: Sequence[VerifyResult], as_json: bool) -> None:
-    if as_json:
+def _tell(looked: Sequence[VerifyResult]) -> None:
+    if output.chosen.json:
         output.result_json(verify_json(looked))
         return
     for one in looked:

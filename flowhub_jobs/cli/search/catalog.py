@@ -52,7 +52,7 @@ Format = Annotated[
 def list_catalogs(as_json: AsJson = False) -> None:
     """List the catalogs in force, in the order in which they count."""
     page, warning = catalogs_json(load_settings())
-    if as_json:
+    if output.chosen.json:
         output.result_json(page)
         return
     output.result(list_table(page["catalogs"]))
@@ -76,7 +76,7 @@ def import_catalog(
     The models stand behind those of the shipped catalog. One whose id is taken there gets its catalog's name behind it.
     """
     change = take(load_settings(), source, name=name, shape=_shape(shape))
-    if as_json:
+    if output.chosen.json:
         output.result_json(import_json(change))
         return
     for line in import_lines(change):
@@ -99,7 +99,7 @@ def update(
     wanted = list(dict.fromkeys(names)) if names else updatable(settings)
     done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
     alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is told as an error, once
-    if as_json and not alone:
+    if output.chosen.json and not alone:
         output.result_json(update_json(done))
     elif not alone:
         _tell_update(done)
@@ -125,21 +125,21 @@ def remove(
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         check_present(imported_catalogs(settings), name)
-    if not (yes or _agreed(wanted, as_json)):
+    if not (yes or _agreed(wanted)):
         output.hint("Nothing was removed.")
         return
     done = each(wanted, lambda name: remove_catalog(settings, name))
     removed = [name for name, outcome in done.items() if outcome == name]
-    if as_json and removed:
+    if output.chosen.json and removed:
         output.result_json(catalog_removed_json(removed))
     elif removed:
         output.result(f"Removed {', '.join(removed)}.")
     raise_for(done)
 
 
-def _agreed(names: list[str], as_json: bool) -> bool:
+def _agreed(names: list[str]) -> bool:
     question = f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}?"
-    return agreed("It", question, as_json=as_json, hint="Add -y to remove.")
+    return agreed("It", question, hint="Add -y to remove.")
 
 
 @catalog.command()
@@ -155,7 +155,7 @@ def validate(
     Writes nothing. For a catalog of another shape, it says what an import would take. See `flowhub help catalog`.
     """
     page, error = validate_json(load_settings(), source, _shape(shape))
-    if as_json:
+    if output.chosen.json:
         output.result_json(page)
     else:
         for line in validate_lines(page):

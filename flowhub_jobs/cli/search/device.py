@@ -14,7 +14,7 @@ def device(as_json: AsJson = False) -> None:
     """
     with open_session() as session:
         machine, store = session.device, session.store.root
-    if as_json:
+    if output.chosen.json:
         output.result_json(device_json(machine))
     else:
         device_view.print_device(machine, store)

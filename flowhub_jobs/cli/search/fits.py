@@ -38,9 +38,9 @@ def fits(
     machine = read_profile(Path(on).expanduser()) if on else None
     with open_session() as session:
         judged = variants.judge(session, ref, machine, context=context, ask=not offline)
-        warn_of_catalog(session, quiet=as_json)
+        warn_of_catalog(session)
         machine = machine or session.device
-    if as_json:
+    if output.chosen.json:
         output.result_json(fits_json(machine, judged))
     else:
         fits_view.print_fits(judged, machine, on)

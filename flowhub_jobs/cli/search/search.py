@@ -58,11 +58,11 @@ def search(
         new_on=date.today() if new else None,
     )
     typed = tuple(terms or ())
-    wanted = Wanted(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit, as_json))
+    wanted = Wanted(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit))
     findings = find(load_settings(), wanted)
     for warning in findings.warnings:
-        output.hint(f"flowhub: {warning}", quiet=as_json)
-    if as_json:
+        output.hint(f"flowhub: {warning}")
+    if output.chosen.json:
         output.result_json(search_json(findings, typed))
     elif quiet:
         for ref in references(findings, every_variant=variants):
@@ -71,8 +71,8 @@ def search(
         print_findings(findings, wanted, every_variant=variants)
 
 
-def _limit(typed: int | None, as_json: bool) -> int | None:
+def _limit(typed: int | None) -> int | None:
     """Return how many models to show, None for all: by default, what one screen has room for beside the hints."""
     if typed is not None:
         return typed or None
-    return max(5, output.height() - 6) if output.is_terminal() and not as_json else MANY
+    return max(5, output.height() - 6) if output.is_terminal() and not output.chosen.json else MANY

@@ -18,8 +18,8 @@ def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json:
     """Show a model: its variants, and which of them run here."""
     with open_session() as session:
         told = card(session, ref)
-        warn_of_catalog(session, quiet=as_json)
-    if as_json:
+        warn_of_catalog(session)
+    if output.chosen.json:
         output.result_json(model_json(told))
     else:
         print_card(told)

@@ -27,7 +27,7 @@ def limit(
         if rate is not None:
             set_limit(session, rate, span)
         limits = in_force(session)
-        if as_json:
+        if output.chosen.json:
             output.result_json(limit_json(limits))
         else:
             for line in limit_lines(limits, session.now_us()):

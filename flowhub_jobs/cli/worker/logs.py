@@ -20,7 +20,7 @@ def logs(
     """Print every event of a job, oldest first."""
     with open_session() as session:
         happened = read_history(session.home, job_numbers(jobs))
-    if as_json:
+    if output.chosen.json:
         output.result_json(logs_json(happened))
         return
     for job, events, attempts in happened:

@@ -26,7 +26,7 @@ def report(
     begin = report_begins(since, datetime.now().astimezone())
     with open_session() as session:
         morning = read_morning(session.home, begin)
-        if as_json:
+        if output.chosen.json:
             output.result_json(report_json(morning, session.node))
         else:
             output.result("\n".join(report_view.lines(morning)))

@@ -46,7 +46,7 @@ def set_schedule(
     wanted = Schedule.parse(windows, days, outside)
     with open_session() as session:
         set_it(session, wanted)
-        _tell(session, as_json=as_json)
+        _tell(session)
 
 
 @schedule.command()
@@ -54,19 +54,19 @@ def off(as_json: AsJson = False) -> None:
     """Remove the schedule: jobs run at any time."""
     with open_session() as session:
         set_it(session, None)
-        _tell(session, as_json=as_json)
+        _tell(session)
 
 
 @schedule.command()
 def show(as_json: AsJson = False) -> None:
     """Show the schedule, and whether jobs may run now."""
     with open_session() as session:
-        _tell(session, as_json=as_json)
+        _tell(session)
 
 
-def _tell(session: Session, *, as_json: bool) -> None:
+def _tell(session: Session) -> None:
     now, known = session.now_us(), session.controls.schedule()
-    if as_json:
+    if output.chosen.json:
         output.result_json(schedule_json(known, now))
     else:
         for line in schedule_lines(known, now):

@@ -44,7 +44,7 @@ def install(
         hints = _also_running(settings, service)
         service.install(text)
     hints += service.hints(program)
-    if as_json:
+    if output.chosen.json:
         output.result_json(service_json(service, text, commands, hints, installed=not print_only))
     elif print_only:
         _print_plan(service, text, commands, hints)
@@ -56,7 +56,7 @@ def uninstall(as_json: AsJson = False) -> None:
     """Stop the service and remove it. What is queued stays queued."""
     service = service_of(load_settings())
     removed = service.uninstall()
-    if as_json:
+    if output.chosen.json:
         output.result_json(service_removed_json(service, removed=removed))
     elif removed:
         output.result(f"The service is stopped and removed: {service.path}")
@@ -69,7 +69,7 @@ def status(as_json: AsJson = False) -> None:
     with open_session() as session:
         workers, queued = living_workers(session.home), len(session.queries.in_state((State.QUEUED,)))
         look = service_of(session.settings).look()
-    if as_json:
+    if output.chosen.json:
         output.result_json(worker_json(session.node, workers, queued, look))
         return
     for line in _worker_lines(workers, queued, look, datetime.now(UTC)) + _service_lines(look):

@@ -101,7 +101,7 @@ def _as_service(work: Callable[[], int]) -> int:
         if not notifier.wanted:
             raise
         notifier.status(error.message)
-        tell(error, as_json=False)
+        tell(error)
         return EX_CONFIG
 
 

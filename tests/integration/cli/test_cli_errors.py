@@ -274,7 +274,7 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
 def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
     from flowhub_jobs.cli.jobs import overview
 
-    def fail(*, as_json):
+    def fail():
         raise kind
 
     monkeypatch.setattr(overview, "overview", fail)
