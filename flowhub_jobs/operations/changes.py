@@ -62,6 +62,11 @@ class Changes:
     controls: dict[str, Any] | None
 
 
+def library_version(home: Home) -> int:
+    """Return a fingerprint of the library, which another installation, removal or verification changes."""
+    return position_now(home).library
+
+
 def position_now(home: Home) -> Position:
     with home.database.reading() as snapshot:
         return _position(snapshot, home.node)

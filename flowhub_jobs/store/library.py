@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -13,7 +13,7 @@ from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifa
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.inventory import has_its_files, is_unchanged, strangers
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library_fast import Entries
+from flowhub_jobs.store.library_fast import Entries, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 
 if TYPE_CHECKING:
@@ -178,11 +178,3 @@ def write_pieces(tx: sa.Connection, number: int, known: Mapping[str, Pieces]) ->
 def _time_of(file: FileDigest, path: Path) -> int:
     """Return the time by which a later change is noticed: that of the bytes that were read, not what it is by now."""
     return path.stat().st_mtime_ns if file.mtime_ns is None else file.mtime_ns
-
-
-def readable_artifact(stored: Any) -> Artifact | None:
-    """Return the artifact of an installed model's row; None where it was never written, or is damaged."""
-    try:
-        return Artifact.from_dict(stored)
-    except ValueError:
-        return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.database.lazy import Database, Row
+from flowhub_jobs.database.stored_values import json_of
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.inventory import (
     Damage,
@@ -18,7 +19,7 @@ from flowhub_jobs.store.inventory import (
     take_inventory,
 )
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.values.artifacts import InstalledModel, known_format
+from flowhub_jobs.values.artifacts import Artifact, InstalledModel, known_format
 
 _SAME = (
     *("id", "store_id", "name", "ref", "model", "option", "bytes"),
@@ -51,6 +52,14 @@ class Entries:
     def entries_here(self) -> list[Entry]:
         """Return what the library says of the store that is there."""
         return self._entries(_HERE, store=self.store_id)
+
+    def artifacts(self) -> dict[int, Artifact]:
+        """Return what was asked for at each installation, by the id of its entry; unreadable ones are left out."""
+        query = "SELECT id, artifact FROM artifacts WHERE node = :node AND artifact IS NOT NULL"
+        with self._database.reading() as tx:
+            stored = {row["id"]: json_of(row["artifact"]) for row in tx.rows(query, node=self._node)}
+        found = {number: readable_artifact(data) for number, data in stored.items()}
+        return {number: artifact for number, artifact in found.items() if artifact is not None}
 
     def entry(self, name: str) -> Entry | None:
         """Return what the library says of one name, written as it is in the store that is there."""
@@ -117,6 +126,14 @@ class Entries:
         with self._database.reading() as tx:
             rows = tx.rows(query, node=self._node, store=str(self._store.root))
         return rows[0]["store_id"] if rows else None
+
+
+def readable_artifact(stored: Any) -> Artifact | None:
+    """Return the artifact of an installed model's row; None where it was never written, or is damaged."""
+    try:
+        return Artifact.from_dict(stored)
+    except ValueError:
+        return None
 
 
 def readable_damage(stored: Any) -> Damage | None:

@@ -12,8 +12,8 @@ from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.inventory import Damage, as_installed
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import here, read_pieces, readable_artifact, write_pieces
-from flowhub_jobs.store.library_fast import readable_damage
+from flowhub_jobs.store.library import here, read_pieces, write_pieces
+from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
 
 

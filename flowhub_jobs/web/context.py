@@ -8,6 +8,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.rates import RateHistory
+from flowhub_jobs.web.shared import ShareIndex
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class WebContext:
     def __init__(self, home: Home, sign_in: SignIn, *, share: bool) -> None:
         self.home, self.sign_in, self.share = home, sign_in, share
         self.rates = RateHistory()
+        self.shared = ShareIndex()
         self._device: tuple[float, Device] | None = None
 
     @cached_property

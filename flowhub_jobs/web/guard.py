@@ -26,7 +26,7 @@ SAFE_METHODS = ("GET", "HEAD")
 OPEN_PATHS = ("/healthz", "/metrics", "/sign-in")  # answer without a sign-in
 OPEN_FOLDER = "/static/"
 # What is shared with other machines: the catalog's shape and the Hub's.
-SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)/.+|(/datasets)?/[^/]+/[^/]+/resolve/.+")
+SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/.+")
 
 HEADERS = {
     "content-security-policy": (

@@ -23,6 +23,7 @@ log = logging.getLogger("flowhub.web")
 
 LOOK_S = 0.1  # between two looks at the database's counter
 REST_S = 0.15  # after a read: a worker's writes of progress come in bursts
+FAILED_S = 5.0  # after a read that failed
 BATCHES_MAX = 200  # that may wait for a slow subscriber
 
 
@@ -62,8 +63,7 @@ class Live:
             while True:
                 await self._wanted.wait()
                 if self._signal.has_changed():
-                    await self._look()
-                    await asyncio.sleep(REST_S)
+                    await asyncio.sleep(REST_S if await self._look() else FAILED_S)
                 await asyncio.sleep(LOOK_S)
         finally:
             self._signal.close()
@@ -110,7 +110,8 @@ class Live:
             changes = changes_since(session, position)
         return Batch(changes, list(_numbered(list(_items(changes)), position, changes.position)))
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Read what changed and hand it out; return False if it cannot be read now."""
         try:
             batch = await run_in_threadpool(self._read)
         except FlowhubError as error:
@@ -120,6 +121,8 @@ class Live:
         else:
             for queue in list(self._queues) if batch.events else ():
                 _put(queue, batch)
+            return True
+        return False
 
     def _read(self) -> Batch:
         session, before = self._open_session(), self._position

@@ -2,4 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-ROUTES: list[BaseRoute] = []
+from flowhub_jobs.web.share import catalog, hub
+
+ROUTES: list[BaseRoute] = [*catalog.ROUTES, *hub.ROUTES]

@@ -1,0 +1,30 @@
+"""`/catalog.json`: what is shared, as a catalog whose addresses are this server's own."""
+
+from urllib.parse import quote
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from flowhub_jobs.operations.sharing import SharedModel, shared_catalog
+from flowhub_jobs.values.enums import RepoKind
+from flowhub_jobs.web.endpoint import Call, endpoint
+
+
+def show_catalog(call: Call) -> Response:
+    """The addresses have the host that the client has asked: it is one of ours."""
+    base = f"{call.request.url.scheme}://{call.request.headers['host']}"
+    models = call.context.shared.read(call.session).models
+    addresses = {place: address for model in models for place, address in _addresses(base, model).items()}
+    return JSONResponse(shared_catalog(models, addresses))
+
+
+def _addresses(base: str, model: SharedModel) -> dict[str, str]:
+    kind, repo = model.repo
+    prefix = "" if kind is RepoKind.MODEL else "/datasets"
+    return {
+        str(file.place): f"{base}{prefix}/{quote(repo)}/resolve/{model.commit}/{quote(file.path)}"
+        for file in model.files
+    }
+
+
+ROUTES: list[BaseRoute] = [Route("/catalog.json", endpoint(show_catalog), methods=["GET"])]

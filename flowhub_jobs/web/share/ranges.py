@@ -1,0 +1,37 @@
+"""The Range header and conditional requests of RFC 9110, for files with a strong ETag. Pure."""
+
+import re
+
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
+
+
+class RangeNotSatisfiable(Exception):
+    """No byte of the file is in the range (RFC 9110 §15.5.17)."""
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return start and end (exclusive) of the one range of a Range header; None to send the whole file.
+
+    A header that is malformed, of another unit, or has several ranges is ignored, which §14.2 allows.
+    """
+    found = _RANGE.fullmatch(header.strip()) if header else None
+    if found is None or not (found[1] or found[2]):
+        return None
+    if not found[1]:  # the last bytes
+        start, end = max(0, size - int(found[2])), size
+    else:
+        start, end = int(found[1]), min(size, int(found[2]) + 1 if found[2] else size)
+        if found[2] and int(found[2]) < start:
+            return None
+    if start >= size or start >= end:
+        raise RangeNotSatisfiable
+    return start, end
+
+
+def is_named(header: str | None, etag: str, *, weak: bool) -> bool:
+    """Return whether a list of entity tags names this one, or any (`*`); `weak` compares as §8.8.3.2 does."""
+    if header is None:
+        return False
+    tags = [tag.strip() for tag in header.split(",")]
+    quoted = f'"{etag}"'
+    return "*" in tags or quoted in tags or (weak and f"W/{quoted}" in tags)

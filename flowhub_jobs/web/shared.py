@@ -1,0 +1,35 @@
+"""The shared models, read again where the library has changed, and from time to time: a file may be changed by hand."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from flowhub_jobs.operations.changes import library_version
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.sharing import RepoId, SharedModel, SharedRepo, shared_models, shared_repos
+
+LOOK_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The models, the newest first, and their repositories."""
+
+    models: list[SharedModel]
+    repos: dict[RepoId, SharedRepo]
+
+
+class ShareIndex:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: tuple[int, float, Shared] | None = None
+        self._lock = threading.Lock()
+
+    def read(self, session: Session) -> Shared:
+        version, now = library_version(session.home), time.monotonic()
+        with self._lock:
+            if self._known is None or self._known[0] != version or now - self._known[1] > LOOK_AGAIN_S:
+                models = shared_models(session)
+                self._known = version, now, Shared(models, shared_repos(models))
+            return self._known[2]
