@@ -1,4 +1,4 @@
-"""Fixtures that all tests share, and where `support` and the origins of `scripts/` are found."""
+"""Fixtures that all tests share. Puts `support` and the scripts' `lib` on the path."""
 
 import os
 import signal
@@ -112,5 +112,5 @@ def stick(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal is told every 20 ms, so that nobody waits for half a second to pass."""
+    """The journal is written every 20 ms, so that no test waits for a quarter of a second."""
     monkeypatch.setattr("flowhub_jobs.transfer.committer.PERIOD_S", 0.02)

@@ -1,4 +1,4 @@
-"""What the tests of killed, halted and starved workers share."""
+"""Fixtures of the tests that kill, suspend and starve workers."""
 
 from collections.abc import Iterator
 

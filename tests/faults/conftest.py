@@ -1,4 +1,4 @@
-"""What the tests of faults share: three ways to an artifact, a journal that is told often, trust that is read anew."""
+"""Fixtures of the tests of faults: three ways to an artifact, frequent commits, certificates read again."""
 
 from pathlib import Path
 

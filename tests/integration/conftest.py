@@ -1,4 +1,4 @@
-"""What the tests of whole rooms share: the command line, the commands's rooms, an empty store."""
+"""Fixtures of the integration tests: the command line, jobs over a database, an empty store."""
 
 from collections.abc import Iterator
 from pathlib import Path

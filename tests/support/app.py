@@ -130,7 +130,7 @@ class App:
         return self.worker("--drain", *arguments).wait(timeout=PATIENCE_S)
 
     def left_over(self) -> list[str]:
-        """Return what lies in the store's folder of partials."""
+        """Return the names in the store's folder of partials."""
         folder = self.store / ".partial"
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 

@@ -34,7 +34,7 @@ class Said:
 
     @property
     def page(self) -> Any:
-        """Return the one JSON object on stdout; nothing may be on stderr beside it."""
+        """Return the one JSON object on stdout; stderr must be empty."""
         assert self.err == "", self.err
         return json.loads(self.out)
 

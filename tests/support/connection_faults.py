@@ -1,4 +1,4 @@
-"""Faults of the line: connections that break, stall, trickle, and bytes that turn on the way."""
+"""Faults of the connection: it breaks, stalls or trickles, or bytes change on the way."""
 
 import fcntl
 import socket
@@ -90,7 +90,7 @@ class StallAfterHeaders(Stall):
 
 @dataclass(frozen=True)
 class Hold(Fault):
-    """Wait until the test sets the event: before the head, or after `after` body bytes. Then go on as if nothing."""
+    """Wait until the test sets the event: before the head, or after `after` body bytes. Then continue."""
 
     event: threading.Event = field(default_factory=threading.Event, repr=False)
     after: int | None = None
@@ -138,7 +138,7 @@ class SlowAfter(Trickle):
 
 @dataclass(frozen=True)
 class EndlessHead(Fault):
-    """A status line, then a header that goes on for ever, a few bytes at a time: never silent, never an answer."""
+    """A status line, then an endless header, a few bytes at a time: never silent, never an answer."""
 
     def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         bucket = Bucket(200)
@@ -204,7 +204,7 @@ def _reset(connection: Connection) -> None:
 
 
 def _drain(connection: Connection) -> None:
-    """Wait until the client's kernel has every byte: a reset throws away what still waits in ours."""
+    """Wait until the client's kernel has every byte: a reset discards bytes that the origin's kernel has."""
     deadline = time.monotonic() + 5
     while _unsent(connection) and time.monotonic() < deadline:
         connection.server.stopping.wait(0.001)

@@ -1,4 +1,4 @@
-"""What lies on the disk: the files of a folder, a byte that turns, and whether the disk is written past the cache."""
+"""Reads and changes files on disk: a folder's files, one byte, and pages in the system's cache."""
 
 import os
 from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 
 
 class Disk:
-    """A tmpfs, seen at `place` while it is plugged in. What lies on it outlives that it is unplugged."""
+    """A tmpfs, seen at `place` while it is plugged in. Its files survive being unplugged."""
 
     def __init__(self, folder: Path, megabytes: int, options: str = "") -> None:
         self._own, self.place = folder / "own", folder / "mnt"

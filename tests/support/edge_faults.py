@@ -1,4 +1,4 @@
-"""What the edges of a CDN do: connections that are slow as long as they live, and hosts that crawl in a crowd."""
+"""Faults of a CDN's edges: connections that stay slow, and hosts that crawl under many connections."""
 
 import time
 from collections.abc import Iterator

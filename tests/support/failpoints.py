@@ -1,7 +1,7 @@
-"""Harm done to a worker from inside (support/fork_server.py starts such), in words with blanks between:
+"""Failpoints: kill, suspend or starve a worker (started by fork_server) at a named call. Words with blanks between:
 
     die=CALL:WHEN[:N]      SIGKILL to itself at the N-th such call (from 1)
-    halt=CALL:WHEN[:N]     the same with SIGSTOP: it goes on where it stood when somebody lets it
+    halt=CALL:WHEN[:N]     the same with SIGSTOP: it continues where it stood when the test lets it
     disk=NAME:ERRNO:PART:N[:FILE]
                            the N-th `os.NAME` on a path that holds PART fails so, once; or, with FILE, that one and all
                            that follow for as long as FILE is there
@@ -73,7 +73,7 @@ def _die() -> None:
 
 
 def _halt() -> None:
-    """Stop, but not while a thread of ours has a database locked: others would wait for as long as we stand still."""
+    """Stop, but not while a thread of this process has a database locked: other processes would wait as long."""
     home = Path(os.environ["FLOWHUB_HOME"])
     databases = [sqlite3.connect(home / name, timeout=30, isolation_level=None) for name in ("flowhub.db", "queue.db")]
     for database in databases:

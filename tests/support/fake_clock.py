@@ -1,4 +1,4 @@
-"""A clock that stands until a test turns it, and a real one that a test sets for several processes."""
+"""A clock that stands still until a test moves it, and a real one that a test sets for several processes."""
 
 import time
 from datetime import datetime
@@ -31,7 +31,7 @@ class FakeClock:
         self.awake_s += seconds
 
     def turn_to(self, text: str) -> None:
-        """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the beginning of a test it may lie behind."""
+        """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the start of a test it may be past."""
         self.turn((micros_of(text) - self.calendar_us) / SECOND_US)
 
     def set_calendar(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class ClockFile:
         self._add(seconds, 0)
 
     def sleep_for(self, seconds: float) -> None:
-        """Have the machine sleep: both go on."""
+        """Have the machine sleep: both clocks advance."""
         self._add(seconds, seconds)
 
     def time_ns(self) -> int:

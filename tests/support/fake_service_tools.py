@@ -1,4 +1,4 @@
-"""A `systemctl`, `loginctl` and `launchctl` on the PATH that write down what they are asked, and answer as told."""
+"""A `systemctl`, `loginctl` and `launchctl` on the PATH that record their arguments and give the answers of a test."""
 
 import os
 from pathlib import Path

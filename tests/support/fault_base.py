@@ -1,4 +1,4 @@
-"""What a fault is: something that an origin, a proxy or a network does wrong, one small class each.
+"""The base of all faults: something that an origin, a proxy or a network does wrong, one small class each.
 
 A fault has three hooks, of which each class needs one or two: `ask` changes what the origin takes for the request,
 `change` the answer, `flow` the steps that go over the wire. When it strikes is a value too:

@@ -1,4 +1,4 @@
-"""What the tests of faults fetch: a model of four pieces and a bit, others like it, and ways to put it at an origin."""
+"""Files for the tests of faults: a model of four pieces and a bit, others like it, and ways to serve it."""
 
 from pathlib import Path
 

@@ -143,7 +143,7 @@ WAYS: dict[str, type[Way]] = {"fetch": EngineWay, "download": DownloadWay, "job"
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return what lies in a store under a name that does not begin with a dot."""
+    """Return the store's files whose names do not begin with a dot."""
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 
 

@@ -1,4 +1,4 @@
-"""All named faults in one place, and a server that commits them. What a fault is, and when it strikes: `fault.py`."""
+"""All named faults in one namespace, and a server that injects them. fault_base.py explains a fault and its turn."""
 
 import ssl
 import threading

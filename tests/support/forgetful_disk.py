@@ -1,4 +1,4 @@
-"""A disk that forgets: real files, and beside them a model of what would be left after the power fails.
+"""A disk that forgets: real files, and a model of what would be left after the power fails.
 
 It stands behind the calls of `os` that put bytes and names on a disk. What was written and not synced is not there;
 a rename is not there before its folder was synced. What a sync failed to put there is lost, whatever the
@@ -42,7 +42,7 @@ class ForgetfulDisk:
         count: int = self._real["pwrite"](fd, data, offset)
         inode = _inode(fd)
         self.written[inode].add(offset, offset + count)
-        self.durable[inode].remove(offset, offset + count)  # old bytes or new ones: nobody knows
+        self.durable[inode].remove(offset, offset + count)  # old bytes or new ones
         return count
 
     def _write(self, fd: int, data: Any) -> int:

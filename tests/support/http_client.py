@@ -1,4 +1,4 @@
-"""A plain client for tests of the origins: what http.client says, and nothing clever."""
+"""A plain client for tests of the origins: http.client, and nothing clever."""
 
 import http.client
 import ssl

@@ -1,4 +1,4 @@
-"""What an installation may be about: a file or a folder, new, or in the place of an older version of it."""
+"""Installations to test: a file or a folder, new, or in place of an older version."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +74,7 @@ class InstallCase:
         return shop.enqueue("m")
 
     def check(self, shop: App, job: int) -> None:
-        """Assert that the job is completed: one right copy under its name, and in the library, and nothing beside."""
+        """Assert that the job is completed: one right copy under its name, and in the library, and nothing else."""
         done = shop.job(job)
         digest = DigestState.VERIFIED if self._pin else DigestState.UNPINNED
         assert (done.state, done.sha256_state, done.error) == (State.COMPLETED, digest, None)
@@ -91,7 +91,7 @@ class InstallCase:
         assert [event.kind for event in shop.events(job)].count("completed") == 1
 
     def there(self, shop: App) -> dict[str, bytes]:
-        """Return what lies under the model's name, by path."""
+        """Return the files under the model's name, by path."""
         place = shop.store / self.name
         if not self.folder:
             return {self.name: place.read_bytes()}

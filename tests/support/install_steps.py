@@ -1,4 +1,4 @@
-"""The rooms in which a run is killed, and the steps of an installation: what support/failpoints.py calls CALL:WHEN."""
+"""The packages in which a run is killed, and the steps of an installation, as failpoints call them (CALL:WHEN)."""
 
 PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
 LEASES, LIBRARY = "flowhub_jobs.jobs.leases:LeaseStore", "flowhub_jobs.store.library:Library"

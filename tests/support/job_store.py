@@ -1,4 +1,4 @@
-"""The rooms around one real database, without a worker: what a person and two owners do, by hand."""
+"""Jobs, leases and library over one real database, without a worker: the writes of a user and two owners."""
 
 import functools
 import tempfile
@@ -50,7 +50,7 @@ def digests(wanted: Artifact) -> tuple[FileDigest, ...]:
 
 @functools.cache
 def _new_database() -> bytes:
-    """Return a database as its first use makes it: to migrate anew for each test would be most of the tests' time."""
+    """Return a database as its first use makes it: migrating for each test would take most of the tests' time."""
     with tempfile.TemporaryDirectory() as folder:
         open_database(f"sqlite:///{folder}/flowhub.db", lock_folder=Path(folder)).dispose()
         return (Path(folder) / "flowhub.db").read_bytes()

@@ -1,4 +1,4 @@
-"""A gallery index of LocalAI's size and kind, made: 1,709 entries, 2.4 MB, 62 anchors, 116 merge keys."""
+"""A gallery index of LocalAI's size and kind: 1,709 entries, 2.4 MB, 62 anchors, 116 merge keys."""
 
 import io
 

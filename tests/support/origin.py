@@ -57,7 +57,7 @@ class Origin(FaultyServer):
     ) -> str:
         """Put content under a path, in place of what was there, and return its URL.
 
-        `etag` is with its quotes; None is a strong one made from the content. The faults' counting starts anew.
+        `etag` is with its quotes; None is a strong one made from the content. The faults count requests from 1 again.
         """
         path = "/" + path.lstrip("/")
         content = content_of(content)

@@ -1,4 +1,4 @@
-"""Trees of models as other programs lay them out, made under a person's home folder."""
+"""Model folders as other programs lay them out, below a user's home folder."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Every write that a run can make, by name: what the fence has to hold back."""
+"""Every write of a run, by name: the writes that the fence must refuse."""
 
 from collections.abc import Callable
 

@@ -122,7 +122,7 @@ class FailingPower:
         there = os.fstat(fd)
         inode = there.st_dev, there.st_ino
         if inode not in self._files:
-            # Anew, as the caller's may only append; and by number, as it may have no name any more.
+            # Opened again, as the caller's may only append; and by number, as it may have no name any more.
             own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
             self._files[inode] = Unsynced(own, there.st_size)
         return self._files[inode]
@@ -219,7 +219,7 @@ class FailingPower:
                 self._unplug()
 
     def _unplug(self) -> None:
-        self._lock.acquire()  # for good: nobody else does anything any more
+        self._lock.acquire()  # for good: no other thread does anything after this
         try:
             for step in reversed(self._steps[self._turns.randint(0, len(self._steps)) :]):
                 step.undo()

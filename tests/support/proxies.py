@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 class LoopbackProxy:
-    """Leads on whatever is asked of it. `asked` has the targets in order, `connections` how many were made to it.
+    """Forwards every request. `asked` has the targets in order, `connections` how many were made to it.
 
     `login` is the user and password that it wants. `answer` is a status line that it gives to every request instead.
     """

@@ -1,4 +1,4 @@
-"""Another Python process that runs a few lines, for what threads cannot show: death, and meeting in one file."""
+"""Another Python process that runs a few lines, for death and for two processes at one file."""
 
 import os
 import subprocess

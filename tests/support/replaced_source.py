@@ -1,4 +1,4 @@
-"""A source whose file is replaced by other versions, and what it tells of them: digests, commits, ETags or nothing."""
+"""A source whose file is replaced by other versions, and what identifies them: digests, commits, ETags or nothing."""
 
 import functools
 import hashlib

@@ -108,7 +108,7 @@ class Run:
             assert self.changed.wait_for(lambda: len(self.seen) >= goal, 30)
 
     def content(self, number: int = 0) -> bytes:
-        """Return a fetched file as it lies on the disk."""
+        """Return a fetched file as it is on disk."""
         assert self.fetched is not None
         return self.fetched.parts[number].read_bytes()
 
@@ -131,7 +131,7 @@ class Running:
 
     def __init__(self, artifact: Artifact, folder: Path, **how: Any) -> None:
         self.run = Run(artifact, folder, **how)
-        self.hold = threading.Event()  # where an origin holds it, what lets it go on
+        self.hold = threading.Event()  # where an origin holds it, what lets it continue
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._go, name="run", daemon=True)
 
@@ -172,7 +172,7 @@ def kept_in(folder: Path) -> int:
 
 
 def part_in(folder: Path, path: str = "m.gguf") -> Path:
-    """Return where the bytes of a file lie, by the journal's word."""
+    """Return the ranges of a file's bytes that the journal has."""
     return folder / journal.load(folder).files[path].part
 
 
@@ -189,7 +189,7 @@ def stopped_after(
 def crashed_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
 ) -> Path:
-    """The same, but return a copy of the partial as it lies there in mid-run, which is what a crash leaves."""
+    """The same, but return a copy of the partial in mid-run, as a crash leaves it."""
     with held_after(count, artifact, folder, origin, faults=faults) as running:
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
         running.stop()
@@ -203,7 +203,7 @@ def held_after(
 ) -> Iterator[Running]:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
 
-    The origin serves it already, with `faults`; whoever asks from then on is held no more.
+    The origin serves it already, with `faults`; later requests are not held.
     """
     from support.faults import Hold
 

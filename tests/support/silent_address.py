@@ -1,4 +1,4 @@
-"""A place on loopback that answers no SYN, as a host behind broken IPv6: its queue of connections is full."""
+"""An address on loopback that answers no SYN, as a host behind broken IPv6: its queue of connections is full."""
 
 import contextlib
 import socket

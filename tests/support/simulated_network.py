@@ -1,4 +1,4 @@
-"""A line to a host, simulated: what it gives to a number of connections, and how a tuning rides it. No time passes."""
+"""A simulated host: its rate for a number of connections, and a concurrency plan that runs on it. No time passes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ START_S = 1000.0  # what a monotonic clock says when it begins
 
 
 @dataclass(frozen=True)
-class Line:
+class Link:
     """`each_bps` is what one connection gets, `whole_bps` what all of them get together; bytes a second.
 
     `crowd`: what every connection beyond those that fill the line costs, as a share of the whole. `first_byte_s`: how
@@ -45,7 +45,7 @@ class Moment:
     rate: float
 
 
-def ride(line_at: Callable[[float], Line], cap: int, seconds: float) -> list[Moment]:
+def simulate(line_at: Callable[[float], Link], cap: int, seconds: float) -> list[Moment]:
     """Return how a tuning rode a line for so long, tick by tick. `line_at` tells the line at a time."""
     now, fetched, moments = ConcurrencyPlan(), 0.0, []
     begun: list[float] = []  # when each connection was
@@ -62,7 +62,7 @@ def ride(line_at: Callable[[float], Line], cap: int, seconds: float) -> list[Mom
 
 
 @dataclass
-class Crowd:
+class CrowdedHost:
     """A host that gives each connection `each_bps`, but next to nothing for a minute after more than `most` at once."""
 
     each_bps: float
@@ -76,7 +76,7 @@ class Crowd:
         return self.crawl_bps if at < self.crawls_until else self.each_bps
 
 
-def ride_crowd(host: Crowd, cap: int, seconds: float) -> list[Moment]:
+def simulate_crowd(host: CrowdedHost, cap: int, seconds: float) -> list[Moment]:
     """Return how a tuning and the watch of the host's pace ride it. A connection ends when its range of 4 s does."""
     now, fetched, moments, pace = ConcurrencyPlan(), 0.0, [], HostPace()
     open_now = 1

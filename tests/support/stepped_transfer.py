@@ -169,7 +169,7 @@ class ByHand:
         self.transfer.release(fetcher.task)
 
     def hash(self) -> None:
-        """Let the hasher go on for as long as it finds something to do."""
+        """Let the hasher work until it has nothing to do."""
         with contextlib.suppress(NothingToHash):
             self._hasher.run()
 
@@ -206,7 +206,7 @@ class ByHand:
         self._patch.undo()
 
     def on_disk(self, state: FileState, start: int, end: int) -> bytes:
-        """Return the bytes of a file's part as they lie there."""
+        """Return the bytes of a file's part as they are on disk."""
         assert state.part is not None
         buffer = bytearray(end - start)
         count = state.part.read(memoryview(buffer), start)

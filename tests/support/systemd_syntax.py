@@ -1,4 +1,4 @@
-"""How systemd reads what a unit says: systemd.syntax(7), Quoting; systemd.unit(5), Specifiers; systemd.service(5).
+"""The syntax of systemd's units: systemd.syntax(7), Quoting; systemd.unit(5), Specifiers; systemd.service(5).
 
 Written from those pages, not from what flowhub writes, so that a test can read back what was meant.
 """
@@ -7,7 +7,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "s": " "}
 
 
 def unit_lines(text: str) -> list[tuple[str, str, str]]:
-    """Return (section, key, value) of each line. Nothing of ours goes on over a line's end."""
+    """Return (section, key, value) of each line. flowhub's units have no continued lines."""
     found, section = [], ""
     for line in text.split("\n"):
         assert not line.endswith("\\"), line

@@ -1,4 +1,4 @@
-"""Time zones whose clocks change, and the machine put into one of them."""
+"""Time zones with daylight saving time, and the machine set to one of them."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""A real webhook on loopback: keeps what is posted to it, and answers as a test says."""
+"""A real webhook on loopback that keeps every posted object and gives the answers of a test."""
 
 import json
 import threading
