@@ -148,11 +148,15 @@ def is_missing_table(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == _NO_TABLE
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether a database's error can go away by itself: it is down, full, busy or read-only for now."""
-    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
+def is_outage(error: BaseException) -> bool:
+    """Return whether PostgreSQL does not answer for now: it restarts, is unreachable, full, busy or read-only."""
+    if isinstance(error, sa.exc.TimeoutError):  # all connections of the pool are in use, and wait
         return True
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == _READ_ONLY
+    cause = getattr(error, "orig", None)
+    if not type(cause).__module__.startswith("psycopg"):
+        return False
+    passing = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    return passing or getattr(cause, "sqlstate", None) == _READ_ONLY
 
 
 def as_ours(where: str, cause: BaseException) -> FlowhubError:

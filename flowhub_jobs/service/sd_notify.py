@@ -68,6 +68,10 @@ class Pulse:
         self._notifier, self._look, self._awake = notifier, look, awake
         self._due = float("-inf")
 
+    def alive(self) -> None:
+        """Tell that the process lives, and nothing else."""
+        self._notifier.alive()
+
     def beat(self) -> None:
         """Tell both. What `look` raises goes through, after the sign of life."""
         self._notifier.alive()

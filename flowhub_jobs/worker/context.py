@@ -20,6 +20,7 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.worker.database_outage import DatabaseOutage
 from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
@@ -59,6 +60,7 @@ class WorkerContext:
         self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
         self.network = Network(home)
         self.wait_log = WaitLog(home.clock)
+        self.database_outage = DatabaseOutage(home.clock.awake)
         self.stopping = threading.Event()
         self.database_lost: FlowhubError | None = None
         self._runs: dict[str, Run] = {}

@@ -1,17 +1,13 @@
 """Keeps the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
 
-import logging
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 from flowhub_jobs.jobs.leases import LEASE_S
-from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import WorkerContext
-
-log = logging.getLogger("flowhub.heartbeat")
 
 LOOK_S = 0.25  # a requested action is carried out within a second
 RENEW_S = LEASE_S / 3
@@ -33,7 +29,7 @@ class Heartbeat(threading.Thread):
                 self._context.lose_database(error)  # then the maintenance thread ends the worker
             except SQLAlchemyError as error:
                 # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.
-                log.warning("The heartbeat could not be written: %s", driver_words(error))
+                self._context.database_outage.failed(error)
 
     def _beat(self) -> None:
         context, now = self._context, self._context.home.clock.awake()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
 from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.retention import prune
@@ -51,10 +52,15 @@ class Maintenance(threading.Thread):
                 self.run_once()
                 if self._may_go_home():
                     self._go_home()
+                self._context.database_outage.answered()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
                 self._context.lose_database(error)
-            except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            except SQLAlchemyError as error:
+                self._context.database_outage.failed(error)
+                if is_outage(error):  # the machine's own service manager cannot help
+                    self._pulse.alive()
+            except (sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
         if self._context.database_lost is not None:
             self._go_home()

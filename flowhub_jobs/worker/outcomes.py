@@ -4,6 +4,7 @@ import logging
 
 from sqlalchemy.exc import OperationalError
 
+from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import (
     NETWORK_SETTINGS,
     DatabaseUnusable,
@@ -124,7 +125,7 @@ def to_flowhub_error(context: WorkerContext, error: Exception) -> FlowhubError |
         return RetryLater(MEMORY_TIGHT_S, error)
     if isinstance(error, FlowhubError | RetryLater):
         return error
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) or is_outage(error):
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
         return RetryLater(DATABASE_BUSY_S, busy)
     log.exception("A fault of flowhub's own")

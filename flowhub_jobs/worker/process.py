@@ -7,6 +7,7 @@ import threading
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import check_whole
+from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.net.httpx_errors import warm_trust
@@ -83,13 +84,25 @@ def run_worker(
         if consumer.was_signalled:
             return 0
         raise context.database_lost
-    left = len(home.queries.in_state(LIVE))
+    try:
+        return _exit_status(context, started, drain=drain, patience_s=patience_s)
+    except SQLAlchemyError as error:
+        if not (consumer.was_signalled and is_outage(error)):
+            raise
+        log.warning("Stopped while the database did not answer; its jobs continue when their leases end.")
+        return 0
+
+
+def _exit_status(context: WorkerContext, started: int, *, drain: bool, patience_s: float) -> int:
+    """Log what is left; return the exit status of a worker that has stopped."""
+    queries = context.home.queries
+    left = len(queries.in_state(LIVE))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
     given_up = context.outages.given_up(patience_s, started) if drain else []
     for origin in given_up:
         log.warning("%s could not be reached for %s; its jobs stay queued.", origin, format_duration(patience_s))
     log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
-    return EXIT_SOME_FAILED if drain and (given_up or home.queries.ended_badly(since=started)) else 0
+    return EXIT_SOME_FAILED if drain and (given_up or queries.ended_badly(since=started)) else 0
 
 
 def _standing(home: Home) -> str:

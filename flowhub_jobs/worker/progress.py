@@ -4,10 +4,14 @@ import logging
 import time
 from collections.abc import Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
+from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.worker")
 
@@ -19,6 +23,7 @@ class ProgressWriter:
         self._leases, self._lease = leases, lease
         self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
         self._files: dict[int, FileProgress] = {}
+        self._notes: list[Note] = []
         self._begun_at = time.monotonic()
 
     def show(self, seen: TransferProgress) -> None:
@@ -28,15 +33,40 @@ class ProgressWriter:
             for file in seen.files
         }
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
-        self._files = files
         digest = _whole(files)
         tries = seen.fruitless
         self._last = Progress(
             seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
         )
-        self._leases.progress(self._lease, self._last)
-        for note in seen.notes:
-            self._leases.record_event(self._lease, note)
+        self._notes += seen.notes
+        if self._write():
+            self._files = files
+            self._write_notes()
+
+    def _write(self) -> bool:
+        """Write how the job stands; return whether the database took it.
+
+        One that does not answer for now does not stop a transfer while the lease lasts. Raises LeaseLost.
+        """
+        try:
+            self._leases.progress(self._lease, self._last)
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
+            self._lease.check()
+            return False
+        return True
+
+    def _write_notes(self) -> None:
+        while self._notes:
+            note = self._notes[0]
+            try:
+                self._leases.record_event(self._lease, note)
+            except SQLAlchemyError as error:
+                if not is_outage(error):
+                    raise
+                return
+            del self._notes[0]
             if note.kind is EventKind.CONNECTION:
                 log.info("Job %d: %s", self._lease.job, note.text)
 
@@ -44,7 +74,7 @@ class ProgressWriter:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
         rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
         self._last = Progress(Stage.VERIFY, total, read, self._last.fetched, rate, DigestState.RUNNING, tuple(files))
-        self._leases.progress(self._lease, self._last)
+        self._write()
 
     def stage(self, stage: Stage) -> None:
         last = self._last

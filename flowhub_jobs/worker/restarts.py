@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from flowhub_jobs.database.engine import rebuild_indices
+from flowhub_jobs.database.postgresql import is_postgresql
 from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
@@ -36,7 +37,8 @@ def run_on_current_database(
             was_replaced = True
             take_signals()
             log.warning("%s The worker dropped its leases and starts again on the file at that path.", error.message)
-            wait_for_new_file(settings.home, Path(make_url(settings.database_url).database or ""))
+            if not is_postgresql(settings.database_url):
+                wait_for_new_file(settings.home, Path(make_url(settings.database_url).database or ""))
 
 
 def wait_for_new_file(home: Path, database: Path) -> None:

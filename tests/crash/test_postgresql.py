@@ -13,6 +13,7 @@ from flowhub_jobs.values.enums import EventKind, State
 
 MIB = 1 << 20
 CONNECTIONS_MAX = 3  # the contract's, a worker process
+STOP_BOUND_S = 5  # the contract's
 
 
 @pytest.fixture
@@ -96,4 +97,100 @@ def test_jobs_continue_through_the_loss_of_all_connections(home, origin, postgre
         for job in jobs:
             assert shop.until_ended(job).state is State.COMPLETED
         assert completed_once(shop, jobs)
-        assert "database" in shop.log()
+
+
+def test_a_transfer_continues_while_the_server_is_down_and_its_attempt_is_the_only_one(home, origin, postgres):
+    content = gguf_pattern(32 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=4 * MIB)
+    with app_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        postgres.stop()
+        try:
+            sent = origin.sent("/m.gguf")
+            origin.wait_for(lambda: origin.sent("/m.gguf") > sent + 6 * MIB)
+            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+        finally:
+            postgres.start()
+        shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+        origin.limit(total_bps=None)
+        done = shop.until_ended(job)
+        assert (done.state, done.attempt, done.bytes_fetched) == (State.COMPLETED, 1, content.size)
+        assert EventKind.RESCUED not in [event.kind for event in shop.events(job)]
+        assert shop.log().count("The database does not answer") == 1
+
+
+def test_a_worker_that_is_stopped_while_the_server_is_down_goes_and_the_job_continues_later(home, origin, postgres):
+    content = gguf_pattern(16 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=4 * MIB)
+    with app_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        worker = shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        postgres.stop()
+        try:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=STOP_BOUND_S) == 0
+        finally:
+            postgres.start()
+        origin.limit(total_bps=None)
+        assert shop.drain() == 0
+        assert shop.job(job).state is State.COMPLETED
+        assert completed_once(shop, [job])
+
+
+def test_a_read_only_server_stops_no_transfer(home, origin, postgres, database):
+    """As a standby is, or one whose disk is nearly full."""
+    content = gguf_pattern(16 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=4 * MIB)
+    with app_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        postgres.sql(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        try:
+            postgres.terminate_all(database)
+            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+        finally:
+            postgres.sql(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+            postgres.terminate_all(database)
+        shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+        origin.limit(total_bps=None)
+        done = shop.until_ended(job)
+        assert (done.state, done.attempt) == (State.COMPLETED, 1)
+
+
+def test_a_worker_without_listen_hears_of_new_jobs(home, origin, monkeypatch, postgres, database):
+    """Behind PgBouncer in transaction mode LISTEN hears nothing, so that the slots poll."""
+    monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
+    content = gguf_pattern(100_000, 1)
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+        shop.worker()
+        shop.until(lambda: "runs" in shop.log(), "its start")
+        job = shop.enqueue("m")
+        assert shop.until_ended(job).state is State.COMPLETED
+        shop.home.database.close()
+        assert len(pids(postgres, database)) <= CONNECTIONS_MAX - 1
+
+
+def test_a_killed_workers_jobs_are_done_by_another_without_a_second_download(home, origin):
+    content = gguf_pattern(16 * MIB, 1)
+    url = origin.serve("/m.gguf", content)
+    origin.limit(total_bps=4 * MIB)
+    with app_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        worker = shop.worker()
+        shop.until(lambda: shop.job(job).bytes_done > 4 * MIB, "some bytes")
+        kept = shop.job(job).bytes_done
+        worker.kill()
+        worker.wait()
+        sent = origin.sent("/m.gguf")
+        origin.limit(total_bps=None)
+        assert shop.drain() == 0
+        assert shop.job(job).state is State.COMPLETED
+        assert origin.sent("/m.gguf") - sent <= content.size - kept + MIB
+        assert completed_once(shop, [job])

@@ -1,0 +1,40 @@
+"""Logs an outage of the database: once when it begins, every few minutes while it lasts, and once at its end."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.units import format_duration
+
+log = logging.getLogger("flowhub.worker")
+
+REPEAT_S = 300.0
+
+
+class DatabaseOutage:
+    """The outage that the threads of one worker meet together. Thread-safe."""
+
+    def __init__(self, awake: Callable[[], float]) -> None:
+        self._awake, self._lock = awake, threading.Lock()
+        self._since: float | None = None
+        self._logged = float("-inf")
+
+    def failed(self, error: Exception) -> None:
+        """Log an error, unless one of this outage was logged a moment ago."""
+        with self._lock:
+            now = self._awake()
+            self._since = now if self._since is None else self._since
+            if now - self._logged < REPEAT_S:
+                return
+            self._logged, lasted = now, now - self._since
+        since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
+        text = "The database does not answer%s; transfers continue while their leases last, and no job starts: %s"
+        log.warning(text, since, driver_words(error))
+
+    def answered(self) -> None:
+        """Log the end of an outage, if there was one."""
+        with self._lock:
+            since, self._since, self._logged = self._since, None, float("-inf")
+        if since is not None:
+            log.info("The database answers again after %s.", format_duration(self._awake() - since))
