@@ -7,7 +7,7 @@ from flowhub_jobs.units import format_bytes, format_duration, format_rate
 TEXTS = {
     "home": "The folder of the databases, the lock files and config.toml; on a local disk.",
     "store": "The folder of the models; may be on a network disk. A relative path starts at the current folder.",
-    "database_url": "The database of jobs and installed models.",
+    "database_url": "The database of jobs and installed models: sqlite:///PATH, or postgresql://…",
     "database_listen": "Wake workers by PostgreSQL's LISTEN; off behind a pooler in transaction mode.",
     "catalog": "The catalog of models: a file or a URL. Without it, the one that flowhub ships.",
     "node": "The name of this machine. Without it, one that was made once and is kept in the home.",

@@ -61,6 +61,12 @@ class Desk:
             pause.wait(0.01)
 
 
+def wait_for_posts(office: WebhookServer, count: int) -> None:
+    pause = threading.Event()
+    while len(office.posts) < count:
+        pause.wait(0.01)
+
+
 @pytest.fixture
 def session(rooms, tmp_path, office) -> Desk:
     session = Desk(rooms, tmp_path, office)
@@ -294,6 +300,7 @@ def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, ses
     fail(rooms, "tiny")
     office.hold.clear()
     session.notices.deliver_pending()  # its turn is taken, and never given back
+    wait_for_posts(office, 1)
     other = Desk(rooms, tmp_path, office)
     assert other.look() == []
     rooms.time.turn(119)
