@@ -28,7 +28,7 @@ _DEFAULTS = {
 
 def refreshed(document: str) -> str:
     """Return the document with its generated parts as they are now. Raises KeyError for an unknown part."""
-    page = manual.page()
+    page = manual.manual_json()
 
     def part(found: re.Match[str]) -> str:
         return "\n".join([found["begin"], "", *_PARTS[found["name"]](page), "", found["end"]])

@@ -12,7 +12,7 @@ from flowhub_jobs.web.api import OPERATIONS
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 REFERENCE = (DOCS / "reference.md").read_text()
-PAGE = manual.page()
+PAGE = manual.manual_json()
 SCHEMA = re.compile(r"\bflowhub/[a-z-]+/\d\b")
 
 
