@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowhub_jobs.cli import output
+from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
@@ -49,7 +50,7 @@ def web(
         ) from error
     options = Options(host, port, share, tuple(allow_host or ()))
     with open_session() as session:
-        serve(session.home, options, lambda serving: _announce(serving, no_open=no_open))
+        serve(session.home, options, lambda serving: _announce(serving, no_open=no_open), manual_json)
 
 
 def _announce(serving: "Serving", *, no_open: bool) -> None:

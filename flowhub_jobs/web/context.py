@@ -1,8 +1,9 @@
 """Shared state of one web server: the open home, its sign-in, and the way to the application layer."""
 
 import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.session import Session
@@ -14,14 +15,16 @@ from flowhub_jobs.web.sign_in import SignIn
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
 
+Manual = Callable[[], Mapping[str, Any]]
 DEVICE_S = 20.0  # how long a look at the machine holds: a GPU's driver takes a while to answer
 
 
 class WebContext:
     """Thread-safe. `share` is whether installed models are served to other machines."""
 
-    def __init__(self, home: Home, sign_in: SignIn, *, share: bool) -> None:
-        self.home, self.sign_in, self.share = home, sign_in, share
+    def __init__(self, home: Home, sign_in: SignIn, *, share: bool, manual: Manual = dict) -> None:
+        """`manual` returns `flowhub/help/1`, whose texts the OpenAPI document has."""
+        self.home, self.sign_in, self.share, self.manual = home, sign_in, share, manual
         self.rates = RateHistory()
         self.shared = ShareIndex()
         self._device: tuple[float, Device] | None = None

@@ -18,7 +18,7 @@ from flowhub_jobs.errors import PortUnusable, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.web.app import create_app
-from flowhub_jobs.web.context import WebContext
+from flowhub_jobs.web.context import Manual, WebContext
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in
 
 HOST, PORT = "127.0.0.1", 7811
@@ -46,14 +46,14 @@ class Serving:
     share_token_file: Path | None
 
 
-def serve(home: Home, options: Options, started: Callable[[Serving], None]) -> None:
+def serve(home: Home, options: Options, started: Callable[[Serving], None], manual: Manual = dict) -> None:
     """Serve until SIGINT or SIGTERM; `started` is called when requests are answered. Raises what `prepared` does."""
-    with prepared(home, options) as server:
+    with prepared(home, options, manual) as server:
         server.run(started)
 
 
 @contextmanager
-def prepared(home: Home, options: Options) -> "Iterator[Server]":
+def prepared(home: Home, options: Options, manual: Manual = dict) -> "Iterator[Server]":
     """Yield a server of an open home that listens, and does not answer yet.
 
     Raises PortUnusable, UsageInvalid for an address that is none, HomeUnusable.
@@ -61,7 +61,7 @@ def prepared(home: Home, options: Options) -> "Iterator[Server]":
     home.database.watch_file()
     with _bound(options) as listener:
         sign_in = open_sign_in(home.settings.home, share=options.share)
-        yield Server(WebContext(home, sign_in, share=options.share), options, listener)
+        yield Server(WebContext(home, sign_in, share=options.share, manual=manual), options, listener)
 
 
 class Server:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.web.server import Options, Server, prepared
@@ -51,7 +52,7 @@ class WebServer:
 @contextlib.contextmanager
 def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
     """Serve the home of these settings, at a free port of the loopback unless told otherwise."""
-    with opened(settings) as home, prepared(home, Options(**{"port": 0} | options)) as server:
+    with opened(settings) as home, prepared(home, Options(**{"port": 0} | options), manual_json) as server:
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
         try:

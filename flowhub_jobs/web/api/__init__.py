@@ -1,9 +1,11 @@
 """The HTTP API, `/api/v1`: the operations of the command line, with the same JSON."""
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
+from flowhub_jobs.web import openapi
 from flowhub_jobs.web.api import controls, events, installed, jobs, models
 from flowhub_jobs.web.api.operation import Operation, routes
+from flowhub_jobs.web.endpoint import endpoint
 
 OPERATIONS: tuple[Operation, ...] = (
     *jobs.OPERATIONS,
@@ -12,4 +14,4 @@ OPERATIONS: tuple[Operation, ...] = (
     *controls.OPERATIONS,
     *events.OPERATIONS,
 )
-ROUTES: list[BaseRoute] = routes(OPERATIONS)
+ROUTES: list[BaseRoute] = [*routes(OPERATIONS), Route(openapi.PATH, endpoint(openapi.show_document), methods=["GET"])]

@@ -1,0 +1,136 @@
+"""`/api/openapi.json`: the OpenAPI 3.1 document, made from the table of operations and from the manual of the verbs.
+
+A parameter that is an option of a verb has the help text of that option, and every error code is that of `help errors`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from flowhub_jobs import __version__
+from flowhub_jobs.errors.guide import guides
+from flowhub_jobs.web.api.operation import TEXT, Field, Operation
+from flowhub_jobs.web.endpoint import Call
+from flowhub_jobs.web.problems import MEDIA_TYPE
+
+PATH = "/api/openapi.json"
+Manual = Mapping[str, Any]  # flowhub/help/1
+_PARAMETER = re.compile(r"\{([a-z]+)(:[a-z]+)?\}")
+_PATH_HELP = {
+    "job": "The number of a job.",
+    "name": "The name of an installed model, as the list has it.",
+    "model": "A model, model@option, or hf:owner/repo.",
+}
+
+
+def operations_with(others: Iterable[Operation]) -> tuple[Operation, ...]:
+    """Return all operations of the document, its own among them; `others` are the API's."""
+    own = Operation("GET", PATH, show_document, "Return this document.", "object")
+    health = Operation("GET", "/healthz", None, "Tell whether the server and its database answer.", "object")
+    metrics = Operation("GET", "/metrics", None, "Return figures for Prometheus.", "text", media_type="text/plain")
+    return (*others, own, health, metrics)
+
+
+def show_document(call: Call) -> Response:
+    from flowhub_jobs.web.api import OPERATIONS  # it holds this operation, too
+
+    return JSONResponse(document(operations_with(OPERATIONS), call.context.manual()))
+
+
+def document(operations: Iterable[Operation], manual: Manual) -> dict[str, Any]:
+    """Return the document. `manual` may be empty: then options have no help text of their verb."""
+    verbs = {verb["name"]: verb for verb in manual.get("verbs", ())}
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        path = _PARAMETER.sub(r"{\1}", one.path)
+        paths.setdefault(path, {})[one.method.lower()] = _operation(one, verbs.get(one.verb or "", {}))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "flowhub",
+            "version": __version__,
+            "description": "The queue, the catalogs, the library and the controls of one flowhub home.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "The token of web.token, in the home."}
+            },
+            "schemas": {"Problem": _problem()},
+        },
+    }
+
+
+def _operation(one: Operation, verb: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: option["help"] for option in verb.get("options", ()) for name in option["names"]}
+    names = [(found[1], found[2] is not None) for found in _PARAMETER.finditer(one.path)]
+    path = [
+        {"name": name, "in": "path", "required": True, "description": _PATH_HELP[name], "schema": TEXT}
+        for name, _ in names
+    ]
+    query = [
+        {"name": field.name, "in": "query", "description": _help(field, options), "schema": field.schema}
+        for field in one.query
+    ]
+    told: dict[str, Any] = {
+        "operationId": _operation_id(one),
+        "summary": one.summary,
+        "parameters": [*path, *query],
+        "responses": {str(status): _answer(one) for status in one.statuses} | {"default": _PROBLEM_ANSWER},
+    }
+    if one.verb:
+        told["x-flowhub-verb"] = one.verb
+    if one.body:
+        told["requestBody"] = _body(one.body, options)
+    if one.path in ("/healthz", "/metrics"):
+        told["security"] = []
+    return told
+
+
+def _operation_id(one: Operation) -> str:
+    words = re.sub(r"[^a-z]+", " ", one.path.removeprefix("/api/v1").removesuffix(".json").lower()).split()
+    return "_".join([one.method.lower(), *words])
+
+
+def _help(field: Field, options: Mapping[str, str | None]) -> str:
+    return field.help or options.get(field.option or "") or ""
+
+
+def _body(fields: Iterable[Field], options: Mapping[str, str | None]) -> dict[str, Any]:
+    known = {field.name: {**field.schema, "description": _help(field, options)} for field in fields}
+    required = [field.name for field in fields if field.required]
+    schema: dict[str, Any] = {"type": "object", "properties": known, "additionalProperties": False}
+    schema |= {"required": required} if required else {}
+    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+
+
+def _answer(one: Operation) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    if one.media_type != "application/json":
+        schema = {"type": "string"}
+    elif one.answer.startswith("flowhub/"):
+        schema |= {"properties": {"schema": {"const": one.answer}}, "required": ["schema"]}
+    return {"description": one.answer, "content": {one.media_type: {"schema": schema}}}
+
+
+_PROBLEM_ANSWER = {
+    "description": "The request failed (RFC 9457).",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def _problem() -> dict[str, Any]:
+    keys = {
+        "type": {"const": "about:blank"},
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "code": {"type": "string", "enum": sorted(guide.code for guide in guides())},
+        "hint": {"type": ["string", "null"]},
+        "retryable": {"type": "boolean"},
+    }
+    return {"type": "object", "properties": keys, "required": list(keys)}
