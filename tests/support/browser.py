@@ -25,12 +25,16 @@ PATIENCE_MS = 30_000
 
 @dataclass
 class Visitor:
-    """A browser's window. `complaints` are errors of its console, `strangers` requests that left the server."""
+    """A browser's window. `complaints` are errors of its console, `strangers` requests that left the server.
+
+    `streams` are the requests for live events.
+    """
 
     web: WebServer
     context: BrowserContext
     complaints: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    streams: list[Request] = field(default_factory=list)
 
     def open(self, path: str) -> Page:
         """Return a new tab that shows a page."""
@@ -40,6 +44,8 @@ class Visitor:
         return page
 
     def _seen(self, request: Request) -> None:
+        if urlsplit(request.url).path == "/api/v1/events":
+            self.streams.append(request)
         if urlsplit(request.url).netloc != urlsplit(self.web.serving.base).netloc:
             self.strangers.append(request.url)
 

@@ -53,7 +53,7 @@ class Bar:
 
     @property
     def title(self) -> str:
-        """Return how the browser's tab begins while jobs run: "3 running, 38 %"."""
+        """Return how the browser's title begins while jobs run: "38 % · "."""
         return f"{self.left} · " if self.running and self.left else ""
 
 
@@ -85,23 +85,32 @@ def render(
     **values: Any,
 ) -> Response:
     """Return a page. `tab` is the path of its tab; `live` names the events that refresh all of it, others the bar."""
-    session = call.session
-    overview = overview or read_overview(session)
-    bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))
     query = call.request.url.query
+    here = local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path)
     frame = {
-        "bar": bar,
         "tab": tab,
         "tabs": TABS,
         "host": platform.node(),
-        "title": f"{bar.title}{heading} · flowhub",
+        "heading": f"{heading} · flowhub",
         "live": live,
-        "said": said(overview),
-        "here": local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path),
-        "page_token": call.page_token,
         "notice": values.pop("notice", None),
     }
-    return HTMLResponse(environment().get_template(template).render(frame | values), status)
+    text = environment().get_template(template).render(bar_values(call, here, overview) | frame | values)
+    return HTMLResponse(text, status)
+
+
+def bar_values(call: Call, here: str, overview: Overview | None = None) -> dict[str, Any]:
+    """Return what the bar shows; `here` is the page that its buttons return to."""
+    session = call.session
+    overview = overview or read_overview(session)
+    bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))
+    return {"bar": bar, "said": said(overview), "here": here, "page_token": call.page_token}
+
+
+def show_bar(call: Call) -> Response:
+    """Return the bar alone, for a page whose other parts have not changed."""
+    here = local_path(call.query("here") or "")
+    return HTMLResponse(environment().get_template("bar.html").render(bar_values(call, here)))
 
 
 def said(overview: Overview) -> str:

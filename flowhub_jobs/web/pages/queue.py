@@ -22,7 +22,7 @@ from flowhub_jobs.values.enums import Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.endpoint import Call, endpoint
 from flowhub_jobs.web.pages.drawing import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
-from flowhub_jobs.web.pages.frame import back, render
+from flowhub_jobs.web.pages.frame import back, render, show_bar
 from flowhub_jobs.web.pages.naming import Name, name_of_job
 from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.text import capital, day_or_time, of_total
@@ -318,6 +318,7 @@ ROUTES: list[BaseRoute] = [
     Route("/", endpoint(show_root), methods=["GET"]),
     Route("/queue", endpoint(show_queue), methods=["GET"]),
     Route("/queue", endpoint(queue_reference), methods=["POST"]),
+    Route("/bar", endpoint(show_bar), methods=["GET"]),
     Route("/queue/all", endpoint(steer_queue), methods=["POST"]),
     Route("/jobs/{job}", endpoint(steer_job), methods=["POST"]),
 ]

@@ -1,0 +1,211 @@
+// What a page adds where scripts run: live refreshes, forms that change a page in place, painting, copying.
+// Every page works without it.
+(() => {
+  "use strict";
+
+  const SHOWN_MS = 400, HIDDEN_MS = 2000; // between two refreshes
+  const kinds = document.body.dataset.live.split(" ");
+  const heading = document.body.dataset.heading;
+  const find = (selector) => document.querySelector(selector);
+  let address = location.pathname + location.search; // what a refresh asks for
+
+  // ---- refresh: the bar, or the whole page, morphed so that focus, selection and open details stay ----
+
+  let timer = null, running = null, whole = false, stale = false, last = 0, held = false, stopped = false;
+
+  function changed(kind) {
+    whole ||= kind === "all" || kinds.includes(kind);
+    stale = true;
+    if (timer === null && running === null) {
+      const gap = document.hidden ? HIDDEN_MS : SHOWN_MS;
+      timer = setTimeout(refresh, Math.max(0, last + gap - performance.now()));
+    }
+  }
+
+  function refresh() {
+    clearTimeout(timer);
+    timer = null;
+    if (held || stopped) return null; // a press is on its way: what is pressed must not move
+    running ??= load().finally(() => {
+      running = null;
+      if (stale) changed("");
+    });
+    return running;
+  }
+
+  async function load() {
+    const all = whole && !document.hidden;
+    if (all) whole = false;
+    stale = false;
+    last = performance.now();
+    const target = all ? "#page" : "#bar";
+    const path = all ? address : `/bar?here=${encodeURIComponent(address)}`;
+    await htmx.ajax("GET", path, { target, select: target, swap: "outerMorph" });
+    const bar = find("#bar");
+    document.title = (bar?.dataset.progress ?? "") + heading;
+    tell(bar?.dataset.said ?? "");
+    enhance();
+  }
+
+  document.addEventListener("pointerdown", () => { held = true; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => {
+      held = false;
+      if (stale || whole) setTimeout(() => changed(""), 0);
+    });
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && (whole || stale)) changed(""); });
+
+  let said = find("#bar")?.dataset.said ?? "";
+  function tell(sentence) { // done, failed and needs-you only: never percentages
+    if (sentence !== said) find("#told").textContent = said = sentence;
+  }
+
+  // ---- live: one EventSource for all tabs of the browser; its tab holds a lock and passes the news on ----
+
+  const channel = new BroadcastChannel("flowhub");
+  let down = false;
+
+  function heard(news) {
+    if (news.up !== undefined) connection(news.up, news.at);
+    if (news.kind) changed(news.kind);
+  }
+
+  function pass(news) {
+    heard(news);
+    channel.postMessage(news);
+  }
+
+  function connection(up, at) {
+    const line = find("#lost");
+    if (up && down) changed("all");
+    down = !up;
+    if (!line) return;
+    line.hidden = up;
+    if (!up && !line.textContent) line.textContent = `Connection lost at ${at}. Trying again.`;
+    if (up) line.textContent = "";
+  }
+
+  function connect() {
+    const source = new EventSource("/api/v1/events");
+    source.onopen = () => pass({ up: true });
+    source.onerror = () => {
+      pass({ up: false, at: new Date().toLocaleTimeString() });
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+    };
+    for (const kind of ["job", "installed", "controls"]) source.addEventListener(kind, () => pass({ kind }));
+  }
+
+  channel.onmessage = (message) => heard(message.data);
+  if (find("#bar")) {
+    if (navigator.locks) navigator.locks.request("flowhub-events", () => { connect(); return new Promise(() => {}); });
+    else setInterval(() => changed("all"), 5000); // plain http from another machine: browsers have no locks there
+  }
+
+  // ---- forms: sent in place; an error is shown in the page's stead ----
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target, button = event.submitter;
+    if (form.method !== "post" || !form.closest("#page")) return;
+    event.preventDefault();
+    if (form.dataset.sent) return;
+    form.dataset.sent = "1"; // once, however often the button is pressed
+    const row = form.closest("[id^=job-]")?.id;
+    try {
+      const fields = new URLSearchParams(new FormData(form, button));
+      const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
+      const next = new URL(answer.url);
+      if (!answer.ok) return failed(await answer.text());
+      if (next.pathname !== location.pathname) return location.assign(next);
+      address = next.pathname + next.search;
+      if (form.classList.contains("add")) form.reset();
+      await running; // one that was asked for before the change
+      whole = true;
+      await refresh();
+      if (document.activeElement === document.body) (row && find(`#${row} a, #${row} button`) || find("#main")).focus();
+    } catch {
+      connection(false, new Date().toLocaleTimeString());
+    } finally {
+      delete form.dataset.sent;
+    }
+  });
+
+  function failed(text) {
+    const page = new DOMParser().parseFromString(text, "text/html").querySelector("#page");
+    if (!page) return location.reload();
+    stopped = true;
+    find("#page").replaceWith(document.adoptNode(page));
+    find("#main").focus();
+  }
+
+  // ---- filters: applied as they change; the address follows, so that it can be kept and sent ----
+
+  let typing = null;
+  function apply(form) {
+    const fields = [...new FormData(form)].filter(([, value]) => value !== "");
+    const query = new URLSearchParams(fields).toString();
+    address = form.getAttribute("action") + (query ? `?${query}` : "");
+    history.replaceState(null, "", address);
+    changed("all");
+  }
+  document.addEventListener("input", (event) => {
+    const input = event.target;
+    if (input.id === "context" && input.type === "range") {
+      const tokens = `${(2 ** input.value).toLocaleString("en")} tokens`;
+      find("#tokens").textContent = tokens;
+      input.setAttribute("aria-valuetext", tokens);
+    }
+    if (input.type !== "search" || /[:/]/.test(input.value)) return; // a reference or a link: when it is sent
+    clearTimeout(typing);
+    typing = setTimeout(() => apply(input.form), 250);
+  });
+  document.addEventListener("change", (event) => {
+    const form = event.target.form;
+    if (form?.id === "filters" && event.target.type !== "search") apply(form);
+    if (form?.classList.contains("context")) form.requestSubmit();
+    if (form?.classList.contains("variants-form")) command(form);
+  });
+
+  // ---- the equal command, and copying it ----
+
+  const quoted = (text) => (/^[A-Za-z0-9_./:@,%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  function command(form) {
+    const chosen = [...form.querySelectorAll("[name=ref]:checked")].map((box) => quoted(box.value));
+    if (chosen.length) form.querySelector(".command code").textContent = ["flowhub enqueue", ...chosen].join(" ");
+  }
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
+    find("#told").textContent = "Copied.";
+    button.firstChild.textContent = "Copied";
+    setTimeout(() => { button.firstChild.textContent = "Copy"; }, 2000);
+  });
+
+  // ---- the week: a drag checks every hour that it meets ----
+
+  let brush = null;
+  document.addEventListener("pointerdown", (event) => {
+    const cell = event.target.closest(".cell");
+    if (!cell || event.pointerType === "touch") return;
+    event.preventDefault();
+    const box = cell.firstElementChild;
+    brush = !box.checked;
+    box.checked = brush;
+    box.focus({ preventScroll: true });
+  });
+  document.addEventListener("pointerover", (event) => {
+    const cell = brush === null ? null : event.target.closest(".cell");
+    if (cell) cell.firstElementChild.checked = brush;
+  });
+  document.addEventListener("pointerup", () => { brush = null; });
+  document.addEventListener("click", (event) => { // the press has checked it already; the keyboard's click has no detail
+    if (event.target.closest(".cell") && event.detail > 0 && event.pointerType !== "touch") event.preventDefault();
+  });
+
+  function enhance() {
+    if (navigator.clipboard) for (const button of document.querySelectorAll(".copy")) button.hidden = false;
+    for (const button of document.querySelectorAll("form.context .apply")) button.hidden = true;
+  }
+  enhance();
+})();

@@ -1,0 +1,121 @@
+"""Pages in a real browser as the queue moves: live figures, focus and text that stay, a connection that is lost."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from support.browser import visiting
+from support.web import web_server
+
+from flowhub_jobs.values.enums import State
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_job_appears_runs_and_ends_without_a_reload(visitor, shop):
+    page = visitor.open("/queue")
+    page.evaluate("window.stayed = true")
+    job = shop.enqueue("a@q4")
+    expect(page.locator(f".waits #job-{job}")).to_be_visible()
+    shop.work_here()
+    expect(page.locator(f".ends #job-{job}")).to_contain_text("Completed")
+    expect(page.locator("#told")).to_have_text("a@q4 is completed.")
+    assert page.evaluate("window.stayed")
+
+
+def test_every_tab_has_a_bar_that_moves(visitor, shop):
+    pages = [visitor.open(path) for path in ("/discover", "/installed", "/schedule", "/machine")]
+    shop.enqueue("a@q4")
+    for page in pages:
+        expect(page.locator("#bar .more").first).to_have_text(re.compile(r"1\s*waiting"))
+
+
+def test_seven_tabs_share_one_stream_which_another_takes_over(visitor, shop):
+    pages = [visitor.open("/queue") for _ in range(7)]
+    job = shop.enqueue("a@q4")
+    for page in pages:
+        expect(page.locator(f"#job-{job}")).to_be_visible()
+    [stream] = visitor.streams
+    leader = stream.frame.page
+    leader.close()
+    pages.remove(leader)
+    other = shop.enqueue("b@q4")
+    for page in pages:
+        expect(page.locator(f"#job-{other}")).to_be_visible()
+    assert len(visitor.streams) == 2
+
+
+def test_typed_text_focus_and_selection_stay(visitor, shop):
+    page = visitor.open("/queue")
+    box = page.get_by_label("Model, reference or link")
+    box.fill("half a word")
+    box.evaluate("box => box.setSelectionRange(5, 6)")
+    job = shop.enqueue("a@q4")
+    expect(page.locator(f"#job-{job}")).to_be_visible()
+    expect(box).to_be_focused()
+    expect(box).to_have_value("half a word")
+    assert box.evaluate("box => [box.selectionStart, box.selectionEnd]") == [5, 6]
+
+
+def test_a_button_works_in_place_and_keeps_the_focus_near(visitor, shop):
+    job = shop.enqueue("a@q4")
+    page = visitor.open("/queue")
+    page.evaluate("window.stayed = true")
+    page.locator(f"#job-{job}").get_by_role("button", name="Pause").press("Enter")
+    expect(page.locator(".notice")).to_have_text("A is paused.")
+    assert shop.job(job).state is State.PAUSED
+    assert page.evaluate("window.stayed")
+    page.wait_for_function("document.activeElement !== document.body")
+
+
+def test_an_error_is_shown_in_place_with_a_way_back(visitor, shop):
+    page = visitor.open("/queue")
+    page.get_by_label("Model, reference or link").fill("no-such-model")
+    page.get_by_label("Model, reference or link").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("no-such-model")
+    page.get_by_role("link", name="Back").click()
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    visitor.complaints.clear()  # the console names the status
+
+
+def test_filters_apply_as_they_change_and_the_address_follows(visitor):
+    page = visitor.open("/discover")
+    page.get_by_role("searchbox").press_sequentially("b")
+    expect(page.locator(".found")).to_contain_text("1 of 2 models")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    assert "q=b" in page.url
+    page.reload()
+    expect(page.locator(".found")).to_contain_text("1 of 2 models")
+
+
+def test_a_chosen_variant_changes_the_command(visitor, shop):
+    page = visitor.open("/models/a")
+    page.get_by_label("Choose q4").uncheck()
+    page.get_by_label("Choose q4").check()
+    expect(page.locator(".command code")).to_have_text("flowhub enqueue a@q4")
+
+
+def test_a_drag_paints_the_week(visitor, shop):
+    page = visitor.open("/schedule")
+    start, end = page.get_by_label("Tue 12:00, runs"), page.get_by_label("Tue 14:00, runs")
+    start.hover()
+    page.mouse.down()
+    page.get_by_label("Tue 13:00, runs").hover()
+    end.hover()
+    page.mouse.up()
+    assert page.locator(".cell input:checked").count() == 3
+    page.get_by_role("button", name="Paused").click()
+    expect(page.get_by_label("Tue 13:00, paused")).to_be_visible()
+
+
+def test_a_lost_connection_says_so_and_comes_back(browser, shop):
+    with web_server(shop.settings) as web, visiting(browser, web) as visitor:
+        page = visitor.open("/queue")
+        expect(page.locator("#lost")).to_be_hidden()
+        port = int(web.serving.base.rpartition(":")[2])
+        web.stop()
+        expect(page.locator("#lost")).to_contain_text("Connection lost at")
+        job = shop.enqueue("a@q4")
+        with web_server(shop.settings, port=port):
+            expect(page.locator("#lost")).to_be_hidden()
+            expect(page.locator(f"#job-{job}")).to_be_visible()
