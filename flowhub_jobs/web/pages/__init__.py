@@ -5,11 +5,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.web.pages import discover, installed, machine, model, queue, schedule, static
+from flowhub_jobs.web.pages import discover, installed, job, machine, model, queue, schedule, static
 from flowhub_jobs.web.pages.frame import environment, path_of
 from flowhub_jobs.web.problems import status_of
 
-_TABS = (static, queue, discover, model, installed, schedule, machine)
+_TABS = (static, queue, job, discover, model, installed, schedule, machine)
 ROUTES: list[BaseRoute] = [route for module in _TABS for route in module.ROUTES]
 _TITLES = {
     401: "Sign in",

@@ -4,7 +4,7 @@
   "use strict";
 
   const SHOWN_MS = 400, HIDDEN_MS = 2000; // between two refreshes
-  const kinds = document.body.dataset.live.split(" ");
+  const kinds = document.body.dataset.live.split(" ").filter(Boolean);
   const heading = document.body.dataset.heading;
   const find = (selector) => document.querySelector(selector);
   let address = location.pathname + location.search; // what a refresh asks for
@@ -79,6 +79,7 @@
   function connection(up, at) {
     const line = find("#lost");
     if (up && down) changed("all");
+    else if (up) changed(kinds[0] ?? ""); // what changed between the page's making and the stream's opening
     down = !up;
     if (!line) return;
     line.hidden = up;
@@ -97,6 +98,7 @@
   }
 
   channel.onmessage = (message) => heard(message.data);
+  changed(kinds[0] ?? ""); // another tab's stream may be open already
   if (find("#bar")) {
     if (navigator.locks) navigator.locks.request("flowhub-events", () => { connect(); return new Promise(() => {}); });
     else setInterval(() => changed("all"), 5000); // plain http from another machine: browsers have no locks there
