@@ -97,3 +97,22 @@ def test_every_script_that_a_person_runs_and_every_path_of_contributing_exists()
 
 def test_contributing_is_short():
     assert len((TOP / "CONTRIBUTING.md").read_text().splitlines()) <= 250
+
+
+def commands(text):
+    """Return each `flowhub …` command that a page shows, as its words."""
+    fenced = re.findall(
+        r"(?m)^(?:\$ )?(flowhub [^#\n]+)", "\n".join(re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL))
+    )
+    inline = re.findall(r"`(flowhub [^`]+)`", text)
+    return [one.split() for line in [*fenced, *inline] for one in line.split(";") if one.strip().startswith("flowhub")]
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/bench.md", "docs/catalog.md", "docs/http.md"])
+def test_every_command_on_a_page_has_a_verb_and_options_that_exist(path):
+    verbs = {verb["name"]: {name for option in verb["options"] for name in option["names"]} for verb in PAGE["verbs"]}
+    for words in commands((TOP / path).read_text()):
+        verb = " ".join(words[1:3]) if " ".join(words[1:3]) in verbs else words[1]
+        options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert verb in verbs or verb in ("--version", "--help", "VERB"), words
+        assert options <= verbs.get(verb, set()) | {"--help", "--version", "--json"}, words
