@@ -10,22 +10,19 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowhub_jobs.database.schema_version import HEAD
+from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S, as_text
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from flowhub_jobs.database.change_signal import ChangeSignal
 
-BUSY_TIMEOUT_S = 30
 _SQLITE = "sqlite:///"
 Row = Mapping[str, Any]
-# SQLite does not check what is stored as text: bytes that are no UTF-8 must not end a query of other rows.
-as_text = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 class Snapshot(Protocol):

@@ -18,11 +18,11 @@ from flowhub_jobs.jobs.requests import (
     Enqueued,
     Request,
     after_rows,
-    answer,
+    enqueued_for,
     file_rows,
     first_event,
     job_row,
-    without_job,
+    needing_job,
 )
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.select_sql import live_jobs, no_such_job
@@ -50,9 +50,9 @@ class JobCommands:
         with writing(self._engine) as tx:
             _check_earlier(tx, requests)
             known = live_jobs(snapshot_of(tx), self._node)
-            fresh = without_job(requests, known)
+            fresh = needing_job(requests, known)
             known |= self._insert(tx, list(fresh.values()))
-        return [answer(request, known, fresh) for request in requests]
+        return [enqueued_for(request, known, fresh) for request in requests]
 
     def artifact(self, job: int) -> Artifact:
         """Return what a job fetches. Raises NotFound."""

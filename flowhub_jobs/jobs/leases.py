@@ -51,7 +51,6 @@ class LeaseStore:
             claimed = self._claim(gates, only)
             if not isinstance(claimed, JobUnreadable):
                 return claimed
-            log.warning("%s", claimed.message)
         return None
 
     def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
@@ -69,6 +68,7 @@ class LeaseStore:
             except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
                 changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_row()}
                 self._end(tx, lease, changes, EventKind.FAILED, _failed(error))
+                log.warning("%s", error.message, extra={"job": lease.job})
                 return error
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:

@@ -10,7 +10,7 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hints import for_jobs
-from flowhub_jobs.jobs.remedies import parked_words, what_to_do
+from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
 from flowhub_jobs.jobs.report import PARKED
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.values.enums import EventKind, JobKind, Reason, State
@@ -52,7 +52,7 @@ class PendingNotifications:
     def __init__(self, engine: sa.Engine, node: str, on: Sequence[str]) -> None:
         self._engine, self._node, self._on = engine, node, on
 
-    def start(self) -> Cursor:
+    def first_cursor(self) -> Cursor:
         """Return where the telling begins when it is first wanted: with what happens from now on."""
         with reading(self._engine) as tx:
             last = _last_event(tx)
@@ -147,7 +147,7 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
 
 
 def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:
-    code, message, template = parked_words(Reason(row["wait_reason"]))
+    code, message, template = disk_wait_remedy(Reason(row["wait_reason"]))
     hint = for_jobs(template, str(row["id"]), [row["ref"]])
     return _item(NEEDS_YOU, now, row["id"], row["ref"], code, row["wait_text"] or message, hint)
 

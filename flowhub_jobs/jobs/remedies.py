@@ -31,7 +31,7 @@ def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind 
     if kind is not JobKind.FETCH:  # it copies or reads what is there: no catalog and no source is at fault
         return _with_command(error["hint"])
     if code == "gated":
-        page = page_of(ref) or "the model's page"
+        page = hub_page_of(ref) or "the model's page"
         return f"Accept the terms on {page} and set HF_TOKEN for the worker; then {{enqueue}}."
     if code == "digest_mismatch":
         return _for_digest(ref, model)
@@ -42,7 +42,7 @@ def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind 
     return _with_command(error["hint"])
 
 
-def page_of(ref: str) -> str | None:
+def hub_page_of(ref: str) -> str | None:
     """Return the address of a repository's page on the Hub; None for another reference."""
     found = _HUB_REF.match(ref)
     return HUB_PAGE + found[1] if found else None
@@ -63,7 +63,7 @@ def _with_command(hint: str | None) -> str:
     return hint if names_command(for_jobs(hint, "", [])) else f"{hint} Then {{retry}}."
 
 
-def parked_words(reason: Reason) -> tuple[str, str, str]:
+def disk_wait_remedy(reason: Reason) -> tuple[str, str, str]:
     """Return code, message and remedy of a job that waits for the disk or the store."""
     if reason is Reason.DISK:
         remedy = "Free some space (`flowhub du`, `flowhub prune`, `flowhub rm`); {continues}."

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hints import for_jobs
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.recoveries import Recovered, recoveries
-from flowhub_jobs.jobs.remedies import parked_words, remedy
+from flowhub_jobs.jobs.remedies import disk_wait_remedy, remedy
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
@@ -180,7 +180,7 @@ def _of_failed(job: Job) -> ActionNeeded:
 
 def _of_parked(job: Job) -> ActionNeeded:
     assert job.reason is not None
-    code, message, hint = parked_words(job.reason)
+    code, message, hint = disk_wait_remedy(job.reason)
     return ActionNeeded(job, code, (job.wait.message if job.wait else None) or message, hint)
 
 

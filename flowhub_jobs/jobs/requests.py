@@ -53,7 +53,7 @@ class Enqueued:
     new: bool
 
 
-def without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
+def needing_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
     """Return the requests that need a job of their own, by artifact key; one that fetches speaks for all of its key."""
     fresh: dict[str, Request] = {}
     for request in requests:
@@ -64,7 +64,7 @@ def without_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[st
     return fresh
 
 
-def answer(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
+def enqueued_for(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
     """Return the job that answers a request. What was made counts as new once: it is taken out of `fresh`."""
     key = request.key
     number = known.get(key, request.installed_by)

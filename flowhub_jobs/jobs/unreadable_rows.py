@@ -14,8 +14,8 @@ from flowhub_jobs.values.enums import EventKind, State
 ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
-def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> list[JobUnreadable]:
-    """Fail every job of the node that has not ended and whose row cannot be decoded; return why, by job."""
+def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> dict[int, JobUnreadable]:
+    """Fail every job of the node that has not ended and whose row cannot be decoded; return the errors."""
     with reading(engine) as tx:
         # By what it is not: a state that this version does not know is unreadable, too.
         where = "jobs.node = :node AND jobs.state NOT IN :ended"
@@ -23,7 +23,7 @@ def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> list[JobUnrea
         found = {row["id"]: error for row in rows if (error := _problem(row)) is not None}
     for job, error in found.items():
         _fail(engine, clock, job, error)
-    return list(found.values())
+    return found
 
 
 def _problem(row: Row) -> JobUnreadable | None:

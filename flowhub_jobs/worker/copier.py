@@ -20,8 +20,8 @@ TELL_BYTES = 64 << 20
 class Copier:
     """Copies file by file, and tells how far it is. `hint` is what to do about a source that is not as it should be."""
 
-    def __init__(self, total: int, run: Run, screen: ProgressWriter, hint: str) -> None:
-        self._total, self._run, self._screen, self._hint = total, run, screen, hint
+    def __init__(self, total: int, run: Run, progress: ProgressWriter, hint: str) -> None:
+        self._total, self._run, self._progress, self._hint = total, run, progress, hint
         self._done = self._told = 0
 
     def copy(self, source: Path, size: int, target: Path) -> str:
@@ -69,7 +69,7 @@ class Copier:
         self._done += count
         if self._done - self._told >= TELL_BYTES or self._done == self._total:
             self._told = self._done
-            self._screen.reads(self._total, self._done, [])
+            self._progress.reads(self._total, self._done, [])
 
 
 def _write_all(fd: int, data: memoryview) -> None:

@@ -36,8 +36,8 @@ class DatabaseWatch:
         self._looked_at = now
         check_current(home.engine)
         check_registered(home.engine, self._worker)
-        for error in fail_unreadable(home.engine, home.node, home.clock):
-            log.warning("%s", error.message)
+        for job, error in fail_unreadable(home.engine, home.node, home.clock).items():
+            log.warning("%s", error.message, extra={"job": job})
         checkpoint(home.engine)
         if guard is not None:
             guard.checkpointed(self._is_known)

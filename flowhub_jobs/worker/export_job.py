@@ -28,7 +28,7 @@ from flowhub_jobs.worker.progress import ProgressWriter
 LOCK_S = 60.0
 
 
-def export_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
+def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Copy an installed model to the folder that the job's task names, and write it into its manifest.
 
     Raises NotFound, DigestMismatch for a model that is damaged here, NameTaken, DiskFull, StorageFailed.
@@ -42,7 +42,7 @@ def export_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -
         model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
     )
     try:
-        _carry(model, folder, carried, run, screen, home.settings.locks / "export")
+        _carry(model, folder, carried, run, progress, home.settings.locks / "export")
     except DiskFull as error:
         raise TargetFull(error.message) from error
     except StoreOffline as error:  # what is not there is the folder, and nobody waits for it
@@ -54,12 +54,12 @@ def export_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -
 
 
 def _carry(
-    model: InstalledArtifact, folder: Path, carried: Carried, run: Run, screen: ProgressWriter, spare: Path
+    model: InstalledArtifact, folder: Path, carried: Carried, run: Run, progress: ProgressWriter, spare: Path
 ) -> None:
     """Bring a model to the folder. `spare` is a lock of the home, for a disk that has none."""
     if not _lies_there(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
-        staged = _staged(model, folder, run, screen)
+        staged = _staged(model, folder, run, progress)
         with _locked(folder, run, spare):
             _name(staged, folder, carried, run)
     with _locked(folder, run, spare):
@@ -84,11 +84,11 @@ def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
         return False
 
 
-def _staged(model: InstalledArtifact, folder: Path, run: Run, screen: ProgressWriter) -> Path:
+def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: ProgressWriter) -> Path:
     """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
     hint = f"`flowhub verify {model.name} --repair`, then export it again."
-    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, screen, hint)
-    screen.reads(model.bytes, 0, [])
+    staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, progress, hint)
+    progress.reads(model.bytes, 0, [])
     _remove(staged)
     for file in model.files:
         digest = copier.copy(file.place.resolve(), file.bytes, staged / file.path if model.artifact.folder else staged)

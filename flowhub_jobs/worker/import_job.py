@@ -21,7 +21,9 @@ AGAIN = "Export it to that folder again."
 DAMAGED = "The copy in that folder is damaged. Copy it there again, or export it again on the machine that has it."
 
 
-def bring_in(run: Run, partial: Path, screen: ProgressWriter, may_begin: Callable[[int], None]) -> ArtifactParts:
+def import_into_partial(
+    run: Run, partial: Path, progress: ProgressWriter, may_begin: Callable[[int], None]
+) -> ArtifactParts:
     """Copy the job's artifact from the folder that its task names into the partial; return what a fetch would.
 
     It lies in a folder of its own there: what a fetch has kept, its journal speaks of, and nobody else may write into.
@@ -36,8 +38,8 @@ def bring_in(run: Run, partial: Path, screen: ProgressWriter, may_begin: Callabl
         raise NotFound(f"{folder} does not hold {artifact.ref} any more.", hint=AGAIN)
     may_begin(carried.bytes)
     refuse_links(partial.parent, partial)
-    screen.reads(carried.bytes, 0, [])
-    copier, parts, digests = Copier(carried.bytes, run, screen, AGAIN), [], []
+    progress.reads(carried.bytes, 0, [])
+    copier, parts, digests = Copier(carried.bytes, run, progress, AGAIN), [], []
     for file in artifact.files:
         source = folder / carried.name / file.path if artifact.folder else folder / carried.name
         part = partial / BROUGHT / file.path

@@ -19,7 +19,7 @@ log = logging.getLogger("flowhub.inline")
 
 
 @contextmanager
-def at_work(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
+def running_inline(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
     """Run the jobs in a thread, one after the other; yield what is set at its end. Another worker's job is left to it.
 
     Who leaves before its end has the job at hand handed back: it stays in the queue.

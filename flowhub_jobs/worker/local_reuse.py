@@ -128,7 +128,7 @@ def _beside(part: Path, target: Path) -> Path:
 # Look ----------------------------------------------------------------------------------------------------------------
 
 
-def find_local_copies(context: WorkerContext, run: Run, screen: ProgressWriter) -> Reused:
+def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter) -> Reused:
     """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
     artifact, partial = run.claimed.artifact, run.partial
     assert partial is not None, "a run that looks for bytes has its partial"
@@ -136,7 +136,7 @@ def find_local_copies(context: WorkerContext, run: Run, screen: ProgressWriter) 
     shutil.rmtree(partial / LINKED, ignore_errors=True)
     if run.claimed.forced or not context.home.settings.look_elsewhere:
         return Reused(artifact, partial, {}, context.home.store.root)
-    search = _Search(context, run, screen, partial)
+    search = _Search(context, run, progress, partial)
     linked = search.run()
     if linked:
         with disk_errors(partial):
@@ -146,8 +146,8 @@ def find_local_copies(context: WorkerContext, run: Run, screen: ProgressWriter) 
 
 
 class _Search:
-    def __init__(self, context: WorkerContext, run: Run, screen: ProgressWriter, partial: Path) -> None:
-        self._context, self._run, self._screen, self._partial = context, run, screen, partial
+    def __init__(self, context: WorkerContext, run: Run, progress: ProgressWriter, partial: Path) -> None:
+        self._context, self._run, self._progress, self._partial = context, run, progress, partial
         self._artifact = run.claimed.artifact
         self._record = journal.load(partial)
         self._root = context.home.store.root.resolve()
@@ -189,14 +189,15 @@ class _Search:
             stamp = stamp_of(real)
             if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
                 return None
-            self._screen.show(self._seen())
+            self._progress.show(self._seen())
             found = hashed(real, self._run.control.check, git=file.sha256 is None)
             if (found.sha256 if file.sha256 else found.git_sha1) != (file.sha256 or file.git_sha1):
                 _refuted.add((found.stamp, file.identity))
                 return None
             return self._linked(file, real, found.stamp, found.sha256)
         except (OSError, Unreadable, RuntimeError) as error:
-            log.info("Job %d: %s is not used: %s", self._run.lease.job, path, error)
+            job = self._run.lease.job
+            log.info("Job %d: %s is not used: %s", job, path, error, extra={"job": job})
             return None
 
     def _linked(self, file: ArtifactFile, real: Path, stamp: FileStamp, sha256: str) -> Linked | None:

@@ -23,7 +23,6 @@ PLAIN, JSON = "plain", "json"
 OURS = "flowhub"  # the name of our handler
 FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they tell of each request, with its address
 NARROW = 20  # columns, below which folding makes a line no better to read
-_JOB = re.compile(r"\b[Jj]ob ([0-9]+)\b")
 _TWO_STOPS = re.compile(r"(?<!\.)(\.[\"'”)]?)\.$")  # where a sentence was quoted at the end of another
 # sd-daemon(3): what a line begins with says how grave it is.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -120,17 +119,9 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "message": message,
         }
-        if (job := _job_of(record, message)) is not None:
+        if isinstance(job := getattr(record, "job", None), int):  # as the call gave it: log.info(…, extra={"job": 3})
             line["job"] = job
         return json.dumps(line)
-
-
-def _job_of(record: logging.LogRecord, message: str) -> int | None:
-    known = getattr(record, "job", None)
-    if isinstance(known, int):
-        return known
-    found = _JOB.search(message)
-    return int(found[1]) if found else None
 
 
 def words(record: logging.LogRecord) -> str:

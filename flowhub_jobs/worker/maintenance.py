@@ -37,21 +37,21 @@ class Maintenance(threading.Thread):
         wakeups: Wakeups,
         notices: Notifications,
         pulse: Pulse,
-        may_go_home: Callable[[], bool],
-        go_home: Callable[[], None],
+        may_exit: Callable[[], bool],
+        request_exit: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._context, self._wakeups, self.parking = context, wakeups, DiskWaitCheck(context.home)
+        self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.home)
         self._notices, self._pulse = notices, pulse
         self._database = DatabaseWatch(context.home, context.worker)
-        self._may_go_home, self._go_home = may_go_home, go_home
+        self._may_exit, self._request_exit = may_exit, request_exit
 
     def run(self) -> None:
         while not self._context.stopping.wait(PERIOD_S):
             try:
                 self.run_once()
-                if self._may_go_home():
-                    self._go_home()
+                if self._may_exit():
+                    self._request_exit()
                 self._context.database_outage.answered()
                 self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
@@ -63,7 +63,7 @@ class Maintenance(threading.Thread):
             except (sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
         if self._context.database_lost is not None:
-            self._go_home()
+            self._request_exit()
 
     def run_once(self) -> None:
         context, home = self._context, self._context.home
@@ -79,8 +79,8 @@ class Maintenance(threading.Thread):
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
         for job in home.take_back_orphans():
-            log.info("Job %d is queued again: its worker is gone.", job)
-        self.parking.release_if_due()
+            log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
+        self.disk_waits.release_if_due()
         context.outages.check_hosts()
         missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()
         if missing > 0:

@@ -55,7 +55,7 @@ class Notifications:
             return
         seen = self._agreed.read()
         if seen is None:
-            self._agreed.compare_and_set(None, _standing(self._newsroom.start()))
+            self._agreed.compare_and_set(None, _standing(self._newsroom.first_cursor()))
             return
         now = self._home.clock.now_us()
         told = Cursor(**seen.value["told"])

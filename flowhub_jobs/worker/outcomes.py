@@ -87,7 +87,8 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         if answered and run.claimed.probes is not None:
             context.outages.reached(run.claimed.probes)
         context.wait_log.ended(run.lease.job)
-        log.warning("Job %d failed: %s", run.lease.job, error.message)  # first: whether it can be written is not known
+        # Before the row: if the database is lost, the log alone has the reason.
+        log.warning("Job %d failed: %s", run.lease.job, error.message, extra={"job": run.lease.job})
         requested = context.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
     _finish_purge(context, run, requested)
 
@@ -115,7 +116,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
     return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
-def to_flowhub_error(context: WorkerContext, error: Exception) -> FlowhubError | RetryLater:
+def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> FlowhubError | RetryLater:
     """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
     if isinstance(error, OSError):
         error = disk_error(context.home.store.root, error)
@@ -128,5 +129,5 @@ def to_flowhub_error(context: WorkerContext, error: Exception) -> FlowhubError |
     if isinstance(error, OperationalError) or is_outage(error):
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
         return RetryLater(DATABASE_BUSY_S, busy)
-    log.exception("A fault of flowhub's own")
+    log.exception("Internal error in job %d", job, extra={"job": job})
     return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")

@@ -48,12 +48,13 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
     try:
         _run_to_its_end(context, run)
     except LeaseLost as error:
-        log.warning("%s", error.message)
+        log.warning("%s", error.message, extra={"job": run.lease.job})
     except SQLAlchemyError as error:
         log.warning(
             "The end of job %d could not be written; it continues when its lease ends: %s",
             run.lease.job,
             driver_words(error),
+            extra={"job": run.lease.job},
         )
     finally:
         context.end(run)
@@ -65,43 +66,43 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
             context.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
         _attempt(context, run)
         context.wait_log.ended(run.lease.job)
-        log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref)
+        log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref, extra={"job": run.lease.job})
     except Cancelled as stopped:
         context.wait_log.ended(run.lease.job)
         stop_run(context, run, StopReason(stopped.why))
     except LeaseLost:
         raise
     except Exception as error:
-        fail_or_defer(context, run, to_flowhub_error(context, error))
+        fail_or_defer(context, run, to_flowhub_error(context, run.lease.job, error))
 
 
 def _attempt(context: WorkerContext, run: Run) -> None:
-    screen = ProgressWriter(context.leases, run.lease, run.claimed.fetched)
+    progress = ProgressWriter(context.leases, run.lease, run.claimed.fetched)
     context.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
         from flowhub_jobs.worker.verify_job import verify_installed
 
-        verify_installed(context, run, screen)
+        verify_installed(context, run, progress)
     elif kind is JobKind.EXPORT:
         from flowhub_jobs.worker.export_job import export_installed
 
-        export_installed(context, run, screen)
+        export_installed(context, run, progress)
     else:
-        _bring(context, run, screen)
+        _install_artifact(context, run, progress)
 
 
-def _bring(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
+def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Have the artifact installed: by what an earlier run did, else by a fetch or an import."""
-    placed = _placed_before_a_crash(context, run) or _here_already(context, run) or _adopt(context, run)
+    placed = _installed_before_crash(context, run) or _installed_by_another_job(context, run) or _adopt(context, run)
     if placed is not None:
         _finish(context, run, placed)
         return
     with _own_partial(context, run):
-        gathered = _imported(context, run, screen) if run.claimed.task else _fetched(context, run, screen)
-        screen.stage(Stage.INSTALL)
-        _name(context, run, gathered)
+        gathered = _imported(context, run, progress) if run.claimed.task else _fetched(context, run, progress)
+        progress.stage(Stage.INSTALL)
+        _install_parts(context, run, gathered)
 
 
 @contextmanager
@@ -121,13 +122,13 @@ def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
         run.partial = claim.folder
         if claim.strangers:
             text = namesake_words(claim.strangers[0], home.node, home.settings.home)
-            log.warning("Job %d: %s", run.lease.job, text)
+            log.warning("Job %d: %s", run.lease.job, text, extra={"job": run.lease.job})
             context.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
         yield
     run.partial = None
 
 
-def _name(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
+def _install_parts(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
     """Install what was gathered. What another machine or home that shares the store was quicker with is taken as it
     is, if every byte of it is right. Raises NameTaken.
     """
@@ -144,11 +145,11 @@ def _name(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
             _finish(context, run, placed)
 
 
-def _fetched(context: WorkerContext, run: Run, screen: ProgressWriter) -> ArtifactParts:
+def _fetched(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
     """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    reused = find_local_copies(context, run, screen)
+    reused = find_local_copies(context, run, progress)
     while True:
-        fetched = _fetch_missing(context, run, screen, reused)
+        fetched = _fetch_missing(context, run, progress, reused)
         # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
         if (sound := reused.still_valid()) is reused:
             return reused.combined(fetched)
@@ -156,7 +157,7 @@ def _fetched(context: WorkerContext, run: Run, screen: ProgressWriter) -> Artifa
         reused = sound
 
 
-def _fetch_missing(context: WorkerContext, run: Run, screen: ProgressWriter, reused: Reused) -> Fetched | None:
+def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused) -> Fetched | None:
     home = context.home
     if (missing := reused.missing) is None:
         return None
@@ -172,18 +173,18 @@ def _fetch_missing(context: WorkerContext, run: Run, screen: ProgressWriter, reu
         shared=context.shared,
         control=run.control,
         past=past,
-        watch=_watch(context, run, screen, reused),
+        watch=_watch(context, run, progress, reused),
     )
 
 
-def _imported(context: WorkerContext, run: Run, screen: ProgressWriter) -> ArtifactParts:
-    from flowhub_jobs.worker.import_job import bring_in
+def _imported(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
+    from flowhub_jobs.worker.import_job import import_into_partial
 
     assert run.partial is not None, "a run that imports has its partial"
-    return bring_in(run, run.partial, screen, lambda need: _check_need(context, run, need))
+    return import_into_partial(run, run.partial, progress, lambda need: _check_need(context, run, need))
 
 
-def _placed_before_a_crash(context: WorkerContext, run: Run) -> InstallResult | None:
+def _installed_before_crash(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return what an earlier attempt installed before it crashed; a name that it had only reserved is released."""
     return _installer(context, run).recover()
 
@@ -198,7 +199,7 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     _complete(context, run, placed)
 
 
-def _here_already(context: WorkerContext, run: Run) -> InstallResult | None:
+def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return the artifact if another job has installed it meanwhile, and it is unchanged."""
     return None if run.claimed.forced else context.home.library.placed(run.claimed.artifact)
 
@@ -250,7 +251,7 @@ def _check_need(context: WorkerContext, run: Run, need: int) -> None:
 
 
 def _watch(
-    context: WorkerContext, run: Run, screen: ProgressWriter, reused: Reused
+    context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused
 ) -> Callable[[TransferProgress], None]:
     """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
     unknown = run.claimed.artifact.size is None
@@ -258,7 +259,7 @@ def _watch(
 
     def watch(seen: TransferProgress) -> None:
         nonlocal unknown, probes
-        screen.show(reused.seen(seen))
+        progress.show(reused.seen(seen))
         if probes is not None and context.outages.note_if_reached(probes, run.began):
             probes = None
         if unknown and seen.total is not None:

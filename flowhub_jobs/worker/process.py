@@ -53,18 +53,18 @@ def run_worker(
 
     notices, notifier = Notifications(home, context.worker), Notifier()
 
-    def may_go_home() -> bool:
+    def may_exit() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
         return late or (drain and is_drained() and notices.settled())
 
     def is_drained() -> bool:
         if context.runs() or home.queries.still_to_do(context.outages.given_up(patience_s, started)):
             return False
-        return not maintenance.parking.release()  # room that was promised to a job may be free now
+        return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
 
     heartbeat = Heartbeat(context)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
-    maintenance = Maintenance(context, wakeups, notices, pulse, may_go_home, consumer.stop_flag.set)
+    maintenance = Maintenance(context, wakeups, notices, pulse, may_exit, consumer.stop_flag.set)
     try:
         context.leases.register(os.getpid(), slots)
         maintenance.run_once()  # rescues first, then works

@@ -68,7 +68,7 @@ class ProgressWriter:
                 return
             del self._notes[0]
             if note.kind is EventKind.CONNECTION:
-                log.info("Job %d: %s", self._lease.job, note.text)
+                log.info("Job %d: %s", self._lease.job, note.text, extra={"job": self._lease.job})
 
     def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""

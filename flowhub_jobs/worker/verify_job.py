@@ -18,7 +18,7 @@ from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.progress import ProgressWriter
 
 
-def verify_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -> None:
+def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Read the model that the job's task names. Raises DigestMismatch, NotFound, StorageFailed."""
     home, task = context.home, run.claimed.task
     assert task is not None, "a job that verifies has a task"
@@ -27,8 +27,8 @@ def verify_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -
     if model is None:
         raise NotFound(f"{task.place} is not installed any more.", hint="`flowhub list` shows what is.")
     files = [Known(file.place, file.bytes, file.sha256, file.pieces) for file in model.files]
-    screen.reads(model.bytes, 0, [])
-    looked = recheck(files, run.control.check, lambda read: _show(screen, model, read))
+    progress.reads(model.bytes, 0, [])
+    looked = recheck(files, run.control.check, lambda read: _show(progress, model, read))
     run.lease.check()
     if all(one.good for one in looked):
         _good(context, run, checks, model, looked)
@@ -37,12 +37,12 @@ def verify_installed(context: WorkerContext, run: Run, screen: ProgressWriter) -
         raise DigestMismatch(_what_differs(model, looked), hint=f"`flowhub verify {model.name} --repair` mends it.")
 
 
-def _show(screen: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
+def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
     files = [
         FileProgress(number, file.bytes, done, file.sha256, None, DigestState.RUNNING)
         for number, (file, done) in enumerate(zip(model.files, read, strict=True))
     ]
-    screen.reads(model.bytes, sum(read), files)
+    progress.reads(model.bytes, sum(read), files)
 
 
 def _good(

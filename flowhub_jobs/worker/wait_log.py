@@ -32,7 +32,7 @@ class WaitLog:
         with self._lock:
             tries_again = job in self._logged
         if not tries_again:
-            log.info("Job %d begins: %s", job, ref)
+            log.info("Job %d begins: %s", job, ref, extra={"job": job})
 
     def waits(self, job: int, reason: Reason, text: str, seconds: float) -> None:
         """Log why a job waits and when it is tried next: the first time, and when a wait is longer than a minute."""
@@ -43,7 +43,8 @@ class WaitLog:
             if not known:
                 self._logged[job] = _Logged(reason, is_long)
         if not known:
-            log.warning("Job %d waits: %s The next try is at %s.", job, text, self._clock_in(seconds))
+            next_try = self._clock_in(seconds)
+            log.warning("Job %d waits: %s The next try is at %s.", job, text, next_try, extra={"job": job})
 
     def ended(self, job: int) -> None:
         """Forget a job that ended, or was handed back."""

@@ -103,9 +103,9 @@ def test_a_warning_says_that_it_is_one():
     assert stream.getvalue().endswith(" WARNING: Job 3 failed.\n")
 
 
-def test_as_json_each_line_is_an_object_with_its_job_where_it_has_one():
+def test_as_json_each_line_is_an_object_with_the_job_that_the_call_names():
     stream = said("json")
-    log.info("Job %d is completed.", 3)
+    log.info("Job %d is completed.", 3, extra={"job": 3})
     log.warning("Nothing new.")
     log.info("Elsewhere.", extra={"job": 7})
     first, second, third = map(json.loads, stream.getvalue().splitlines())

@@ -12,7 +12,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.worker.inline import at_work
+from flowhub_jobs.worker.inline import running_inline
 
 LOOK_S = 0.2
 
@@ -25,7 +25,7 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
     wanted = list(dict.fromkeys(numbers))
     shows = output.shows_progress()
     try:
-        with at_work(session.home, wanted) as over:
+        with running_inline(session.home, wanted) as over:
             while not over.is_set() or State.RUNNING in session.queries.state_of(wanted).values():
                 if shows:
                     output.progress(_line(verb, session.queries.jobs(wanted)))

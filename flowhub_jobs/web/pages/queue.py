@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.overview import Overview
-from flowhub_jobs.jobs.remedies import NO_WORKER, page_of
+from flowhub_jobs.jobs.remedies import NO_WORKER, hub_page_of
 from flowhub_jobs.jobs.report import need_of
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
@@ -170,7 +170,7 @@ def need_row(job: Job, titles: Titles) -> NeedRow:
         css="failed" if failed and not gated else "",
         what=need.message,
         remedy=need.hint,
-        link=page_of(job.ref) if gated else f"/models/{job.model}" if failed and job.model else None,
+        link=hub_page_of(job.ref) if gated else f"/models/{job.model}" if failed and job.model else None,
         link_label="Open its page" if gated else "Other options",
         verb="retry" if failed else "cancel",
         verb_label="Retry" if failed else "Cancel",
