@@ -1,4 +1,4 @@
-"""Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
+"""Full, read-only and missing disks: the job waits, and continues by itself. Broken disks: it fails."""
 
 import os
 import sys

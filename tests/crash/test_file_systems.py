@@ -1,4 +1,4 @@
-"""Stores on file systems with habits: real ones where they can be mounted, else what they answer to the system."""
+"""File systems with limits: real ones where they can be mounted, else their answers to system calls."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""What holds all jobs of a node, at work: a window that closes, a machine that is offline, what a person set before."""
+"""Gates of a node: a window that closes, a machine that goes offline, settings that were changed before a start."""
 
 from pathlib import Path
 

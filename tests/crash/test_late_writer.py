@@ -1,4 +1,4 @@
-"""A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
+"""A worker suspended past its lease: at each stage of its job, while another worker finishes the job."""
 
 import contextlib
 import os

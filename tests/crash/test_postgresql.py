@@ -1,4 +1,4 @@
-"""Real workers over PostgreSQL: few connections, and jobs that outlive the database's."""
+"""Workers over PostgreSQL: few connections, and jobs that outlive the server's restarts."""
 
 import signal
 from pathlib import Path

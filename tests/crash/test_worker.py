@@ -1,4 +1,4 @@
-"""Real workers: signals, wishes, the queue gone, two at once."""
+"""Workers as processes: signals, requested actions, a lost queue, two workers at once."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Partials: of another version, cut short, too long, of zero length, without their journal, or it without them."""
+"""Partials: of another version, cut short, too long, empty, without their journal; a journal without its partial."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Statuses: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; those that stay."""
+"""Status codes: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; permanent ones."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
