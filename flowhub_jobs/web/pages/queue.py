@@ -171,7 +171,7 @@ def need_row(job: Job, titles: Titles) -> NeedRow:
         what=need.message,
         remedy=need.hint,
         link=hub_page_of(job.ref) if gated else f"/models/{job.model}" if failed and job.model else None,
-        link_label="Open its page" if gated else "Other options",
+        link_label="Open its page" if gated else "Other variants",
         verb="retry" if failed else "cancel",
         verb_label="Retry" if failed else "Cancel",
     )
