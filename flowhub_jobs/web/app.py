@@ -48,6 +48,7 @@ def _lifespan_of(context: WebContext) -> Callable[[Starlette], AbstractAsyncCont
         reader = asyncio.create_task(context.live.run(), name="live")
         yield
         reader.cancel()
+        context.close()
 
     return lifespan
 

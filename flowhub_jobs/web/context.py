@@ -1,11 +1,14 @@
 """Shared state of one web server: the open home, its sign-in, and the way to the application layer."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.home import Home
+from flowhub_jobs.errors import HomeUnusable
+from flowhub_jobs.home import Home, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.rates import RateHistory
@@ -25,13 +28,15 @@ class WebContext:
     def __init__(self, home: Home, sign_in: SignIn, *, share: bool, manual: Manual = dict) -> None:
         """`manual` returns `flowhub/help/1`, whose texts the OpenAPI document has."""
         self.home, self.sign_in, self.share, self.manual = home, sign_in, share, manual
+        self._reopened = ExitStack()  # holds the homes that were opened in place of the first
+        self._reopening = threading.Lock()
         self.rates = RateHistory()
         self.shared = ShareIndex()
         self._device: tuple[float, Device] | None = None
 
     @cached_property
     def live(self) -> Live:
-        return Live(self.session)
+        return Live(self.session, self.reopen)
 
     def session(self) -> Session:
         """Return a session for one request, which reads the catalog again where it has changed."""
@@ -51,3 +56,21 @@ class WebContext:
     def forget_device(self) -> None:
         """Have the next session look at this machine again."""
         self._device = None
+
+    def reopen(self, lost: Home) -> None:
+        """Open the home again, whose database file was replaced, such as by a backup. Raises HomeUnusable.
+
+        A request that still reads the lost one fails by itself.
+        """
+        with self._reopening:
+            if self.home is not lost:  # another request has done it
+                return
+            settings = lost.settings
+            if not settings.home.is_dir():
+                raise HomeUnusable(f"The home folder {settings.home} was removed while the server ran.")
+            home = self._reopened.enter_context(opened(settings))
+            home.database.watch_file()
+            self.home = home
+
+    def close(self) -> None:
+        self._reopened.close()

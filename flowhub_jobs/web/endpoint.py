@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.errors import DatabaseReplaced, UsageInvalid
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession
@@ -105,10 +105,23 @@ def form_fields(body: bytes) -> dict[str, list[str]]:
 Act = Callable[[Call], Response]
 
 
+def _answer(act: Act, request: Request, body: bytes) -> Response:
+    """Return the answer; if the database was replaced, it is opened again, and what only reads is asked again."""
+    call = Call(request, body)
+    home = call.context.home
+    try:
+        return act(call)
+    except DatabaseReplaced:
+        call.context.reopen(home)
+        if request.method not in ("GET", "HEAD"):
+            raise
+        return act(Call(request, body))
+
+
 def endpoint(act: Act) -> Callable[[Request], Awaitable[Response]]:
     """Return `act` as a Starlette endpoint. The guard has read the body already, and limited it."""
 
     async def handle(request: Request) -> Response:
-        return await run_in_threadpool(act, Call(request, await request.body()))
+        return await run_in_threadpool(_answer, act, request, await request.body())
 
     return handle

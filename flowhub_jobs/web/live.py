@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import DatabaseReplaced, FlowhubError
+from flowhub_jobs.home import Home
 from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, position_now
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.operations.schemas.library import installed_json
@@ -47,9 +48,10 @@ class Batch:
 class Live:
     """Of one event loop. `open_session` makes the session of one read."""
 
-    def __init__(self, open_session: Callable[[], Session]) -> None:
-        self._open_session = open_session
-        self._signal = open_session().home.database.change_signal()
+    def __init__(self, open_session: Callable[[], Session], reopen: Callable[[Home], None]) -> None:
+        """`reopen` opens the home again, when its database was replaced."""
+        self._open_session, self._reopen = open_session, reopen
+        self._signal = open_session().home.database.change_signal()  # by the file's path: it notices another file
         self._position = Position(0, 0, 0)
         self._sent: dict[int, str] = {}  # what was last sent of each running job
         self._queues: set[asyncio.Queue[Batch | None]] = set()
@@ -114,6 +116,8 @@ class Live:
         """Read what changed and hand it out; return False if it cannot be read now."""
         try:
             batch = await run_in_threadpool(self._read)
+        except DatabaseReplaced:
+            await run_in_threadpool(self._start_over)
         except FlowhubError as error:
             log.warning("The live events cannot be read: %s", error.message)
         except Exception:
@@ -123,6 +127,14 @@ class Live:
                 _put(queue, batch)
             return True
         return False
+
+    def _start_over(self) -> None:
+        """Open the database that replaced the one that was read, and send all of it at the next look."""
+        try:
+            self._reopen(self._open_session().home)
+        except FlowhubError as error:
+            log.warning("The home cannot be opened again: %s", error.message)
+        self._position = Position(0, 0, 0)
 
     def _read(self) -> Batch:
         session, before = self._open_session(), self._position

@@ -19,6 +19,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import Manual, WebContext
+from flowhub_jobs.web.protocol import DeadlineProtocol
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in
 
 HOST, PORT = "127.0.0.1", 7811
@@ -100,7 +101,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     return uvicorn.Config(
         app,
-        http="h11",  # the strictest of the parsers, whatever else is installed
+        http=DeadlineProtocol,  # on h11, the strictest of the parsers, whatever else is installed
         ws="none",
         lifespan="on",
         log_config=None,

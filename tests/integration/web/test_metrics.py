@@ -1,5 +1,7 @@
 """`/healthz` and `/metrics`: numbers for monitoring, without a sign-in and without a name."""
 
+import shutil
+
 from prometheus_client.parser import text_string_to_metric_families
 from support.cli import fail, work
 from support.problems import assert_problem
@@ -23,10 +25,9 @@ def test_health_is_told_without_a_sign_in(web):
     assert response.json()["status"] == "ok"
 
 
-def test_a_database_that_was_removed_is_not_healthy(web, home):
-    for path in home.glob("flowhub.db*"):
-        path.unlink()
-    assert_problem(web.stranger.get("/healthz"), 503, "database_replaced")
+def test_a_home_that_was_removed_is_not_healthy(web, home):
+    shutil.rmtree(home)
+    assert_problem(web.stranger.get("/healthz"), 500, "home_unusable")
 
 
 def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, shop):
