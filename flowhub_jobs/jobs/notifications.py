@@ -1,4 +1,4 @@
-"""What a worker has to tell a person: the events since the last that was told, and what is parked for too long."""
+"""Reads what the user is to be notified of: the events since the last notice, and jobs that wait for too long."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,10 +24,10 @@ _ENDS = (EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED, EventKind.R
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far the telling has come, as it stands in `controls`.
+    """How far the notices have come, as `controls` keeps it.
 
-    `event` and `ended` are numbers of events: the last one looked at, and the last end of a job that an empty queue
-    was told after. `at` is the last notice's microsecond. `parked` is [since, bytes kept, whether told] by job.
+    `event` and `ended` are numbers of events: the last one read, and the last end of a job before an empty queue was
+    announced. `at` is the last notice's microsecond. `parked` is [since, bytes kept, whether announced] by job.
     """
 
     event: int
@@ -38,41 +38,41 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is to be told, oldest first, and how the telling stands once it was. `calm`: nothing runs that may add."""
+    """The events of a notice, oldest first, and the cursor after it. `calm`: no running job may add to it."""
 
     items: tuple[dict[str, Any], ...]
     since: int  # the microsecond of the oldest
     calm: bool
-    told: Cursor
+    cursor: Cursor
 
 
 class PendingNotifications:
-    """Reads the news of one node; `on` is what shall be told."""
+    """Reads the pending events of one node; `on` are the kinds that the user wants."""
 
     def __init__(self, engine: sa.Engine, node: str, on: Sequence[str]) -> None:
         self._engine, self._node, self._on = engine, node, on
 
     def first_cursor(self) -> Cursor:
-        """Return where the telling begins when it is first wanted: with what happens from now on."""
+        """Return the cursor for the first notice: it starts with the events from now on."""
         with reading(self._engine) as tx:
             last = _last_event(tx)
         return Cursor(event=last, ended=last)
 
-    def read(self, told: Cursor, now: int) -> Notification:
-        """Return what is new; where there is nothing, `told` has moved on all the same."""
+    def read(self, cursor: Cursor, now: int) -> Notification:
+        """Return what is new, with the next cursor, also where there is nothing."""
         with reading(self._engine) as tx:
-            failed, seen = self._failed(tx, told.event)
+            failed, seen = self._failed(tx, cursor.event)
             running = self._any(tx, jobs.c.state == State.RUNNING)
-            parked, kept = self._parked(tx, told, now)
-            ended, counts = self._ended(tx, told.ended)
+            parked, kept = self._parked(tx, cursor, now)
+            ended, counts = self._ended(tx, cursor.ended)
         if not {FAILED, NEEDS_YOU} & set(self._on):
             failed = []
         if NEEDS_YOU not in self._on:
             parked = []
         items = [*(_failure(event, job) for event, job in failed), *parked, *([_empty(now, counts)] if counts else [])]
-        # What is parked has waited for long enough.
+        # A parked job has waited for long enough.
         since = min([now, *(event["at"] for event, _ in failed), *(now - PATIENCE_US for _ in parked)])
-        return Notification(tuple(items), since, not running, replace(told, event=seen, ended=ended, parked=kept))
+        return Notification(tuple(items), since, not running, replace(cursor, event=seen, ended=ended, parked=kept))
 
     def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
         mine = (jobs.c.node == self._node, is_live, which)
@@ -81,13 +81,13 @@ class PendingNotifications:
     # Both ask the events first, then the jobs: joined, the planner would begin with all jobs there ever were.
 
     def _failed(self, tx: sa.Connection, after: int) -> tuple[list[tuple[sa.RowMapping, sa.RowMapping]], int]:
-        """Return the jobs that failed, or need the user, since then, each with its event; and the last event seen."""
+        """Return the jobs that failed, or need the user, since then, each with its event; and the last event read."""
         last = _last_event(tx)
         where = (events.c.id > after, events.c.kind.in_((EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU)))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
         mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
-        # A job that was given up by who rescued it has no other word for it than that.
+        # For a job that its rescuer failed, the rescue is the event.
         found = {
             row["job_id"]: (row, job)
             for row in rows
@@ -109,19 +109,19 @@ class PendingNotifications:
         return last, {row.state: row.many for row in tx.execute(query)}
 
     def _parked(
-        self, tx: sa.Connection, told: Cursor, now: int
+        self, tx: sa.Connection, cursor: Cursor, now: int
     ) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
-        """Return whom to tell of, and since when which jobs are parked.
+        """Return the events for parked jobs, and since when each job is parked.
 
-        A parked job runs for a moment now and then, to look: until it has kept more bytes it is parked all the same.
+        A parked job runs for a moment now and then, to check: until it has kept more bytes, it counts as parked.
         """
         waits = sa.and_(jobs.c.state == State.QUEUED, jobs.c.wait_reason.in_(PARKED))
-        looks = sa.and_(jobs.c.state == State.RUNNING, jobs.c.id.in_([int(job) for job in told.parked]))
+        looks = sa.and_(jobs.c.state == State.RUNNING, jobs.c.id.in_([int(job) for job in cursor.parked]))
         query = sa.select(jobs).where(jobs.c.node == self._node, is_live, sa.or_(waits, looks)).order_by(jobs.c.id)
         items: list[dict[str, Any]] = []
         kept: dict[str, Sequence[int]] = {}
         for row in tx.execute(query).mappings():
-            since, done, known = told.parked.get(str(row["id"]), (now, row["bytes_done"], False))
+            since, done, known = cursor.parked.get(str(row["id"]), (now, row["bytes_done"], False))
             if row["state"] == State.RUNNING and row["bytes_done"] != done:
                 continue
             late = now - since >= PATIENCE_US and not known and row["state"] == State.QUEUED

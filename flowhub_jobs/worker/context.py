@@ -1,4 +1,4 @@
-"""The shop context: what the threads of one worker process share, and the jobs that it runs."""
+"""The state that the threads of one worker process share, and the runs at work in it."""
 
 import logging
 import secrets
@@ -33,12 +33,12 @@ log = logging.getLogger("flowhub.worker")
 
 @dataclass(slots=True)
 class Run:
-    """One attempt on the context. `control` stops it: by its word, or by the end of its lease."""
+    """One attempt. `control` stops it, for a StopReason or because its lease has ended."""
 
     claimed: Claimed
     began: float  # on the clock of transfer.hosts.Hosts
     control: CancelToken = field(init=False)
-    partial: Path | None = None  # the one that is this run's alone, while it is (transfer/partial/ownership.py)
+    partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership.py)
 
     def __post_init__(self) -> None:
         self.control = CancelToken(self.lease.check)
@@ -65,7 +65,7 @@ class WorkerContext:
         self.database_lost: FlowhubError | None = None
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
-        # Held as long as this process lives: it tells the others at once that we are gone.
+        # Held as long as this process lives: a free lock shows the other workers at once that this one is gone.
         self._alive = LockFile(home.settings.locks / f"{self.worker}.lock")
 
     def begin(self, claimed: Claimed) -> Run:
@@ -90,7 +90,7 @@ class WorkerContext:
         return self.slots - len(self.runs())
 
     def stop(self) -> None:
-        """Begin nothing more, and have every run hand its job back."""
+        """Start no further job, and make every run hand its job back."""
         self.stopping.set()
         self.hand_back(StopReason.WORKER_STOPS)
 
@@ -111,7 +111,7 @@ class WorkerContext:
     def close(self) -> None:
         try:
             self.leases.unregister()
-        except SQLAlchemyError as error:  # a full disk: whoever takes back orphans next drops the row
-            log.warning("This worker's row could not be dropped: %s", driver_words(error))
+        except SQLAlchemyError as error:  # a full disk: the next rescue removes the row
+            log.warning("Could not remove this worker from the database: %s", driver_words(error))
         finally:
             self._alive.release()

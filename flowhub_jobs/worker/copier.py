@@ -1,4 +1,4 @@
-"""Copies files that are hashed on the way, and tells how far it is. A copy that was cut short is begun anew."""
+"""Copies files and hashes them on the way. An interrupted copy starts again from the first byte."""
 
 import hashlib
 import os
@@ -14,15 +14,15 @@ from flowhub_jobs.worker.context import Run
 from flowhub_jobs.worker.progress import ProgressWriter
 
 READ = 1 << 20
-TELL_BYTES = 64 << 20
+REPORT_BYTES = 64 << 20
 
 
 class Copier:
-    """Copies file by file, and tells how far it is. `hint` is what to do about a source that is not as it should be."""
+    """Copies file by file and reports its progress. `hint` is that of the errors about a source file."""
 
     def __init__(self, total: int, run: Run, progress: ProgressWriter, hint: str) -> None:
         self._total, self._run, self._progress, self._hint = total, run, progress, hint
-        self._done = self._told = 0
+        self._done = self._reported = 0
 
     def copy(self, source: Path, size: int, target: Path) -> str:
         """Copy a file of `size` bytes to a new one, put it on the disk, and return its sha256. A link is not followed.
@@ -44,17 +44,17 @@ class Copier:
 
     @contextmanager
     def _opened(self, source: Path, size: int) -> Iterator[int]:
-        """Yield the open source: a regular file of this size, and no pipe or device, which never end."""
+        """Yield the open source: a regular file of this size, and no pipe or device, which have no end."""
         try:
             fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise NotFound(f"{source} cannot be read: {error.strerror}.", hint=self._hint) from error
         try:
-            there = os.fstat(fd)
-            if not stat.S_ISREG(there.st_mode):
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
                 raise NotFound(f"{source} is not a file.", hint=self._hint)
-            if there.st_size != size:
-                raise SizeMismatch(f"{source} has {there.st_size:,} bytes, and not {size:,}.", hint=self._hint)
+            if status.st_size != size:
+                raise SizeMismatch(f"{source} has {status.st_size:,} bytes, and not {size:,}.", hint=self._hint)
             yield fd
         finally:
             os.close(fd)
@@ -67,8 +67,8 @@ class Copier:
 
     def _passed(self, count: int) -> None:
         self._done += count
-        if self._done - self._told >= TELL_BYTES or self._done == self._total:
-            self._told = self._done
+        if self._done - self._reported >= REPORT_BYTES or self._done == self._total:
+            self._reported = self._done
             self._progress.reads(self._total, self._done, [])
 
 

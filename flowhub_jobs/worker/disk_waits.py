@@ -1,4 +1,4 @@
-"""Looks again for jobs that wait for the disk, without an attempt at each: a night of looks leaves no trace."""
+"""Checks again whether jobs that wait for the disk can run. A check is no attempt and records no event."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,22 +11,22 @@ from flowhub_jobs.jobs.disk_waits import DiskWaits, disk_waits, end_wait, extend
 from flowhub_jobs.store.space import Room, check_room, room_at
 from flowhub_jobs.values.enums import Reason
 
-LOOKS = 5  # in the time that a job waits: one that may start does not wait for all of it
+CHECKS = 5  # within one wait: a job that can run does not wait for all of it
 
 
 class DiskWaitCheck:
-    """One a worker. A job that waits for room, or for the store's disk, starts as soon as a look finds it."""
+    """Starts jobs that wait for room, or for the store's disk, at the first check that finds it. One per worker."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the bytes that were free when they were released
 
     def release_if_due(self) -> None:
-        """Look, a few times in the time that a job waits."""
+        """Check, a few times within one wait."""
         now = self._home.clock.awake()
-        if now - self._looked_at >= self._home.settings.look_again_s / LOOKS:
-            self._looked_at = now
+        if now - self._checked_at >= self._home.settings.look_again_s / CHECKS:
+            self._checked_at = now
             self.release()
 
     def release(self) -> bool:
@@ -44,13 +44,13 @@ class DiskWaitCheck:
     def _worth_a_try(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
 
-        A disk can be full in ways that its free bytes do not tell: a quota, inodes, a snapshot. Such a job starts at
-        the end of its wait, as ordered; released at each look it would keep a worker that drains for ever.
+        A disk can be full although it has free bytes: a quota, inodes, a snapshot. Such a job starts at the end of its
+        wait. Were it released at each check, a worker that drains would never exit.
         """
         room = room_at(self._home.store.root, self._home.settings.disk_reserve)
-        found = [job for job in ready if room.free > self._released.get(job.job, -1)]
-        self._released.update({job.job: room.free for job in found})
-        return found
+        roomier = [job for job in ready if room.free > self._released.get(job.job, -1)]
+        self._released.update({job.job: room.free for job in roomier})
+        return roomier
 
     def _still_waiting(self, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         try:

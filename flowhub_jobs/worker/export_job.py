@@ -1,4 +1,4 @@
-"""The way of a job that exports: an installed model is copied to a folder, for a machine without a network.
+"""Exports an installed model: copies it to a folder, for a machine without a network.
 
 store ─► <folder>/.flowhub-partial ─► digest ─► fsync ─► rename ─► the manifest
 """
@@ -42,10 +42,10 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
         model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
     )
     try:
-        _carry(model, folder, carried, run, progress, home.settings.locks / "export")
+        _copy_model(model, folder, carried, run, progress, home.settings.locks / "export")
     except DiskFull as error:
         raise TargetFull(error.message) from error
-    except StoreOffline as error:  # what is not there is the folder, and nobody waits for it
+    except StoreOffline as error:  # the folder is missing, and the job does not wait for it
         raise StorageFailed(error.message, hint="Name a folder that can be written.") from error
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     with writing(home.engine) as tx:
@@ -53,30 +53,30 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
         context.leases.complete(tx, run.lease, str(folder / model.name), digests, text)
 
 
-def _carry(
+def _copy_model(
     model: InstalledArtifact, folder: Path, carried: Carried, run: Run, progress: ProgressWriter, spare: Path
 ) -> None:
-    """Bring a model to the folder. `spare` is a lock of the home, for a disk that has none."""
-    if not _lies_there(folder, carried, run):
+    """Copy a model to the folder. `spare` is a lock file in the home, for a disk without file locks."""
+    if not _is_there(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
         staged = _staged(model, folder, run, progress)
         with _locked(folder, run, spare):
-            _name(staged, folder, carried, run)
+            _rename(staged, folder, carried, run)
     with _locked(folder, run, spare):
         write_manifest(folder, manifest_there(folder) | {carried.name: carried})
 
 
-def _lies_there(folder: Path, carried: Carried, run: Run) -> bool:
+def _is_there(folder: Path, carried: Carried, run: Run) -> bool:
     """Return whether the folder has this very model, by every byte of its files.
 
-    The manifest is not asked: who was killed between the name and the manifest left it without a word of it.
+    The manifest does not decide: a worker that was killed between the rename and the manifest left no entry there.
     """
     with disk_errors(folder):
         (folder / PARTIAL).mkdir(parents=True, exist_ok=True)  # where the lock is
     place = folder / carried.name
     files = [(place / path if carried.artifact.folder else place, known) for path, known in carried.files.items()]
     try:
-        # A link is no copy: what it leads to stays here when the disk goes.
+        # A link is no copy: its target stays here when the disk is unplugged.
         if place.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
             return False
         return all(hashed(path, run.control.check).sha256 == digest for path, (_, digest) in files)
@@ -102,10 +102,10 @@ def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: Progress
     return staged
 
 
-def _name(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
-    """Give the copy its name. What bears it already gives way only if the manifest says that an export put it there.
+def _rename(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
+    """Rename the copy to its final name. It replaces an existing model only if the manifest lists that as an export.
 
-    The folder's lock is held.
+    The caller holds the folder's lock.
     """
     target = folder / carried.name
     run.lease.check()

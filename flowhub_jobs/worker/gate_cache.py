@@ -1,4 +1,4 @@
-"""What holds all jobs of the node, as a worker knows it: read from the table at most once a second."""
+"""Caches the gates that hold all jobs of the node: a worker reads them at most once a second."""
 
 import threading
 
@@ -9,7 +9,7 @@ READ_EVERY_S = 1.0
 
 
 class GateCache:
-    """The gates. Thread-safe."""
+    """Thread-safe."""
 
     def __init__(self, home: Home) -> None:
         self._home, self._lock = home, threading.Lock()

@@ -14,7 +14,7 @@ RENEW_S = LEASE_S / 3
 
 
 class Heartbeat(threading.Thread):
-    """One thread for all runs. It goes on through a graceful stop, until every job was handed back."""
+    """One thread for all runs. During a graceful stop it continues until every job was handed back."""
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -34,8 +34,9 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         context, now = self._context, self._context.home.clock.awake()
         if now - self._renewed_at >= RENEW_S:
-            # A lease that has ended, as in the machine's sleep, is not taken up again: its run may be on its way out,
-            # and a row that was renewed by then would have nobody at work on it.
+            # A lease that has ended, as during the machine's sleep, is not renewed. Its run stops at its next check of
+            # the lease. If the row were renewed after that, it would look owned while no thread works on the job, and
+            # no rescue would take it back until the renewed lease had ended, too.
             context.leases.renew({run.lease.job: run.lease for run in context.runs().values() if run.lease.held})
             self._renewed_at = now
         runs = context.runs()
@@ -47,7 +48,7 @@ class Heartbeat(threading.Thread):
             if token in requested:
                 if requested[token] is not None:
                     run.control.stop(StopReason.REQUESTED)
-            elif token in context.runs():  # it did not just end by itself
+            elif token in context.runs():  # its run has not ended in between
                 run.lease.revoke()
                 run.control.stop(StopReason.LEASE_LOST)
 

@@ -1,4 +1,4 @@
-"""Hosts that cannot be reached, as the runs of one worker meet them: written to the node's table and to the log."""
+"""Records the hosts that a worker's runs cannot reach, in the node's table and in the log."""
 
 import logging
 import random
@@ -25,7 +25,7 @@ log = logging.getLogger("flowhub.hosts")
 
 
 class HostOutages:
-    """One a worker. Thread-safe."""
+    """One per worker. Thread-safe."""
 
     def __init__(self, home: Home, hosts: HostLimits, patience: Patience) -> None:
         self._home, self._hosts, self._patience = home, hosts, patience
@@ -77,7 +77,7 @@ class HostOutages:
         return [name for name, wait in waits.items() if wait.lasted(started_us, now) >= patience_s * 1e6]
 
     def check_hosts(self) -> None:
-        """Notice a host that is back, and drop the waits that no job needs. To be called every second."""
+        """Probe the held hosts, and remove the waits that no job needs. Called every second."""
         self._table.forget_unwanted()
         self._return.probe_if_due()
 
@@ -100,32 +100,32 @@ class HostOutages:
         log.warning("%s Its %s; the next try is at %s.", wait.text, waiting, at)
 
 
-EVERY_S = 3.0
+PROBE_EVERY_S = 3.0
 CONNECT_S = 3.0
-SOON_US = 1_000_000  # a try that is due by then is left to itself
+SOON_US = 1_000_000  # a job tries the host itself by then
 
 
 class HostReturn:
-    """One a worker. Its connections are made in a thread, one host after the other."""
+    """Probes held hosts by a connection, in a thread, one host after the other. One per worker."""
 
     def __init__(self, home: Home, table: HostWaits) -> None:
         self._home, self._table = home, table
-        self._looked_at = float("-inf")
+        self._probed_at = float("-inf")
         self._thread: threading.Thread | None = None
 
     def probe_if_due(self) -> None:
-        """Look, if it is time and no look is under way. This returns at once."""
+        """Probe, if it is time and no probe is under way. Returns at once."""
         now = time.monotonic()
-        if now - self._looked_at < EVERY_S or (self._thread is not None and self._thread.is_alive()):
+        if now - self._probed_at < PROBE_EVERY_S or (self._thread is not None and self._thread.is_alive()):
             return
-        self._looked_at = now
+        self._probed_at = now
         due = self._home.clock.now_us() + SOON_US
         waits = [wait for wait in self._table.held().waits.values() if _refused_all(wait) and wait.until > due]
         if waits:
-            self._thread = threading.Thread(target=self._ask, args=(waits,), name="host-return", daemon=True)
+            self._thread = threading.Thread(target=self._probe, args=(waits,), name="host-return", daemon=True)
             self._thread.start()
 
-    def _ask(self, waits: list[HostWait]) -> None:
+    def _probe(self, waits: list[HostWait]) -> None:
         for wait in waits:
             scheme = wait.origin.partition("://")[0]
             place = connection_place(f"{scheme}://{wait.host}" if wait.host else wait.origin)
@@ -133,10 +133,10 @@ class HostReturn:
                 if place is not None:
                     open_connection(*place, CONNECT_S).close()
                     self._table.try_now(wait.origin)
-            except (OSError, SQLAlchemyError):  # still away; or the next look tells the table
+            except (OSError, SQLAlchemyError):  # still away; or the next probe writes the row
                 continue
 
 
 def _refused_all(wait: HostWait) -> bool:
-    """Return whether a host took no connection: of one that answers with an error, a connection says nothing."""
+    """Return whether a host took no connection: for one that answers with an error, a connection proves nothing."""
     return wait.code == NetworkDown.code

@@ -1,4 +1,4 @@
-"""Huey's consumer, in the main thread of `flowhub worker`, stopped our way: hand everything back, then go."""
+"""Runs Huey's consumer in the main thread of `flowhub worker`. A signal makes every run hand its job back."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from typing import Any
 from huey import Huey
 from huey.consumer import Consumer as HueyConsumer
 
-# Every slot polls by itself, so that a bell is heard within 0.4 s by one, and within a third of that by three.
+# Every slot polls by itself, so one slot sees a wake-up within 0.4 s, and three within a third of that.
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 0.4
 
 
 class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
-    """Both signals are graceful and also set our own word; a second one ends the process at once."""
+    """Every first signal stops gracefully and calls `on_stop`; a second one ends the process at once."""
 
     _signum: int | None  # huey's
 
@@ -37,7 +37,7 @@ class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
     def was_signalled(self) -> bool:
         return self._signum is not None
 
-    # Huey 3.5 has no public hook for this: by default SIGTERM loses the running tasks, and SIGHUP starts anew.
+    # Huey 3.5 has no public hook for this: by default SIGTERM loses running tasks, and SIGHUP restarts the consumer.
     def _set_signal_handlers(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, self._handle_signal)

@@ -1,6 +1,6 @@
-"""The first half of a job that imports: a model is copied from the folder of an export into the partial.
+"""Imports a model: copies it from the folder of an export into the partial.
 
-<folder> ─► the partial ─► digest ─► fsync ─► what a fetch does from there (pipeline)
+<folder> ─► partial ─► digest ─► fsync ─► installed as a fetched artifact is (pipeline)
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ DAMAGED = "The copy in that folder is damaged. Copy it there again, or export it
 def import_into_partial(
     run: Run, partial: Path, progress: ProgressWriter, may_begin: Callable[[int], None]
 ) -> ArtifactParts:
-    """Copy the job's artifact from the folder that its task names into the partial; return what a fetch would.
+    """Copy the job's artifact from the folder that its task names into the partial; return its verified parts.
 
-    It lies in a folder of its own there: what a fetch has kept, its journal speaks of, and nobody else may write into.
+    The copy goes into a folder of its own: the journal describes the files of an earlier fetch, which stay as they are.
 
     `may_begin(bytes)` raises where there is no room. Raises ManifestUnusable, NotFound, DigestMismatch, StorageFailed.
     """

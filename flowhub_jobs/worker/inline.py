@@ -1,6 +1,6 @@
-"""Runs a few named jobs in the process that asks for them, as a worker would: under a lease, with its heartbeat.
+"""Runs named jobs in the process of a command, as a worker would: under a lease, with a heartbeat.
 
-If this process is killed, the jobs are taken back as any worker's are, and the next worker goes on with them.
+If this process is killed, its jobs are rescued as any worker's are, and the next worker continues them.
 """
 
 import logging
@@ -20,14 +20,14 @@ log = logging.getLogger("flowhub.inline")
 
 @contextmanager
 def running_inline(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]:
-    """Run the jobs in a thread, one after the other; yield what is set at its end. Another worker's job is left to it.
+    """Run the jobs in a thread, one after the other; yield an event that is set at the end. Skips other workers' jobs.
 
-    Who leaves before its end has the job at hand handed back: it stays in the queue.
+    If the block is left before the end, the running job is handed back and stays in the queue.
     """
     every = logging.getLogger("flowhub")
     level = every.level
-    every.setLevel(logging.CRITICAL)  # a worker's log is not for who asked: the jobs' rows say how they ended
-    home.take_back_orphans()  # what an earlier call was killed with, and no worker has taken back yet
+    every.setLevel(logging.CRITICAL)  # no worker's log for the user of a command: the rows say how the jobs ended
+    home.take_back_orphans()  # the jobs of an earlier call that was killed
     context, over = WorkerContext(home, 1), threading.Event()
     heartbeat = Heartbeat(context)
     runner = threading.Thread(target=_run_each, args=(context, jobs, over), name="inline")
@@ -52,6 +52,8 @@ def _run_each(context: WorkerContext, jobs: Sequence[int], over: threading.Event
             if claimed is not None:
                 run_job(context, claimed)
     except SQLAlchemyError:
-        log.warning("No job could be claimed.", exc_info=True)  # who asked meets the same when it reads the jobs
+        log.warning(
+            "No job could be claimed.", exc_info=True
+        )  # the command meets the same error when it reads the jobs
     finally:
         over.set()

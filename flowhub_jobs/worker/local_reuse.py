@@ -1,10 +1,10 @@
-"""Before anything is fetched: are these bytes on this machine already, in our store or in another program's?
+"""Finds an artifact's bytes on this machine before a download: in the store, or in the folders of other programs.
 
-    claimants (a digest in a name, an exact size) ─► every byte read ─► linked beside the partial ─► the rest fetched
+    candidates (by a digest in the name, or the exact size) ─► read and hashed ─► linked ─► the rest is downloaded
 
-What is linked never lies where the transfer writes: a hard link there would be another program's file, written into.
+Links never go where the transfer writes: through a hard link there it would write into another program's file.
 
-<partial>/linked/…     the files that were found, and in the end, of a folder, those that were fetched as well
+<partial>/linked/…     the files that were found; at the end, for a folder, the downloaded files too
 """
 
 import logging
@@ -37,9 +37,9 @@ _refuted: set[tuple[FileStamp, str]] = set()
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """One file of the artifact that was found and linked. `source` is where its bytes lie.
+    """One file of the artifact that was found and linked. `source` is the file that was found.
 
-    `stamp` is what `part` was when its bytes had been read, and stays while nobody writes to it.
+    `stamp` is that of `part` when its bytes had been read; a later write changes it.
     """
 
     part: Path
@@ -74,14 +74,14 @@ class Reused:
         return replace(self.artifact, files=left) if left else None
 
     def still_valid(self) -> "Reused":
-        """Return this without what was written to since it was read: its link is dropped, and it is missing now."""
-        sound = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
-        if len(sound) == len(self.linked):
+        """Return this without the files that were written to since they were read: they are missing again."""
+        valid = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
+        if len(valid) == len(self.linked):
             return self
         with disk_errors(self.partial):
-            for number in self.linked.keys() - sound.keys():
+            for number in self.linked.keys() - valid.keys():
                 self.linked[number].part.unlink(missing_ok=True)
-        return replace(self, linked=sound)
+        return replace(self, linked=valid)
 
     def seen(self, seen: TransferProgress) -> TransferProgress:
         """Return how the whole artifact stands, from how the transfer of what is missing does."""
@@ -109,14 +109,14 @@ class Reused:
                     rows.append((linked.digest, linked.part, mark))
                 else:
                     digest, part, mark = next(came)
-                    rows.append((digest, _beside(part, self.partial / LINKED / file.path), mark))
+                    rows.append((digest, _link_fetched(part, self.partial / LINKED / file.path), mark))
         files, parts, marks = zip(*rows, strict=True)
         linked_from = _linked_from(self.artifact, self.linked, self.root)
         return ArtifactParts(files, parts, marks, LINKED, linked_from)
 
 
-def _beside(part: Path, target: Path) -> Path:
-    """Give a fetched file a second name among those that were linked. The journal's word of the first stays true."""
+def _link_fetched(part: Path, target: Path) -> Path:
+    """Give a fetched file a second name among those that were linked. What the journal says of the first stays true."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(part, target)
@@ -129,10 +129,10 @@ def _beside(part: Path, target: Path) -> Path:
 
 
 def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter) -> Reused:
-    """Link what of the job's artifact is on this machine, and say so. A forced job is fetched, whatever is there."""
+    """Link the files of the job's artifact that are on this machine, and record it. A forced job links none."""
     artifact, partial = run.claimed.artifact, run.partial
     assert partial is not None, "a run that looks for bytes has its partial"
-    # What a crashed run has linked is looked for again, and read again: nobody knows what became of it since.
+    # A crashed run's links are dropped, found and read again: their files may have changed since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
     if run.claimed.forced or not context.home.settings.look_elsewhere:
         return Reused(artifact, partial, {}, context.home.store.root)
@@ -141,7 +141,7 @@ def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, _told(artifact, linked)))
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, _linked_text(artifact, linked)))
     return Reused(artifact, partial, linked, context.home.store.root)
 
 
@@ -158,7 +158,7 @@ class _Search:
         by_digest: dict[str, list[int]] = {}
         for number, file in left.items():
             by_digest.setdefault(file.sha256 or file.git_sha1 or "", []).append(number)
-        for want, path in self._claimants(left):
+        for want, path in self._candidates(left):
             self._run.control.check()
             for number in by_digest[want.digest]:
                 if number not in linked and (found := self._link(self._artifact.files[number], path)):
@@ -170,8 +170,8 @@ class _Search:
         whole = kept is not None and file.size is not None and kept.kept.total == file.size
         return bool(file.sha256 or file.git_sha1) and not whole and file.size != 0
 
-    def _claimants(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[Wanted, Path]]:
-        """Yield what may be one of these: first what our own library says, then what others' names and sizes say."""
+    def _candidates(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[Wanted, Path]]:
+        """Yield candidates: first those of the library, then files of other programs by their names and sizes."""
         wanted = [Wanted(file.sha256 or file.git_sha1 or "", file.size) for file in left.values()]
         wanted = list(dict.fromkeys(wanted))
         if wanted:
@@ -208,13 +208,13 @@ class _Search:
         how = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)
         if how is None:
             return None
-        # A reflink is a file of our own, with a time of its own; the others are the very file that was read.
+        # A reflink is a new file with its own time; the other kinds are the very file that was read.
         stamp = stamp_of(part) if how is LinkKind.REFLINK else stamp
         digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
         return Linked(part, digest, real, how, stamp)
 
     def _seen(self) -> TransferProgress:
-        """Return how the job stands while files of others are read: what the journal says, and nothing on its way."""
+        """Return the progress while other programs' files are read: the journal's, without a transfer."""
         nothing = journal.FileRecord("")
         records = [self._record.files.get(file.path, nothing) for file in self._artifact.files]
         state = DigestState.RUNNING
@@ -234,7 +234,7 @@ def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
 # Say -----------------------------------------------------------------------------------------------------------------
 
 
-def _told(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
+def _linked_text(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
     first = next(iter(linked.values()))
     where = f"a {first.how} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
     if len(linked) == len(artifact.files):
@@ -243,7 +243,7 @@ def _told(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
 
 
 def changed_text(before: Reused, after: Reused) -> str:
-    """Return what is said of files that are fetched after all."""
+    """Return the event's text for linked files that are downloaded after all."""
     changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{changed[0]}{more} was written to after it had been read: it is fetched instead."

@@ -1,4 +1,4 @@
-"""A worker's log: a line an event, for a person, for systemd's journal, or for a program. No secret in any."""
+"""Formats a worker's log: one line per record, for a terminal, for systemd's journal, or as JSON. Removes secrets."""
 
 import json
 import logging
@@ -20,8 +20,8 @@ from flowhub_jobs.net.urls import scrub
 from flowhub_jobs.times import rfc3339
 
 PLAIN, JSON = "plain", "json"
-OURS = "flowhub"  # the name of our handler
-FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they tell of each request, with its address
+HANDLER = "flowhub"  # the name of our handler
+FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they log each request with its address
 NARROW = 20  # columns, below which folding makes a line no better to read
 _TWO_STOPS = re.compile(r"(?<!\.)(\.[\"'”)]?)\.$")  # where a sentence was quoted at the end of another
 # sd-daemon(3): what a line begins with says how grave it is.
@@ -33,11 +33,11 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
     if format not in (PLAIN, JSON):
         raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
     handler = logging.StreamHandler(stream)
-    handler.name = OURS
+    handler.name = HANDLER
     handler.addFilter(RepeatFilter(words))
     handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
     root = logging.getLogger()
-    for former in [one for one in root.handlers if one.name == OURS]:
+    for former in [one for one in root.handlers if one.name == HANDLER]:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -125,65 +125,65 @@ class JsonLine(logging.Formatter):
 
 
 def words(record: logging.LogRecord) -> str:
-    """Return what a record says, its traceback too, on one line, without secrets or what steers a terminal."""
+    """Return a record with its traceback on one line, without secrets and terminal control characters."""
     text = _TWO_STOPS.sub(r"\1", record.getMessage()) + _error_of(record)
-    if before := getattr(record, "kept_back", 0):
-        text += f" (since this was last told: {before} more)"
+    if before := getattr(record, "suppressed", 0):
+        text += f" ({before} more since this was last logged)"
     # Scrubbed line by line: a header's secret ends with its line, the words behind it are not a part of it.
     lines = (scrub(line.strip()) for line in text.splitlines())
     return "".join("?" if is_unseen(one) else one for one in " | ".join(line for line in lines if line))
 
 
 def _error_of(record: logging.LogRecord) -> str:
-    """Return the error that a record tells of: with its traceback, but for a disk's that a library met by itself."""
+    """Return the record's error: with its traceback, unless a library alone met a disk error."""
     if not record.exc_info:
         return ""
     error = record.exc_info[1]
-    if isinstance(error, OSError | sqlite3.Error) and not _came_by_us(error):
+    if isinstance(error, OSError | sqlite3.Error) and not _passed_flowhub(error):
         return f": {error}"
     return "\n" + logging.Formatter().formatException(record.exc_info)
 
 
-def _came_by_us(error: BaseException) -> bool:
+def _passed_flowhub(error: BaseException) -> bool:
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__", "").startswith("flowhub_jobs") for frame, _ in frames)
 
 
 QUIET_S = 60.0
 KNOWN_MAX = 256  # troubles that are remembered
-AGAIN_AND_AGAIN = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # whose warnings these are
+REPEATING = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # whose warnings these are
 
 
 @dataclass(slots=True)
-class _Told:
+class _Logged:
     at: float
-    kept_back: int = 0
+    suppressed: int = 0
 
 
 class RepeatFilter(logging.Filter):
-    """Keeps back a warning whose words were told within QUIET_S, and counts it: the next one says how many."""
+    """Suppresses a warning that was logged within QUIET_S, and counts it: the next one says how many."""
 
     def __init__(self, words: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._words, self._clock, self._lock = words, clock, threading.Lock()
-        self._told: dict[tuple[str, int, str], _Told] = {}  # the latest last
+        self._logged: dict[tuple[str, int, str], _Logged] = {}  # the latest last
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.WARNING or not record.name.startswith(AGAIN_AND_AGAIN):
+        if record.levelno < logging.WARNING or not record.name.startswith(REPEATING):
             return True
         try:
             trouble = record.name, record.levelno, self._words(record)
-        except Exception:  # arguments that do not fit: whoever formats the record tells of that, and raises nothing
+        except Exception:  # arguments that do not fit: the formatter reports that, and raises nothing
             return True
         now = self._clock()
         with self._lock:
-            told = self._told.get(trouble)
-            if told is not None and now - told.at < QUIET_S:
-                told.kept_back += 1
+            earlier = self._logged.get(trouble)
+            if earlier is not None and now - earlier.at < QUIET_S:
+                earlier.suppressed += 1
                 return False
-            record.kept_back = told.kept_back if told else 0
-            self._told.pop(trouble, None)
-            self._told[trouble] = _Told(now)
-            if len(self._told) > KNOWN_MAX:
-                del self._told[next(iter(self._told))]
+            record.suppressed = earlier.suppressed if earlier else 0
+            self._logged.pop(trouble, None)
+            self._logged[trouble] = _Logged(now)
+            if len(self._logged) > KNOWN_MAX:
+                del self._logged[next(iter(self._logged))]
         return True

@@ -1,6 +1,6 @@
-"""Every second: obey the gates, mend the queue, tell the news, take back what has no owner, ring for what is due.
+"""Runs the upkeep of every second: gates, wake-up queue, notifications, rescues, waits, retention, wake-ups.
 
-And say that the worker lives, and know when to go home.
+It also reports to the service manager that the worker is alive, and ends a worker that may exit.
 """
 
 import logging
@@ -29,7 +29,7 @@ PERIOD_S = 1.0
 
 
 class Maintenance(threading.Thread):
-    """A thread of ours, not a Huey task: with all workers busy such a task waits its turn."""
+    """A thread, not a Huey task: while all slots are busy, a task would wait for one of them."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Maintenance(threading.Thread):
                 if self._may_exit():
                     self._request_exit()
                 self._context.database_outage.answered()
-                self._pulse.beat()  # not where we hang: then the service manager starts the worker anew
+                self._pulse.beat()  # only if this round ended: the service manager restarts a worker that hangs
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
                 self._context.lose_database(error)
             except SQLAlchemyError as error:
@@ -61,7 +61,7 @@ class Maintenance(threading.Thread):
                 if is_outage(error):  # the machine's own service manager cannot help
                     self._pulse.alive()
             except (sqlite3.Error, OSError) as error:
-                log.warning("Maintenance could not reach a database, and tries again: %s", driver_words(error))
+                log.warning("Maintenance could not reach a database and will try again: %s", driver_words(error))
         if self._context.database_lost is not None:
             self._request_exit()
 

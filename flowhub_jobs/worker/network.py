@@ -1,8 +1,8 @@
-"""This machine offline: found out by the first job that meets it, waited for by all, looked at by one worker.
+"""Detects that this machine is offline. The first job to fail reports it, and every job of the node waits.
 
-All jobs of the node wait, whatever their host: what could be reached all the same, such as a host on this machine,
-waits along. It costs no attempt. Every `look_again_s` one worker makes one connection; when that succeeds, all go on.
-What runs and still gets bytes runs on.
+Jobs from a host that could still be reached, such as one on this machine, wait as well. The wait costs no attempt.
+Every `look_again_s` one worker makes one connection; when that succeeds, all jobs continue. Runs that still receive
+bytes are not stopped.
 """
 
 import logging
@@ -25,29 +25,29 @@ log = logging.getLogger("flowhub.network")
 
 TURN = "network_look"  # in `controls`: {"at": microsecond of the next look, "number": of looks so far}
 WITNESSES = 2
-WITNESS_S = 1.0  # a job that is to stop waits for them
-LOOK_MAX_US = 60_000_000  # a look-up of a name may hang; whoever took the turn and died is waited for no longer
+WITNESS_S = 1.0  # a job that is to stop waits for their answers
+PROBE_MAX_US = 60_000_000  # a name look-up may hang; a worker that took the turn and died holds it no longer
 LATE_US = 5_000_000  # the gate stays shut a little longer than until the next look, which then keeps it shut
 
 
 class Network:
-    """One a worker."""
+    """One per worker."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._turn = SharedValue(home.engine, home.node, home.clock, TURN)
         self._lock = threading.Lock()
-        self._looker: threading.Thread | None = None
+        self._prober: threading.Thread | None = None
 
     def is_down(self, error: FlowhubError, artifact: Artifact) -> bool:
         """Return whether an attempt ended for want of a network; then all jobs of the node wait from now on."""
         cause = machines_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
         if cause is None:
             return False
-        with self._lock:  # of jobs that fail together one finds out for all
-            return self._home.controls.get(NETWORK) is not None or self._finds_nobody(error, cause, artifact)
+        with self._lock:  # of jobs that fail together, one checks for all
+            return self._home.controls.get(NETWORK) is not None or self._all_hosts_fail(error, cause, artifact)
 
-    def _finds_nobody(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
+    def _all_hosts_fail(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
         """Ask a few other hosts that jobs come from: if one answers, it is that one host that cannot be reached."""
         endpoint = self._home.settings.hf_endpoint
         own = [at_endpoint(file.url, endpoint) for file in artifact.files]
@@ -72,24 +72,24 @@ class Network:
         self._home.controls.set(NETWORK, down, until=at + LATE_US)
 
     def probe_if_due(self) -> None:
-        """Look whether the network is back, if it is time and nobody else does. This returns at once."""
-        if self._looker is not None and self._looker.is_alive():
+        """Probe whether the network is back, if it is time and this worker gets the turn. Returns at once."""
+        if self._prober is not None and self._prober.is_alive():
             return
         found, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
         if found is None or not found[0].get("place"):
             return
         seen = self._turn.read()
-        latest = now + LOOK_MAX_US + int(self._home.settings.look_again_s * 1e6)
+        latest = now + PROBE_MAX_US + int(self._home.settings.look_again_s * 1e6)
         if seen is not None and now < seen.value["at"] <= latest:  # later only if the calendar was set back
             return
         number = seen.value["number"] + 1 if seen else 1
-        turn = self._turn.compare_and_set(seen, {"at": now + LOOK_MAX_US, "number": number})
+        turn = self._turn.compare_and_set(seen, {"at": now + PROBE_MAX_US, "number": number})
         if turn is not None:
-            self._home.controls.set(NETWORK, found[0], until=now + LOOK_MAX_US)
-            self._looker = threading.Thread(target=self._ask, args=(found[0], turn), name="network", daemon=True)
-            self._looker.start()
+            self._home.controls.set(NETWORK, found[0], until=now + PROBE_MAX_US)
+            self._prober = threading.Thread(target=self._probe, args=(found[0], turn), name="network", daemon=True)
+            self._prober.start()
 
-    def _ask(self, down: dict[str, Any], turn: Version) -> None:
+    def _probe(self, down: dict[str, Any], turn: Version) -> None:
         """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
         number, (host, port) = turn.value["number"], down["place"]
         try:
@@ -100,10 +100,10 @@ class Network:
                 log.info("The network is back: %s answers.", place[0])
             else:
                 self._wait(down, turn, number)
-        except SQLAlchemyError as error:  # the gate opens by itself, and the next job finds out anew
-            log.warning("What the network does could not be written down: %s", driver_words(error))
+        except SQLAlchemyError as error:  # the gate opens by itself, and the next job detects it again
+            log.warning("Could not save the state of the network: %s", driver_words(error))
 
 
 def _places(urls: list[str]) -> list[Place]:
-    """Return where these lead, each once; not what lies on this machine."""
+    """Return the places of these addresses, each once, without those on this machine."""
     return list(dict.fromkeys(place for url in urls if (place := place_of(url)) is not None))

@@ -1,4 +1,4 @@
-"""Hands a notice to the person's command and webhook. What fails is logged, once, and over with."""
+"""Delivers a notice to the user's command and webhook. A failed delivery is logged once and not retried."""
 
 import contextlib
 import logging
@@ -19,12 +19,12 @@ COMMAND_S = 30.0
 KILL_S = 1.0  # between asking a command to end and ending it
 LOOK_S = 0.1
 PAUSES_S = (1.0, 4.0)  # between the tries of a webhook
-# What the command has no use for.
+# Environment variables that the command has no use for.
 _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "FLOWHUB_DATABASE_URL")
 
 
 class Delivery:
-    """The ways of one worker to its person. `stop` cuts short what is under way, from any thread."""
+    """Delivers for one worker. `stop`, from any thread, interrupts a delivery."""
 
     def __init__(self, notify: Notify, *, command_s: float = COMMAND_S, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
         self._notify, self._command_s, self._pauses_s = notify, command_s, pauses_s
@@ -34,16 +34,16 @@ class Delivery:
         self.stopping.set()
 
     def deliver(self, notice: bytes) -> bool:
-        """Tell, and return whether that came to an end, good or bad: False only if `stop` cut it short."""
+        """Deliver, and return whether that ended, well or badly: False only if `stop` interrupted it."""
         if self._notify.command:
-            self._complain("The command of [notify]", self._run(notice))
+            self._log_failure("The command of [notify]", self._run(notice))
         if self._notify.webhook and not self.stopping.is_set():
-            self._complain(f"The webhook at {host_of(self._notify.webhook)}", self._post(notice))
+            self._log_failure(f"The webhook at {host_of(self._notify.webhook)}", self._post(notice))
         return not self.stopping.is_set()
 
-    def _complain(self, who: str, why: str | None) -> None:
+    def _log_failure(self, who: str, why: str | None) -> None:
         if why is not None and not self.stopping.is_set():
-            log.warning("%s could not be told: %s.", who, why)
+            log.warning("%s could not be notified: %s.", who, why)
 
     # The command ---------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Delivery:
 
 
 def _end(command: "subprocess.Popen[bytes]") -> None:
-    """End a command and all that it started: asked first, then not."""
+    """End a command and every process that it started: by SIGTERM, then by SIGKILL."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(command.pid, signum)

@@ -1,4 +1,4 @@
-"""How an attempt ends that did not complete: let go, parked, postponed or failed. Each leaves a row that says why."""
+"""Ends an attempt that did not complete: released, deferred or failed. Each leaves a row that says why."""
 
 import logging
 
@@ -58,7 +58,7 @@ def _finish_purge(context: WorkerContext, run: Run, requested: RequestedAction |
 
 
 def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryLater) -> None:
-    """Park, postpone or fail: whatever went wrong, the row says so; offline, it is the node's."""
+    """Defer the job, or fail it, and write the reason into its row. Offline, all jobs of the node wait."""
     _delete_partial_if_purged(context, run)
     requested = None
     fault = error.error if isinstance(error, RetryLater) else error
@@ -117,7 +117,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
 
 
 def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> FlowhubError | RetryLater:
-    """Return what ended a run as an error of ours: the disk's and the database's pass, the rest is a bug."""
+    """Return the exception of a run as a FlowhubError: those of the disk and the database pass, any other is a bug."""
     if isinstance(error, OSError):
         error = disk_error(context.home.store.root, error)
     if isinstance(error, MemoryError):
@@ -130,4 +130,4 @@ def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> Flow
         busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
         return RetryLater(DATABASE_BUSY_S, busy)
     log.exception("Internal error in job %d", job, extra={"job": job})
-    return InternalError(f"Something that flowhub does not expect: {type(error).__name__}: {scrub(str(error))}")
+    return InternalError(f"Unexpected {type(error).__name__}: {scrub(str(error))}")

@@ -3,7 +3,7 @@
     claimed ─► is it here already? (a crash after the rename, or a file put there by hand)
             ─► is there room? ─► fetch and verify ─► name it ─► write it down and complete the job, in one transaction
 
-Every way out of `run_job` leaves the row with a state that says why, unless the lease is gone: then nothing is written.
+Every way out of `run_job` leaves a state in the row that says why, unless the lease is lost: then it writes nothing.
 """
 
 import logging
@@ -94,20 +94,20 @@ def _attempt(context: WorkerContext, run: Run) -> None:
 
 
 def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
-    """Have the artifact installed: by what an earlier run did, else by a fetch or an import."""
+    """Install the artifact: complete what an earlier run did, else fetch or import it."""
     placed = _installed_before_crash(context, run) or _installed_by_another_job(context, run) or _adopt(context, run)
     if placed is not None:
         _finish(context, run, placed)
         return
     with _own_partial(context, run):
-        gathered = _imported(context, run, progress) if run.claimed.task else _fetched(context, run, progress)
+        parts = _imported(context, run, progress) if run.claimed.task else _fetched(context, run, progress)
         progress.stage(Stage.INSTALL)
-        _install_parts(context, run, gathered)
+        _install_parts(context, run, parts)
 
 
 @contextmanager
 def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
-    """Hold the partial that this run works in; tell of a second home that bears this node's name."""
+    """Hold the partial that this run works in; warn of a second home with this node's name."""
     home, artifact = context.home, run.claimed.artifact
     run.control.check()
     with claimed(
@@ -128,16 +128,18 @@ def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
     run.partial = None
 
 
-def _install_parts(context: WorkerContext, run: Run, gathered: ArtifactParts) -> None:
-    """Install what was gathered. What another machine or home that shares the store was quicker with is taken as it
-    is, if every byte of it is right. Raises NameTaken.
+def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> None:
+    """Install the parts. If another machine or home that shares the store was first, take its copy, after verifying
+    every byte of it. Raises NameTaken.
     """
-    # One at a time on this machine: between the choice of a name and its row, no other run may choose. A run that is
-    # suspended in here loses its lease before another's patience ends, and names nothing when it wakes.
+    # One run at a time on this machine: between the choice of a name and the library's row for it, no other run may
+    # choose a name. A run that is suspended while it holds this lock does not block the others for ever: they wait for
+    # twice the length of a lease, and by then its lease has ended, so that when it wakes, the fence refuses its writes
+    # and it renames nothing.
     lock = context.home.settings.locks / "install"
     try:
         with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
-            _finish(context, run, _install(context, run, gathered))
+            _finish(context, run, _install(context, run, parts))
     except NameTaken as taken:
         if (placed := _adopt(context, run)) is None:
             raise taken from None
@@ -150,7 +152,7 @@ def _fetched(context: WorkerContext, run: Run, progress: ProgressWriter) -> Arti
     reused = find_local_copies(context, run, progress)
     while True:
         fetched = _fetch_missing(context, run, progress, reused)
-        # Meanwhile, whoever owns a linked file may have written into it: then it is not what was verified.
+        # The owner of a linked file may have written into it during the download: then it is not what was verified.
         if (sound := reused.still_valid()) is reused:
             return reused.combined(fetched)
         context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(reused, sound)))
@@ -200,12 +202,12 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
 
 
 def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
-    """Return the artifact if another job has installed it meanwhile, and it is unchanged."""
+    """Return the artifact if another job has installed it since, and it is unchanged."""
     return None if run.claimed.forced else context.home.library.placed(run.claimed.artifact)
 
 
 def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
-    """Return what lies where the artifact would go, if it is the artifact. Raises NameTaken if it is something else."""
+    """Return the file or folder with the artifact's name, if it is the artifact. Raises NameTaken if it is not."""
     home, artifact = context.home, run.claimed.artifact
     there = home.store.taken(artifact.name)
     if there is None or _owner(context, run)(there.name) is not None:
@@ -219,9 +221,9 @@ def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
 
 
 def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
-    """Return who owns a name. What a person changed since is theirs, unless they asked for it anew with --force.
+    """Return a function that returns the owner of a name. A changed model is the user's, unless they gave --force.
 
-    A link of ours whose target went away holds nothing of theirs: it stays ours.
+    A link made by flowhub whose target is gone holds nothing of the user's: it stays flowhub's.
     """
     library = context.home.library
 
@@ -253,7 +255,7 @@ def _check_need(context: WorkerContext, run: Run, need: int) -> None:
 def _watch(
     context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused
 ) -> Callable[[TransferProgress], None]:
-    """Return what looks at the transfer: it shows it, and checks the room once more when the sizes come to be known."""
+    """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
     unknown = run.claimed.artifact.size is None
     probes = run.claimed.probes
 
@@ -269,9 +271,9 @@ def _watch(
     return watch
 
 
-def _install(context: WorkerContext, run: Run, gathered: ArtifactParts) -> InstallResult:
+def _install(context: WorkerContext, run: Run, parts: ArtifactParts) -> InstallResult:
     assert run.partial is not None, "a run that installs has its partial"
-    return _installer(context, run).install(run.claimed.artifact, run.partial, gathered)
+    return _installer(context, run).install(run.claimed.artifact, run.partial, parts)
 
 
 def _installer(context: WorkerContext, run: Run) -> Installer:

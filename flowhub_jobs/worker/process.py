@@ -1,4 +1,4 @@
-"""`flowhub worker`: the context, its threads, and Huey's consumer in the main thread, until it is told to stop."""
+"""Runs one worker: the context, its threads, and Huey's consumer in the main thread, until a signal or its end."""
 
 import logging
 import os
@@ -106,12 +106,12 @@ def _exit_status(context: WorkerContext, started: int, *, drain: bool, patience_
 
 
 def _standing(home: Home) -> str:
-    """Return in a line what goes on, for the service manager."""
+    """Return the status line for the service manager."""
     return status_line(home.queries.all(state=State.RUNNING), len(home.queries.in_state((State.QUEUED,))))
 
 
 def run_claimable_jobs(context: WorkerContext) -> None:
-    """Answer a bell: run the best job that may start, then the next, until there is none."""
+    """Run the best job that may start, then the next, until there is none. Called for each wake-up."""
     while not context.stopping.is_set():
         try:
             claimed = context.leases.claim(context.gates.current())

@@ -1,4 +1,4 @@
-"""What a run shows of itself: written into the job's row, at most twice a second."""
+"""Writes the progress of a run into the job's row. The transfer calls it at most twice a second."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ class ProgressWriter:
         self._begun_at = time.monotonic()
 
     def show(self, seen: TransferProgress) -> None:
-        """Write how the transfer stands, and what it wants remembered. Raises LeaseLost."""
+        """Write the progress of the transfer and its notes. Raises LeaseLost."""
         files = {
             file.number: FileProgress(file.number, file.size, file.kept, file.expected, file.identity, file.state)
             for file in seen.files
@@ -84,7 +84,7 @@ class ProgressWriter:
 
 
 def _whole(files: dict[int, FileProgress]) -> DigestState:
-    """Return one word for all files: verified only when every one is."""
+    """Return one state for all files: verified only when every one is."""
     states = {file.sha256_state for file in files.values()}
     if states <= {DigestState.VERIFIED}:
         return DigestState.VERIFIED

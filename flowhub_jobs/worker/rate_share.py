@@ -1,4 +1,4 @@
-"""The speed of one worker: its share of what all jobs of the node may take together, and never more than its own."""
+"""Sets the speed of one worker: its share of the limit of all jobs of the node, and never more than its own limit."""
 
 import threading
 
@@ -8,7 +8,7 @@ from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.worker.gate_cache import GateCache
 
 LOOK_EVERY_S = 0.25
-# A larger share is taken when the others must have seen by their own looks that theirs is smaller.
+# Before a share grows, the other workers must have had time to see that theirs is smaller.
 SETTLED_S = 1.5
 
 
@@ -52,7 +52,7 @@ class RateShare:
         else:
             fair = own / every
             if begun and own == 1:
-                self._share = 0.0  # what it had while it ran nothing was nobody's
+                self._share = 0.0  # an idle worker has no share to keep
         if fair <= self._share:
             self._share, self._more_since = fair, None
         elif self._more_since is None:

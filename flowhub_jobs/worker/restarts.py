@@ -16,7 +16,7 @@ from flowhub_jobs.worker.process import run_worker
 
 log = logging.getLogger("flowhub.worker")
 
-SETTLE_S, SETTLED_AT_LAST_S = 0.5, 30.0
+SETTLE_S, SETTLE_MAX_S = 0.5, 30.0
 
 
 def run_on_current_database(
@@ -44,9 +44,9 @@ def run_on_current_database(
 def wait_for_new_file(home: Path, database: Path) -> None:
     """Return when what replaced the database is whole, as far as its size tells: a copy grows for a while.
 
-    Raises HomeUnusable if the home folder was removed with it and nobody makes it again.
+    Raises HomeUnusable if the home folder was removed, too.
     """
-    seen, deadline = -1, time.monotonic() + SETTLED_AT_LAST_S
+    seen, deadline = -1, time.monotonic() + SETTLE_MAX_S
     while (size := _size(database)) != seen and time.monotonic() < deadline:
         seen = size
         time.sleep(SETTLE_S)

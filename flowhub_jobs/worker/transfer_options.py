@@ -1,4 +1,4 @@
-"""From the settings to the terms of a transfer: the rooms below do not know the settings."""
+"""Makes the options of a transfer from the settings, which the packages below do not know."""
 
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.transfer.options import TransferOptions
@@ -6,7 +6,7 @@ from flowhub_jobs.transfer.retry import Patience
 
 
 def transfer_terms(settings: Settings) -> TransferOptions:
-    """Return the terms."""
+    """Return the options."""
     patience = Patience(
         base_s=settings.backoff_base_s,
         cap_s=settings.backoff_cap_s,

@@ -1,4 +1,4 @@
-"""The way of a job that verifies: every byte of an installed model is read again, and held against what was installed.
+"""Verifies an installed model: reads every byte again and compares it with what was installed.
 
 Good: the library has a new `verified_at`. Not good: it knows which ranges differ, and the job fails and names them;
 `verify --repair` fetches those alone.

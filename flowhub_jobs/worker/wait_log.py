@@ -1,4 +1,4 @@
-"""The worker's log of jobs that begin and wait: each cause once, not at every try of a long night."""
+"""Logs that jobs begin and wait: each cause once, not at every try of a long outage."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ class _Logged:
 
 
 class WaitLog:
-    """One a worker. Thread-safe."""
+    """One per worker. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()

@@ -1,7 +1,7 @@
-"""The queue of wakeups: Huey's storage in `queue.db`. A bell says "look at the table", nothing else.
+"""The queue of wake-ups: Huey's storage in `queue.db`. A wake-up means "look for a job that may start".
 
-The table knows, the queue rings: Huey deletes a message as it hands it out, so nothing of a job may live in one. Bells
-that come twice, late, or not at all do no harm; the maintenance thread rings for whatever is due.
+The job itself is a row of `jobs`: Huey deletes a message when it hands it out, so a killed worker loses it. Wake-ups
+that come twice, late, or not at all do no harm; the maintenance thread wakes the queue for every job that is due.
 """
 
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger("flowhub.queue")
 
 BUSY_TIMEOUT_S = 30
 _DAMAGED = (sqlite3.DatabaseError,)
-_SAYS_SO = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: no such table
+_DAMAGE_CODES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: no such table
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
@@ -34,31 +34,31 @@ class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
         return json.dumps({"id": data.id, "task": data.name}).encode()
 
     def _deserialize(self, data: bytes) -> Message:
-        said = json.loads(bytes(data))
-        return Message(id=str(said["id"]), name=str(said["task"]), retries=0, retry_delay=0, args=(), kwargs={})
+        found = json.loads(bytes(data))
+        return Message(id=str(found["id"]), name=str(found["task"]), retries=0, retry_delay=0, args=(), kwargs={})
 
 
 class WakeupQueue:
-    """`queue.db`, opened; and opened anew when the file is another one, or damaged."""
+    """`queue.db`, which is opened again when the file was replaced or damaged."""
 
-    def __init__(self, path: Path, answer: Callable[[], None] = lambda: None) -> None:
-        """`answer` is called in the consumer for each bell."""
+    def __init__(self, path: Path, on_wakeup: Callable[[], None] = lambda: None) -> None:
+        """`on_wakeup` is called in the consumer for each wake-up."""
         self._path = path
-        self.huey = self._open(answer)
+        self.huey = self._open(on_wakeup)
         self._identity = self._file()
-        self._found_whole: list[tuple[int, ...] | None] = []
+        self._checked: list[tuple[int, ...] | None] = []
 
-    def _open(self, answer: Callable[[], None]) -> SqliteHuey:
+    def _open(self, on_wakeup: Callable[[], None]) -> SqliteHuey:
         try:
             huey = self._make()
         except _DAMAGED as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise self._unusable(error) from error
-            self._put_aside(error)
+            self._move_aside(error)
             huey = self._make()
 
         def bell() -> None:
-            answer()
+            on_wakeup()
 
         self._task = huey.task(name="bell")(bell)
         return huey
@@ -79,47 +79,47 @@ class WakeupQueue:
         )
 
     def wake(self, times: int = 1) -> None:
-        """Ring. A bell that cannot be rung is no loss: the maintenance thread of a worker rings by itself."""
+        """Add wake-ups. One that cannot be added is no loss: the maintenance thread adds another."""
         with suppress(sqlite3.Error):
             for _ in range(times):
                 self._task()
 
     def waiting(self) -> int:
-        """Return how many wakeups nobody has heard yet."""
+        """Return how many wake-ups no worker has taken yet."""
         return int(self.huey.storage.queue_size())
 
     def reopen_if_damaged(self) -> bool:
-        """Open the file anew if it was replaced, removed, emptied or damaged; return whether that was so."""
-        moved, looks = self._file() != self._identity, self._looks()
-        if not moved and looks == self._found_whole:
-            return False  # nobody has written since it was read to its end: once a second that would be dear
-        trouble = self._trouble(looks)
-        if not moved and trouble is None:
+        """Open the file again if it was replaced, removed, emptied or damaged; return whether that was so."""
+        moved, stamps = self._file() != self._identity, self._stamps()
+        if not moved and stamps == self._checked:
+            return False  # no write since the last full check, which would be too slow for every second
+        problem = self._problem(stamps)
+        if not moved and problem is None:
             return False
-        if trouble is not None and not isinstance(trouble, sqlite3.OperationalError):
-            self._put_aside(trouble)
+        if problem is not None and not isinstance(problem, sqlite3.OperationalError):
+            self._move_aside(problem)
         self.huey.storage.close()
         self._initialize()
         self._identity = self._file()
         log.warning("The queue %s was replaced or damaged; it was opened again.", self._path)
         return True
 
-    def _trouble(self, looks: list[tuple[int, ...] | None]) -> sqlite3.DatabaseError | None:
-        """Return what a fresh reader of the file meets: no tables, or damage; None if all is well or nothing is known.
+    def _problem(self, stamps: list[tuple[int, ...] | None]) -> sqlite3.DatabaseError | None:
+        """Return the error of a new connection to the file: no tables, or damage; None if it is sound, or busy.
 
-        A fresh one, since the cache of an open connection hides damage. And one of SQLite's: had we opened the file
-        by ourselves, closing it would drop SQLite's own locks on it ("How To Corrupt An SQLite Database File", 2.2).
+        A new connection, since the cache of an open one hides damage. And one of SQLite's own: to open and close the
+        file otherwise would drop SQLite's locks on it ("How To Corrupt An SQLite Database File", section 2.2).
         """
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
                 fresh.execute("SELECT 1 FROM task LIMIT 1").fetchone()
-                [said] = fresh.execute("PRAGMA quick_check(1)").fetchone()
+                [found] = fresh.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
-            return error if error.sqlite_errorcode & 0xFF in _SAYS_SO else None  # else busy, or no disk
-        if said != "ok":
-            return sqlite3.DatabaseError(said)
-        self._found_whole = looks  # as they were before it was read: who writes meanwhile is read the next time
+            return error if error.sqlite_errorcode & 0xFF in _DAMAGE_CODES else None  # else busy, or no disk
+        if found != "ok":
+            return sqlite3.DatabaseError(found)
+        self._checked = stamps  # as they were before the check: a write during it is checked the next time
         return None
 
     def _initialize(self) -> None:
@@ -129,23 +129,23 @@ class WakeupQueue:
         except _DAMAGED as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            self._put_aside(error)
+            self._move_aside(error)
             storage.close()
             storage.initialize_schema()
 
     def _file(self) -> tuple[int, int] | None:
         try:
-            there = os.stat(self._path)
+            status = os.stat(self._path)
         except OSError:
             return None
-        return there.st_dev, there.st_ino
+        return status.st_dev, status.st_ino
 
-    def _looks(self) -> list[tuple[int, ...] | None]:
-        """Return what changes when anybody writes: of the file and of its log, which file it is, its size, its time."""
-        return [_looks_of(f"{self._path}{suffix}") for suffix in ("", "-wal")]
+    def _stamps(self) -> list[tuple[int, ...] | None]:
+        """Return device, inode, size and time of the file and of its log: one of them changes with every write."""
+        return [_stamp_of(f"{self._path}{suffix}") for suffix in ("", "-wal")]
 
-    def _put_aside(self, error: Exception) -> None:
-        log.warning("The queue %s is damaged (%s); it is put aside.", self._path, error)
+    def _move_aside(self, error: Exception) -> None:
+        log.warning("The queue %s is damaged (%s); it was moved aside.", self._path, error)
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{suffix}").replace(f"{self._path}.damaged{suffix}")
@@ -157,9 +157,9 @@ class WakeupQueue:
         self.huey.storage.close()
 
 
-def _looks_of(path: str) -> tuple[int, ...] | None:
+def _stamp_of(path: str) -> tuple[int, ...] | None:
     try:
-        there = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -17,7 +17,7 @@ import pytest
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.worker.logs import KNOWN_MAX, OURS, RepeatFilter, set_up, words
+from flowhub_jobs.worker.logs import HANDLER, KNOWN_MAX, RepeatFilter, set_up, words
 
 log = logging.getLogger("flowhub.test")
 
@@ -158,7 +158,7 @@ def test_set_up_twice_a_line_is_written_once():
     stream = said()
     log.info("Once.")
     assert stream.getvalue().count("Once.") == 1
-    assert [one.name for one in logging.getLogger().handlers].count(OURS) == 1
+    assert [one.name for one in logging.getLogger().handlers].count(HANDLER) == 1
 
 
 # Troubles that last ---------------------------------------------------------------------------------------------------
@@ -179,8 +179,8 @@ def told_over(seconds: list[float], text: str = "The disk is full.", name: str =
 def test_the_same_trouble_is_told_once_a_minute_with_how_often_it_was_met():
     assert told_over([0, 0.4, 1, 59, 60.5, 61, 200]) == [
         "The disk is full.",
-        "The disk is full. (since this was last told: 3 more)",
-        "The disk is full. (since this was last told: 1 more)",
+        "The disk is full. (3 more since this was last logged)",
+        "The disk is full. (1 more since this was last logged)",
     ]
 
 
@@ -209,7 +209,7 @@ def test_what_is_remembered_of_troubles_is_bounded():
     repeats = RepeatFilter(words)
     for number in range(3 * KNOWN_MAX):
         repeats.filter(logging.LogRecord("huey", logging.WARNING, "", 0, f"Task {number} failed.", (), None))
-    assert len(repeats._told) == KNOWN_MAX
+    assert len(repeats._logged) == KNOWN_MAX
 
 
 def test_arguments_that_do_not_fit_are_left_to_who_formats_them():

@@ -200,7 +200,7 @@ def test_logs_as_json_hold_events_and_attempts(cli, shop):
     assert (found["id"], found["ref"], found["state"]) == (job, "m0@q4", "queued")
     kinds = ["queued", "claimed", "fault", "waits", "claimed", "failed", "retried"]
     assert [event["kind"] for event in found["events"]] == kinds
-    assert [list(event) for event in found["events"]] == [["at", "kind", "text"]] * len(kinds)
+    assert [list(event) for event in found["events"]] == [["at", "kind", "text", "code"]] * len(kinds)
     first, second = found["attempts"]
     assert list(first) == ["attempt", "worker", "started_at", "finished_at", "outcome"]
     assert (first["outcome"], second["outcome"], second["attempt"]) == ("waits", "failed", 2)

@@ -57,7 +57,7 @@ class Desk:
 
     def finish(self) -> None:
         pause = threading.Event()
-        while self.notices.telling:
+        while self.notices.delivering:
             pause.wait(0.01)
 
 
@@ -267,7 +267,7 @@ def test_of_two_workers_one_tells(rooms, session, tmp_path, office):
     office.hold.clear()
     session.notices.deliver_pending()
     other.notices.deliver_pending()
-    assert not other.notices.telling
+    assert not other.notices.delivering
     office.hold.set()
     session.finish()
     other.look()
@@ -292,7 +292,7 @@ def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, offic
 
 def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, session, tmp_path, office, monkeypatch):
     fail(rooms, "tiny")
-    monkeypatch.setattr(session.notices, "_tell", lambda *_: None)  # killed before it told, its turn not given back
+    monkeypatch.setattr(session.notices, "_deliver", lambda *_: None)  # killed before it told, its turn not given back
     session.notices.deliver_pending()
     session.finish()
     other = Desk(rooms, tmp_path, office)
@@ -313,9 +313,9 @@ def test_a_worker_that_stops_gives_its_turn_back(rooms, tmp_path, office):
     notices.deliver_pending()
     fail(rooms, "tiny")
     notices.deliver_pending()
-    assert notices.telling
+    assert notices.delivering
     notices.close()
-    assert not notices.telling
+    assert not notices.delivering
     assert kinds(Desk(rooms, tmp_path, office).look()) == ["failed", "queue_empty"]
 
 
@@ -337,7 +337,7 @@ def test_the_command_reads_the_notice_from_its_stdin_and_knows_no_token(tmp_path
 
 def test_a_command_that_reads_nothing_or_fails_is_told_of_once(caplog):
     assert Delivery(Notify(command=python("raise SystemExit(3)"))).deliver(NOTICE * 100_000)
-    assert caplog.messages == ["The command of [notify] could not be told: its exit status is 3."]
+    assert caplog.messages == ["The command of [notify] could not be notified: its exit status is 3."]
 
 
 def test_a_command_that_is_not_there_is_told_of(caplog):
