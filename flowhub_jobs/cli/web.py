@@ -59,6 +59,10 @@ def _announce(serving: "Serving", *, no_open: bool) -> None:
     else:
         output.result(serving.url)
     sys.stdout.flush()
+    if serving.on_network:
+        output.hint("Other machines reach this address, and nothing is encrypted. Put a TLS proxy in front of it.")
+        if serving.share_token_file:
+            output.hint(f"They read the share with the token of {serving.share_token_file}, sent as HF_TOKEN.")
     if not (no_open or output.chosen.json) and sys.stdout.isatty():
         # In a thread: a browser in the terminal runs in the foreground, and would hold up the server.
         threading.Thread(target=webbrowser.open, args=(serving.url,), daemon=True).start()

@@ -45,6 +45,7 @@ class Serving:
     base: str
     token_file: Path
     share_token_file: Path | None
+    on_network: bool  # other machines reach it
 
 
 def serve(home: Home, options: Options, started: Callable[[Serving], None], manual: Manual = dict) -> None:
@@ -76,10 +77,10 @@ class Server:
             base=base,
             token_file=home / TOKEN_FILE,
             share_token_file=home / SHARE_TOKEN_FILE if options.share else None,
+            on_network=not is_loopback(_address(options.host)[1]),
         )
         self.ready = threading.Event()
-        open_to_all = is_loopback(_address(options.host)[1])
-        app = create_app(context, _hosts(options, port), port=port, share_is_open=open_to_all)
+        app = create_app(context, _hosts(options, port), port=port, share_is_open=not self.serving.on_network)
         self._listener, self._server = listener, _Uvicorn(_config(app), context.live.close)
 
     def run(self, started: Callable[[Serving], None] = lambda _serving: None) -> None:

@@ -98,3 +98,10 @@ def test_other_verbs_do_not_import_the_web(home):
     program += "print([name for name in sys.modules if name.startswith(('starlette', 'uvicorn', 'flowhub_jobs.web'))])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_address_of_the_network_is_told_with_the_token_that_reads_the_share(home):
+    with started("web", "--no-open", "--port", "0", "--host", "0.0.0.0", "--share") as web:
+        assert web.stdout.readline().startswith("http://127.0.0.1:")
+        assert "nothing is encrypted" in web.stderr.readline()
+        assert str(home / "share.token") in web.stderr.readline()
