@@ -1,5 +1,6 @@
 """Jobs under two workers, a person and time, in any order: one owner at most, only legal moves, nothing lost."""
 
+import contextlib
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.job_store import JobStore
 from support.owner_writes import WRITES
+from support.postgres import fresh_database
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import job_after, jobs
@@ -32,11 +34,14 @@ class Queue(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.rooms = JobStore(Path(self.folder.name))
+        self.rooms = self.open_store(Path(self.folder.name))
         self.owners = {name: self.rooms.worker(name) for name in ("w-1", "w-2")}
         self.runs: list[tuple[str, Claimed]] = []
         self.last: dict[int, dict[str, Any]] = {}
         self.retried: int | None = None
+
+    def open_store(self, folder: Path) -> JobStore:
+        return JobStore(folder)
 
     def teardown(self) -> None:
         self.rooms.close()
@@ -198,7 +203,19 @@ class Queue(RuleBasedStateMachine):
         self.last, self.retried = now, None
 
 
+class QueueOnPostgresql(Queue):
+    def open_store(self, folder: Path) -> JobStore:
+        self.database = contextlib.ExitStack()
+        return JobStore(folder, url=self.database.enter_context(fresh_database()))
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.database.close()
+
+
+ORDERS = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None)
+
 TestAnyOrder = Queue.TestCase
-TestAnyOrder.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None
-)
+TestAnyOrder.settings = ORDERS
+TestAnyOrderOnPostgresql = QueueOnPostgresql.TestCase
+TestAnyOrderOnPostgresql.settings = settings(ORDERS, max_examples=6)
