@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from flowhub_jobs.database.batches import in_groups
+from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
@@ -149,8 +150,9 @@ class Library(Entries):
         A home that was copied to a second machine has the first one's name in it.
         """
         mine = nodes.c.node == self._node
-        values = {"hostname": hostname, "store": str(self._store.root), "store_id": identity, "seen_at": now}
+        values: dict[str, Any] = {"hostname": hostname, "store": str(self._store.root), "store_id": identity}
         with writing(self._engine) as tx:
+            values["seen_at"] = shared_now_us(tx, now)
             before = tx.execute(sa.select(nodes.c.hostname).where(mine)).scalar()
             if not tx.execute(sa.update(nodes).where(mine).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))

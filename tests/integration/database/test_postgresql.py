@@ -14,8 +14,10 @@ from support.postgres import Server
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
 from flowhub_jobs.database.postgresql import POOL_SIZE, connection_settings, shown_place
 from flowhub_jobs.database.schema_version import HEAD
-from flowhub_jobs.database.tables import jobs, metadata
+from flowhub_jobs.database.tables import jobs, metadata, nodes
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library import Library
 
 
 @pytest.fixture
@@ -175,6 +177,17 @@ def test_a_reader_sees_one_state_of_the_database(job_store_on_postgresql):
 
 def test_no_call_needs_more_connections_than_the_pool_has(job_store_on_postgresql):
     assert job_store_on_postgresql.engine.pool.size() == POOL_SIZE == 2
+
+
+def test_a_node_is_seen_at_the_databases_time_whatever_its_own_clock_says(job_store_on_postgresql, tmp_path):
+    rooms = job_store_on_postgresql
+    now = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+    with reading(rooms.engine) as tx:
+        before = tx.exec_driver_sql(now).scalar()
+    Library(rooms.database, rooms.node, Store(tmp_path / "llms")).remember_store("s" * 32, "host", 7)
+    with reading(rooms.engine) as tx:
+        seen = tx.execute(sa.select(nodes.c.seen_at)).scalar()
+        assert before < seen < tx.exec_driver_sql(now).scalar()
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
