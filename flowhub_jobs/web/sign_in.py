@@ -80,7 +80,7 @@ class SignIn:
         return _same(given, self.share_token or self.token) | _same(given, self.token)
 
     def _sign(self, purpose: str, text: str) -> str:
-        mac = hmac.digest(self.token.encode(), f"{purpose}:{text}".encode(), "sha256")
+        mac = hmac.digest(self.token.encode(), f"{purpose}:{text}".encode("utf-8", "replace"), "sha256")
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
