@@ -5,10 +5,11 @@ The transfer's lock is held throughout.
 
 from flowhub_jobs.errors import SourceChanged, WrongRange
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.form_fallback import ask_without_range
 from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity import check_size, identity_of
-from flowhub_jobs.transfer.range_forms import RangeForm, ask_without_range
+from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 
 def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:

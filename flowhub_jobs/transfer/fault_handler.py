@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.form_fallback import try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity import RESTARTS_MAX
 from flowhub_jobs.transfer.options import TransferOptions
-from flowhub_jobs.transfer.range_forms import try_once_without_range
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, Wait, decide
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind

@@ -10,10 +10,10 @@ from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, Wron
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.form_fallback import fall_back, softened
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.headers import read_answer
-from flowhub_jobs.transfer.range_forms import fall_back, softened
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 

@@ -9,8 +9,7 @@ from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.transfer.content import Proof
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile
-from flowhub_jobs.transfer.range_forms import WHOLE as WHOLE
-from flowhub_jobs.transfer.range_forms import RangeForm, range_header
+from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header
 from flowhub_jobs.values.artifacts import ArtifactFile, FileDigest
 
 BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk

@@ -18,9 +18,9 @@ from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.file_state import Check, FileState
+from flowhub_jobs.transfer.form_fallback import ask_without_range
 from flowhub_jobs.transfer.identity import contradiction
 from flowhub_jobs.transfer.partial.part_file import PartFile
-from flowhub_jobs.transfer.range_forms import ask_without_range
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1
 from flowhub_jobs.values.enums import EventKind

@@ -8,9 +8,9 @@ from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, Sour
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.content import Proof, check_first_bytes
-from flowhub_jobs.transfer.file_state import CATALOG, WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask
 from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.range_forms import RangeForm
+from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 RESTARTS_MAX = 2  # for another ETag, before it is no longer believed
 

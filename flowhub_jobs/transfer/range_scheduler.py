@@ -6,8 +6,8 @@ The transfer's lock is held throughout.
 import time
 
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
-from flowhub_jobs.transfer.range_forms import RangeForm
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
 FIRST_ASK = 16 * MIB  # of a file whose size nobody told

@@ -18,10 +18,11 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
-from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, WHOLE, RangeTask
+from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
 from flowhub_jobs.transfer.http.response import RangeResponse
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
+from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.state import TransferState
 

@@ -22,7 +22,7 @@ from flowhub_jobs.transfer.answer_checks import (
     why_in_one_go,
 )
 from flowhub_jobs.transfer.concurrency import Flow
-from flowhub_jobs.transfer.file_state import WHOLE, FileState, RangeTask
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hash_queue import HashQueue
 from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity import (
@@ -35,6 +35,7 @@ from flowhub_jobs.transfer.identity import (
 )
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
+from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import EventKind

@@ -13,15 +13,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httpcore
 
 from flowhub_jobs.system import read_tick
 from flowhub_jobs.transfer.http.response_head import readable_head
-
-if TYPE_CHECKING:
-    from flowhub_jobs.transfer.http.backend import HttpBackend
 
 TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
 HEAD_READ = 16 * 1024
@@ -39,11 +36,27 @@ class Place(NamedTuple):
     via: str = ""
 
 
+class StreamOwner(Protocol):
+    """The backend that made a stream, as far as the stream knows it."""
+
+    def check_head(self) -> None:
+        """Raise TimeoutError if the response head that this thread reads has taken its time."""
+        ...
+
+    def keep(self, stream: "HttpStream") -> None:
+        """Take back a stream whose body was read to its end, for the next request."""
+        ...
+
+    def watch(self, stream: "HttpStream") -> "HttpStream":
+        """Register a new stream, so that a stop can shut it; return it."""
+        ...
+
+
 class HttpStream(httpcore.NetworkStream):
     """A connected socket. `place` is where it leads, for the next request that it may serve."""
 
-    def __init__(self, sock: socket.socket, wire: "HttpBackend", place: Place) -> None:
-        self._wire, self.place = wire, place
+    def __init__(self, sock: socket.socket, owner: StreamOwner, place: Place) -> None:
+        self._owner, self.place = owner, place
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy leads it on to somebody else
         self._spoken = self._in_head = self._keepable = self._narrow = False
@@ -81,7 +94,7 @@ class HttpStream(httpcore.NetworkStream):
     def _receive(self, count: int, timeout: float | None) -> bytes:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
-            self._wire.check_head()
+            self._owner.check_head()
             try:
                 return self._sock.recv(count)
             except _NOTHING_YET:
@@ -125,10 +138,10 @@ class HttpStream(httpcore.NetworkStream):
             except BaseException:
                 self._sock.close()
                 raise
-            return self._wire.watch(self._over(wrapped)).shake_hands(timeout)
+            return self._owner.watch(self._over(wrapped)).shake_hands(timeout)
 
     def _over(self, wrapped: ssl.SSLSocket) -> "HttpStream":
-        stream = HttpStream(wrapped, self._wire, self.place._replace(tls=True))
+        stream = HttpStream(wrapped, self._owner, self.place._replace(tls=True))
         stream.tunnel = self._spoken  # to the proxy, which was asked to lead it on
         return stream
 
@@ -159,7 +172,7 @@ class HttpStream(httpcore.NetworkStream):
         whole = self.left == 0 and not self._ahead
         # Who writes one line of a head wrongly may mean another length, too: then nothing may follow on its connection.
         if whole and self._keepable and not self.tunnel and not self._malformed:
-            self._wire.keep(self)
+            self._owner.keep(self)
         else:
             self.discard()
 
