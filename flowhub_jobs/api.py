@@ -95,11 +95,12 @@ def _download(option: "DownloadOption", dest_dir: str | Path, on_progress: OnPro
 def _alone_at(store: Store, artifact: Artifact) -> Iterator[Path]:
     """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
     from flowhub_jobs.store.install import remove_partial
-    from flowhub_jobs.transfer.partial.ownership import claimed, this_run
+    from flowhub_jobs.transfer.partial.claim import claimed
+    from flowhub_jobs.transfer.partial.ownership import this_run
 
     fresh = store.new_partial(artifact, NODE)
     with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
-        if claim.strangers:
+        if claim.other_owners:
             if claim.folder == fresh:
                 remove_partial(fresh)
             raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.")

@@ -136,7 +136,7 @@ class Home:
     def discard_partials(self, artifact: Artifact, job: int) -> None:
         """Remove what this node keeps of an artifact; what another home with this node's name works in stays."""
         from flowhub_jobs.jobs.partial_owners import run_tokens
-        from flowhub_jobs.transfer.partial.ownership import discard
+        from flowhub_jobs.transfer.partial.claim import discard
 
         store = self.store
         partials = [*store.partials_of(artifact, self.node), *store.copies_of(artifact, self.node)]

@@ -79,11 +79,11 @@ class LockFile:
 
 @contextlib.contextmanager
 def held_lock(
-    path: Path, *, may_go_on: Callable[[], None], at_most_s: float, spare: Path | None = None
+    path: Path, *, may_continue: Callable[[], None], at_most_s: float, spare: Path | None = None
 ) -> Iterator[None]:
     """Hold a lock among the processes and threads of this machine; its file stays.
 
-    While another has it, `may_go_on` is called and may raise. After `at_most_s` the caller continues without it: the
+    While another has it, `may_continue` is called and may raise. After `at_most_s` the caller continues without it: the
     holder was suspended, and what it does late has to be fenced otherwise. Where the file system of `path` has no
     locks, `spare` is locked instead, which only this machine's processes see; without one, the error is raised.
     """
@@ -91,7 +91,7 @@ def held_lock(
     try:
         patience = time.monotonic() + at_most_s
         while not _locked(fd) and time.monotonic() < patience:
-            may_go_on()
+            may_continue()
             time.sleep(0.05)
         yield
     finally:

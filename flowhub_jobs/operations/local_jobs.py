@@ -81,7 +81,7 @@ class LocalJobs:
 
     def _seed(self, model: InstalledArtifact) -> None:
         from flowhub_jobs.store.install import remove_partial
-        from flowhub_jobs.transfer.partial.ownership import is_at_work
+        from flowhub_jobs.transfer.partial.claim import is_in_use
         from flowhub_jobs.transfer.partial.seed import SeedFile, reseed
 
         store, damage = self._home.store, model.damage or {}
@@ -94,7 +94,7 @@ class LocalJobs:
         try:
             reseed(aside, seeds)
             for left in store.partials_of(model.artifact, self._home.node):
-                if not is_at_work(left, self._home.this_run()):
+                if not is_in_use(left, self._home.this_run()):
                     remove_partial(left)
             aside.rename(store.new_partial(model.artifact, self._home.node))
         except BaseException:

@@ -129,7 +129,7 @@ def _rename(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
 def _locked(folder: Path, run: Run, spare: Path) -> Iterator[None]:
     """Hold the folder's lock; the disk's errors are converted."""
     lock = folder / PARTIAL / "lock"
-    with disk_errors(folder), held_lock(lock, may_go_on=run.control.check, at_most_s=LOCK_S, spare=spare):
+    with disk_errors(folder), held_lock(lock, may_continue=run.control.check, at_most_s=LOCK_S, spare=spare):
         yield
 
 

@@ -28,7 +28,8 @@ from flowhub_jobs.store.space import check_room, room_at, spoken_for
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
 from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.partial.ownership import claimed, namesake_words
+from flowhub_jobs.transfer.partial.claim import claimed
+from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
@@ -115,13 +116,13 @@ def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
         home.store.new_partial(artifact, home.node),
         home.this_run(run.lease.token),
         own_runs=run_tokens(home.engine, run.lease.job),
-        may_go_on=run.control.check,
+        may_continue=run.control.check,
     ) as claim:
         # Suspended before it made the folder, this run may have lost the job to another, which has completed it.
         run.control.check()
         run.partial = claim.folder
-        if claim.strangers:
-            text = namesake_words(claim.strangers[0], home.node, home.settings.home)
+        if claim.other_owners:
+            text = duplicate_node_message(claim.other_owners[0], home.node, home.settings.home)
             log.warning("Job %d: %s", run.lease.job, text, extra={"job": run.lease.job})
             context.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
         yield
@@ -138,12 +139,12 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
     # and it renames nothing.
     lock = context.home.settings.locks / "install"
     try:
-        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
+        with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, _install(context, run, parts))
     except NameTaken as taken:
         if (placed := _adopt(context, run)) is None:
             raise taken from None
-        with held_lock(lock, may_go_on=run.control.check, at_most_s=2 * LEASE_S):
+        with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, placed)
 
 

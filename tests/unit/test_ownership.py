@@ -9,7 +9,7 @@ from flowhub_jobs.errors import DiskFull, OutOfMemory, StorageFailed, StoreOffli
 from flowhub_jobs.file_systems import CLUSTER, COARSE, EXACT, UNKNOWN, same_time, traits_of
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.system import process_lives, process_name
-from flowhub_jobs.transfer.partial.ownership import Held, Owner, Verdict, judge
+from flowhub_jobs.transfer.partial.ownership import LockStatus, Owner, PartialUse, decide_use
 
 ME = Owner("host", "boot-2/pid/20/9", "/home/me", "run-2")
 MINE = Owner("host", "boot-2/pid/10/5", "/home/me", "run-1")  # an earlier run of the job
@@ -19,44 +19,44 @@ STRANGER = Owner("other", "boot-9/pid/10/5", "/home/me", "run-1")
 
 
 def verdict(held, before, traits=EXACT, *, lives=None, silent=False):
-    return judge(
-        held, before, ME, traits, own_runs={"run-1", "run-2"}, lives=lambda process: lives, silent=lambda: silent
+    return decide_use(
+        held, before, ME, traits, own_runs={"run-1", "run-2"}, is_alive=lambda process: lives, is_silent=lambda: silent
     )
 
 
 @pytest.mark.parametrize("traits", [EXACT, CLUSTER, COARSE, UNKNOWN])
-@pytest.mark.parametrize("held", [Held.FREE, Held.UNKNOWN])
+@pytest.mark.parametrize("held", [LockStatus.FREE, LockStatus.UNKNOWN])
 def test_what_its_owner_left_in_order_is_continued(traits, held):
-    assert verdict(held, None, traits) is Verdict.CONTINUE
+    assert verdict(held, None, traits) is PartialUse.CONTINUE
 
 
 @pytest.mark.parametrize("traits", [EXACT, CLUSTER, COARSE, UNKNOWN])
 def test_what_a_living_process_has_is_never_written_into(traits):
-    assert verdict(Held.LOCKED, MINE, traits) is Verdict.COPY
-    assert verdict(Held.LOCKED, TWIN, traits) is Verdict.APART
-    assert verdict(Held.LOCKED, STRANGER, traits) is Verdict.APART
-    assert verdict(Held.LOCKED, None, traits) is Verdict.APART
-    assert verdict(Held.UNKNOWN, MINE, traits, lives=True) is Verdict.COPY
-    assert verdict(Held.UNKNOWN, TWIN, traits, lives=True) is Verdict.APART
+    assert verdict(LockStatus.LOCKED, MINE, traits) is PartialUse.COPY
+    assert verdict(LockStatus.LOCKED, TWIN, traits) is PartialUse.SEPARATE
+    assert verdict(LockStatus.LOCKED, STRANGER, traits) is PartialUse.SEPARATE
+    assert verdict(LockStatus.LOCKED, None, traits) is PartialUse.SEPARATE
+    assert verdict(LockStatus.UNKNOWN, MINE, traits, lives=True) is PartialUse.COPY
+    assert verdict(LockStatus.UNKNOWN, TWIN, traits, lives=True) is PartialUse.SEPARATE
 
 
 @pytest.mark.parametrize("before", [MINE, TWIN, REBOOTED, STRANGER])
 def test_a_lock_that_is_free_proves_its_owner_dead_on_a_disk_of_this_machine(before):
-    assert verdict(Held.FREE, before, EXACT) is Verdict.CONTINUE
-    assert verdict(Held.FREE, before, COARSE) is Verdict.CONTINUE
+    assert verdict(LockStatus.FREE, before, EXACT) is PartialUse.CONTINUE
+    assert verdict(LockStatus.FREE, before, COARSE) is PartialUse.CONTINUE
 
 
 @pytest.mark.parametrize("traits", [CLUSTER, UNKNOWN])
-@pytest.mark.parametrize("held", [Held.FREE, Held.UNKNOWN])
+@pytest.mark.parametrize("held", [LockStatus.FREE, LockStatus.UNKNOWN])
 def test_where_other_machines_may_be_at_work_a_free_lock_proves_nothing_of_them(traits, held):
-    assert verdict(held, REBOOTED, traits) is Verdict.COPY, "this machine's own, before a power cut"
-    assert verdict(held, STRANGER, traits) is Verdict.APART
-    assert verdict(held, STRANGER, traits, silent=True) is Verdict.COPY
+    assert verdict(held, REBOOTED, traits) is PartialUse.COPY, "this machine's own, before a power cut"
+    assert verdict(held, STRANGER, traits) is PartialUse.SEPARATE
+    assert verdict(held, STRANGER, traits, silent=True) is PartialUse.COPY
 
 
 def test_without_locks_a_dead_process_of_this_machine_is_known_as_dead():
-    assert verdict(Held.UNKNOWN, MINE, UNKNOWN, lives=False) is Verdict.CONTINUE
-    assert verdict(Held.UNKNOWN, TWIN, UNKNOWN, lives=False) is Verdict.CONTINUE
+    assert verdict(LockStatus.UNKNOWN, MINE, UNKNOWN, lives=False) is PartialUse.CONTINUE
+    assert verdict(LockStatus.UNKNOWN, TWIN, UNKNOWN, lives=False) is PartialUse.CONTINUE
 
 
 def test_this_process_lives_and_another_boots_is_not_known_of():

@@ -136,7 +136,7 @@ class Adoption:
 
     def _installing(self) -> AbstractContextManager[None]:
         """The lock that a worker holds between the choice of a name and its row."""
-        return held_lock(self._home.settings.locks / "install", may_go_on=lambda: None, at_most_s=2 * LEASE_S)
+        return held_lock(self._home.settings.locks / "install", may_continue=lambda: None, at_most_s=2 * LEASE_S)
 
     def _index(self, offer: Offer, placed: InstallResult, artifact: Artifact) -> None:
         with writing(self._home.engine) as tx:

@@ -15,7 +15,7 @@ from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.disk_usage import weigh
 from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.partials_dir import PartialsEntry, drop, leavings, put_aside
-from flowhub_jobs.transfer.partial.ownership import is_at_work, unless_at_work
+from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
 from flowhub_jobs.values.enums import Condition
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", no
     if leaving.work is not None:
         return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
-        return PartialState.LIVE if is_at_work(leaving.path, home.this_run()) else PartialState.KEPT
+        return PartialState.LIVE if is_in_use(leaving.path, home.this_run()) else PartialState.KEPT
     if leaving.node != home.node:
         return PartialState.ELSEWHERE
-    if (holder is None or not holder.live) and is_at_work(leaving.path, home.this_run()):
+    if (holder is None or not holder.live) and is_in_use(leaving.path, home.this_run()):
         return PartialState.ELSEWHERE  # a second home with this node's name
     if holder is None:
         return PartialState.NOBODY
@@ -193,7 +193,7 @@ def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
 
 def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[], None]) -> bool:
     if leaving.node == DOWNLOAD:
-        return unless_at_work(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
+        return run_unless_in_use(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
     if leaving.key is None:
         away()
         return True

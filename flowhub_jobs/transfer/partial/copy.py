@@ -14,10 +14,10 @@ from flowhub_jobs.transfer.partial.part_file import part_path
 _COPY_BYTES = 1 << 20
 
 
-def copy_kept(late: Path, staged: Path, may_go_on: Callable[[], None]) -> None:
+def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> None:
     """Fill the folder `staged` with what the journal of `late` says is kept, and a journal that says the same.
 
-    `may_go_on` is called before each MiB and may raise. Raises OSError.
+    `may_continue` is called before each MiB and may raise. Raises OSError.
     """
     record = journal.load(late)
     for path, known in list(record.files.items()):
@@ -31,17 +31,17 @@ def copy_kept(late: Path, staged: Path, may_go_on: Callable[[], None]) -> None:
         target = staged / known.part
         target.parent.mkdir(parents=True, exist_ok=True)
         if not reflink(source, target):
-            _copy_ranges(source, target, known.kept, may_go_on)
+            _copy_ranges(source, target, known.kept, may_continue)
         sync_path(target)
     sync_tree(staged)
     journal.Journal(staged, record).close()
 
 
-def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_go_on: Callable[[], None]) -> None:
+def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_continue: Callable[[], None]) -> None:
     with source.open("rb") as there, target.open("xb") as here:
         for start, end in kept:
             for at in range(start, end, _COPY_BYTES):
-                may_go_on()
+                may_continue()
                 data = os.pread(there.fileno(), min(_COPY_BYTES, end - at), at)
                 here.seek(at)
                 here.write(data)

@@ -165,7 +165,7 @@ def test_a_disk_that_refuses_is_no_other_process(home, origin, offer, tmp_path, 
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("flowhub_jobs.transfer.partial.ownership.LockFile", refuse)
+    monkeypatch.setattr("flowhub_jobs.transfer.partial.owner_lock.LockFile", refuse)
     with pytest.raises(StorageFailed, match="Permission denied"):
         download(option, tmp_path)
 
