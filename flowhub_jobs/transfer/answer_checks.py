@@ -46,9 +46,9 @@ def check_end(task: RangeTask) -> None:
     unpinned = task.state.size is None and not task.state.pinned_by_digest
     if (
         task.form is not RangeForm.NONE
-        and not task.sized
+        and not task.total_stated
         and task.start == 0 < task.at
-        and (task.at == task.asked_end or (unpinned and task.at < task.asked_end < WHOLE))
+        and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
     ):
         ask_without_range(task.state)
         raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.")
@@ -74,19 +74,19 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     same = identity_of(state, answer, hub) == state.record.identity
     unnamed = answer.etag is None and answer.modified is None
     if (answer.whole and same) or (not answer.whole and unnamed):
-        state.unconditional = True
+        state.source.ignores_if_range = True
         raise SourceChanged(f"{state.file.path}: {_host(state)} ignores If-Range; the range alone is asked for.")
 
 
-def why_in_one_go(state: FileState, answer: RangeAnswer) -> str:
+def no_resume_reason(state: FileState, answer: RangeAnswer) -> str:
     """Return why an interrupted download of the file is begun again at its first byte; "" where it is resumed."""
     path, host = state.file.path, _host(state)
-    if state.keyless:
+    if state.source.no_validator:
         return (
             f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
             "An interrupted download starts again at the first byte; with --sha256 it is resumed."
         )
-    if state.single and answer.whole:
+    if state.source.no_ranges and answer.whole:
         return (
             f"{path}: {host} sends the whole file or nothing (no ranges). "
             "An interrupted download starts again at the first byte."
@@ -95,4 +95,4 @@ def why_in_one_go(state: FileState, answer: RangeAnswer) -> str:
 
 
 def _host(state: FileState) -> str:
-    return host_of(state.location or state.file.url)
+    return host_of(state.source.location or state.file.url)

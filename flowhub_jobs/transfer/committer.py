@@ -45,9 +45,9 @@ class Committer(threading.Thread):
         transfer = self._transfer
         try:
             while True:
-                with transfer.due:
-                    transfer.due.wait_for(lambda: transfer.over or self._is_due(), PERIOD_S)
-                    if transfer.over:
+                with transfer.commit_due:
+                    transfer.commit_due.wait_for(lambda: transfer.ended or self._is_due(), PERIOD_S)
+                    if transfer.ended:
                         return
                 self.commit()
         except Exception as error:
@@ -55,7 +55,7 @@ class Committer(threading.Thread):
 
     def _is_due(self) -> bool:
         transfer = self._transfer
-        return transfer.unsynced >= COMMIT_AT or len(transfer.to_close()) >= COMMIT_AT_FILES
+        return transfer.unsynced >= COMMIT_AT or len(transfer.closable_locked()) >= COMMIT_AT_FILES
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
@@ -63,7 +63,7 @@ class Committer(threading.Thread):
         if transfer.unsynced + count <= UNSYNCED_MAX:
             return  # looked at without the lock: sixteen at once pass the line by a buffer each, and it lies below
         with transfer.changed:
-            while transfer.unsynced and transfer.unsynced + count > UNSYNCED_MAX and not transfer.over:
+            while transfer.unsynced and transfer.unsynced + count > UNSYNCED_MAX and not transfer.ended:
                 transfer.changed.wait()
 
     def commit(self) -> None:
@@ -78,7 +78,7 @@ class Committer(threading.Thread):
                 except Exception as error:
                     self._failed = error
                     raise
-            self._transfer.close_finished()
+            self._transfer.close_verified()
 
     def _commit(self, snapshot: Snapshot) -> None:
         """Write down what a snapshot took. Once that has failed nothing more is committed.
@@ -99,26 +99,26 @@ class Committer(threading.Thread):
         """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""
         self.commit()
         self._control.check_owner()
-        if not any(state.checks for state in self._transfer.files):
+        if not any(state.digest.checks for state in self._transfer.files):
             with disk_errors(self._transfer.folder):
                 self._journal.commit({"clean": True})
 
     def _snapshot(self) -> Snapshot | None:
         transfer = self._transfer
         with transfer.changed:
-            dirty = [state for state in transfer.files if state.dirty]
+            dirty = [state for state in transfer.files if state.disk.dirty]
             if not dirty:
                 return None
             snapshot = Snapshot(
-                parts=[state.part for state in dirty if state.part is not None],
+                parts=[state.disk.part for state in dirty if state.disk.part is not None],
                 entry=self._entry(dirty),
                 whole=self._whole() if self._journal.is_long else None,
                 unsynced=transfer.unsynced,
-                kept=[(state, state.part, state.record.kept.total) for state in dirty],
+                kept=[(state, state.disk.part, state.record.kept.total) for state in dirty],
                 fetched=transfer.fetched,
             )
             for state in dirty:
-                state.dirty, state.new_states = False, {}
+                state.disk.dirty, state.digest.new_states = False, {}
                 self._begun[state.file.path] = _begun(state)
             return snapshot
 
@@ -127,7 +127,7 @@ class Committer(threading.Thread):
         begin = {state.file.path: state.record.begin() for state in dirty if state.file.path in new}
         files = {
             state.file.path: file_entry(
-                state.record, dict(state.record.states if state.file.path in new else state.new_states)
+                state.record, dict(state.record.states if state.file.path in new else state.digest.new_states)
             )
             for state in dirty
         }
@@ -141,12 +141,12 @@ class Committer(threading.Thread):
     def _settle(self, snapshot: Snapshot) -> None:
         transfer = self._transfer
         with transfer.changed:
-            old = [part for part in transfer.retired if part not in self._removed]
+            old = [part for part in transfer.retired_parts if part not in self._removed]
             transfer.unsynced -= snapshot.unsynced
             transfer.fetched_committed = snapshot.fetched
             for state, part, kept in snapshot.kept:
-                if state.part is part:
-                    state.committed = kept
+                if state.disk.part is part:
+                    state.disk.committed = kept
             transfer.changed.notify_all()
         for part in old:
             # The journal no longer speaks of what was begun anew since: it must not fill the disk.
@@ -157,4 +157,4 @@ class Committer(threading.Thread):
 
 def _begun(state: FileState) -> str:
     """Return what makes a new `begin` necessary: another part, something learned of it, a digest begun anew."""
-    return f"{state.record.begin()}{state.epoch}"
+    return f"{state.record.begin()}{state.digest.epoch}"

@@ -60,16 +60,16 @@ class ConnectionWatch:
             self._slow.clear()
             return False
         self._replace_slow(seen, now)
-        collapsed = [self._watch_host(origin, seen, now, tuning) for origin in self._transfer.origins]
+        collapsed = [self._watch_host(origin, seen, now, tuning) for origin in self._transfer.origins_locked]
         return any(collapsed)
 
     def _sightings(self, now: float) -> dict[RangeTask, Sighting]:
         """Return what each connection did since the last look, of those that were in a body then and still are."""
         seen, marks = {}, {}
         for task in self._transfer.tasks:
-            if task.body is None or task.alone or task.replaced:
+            if task.body is None or task.exclusive or task.replaced:
                 continue
-            mark = marks[task] = _Mark(now, task.came, task.body.waited_s(now))
+            mark = marks[task] = _Mark(now, task.received, task.body.waited_s(now))
             before = self._marks.get(task)
             if before is not None and now > before.at:
                 passed = now - before.at
@@ -81,8 +81,8 @@ class ConnectionWatch:
     # One connection --------------------------------------------------------------------------------------------------
 
     def _replace_slow(self, seen: dict[RangeTask, Sighting], now: float) -> None:
-        for origin in {task.state.origin for task in seen}:
-            own = [one for task, one in seen.items() if task.state.origin == origin]
+        for origin in {task.state.source.origin for task in seen}:
+            own = [one for task, one in seen.items() if task.state.source.origin == origin]
             before = self._slow.get(origin, SlowConnections())
             self._slow[origin] = look_for_slow(before, own, now, self._best_alone(origin, seen, now))
         slow = {task: since for ones in self._slow.values() for task, since in ones.since.items() if task in seen}
@@ -90,7 +90,7 @@ class ConnectionWatch:
         task = to_replace(may_be, now, self._replaced_at)
         if isinstance(task, RangeTask):
             self._replaced_at = now
-            task.state.replaced += 1
+            task.state.source.connections_replaced += 1
             text = f"A connection to {_host(task)} gave {format_rate(seen[task].bps)}, far less than usual."
             self._note(task, f"{text} A new one fetches the rest.")
             _replace(task)
@@ -98,17 +98,17 @@ class ConnectionWatch:
     def _best_alone(self, origin: str, seen: dict[RangeTask, Sighting], now: float) -> float:
         """Return the best rate that one connection to the host ever had, noting those of now."""
         for task in seen:
-            if task.state.origin == origin and now - task.begun >= STEADY_S:
-                self._hosts.note_rate(origin, task.came / (now - task.begun))
+            if task.state.source.origin == origin and now - task.started_at >= STEADY_S:
+                self._hosts.note_rate(origin, task.received / (now - task.started_at))
         return self._hosts.best_rate(origin)
 
     # A host ----------------------------------------------------------------------------------------------------------
 
     def _watch_host(self, origin: str, seen: dict[RangeTask, Sighting], now: float, tuning: ConcurrencyPlan) -> bool:
         pace = self._paces.get(origin, HostPace())
-        if len(self._transfer.origins) == 1:  # the tuning knows the total of short moments too
+        if len(self._transfer.origins_locked) == 1:  # the tuning knows the total of short moments too
             pace = learn_best(pace, tuning.best, tuning.held)
-        tasks = [task for task in seen if task.state.origin == origin]
+        tasks = [task for task in seen if task.state.source.origin == origin]
         pace = watch_pace(pace, [seen[task] for task in tasks], now)
         collapsed = pace.has_collapsed(now)
         self._paces[origin] = HostPace() if collapsed else pace
@@ -125,17 +125,17 @@ class ConnectionWatch:
 
 
 def _may_be_replaced(task: Hashable) -> bool:
-    return isinstance(task, RangeTask) and task.state.replaced < REPLACED_MAX
+    return isinstance(task, RangeTask) and task.state.source.connections_replaced < REPLACED_MAX
 
 
 def _replace(task: RangeTask) -> None:
     assert task.body is not None
     task.replaced = True
-    task.body.cut()
+    task.body.abort()
 
 
 def _host(task: RangeTask) -> str:
-    return host_of(task.state.location or task.state.file.url)
+    return host_of(task.state.source.location or task.state.file.url)
 
 
 def _told(host: str, total: float, pace: HostPace) -> str:

@@ -40,19 +40,19 @@ class FaultHandler:
 
     def must_wait(self) -> float:
         """Return for how many seconds no range may be begun: while the host wants peace, or nothing moves."""
-        waits = {origin: self._hosts.quiet_for(origin) for origin in self._transfer.origins}
+        waits = {origin: self._hosts.quiet_for(origin) for origin in self._transfer.origins_locked}
         quiet = max(waits.values(), default=0.0)
         if quiet and (self._last is None or not self._asked_by_host):
             self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
             self._origin = max(waits, key=lambda origin: waits[origin])
         # While another connection gets bytes the source is there: one that dropped is simply made again. One that is
         # only being made says nothing: of sixteen there is always one, and the source would never be left alone.
-        flows = any(task.answered for task in self._transfer.tasks)
+        flows = any(task.accepted for task in self._transfer.tasks)
         return max(quiet, 0.0 if flows else self._next_try - time.monotonic())
 
     def idle(self) -> AllWaiting | None:
         """Return how long nobody will do anything, or None while somebody works or could."""
-        if self._transfer.active or self._transfer.over:
+        if self._transfer.active or self._transfer.ended:
             return None
         seconds = self.must_wait()
         if self._last is None or seconds <= 0:
@@ -62,15 +62,15 @@ class FaultHandler:
     def meet(self, task: RangeTask, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
         error = _with_name(error, task)
-        if task.got == 0 and task.state.location == task.location:
-            task.state.location = None  # where the last redirect led may be what is wrong
+        if task.kept == 0 and task.state.source.location == task.location:
+            task.state.source.location = None  # where the last redirect led may be what is wrong
         if self._was_one_too_many(task, error):
             return
         others = (other for other in self._transfer.tasks if other is not task)
-        if isinstance(error, NetworkDown | ConnectionLost) and not any(other.answered for other in others):
-            self._hosts.note_away(task.state.origin)
+        if isinstance(error, NetworkDown | ConnectionLost) and not any(other.accepted for other in others):
+            self._hosts.note_away(task.state.source.origin)
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
-        first = task.begun >= self._counted_at  # else it died with the connection whose fault was counted
+        first = task.started_at >= self._counted_at  # else it died with the connection whose fault was counted
         past = self._count(first)
         if not self._transfer.one_try:
             try_once_without_range(task, error, past.faults)
@@ -88,14 +88,14 @@ class FaultHandler:
         if first:
             self._transfer.faults += 1
             self._counted_at = time.monotonic()
-        past = self._transfer.fruitless()
+        past = self._transfer.prior_faults_locked()
         return replace(past, faults=max(1, past.faults))
 
     def _wait(self, task: RangeTask, error: FlowhubError, decision: Wait, *, recorded: bool) -> None:
-        self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.origin
+        self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.source.origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
-            self._hosts.be_quiet(task.state.origin, decision.seconds)
+            self._hosts.be_quiet(task.state.source.origin, decision.seconds)
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait tells of each try of a night; a note for each would bury all others
         then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
@@ -103,11 +103,11 @@ class FaultHandler:
 
     def _was_one_too_many(self, task: RangeTask, error: FlowhubError) -> bool:
         """Whether the newest of several connections was refused while others flow: fewer are asked, at no cost."""
-        refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.got == 0
+        refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.kept == 0
         tasks = [other for state in self._transfer.files for other in state.tasks]
-        if not refused or not any(other.answered and other.begun < task.begun for other in tasks):
+        if not refused or not any(other.accepted and other.started_at < task.started_at for other in tasks):
             return False
-        origin = task.state.origin
+        origin = task.state.source.origin
         if isinstance(error, ServerBusy) and error.wait_s is not None:
             self._hosts.be_quiet(origin, min(error.wait_s, self._terms.patience.server_wait_max_s))
         return self._hosts.lower(origin)
@@ -115,7 +115,10 @@ class FaultHandler:
 
 def _with_name(error: FlowhubError, task: RangeTask) -> FlowhubError:
     """Name the file in an error of the wire, which knows only its host, and the host in one of ours, of the file."""
-    path, hosts = task.state.file.path, [host_of(url) for url in (task.state.location, task.state.file.url) if url]
+    path, hosts = (
+        task.state.file.path,
+        [host_of(url) for url in (task.state.source.location, task.state.file.url) if url],
+    )
     error.host = error.host or next((host for host in hosts if host in error.message), hosts[0])
     error.path = path
     if path not in error.message:

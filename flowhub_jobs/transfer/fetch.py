@@ -137,7 +137,7 @@ def fetch(
     transfer = TransferState(artifact, folder, terms.hub_endpoint)
     try:
         log = resume_partial(transfer, past.tag, past.fetched, control.check_owner)
-        transfer.faults, transfer.fruitless_s = past.fruitless.faults, past.fruitless.seconds
+        transfer.faults, transfer.no_progress_s = past.fruitless.faults, past.fruitless.seconds
         transfer.one_try = past.one_try
         try:
             return _Transfer(transfer, log, terms, shared, control, past, watch).run()
@@ -178,7 +178,7 @@ class _Transfer:
         self._committer.start()
         self._hasher.start()
         try:
-            while not transfer.done and not transfer.over:
+            while not transfer.done and not transfer.ended:
                 self._pool.hire(self._tuning.count)
                 self._tick()
                 self._postpone_if_idle()
@@ -188,11 +188,11 @@ class _Transfer:
 
     def _tick(self) -> None:
         transfer = self._transfer
-        with transfer.due:
-            transfer.due.wait_for(lambda: transfer.over or transfer.done, TICK_S)
-            flow = replace(transfer.flow(time.monotonic()), is_low=self._connections.is_low)
+        with transfer.commit_due:
+            transfer.commit_due.wait_for(lambda: transfer.ended or transfer.done, TICK_S)
+            flow = replace(transfer.flow_locked(time.monotonic()), is_low=self._connections.is_low)
             self._tuning = adjust(self._tuning, flow, self._pool.cap())
-            transfer.connections, transfer.trying = self._tuning.count, self._tuning.count > self._tuning.held
+            transfer.connections, transfer.probing = self._tuning.count, self._tuning.count > self._tuning.held
         self._look()
 
     def _look(self, *, last: bool = False) -> None:
@@ -220,13 +220,13 @@ class _Transfer:
         if idle is None:
             return
         at_once = self._transfer.one_try and not self._transfer.fetched_now
-        tried_s = time.monotonic() - self._transfer.gained_at
+        tried_s = time.monotonic() - self._transfer.progress_at
         too_long = idle.seconds > WAIT_INSIDE_S or tried_s > TRY_INSIDE_S
         if too_long or at_once or machines_fault(idle.error):
             raise RetryLater(
                 idle.seconds,
                 idle.error,
-                self._transfer.fruitless(),
+                self._transfer.prior_faults_locked(),
                 asked_by_host=idle.asked_by_host,
                 origin=idle.origin,
             )
@@ -238,8 +238,8 @@ class _Transfer:
         self._control.check()
         assert transfer.done
         self._committer.commit()
-        parts = [state.part for state in transfer.files if state.part]
-        digests = tuple(state.verified for state in transfer.files if state.verified)
+        parts = [state.disk.part for state in transfer.files if state.disk.part]
+        digests = tuple(state.digest.verified for state in transfer.files if state.digest.verified)
         with disk_errors(transfer.folder):
             sync_tree(transfer.folder)
         return Fetched(digests, tuple(p.path for p in parts), tuple(p.mark() for p in parts), transfer.fetched)
@@ -249,8 +249,8 @@ class _Transfer:
         transfer = self._transfer
         transfer.end()
         self._web.cut()
-        transfer.abandoned = not self._pool.leave()
-        self._writer.close(wait=not transfer.abandoned)
+        transfer.fetcher_hung = not self._pool.leave()
+        self._writer.close(wait=not transfer.fetcher_hung)
         self._hasher.join()
         self._committer.join()
         self._web.close()
@@ -269,8 +269,8 @@ def _seen(transfer: TransferState) -> TransferProgress:
     files = tuple(_file_seen(state) for state in transfer.files)
     sizes = [state.size for state in transfer.files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
-    bound = any(state.bound for state in transfer.files)
-    whole = all(state.kept_whole for state in transfer.files)
+    bound = any(state.identity.identified for state in transfer.files)
+    whole = all(state.complete for state in transfer.files)
     stage = Stage.VERIFY if whole else Stage.DOWNLOAD if bound else Stage.RESOLVE
     return TransferProgress(
         stage=stage,
@@ -281,12 +281,14 @@ def _seen(transfer: TransferState) -> TransferProgress:
         connections=transfer.active,
         files=files,
         notes=tuple(transfer.notes),
-        fruitless=transfer.fruitless() if transfer.faults else NO_TRIES,
+        fruitless=transfer.prior_faults_locked() if transfer.faults else NO_TRIES,
     )
 
 
 def _file_seen(state: FileState) -> FileProgress:
     digest = DigestState.RUNNING if state.record.frontier else DigestState.PENDING
-    if state.verified:
-        digest = DigestState.VERIFIED if state.verified.pinned else DigestState.UNPINNED
-    return FileProgress(state.number, state.size, state.committed, state.expected, state.record.identity, digest)
+    if state.digest.verified:
+        digest = DigestState.VERIFIED if state.digest.verified.pinned else DigestState.UNPINNED
+    return FileProgress(
+        state.number, state.size, state.disk.committed, state.identity.expected_sha256, state.record.identity, digest
+    )

@@ -8,6 +8,7 @@ import time
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.net.urls import host_of
+from flowhub_jobs.transfer.acceptance import accept_response, check_hub, drop_decoded_locked, note_other_form_locked
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import fall_back, softened
@@ -58,7 +59,7 @@ class FetcherPool:
         with self.transfer.changed:
             if count != self._wanted:
                 self._wanted = count
-                self.transfer.hiring.notify_all()
+                self.transfer.pool_resized.notify_all()
         while len(self._fetchers) < count:
             fetcher = Fetcher(self, len(self._fetchers))
             self._fetchers.append(fetcher)
@@ -66,12 +67,12 @@ class FetcherPool:
 
     def note_answers(self) -> None:
         """Note that the hosts of the ranges in flight send bytes. The lock is held."""
-        for origin in {task.state.origin for task in self.transfer.tasks if task.answered}:
+        for origin in {task.state.source.origin for task in self.transfer.tasks if task.accepted}:
             self._hosts.note_answer(origin)
 
     def cap(self) -> int:
         """Return how many connections are worth a try, by what the hosts of the files take."""
-        most = max((self._hosts.cap(origin) for origin in self.transfer.origins), default=1)
+        most = max((self._hosts.cap(origin) for origin in self.transfer.origins_locked), default=1)
         return min(most, self._means.terms.connections_per_host)
 
     def leave(self) -> bool:
@@ -91,9 +92,9 @@ class FetcherPool:
     def next_task(self, fetcher: Fetcher) -> RangeTask | None:
         """Return the next range, waiting for one; None when the transfer is over."""
         with self.transfer.changed:
-            while not self.transfer.over:
+            while not self.transfer.ended:
                 if fetcher.number >= self._wanted:
-                    self.transfer.hiring.wait()
+                    self.transfer.pool_resized.wait()
                 elif (quiet := self._faults.must_wait()) > 0:
                     self.transfer.changed.wait(quiet)
                 else:
@@ -108,26 +109,26 @@ class FetcherPool:
         task = next_task(self.transfer, may_steal=not self._means.bucket.limited)
         if task is None:
             return None, LOOK_AGAIN_S if self.transfer.tasks else None
-        if self._hosts.enter(task.state.origin):
+        if self._hosts.enter(task.state.source.origin):
             return task, None
         return_task(self.transfer, task)
         return None, HOST_FULL_S
 
     def fault(self, task: RangeTask, error: FlowhubError) -> None:
         with self.transfer.changed:
-            if task.coded and isinstance(error, SizeMismatch | WrongContent | WrongRange):
-                self.transfer.drop_decoded(task)
-            if self.transfer.over:
+            if task.encoded and isinstance(error, SizeMismatch | WrongContent | WrongRange):
+                drop_decoded_locked(self.transfer, task)
+            if self.transfer.ended:
                 return
             error = softened(task, error)
             if fall_back(task, error):
-                self.transfer.note_another_form(task, error)
+                note_other_form_locked(self.transfer, task, error)
             else:
                 self._faults.meet(task, error)
             self.transfer.changed.notify_all()
 
     def leave_task(self, task: RangeTask) -> None:
-        self._hosts.leave(task.state.origin)
+        self._hosts.leave(task.state.source.origin)
         self.transfer.release(task)
 
     def fetch(self, task: RangeTask, *, fresh: bool = False) -> None:
@@ -141,7 +142,7 @@ class FetcherPool:
         self.transfer.open_part(task)
         with self.transfer.changed:
             asked, size = (task.start, task.end), state.size
-            wanted, condition = task.ask()
+            wanted, condition = task.request_headers_locked()
         with self._web.ask(
             state.file.url,
             wanted,
@@ -149,7 +150,7 @@ class FetcherPool:
             if_range=condition,
             pinned=state.pinned,
             size=size,
-            heard=lambda hub: self.transfer.hear(state, hub),
+            heard=lambda hub: check_hub(self.transfer, state, hub),
             fresh=fresh,
         ) as reply:
             host, path = host_of(reply.url), state.file.path
@@ -159,8 +160,8 @@ class FetcherPool:
             )
             moved = None if reply.needed_cookie or reply.url == state.file.url else reply.url
             task.location = moved
-            self.transfer.bind(task, answer, reply.hub, moved)
-            self._hosts.note_answer(state.origin)
+            accept_response(self.transfer, task, answer, reply.hub, moved)
+            self._hosts.note_answer(state.source.origin)
             if answer.coding is not None:
                 reply.decode(answer.coding, state.size)
             Receiver(self._means, task, reply, answer.start).run()

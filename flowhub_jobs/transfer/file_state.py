@@ -1,4 +1,17 @@
-"""What is known of one file of a running transfer, and of one range on its way. The transfer's lock guards both."""
+"""State of one file of a running transfer, and of one range in flight. The transfer's lock guards both.
+
+The fields of a file are grouped by the thread that writes them:
+
+    identity   what content the file must have     a fetcher, when it checks a response
+    source     how the source serves the file      a fetcher, when it checks a response or handles a fault
+    disk       which bytes are written             fetchers and the writer; the committer clears `dirty` and sets
+                                                   `committed`
+    digest     how far the file is hashed          the hasher; fetchers and the writer add to `queued` (`HashQueue`)
+    record     what the journal will say           fetchers and the writer: `kept`; the hasher: `frontier`, `states`;
+                                                   a fetcher, when it checks a response: `size`, `identity`
+
+`TransferState.restart_locked` alone resets all of them.
+"""
 
 import time
 from collections import deque
@@ -13,18 +26,18 @@ from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header
 from flowhub_jobs.values.artifacts import ArtifactFile, FileDigest
 
 BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
-BUFFER_DIRECT = 1 << 20  # the same where the disk is written past the system's cache, which is slow in small steps
-UNDERWAY_MAX = 2  # of these that the writer of a transfer has at once
-SILENT_S = 2.0  # without a first byte: somebody else takes all of it over
-JUDGED_S = 0.5  # sooner, how fast a range begins says nothing of how fast it goes
-SHARE_MIN = 4 << 20  # bytes that are worth a request of their own, and what is dropped that was on its way
-SHARE_SLOW_MIN, SHARE_SLOW_S = 256 << 10, 4.0  # fewer bytes are, where they take longer than this
+BUFFER_DIRECT = 1 << 20  # the same for direct I/O, which is slow in small steps
+UNDERWAY_MAX = 2  # buffers that the writer of a transfer holds at once
+SILENT_S = 2.0  # without a first byte: another connection takes over the whole range
+JUDGED_S = 0.5  # before that, a connection's rate is not known well enough
+SHARE_MIN = 4 << 20  # bytes that are worth a request of their own
+SHARE_SLOW_MIN, SHARE_SLOW_S = 256 << 10, 4.0  # fewer bytes are, if they take longer than this
 CATALOG = "the catalog"
 
 
 @dataclass(slots=True)
-class Check:
-    """A piece that a crashed run left: from `before`, its bytes must lead to the digest state `after`."""
+class PieceCheck:
+    """A piece that a crashed run left: hashing it from the state `before` must give the state `after`."""
 
     start: int
     end: int
@@ -35,11 +48,64 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class QueuedChunk:
-    """Bytes on their way to the digest, from `begin`, and the buffer that they lie in."""
+    """Bytes that wait for the hasher: they begin at `offset` of the file, and are part of `buffer`."""
 
-    begin: int
+    offset: int
     data: memoryview
     buffer: memoryview
+
+
+@dataclass(slots=True)
+class Identity:
+    """The content that the file must have."""
+
+    expected_sha256: str | None  # the catalog's, else the Hub's
+    expected_git_sha1: str | None  # the same, for a small file that has no sha256
+    pinned_by: str = CATALOG  # names the origin of the pinned digest and size in messages
+    proof: Proof = Proof.NOTHING  # what will show that it is the right file
+    identified: bool = False  # a response of this run has shown which content the source has
+    head_checked: bool = False  # the first bytes suit the file's format
+
+
+@dataclass(slots=True)
+class SourceState:
+    """How the source serves the file."""
+
+    origin: str = ""  # where the first request goes
+    location: str | None = None  # where the last redirect led
+    no_ranges: bool = False  # it sends the whole file only: one connection, from the first byte
+    no_validator: bool = False  # nothing shows that two responses are of one version: all in one response
+    form: RangeForm = RangeForm.BOUNDED  # the form of the next Range header
+    form_faults: int = 0  # faults in a row that were about ranges
+    ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
+    size_from_close: bool = False  # only the end of a response has shown the size
+    no_resume_reason: str = ""  # why an interrupted download starts over, for the user
+    no_resume_noted: bool = False
+    connections_replaced: int = 0  # for being slow
+
+
+@dataclass(slots=True)
+class DiskState:
+    """The bytes that are written. `part` is None until the first range of the file is fetched."""
+
+    part: PartFile | None = None
+    dirty: bool = True  # something changed since the last snapshot for the journal
+    committed: int = 0  # bytes that the journal has
+    most_kept: int = 0  # the most bytes that were ever kept: only more than that count as progress
+
+
+@dataclass(slots=True)
+class FileDigestState:
+    """How far the file is hashed."""
+
+    running: Sha256 = field(default_factory=Sha256)
+    queued: deque[QueuedChunk] = field(default_factory=deque)  # in memory, in order, from the frontier on
+    queued_to: int = 0  # where the last of them ends
+    checks: deque[PieceCheck] = field(default_factory=deque)  # pieces of a crashed run that were not read again yet
+    new_states: dict[int, str] = field(default_factory=dict)  # those that the journal does not have yet
+    epoch: int = 0  # how often hashing started over
+    mismatches: int = 0
+    verified: FileDigest | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -49,49 +115,30 @@ class FileState:
     number: int
     file: ArtifactFile
     record: FileRecord
-    expected: str | None  # sha256: the catalog's, else what the Hub says
-    git_sha1: str | None  # likewise, of a small file that has no sha256
-    origin: str = ""  # where it is asked first
-    said_by: str = CATALOG  # who pinned its digest and its size
-    part: PartFile | None = None
+    identity: Identity
+    source: SourceState = field(default_factory=SourceState)
+    disk: DiskState = field(default_factory=DiskState)
+    digest: FileDigestState = field(default_factory=FileDigestState)
     tasks: "list[RangeTask]" = field(default_factory=list)
-    bound: bool = False  # an answer of this run has told what the content is
-    single: bool = False  # its source knows no ranges: one connection, from the front
-    keyless: bool = False  # nothing binds one answer to the next: all in one answer, or from the start
-    form: RangeForm = RangeForm.BOUNDED  # how its next range is asked for
-    form_faults: int = 0  # in a row, of how ranges were answered
-    unconditional: bool = False  # its source does not answer If-Range as it should: the answer's validator is compared
-    proof: Proof = Proof.NOTHING  # what will tell that it is the right file
-    ended_by_close: bool = False  # its size was told by nothing but the end of the answer
-    one_go: str = ""  # why an interruption costs all that is kept of it, for the user
-    one_go_told: bool = False
-    location: str | None = None  # where the last redirect led
-    glanced: bool = False  # its first bytes were of its format
-    digest: Sha256 = field(default_factory=Sha256)
-    handed: "deque[QueuedChunk]" = field(default_factory=deque)
-    handed_to: int = 0  # where the last of them ends
-    checks: "deque[Check]" = field(default_factory=deque)
-    best: int = 0  # the most bytes that were ever kept of it
-    mismatches: int = 0
     restarts: int = 0
-    replaced: int = 0  # slow connections
-    verified: FileDigest | None = None
-    dirty: bool = True
-    epoch: int = 0  # how often its digest was begun anew
-    new_states: dict[int, str] = field(default_factory=dict)
-    committed: int = 0  # bytes that the journal has
+
+    @classmethod
+    def of(cls, number: int, file: ArtifactFile, record: FileRecord, part: PartFile | None = None) -> "FileState":
+        """Return the state of a file before anything of this run is known about it."""
+        return cls(number, file, record, Identity(file.sha256, file.git_sha1), disk=DiskState(part))
 
     @property
     def size(self) -> int | None:
         return self.record.size
 
     @property
-    def kept_whole(self) -> bool:
+    def complete(self) -> bool:
+        """Whether all bytes are kept; they may not be hashed yet."""
         return self.size is not None and self.record.kept.total == self.size
 
     @property
     def unhashed(self) -> int:
-        """The bytes that lie there for the digest to go on with."""
+        """The bytes that the hasher can read next, without a gap."""
         return self.record.kept.reach(self.record.frontier) - self.record.frontier
 
     @property
@@ -103,88 +150,94 @@ class FileState:
         return self.file.sha256 is not None or self.file.git_sha1 is not None
 
     @property
-    def alone(self) -> bool:
-        """Whether one connection at a time may fetch of it."""
-        return self.single or self.keyless or not self.bound or self.form is not RangeForm.BOUNDED
+    def exclusive(self) -> bool:
+        """Whether only one connection at a time may fetch the file."""
+        source = self.source
+        limited = source.no_ranges or source.no_validator or source.form is not RangeForm.BOUNDED
+        return limited or not self.identity.identified
 
     @property
     def if_range(self) -> str | None:
-        """The strong validator that the kept bytes belong to, where nothing better binds them (RFC 9110, 13.1.5)."""
+        """The strong validator of the kept bytes, if nothing better identifies them (RFC 9110, section 13.1.5)."""
         kind, _, validator = (self.record.identity or "").partition(":")
         usable = kind == "etag" or (kind == "modified" and " ETag " not in validator)
-        return validator if usable and self.record.kept.total and not self.unconditional else None
+        return validator if usable and self.record.kept.total and not self.source.ignores_if_range else None
 
 
 class Body(Protocol):
-    """The body of an answer that is being read."""
+    """The body of a response that is being read."""
 
     def waited_s(self, now: float) -> float:
         """Return the seconds that were spent waiting for bytes; `now` is on the monotonic clock."""
         ...
 
-    def cut(self) -> None:
-        """End its connection."""
+    def abort(self) -> None:
+        """Shut its connection."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class RangeTask:
-    """A range on its way. Before `at` all is kept; from there to `given`, all is in the hands of who writes it."""
+    """A range in flight. All before `at` is written; from `at` to `claimed_to` the bytes are being written.
+
+    Another connection may take over what is after `claimed_to`: then `end` moves closer. One fetcher runs the task and
+    writes its fields; other threads change `end` and `replaced` alone.
+    """
 
     state: FileState
     start: int
     end: int
     part: PartFile | None = None
     at: int = field(init=False)
-    given: int = field(init=False)  # what lies behind it may still be taken over by another
-    begun: float = field(default_factory=time.monotonic)
-    form: RangeForm = RangeForm.BOUNDED  # how it is asked for
-    conditional: bool = False  # with If-Range
-    asked_end: int = -1  # where the range ended that was asked for
-    sized: bool = False  # its answer told the size of the file
-    coded: bool = False  # its answer is decoded
-    location: str | None = None  # where it is asked, if not at the file's own address
-    answered: bool = False  # its answer was found to be what was asked
-    answer_end: int = 0  # where its answer ends; `end` may come nearer while it runs, when another takes the rest
-    came: int = 0  # bytes that were read of its answer
-    got: int = 0  # bytes that were kept
-    body: "Body | None" = None  # what its answer is read with, once it is read
-    replaced: bool = False  # its connection was ended for being slow, which is no fault
+    claimed_to: int = field(init=False)
+    started_at: float = field(default_factory=time.monotonic)
+    form: RangeForm = RangeForm.BOUNDED  # of the request
+    conditional: bool = False  # the request had If-Range
+    requested_end: int = -1  # of the range in the request
+    total_stated: bool = False  # the response told the size of the file
+    encoded: bool = False  # the body must be decoded
+    location: str | None = None  # where a redirect led, if the request did not go to the file's own URL
+    accepted: bool = False  # the response was found to be what was requested
+    response_end: int = 0  # where the response ends
+    received: int = 0  # bytes that were read from the response
+    kept: int = 0  # bytes that were written
+    body: "Body | None" = None  # while it is being read
+    replaced: bool = False  # its connection was shut for being slow, which is no fault
 
     def __post_init__(self) -> None:
-        self.at = self.given = self.start
+        self.at = self.claimed_to = self.start
 
     @property
-    def alone(self) -> bool:
-        """Whether no other connection may fetch of its file."""
-        return self.state.alone or self.end == WHOLE
+    def exclusive(self) -> bool:
+        """Whether no other connection may fetch the file."""
+        return self.state.exclusive or self.end == WHOLE
 
     @property
     def proof(self) -> Proof:
-        """What will tell whether its answer is of the right file; a size counts where the answer told it, too."""
-        proof = self.state.proof
-        return Proof.PUBLISHED if proof is Proof.PUBLISHED_WITH_SIZE and not self.sized else proof
+        """What will show that the response is of the right file; a size counts only where the response told it too."""
+        proof = self.state.identity.proof
+        return Proof.PUBLISHED if proof is Proof.PUBLISHED_WITH_SIZE and not self.total_stated else proof
 
-    def ask(self) -> tuple[str | None, str | None]:
-        """Return the Range and If-Range headers to ask with, and note that it is asked so. The lock is held."""
+    def request_headers_locked(self) -> tuple[str | None, str | None]:
+        """Return the Range and If-Range headers of the task's request, and record what is requested."""
         state = self.state
-        self.form, self.location, self.asked_end = state.form, state.location, self.end
+        self.form, self.location, self.requested_end = state.source.form, state.source.location, self.end
         header = range_header(self.form, self.start, self.end, state.size)
         condition = state.if_range if header else None
         self.conditional = condition is not None
         return header, condition
 
-    def left_s(self, now: float) -> float:
-        """Return the seconds that it will still take, by its speed so far; `now` is on the monotonic clock."""
-        spent, left = now - self.begun, self.end - self.given
+    def remaining_s(self, now: float) -> float:
+        """Return the seconds that the rest will take at the rate so far; `now` is on the monotonic clock."""
+        spent, left = now - self.started_at, self.end - self.claimed_to
         if left <= 0:
-            return 0.0  # another has all that is left
-        if not self.came:
+            return 0.0  # another connection has the rest
+        if not self.received:
             return 0.0 if spent < SILENT_S else float("inf")
-        seconds = left * spent / self.came if spent >= JUDGED_S else 0.0
+        seconds = left * spent / self.received if spent >= JUDGED_S else 0.0
         return seconds if left > SHARE_MIN or (left > SHARE_SLOW_MIN and seconds > SHARE_SLOW_S) else 0.0
 
     @property
-    def middle(self) -> int:
-        """Where what is left is cut in two; at its very place if nothing comes."""
-        return self.given + (self.end - self.given) // 2 if self.came else self.given
+    def split_at(self) -> int:
+        """Where another connection may take over: the middle of the rest, or all of it if nothing came yet."""
+        return self.claimed_to + (self.end - self.claimed_to) // 2 if self.received else self.claimed_to

@@ -26,27 +26,27 @@ def fall_back(task: RangeTask, error: FlowhubError) -> bool:
     state = task.state
     if not is_about_range(error):
         return False
-    if task.form is not state.form or (task.conditional and state.unconditional):
+    if task.form is not state.source.form or (task.conditional and state.source.ignores_if_range):
         return True  # another connection has made the change
-    if task.coded:
+    if task.encoded:
         return False  # no other form brought anything
     if _may_be_decoded(task, error):
-        state.form = RangeForm.NONE
+        state.source.form = RangeForm.NONE
         return True
     if _another_form_flows(task):
         return True
     if task.conditional:
-        state.unconditional = True
+        state.source.ignores_if_range = True
         return True
-    state.form_faults += 1
+    state.source.form_faults += 1
     forms = forms_of(state.size)
     wrong_bytes = isinstance(error, WrongRange)
-    if wrong_bytes and state.bound and state.form_faults == 1:
+    if wrong_bytes and state.identity.identified and state.source.form_faults == 1:
         return False  # a form that was answered well may be answered well again
-    if state.form_faults <= len(forms) or wrong_bytes:
-        at = forms.index(state.form) if state.form in forms else 0
-        state.form = forms[(at + 1) % len(forms)]
-    return state.form_faults < len(forms)
+    if state.source.form_faults <= len(forms) or wrong_bytes:
+        at = forms.index(state.source.form) if state.source.form in forms else 0
+        state.source.form = forms[(at + 1) % len(forms)]
+    return state.source.form_faults < len(forms)
 
 
 def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) -> None:
@@ -57,11 +57,16 @@ def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) ->
     restart may cost. The transfer's lock is held; `faults` counts the tries without a byte.
     """
     state = task.state
-    silent = isinstance(error, ServerBusy | ConnectionLost) and task.got == 0
-    if silent and not state.bound and state.record.kept.total <= REPEATED_MAX and faults == WITHOUT_RANGE_AFTER:
-        state.form = RangeForm.NONE
+    silent = isinstance(error, ServerBusy | ConnectionLost) and task.kept == 0
+    if (
+        silent
+        and not state.identity.identified
+        and state.record.kept.total <= REPEATED_MAX
+        and faults == WITHOUT_RANGE_AFTER
+    ):
+        state.source.form = RangeForm.NONE
     elif silent and task.form is RangeForm.NONE and faults == WITHOUT_RANGE_AFTER + 1:
-        state.form = RangeForm.BOUNDED
+        state.source.form = RangeForm.BOUNDED
 
 
 def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
@@ -71,24 +76,26 @@ def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
     """
     state = task.state
     coded = isinstance(error, WrongRange) and error.coded and task.form is not RangeForm.NONE
-    return coded and (state.single or not state.bound) and state.record.kept.total <= REPEATED_MAX
+    return (
+        coded and (state.source.no_ranges or not state.identity.identified) and state.record.kept.total <= REPEATED_MAX
+    )
 
 
 def _another_form_flows(task: RangeTask) -> bool:
     """Take over the form of a connection to the same file that is answered well, where it is another one."""
     for other in task.state.tasks:
-        if other is not task and other.answered and other.form is not task.form:
-            task.state.form = other.form
+        if other is not task and other.accepted and other.form is not task.form:
+            task.state.source.form = other.form
             return True
     return False
 
 
 def softened(task: RangeTask, error: FlowhubError) -> FlowhubError:
     """Return a fault that passes where the same form flows over another connection: then there are too many of them."""
-    flows = any(other is not task and other.answered for other in task.state.tasks)
+    flows = any(other is not task and other.accepted for other in task.state.tasks)
     return ServerBusy(error.message) if isinstance(error, SourceRefused) and error.about_range and flows else error
 
 
 def ask_without_range(state: FileState) -> None:
     """Ask for the whole file next: parts of it came in a way that does not tell where they belong."""
-    state.form = RangeForm.NONE
+    state.source.form = RangeForm.NONE

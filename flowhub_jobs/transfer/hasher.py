@@ -17,7 +17,7 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.content import check_not_cut_short
-from flowhub_jobs.transfer.file_state import Check, FileState
+from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.form_fallback import ask_without_range
 from flowhub_jobs.transfer.identity import contradiction
 from flowhub_jobs.transfer.partial.part_file import PartFile
@@ -48,48 +48,48 @@ class Hasher(threading.Thread):
         transfer = self._transfer
         with transfer.changed:
             while (work := self._work()) is None or self._late():
-                if transfer.over:
+                if transfer.ended:
                     return False
-                transfer.fresh.wait()
+                transfer.hash_ready.wait()
         transfer.wait_to_open()
         work()
         return True
 
     def _late(self) -> bool:
         """Whether a stop has waited long enough for us: what was not hashed yet is read by the next run."""
-        return self._transfer.over and time.monotonic() - self._transfer.over_at > FINISH_S
+        return self._transfer.ended and time.monotonic() - self._transfer.ended_at > FINISH_S
 
     def _work(self) -> Callable[[], None] | None:
         """Return what to do next: new bytes and the ends of files first, then the pieces of a crashed run."""
         waiting: Callable[[], None] | None = None
         for state in self._transfer.hash_queue.ready:
-            if state.part is not None and state.unhashed:
+            if state.disk.part is not None and state.unhashed:
                 return partial(self._advance, state)
-            if state.part is not None and self._is_to_finish(state):
+            if state.disk.part is not None and self._is_to_finish(state):
                 return partial(self._finish, state)
-            if state.part is None or not state.checks:
-                self._transfer.hash_queue.look_away(state)  # until something comes
-            elif waiting is None and not self._transfer.over:
+            if state.disk.part is None or not state.digest.checks:
+                self._transfer.hash_queue.mark_idle(state)  # until something comes
+            elif waiting is None and not self._transfer.ended:
                 waiting = self._ready_check(state)
         return waiting
 
     def _is_to_finish(self, state: FileState) -> bool:
-        return state.kept_whole and not state.checks and not state.verified and not self._transfer.over
+        return state.complete and not state.digest.checks and not state.digest.verified and not self._transfer.ended
 
     def _ready_check(self, state: FileState) -> Callable[[], None] | None:
         """Return the check of the first piece that waits for it and lies there whole."""
-        whole = (check for check in state.checks if state.record.kept.reach(check.start) >= check.end)
+        whole = (check for check in state.digest.checks if state.record.kept.reach(check.start) >= check.end)
         return next((partial(self._check, state, check) for check in whole), None)
 
     def _advance(self, state: FileState) -> None:
         """Hash on from the frontier: what waits in memory there, else a stretch from the disk."""
         transfer = self._transfer
         with transfer.changed:
-            part, digest, record = state.part, state.digest, state.record
+            part, digest, record = state.disk.part, state.digest.running, state.record
             if part is None:
                 return  # begun anew meanwhile
             begin = record.frontier
-            handed = transfer.hash_queue.take(state)
+            handed = transfer.hash_queue.drain(state)
             end = min(record.kept.reach(begin), begin + READ)
         started, reached = time.monotonic(), Reached(begin, record.piece)
         if not handed:
@@ -98,44 +98,44 @@ class Hasher(threading.Thread):
             reached.feed(digest, view)
         for entry in handed:
             reached.feed(digest, entry.data)
-            transfer.hash_queue.give_back(entry.buffer)
+            transfer.hash_queue.recycle(entry.buffer)
         self._note(state, digest, reached, reached.at - begin, time.monotonic() - started)
 
     def _note(self, state: FileState, digest: Sha256, reached: Reached, hashed: int, seconds: float) -> None:
         """Note how far the digest has come, and its states at the ends of pieces."""
         transfer = self._transfer
         with transfer.changed:
-            transfer.hash_queue.worked(hashed, seconds)
-            if state.digest is not digest:
+            transfer.hash_queue.record_work(hashed, seconds)
+            if state.digest.running is not digest:
                 return  # begun anew meanwhile
             state.record.frontier, state.record.frontier_state = reached.at, digest.save()
             state.record.states |= reached.states
-            state.new_states |= reached.states
-            state.dirty = True
-            transfer.hash_queue.look_at(state)
-            if transfer.starved or transfer.outrun:
+            state.digest.new_states |= reached.states
+            state.disk.dirty = True
+            transfer.hash_queue.mark_ready(state)
+            if transfer.waiting_for_hash or transfer.hash_bound:
                 transfer.changed.notify_all()
 
     # Pieces of a crashed run ---------------------------------------------------------------------------------------
 
-    def _check(self, state: FileState, check: Check) -> None:
-        part = state.part
+    def _check(self, state: FileState, check: PieceCheck) -> None:
+        part = state.disk.part
         if part is None:
             return  # begun anew meanwhile
         found = self._hash_stretch(part, check)
         with self._transfer.changed:
-            if state.part is not part or check not in state.checks:
+            if state.disk.part is not part or check not in state.digest.checks:
                 return
             if found == check.after:
-                state.checks.remove(check)
+                state.digest.checks.remove(check)
             elif check.tries:
                 # Twice not what came at first: then what came at first was wrong, and the chain of states with it.
-                self._transfer.rehash(state)
+                self._transfer.rehash_locked(state)
             else:
                 self._give_up_piece(state, check)
             self._transfer.changed.notify_all()
 
-    def _hash_stretch(self, part: PartFile, check: Check) -> str | None:
+    def _hash_stretch(self, part: PartFile, check: PieceCheck) -> str | None:
         digest, at = Sha256(check.before), check.start
         while at < check.end:
             view = memoryview(self._buffer)[: min(READ, check.end - at)]
@@ -144,9 +144,9 @@ class Hasher(threading.Thread):
             at += len(view)
         return digest.save()
 
-    def _give_up_piece(self, state: FileState, check: Check) -> None:
+    def _give_up_piece(self, state: FileState, check: PieceCheck) -> None:
         check.tries += 1
-        self._transfer.lost(state, check.start, check.end)
+        self._transfer.discard_locked(state, check.start, check.end)
         where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
         text = f"{where} are not what was received; that piece is fetched again."
         self._transfer.notes.append(Note(EventKind.PIECE_AGAIN, text))
@@ -155,34 +155,38 @@ class Hasher(threading.Thread):
 
     def _finish(self, state: FileState) -> None:
         with self._transfer.changed:
-            part, size, running = state.part, state.record.frontier, state.digest
+            part, size, running = state.disk.part, state.record.frontier, state.digest.running
         if part is None or size != state.size:
             return  # begun anew meanwhile
         if part.size < size:
             self._cut_short(state, part)
             return
         digest = running.hexdigest()
-        git = self._git_digest(part, size) if state.expected is None and state.git_sha1 else None
-        pinned = state.expected is not None or git is not None
+        git = (
+            self._git_digest(part, size)
+            if state.identity.expected_sha256 is None and state.identity.expected_git_sha1
+            else None
+        )
+        pinned = state.identity.expected_sha256 is not None or git is not None
         wrong = contradiction(state, digest, git) if pinned else _cut_short(state, part, size)
         with self._transfer.changed:
-            if state.part is not part:
+            if state.disk.part is not part:
                 return
             if wrong is None:
                 if part.size != size:  # a crash may leave more than was ever said
                     part.truncate(size)
-                    state.dirty = True
+                    state.disk.dirty = True
                 pieces = pieces_of(state.record.states, state.record.piece, size)
-                self._transfer.found_right(state, FileDigest(state.file.path, size, digest, pinned, pieces))
+                self._transfer.mark_verified_locked(state, FileDigest(state.file.path, size, digest, pinned, pieces))
             else:
                 self._mismatch(state, wrong)
 
     def _cut_short(self, state: FileState, part: PartFile) -> None:
         """Somebody cut the file while it was fetched: what is gone is fetched again, and all of it hashed again."""
         with self._transfer.changed:
-            if state.part is part:
-                self._transfer.lost(state, part.size, state.record.frontier)
-                self._transfer.rehash(state)
+            if state.disk.part is part:
+                self._transfer.discard_locked(state, part.size, state.record.frontier)
+                self._transfer.rehash_locked(state)
 
     def _git_digest(self, part: PartFile, size: int) -> str:
         digest, at = git_sha1(size), 0
@@ -198,10 +202,14 @@ class Hasher(threading.Thread):
 
         A file that the source itself calls complete, and that is cut short, comes no longer the second time.
         """
-        state.mismatches += 1
-        final = state.mismatches > 1 or state.size == 0 or (isinstance(wrong, CutShort) and not state.ended_by_close)
-        whole_answers = state.single
-        self._transfer.restart(state)
+        state.digest.mismatches += 1
+        final = (
+            state.digest.mismatches > 1
+            or state.size == 0
+            or (isinstance(wrong, CutShort) and not state.source.size_from_close)
+        )
+        whole_answers = state.source.no_ranges
+        self._transfer.restart_locked(state)
         if whole_answers:
             ask_without_range(state)  # what was called the whole may have been a part
         if final:
@@ -215,7 +223,7 @@ def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | No
     """Return CutShort where a file that nothing pins ends before its own header says."""
     try:
         with disk_errors(part.path):
-            check_not_cut_short(state.file.path, part.path, size, host_of(state.location or state.file.url))
+            check_not_cut_short(state.file.path, part.path, size, host_of(state.source.location or state.file.url))
     except CutShort as error:
         return error
     return None

@@ -20,16 +20,16 @@ def check_hub_metadata(state: FileState, hub: HubMetadata) -> None:
     said = hub.sha256
     if said and state.file.sha256 and said != state.file.sha256:
         raise DigestMismatch(
-            f"{state.file.path}: the source disagrees with {state.said_by}, which pins sha256 {state.file.sha256}; "
-            f"{_host(state)} has {said}.",
-            hint=f"The file was replaced at its source, or {state.said_by} is out of date: {_mend(state)}.",
+            f"{state.file.path}: the source disagrees with {state.identity.pinned_by}, which pins sha256 "
+            f"{state.file.sha256}; {_host(state)} has {said}.",
+            hint=f"The file was replaced at its source, or {state.identity.pinned_by} is out of date: {_mend(state)}.",
         )
     check_size(state, hub.size)
-    state.expected = state.file.sha256 or said
-    state.git_sha1 = state.file.git_sha1 or hub.git_sha1
+    state.identity.expected_sha256 = state.file.sha256 or said
+    state.identity.expected_git_sha1 = state.file.git_sha1 or hub.git_sha1
     if said or hub.git_sha1:
         sized = hub.size is not None or state.file.size is not None
-        state.proof = Proof.PUBLISHED_WITH_SIZE if sized else Proof.PUBLISHED
+        state.identity.proof = Proof.PUBLISHED_WITH_SIZE if sized else Proof.PUBLISHED
 
 
 def proof_of(state: FileState, *, published: bool) -> Proof:
@@ -44,19 +44,19 @@ def proof_of(state: FileState, *, published: bool) -> Proof:
 def check_size(state: FileState, total: int | None) -> None:
     if total is not None and state.file.size is not None and total != state.file.size:
         raise SizeMismatch(
-            f"{state.file.path}: {state.said_by} says {state.file.size} bytes, the source {_host(state)} has {total} "
-            "bytes.",
-            hint=f"The size in {state.said_by} is out of date: {_mend(state)}, then enqueue again.",
+            f"{state.file.path}: {state.identity.pinned_by} says {state.file.size} bytes, the source {_host(state)} "
+            f"has {total} bytes.",
+            hint=f"The size in {state.identity.pinned_by} is out of date: {_mend(state)}, then enqueue again.",
         )
 
 
 def _mend(state: FileState) -> str:
-    return "update the catalog" if state.said_by == CATALOG else "look at its source"
+    return "update the catalog" if state.identity.pinned_by == CATALOG else "look at its source"
 
 
 def _host(state: FileState) -> str:
     """Return the host to name in a message: where the bytes come from, as far as is known."""
-    return host_of(state.location or state.file.url)
+    return host_of(state.source.location or state.file.url)
 
 
 def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> bool:
@@ -85,8 +85,8 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     if total is not None and total < kept:
         raise WrongRange(f"{state.file.path}: {_host(state)} says that it has {total} bytes, and {kept} came already.")
     if total == 0:  # before the hasher may call it done
-        check_first_bytes(state.file.path, b"", state.proof)
-    in_one_go = state.keyless
+        check_first_bytes(state.file.path, b"", state.identity.proof)
+    in_one_go = state.source.no_validator
     _learn(state, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
         raise SourceChanged(f"{state.file.path}: its source ignores ranges; it is asked by one connection alone.")
@@ -94,8 +94,8 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
         _take_whole(task, total)
     elif answer.end is not None:
         task.end = _end_in(task, answer.end)
-    task.answer_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
-    if state.keyless and not answer.whole and task.end < (WHOLE if total is None else total):
+    task.response_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
+    if state.source.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
             raise WrongRange(
                 f"{state.file.path} cannot be fetched safely: {_host(state)} sends it in parts, "
@@ -116,14 +116,14 @@ def _learn(
     if total is not None and record.size is None:
         record.size = total
         if not answer.whole:
-            state.form = RangeForm.BOUNDED  # from now on no range ends behind the file
+            state.source.form = RangeForm.BOUNDED  # from now on no range ends behind the file
     record.piece = record.piece or piece_size(record.size)
     record.identity = identity
-    state.single = state.single or answer.whole
-    state.keyless = identity is None
-    state.bound, state.dirty = True, True
+    state.source.no_ranges = state.source.no_ranges or answer.whole
+    state.source.no_validator = identity is None
+    state.identity.identified, state.disk.dirty = True, True
     if location is not None:
-        state.location = location
+        state.source.location = location
 
 
 def _end_in(task: RangeTask, answer_end: int) -> int:
@@ -146,13 +146,13 @@ def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) 
     known = state.record.identity
     if answer.end == answer.start:
         return known  # no byte comes
-    if state.expected is not None:
-        return f"sha256:{state.expected}"
-    if state.git_sha1 is not None:
-        return f"git:{state.git_sha1}"
+    if state.identity.expected_sha256 is not None:
+        return f"sha256:{state.identity.expected_sha256}"
+    if state.identity.expected_git_sha1 is not None:
+        return f"git:{state.identity.expected_git_sha1}"
     if hub is not None and hub.commit is not None:
         return f"commit:{hub.commit}/{state.file.path}"
-    if state.location is not None and known is not None and known.startswith("commit:"):
+    if state.source.location is not None and known is not None and known.startswith("commit:"):
         return known  # asked at the CDN, where the Hub's word led; its own ETag is worth nothing
     # A validator that changes with every answer binds nothing; where the ETag does, the date may not.
     if answer.etag is not None and state.restarts <= RESTARTS_MAX:
@@ -164,15 +164,15 @@ def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) 
 
 def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubError | None:
     """Return DigestMismatch where `digest` (sha256), or `git` (sha1, if that was asked), is not the expected one."""
-    expected, came, kind = state.expected, digest, "sha256"
+    expected, came, kind = state.identity.expected_sha256, digest, "sha256"
     if expected is None:
-        expected, came, kind = (state.git_sha1, git or "", "git sha1") if git else (None, "", "")
+        expected, came, kind = (state.identity.expected_git_sha1, git or "", "git sha1") if git else (None, "", "")
     if expected is None or came == expected:
         return None
-    host = host_of(state.location or state.file.url)
+    host = host_of(state.source.location or state.file.url)
     pinned = state.file.sha256 is not None or state.file.git_sha1 is not None
     says = (
-        f"the source {host} disagrees with {state.said_by}, which pins"
+        f"the source {host} disagrees with {state.identity.pinned_by}, which pins"
         if pinned
         else f"{host} contradicts the Hub, which says"
     )

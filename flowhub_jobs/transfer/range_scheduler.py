@@ -19,33 +19,33 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     """Return the next range to fetch, begun; None if there is none now."""
     if _digest_catches_up(transfer):
         return None
-    for state in transfer.wanting.values():
+    for state in transfer.incomplete.values():
         asked = _wanted(transfer, state)
         if asked is not None:
-            return transfer.begin(RangeTask(state, *asked, state.part))
+            return transfer.start_locked(RangeTask(state, *asked, state.disk.part))
     return _steal(transfer) if may_steal else None
 
 
 def return_task(transfer: TransferState, task: RangeTask) -> None:
     """Give back a range that was just taken: to whom it was taken from, if it was."""
-    transfer.put_back(task)
+    transfer.withdraw(task)
     for other in task.state.tasks:
-        if other.end == task.start and other.answer_end >= task.end:
+        if other.end == task.start and other.response_end >= task.end:
             other.end = task.end
 
 
 def _wanted(transfer: TransferState, state: FileState) -> Range | None:
-    if (state.alone or state.size is None) and state.tasks:
+    if (state.exclusive or state.size is None) and state.tasks:
         return None
-    if state.keyless and state.record.kept.total:
-        transfer.restart(state)  # nothing binds what came to what would come now
+    if state.source.no_validator and state.record.kept.total:
+        transfer.restart_locked(state)  # nothing binds what came to what would come now
     start, size = state.record.kept.reach(0), state.size
     if size is None:
-        in_one_go = state.single or state.keyless or state.form is not RangeForm.BOUNDED
+        in_one_go = state.source.no_ranges or state.source.no_validator or state.source.form is not RangeForm.BOUNDED
         return start, WHOLE if in_one_go else start + FIRST_ASK
-    if state.keyless:
+    if state.source.no_validator:
         return start, size
-    if state.single or state.form is not RangeForm.BOUNDED:
+    if state.source.no_ranges or state.source.form is not RangeForm.BOUNDED:
         return next(state.record.kept.gaps(0, size), None)
     taken = Ranges((task.at, task.end) for task in state.tasks)
     return next_range(state.record.kept, taken, size, connections=transfer.connections, rate=_rate(transfer))
@@ -53,7 +53,7 @@ def _wanted(transfer: TransferState, state: FileState) -> Range | None:
 
 def _rate(transfer: TransferState) -> float:
     """Return one connection's bytes a second, as far as a range may count on it: 0 while more of them are tried."""
-    if transfer.trying:
+    if transfer.probing:
         return 0.0
     # Until a rate was measured, as if all that came had taken a range's time: so the first ranges double, and neither
     # costs a fast line a request for each moment, nor has a slow one more on its way than it has shown to bring.
@@ -63,11 +63,13 @@ def _rate(transfer: TransferState) -> float:
 def _steal(transfer: TransferState) -> RangeTask | None:
     """Take over what the slowest connection would be at for longest: near the end nobody waits for one alone."""
     now = time.monotonic()
-    slow = max((task for task in transfer.tasks if not task.alone), key=lambda task: task.left_s(now), default=None)
-    if slow is None or slow.left_s(now) < STEAL_S:
+    slow = max(
+        (task for task in transfer.tasks if not task.exclusive), key=lambda task: task.remaining_s(now), default=None
+    )
+    if slow is None or slow.remaining_s(now) < STEAL_S:
         return None
-    end, slow.end = slow.end, slow.middle
-    return transfer.begin(RangeTask(slow.state, slow.end, end, slow.part))
+    end, slow.end = slow.end, slow.split_at
+    return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part))
 
 
 def _digest_catches_up(transfer: TransferState) -> bool:
@@ -76,10 +78,10 @@ def _digest_catches_up(transfer: TransferState) -> bool:
     What it had not hashed when it came it must read from the disk; once it has come up, it takes all from memory.
     """
     behind = sum(state.unhashed for state in transfer.hash_queue.ready)
-    transfer.outrun = (
-        behind > (CAUGHT_UP if transfer.outrun else BEHIND_MAX) and transfer.rate > transfer.hash_queue.rate
+    transfer.hash_bound = (
+        behind > (CAUGHT_UP if transfer.hash_bound else BEHIND_MAX) and transfer.rate > transfer.hash_queue.rate
     )
-    return transfer.outrun
+    return transfer.hash_bound
 
 
 ASK_MIN, ASK_MAX, ASK_S = MIB, 256 * MIB, 4.0

@@ -16,6 +16,7 @@ from functools import partial
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, TooSlow, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
+from flowhub_jobs.transfer.acceptance import accept_end
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
 from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
@@ -71,7 +72,7 @@ class Receiver:
         self._at = at  # where the answer is: a 200 repeats what was kept
         self._pace = SlowBodyCheck(means.terms, host_of(reply.url))
         self._may_go_direct = means.terms.direct_io and task.end - task.start >= DIRECT_MIN
-        self._buffer: memoryview = means.transfer.hash_queue.buffer(BUFFER)
+        self._buffer: memoryview = means.transfer.hash_queue.get_buffer(BUFFER)
         self._direct: DirectPart | None = None
         self._underway: deque[Future[None]] = deque()  # what the writer has of this answer
 
@@ -88,19 +89,21 @@ class Receiver:
             wait(self._underway)
             if self._direct is not None:
                 self._direct.close()
-        transfer.hash_queue.give_back(self._buffer)
+        transfer.hash_queue.recycle(self._buffer)
         if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
             check_first_bytes(task.state.file.path, b"", task.proof)
-        if self._at < task.given:
-            raise ConnectionLost(f"{task.state.file.path}: {task.given} bytes came, and now it ended at {self._at}.")
-        transfer.learn_end(task)
+        if self._at < task.claimed_to:
+            raise ConnectionLost(
+                f"{task.state.file.path}: {task.claimed_to} bytes came, and now it ended at {self._at}."
+            )
+        accept_end(transfer, task)
         if task.at < task.end:
             raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
 
     def waited_s(self, now: float) -> float:
         return self._pace.waited_s(now)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         self._reply.cut()
 
     def _read(self) -> int:
@@ -109,13 +112,15 @@ class Receiver:
         space = self._buffer[: self._to_boundary(bucket.grain(len(self._buffer)))]
         self._reply.narrow(bucket.ahead)
         count = self._pace.timed(self._reply.fill, space)
-        self._task.came += count
-        bucket.take(count, lambda: self._means.transfer.over)
-        if self._task.given == 0 and not state.glanced and count:  # a range of the middle may overtake the first
+        self._task.received += count
+        bucket.take(count, lambda: self._means.transfer.ended)
+        if (
+            self._task.claimed_to == 0 and not state.identity.head_checked and count
+        ):  # a range of the middle may overtake the first
             while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
                 count += more
             check_first_bytes(state.file.path, bytes(space[: min(count, GLANCE)]), self._task.proof)
-            state.glanced = True
+            state.identity.head_checked = True
         return count
 
     def _to_boundary(self, count: int) -> int:
@@ -125,11 +130,11 @@ class Receiver:
 
     def _take(self, count: int) -> None:
         """Keep what is new of the first `count` bytes in the buffer, and still the task's."""
-        task, begin = self._task, self._task.given
+        task, begin = self._task, self._task.claimed_to
         repeated = max(0, begin - self._at)
         self._at += count
-        if self._at > task.answer_end:
-            path, end = task.state.file.path, task.answer_end
+        if self._at > task.response_end:
+            path, end = task.state.file.path, task.response_end
             raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
         data = self._buffer[repeated:count]
         if mine := self._means.transfer.claim(task, len(data)):
@@ -141,7 +146,7 @@ class Receiver:
         transfer.wait_for_hasher(self._task, len(data))
         if self._goes_direct(len(data), begin):
             self._means.control.check()
-            buffer, self._buffer = self._buffer, transfer.hash_queue.buffer(BUFFER_DIRECT)
+            buffer, self._buffer = self._buffer, transfer.hash_queue.get_buffer(BUFFER_DIRECT)
             self._underway.append(self._means.writer.give(partial(self._put, begin, data, buffer)))
             while self._underway and self._underway[0].done():
                 self._underway.popleft().result()
@@ -171,8 +176,8 @@ class Receiver:
             means.committer.admit(len(data))
             means.control.check_owner()
             self._direct.write(data, begin)
-            if not means.transfer.arrived(task, data, buffer):
-                means.transfer.hash_queue.give_back(buffer)
+            if not means.transfer.note_written(task, data, buffer):
+                means.transfer.hash_queue.recycle(buffer)
         except SourceChanged:
             raise
         except FlowhubError as error:
@@ -186,8 +191,8 @@ class Receiver:
         means.committer.admit(len(data))
         means.control.check()
         self._part.write(data, begin)
-        if means.transfer.arrived(self._task, data, buffer):
-            self._buffer = means.transfer.hash_queue.buffer(BUFFER)
+        if means.transfer.note_written(self._task, data, buffer):
+            self._buffer = means.transfer.hash_queue.get_buffer(BUFFER)
 
     def _settle(self) -> None:
         """Wait until the writer has nothing of ours any more. Raises what it met."""

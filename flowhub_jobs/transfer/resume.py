@@ -8,7 +8,7 @@ from flowhub_jobs.errors import StorageFailed, StoreOffline
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links
 from flowhub_jobs.pieces.digest import Sha256, can_save
 from flowhub_jobs.pieces.ranges import Ranges, piece_size
-from flowhub_jobs.transfer.file_state import Check, FileState
+from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record, load
 from flowhub_jobs.transfer.partial.part_file import FILES, PartFile, generation_of, part_path
 from flowhub_jobs.transfer.state import TransferState
@@ -67,13 +67,13 @@ def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
         # The piece of a file of unknown size is settled by its first answer.
         piece = 0 if file.size is None else piece_size(file.size)
         fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece)
-        return _empty_or_waiting(FileState(number, file, fresh, file.sha256, file.git_sha1), folder)
+        return _empty_or_waiting(FileState.of(number, file, fresh), folder)
     _fit_to_disk(record, part.size)
     part.close()  # until it is its turn
-    state = FileState(number, file, record, file.sha256, file.git_sha1, part=part)
+    state = FileState.of(number, file, record, part)
     _remember_word(state)
-    state.best = state.committed = record.kept.total
-    state.glanced = record.kept.reach(0) > 0
+    state.disk.most_kept = state.disk.committed = record.kept.total
+    state.identity.head_checked = record.kept.reach(0) > 0
     _go_on_hashing(state, clean=old.clean)
     return _empty_or_waiting(state, folder)
 
@@ -111,9 +111,9 @@ def _remember_word(state: FileState) -> None:
     """Take the digest that the Hub named from the identity: a partial that is whole is not asked for any more."""
     kind, _, digest = (state.record.identity or "").partition(":")
     if kind == "sha256":
-        state.expected = digest
+        state.identity.expected_sha256 = digest
     elif kind == "git":
-        state.git_sha1 = digest
+        state.identity.expected_git_sha1 = digest
 
 
 def _fit_to_disk(record: FileRecord, on_disk: int) -> None:
@@ -133,27 +133,27 @@ def _go_on_hashing(state: FileState, *, clean: bool) -> None:
         record.frontier, record.frontier_state = 0, None
         record.states.clear()
         return
-    state.digest = Sha256(record.frontier_state)
+    state.digest.running = Sha256(record.frontier_state)
     if not clean:
-        state.checks.extend(_checks(record))
+        state.digest.checks.extend(_checks(record))
 
 
-def _checks(record: FileRecord) -> list[Check]:
+def _checks(record: FileRecord) -> list[PieceCheck]:
     checks, start, before = [], 0, None
     for number in range(1, record.frontier // record.piece + 1):
         after = record.states.get(number)
         if after is None:
             continue  # two pieces in one, then
-        checks.append(Check(start, number * record.piece, before, after))
+        checks.append(PieceCheck(start, number * record.piece, before, after))
         start, before = number * record.piece, after
     if start < record.frontier and record.frontier_state is not None:
-        checks.append(Check(start, record.frontier, before, record.frontier_state))
+        checks.append(PieceCheck(start, record.frontier, before, record.frontier_state))
     return checks
 
 
 def _empty_or_waiting(state: FileState, folder: Path) -> FileState:
     # A file without a byte has nothing to ask for: it is there as soon as it is made.
-    if state.size == 0 and state.part is None:
-        state.part = PartFile(folder, state.record.part, new=True)
+    if state.size == 0 and state.disk.part is None:
+        state.disk.part = PartFile(folder, state.record.part, new=True)
         state.record.kept = Ranges()
     return state

@@ -1,118 +1,106 @@
-"""What everyone in a running transfer knows: which bytes are kept, on their way, hashed. One lock guards all changes.
+"""Shared state of a running transfer: which bytes are kept, in flight, hashed. One lock guards all changes.
 
-Fetchers take tasks from the transfer, and claim what they write; they or the writer tell it what arrived; the hasher
-follows the frontier; the committer takes snapshots for the journal. Nobody waits for a disk or a socket while holding
-the lock. A number may be looked at without it where an older one does no harm.
+Fetchers take tasks, claim the bytes that they write, and report what was written, or the writer does. The hasher
+follows each file's frontier, the committer takes snapshots for the journal. No thread waits for a disk or a socket
+while it holds the lock. A method whose name ends in `_locked` requires the lock; every other method takes it itself (it
+is reentrant). A number may be read without it where an older value does no harm.
 """
 
 import threading
 import time
 from pathlib import Path
 
-from flowhub_jobs.errors import FlowhubError, SourceChanged
+from flowhub_jobs.errors import SourceChanged
 from flowhub_jobs.net.urls import origin_asked
 from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.answer_checks import (
-    check_condition,
-    check_decoded,
-    check_end,
-    check_inside,
-    check_not_a_part,
-    why_in_one_go,
-)
 from flowhub_jobs.transfer.concurrency import Flow
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hash_queue import HashQueue
-from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity import (
-    RESTARTS_MAX,
-    accept,
-    check_hub_metadata,
-    check_size,
-    is_another_version,
-    proof_of,
-)
+from flowhub_jobs.transfer.identity import RESTARTS_MAX, proof_of
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
-from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
-HASHER_S = 1.0  # as long as it may be busy with something else
-COMMIT_AT = 24 * MIB  # unsynced bytes for which the committer is woken before its time
-ONE_GO_MIN = 64 * MIB  # a smaller file is soon fetched again
-COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # the same of verified files whose parts are open; a Mac gives a process 256
+HASHER_S = 1.0  # the longest that a fetcher waits for the hasher: it may be busy with another file
+COMMIT_AT = 24 * MIB  # unsynced bytes that wake the committer before its period is over
+NO_RESUME_MIN = 64 * MIB  # a smaller file is soon fetched again
+COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # verified files with open parts; a Mac allows a process 256 descriptors
 
 
 class TransferState:
+    """The state of one transfer. `changed` is the lock; the other conditions share it."""
+
     def __init__(self, artifact: Artifact, folder: Path, hub_endpoint: str) -> None:
         self.artifact, self.folder, self._hub_endpoint = artifact, folder, hub_endpoint
         lock = threading.RLock()
-        self.changed = threading.Condition(lock)  # for the fetchers: a range may be there for them, or room
-        self.hiring = threading.Condition(lock)  # for the fetchers that are too many for now
-        self.fresh = threading.Condition(lock)  # for the hasher, which is woken by every chunk
-        self.due = threading.Condition(lock)  # for the committer and the watching thread: it is their turn, or the end
+        self.changed = threading.Condition(lock)  # wakes fetchers: there may be a range, or room for bytes
+        self.pool_resized = threading.Condition(lock)  # wakes surplus fetchers
+        self.hash_ready = threading.Condition(lock)  # wakes the hasher, with every chunk
+        self.commit_due = threading.Condition(lock)  # wakes the committer and the watching thread
         self.files: list[FileState] = []
-        self.wanting: dict[int, FileState] = {}  # those of which bytes are missing
+        self.incomplete: dict[int, FileState] = {}  # files with missing bytes, by number
         self.tasks: list[RangeTask] = []
         self.hash_queue = HashQueue()
-        self.verified = 0
-        self.outrun = False  # by the line, the digest
-        self.starved = 0  # fetchers that wait for the hasher
-        self.retired: list[PartFile] = []
-        self.finished: list[FileState] = []  # verified, their parts still open
-        self.fetched = 0
+        self.verified = 0  # files
+        self.hash_bound = False  # the network is faster than the digest: no new range is started
+        self.waiting_for_hash = 0  # fetchers that wait for the hasher
+        self.retired_parts: list[PartFile] = []  # of files that started over
+        self.verified_open: list[FileState] = []  # verified files whose parts are still open
+        self.fetched = 0  # bytes, with those of earlier attempts
         self.fetched_before = 0  # by earlier attempts
-        self.fetched_committed = 0
-        self.unsynced = 0
-        self.faults = 0  # since the last byte that no try had before
-        self.fruitless_s = 0.0  # likewise, the seconds of earlier attempts and of their waits
-        self.one_try = False  # no fault is waited out here: this run tries the host for all that wait for it
-        self.gained_at = time.monotonic()  # when that byte came, else when this attempt began
+        self.fetched_committed = 0  # as the journal has it
+        self.unsynced = 0  # bytes written since the last commit
+        # Progress is a byte that no try had before. Faults, and the seconds that earlier attempts spent, since then:
+        self.faults = 0
+        self.no_progress_s = 0.0
+        self.progress_at = time.monotonic()  # the last progress, else the start of this attempt
+        self.one_try = False  # no fault is waited out: this run tries the host for all jobs that wait for it
         self.connections = 1
-        self.trying = False  # more of them than are known to be of use: they get short ranges
-        self.rate = 0.0
-        self.notes: list[Note] = []  # what healed by itself, for the person
+        self.probing = False  # more connections than are known to help: they get short ranges
+        self.rate = 0.0  # bytes a second
+        self.notes: list[Note] = []  # events for the job's history
         self.error: BaseException | None = None
-        self.over = False
-        self.over_at = 0.0
-        self.abandoned = False  # a fetcher hangs where it cannot be reached, and may still hold a part
+        self.ended = False
+        self.ended_at = 0.0
+        self.fetcher_hung = False  # a fetcher could not be joined and may still use a part
 
     def add(self, state: FileState) -> None:
-        """Take a file in, before anybody works."""
-        state.origin = origin_asked(state.file.url, self._hub_endpoint)
-        state.proof = proof_of(state, published=self.artifact.option is not None or self.artifact.hub is not None)
-        if self.artifact.option is None:  # an address, or a repository, with a digest
-            state.said_by = "what was asked for"
+        """Add a file, before the threads start."""
+        state.source.origin = origin_asked(state.file.url, self._hub_endpoint)
+        published = self.artifact.option is not None or self.artifact.hub is not None
+        state.identity.proof = proof_of(state, published=published)
+        if self.artifact.option is None:  # a URL, or a repository, with a digest
+            state.identity.pinned_by = "what was asked for"
         self.files.append(state)
-        self._look_again(state)
+        self.file_changed_locked(state)
 
-    def _look_again(self, state: FileState) -> None:
-        """Note that bytes of a file may be missing, and that there may be something to hash in it."""
-        self.hash_queue.look_at(state)
-        if state.kept_whole:
-            self.wanting.pop(state.number, None)
+    def file_changed_locked(self, state: FileState) -> None:
+        """Update what is derived from a file: whether it is complete, and whether the hasher should look at it."""
+        self.hash_queue.mark_ready(state)
+        if state.complete:
+            self.incomplete.pop(state.number, None)
         else:
-            self.wanting[state.number] = state
+            self.incomplete[state.number] = state
 
-    # What the whole knows ------------------------------------------------------------------------------------------
+    # The whole transfer --------------------------------------------------------------------------------------------
 
     @property
-    def origins(self) -> set[str]:
-        """Where what is missing is asked. The lock is held."""
-        return {state.origin for state in self.wanting.values()}
+    def origins_locked(self) -> set[str]:
+        """The origins of the incomplete files."""
+        return {state.source.origin for state in self.incomplete.values()}
 
     @property
     def fetched_now(self) -> int:
         """The bytes that this attempt has fetched."""
         return self.fetched - self.fetched_before
 
-    def fruitless(self) -> PriorFaults:
-        """Return the tries since the last new byte. The lock is held."""
-        return PriorFaults(self.faults, self.fruitless_s + time.monotonic() - self.gained_at)
+    def prior_faults_locked(self) -> PriorFaults:
+        """Return the faults since the last progress, and the seconds that passed."""
+        return PriorFaults(self.faults, self.no_progress_s + time.monotonic() - self.progress_at)
 
     @property
     def active(self) -> int:
@@ -122,260 +110,225 @@ class TransferState:
     def done(self) -> bool:
         return self.verified == len(self.files)
 
-    def flow(self, at: float) -> Flow:
-        """Return how it flows at the time `at`. The lock is held."""
-        flowing = sum(task.got > 0 for task in self.tasks)
-        return Flow(at, self.fetched, flowing, self.outrun, digest_bps=self.hash_queue.rate)
+    def flow_locked(self, at: float) -> Flow:
+        """Return what `concurrency` needs to know, at the time `at`."""
+        flowing = sum(task.kept > 0 for task in self.tasks)
+        return Flow(at, self.fetched, flowing, self.hash_bound, digest_bps=self.hash_queue.rate)
 
-    def _wake_workers(self) -> None:
+    def wake_workers_locked(self) -> None:
+        """Wake the fetchers and the hasher."""
         self.changed.notify_all()
-        self.fresh.notify_all()
+        self.hash_ready.notify_all()
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the transfer for everyone; the first error is the one that is told."""
+        """End the transfer for all threads. The first error is the one that `fetch` raises."""
         with self.changed:
             self.error = self.error or error
-            if not self.over:
-                self.over, self.over_at = True, time.monotonic()
-            self._wake_workers()
-            self.hiring.notify_all()
-            self.due.notify_all()
+            if not self.ended:
+                self.ended, self.ended_at = True, time.monotonic()
+            self.wake_workers_locked()
+            self.pool_resized.notify_all()
+            self.commit_due.notify_all()
 
-    def to_close(self) -> list[FileState]:
-        """Return the verified files that nobody reads or writes any more, once they are synced. The lock is held."""
-        return [state for state in self.finished if not state.tasks]
+    # Open parts ----------------------------------------------------------------------------------------------------
+
+    def closable_locked(self) -> list[FileState]:
+        """Return the verified files that no thread uses: their parts can be closed once they are synced."""
+        return [state for state in self.verified_open if not state.tasks]
 
     def wait_to_open(self) -> None:
-        """Wait until one more part may be opened: those of verified files are closed after the next commit."""
-        if len(self.finished) < OPEN_FILES_MAX:
+        """Wait until one more part may be opened: a commit closes the parts of verified files."""
+        if len(self.verified_open) < OPEN_FILES_MAX:
             return
         with self.changed:
-            self.changed.wait_for(lambda: self.over or len(self.finished) < OPEN_FILES_MAX)
+            self.changed.wait_for(lambda: self.ended or len(self.verified_open) < OPEN_FILES_MAX)
 
-    def close_finished(self) -> None:
-        """Close the parts of verified and synced files, which nobody is at."""
+    def close_verified(self) -> None:
+        """Close the parts of verified and synced files that no task uses."""
         with self.changed:
-            before, still = self.finished, []
+            before, still_open = self.verified_open, []
             for state in before:
-                if state.tasks or state.dirty:
-                    still.append(state)
-                elif state.part is not None:
-                    state.part.close()
-            self.finished = still
-            if len(still) < len(before):
-                self.changed.notify_all()  # who waits to open one
+                if state.tasks or state.disk.dirty:
+                    still_open.append(state)
+                elif state.disk.part is not None:
+                    state.disk.part.close()
+            self.verified_open = still_open
+            if len(still_open) < len(before):
+                self.changed.notify_all()  # wakes `wait_to_open`
 
     def close(self) -> None:
-        """Close every part, unless somebody who hangs could still write to it: its descriptor must stay its own."""
-        if not self.abandoned:
-            for part in [*self.retired, *(state.part for state in self.files if state.part)]:
+        """Close every part.
+
+        Not while a hung fetcher may still write to one: the number of a closed descriptor may be another file's by
+        then, and the late bytes would go into that file.
+        """
+        if not self.fetcher_hung:
+            for part in [*self.retired_parts, *(state.disk.part for state in self.files if state.disk.part)]:
                 part.close()
 
-    # Tasks ---------------------------------------------------------------------------------------------------------
-
-    def begin(self, task: RangeTask) -> RangeTask:
-        """Note that a range is on its way. The lock is held."""
-        task.state.tasks.append(task)
-        self.tasks.append(task)
-        return task
-
     def open_part(self, task: RangeTask) -> None:
-        """Make the file that a task's bytes go to, if it is the first of its file: then it is alone, not bound yet."""
+        """Create the file for a task's bytes if it is the first task of its file; no other task runs before that.
+
+        Raises SourceChanged if the file started over while it was created.
+        """
         if task.part is not None:
             return
         part = PartFile(self.folder, task.state.record.part, new=True)
         with self.changed:
             if task in task.state.tasks:
-                task.state.part = task.part = part
+                task.state.disk.part = task.part = part
                 return
         part.close()
-        raise SourceChanged(f"{task.state.file.path} was started again.")
+        raise _started_over(task)
 
-    def put_back(self, task: RangeTask) -> None:
-        """Give a range back that nobody has begun with."""
+    # Tasks ---------------------------------------------------------------------------------------------------------
+
+    def start_locked(self, task: RangeTask) -> RangeTask:
+        """Record that a range is in flight."""
+        task.state.tasks.append(task)
+        self.tasks.append(task)
+        return task
+
+    def withdraw(self, task: RangeTask) -> None:
+        """Record that a range is no longer in flight. It wakes no thread."""
         with self.changed:
             for tasks in (task.state.tasks, self.tasks):
                 if task in tasks:
                     tasks.remove(task)
 
     def release(self, task: RangeTask) -> None:
-        """End a task, and tell everybody: what it did not fetch is somebody's."""
+        """End a task and wake all fetchers: another one can fetch the rest of its range."""
         with self.changed:
-            self.put_back(task)
-            self._wake_workers()
+            self.withdraw(task)
+            self.wake_workers_locked()
+
+    @staticmethod
+    def check_current_locked(task: RangeTask) -> None:
+        """Raise SourceChanged if the task's file started over: its bytes belong to a retired part."""
+        if task not in task.state.tasks:
+            raise _started_over(task)
 
     def wait_for_hasher(self, task: RangeTask, count: int) -> None:
-        """Wait while the digest is too far behind to take `count` bytes more: it would have to read them again."""
+        """Wait while the hash queue has no room for `count` bytes: the hasher would have to read them from the disk."""
         if self.hash_queue.has_room(count) or not self.hash_queue.is_next(task.state, task.at):
             return
         with self.changed:
-            self.starved += 1
-            self.changed.wait_for(lambda: self.over or self.hash_queue.has_room(count), HASHER_S)
-            self.starved -= 1
+            self.waiting_for_hash += 1
+            self.changed.wait_for(lambda: self.ended or self.hash_queue.has_room(count), HASHER_S)
+            self.waiting_for_hash -= 1
 
     def claim(self, task: RangeTask, count: int) -> int:
-        """Return how many of the next `count` bytes are a task's to write; the rest was taken over by another.
+        """Return how many of the next `count` bytes the task may write; another task has taken over the rest.
 
-        No byte is written twice: the second time, what lies on the disk would not be what was hashed.
+        No byte is written twice. A response with other bytes could otherwise overwrite bytes that are hashed already,
+        and the digest would no longer describe what is on the disk.
         """
         with self.changed:
-            mine = max(0, min(count, task.end - task.given))
-            task.given += mine
-            return mine
+            granted = max(0, min(count, task.end - task.claimed_to))
+            task.claimed_to += granted
+            return granted
 
-    def arrived(self, task: RangeTask, data: memoryview, buffer: memoryview) -> bool:
-        """Note that `data`, which lies in `buffer`, was written at the task's place.
+    def note_written(self, task: RangeTask, data: memoryview, buffer: memoryview) -> bool:
+        """Record that `data`, which is part of `buffer`, was written at `task.at`.
 
-        Returns whether the buffer is the hasher's now.
+        Returns whether the hash queue has taken the buffer. Raises SourceChanged if the file started over.
         """
         with self.changed:
             state, count = task.state, len(data)
-            self._check_current(task)
+            self.check_current_locked(task)
             begin, task.at = task.at, task.at + count
-            task.got += count
+            task.kept += count
             state.record.kept.add(begin, task.at)
             self.fetched += count
             self.unsynced += count
-            if state.record.kept.total > state.best:
-                state.best = state.record.kept.total
-                self.faults, self.fruitless_s, self.gained_at = 0, 0.0, time.monotonic()
-            state.dirty = True
-            if state.one_go:
-                self._tell_one_go(state)
-            if state.kept_whole:
-                self.wanting.pop(state.number, None)
-            handed = self.hash_queue.hand(state, begin, data, buffer)
-            self.hash_queue.look_at(state)
-            self.fresh.notify()
+            disk = state.disk
+            if state.record.kept.total > disk.most_kept:
+                disk.most_kept = state.record.kept.total
+                self.faults, self.no_progress_s, self.progress_at = 0, 0.0, time.monotonic()
+            disk.dirty = True
+            if state.source.no_resume_reason:
+                self.note_no_resume_locked(state)
+            if state.complete:
+                self.incomplete.pop(state.number, None)
+            queued = self.hash_queue.offer(state, begin, data, buffer)
+            self.hash_queue.mark_ready(state)
+            self.hash_ready.notify()
             if self.unsynced >= COMMIT_AT > self.unsynced - count:
-                self.due.notify_all()
-            return handed
+                self.commit_due.notify_all()
+            return queued
 
-    # What a file is ------------------------------------------------------------------------------------------------
+    def note_no_resume_locked(self, state: FileState) -> None:
+        """Add the event, once a run, that an interruption costs all of a large file."""
+        if not state.source.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
+            state.source.no_resume_noted = True
+            self.notes.append(Note(EventKind.NO_RESUME, state.source.no_resume_reason))
 
-    def hear(self, state: FileState, hub: HubMetadata) -> None:
-        """Hold the Hub's word against the catalog, before its redirect is followed. Raises as `bind` does."""
-        with self.changed:
-            check_hub_metadata(state, hub)
+    # A file --------------------------------------------------------------------------------------------------------
 
-    def bind(self, task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
-        """Hold an answer against what is known of the file, before a byte of it is written.
+    def restart_locked(self, state: FileState) -> None:
+        """Start a file over, in a new part.
 
-        Raises SizeMismatch and DigestMismatch where the catalog is contradicted, SourceChanged where the content is
-        another one than that of the kept bytes: then the file is begun anew.
+        The old part is never truncated: a fetcher or the writer may be writing to it at this moment, and would put the
+        old version's bytes into the new one. It stays open and is removed by the committer once no journal names it.
+        A task of the old part finds out in `check_current_locked`.
         """
-        with self.changed:
-            state = task.state
-            self._check_current(task)
-            if hub is not None:  # None: asked where the Hub's word led, and what it said holds
-                check_hub_metadata(state, hub)
-            check_not_a_part(task, answer)
-            check_size(state, answer.total)
-            check_condition(task, answer, hub)
-            if is_another_version(state, answer, hub):
-                self.restart(state)
-                raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
-            check_inside(task, answer)
-            accept(task, answer, hub, location)
-            task.answered, task.sized, task.coded = True, answer.total is not None, answer.coding is not None
-            state.one_go = why_in_one_go(state, answer)
-            if state.one_go:
-                self._tell_one_go(state)
-            self._look_again(state)  # its size may be known now
-            self._wake_workers()
-
-    def note_another_form(self, task: RangeTask, error: FlowhubError) -> None:
-        """Note that a file is asked for in another form after a fault. The lock is held."""
-        self.faults += error.retryable  # one of the tries that a source has which never sends the right bytes
-        path = task.state.file.path
-        about = "" if path in error.message else f"{path}: "
-        text = f"{about}{error.message} flowhub asks for it in another form."
-        self.notes.append(Note(EventKind.AGAIN, text, error.code))
-
-    def _tell_one_go(self, state: FileState) -> None:
-        """Tell the user, once a run, that an interruption costs all of a large file, known to be so or not."""
-        if not state.one_go_told and (state.size or state.record.kept.total) >= ONE_GO_MIN:
-            state.one_go_told = True
-            self.notes.append(Note(EventKind.NO_RESUME, state.one_go))
-
-    @staticmethod
-    def _check_current(task: RangeTask) -> None:
-        if task not in task.state.tasks:
-            raise SourceChanged(f"{task.state.file.path} was started again.")
-
-    def learn_end(self, task: RangeTask) -> None:
-        """Note that an answer without a length has ended: its end is the file's."""
-        with self.changed:
-            state = task.state
-            if task.at < task.end:
-                check_end(task)
-                if task.coded:
-                    check_decoded(task)
-            if state.size is None and task.end == WHOLE:
-                check_size(state, task.at)
-                state.ended_by_close = True
-                state.record.size = task.end = task.at
-                state.dirty = True
-                self._look_again(state)
-            state.form_faults = 0
-            self._wake_workers()
-
-    def drop_decoded(self, task: RangeTask) -> None:
-        """Drop what was decoded from a damaged body: it would be the front of the next answer. The lock is held."""
-        if task in task.state.tasks:
-            self.restart(task.state)
-
-    def restart(self, state: FileState) -> None:
-        """Begin a file anew, in a new file. The lock is held."""
-        if state.part is not None:
-            self.retired.append(state.part)  # open until the end: a task may still be writing to it
+        if state.disk.part is not None:
+            self.retired_parts.append(state.disk.part)
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
         state.record = FileRecord(part, size=state.file.size)
-        state.part, state.bound, state.location, state.glanced = None, False, None, False
-        state.unconditional = False
-        state.expected, state.git_sha1, state.committed = state.file.sha256, state.file.git_sha1, 0
+        state.disk.part, state.disk.committed = None, 0
+        identity, source = state.identity, state.source
+        identity.expected_sha256, identity.expected_git_sha1 = state.file.sha256, state.file.git_sha1
+        identity.identified = identity.head_checked = False
+        source.location, source.ignores_if_range = None, False
         self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()
-        self._forget_digest(state)
+        self._restart_digest_locked(state)
         state.restarts += 1
-        if not state.keyless and state.restarts <= RESTARTS_MAX:
-            state.best = 0  # each byte is a new one again; not for ever, of a source that has another file for each try
-        state.dirty = True
-        self._look_again(state)
-        self._wake_workers()
+        # Each byte counts as progress again. Not for ever: a source may have another version for each try.
+        if not source.no_validator and state.restarts <= RESTARTS_MAX:
+            state.disk.most_kept = 0
+        state.disk.dirty = True
+        self.file_changed_locked(state)
+        self.wake_workers_locked()
 
-    def _forget_digest(self, state: FileState) -> None:
-        self.hash_queue.forget(state)
-        state.checks.clear()
-        state.new_states.clear()
+    def _restart_digest_locked(self, state: FileState) -> None:
+        digest = state.digest
+        self.hash_queue.clear(state)
+        digest.checks.clear()
+        digest.new_states.clear()
         state.record.states.clear()
         state.record.frontier, state.record.frontier_state = 0, None
-        self.verified -= state.verified is not None
-        self.finished = [other for other in self.finished if other is not state]
-        state.digest, state.verified = Sha256(), None
-        state.epoch += 1
+        self.verified -= digest.verified is not None
+        self.verified_open = [other for other in self.verified_open if other is not state]
+        digest.running, digest.verified = Sha256(), None
+        digest.epoch += 1
 
-    def rehash(self, state: FileState) -> None:
-        """Hash a file again from its first byte, as it lies on the disk. The lock is held."""
-        self._forget_digest(state)
-        state.dirty = True
-        self._look_again(state)
+    def rehash_locked(self, state: FileState) -> None:
+        """Hash a file again from its first byte, from the disk."""
+        self._restart_digest_locked(state)
+        state.disk.dirty = True
+        self.file_changed_locked(state)
 
-    def lost(self, state: FileState, start: int, end: int) -> None:
-        """Note that bytes of a file are not what they should be: they are fetched again. The lock is held."""
+    def discard_locked(self, state: FileState, start: int, end: int) -> None:
+        """Record that bytes of a file are wrong or missing: they are fetched again."""
         state.record.kept.remove(start, end)
-        state.best = min(state.best, state.record.kept.total)
-        state.dirty = True
-        self._look_again(state)
-        self._wake_workers()
+        state.disk.most_kept = min(state.disk.most_kept, state.record.kept.total)
+        state.disk.dirty = True
+        self.file_changed_locked(state)
+        self.wake_workers_locked()
 
-    def found_right(self, state: FileState, digest: FileDigest) -> None:
-        """Note that all of a file is there and right. The lock is held."""
-        state.verified = digest
+    def mark_verified_locked(self, state: FileState, digest: FileDigest) -> None:
+        """Record that a file is complete and its digest is right."""
+        state.digest.verified = digest
         self.verified += 1
-        self.finished.append(state)
-        if len(self.finished) == COMMIT_AT_FILES:
-            self.due.notify_all()
-        self.hash_queue.look_away(state)
+        self.verified_open.append(state)
+        if len(self.verified_open) == COMMIT_AT_FILES:
+            self.commit_due.notify_all()
+        self.hash_queue.mark_idle(state)
         if self.done:
-            self.due.notify_all()
+            self.commit_due.notify_all()
+
+
+def _started_over(task: RangeTask) -> SourceChanged:
+    return SourceChanged(f"{task.state.file.path} was started again.")

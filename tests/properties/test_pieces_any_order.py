@@ -80,7 +80,7 @@ class Fetching(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        if not self.run.transfer.over and len(self.run.fetchers) < self.connections:
+        if not self.run.transfer.ended and len(self.run.fetchers) < self.connections:
             self.run.take()
 
     @rule(which=WHICH, style=st.sampled_from(Style))
@@ -226,7 +226,7 @@ class Fetching(RuleBasedStateMachine):
             places = sorted((task.at, task.end) for task in state.tasks)
             assert all(left[1] <= right[0] for left, right in pairwise(places))
             for task in state.tasks:
-                bound = task.at if not task.answered else task.end
+                bound = task.at if not task.accepted else task.end
                 assert all(end <= task.at or start >= bound for start, end in state.record.kept)
 
     @invariant()
@@ -262,13 +262,13 @@ class Fetching(RuleBasedStateMachine):
     @invariant()
     def what_is_verified_is_whole_and_lies_so_on_the_disk(self) -> None:
         for state in self.run.transfer.files:
-            if state.verified is not None:
-                assert state.part is not None
-                there = state.part.path.read_bytes()
+            if state.digest.verified is not None:
+                assert state.disk.part is not None
+                there = state.disk.part.path.read_bytes()
                 source = self.sources[state.file.path]
-                assert state.verified.sha256 == hashlib.sha256(there).hexdigest()
-                assert state.verified.bytes == len(there)
-                assert state.verified.pinned == source.tells.digest or not there  # nobody is asked for nothing
+                assert state.digest.verified.sha256 == hashlib.sha256(there).hexdigest()
+                assert state.digest.verified.bytes == len(there)
+                assert state.digest.verified.pinned == source.tells.digest or not there  # nobody is asked for nothing
                 assert any(there == source.content(version) for version in self._versions(state))
 
     @invariant()
@@ -280,7 +280,7 @@ class Fetching(RuleBasedStateMachine):
     def _end_well(self) -> None:
         """From here on the source is honest and steady: every file must come to its end, by itself."""
         for _ in range(60):  # answers; a file has a few ranges, and is begun anew a few times
-            if self.run.transfer.over:
+            if self.run.transfer.ended:
                 self.stop(hashed=False)
             self.run.hash()
             if self.run.transfer.done:

@@ -17,6 +17,7 @@ from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer import file_state, hasher, range_scheduler
 from flowhub_jobs.transfer import state as transfer_state
+from flowhub_jobs.transfer.acceptance import accept_end, accept_response, check_hub
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
@@ -58,8 +59,8 @@ class Fetcher:
     def __init__(self, task: RangeTask) -> None:
         self.task = task
         self.asked: Range = (task.start, task.end)
-        header, self.if_range = task.ask()
-        self.ranged, self.known = header is not None, task.state.location
+        header, self.if_range = task.request_headers_locked()
+        self.ranged, self.known = header is not None, task.state.source.location
         self.answer: Answered | None = None
         self.bound = False
         self.came = 0
@@ -85,7 +86,7 @@ class ByHand:
         self._patch.setattr(range_scheduler, "FIRST_ASK", MIB)
         self._patch.setattr(file_state, "SHARE_MIN", SHARE_MIN)
         self.transfer = TransferState(artifact, folder, HUB)
-        self._patch.setattr(self.transfer.fresh, "wait", _nobody_to_wait_for)
+        self._patch.setattr(self.transfer.hash_ready, "wait", _nobody_to_wait_for)
         self.log = resume_partial(self.transfer, "job", 0)
         self.committer = Committer(self.transfer, self.log, "job", CancelToken())
         self._hasher = Hasher(self.transfer)
@@ -99,7 +100,7 @@ class ByHand:
             task = next_task(self.transfer)
         if task is None:
             return None
-        task.begun = self.now
+        task.started_at = self.now
         fetcher = Fetcher(task)
         self.fetchers.append(fetcher)
         self.transfer.open_part(task)
@@ -111,11 +112,11 @@ class ByHand:
         assert answer is not None
         try:
             if answer.hub is not None and answer.location is not None:
-                self.transfer.hear(task.state, answer.hub)
+                check_hub(self.transfer, task.state, answer.hub)
             read = read_answer(
                 answer.status, Headers(answer.headers), fetcher.asked, "h.example", ranged=fetcher.ranged
             )
-            self.transfer.bind(task, read, answer.hub, answer.location)
+            accept_response(self.transfer, task, read, answer.hub, answer.location)
             fetcher.bound = True
         except (SourceChanged, WrongRange):
             self.drop(fetcher)
@@ -135,9 +136,9 @@ class ByHand:
         if flip is not None and chunk:
             chunk[flip % len(chunk)] ^= 0x55
         fetcher.came += len(chunk)
-        task.came += len(chunk)
-        assert at + len(chunk) <= task.answer_end
-        fresh = memoryview(chunk)[max(0, task.given - at) :]
+        task.received += len(chunk)
+        assert at + len(chunk) <= task.response_end
+        fresh = memoryview(chunk)[max(0, task.claimed_to - at) :]
         fresh = fresh[: self.transfer.claim(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
         if fetcher in self.fetchers and (fetcher.came == len(answer.body) or task.at >= task.end):
@@ -146,7 +147,7 @@ class ByHand:
 
     def _end(self, fetcher: Fetcher) -> None:
         with contextlib.suppress(WrongRange):  # perhaps the end of a part alone: next time no range is asked for
-            self.transfer.learn_end(fetcher.task)
+            accept_end(self.transfer, fetcher.task)
         self.drop(fetcher)
 
     def _keep(self, fetcher: Fetcher, data: memoryview) -> Range | None:
@@ -155,7 +156,7 @@ class ByHand:
         assert task.part is not None
         task.part.write(data, begin)
         try:
-            self.transfer.arrived(task, data, data)
+            self.transfer.note_written(task, data, data)
         except SourceChanged:
             self.drop(fetcher)
             return None
@@ -164,8 +165,8 @@ class ByHand:
     def drop(self, fetcher: Fetcher) -> None:
         """End a connection, as a fetcher does whose fault was met."""
         self.fetchers.remove(fetcher)
-        if fetcher.task.got == 0:
-            fetcher.task.state.location = None
+        if fetcher.task.kept == 0:
+            fetcher.task.state.source.location = None
         self.transfer.release(fetcher.task)
 
     def hash(self) -> None:
@@ -207,7 +208,7 @@ class ByHand:
 
     def on_disk(self, state: FileState, start: int, end: int) -> bytes:
         """Return the bytes of a file's part as they are on disk."""
-        assert state.part is not None
+        assert state.disk.part is not None
         buffer = bytearray(end - start)
-        count = state.part.read(memoryview(buffer), start)
+        count = state.disk.part.read(memoryview(buffer), start)
         return bytes(buffer[:count])

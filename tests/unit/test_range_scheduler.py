@@ -20,7 +20,7 @@ def transfer(tmp_path: Path):
     model = ArtifactFile("m.gguf", "https://example.org/m.gguf", 4 * GIB, "0" * 64)
     transfer = TransferState(Artifact("m@q", "m", "q", None, "m", False, (model,)), tmp_path, HUB)
     log = resume_partial(transfer, "job", 3 * GIB)  # what earlier attempts fetched says nothing of this line
-    transfer.files[0].bound = True
+    transfer.files[0].identity.identified = True
     yield transfer
     log.close()
     transfer.close()
@@ -34,8 +34,8 @@ def fetched_whole(transfer: TransferState) -> int:
         count = task.end - task.start
         task.state.record.kept.add(task.start, task.end)
         transfer.fetched += count
-        transfer.hash_queue.look_away(task.state)  # as if it were hashed
-        transfer.put_back(task)
+        transfer.hash_queue.mark_idle(task.state)  # as if it were hashed
+        transfer.withdraw(task)
     return count
 
 
@@ -52,7 +52,7 @@ def test_a_measured_rate_decides(transfer):
 def test_while_more_connections_are_tried_ranges_stay_short(transfer):
     for _ in range(5):
         fetched_whole(transfer)
-    transfer.trying = True
+    transfer.probing = True
     assert fetched_whole(transfer) == 16 * MIB
 
 
@@ -66,9 +66,9 @@ def begun(transfer: TransferState) -> RangeTask:
 def test_what_another_has_taken_over_is_not_written_by_the_first(transfer):
     """What it has in hand by then included: written twice, a byte would lie there that nobody hashed."""
     while (first := begun(transfer)).end < 4 * GIB:
-        transfer.put_back(first)
+        transfer.withdraw(first)
         fetched_whole(transfer)
-    first.begun, first.came = first.begun - 60, MIB
+    first.started_at, first.received = first.started_at - 60, MIB
     assert transfer.claim(first, MIB) == MIB
     second = begun(transfer)
     assert first.start + MIB < second.start == first.end
@@ -79,9 +79,9 @@ def test_what_another_has_taken_over_is_not_written_by_the_first(transfer):
 
 def test_what_no_connection_can_be_had_for_is_given_back_to_whom_it_was_taken_from(transfer):
     while (first := begun(transfer)).end < 4 * GIB:
-        transfer.put_back(first)
+        transfer.withdraw(first)
         fetched_whole(transfer)
-    first.begun, first.came, first.answer_end = first.begun - 60, MIB, first.end
+    first.started_at, first.received, first.response_end = first.started_at - 60, MIB, first.end
     for _ in range(3):
         with transfer.changed:
             return_task(transfer, begun(transfer))

@@ -48,7 +48,7 @@ def begun(transfer: TransferState) -> RangeTask:
 
 def verified(transfer: TransferState, task: RangeTask) -> None:
     with transfer.changed:
-        transfer.found_right(task.state, FileDigest(task.state.file.path, 0, "0" * 64, True))
+        transfer.mark_verified_locked(task.state, FileDigest(task.state.file.path, 0, "0" * 64, True))
 
 
 def is_open(task: RangeTask) -> bool:
@@ -70,9 +70,9 @@ def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp
     verified(transfer, task)
     committer.commit()
     assert is_open(task), "a range of it is on its way"
-    task.state.dirty = True
+    task.state.disk.dirty = True
     transfer.release(task)
-    transfer.close_finished()
+    transfer.close_verified()
     assert is_open(task), "not synced"
     committer.commit()
     assert not is_open(task)
@@ -85,7 +85,7 @@ def test_a_file_that_is_begun_anew_after_all_stays_open(tmp_path: Path) -> None:
     task = begun(transfer)
     verified(transfer, task)
     with transfer.changed:
-        transfer.rehash(task.state)
+        transfer.rehash_locked(task.state)
     transfer.release(task)
     committer.commit()
     assert is_open(task)
@@ -119,7 +119,7 @@ def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path)
         transfer.wait_to_open()
         task = begun(transfer)
         verified(transfer, task)
-        transfer.wanting.pop(task.state.number)
+        transfer.incomplete.pop(task.state.number)
         transfer.release(task)
     passed = threading.Event()
 
@@ -150,7 +150,7 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
     for _ in range(OPEN_FILES_MAX):
         task = begun(transfer)
         verified(transfer, task)
-        transfer.wanting.pop(task.state.number)
+        transfer.incomplete.pop(task.state.number)
         transfer.release(task)
     with transfer.changed:
         late = next_task(transfer)
@@ -185,7 +185,7 @@ def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
     for _ in range(UNSYNCED_MAX // MIB):
         committer.admit(MIB)
         task.part.write(bytes(MIB), task.at)
-        transfer.arrived(task, memoryview(bytes(MIB)), memoryview(b""))
+        transfer.note_written(task, memoryview(bytes(MIB)), memoryview(b""))
     passed = threading.Event()
 
     def one_more() -> None:

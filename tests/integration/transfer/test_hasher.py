@@ -17,12 +17,12 @@ def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does
     transfer = TransferState(pinned("http://127.0.0.1/m.gguf", MODEL), tmp_path, HUB)
     log = resume_partial(transfer, "job", 0)
     state, data = transfer.files[0], memoryview(bytearray(MODEL.read()))
-    task = transfer.begin(RangeTask(state, 0, MODEL.size))
+    task = transfer.start_locked(RangeTask(state, 0, MODEL.size))
     transfer.open_part(task)
     assert task.part is not None
     task.part.write(data, 0)
-    transfer.arrived(task, data, data)
-    transfer.outrun = True
+    transfer.note_written(task, data, data)
+    transfer.hash_bound = True
     hasher = Hasher(transfer)
     try:
         with transfer.changed:

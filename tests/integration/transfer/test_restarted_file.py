@@ -34,8 +34,8 @@ class ByItself:
         self.transfer = TransferState(one_file(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
         self.log = resume_partial(self.transfer, "job", 0)
         self.state = self.transfer.files[0]
-        self.state.bound, self.state.record.identity = True, 'etag:"1"'
-        self.task = self.transfer.begin(RangeTask(self.state, 0, MODEL.size))
+        self.state.identity.identified, self.state.record.identity = True, 'etag:"1"'
+        self.task = self.transfer.start_locked(RangeTask(self.state, 0, MODEL.size))
         self.transfer.open_part(self.task)
         assert self.task.part is not None
         self.task.part.write(MODEL.read(0, MODEL.size // 2), 0)
@@ -62,7 +62,7 @@ def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, 
         real(part, view, offset)
         if not begun_anew.is_set():
             with half.transfer.changed:
-                half.transfer.restart(half.state)
+                half.transfer.restart_locked(half.state)
             begun_anew.set()
 
     monkeypatch.setattr(hasher, "_read_full", read_full)
@@ -80,7 +80,7 @@ def test_the_room_of_what_was_begun_anew_is_free_at_once_though_somebody_is_stil
     committer = Committer(half.transfer, half.log, "job", CancelToken())
     committer.commit()
     with half.transfer.changed:
-        half.transfer.restart(half.state)
+        half.transfer.restart_locked(half.state)
     committer.commit()
     assert not part.path.exists()
     assert os.fstat(part.descriptor).st_blocks == 0
@@ -93,7 +93,7 @@ def test_a_commit_that_failed_is_followed_by_none(half):
     committer.commit()
     before = journal.load(half.transfer.folder)
     with half.transfer.changed:
-        half.transfer.restart(half.state)
+        half.transfer.restart_locked(half.state)
 
     def full(entry):
         raise OSError(28, "No space left on device")
@@ -102,7 +102,7 @@ def test_a_commit_that_failed_is_followed_by_none(half):
         patch.setattr(half.log, "commit", full)
         with pytest.raises(Exception, match="is full"):
             committer.commit()
-    half.state.dirty = True
+    half.state.disk.dirty = True
     with pytest.raises(Exception, match="is full"):
         committer.commit_clean()
     assert journal.load(half.transfer.folder) == before

@@ -1,0 +1,91 @@
+"""Accepts or rejects a response, before a byte of it is written, and the end of a body of unknown length.
+
+The checks (`identity`, `answer_checks`) raise; what they accept is recorded in the task and the file under the lock.
+"""
+
+from flowhub_jobs.errors import FlowhubError, SourceChanged
+from flowhub_jobs.transfer.answer_checks import (
+    check_condition,
+    check_decoded,
+    check_end,
+    check_inside,
+    check_not_a_part,
+    no_resume_reason,
+)
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.identity import accept, check_hub_metadata, check_size, is_another_version
+from flowhub_jobs.transfer.range_forms import WHOLE
+from flowhub_jobs.transfer.state import TransferState
+from flowhub_jobs.values.enums import EventKind
+from flowhub_jobs.values.jobs import Note
+
+
+def check_hub(transfer: TransferState, state: FileState, hub: HubMetadata) -> None:
+    """Check the Hub's metadata against the catalog, before its redirect is followed. Raises as `accept_response`."""
+    with transfer.changed:
+        check_hub_metadata(state, hub)
+
+
+def accept_response(
+    transfer: TransferState, task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None
+) -> None:
+    """Check a response against what is known of the file, before a byte of it is written.
+
+    `hub` is None if the request went straight to where the Hub had redirected: its earlier metadata holds.
+
+    Raises SizeMismatch and DigestMismatch where the response contradicts the catalog, WrongRange for a wrong range,
+    SourceChanged where the content is another version than the kept bytes: then the file has started over.
+    """
+    with transfer.changed:
+        state = task.state
+        transfer.check_current_locked(task)
+        if hub is not None:
+            check_hub_metadata(state, hub)
+        check_not_a_part(task, answer)
+        check_size(state, answer.total)
+        check_condition(task, answer, hub)
+        if is_another_version(state, answer, hub):
+            transfer.restart_locked(state)
+            raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
+        check_inside(task, answer)
+        accept(task, answer, hub, location)
+        task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
+        state.source.no_resume_reason = no_resume_reason(state, answer)
+        if state.source.no_resume_reason:
+            transfer.note_no_resume_locked(state)
+        transfer.file_changed_locked(state)  # its size may be known now
+        transfer.wake_workers_locked()
+
+
+def accept_end(transfer: TransferState, task: RangeTask) -> None:
+    """Record that a body has ended. If nothing told the size of the file, it ends there too."""
+    with transfer.changed:
+        state = task.state
+        if task.at < task.end:
+            check_end(task)
+            if task.encoded:
+                check_decoded(task)
+        if state.size is None and task.end == WHOLE:
+            check_size(state, task.at)
+            state.source.size_from_close = True
+            state.record.size = task.end = task.at
+            state.disk.dirty = True
+            transfer.file_changed_locked(state)
+        state.source.form_faults = 0
+        transfer.wake_workers_locked()
+
+
+def drop_decoded_locked(transfer: TransferState, task: RangeTask) -> None:
+    """Drop the bytes that were decoded from a damaged body: the next response would continue after them."""
+    if task in task.state.tasks:
+        transfer.restart_locked(task.state)
+
+
+def note_other_form_locked(transfer: TransferState, task: RangeTask, error: FlowhubError) -> None:
+    """Record that a fault makes the next request use another form of Range."""
+    transfer.faults += error.retryable  # a source that never sends the right bytes has a limited number of tries
+    path = task.state.file.path
+    about = "" if path in error.message else f"{path}: "
+    text = f"{about}{error.message} flowhub asks for it in another form."
+    transfer.notes.append(Note(EventKind.AGAIN, text, error.code))
