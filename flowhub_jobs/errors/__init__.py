@@ -4,7 +4,7 @@ Raise, never return. A foreign error becomes one of these at its room's border.
 `ERRORS` at the end is the table that `flowhub help errors` prints.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from flowhub_jobs.errors.hints import for_command_line
 
@@ -14,6 +14,9 @@ class FlowhubError(Exception):
 
     A hint is given with placeholders for the job's command (errors/hints.py): `hint` is filled for the command line,
     and `hint_template` is the hint as it was given.
+
+    `host` and `path` tell where it happened: which host, which of the artifact's files. The message is composed from
+    them and from `text` when it is shown, so that no code has to look for a name in a sentence.
     """
 
     code: ClassVar[str] = "failed"
@@ -22,13 +25,31 @@ class FlowhubError(Exception):
     needs_user: ClassVar[bool] = False  # the user should hear of it at once, although it is tried again
     default_hint: ClassVar[str | None] = None
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, text: str, *, hint: str | None = None, host: str | None = None, path: str | None = None) -> None:
+        """`host`: the host that `text` names. `path` is not in `text`: the message begins with it."""
+        super().__init__(text)
+        self.text = text
         self.hint_template = hint or self.default_hint
-        # Which host and which of the artifact's files, where they are known: set at the border that knows them.
-        self.host: str | None = None
-        self.path: str | None = None
+        self.host, self.path = host, path
+        self._names_host = host is not None
+
+    def at(self, *, host: str, path: str) -> Self:
+        """Record where it happened, as far as that is not known yet; return the error."""
+        self.host, self.path = self.host or host, self.path or path
+        return self
+
+    @property
+    def message(self) -> str:
+        """The text with the file and the host where it happened."""
+        return f"{self.path}: {self.message_of_host}" if self.path else self.message_of_host
+
+    @property
+    def message_of_host(self) -> str:
+        """The message without the file, for a fault that concerns all files of the host."""
+        return self.text if self.host is None or self._names_host else f"{self.text} It came from {self.host}."
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def hint(self) -> str | None:
@@ -390,8 +411,16 @@ class ServerBusy(SourceError):
 
     code = "server_busy"
 
-    def __init__(self, message: str, *, wait_s: float | None = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        text: str,
+        *,
+        wait_s: float | None = None,
+        hint: str | None = None,
+        host: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(text, hint=hint, host=host, path=path)
         self.wait_s = wait_s
 
 

@@ -202,8 +202,7 @@ class Hub:
         if isinstance(error, ServerBusy):
             error.hint = _AGAIN
         error.hint = _NO_LEAVE.get(type(error), error.hint or "").format(page=page) or None
-        error.message = f"The {what} cannot be read: {error.message}"
-        error.args = (error.message,)
+        error.text = f"The {what} cannot be read: {error.text}"
         return error
 
 

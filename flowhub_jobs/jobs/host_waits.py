@@ -82,8 +82,9 @@ class HostWaits:
             now, tries = self._clock.now_us(), found.tries + 1 if found else 1
             wait_us = round(delay_s(tries) * 1e6)
             since = found.since if found else now
-            text = error.message.removeprefix(f"{error.path}: ")  # of all its files, whichever was tried
-            wait = HostWait(origin, since, now + wait_us, wait_us, tries, error.code, error.host, text, token)
+            wait = HostWait(
+                origin, since, now + wait_us, wait_us, tries, error.code, error.host, error.message_of_host, token
+            )
             self._write(tx, wait)
             self._count_for_all(tx, origin, wait_us + round(took_s * 1e6))
             return wait

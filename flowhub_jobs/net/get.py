@@ -93,7 +93,9 @@ def get(
                     return Answer(response.status_code, dict(response.headers), body, url, tuple(redirects))
                 redirects.append(dict(response.headers))
                 url = _next_hop(url, location_of(response.headers.raw))
-    raise RedirectRefused(f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.")
+    raise RedirectRefused(
+        f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.", host=host_of(url)
+    )
 
 
 def check_hop(source: str, target: str) -> None:
@@ -136,7 +138,7 @@ class _Watch:
 @contextmanager
 def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
     watch = _Watch(seconds)
-    too_slow = TooSlow(f"{host_of(url)} took longer than {seconds:.3g} s.")
+    too_slow = TooSlow(f"{host_of(url)} took longer than {seconds:.3g} s.", host=host_of(url))
     watch.timer.start()
     try:
         yield watch
@@ -216,7 +218,7 @@ def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | Non
         if keep is not None and len(body) >= keep:
             return bytes(body[:keep])
         if len(body) > max_bytes:
-            raise TooLarge(f"What {host} sends is larger than {max_bytes / 1e6:.3g} MB.")
+            raise TooLarge(f"What {host} sends is larger than {max_bytes / 1e6:.3g} MB.", host=host)
     unpack(b"", 1)  # it was all
     return bytes(body)
 
@@ -227,7 +229,7 @@ def _check_start(said: str, asked: Range, host: str) -> None:
     except ImpossibleRange:
         part = None
     if part is None or part.start != asked[0]:
-        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent others.")
+        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent others.", host=host)
 
 
 Unpack = Callable[[bytes, int], bytes]
@@ -242,17 +244,17 @@ def unpacker(encoding: str, host: str) -> Unpack:
     if coding is None:
         return lambda chunk, most: chunk[:most]
     if coding not in ("gzip", "x-gzip"):
-        raise WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.")
+        raise WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.", host=host)
     gzip, begun = zlib.decompressobj(wbits=31), False
 
     def unpack(chunk: bytes, most: int) -> bytes:
         nonlocal begun
         if not chunk and begun and not gzip.eof:
-            raise ConnectionLost(f"{host} ended its answer too early.")
+            raise ConnectionLost(f"{host} ended its answer too early.", host=host)
         begun = True
         try:
             return gzip.decompress(chunk, most)
         except zlib.error as error:
-            raise WrongContent(f"{host} sends what cannot be unpacked: {error}.") from error
+            raise WrongContent(f"{host} sends what cannot be unpacked: {error}.", host=host) from error
 
     return unpack

@@ -109,12 +109,14 @@ def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
     except httpx.ReadTimeout as error:
         if in_body:
             raise stalled(host, within) from error
-        raise HeadersTimeout(f"{host} accepted the request but did not answer within {within:.3g} s.") from error
+        raise HeadersTimeout(
+            f"{host} accepted the request but did not answer within {within:.3g} s.", host=host
+        ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise _unreached(host, error) from error
     # UnicodeError: a name "xn--…" that IDNA 2008 does not decode, as that of an emoji domain.
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
-        raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.") from error
+        raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.", host=host) from error
     except httpx.RemoteProtocolError as error:
         raise (dropped if _ENDED.match(str(error)) else malformed)(host, error) from error
     except httpx.TransportError as error:
@@ -127,18 +129,19 @@ def host_header(url: httpx.URL) -> dict[str, str]:
 
 
 def stalled(host: str, seconds: float) -> Stalled:
-    return Stalled(f"{host} sent no byte for {seconds:.3g} s.")
+    return Stalled(f"{host} sent no byte for {seconds:.3g} s.", host=host)
 
 
 def dropped(host: str, error: Exception) -> ConnectionLost:
-    return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).")
+    return ConnectionLost(f"{host} dropped the connection ({_plain(error) or type(error).__name__}).", host=host)
 
 
-def malformed(host: str, error: Exception) -> AnswerMalformed:
+def malformed(host: str, error: Exception, *, subject: str = "") -> AnswerMalformed:
+    """`subject` stands in the text for the host, where a proxy may be at fault."""
     complaint = _QUOTED_BYTES.sub(r"'\g<text>'", _plain(error))
     if len(complaint) > _COMPLAINT_MAX:
         complaint = f"{complaint[:_COMPLAINT_MAX]}…"
-    return AnswerMalformed(f"{host} sent an answer that is not valid HTTP ({complaint}).")
+    return AnswerMalformed(f"{subject or host} sent an answer that is not valid HTTP ({complaint}).", host=host)
 
 
 def _plain(error: Exception) -> str:
@@ -146,13 +149,13 @@ def _plain(error: Exception) -> str:
     return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
 
 
-def _unreached(host: str, error: Exception) -> FlowhubError:
-    tls = _tls_error(error)
+def _unreached(host: str, error: Exception, *, subject: str = "") -> FlowhubError:
+    tls, subject = _tls_error(error), subject or host
     if isinstance(tls, ssl.SSLCertVerificationError):
-        return untrusted(host, tls)
+        return untrusted(host, tls, subject=subject)
     if tls is not None:
-        return ConnectionLost(f"{host} does not speak TLS as it should: {tls.reason or tls}.")
-    return NetworkDown(f"{host} cannot be reached: {_plain(error) or 'no answer'}.")
+        return ConnectionLost(f"{subject} does not speak TLS as it should: {tls.reason or tls}.", host=host)
+    return NetworkDown(f"{subject} cannot be reached: {_plain(error) or 'no answer'}.", host=host)
 
 
 def _tls_error(error: Exception) -> ssl.SSLError | None:
@@ -164,23 +167,23 @@ def _tls_error(error: Exception) -> ssl.SSLError | None:
     return None
 
 
-def untrusted(host: str, error: ssl.SSLCertVerificationError) -> TlsUntrusted:
+def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = "") -> TlsUntrusted:
     """Return what a certificate that was refused comes to, with the cause that the user can look at."""
-    text = f"{host} shows a certificate that is not trusted: {error.verify_message.rstrip('.')}."
+    text = f"{subject or host} shows a certificate that is not trusted: {error.verify_message.rstrip('.')}."
     if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
         hint = "If that date is wrong, set this machine's clock; else its host must renew the certificate."
         text = f"{text} This machine's date is {date.today().isoformat()}."
-        return TlsUntrusted(text, hint=hint)
+        return TlsUntrusted(text, hint=hint, host=host)
     if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
         hint = (
             "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
         )
-        return TlsUntrusted(text, hint=hint)
+        return TlsUntrusted(text, hint=hint, host=host)
     named = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
     if named is not None:
         only = f"Only the certificates of {named} ({os.environ[named]}) are trusted"
-        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).")
-    return TlsUntrusted(text)
+        return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).", host=host)
+    return TlsUntrusted(text, host=host)
 
 
 # Through a proxy -----------------------------------------------------------------------------------------------------
@@ -196,16 +199,19 @@ def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
         raise proxy_refused(url, proxy, _plain(error)) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         if _tls_error(error) is not None:
-            raise _unreached(host if proxy.scheme != "https" else f"{host}, or the proxy {proxy},", error) from error
+            subject = f"{host}, or the proxy {proxy}," if proxy.scheme == "https" else host
+            raise _unreached(host, error, subject=subject) from error
         why = _plain(error) or "no answer"
-        raise ProxyUnreachable(f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.") from error
+        raise ProxyUnreachable(
+            f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.", host=host
+        ) from error
     except httpx.ReadTimeout as error:
-        raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.") from error
+        raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.", host=host) from error
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
         if isinstance(error, httpx.RemoteProtocolError) and not _ENDED.match(str(error)):
-            raise malformed(f"{host}, or the proxy {proxy},", error) from error
+            raise malformed(host, error, subject=f"{host}, or the proxy {proxy},") from error
         why = _plain(error) or type(error).__name__
-        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).") from error
+        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).", host=host) from error
 
 
 def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
@@ -217,4 +223,4 @@ def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
             text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
         return ProxySignIn(text)
     # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that hold by day only.
-    return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.")
+    return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.", host=host_of(url))

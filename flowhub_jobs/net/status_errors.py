@@ -86,13 +86,14 @@ def _refusal(
 ) -> FlowhubError:
     said = harmless(headers.get("x-error-message", ""), secrets)
     if status == 498 and had_token:
-        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.")
+        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", host=host)
     if is_passing(status):
-        return ServerBusy(f"{host} answers {status}{_because(said)}.", wait_s=asked_wait(headers, now))
+        return ServerBusy(f"{host} answers {status}{_because(said)}.", wait_s=asked_wait(headers, now), host=host)
     if status == 416:
         total = unsatisfied_total(headers)
         return WrongRange(
-            f"{host} says that the file ends before what is missing ({total if total is not None else '?'} bytes)."
+            f"{host} says that the file ends before what is missing ({total if total is not None else '?'} bytes).",
+            host=host,
         )
     if status == 400 and size is not None and size >= HUGE and (fresh or home):
         return _too_large_for_the_hub(host, size)
@@ -103,8 +104,8 @@ def _refusal(
         return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of, page=page)
     if status in (404, 410):
         what = _MISSING.get(headers.get("x-error-code", ""), "file")
-        return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.")
-    return SourceRefused(f"{host} answers {status}{_because(said)}.")
+        return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.", host=host)
+    return SourceRefused(f"{host} answers {status}{_because(said)}.", host=host)
 
 
 def harmless(text: str, secrets: Iterable[str]) -> str:
@@ -118,9 +119,9 @@ def harmless(text: str, secrets: Iterable[str]) -> str:
 def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> FlowhubError:
     """A CDN's signed address expires: the Hub is asked again, at no cost. A fresh one that fails is a passing fault."""
     if not fresh:
-        return AddressExpired(f"{host} no longer honours its address (status {status}).")
+        return AddressExpired(f"{host} no longer honours its address (status {status}).", host=host)
     of_what = "" if size is None else f" of a file of {format_bytes(size)}"
-    return ServerBusy(f"{host} refuses a freshly signed address{of_what} (status {status}).")
+    return ServerBusy(f"{host} refuses a freshly signed address{of_what} (status {status}).", host=host)
 
 
 def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:
@@ -128,6 +129,7 @@ def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:
         f"{host} refuses to send a file of {format_bytes(size)} ({size} bytes, status 400).",
         hint="The Hub serves no plain download of a file this large. Fetch it with `hf download`, "
         "then `flowhub adopt` installs it from there.",
+        host=host,
     )
 
 
@@ -145,17 +147,23 @@ def _sign_in(
     if code == "GatedRepo":
         hint = f"Accept its terms at {page}, then {{retry}}." if page else Gated.default_hint
         hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
-        return Gated(f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint)
+        return Gated(
+            f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint, host=host
+        )
     then = "then {restart_and_retry}."
     where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
     if had_token:
-        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", hint=where)
+        return TokenRefused(
+            f"{host} does not accept the token (status {status}){_because(said)}.", hint=where, host=host
+        )
     if status == 401 or code:
         # The Hub says 401 for a repository that is not there, too, as long as nobody signs in.
         return TokenMissing(
-            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.", hint=where
+            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.",
+            hint=where,
+            host=host,
         )
-    return SourceRefused(f"{host} answers {status}{_because(said)}.")
+    return SourceRefused(f"{host} answers {status}{_because(said)}.", host=host)
 
 
 def _because(said: str) -> str:

@@ -94,11 +94,14 @@ def check_redirect(source: str, target: str, *, pinned: bool) -> None:
         check_address(target, pinned=pinned)
         downgrade = _parse(source).scheme == "https" and _parse(target).scheme == "http"
     except AddressRefused as error:
-        raise RedirectRefused(f"{_shown(source)} redirects where flowhub does not follow. {error.message}") from error
+        raise RedirectRefused(
+            f"{_shown(source)} redirects where flowhub does not follow. {error.text}", host=host_of(source)
+        ) from error
     if downgrade and not pinned:
         raise RedirectRefused(
             f"{_shown(source)} redirects to {_shown(target)} and is not followed: that leaves https, "
-            "and no pinned sha256 guards the file."
+            "and no pinned sha256 guards the file.",
+            host=host_of(source),
         )
 
 
@@ -127,7 +130,9 @@ def redirect_target(source: str, location: str) -> str:
     try:
         return urljoin(source, location)
     except ValueError as error:  # "http://[" and its like
-        raise RedirectRefused(f"{host_of(source)} redirects to something that is not an address.") from error
+        raise RedirectRefused(
+            f"{host_of(source)} redirects to something that is not an address.", host=host_of(source)
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

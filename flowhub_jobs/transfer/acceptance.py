@@ -4,6 +4,7 @@ The checks (`identity`, `answer_checks`) raise; what they accept is recorded in 
 """
 
 from flowhub_jobs.errors import FlowhubError, SourceChanged
+from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.answer_checks import (
     check_condition,
     check_decoded,
@@ -47,7 +48,7 @@ def accept_response(
         check_condition(task, answer, hub)
         if is_another_version(state, answer, hub):
             transfer.restart_locked(state)
-            raise SourceChanged(f"{state.file.path}: the file behind the address is another one now.")
+            raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
         check_inside(task, answer)
         accept(task, answer, hub, location)
         task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
@@ -85,7 +86,7 @@ def drop_decoded_locked(transfer: TransferState, task: RangeTask) -> None:
 def note_other_form_locked(transfer: TransferState, task: RangeTask, error: FlowhubError) -> None:
     """Record that a fault makes the next request use another form of Range."""
     transfer.faults += error.retryable  # a source that never sends the right bytes has a limited number of tries
-    path = task.state.file.path
-    about = "" if path in error.message else f"{path}: "
-    text = f"{about}{error.message} flowhub asks for it in another form."
+    state = task.state
+    error.at(host=host_of(state.source.location or state.file.url), path=state.file.path)
+    text = f"{error.message} flowhub asks for it in another form."
     transfer.notes.append(Note(EventKind.AGAIN, text, error.code))

@@ -24,21 +24,27 @@ def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
         return
     if answer.whole and task.start > 0 and (total is None or state.size is None):
         ask_without_range(state)
-        raise WrongRange(f"{_host(state)} was asked for a part of the file, and does not say how much it sends.")
+        raise WrongRange(
+            f"{_host(state)} was asked for a part of the file, and does not say how much it sends.", host=_host(state)
+        )
     if total is None or task.end == WHOLE:
         return
     cut_first = total == task.end
     may_be_cut = answer.whole and total <= task.end - task.start
     if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
         ask_without_range(state)
-        raise WrongRange(f"{_host(state)} sends {total} bytes as the whole file, which may be a part of it.")
+        raise WrongRange(
+            f"{_host(state)} sends {total} bytes as the whole file, which may be a part of it.", host=_host(state)
+        )
 
 
 def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise WrongRange for a part that ends behind the end of the file."""
     size = task.state.size
     if size is not None and answer.end is not None and answer.end > size:
-        raise WrongRange(f"{_host(task.state)} sends bytes up to {answer.end} of a file of {size}.")
+        raise WrongRange(
+            f"{_host(task.state)} sends bytes up to {answer.end} of a file of {size}.", host=_host(task.state)
+        )
 
 
 def check_end(task: RangeTask) -> None:
@@ -51,7 +57,10 @@ def check_end(task: RangeTask) -> None:
         and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
     ):
         ask_without_range(task.state)
-        raise WrongRange(f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.")
+        raise WrongRange(
+            f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.",
+            host=_host(task.state),
+        )
 
 
 def check_decoded(task: RangeTask) -> None:
@@ -59,7 +68,9 @@ def check_decoded(task: RangeTask) -> None:
     state = task.state
     check_size(state, task.at)
     if state.size is not None:
-        raise WrongRange(f"{state.file.path}: {_host(state)} sent {task.at} bytes of a file of {state.size}.")
+        raise WrongRange(
+            f"{_host(state)} sent {task.at} bytes of a file of {state.size}.", host=_host(state), path=state.file.path
+        )
 
 
 def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
@@ -75,7 +86,9 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     unnamed = answer.etag is None and answer.modified is None
     if (answer.whole and same) or (not answer.whole and unnamed):
         state.source.ignores_if_range = True
-        raise SourceChanged(f"{state.file.path}: {_host(state)} ignores If-Range; the range alone is asked for.")
+        raise SourceChanged(
+            f"{_host(state)} ignores If-Range; the range alone is asked for.", host=_host(state), path=state.file.path
+        )
 
 
 def no_resume_reason(state: FileState, answer: RangeAnswer) -> str:

@@ -53,7 +53,7 @@ def check_first_bytes(path: str, head: bytes, proof: Proof = Proof.NOTHING) -> N
         return
     promised = suffix if suffix in _JUDGES or suffix in _NEVER_TEXT else "a file of a model"
     hint = _POINTER_HINT if _is_pointer(head) else None
-    raise WrongContent(f"{path} should be {promised}, but what came is {_seen(head)}.", hint=hint)
+    raise WrongContent(f"expected {promised}, but what came is {_seen(head)}.", hint=hint, path=path)
 
 
 def _is_wrong(suffix: str, head: bytes, proof: Proof) -> bool:
@@ -74,7 +74,11 @@ def check_not_cut_short(path: str, part: Path, size: int, host: str) -> None:
         return
     declared = declared_size_of(part)
     if declared is not None and declared > size:
-        raise CutShort(f"{path} ends at {size} bytes as {host} has it; by its own header it has at least {declared}.")
+        raise CutShort(
+            f"the file ends at {size} bytes as {host} has it; by its own header it has at least {declared}.",
+            host=host,
+            path=path,
+        )
 
 
 def _seen(head: bytes) -> str:

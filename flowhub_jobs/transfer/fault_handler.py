@@ -4,7 +4,19 @@ import random
 import time
 from dataclasses import dataclass, replace
 
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, NetworkDown, ServerBusy, SourceChanged
+from flowhub_jobs.errors import (
+    ConnectionLost,
+    DigestMismatch,
+    FlowhubError,
+    Gated,
+    NetworkDown,
+    ServerBusy,
+    SizeMismatch,
+    SourceChanged,
+    SourceError,
+    TokenMissing,
+    TokenRefused,
+)
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import try_once_without_range
@@ -43,8 +55,9 @@ class FaultHandler:
         waits = {origin: self._hosts.quiet_for(origin) for origin in self._transfer.origins_locked}
         quiet = max(waits.values(), default=0.0)
         if quiet and (self._last is None or not self._asked_by_host):
-            self._last, self._asked_by_host = ServerBusy("The host asked to be left alone for a while."), True
             self._origin = max(waits, key=lambda origin: waits[origin])
+            host = host_of(self._origin)
+            self._last, self._asked_by_host = ServerBusy(f"{host} asked for a pause.", host=host), True
         # While another connection gets bytes the source is there: one that dropped is simply made again. One that is
         # only being made says nothing: of sixteen there is always one, and the source would never be left alone.
         flows = any(task.accepted for task in self._transfer.tasks)
@@ -61,7 +74,7 @@ class FaultHandler:
 
     def meet(self, task: RangeTask, error: FlowhubError) -> None:
         """Decide what follows a fault of a task's connection."""
-        error = _with_name(error, task)
+        error = _located(error, task)
         if task.kept == 0 and task.state.source.location == task.location:
             task.state.source.location = None  # where the last redirect led may be what is wrong
         if self._was_one_too_many(task, error):
@@ -113,17 +126,13 @@ class FaultHandler:
         return self._hosts.lower(origin)
 
 
-def _with_name(error: FlowhubError, task: RangeTask) -> FlowhubError:
-    """Name the file in an error of the wire, which knows only its host, and the host in one of ours, of the file."""
-    path, hosts = (
-        task.state.file.path,
-        [host_of(url) for url in (task.state.source.location, task.state.file.url) if url],
-    )
-    error.host = error.host or next((host for host in hosts if host in error.message), hosts[0])
-    error.path = path
-    if path not in error.message:
-        error.message = f"{path}: {error.message}"
-    elif not any(host in error.message for host in hosts):
-        error.message = f"{error.message} It came from {hosts[0]}."
-    error.args = (error.message,)
-    return error
+# Faults that concern the source: their messages name the file and the host. A full disk or a lost lease does neither.
+_SOURCE_FAULTS = (SourceError, TokenMissing, TokenRefused, Gated, DigestMismatch, SizeMismatch)
+
+
+def _located(error: FlowhubError, task: RangeTask) -> FlowhubError:
+    """Return the error with the task's file and its host, where the border that raised it did not know them."""
+    if not isinstance(error, _SOURCE_FAULTS):
+        return error
+    state = task.state
+    return error.at(host=host_of(state.source.location or state.file.url), path=state.file.path)

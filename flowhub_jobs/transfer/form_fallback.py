@@ -93,7 +93,9 @@ def _another_form_flows(task: RangeTask) -> bool:
 def softened(task: RangeTask, error: FlowhubError) -> FlowhubError:
     """Return a fault that passes where the same form flows over another connection: then there are too many of them."""
     flows = any(other is not task and other.accepted for other in task.state.tasks)
-    return ServerBusy(error.message) if isinstance(error, SourceRefused) and error.about_range and flows else error
+    if not (isinstance(error, SourceRefused) and error.about_range and flows):
+        return error
+    return ServerBusy(error.text, host=error.host, path=error.path)
 
 
 def ask_without_range(state: FileState) -> None:

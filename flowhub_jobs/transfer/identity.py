@@ -20,9 +20,11 @@ def check_hub_metadata(state: FileState, hub: HubMetadata) -> None:
     said = hub.sha256
     if said and state.file.sha256 and said != state.file.sha256:
         raise DigestMismatch(
-            f"{state.file.path}: the source disagrees with {state.identity.pinned_by}, which pins sha256 "
+            f"the source disagrees with {state.identity.pinned_by}, which pins sha256 "
             f"{state.file.sha256}; {_host(state)} has {said}.",
             hint=f"The file was replaced at its source, or {state.identity.pinned_by} is out of date: {_mend(state)}.",
+            host=_host(state),
+            path=state.file.path,
         )
     check_size(state, hub.size)
     state.identity.expected_sha256 = state.file.sha256 or said
@@ -44,9 +46,10 @@ def proof_of(state: FileState, *, published: bool) -> Proof:
 def check_size(state: FileState, total: int | None) -> None:
     if total is not None and state.file.size is not None and total != state.file.size:
         raise SizeMismatch(
-            f"{state.file.path}: {state.identity.pinned_by} says {state.file.size} bytes, the source {_host(state)} "
-            f"has {total} bytes.",
+            f"{state.identity.pinned_by} says {state.file.size} bytes, the source {_host(state)} has {total} bytes.",
             hint=f"The size in {state.identity.pinned_by} is out of date: {_mend(state)}, then enqueue again.",
+            host=_host(state),
+            path=state.file.path,
         )
 
 
@@ -76,20 +79,30 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     state, total = task.state, _total(answer, hub)
     if hub is not None and hub.size is not None and total != hub.size:
         raise SizeMismatch(
-            f"{state.file.path}: the Hub says {hub.size} bytes, and where it leads, {_host(state)}, has {total} bytes.",
+            f"the Hub says {hub.size} bytes, and where it leads, {_host(state)}, has {total} bytes.",
             hint="Tell the owner of that repository; another variant of the model may be whole.",
+            host=_host(state),
+            path=state.file.path,
         )
     if answer.end == answer.start and total != answer.start:
-        raise WrongRange(f"{state.file.path}: {_host(state)} says that it ends at byte {total}, not {answer.start}.")
+        raise WrongRange(
+            f"{_host(state)} says that it ends at byte {total}, not {answer.start}.",
+            host=_host(state),
+            path=state.file.path,
+        )
     kept = task.start if answer.whole else state.record.kept.end
     if total is not None and total < kept:
-        raise WrongRange(f"{state.file.path}: {_host(state)} says that it has {total} bytes, and {kept} came already.")
+        raise WrongRange(
+            f"{_host(state)} says that it has {total} bytes, and {kept} came already.",
+            host=_host(state),
+            path=state.file.path,
+        )
     if total == 0:  # before the hasher may call it done
         check_first_bytes(state.file.path, b"", state.identity.proof)
     in_one_go = state.source.no_validator
     _learn(state, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
-        raise SourceChanged(f"{state.file.path}: its source ignores ranges; it is asked by one connection alone.")
+        raise SourceChanged("its source ignores ranges; it is asked by one connection alone.", path=state.file.path)
     if answer.whole:
         _take_whole(task, total)
     elif answer.end is not None:
@@ -98,10 +111,12 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     if state.source.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # asked for, and not given: that would be asked for ever
             raise WrongRange(
-                f"{state.file.path} cannot be fetched safely: {_host(state)} sends it in parts, "
-                "and neither a digest nor a lasting ETag or Last-Modified binds them together."
+                f"it cannot be fetched safely: {_host(state)} sends it in parts, "
+                "and neither a digest nor a lasting ETag or Last-Modified binds them together.",
+                host=_host(state),
+                path=state.file.path,
             )
-        raise SourceChanged(f"{state.file.path}: nothing tells its versions apart; it is asked for in one go.")
+        raise SourceChanged("nothing tells its versions apart; it is asked for in one go.", path=state.file.path)
 
 
 def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:
@@ -177,6 +192,8 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
         else f"{host} contradicts the Hub, which says"
     )
     return DigestMismatch(
-        f"{state.file.path} is not what it should be: {says} {kind} {expected}; what came has {came}.",
+        f"the content is wrong: {says} {kind} {expected}; what came has {came}.",
+        host=host,
+        path=state.file.path,
         hint="Nothing was installed. {New_try} fetches it again; if it differs again, the digest is out of date.",
     )

@@ -94,11 +94,11 @@ class Receiver:
             check_first_bytes(task.state.file.path, b"", task.proof)
         if self._at < task.claimed_to:
             raise ConnectionLost(
-                f"{task.state.file.path}: {task.claimed_to} bytes came, and now it ended at {self._at}."
+                f"{task.claimed_to} bytes came, and now it ended at {self._at}.", path=task.state.file.path
             )
         accept_end(transfer, task)
         if task.at < task.end:
-            raise ConnectionLost(f"{task.state.file.path}: the answer ended at byte {task.at} of {task.end}.")
+            raise ConnectionLost(f"the answer ended at byte {task.at} of {task.end}.", path=task.state.file.path)
 
     def waited_s(self, now: float) -> float:
         return self._pace.waited_s(now)
@@ -135,7 +135,7 @@ class Receiver:
         self._at += count
         if self._at > task.response_end:
             path, end = task.state.file.path, task.response_end
-            raise WrongRange(f"{path}: more came than the range that was asked ({end} bytes).")
+            raise WrongRange(f"more came than the range that was asked ({end} bytes).", path=path)
         data = self._buffer[repeated:count]
         if mine := self._means.transfer.claim(task, len(data)):
             self._keep(data[:mine], begin)
@@ -225,6 +225,8 @@ class SlowBodyCheck:
         if self._waited >= self._window:
             if self._came < self._min_bps * self._waited:
                 rate = f"less than {self._min_bps} bytes a second"
-                raise TooSlow(f"{self._host} sent only {self._came} bytes in {self._waited:.1f} s, {rate}.")
+                raise TooSlow(
+                    f"{self._host} sent only {self._came} bytes in {self._waited:.1f} s, {rate}.", host=self._host
+                )
             self._waited, self._came = 0.0, 0
         return count

@@ -68,7 +68,8 @@ def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Pati
     asked = error.wait_s if isinstance(error, ServerBusy) else None
     if asked is not None and asked > patience.server_wait_max_s:
         wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
-        return GiveUp(WaitTooLong(f"{error.message} The host asks to wait {wait}; more than {most} is not sat out."))
+        text = f"{error.text} The host asks to wait {wait}; more than {most} is not sat out."
+        return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
     if _is_hopeless(error, past, patience):
         given = error.hint_template
         own = f"{given} " if given and given != SourceError.default_hint else ""

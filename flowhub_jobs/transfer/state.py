@@ -331,4 +331,4 @@ class TransferState:
 
 
 def _started_over(task: RangeTask) -> SourceChanged:
-    return SourceChanged(f"{task.state.file.path} was started again.")
+    return SourceChanged("the download was started over.", path=task.state.file.path)

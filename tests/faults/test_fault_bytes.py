@@ -158,7 +158,7 @@ def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, way):
     artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size, OTHER.sha256()))
     error = way.fails(artifact, DigestMismatch, f"the source {host_of(origin)} disagrees with the catalog")
     assert re.search(
-        rf"m\.gguf .*the catalog, which pins sha256 {OTHER.sha256()}; what came has {MODEL.sha256()}", error["message"]
+        rf"m\.gguf: .*the catalog, which pins sha256 {OTHER.sha256()}; what came has {MODEL.sha256()}", error["message"]
     )
     assert re.search("(`flowhub retry ([0-9]+|JOB)`|A new call) fetches it again", error["hint"])
     assert not error["retryable"]

@@ -163,7 +163,7 @@ def test_a_compressed_file_that_is_shorter_than_the_catalog_says_ends_it_with_bo
 
 
 def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, way, pin):
-    way.fails(sought(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf should be gguf", "a web page")
+    way.fails(sought(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page")
 
 
 # What is not decoded -------------------------------------------------------------------------------------------------

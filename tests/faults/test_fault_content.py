@@ -16,7 +16,7 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 
 
 def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
-    says = "m.gguf should be gguf, but what came is a web page"
+    says = "m.gguf: expected gguf, but what came is a web page"
     error = way.fails(sought(origin, False, LoginPage()), WrongContent, says, host_of(origin))
     assert "sign-in" in error["hint"]
     assert error["retryable"], "a captive portal's page is gone when the user has signed in"
@@ -35,18 +35,18 @@ def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, way):
 
 
 def test_a_log_in_page_without_a_length_is_refused_too(origin, way, pin):
-    way.fails(sought(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf should be gguf", "a web page")
+    way.fails(sought(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page")
 
 
 def test_a_log_in_page_behind_a_redirect_is_refused(origin, way):
     """As a captive portal sends it."""
     origin.serve("portal", b"", faults=[LoginPage()])
-    way.fails(sought(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf should be gguf")
+    way.fails(sought(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
 
 
 def test_a_log_in_page_in_mid_file_is_no_part_of_it(origin, tmp_path):
     """A session that expires: the page is another version of an unpinned file, and refused by its first bytes."""
-    with pytest.raises(WrongContent, match=r"m\.gguf should be gguf"):
+    with pytest.raises(WrongContent, match=r"m\.gguf: expected gguf"):
         run(sought(origin, False, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))), tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_p
     pointer = Bytes(b"version https://git-lfs.github.com/spec/v1\n")
     file = ArtifactFile("m.gguf", origin.serve("m.gguf", pointer), None, pointer.sha256())
     typed = replace(one_file(file), model=None, option=None)
-    with pytest.raises(WrongContent, match="should be gguf"):
+    with pytest.raises(WrongContent, match="expected gguf"):
         run(typed, tmp_path)
 
 
@@ -131,7 +131,7 @@ def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(o
 
 def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):
     urls = {"a.json": origin.serve("a.json", b"{}"), "m.gguf": origin.serve("m.gguf", MODEL, faults=[LoginPage()])}
-    way.fails(folder_of(urls), WrongContent, "m.gguf should be gguf")
+    way.fails(folder_of(urls), WrongContent, "m.gguf: expected gguf")
 
 
 # What stands in the place of a file ----------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ NO_HEADER = {
 @pytest.mark.parametrize("head", NO_HEADER.values(), ids=NO_HEADER)
 def test_a_safetensors_header_that_is_none_is_refused(origin, way, head):
     url = origin.serve("m.safetensors", head * 1000)
-    way.fails(unpinned(url, "m.safetensors"), WrongContent, "m.safetensors should be safetensors, but what came is")
+    way.fails(unpinned(url, "m.safetensors"), WrongContent, "m.safetensors: expected safetensors, but what came is")
     assert len(origin.requests()) == 10, "a page that stands in its place may be gone at the next try"
 
 
@@ -204,13 +204,13 @@ NO_GGUF = {
 @pytest.mark.parametrize("content", NO_GGUF.values(), ids=NO_GGUF)
 def test_what_is_no_gguf_is_refused(origin, way, content):
     url = origin.serve("m.gguf", content)
-    way.fails(unpinned(url), WrongContent, "m.gguf should be gguf, but what came is", host_of(origin))
+    way.fails(unpinned(url), WrongContent, "m.gguf: expected gguf, but what came is", host_of(origin))
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["told", "not told"])
 def test_an_empty_file_is_no_gguf_however_its_size_is_told(origin, way, faults):
     url = origin.serve("m.gguf", b"", faults=faults)
-    way.fails(unpinned(url), WrongContent, "m.gguf should be gguf, but what came is an empty file", host_of(origin))
+    way.fails(unpinned(url), WrongContent, "m.gguf: expected gguf, but what came is an empty file", host_of(origin))
 
 
 NO_JSON = {"a page": b"<!DOCTYPE html><title>Sign in</title>", "a word": b"Unauthorized", "a binary": b"\x00\x01"}
@@ -219,7 +219,7 @@ NO_JSON = {"a page": b"<!DOCTYPE html><title>Sign in</title>", "a word": b"Unaut
 @pytest.mark.parametrize("page", NO_JSON.values(), ids=NO_JSON)
 def test_a_page_for_a_json_file_is_refused(origin, way, page):
     url = origin.serve("config.json", page * 100)
-    says = "config.json should be json, but what came is"
+    says = "config.json: expected json, but what came is"
     way.fails(unpinned(url, "config.json"), WrongContent, says, host_of(origin))
 
 

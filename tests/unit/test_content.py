@@ -24,7 +24,7 @@ def test_real_files_pass():
 def test_a_web_page_is_refused_for_every_known_format(path, head):
     with pytest.raises(WrongContent, match="a web page") as caught:
         check_first_bytes(path, head[:GLANCE])
-    assert caught.value.message.startswith(f"{path} should be {path.lower().rsplit('.', 1)[1]}")
+    assert caught.value.message.startswith(f"{path}: expected {path.lower().rsplit('.', 1)[1]}")
     assert caught.value.retryable
     assert not caught.value.passing, "ten tries, and not a day"
 
@@ -79,7 +79,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 @pytest.mark.parametrize("proof", [Proof.NOTHING, Proof.TYPED])
 @pytest.mark.parametrize("path", ["m.bin", "m.onnx", "a.tar.gz", "tokenizer.model", "model", "m.gguf"])
 def test_a_git_lfs_pointer_is_refused_with_where_the_file_itself_is(path, proof):
-    with pytest.raises(WrongContent, match=f"{path} should be .*, but what came is a Git LFS pointer") as caught:
+    with pytest.raises(WrongContent, match=f"{path}: expected .*, but what came is a Git LFS pointer") as caught:
         check_first_bytes(path, POINTER[:GLANCE], proof)
     assert "/resolve/" in caught.value.hint
 

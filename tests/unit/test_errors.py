@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from flowhub_jobs.errors import ERRORS, FlowhubError, SourceError, _leaves
+from flowhub_jobs.errors import ERRORS, ConnectionLost, FlowhubError, SourceError, WrongContent, _leaves
 
 # The exit codes that programs depend on.
 STATUSES = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 124, 130, 143}
@@ -44,3 +44,14 @@ def test_a_hint_is_a_sentence_and_a_given_one_comes_first(kind):
 
 def test_whatever_a_source_does_wrong_ends_with_the_sources_status():
     assert {kind.exit_status for kind in _leaves(SourceError)} == {5}
+
+
+def test_a_message_names_the_file_and_the_host_where_it_happened():
+    """The text of the network knows its host, that of a check neither: what is missing is added when it is shown."""
+    dropped = ConnectionLost("h.example dropped the connection.", host="h.example")
+    assert dropped.at(host="other.example", path="m.gguf").message == "m.gguf: h.example dropped the connection."
+    assert dropped.host == "h.example"
+    wrong = WrongContent("expected gguf, but what came is a web page.").at(host="h.example", path="m.gguf")
+    assert wrong.message == "m.gguf: expected gguf, but what came is a web page. It came from h.example."
+    assert wrong.message_of_host == "expected gguf, but what came is a web page. It came from h.example."
+    assert str(wrong) == wrong.as_dict()["message"] == wrong.message

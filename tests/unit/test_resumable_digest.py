@@ -99,7 +99,7 @@ def test_a_git_sha1_is_gits_own():
 def test_the_states_at_the_ends_of_pieces_come_back_whole_from_32_bytes_each():
     data = bytes(range(256)) * 16 * 1024 * 3  # 12 MiB
     digest, reached = Sha256(), Reached(0, MIB)
-    reached.hash_queue(digest, memoryview(bytearray(data)))
+    reached.feed(digest, memoryview(bytearray(data)))
     pieces = pieces_of(reached.states, MIB, len(data))
     assert pieces is not None
     assert len(pieces.states) == 12 * 32

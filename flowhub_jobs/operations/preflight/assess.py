@@ -94,13 +94,9 @@ def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
     except WrongContent as error:
         # A published digest knows better than a look, unless a page came whose size nothing contradicts.
         if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
-            return FirstAnswer(error=_refused(error, answer))
+            error.hint = _PAGE_HINT if _is_page(answer) else error.hint
+            return FirstAnswer(error=error.at(host=host_of(answer.url), path=file.path))
     return FirstAnswer(size, name)
-
-
-def _refused(error: WrongContent, answer: Answer) -> WrongContent:
-    host = host_of(answer.url)
-    return WrongContent(f"{host}: {error.message}", hint=_PAGE_HINT if _is_page(answer) else error.hint)
 
 
 def _is_page(answer: Answer) -> bool:

@@ -98,7 +98,7 @@ class RangeClient:
                 heard(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
             url = target
-        raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).")
+        raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).", host=host_of(url))
 
     def _send(self, url: str, wish: dict[str, str], fresh: bool, cookie: str | None) -> httpx.Response:
         token = token_for(url, self._terms.tokens)

@@ -39,7 +39,9 @@ class Decoder:
         if self._size is None:
             self._check_ratio()
         elif data and self._decoded >= self._size and (self._decoded > self._size or self._next(1, read)):
-            raise WrongRange(f"{self._host} sent more in {self._coding} than the file's {self._size} bytes.")
+            raise WrongRange(
+                f"{self._host} sent more in {self._coding} than the file's {self._size} bytes.", host=self._host
+            )
         return len(data)
 
     def _next(self, most: int, read: Read) -> bytes:
@@ -86,14 +88,17 @@ class Decoder:
 
     def _check_end(self) -> None:
         if self._member is not None or not self._members:
-            raise ConnectionLost(f"{self._host} ended its answer in {self._coding} too early, at byte {self._came}.")
+            raise ConnectionLost(
+                f"{self._host} ended its answer in {self._coding} too early, at byte {self._came}.", host=self._host
+            )
 
     def _check_ratio(self) -> None:
         if self._decoded > RATIO_FROM and self._decoded > RATIO_MAX * self._came:
             raise WrongContent(
                 f"{self._host} sent {self._came} bytes in {self._coding} that are more than {self._decoded} bytes.",
                 hint="That is not a file of a model. If it is meant to be, name its size in a catalog: sizeBytes.",
+                host=self._host,
             )
 
     def _damaged(self, why: str) -> WrongRange:
-        return WrongRange(f"{self._host} sent damaged {self._coding}: {why}.")
+        return WrongRange(f"{self._host} sent damaged {self._coding}: {why}.", host=self._host)

@@ -87,17 +87,17 @@ def read_answer(
     if status == 416:
         return RangeAnswer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
-        raise WrongRange(f"{host} answered one range with a multipart body.")
+        raise WrongRange(f"{host} answered one range with a multipart body.", host=host)
     length, part = body_length(headers), _part(headers, host)
     if _is_whole(status, part, length, ranged=ranged):
         length = _number(headers.get("content-length"))
         return RangeAnswer(0, length, length, whole=True, **tags)
     if part is None:
         said = _shown(headers.get("content-range"))
-        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).")
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).", host=host)
     end = _end_of(part, length, host)
     if not part.start <= asked[0] < end:
-        raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.")
+        raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.", host=host)
     return RangeAnswer(part.start, end, part.total, whole=False, **tags)
 
 
@@ -116,7 +116,7 @@ def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, r
     """Raise WrongRange unless a body in `coding` is all of a file: a range of a coded body is no part of the file."""
     if coding in DECODED and _is_plain_whole(status, headers, ranged=ranged):
         return
-    error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.")
+    error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.", host=host)
     error.coded = coding in DECODED
     raise error
 
@@ -140,10 +140,14 @@ def _end_of(part: ContentRange, length: int | None, host: str) -> int:
     if part.end is None:
         end = part.total if length is None else part.start + length
         if end is None or not part.start < end <= (part.total or end):
-            raise WrongRange(f"{host} announced bytes {part.start}- of {part.total} in a body of {length} bytes.")
+            raise WrongRange(
+                f"{host} announced bytes {part.start}- of {part.total} in a body of {length} bytes.", host=host
+            )
         return end
     if length is not None and length not in (part.end - part.start, part.total if part.start == 0 else -1):
-        raise WrongRange(f"{host} announced bytes {_span(part.start, part.end)} in a body of {length} bytes.")
+        raise WrongRange(
+            f"{host} announced bytes {_span(part.start, part.end)} in a body of {length} bytes.", host=host
+        )
     return part.end
 
 
@@ -152,7 +156,7 @@ def _part(headers: Headers, host: str) -> ContentRange | None:
     try:
         return content_range(text)
     except ImpossibleRange as error:
-        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).") from error
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).", host=host) from error
 
 
 def _span(start: int, end: int) -> str:

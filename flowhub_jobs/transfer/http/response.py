@@ -71,7 +71,10 @@ class RangeResponse:
         except OSError as error:
             raise dropped(host_of(self.url), error) from error
         if not count and self._stream.left:
-            raise ConnectionLost(f"{host_of(self.url)} dropped the connection, {self._stream.left} bytes too early.")
+            raise ConnectionLost(
+                f"{host_of(self.url)} dropped the connection, {self._stream.left} bytes too early.",
+                host=host_of(self.url),
+            )
         return count
 
     def _fill_from_chunks(self, view: memoryview) -> int:

@@ -121,7 +121,7 @@ def test_an_empty_file_that_should_be_another_one_is_told_at_once(origin, tmp_pa
     folder = folder_of({"config.json": origin.serve("config.json", MODEL)})
     empty = ArtifactFile("empty.txt", "http://127.0.0.1/empty.txt", 0, "a" * 64)
     artifact = Artifact(**{**vars_of(folder), "files": (*folder.files, empty)})
-    with pytest.raises(DigestMismatch, match=r"empty.txt is not what it should be"):
+    with pytest.raises(DigestMismatch, match=r"empty.txt: the content is wrong"):
         run(artifact, tmp_path)
 
 
