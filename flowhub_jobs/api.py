@@ -183,25 +183,27 @@ def _patiently(artifact: Artifact, partial: Path, on_progress: OnProgress | None
     from flowhub_jobs.transfer.options import CancelToken
     from flowhub_jobs.transfer.rate_limit import TokenBucket
     from flowhub_jobs.transfer.retry import PriorFaults
-    from flowhub_jobs.worker.transfer_options import transfer_terms
+    from flowhub_jobs.worker.transfer_options import transfer_options
 
     settings = load_settings()
-    terms = transfer_terms(settings)
+    options = transfer_options(settings)
     # A call is not left alone for the night, as a job is: its caller decides after ten tries what an outage means.
-    terms = replace(terms, patience=replace(terms.patience, give_up_after_s=0.0))
+    options = replace(options, patience=replace(options.patience, give_up_after_s=0.0))
     shared = Shared(HostLimits(settings.connections_per_host), TokenBucket(settings.limit_rate))
     report = _reporter(on_progress)
 
-    def watch(seen: "TransferProgress") -> None:
-        report(str(seen.stage), seen.kept, seen.total)
+    def show(progress: "TransferProgress") -> None:
+        report(str(progress.stage), progress.kept, progress.total)
 
-    tries = PriorFaults()
+    faults = PriorFaults()
     while True:
-        past = PriorAttempts("download", 0, tries)
+        prior, cancel = PriorAttempts("download", 0, faults), CancelToken()
         try:
-            return fetch(artifact, partial, terms=terms, shared=shared, control=CancelToken(), past=past, watch=watch)
+            return fetch(
+                artifact, partial, options=options, shared=shared, cancel=cancel, prior=prior, on_progress=show
+            )
         except RetryLater as wait:
-            tries = replace(wait.fruitless, seconds=wait.fruitless.seconds + wait.seconds)
+            faults = replace(wait.faults, seconds=wait.faults.seconds + wait.seconds)
             time.sleep(wait.seconds)
 
 

@@ -36,7 +36,7 @@ from flowhub_jobs.huggingface.urls import api_url, page_url
 from flowhub_jobs.net import get
 from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Answer
-from flowhub_jobs.net.status_errors import refusal
+from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.urls import HUB, at_endpoint, host_of, origin
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import RepoKind
@@ -185,7 +185,7 @@ class Hub:
         said = answer.headers.get("x-error-message", "")
         if answer.status == 403 and _DISABLED.search(said):
             return _disabled(what)
-        error = refusal(
+        error = status_error(
             answer.status,
             answer.headers,
             host=host_of(answer.url),

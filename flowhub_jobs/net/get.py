@@ -178,17 +178,17 @@ def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -
 def _answered(
     client: "httpx.Client", url: str, headers: Mapping[str, str], watch: _Watch
 ) -> "Iterator[httpx.Response]":
-    from flowhub_jobs.net.httpx_errors import host_header, translated
+    from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
     from flowhub_jobs.net.httpx_lean import httpx
 
     with ExitStack() as closing:
-        with translated(url, in_body=False, within=READ_S):
+        with convert_httpx_errors(url, in_body=False, within=READ_S):
             address = httpx.URL(url)
             sent = host_header(address) | dict(headers)
             request = client.build_request("GET", address, headers=sent, extensions=_extensions(client, watch))
             response = client.send(request, stream=True)
             closing.callback(response.close)
-        with translated(url, in_body=True, within=READ_S):
+        with convert_httpx_errors(url, in_body=True, within=READ_S):
             yield response
 
 

@@ -101,7 +101,7 @@ def warm_trust() -> None:
 
 
 @contextmanager
-def translated(url: str, *, in_body: bool, within: float) -> Iterator[None]:
+def convert_httpx_errors(url: str, *, in_body: bool, within: float) -> Iterator[None]:
     """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come; `within`: the clock, in s."""
     host = host_of(url)
     try:

@@ -17,7 +17,7 @@ _NO_WAY = (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
 _NOWHERE = ("192.0.2.1", 9)  # of TEST-NET-1 (RFC 5737): nobody is there, but there is a way out, or none
 
 
-def machines_fault(error: BaseException) -> OSError | None:
+def local_network_fault(error: BaseException) -> OSError | None:
     """Return what the system says if an error may be this machine's own: no name is looked up, no way leads out.
 
     A host that refuses, or is silent, is a fault of the host's. So is a name that does not exist; but without a way
@@ -39,15 +39,15 @@ def _has_way_out() -> bool:
         return probe.connect_ex(_NOWHERE) not in _NO_WAY
 
 
-Place = tuple[str, int]  # host, port
+Endpoint = tuple[str, int]  # host, port
 
 
-def place_of(url: str) -> Place | None:
-    """Return the same as `connection_place`, but None for this machine itself, which is reached offline too."""
-    return None if is_loopback(_host_and_port(url)[1]) else connection_place(url)
+def remote_endpoint(url: str) -> Endpoint | None:
+    """Return the same as `connection_endpoint`, but None for this machine itself, which is reached offline too."""
+    return None if is_loopback(_host_and_port(url)[1]) else connection_endpoint(url)
 
 
-def connection_place(url: str) -> Place | None:
+def connection_endpoint(url: str) -> Endpoint | None:
     """Return where a connection for this address is made: its host, or the proxy that stands before it.
 
     None where the proxy's variable cannot be used.
@@ -67,18 +67,18 @@ def _host_and_port(url: str) -> tuple[str, str, str]:
     return scheme, bracketed.strip("[]"), port
 
 
-def answers(place: Place, connect_s: float) -> bool:
+def answers(place: Endpoint, connect_s: float) -> bool:
     """Return whether the network leads to a place: it answers, if only by refusing. One look-up, one connection."""
     try:
         open_connection(*place, connect_s).close()
     except TimeoutError:
         return False
     except OSError as error:
-        return machines_fault(error) is None
+        return local_network_fault(error) is None
     return True
 
 
-def any_answers(places: Sequence[Place], patience_s: float) -> bool:
+def any_answers(places: Sequence[Endpoint], patience_s: float) -> bool:
     """Return whether one of these places answers, asked all at once. A look-up that hangs is not waited for."""
     said: queue.SimpleQueue[bool] = queue.SimpleQueue()
     for place in places:

@@ -44,7 +44,7 @@ def is_passing(status: int) -> bool:
     return status >= 500 or status in _PASSING_4XX or status == _NOT_READY
 
 
-def refusal(
+def status_error(
     status: int,
     headers: Headers,
     *,

@@ -82,7 +82,7 @@ class LocalJobs:
     def _seed(self, model: InstalledArtifact) -> None:
         from flowhub_jobs.store.install import remove_partial
         from flowhub_jobs.transfer.partial.claim import is_in_use
-        from flowhub_jobs.transfer.partial.seed import SeedFile, reseed
+        from flowhub_jobs.transfer.partial.seed import SeedFile, seed_partial
 
         store, damage = self._home.store, model.damage or {}
         check_room(self._session.room(), model.bytes, 0, store.root)
@@ -92,7 +92,7 @@ class LocalJobs:
         ]
         aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
         try:
-            reseed(aside, seeds)
+            seed_partial(aside, seeds)
             for left in store.partials_of(model.artifact, self._home.node):
                 if not is_in_use(left, self._home.this_run()):
                     remove_partial(left)

@@ -1,8 +1,8 @@
-"""SHA-256 that can be stopped, saved and gone on with, by way of libcrypto's own struct.
+"""SHA-256 whose state can be saved and restored, by way of libcrypto's own struct.
 
 hashlib cannot save a running digest. libcrypto's SHA256_CTX is a plain struct of 112 bytes that can, through ctypes and
-at hashlib's speed. The low-level API is deprecated and may be missing (a statically linked Python): it tests itself
-once, and where it fails `Sha256` runs on hashlib, and `save` returns None: then a resume reads the prefix again.
+at hashlib's speed. The low-level API is deprecated and may be missing (a statically linked Python). It is tested once
+per process: if that fails, `Sha256` uses hashlib and `save` returns None: then a resume reads the prefix again.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ class Sha256:
     """A running SHA-256 over bytes given in order."""
 
     def __init__(self, saved: str | None = None) -> None:
-        """Begin anew, or go on from what `save` returned (hex)."""
+        """Start a new digest, or continue from what `save` returned (hex)."""
         self._library = _library()
         self._plain = hashlib.sha256() if self._library is None else None
         self._context = _Context()
@@ -42,15 +42,15 @@ class Sha256:
         if isinstance(data, bytes):  # ctypes takes it as it is; the call runs without the GIL
             self._library.SHA256_Update(self._context, data, len(data))
         elif len(data):
-            lent = ctypes.c_char.from_buffer(data)  # holds the buffer while it is read
-            self._library.SHA256_Update(self._context, ctypes.addressof(lent), len(data))
+            exported = ctypes.c_char.from_buffer(data)  # keeps the buffer in place while it is read
+            self._library.SHA256_Update(self._context, ctypes.addressof(exported), len(data))
 
     def save(self) -> str | None:
-        """Return the state in hex, to go on from in another process; None where that cannot be had."""
+        """Return the state in hex, to continue from in another process; None if it cannot be saved."""
         return None if self._library is None else bytes(self._context).hex()
 
     def hexdigest(self) -> str:
-        """Return the digest of what came so far; more may follow."""
+        """Return the digest of the bytes so far; more may follow."""
         if self._library is None:
             assert self._plain is not None
             return self._plain.hexdigest()
@@ -61,14 +61,15 @@ class Sha256:
         return answer.raw.hex()
 
 
-class Reached:
-    """How far a digest has come, and its states at the ends of the pieces on the way."""
+class PieceDigest:
+    """Updates a digest from the byte `at` on, and saves its states at the ends of pieces, by the number of pieces."""
 
-    def __init__(self, at: int, piece: int) -> None:
-        self.at, self._piece = at, piece
+    def __init__(self, digest: Sha256, at: int, piece: int) -> None:
+        self._digest, self.at, self._piece = digest, at, piece
         self.states: dict[int, str] = {}
 
-    def feed(self, digest: Sha256, data: memoryview) -> None:
+    def update(self, data: memoryview) -> None:
+        digest = self._digest
         while data:
             part = data[: _piece_end(self._piece, self.at) - self.at]
             digest.update(part)
@@ -82,35 +83,35 @@ def _piece_end(piece: int, at: int) -> int:
     return (at // piece + 1) * piece
 
 
-_WORDS_BYTES = 32  # h[8], which is all that a state between two blocks is, beside how many bytes came
+_WORDS_BYTES = 32  # h[8]: with the number of bytes so far, that is the whole state between two blocks
 
 
 def compact(saved: str) -> bytes:
-    """Return the 32 bytes of a state that was saved between two blocks of 64 bytes; `expand` makes it whole again."""
+    """Return the 32 bytes of a state that was saved between two blocks of 64 bytes; `expand` restores it."""
     return bytes.fromhex(saved)[:_WORDS_BYTES]
 
 
 def expand(words: bytes, at: int) -> str:
-    """Return the state that `save` would have returned after `at` bytes, a multiple of 64, from what `compact` kept."""
+    """Return the state that `save` returned after `at` bytes, a multiple of 64, from what `compact` returned."""
     bits = at * 8
     counters = struct.pack("=II", bits & 0xFFFFFFFF, bits >> 32)
     return (words + counters + bytes(64) + struct.pack("=II", 0, hashlib.sha256().digest_size)).hex()
 
 
 def pieces_of(states: Mapping[int, str], piece: int, size: int) -> Pieces | None:
-    """Return the states at the ends of all whole pieces of a file; None where one of them is not there."""
+    """Return the states at the ends of all whole pieces of a file; None if one is missing."""
     whole = size // piece if piece else 0
     try:
         words = [compact(states[number]) for number in range(1, whole + 1)]
     except KeyError:
         return None
-    # A libcrypto that keeps more in its struct than we know of: then there is nothing to go on from.
+    # A libcrypto may have more in its struct than is known here: then no state can be restored.
     sound = all(expand(words[number], (number + 1) * piece) == states[number + 1] for number in range(whole))
     return Pieces(piece, b"".join(words)) if whole and sound else None
 
 
 def states_of(pieces: Pieces) -> dict[int, str]:
-    """Return the states that `pieces_of` kept, by the number of whole pieces before them."""
+    """Return the states in the result of `pieces_of`, by the number of whole pieces before them."""
     count = len(pieces.states) // _WORDS_BYTES
     words = [pieces.states[at * _WORDS_BYTES : (at + 1) * _WORDS_BYTES] for at in range(count)]
     return {number: expand(word, number * pieces.piece) for number, word in enumerate(words, 1)}
@@ -134,7 +135,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _proves_itself(library: ctypes.CDLL) -> bool:
-    """Return whether a digest saved in mid-block and gone on with in other memory comes out as hashlib's."""
+    """Return whether a digest that is saved in mid-block and continued in other memory equals hashlib's."""
     text = bytes(range(251)) * 3
     first, second = _Context(), _Context()
     library.SHA256_Init(first)

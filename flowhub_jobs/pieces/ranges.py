@@ -21,7 +21,7 @@ class Ranges:
     def add(self, start: int, end: int) -> None:
         if start >= end:
             return
-        # The first range that ends at or after our start may merge with us, and all that begin before our end.
+        # The first range that ends at or after `start` may merge with the new one, and all that begin before `end`.
         first = bisect_left(self._ranges, start, key=lambda known: known[1])
         last = first
         while last < len(self._ranges) and self._ranges[last][0] <= end:
@@ -41,7 +41,7 @@ class Ranges:
         self.total = sum(high - low for low, high in self._ranges)
 
     def gaps(self, start: int, end: int) -> Iterator[Range]:
-        """Yield what is missing between `start` and `end`, from the front."""
+        """Yield the missing ranges between `start` and `end`, in order."""
         for low, high in self._ranges:
             if low >= end:
                 break
@@ -52,7 +52,7 @@ class Ranges:
             yield start, end
 
     def reach(self, start: int) -> int:
-        """Return the end of the unbroken run of bytes from `start` on; `start` itself if that byte is missing."""
+        """Return the end of the contiguous bytes from `start` on; `start` itself if that byte is missing."""
         for low, high in self._ranges:
             if low <= start < high:
                 return high

@@ -14,7 +14,7 @@ from threading import Lock
 
 from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.fs.disk_errors import disk_errors
-from flowhub_jobs.pieces.digest import Reached, Sha256, can_save, pieces_of, states_of
+from flowhub_jobs.pieces.digest import PieceDigest, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges, piece_size
 from flowhub_jobs.system import let_go_of_cache, read_once
 from flowhub_jobs.values.artifacts import Pieces
@@ -160,14 +160,15 @@ def _ends_well(known: Known, digest: Sha256, states: dict[int, str], piece: int,
 
 def _front_to_back(one: CheckResult, number: int, board: _Read) -> None:
     known, piece = one.known, piece_size(one.known.bytes)
-    digest, reached = Sha256(), Reached(0, piece)
+    digest = Sha256()
+    pieces = PieceDigest(digest, 0, piece)
     if one.bytes:
         with disk_errors(known.path), known.path.open("rb", buffering=0) as file:
             let_go_of_cache(file.fileno(), 0, one.bytes)  # as above
             for view in _views(file.fileno(), 0, one.bytes, number, board):
-                reached.feed(digest, view)
+                pieces.update(view)
     if digest.hexdigest() == known.sha256:
-        one.pieces = pieces_of(reached.states, piece, known.bytes)
+        one.pieces = pieces_of(pieces.states, piece, known.bytes)
     else:
         board.found_bad(one, [(0, known.bytes)])  # nothing tells which part
 

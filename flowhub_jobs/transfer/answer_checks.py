@@ -1,54 +1,48 @@
-"""Answers that are lawful by their headers and may still not be what they seem, held against what was asked.
+"""Checks for responses whose headers are valid and that may still not be what they claim.
 
 The transfer's lock is held throughout.
 """
 
 from flowhub_jobs.errors import SourceChanged, WrongRange
-from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
-from flowhub_jobs.transfer.form_fallback import ask_without_range
+from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity import check_size, identity_of
+from flowhub_jobs.transfer.identity import check_size, identity_of, source_host
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 
 def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
-    """Raise WrongRange for what calls itself the whole file and is exactly as long as the part that was asked for.
+    """Raise WrongRange for a response that claims to be the whole file and is exactly as long as the requested part.
 
-    A server that cuts a file and says 200, or calls the length of the part the total, would make a part the whole. The
-    file is asked for without a range then; one that is just as long costs one request more. So does a shorter one,
-    where a range was answered with 200: the server may send less than was asked.
+    A server that cuts the file and answers 200, or names the length of the part as the total, would have a part
+    installed as the whole file. The file is then requested without a range; a file that really is that long costs one
+    more request. The same holds for a shorter 200 to a range: a server may send less than was requested.
     """
-    state, total = task.state, answer.total
+    state, total, host = task.state, answer.total, source_host(task.state)
     if task.form is RangeForm.NONE or (total is not None and total == state.size):
         return
     if answer.whole and task.start > 0 and (total is None or state.size is None):
-        ask_without_range(state)
-        raise WrongRange(
-            f"{_host(state)} was asked for a part of the file, and does not say how much it sends.", host=_host(state)
-        )
+        request_whole(state)
+        raise WrongRange(f"{host} was asked for a part of the file, and does not say how much it sends.", host=host)
     if total is None or task.end == WHOLE:
         return
     cut_first = total == task.end
     may_be_cut = answer.whole and total <= task.end - task.start
     if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
-        ask_without_range(state)
-        raise WrongRange(
-            f"{_host(state)} sends {total} bytes as the whole file, which may be a part of it.", host=_host(state)
-        )
+        request_whole(state)
+        raise WrongRange(f"{host} sends {total} bytes as the whole file, which may be a part of it.", host=host)
 
 
 def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
-    """Raise WrongRange for a part that ends behind the end of the file."""
+    """Raise WrongRange for a part that ends after the end of the file."""
     size = task.state.size
     if size is not None and answer.end is not None and answer.end > size:
-        raise WrongRange(
-            f"{_host(task.state)} sends bytes up to {answer.end} of a file of {size}.", host=_host(task.state)
-        )
+        host = source_host(task.state)
+        raise WrongRange(f"{host} sends bytes up to {answer.end} of a file of {size}.", host=host)
 
 
 def check_end(task: RangeTask) -> None:
-    """Raise WrongRange where a body of unknown length ends just where the range ended that was asked for."""
+    """Raise WrongRange for a body of unknown length that ends exactly at the end of the requested range."""
     unpinned = task.state.size is None and not task.state.pinned_by_digest
     if (
         task.form is not RangeForm.NONE
@@ -56,28 +50,24 @@ def check_end(task: RangeTask) -> None:
         and task.start == 0 < task.at
         and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
     ):
-        ask_without_range(task.state)
-        raise WrongRange(
-            f"{_host(task.state)} ends the file at byte {task.at}, which may be the end of a part of it.",
-            host=_host(task.state),
-        )
+        request_whole(task.state)
+        host = source_host(task.state)
+        raise WrongRange(f"{host} ends the file at byte {task.at}, which may be the end of a part of it.", host=host)
 
 
 def check_decoded(task: RangeTask) -> None:
-    """Raise SizeMismatch or WrongRange where a decoded body ended, by its own checksum, before the end of the file."""
-    state = task.state
+    """Raise SizeMismatch or WrongRange for a decoded body that ended, by its own checksum, before the file's end."""
+    state, host = task.state, source_host(task.state)
     check_size(state, task.at)
     if state.size is not None:
-        raise WrongRange(
-            f"{_host(state)} sent {task.at} bytes of a file of {state.size}.", host=_host(state), path=state.file.path
-        )
+        raise WrongRange(f"{host} sent {task.at} bytes of a file of {state.size}.", host=host, path=state.file.path)
 
 
 def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
-    """Raise SourceChanged where If-Range was not answered as it should be: then the range alone is asked for.
+    """Raise SourceChanged for a wrong answer to If-Range: the next request has Range alone.
 
-    The whole of the same version would repeat what is kept; a part without a validator does not say of which version
-    it is (a 206 to If-Range may leave Last-Modified out, RFC 9110, section 15.3.7).
+    The whole of the same version would repeat the kept bytes. A part without a validator does not show which version
+    it is of (a 206 to If-Range may leave Last-Modified out, RFC 9110, section 15.3.7).
     """
     state = task.state
     if not task.conditional or answer.end == answer.start:
@@ -86,14 +76,14 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     unnamed = answer.etag is None and answer.modified is None
     if (answer.whole and same) or (not answer.whole and unnamed):
         state.source.ignores_if_range = True
-        raise SourceChanged(
-            f"{_host(state)} ignores If-Range; the range alone is asked for.", host=_host(state), path=state.file.path
-        )
+        host = source_host(state)
+        text = f"{host} ignores If-Range; the range alone is asked for."
+        raise SourceChanged(text, host=host, path=state.file.path)
 
 
 def no_resume_reason(state: FileState, answer: RangeAnswer) -> str:
-    """Return why an interrupted download of the file is begun again at its first byte; "" where it is resumed."""
-    path, host = state.file.path, _host(state)
+    """Return why an interrupted download of the file starts over; "" if it can be resumed."""
+    path, host = state.file.path, source_host(state)
     if state.source.no_validator:
         return (
             f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
@@ -105,7 +95,3 @@ def no_resume_reason(state: FileState, answer: RangeAnswer) -> str:
             "An interrupted download starts again at the first byte."
         )
     return ""
-
-
-def _host(state: FileState) -> str:
-    return host_of(state.source.location or state.file.url)

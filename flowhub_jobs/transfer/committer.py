@@ -1,6 +1,6 @@
-"""Makes bytes durable, off the hot path: sync the files, then say so in the journal, four times a second or more often.
+"""Makes bytes durable, off the hot path: syncs the parts, then appends to the journal, four times a second or more.
 
-What is unsynced never exceeds 64 MiB a transfer: `admit` makes the fetchers wait.
+The unsynced bytes of a transfer never exceed 64 MiB: `admit` makes the fetchers wait.
 """
 
 import copy
@@ -22,22 +22,24 @@ UNSYNCED_MAX = 44 * MIB
 
 @dataclass(slots=True)
 class Snapshot:
-    """What one commit is about: the state of the transfer at one instant. `whole`: the journal is written anew."""
+    """The state of the transfer at one instant, for one commit. With `record` the journal is rewritten."""
 
     parts: list[PartFile]
     entry: dict[str, Any]
-    whole: Record | None
+    record: Record | None
     unsynced: int
     kept: list[tuple[FileState, PartFile | None, int]]
     fetched: int
 
 
 class Committer(threading.Thread):
-    def __init__(self, transfer: TransferState, journal: Journal, tag: str, control: CancelToken) -> None:
+    """The committing thread of one transfer. Any thread may call `commit`; the calls take turns."""
+
+    def __init__(self, transfer: TransferState, journal: Journal, tag: str, cancel: CancelToken) -> None:
         super().__init__(name="committer", daemon=True)
-        self._transfer, self._journal, self._tag, self._control = transfer, journal, tag, control
-        self._begun = {state.file.path: _begun(state) for state in transfer.files}
-        self._turn = threading.Lock()
+        self._transfer, self._journal, self._tag, self._cancel = transfer, journal, tag, cancel
+        self._begun = {state.file.path: _begin_key(state) for state in transfer.files}
+        self._commit_lock = threading.Lock()
         self._removed: list[PartFile] = []
         self._failed: Exception | None = None
 
@@ -61,14 +63,15 @@ class Committer(threading.Thread):
         """Wait until `count` more bytes may be written before the next commit."""
         transfer = self._transfer
         if transfer.unsynced + count <= UNSYNCED_MAX:
-            return  # looked at without the lock: sixteen at once pass the line by a buffer each, and it lies below
+            # Read without the lock: sixteen fetchers at once exceed the limit by a buffer each, and it allows for that.
+            return
         with transfer.changed:
             while transfer.unsynced and transfer.unsynced + count > UNSYNCED_MAX and not transfer.ended:
                 transfer.changed.wait()
 
     def commit(self) -> None:
-        """Put all that has come on the disk, then say so in the journal."""
-        with self._turn:
+        """Sync all bytes that were written, then record them in the journal."""
+        with self._commit_lock:
             if self._failed is not None:
                 raise self._failed
             snapshot = self._snapshot()
@@ -81,24 +84,30 @@ class Committer(threading.Thread):
             self._transfer.close_verified()
 
     def _commit(self, snapshot: Snapshot) -> None:
-        """Write down what a snapshot took. Once that has failed nothing more is committed.
+        """Write a snapshot down. After a failure nothing more is committed.
 
-        A later entry would speak as if this one stood before it; and what a failed sync was for may be lost, while the
-        next one says that all is well (LWN, "PostgreSQL's fsync() surprise").
+        The order is: snapshot, sync, journal. Bytes that are written after the snapshot may be synced too, but the
+        journal does not name them, so it never claims a byte that is not on the disk.
+
+        A later entry would build on the one that failed. And the bytes of a failed sync may be lost while the next sync
+        reports success: the kernel marks the pages clean (LWN, "PostgreSQL's fsync() surprise", 2018).
         """
         sync_all(snapshot.parts)
-        self._control.check_owner()
+        self._cancel.check_owner()
         with disk_errors(self._transfer.folder):
-            if snapshot.whole is not None:
-                self._journal.rewrite(snapshot.whole)
+            if snapshot.record is not None:
+                self._journal.rewrite(snapshot.record)
             else:
                 self._journal.commit(snapshot.entry)
         self._settle(snapshot)
 
     def commit_clean(self) -> None:
-        """The last words of a graceful stop: nothing has to be read again. Not said while pieces wait to be checked."""
+        """Commit, and mark the journal clean: the next run need not read anything again.
+
+        Not while pieces of a crashed run still have to be checked.
+        """
         self.commit()
-        self._control.check_owner()
+        self._cancel.check_owner()
         if not any(state.digest.checks for state in self._transfer.files):
             with disk_errors(self._transfer.folder):
                 self._journal.commit({"clean": True})
@@ -112,18 +121,18 @@ class Committer(threading.Thread):
             snapshot = Snapshot(
                 parts=[state.disk.part for state in dirty if state.disk.part is not None],
                 entry=self._entry(dirty),
-                whole=self._whole() if self._journal.is_long else None,
+                record=self._record() if self._journal.is_long else None,
                 unsynced=transfer.unsynced,
                 kept=[(state, state.disk.part, state.record.kept.total) for state in dirty],
                 fetched=transfer.fetched,
             )
             for state in dirty:
                 state.disk.dirty, state.digest.new_states = False, {}
-                self._begun[state.file.path] = _begun(state)
+                self._begun[state.file.path] = _begin_key(state)
             return snapshot
 
     def _entry(self, dirty: list[FileState]) -> dict[str, Any]:
-        new = {state.file.path for state in dirty if self._begun.get(state.file.path) != _begun(state)}
+        new = {state.file.path for state in dirty if self._begun.get(state.file.path) != _begin_key(state)}
         begin = {state.file.path: state.record.begin() for state in dirty if state.file.path in new}
         files = {
             state.file.path: file_entry(
@@ -133,28 +142,29 @@ class Committer(threading.Thread):
         }
         return {"fetched": self._transfer.fetched, "begin": begin, "files": files}
 
-    def _whole(self) -> Record:
-        # A copy: the transfer goes on while it is written, and what is written must be what was synced.
+    def _record(self) -> Record:
+        # A copy: the transfer continues while it is written, and it must be the state that was synced.
         files = {state.file.path: copy.deepcopy(state.record) for state in self._transfer.files}
         return Record(files=files, fetched=self._transfer.fetched, tag=self._tag)
 
     def _settle(self, snapshot: Snapshot) -> None:
+        """Record what is committed, wake the fetchers that wait in `admit`, and remove the retired parts."""
         transfer = self._transfer
         with transfer.changed:
-            old = [part for part in transfer.retired_parts if part not in self._removed]
+            retired = [part for part in transfer.retired_parts if part not in self._removed]
             transfer.unsynced -= snapshot.unsynced
             transfer.fetched_committed = snapshot.fetched
             for state, part, kept in snapshot.kept:
                 if state.disk.part is part:
                     state.disk.committed = kept
             transfer.changed.notify_all()
-        for part in old:
-            # The journal no longer speaks of what was begun anew since: it must not fill the disk.
-            self._control.check_owner()
+        for part in retired:
+            # The journal no longer names the part of a file that started over: it must not fill the disk.
+            self._cancel.check_owner()
             part.remove()
             self._removed.append(part)
 
 
-def _begun(state: FileState) -> str:
-    """Return what makes a new `begin` necessary: another part, something learned of it, a digest begun anew."""
+def _begin_key(state: FileState) -> str:
+    """Return a text that changes when the journal needs a new `begin`: another part, another epoch of the digest, …"""
     return f"{state.record.begin()}{state.digest.epoch}"

@@ -1,71 +1,71 @@
-"""Watches the connections of a transfer, and has slow ones replaced; what is slow is decided in `slow_connections`.
+"""Samples the connections of a transfer and replaces slow ones; `slow_connections` decides which.
 
-It costs the job nothing: what a connection has brought is kept, the rest of its range is asked for over a new one.
+A replacement costs the job nothing: the bytes so far are kept, and the rest of the range goes over a new connection.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.identity import source_host
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.slow_connections import (
     REPLACED_MAX,
-    HostPace,
-    Sighting,
+    ConnectionSample,
+    HostThroughput,
     SlowConnections,
+    choose_replacement,
+    find_slow,
     learn_best,
-    look_for_slow,
-    to_replace,
-    watch_pace,
+    update_throughput,
 )
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
-STEADY_S = 2.0  # a younger connection's mean rate is no measure for later ones
+STEADY_S = 2.0  # the mean rate of a younger connection is no measure for later ones
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where a connection was at a look."""
+    """The counters of a connection at the last sample."""
 
     at: float
-    came: int
+    received: int
     waited_s: float
 
 
 class ConnectionWatch:
-    """One a transfer. The transfer's lock is held throughout."""
+    """The watch of one transfer. The transfer's lock is held throughout."""
 
     def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TokenBucket) -> None:
         self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
         self._marks: dict[RangeTask, _Mark] = {}
         self._slow: dict[str, SlowConnections] = {}  # by origin
         self._replaced_at = float("-inf")
-        self._paces: dict[str, HostPace] = {}
+        self._throughputs: dict[str, HostThroughput] = {}  # by origin
 
     @property
     def is_low(self) -> bool:
-        """Whether a host gives far less than it did: more connections to it are not to be tried."""
-        return any(pace.is_low for pace in self._paces.values())
+        """Whether a host gives far less than it did: no more connections to it should be tried."""
+        return any(throughput.is_low for throughput in self._throughputs.values())
 
-    def look(self, now: float, tuning: ConcurrencyPlan) -> bool:
-        """Replace what is slow; return whether a host has collapsed, so that no idle connection is to be used again."""
-        seen = self._sightings(now)
-        if self._bucket.limited:  # then a rate says nothing
+    def sample(self, now: float, plan: ConcurrencyPlan) -> bool:
+        """Replace slow connections; return whether a host has collapsed: then no idle connection may be reused."""
+        samples = self._samples(now)
+        if self._bucket.limited:  # then a rate shows nothing
             self._slow.clear()
             return False
-        self._replace_slow(seen, now)
-        collapsed = [self._watch_host(origin, seen, now, tuning) for origin in self._transfer.origins_locked]
+        self._replace_slow(samples, now)
+        collapsed = [self._watch_host(origin, samples, now, plan) for origin in self._transfer.origins_locked]
         return any(collapsed)
 
-    def _sightings(self, now: float) -> dict[RangeTask, Sighting]:
-        """Return what each connection did since the last look, of those that were in a body then and still are."""
-        seen, marks = {}, {}
+    def _samples(self, now: float) -> dict[RangeTask, ConnectionSample]:
+        """Return what each connection did since the last call, if it was reading a body then and still is."""
+        samples, marks = {}, {}
         for task in self._transfer.tasks:
             if task.body is None or task.exclusive or task.replaced:
                 continue
@@ -74,48 +74,52 @@ class ConnectionWatch:
             if before is not None and now > before.at:
                 passed = now - before.at
                 waiting = min(1.0, (mark.waited_s - before.waited_s) / passed)
-                seen[task] = Sighting(task, (mark.came - before.came) / passed, waiting)
+                samples[task] = ConnectionSample(task, (mark.received - before.received) / passed, waiting)
         self._marks = marks
-        return seen
+        return samples
 
     # One connection --------------------------------------------------------------------------------------------------
 
-    def _replace_slow(self, seen: dict[RangeTask, Sighting], now: float) -> None:
-        for origin in {task.state.source.origin for task in seen}:
-            own = [one for task, one in seen.items() if task.state.source.origin == origin]
+    def _replace_slow(self, samples: dict[RangeTask, ConnectionSample], now: float) -> None:
+        for origin in {task.state.source.origin for task in samples}:
+            own = [sample for task, sample in samples.items() if task.state.source.origin == origin]
             before = self._slow.get(origin, SlowConnections())
-            self._slow[origin] = look_for_slow(before, own, now, self._best_alone(origin, seen, now))
-        slow = {task: since for ones in self._slow.values() for task, since in ones.since.items() if task in seen}
-        may_be = {task: since for task, since in slow.items() if _may_be_replaced(task)}
-        task = to_replace(may_be, now, self._replaced_at)
+            self._slow[origin] = find_slow(before, own, now, self._best_alone(origin, samples, now))
+        slow = {task: since for found in self._slow.values() for task, since in found.since.items() if task in samples}
+        replaceable = {task: since for task, since in slow.items() if _may_be_replaced(task)}
+        task = choose_replacement(replaceable, now, self._replaced_at)
         if isinstance(task, RangeTask):
             self._replaced_at = now
             task.state.source.connections_replaced += 1
-            text = f"A connection to {_host(task)} gave {format_rate(seen[task].bps)}, far less than usual."
+            rate = format_rate(samples[task].bps)
+            text = f"A connection to {source_host(task.state)} gave {rate}, far less than usual."
             self._note(task, f"{text} A new one fetches the rest.")
             _replace(task)
 
-    def _best_alone(self, origin: str, seen: dict[RangeTask, Sighting], now: float) -> float:
-        """Return the best rate that one connection to the host ever had, noting those of now."""
-        for task in seen:
+    def _best_alone(self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float) -> float:
+        """Return the best rate that one connection to the host ever had, those of now included."""
+        for task in samples:
             if task.state.source.origin == origin and now - task.started_at >= STEADY_S:
                 self._hosts.note_rate(origin, task.received / (now - task.started_at))
         return self._hosts.best_rate(origin)
 
     # A host ----------------------------------------------------------------------------------------------------------
 
-    def _watch_host(self, origin: str, seen: dict[RangeTask, Sighting], now: float, tuning: ConcurrencyPlan) -> bool:
-        pace = self._paces.get(origin, HostPace())
-        if len(self._transfer.origins_locked) == 1:  # the tuning knows the total of short moments too
-            pace = learn_best(pace, tuning.best, tuning.held)
-        tasks = [task for task in seen if task.state.source.origin == origin]
-        pace = watch_pace(pace, [seen[task] for task in tasks], now)
-        collapsed = pace.has_collapsed(now)
-        self._paces[origin] = HostPace() if collapsed else pace
+    def _watch_host(
+        self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float, plan: ConcurrencyPlan
+    ) -> bool:
+        """Update the host's throughput; replace all its connections if it has collapsed, and return whether."""
+        throughput = self._throughputs.get(origin, HostThroughput())
+        if len(self._transfer.origins_locked) == 1:  # the plan knows the total of shorter intervals too
+            throughput = learn_best(throughput, plan.best, plan.baseline)
+        tasks = [task for task in samples if task.state.source.origin == origin]
+        throughput = update_throughput(throughput, [samples[task] for task in tasks], now)
+        collapsed = throughput.has_collapsed(now)
+        self._throughputs[origin] = HostThroughput() if collapsed else throughput
         if collapsed:
-            self._hosts.hold(origin, pace.few)
-            total = sum(seen[task].bps for task in tasks)
-            self._note(tasks[0], _told(_host(tasks[0]), total, pace))
+            self._hosts.limit_cap(origin, throughput.few)
+            total = sum(samples[task].bps for task in tasks)
+            self._note(tasks[0], _collapse_text(source_host(tasks[0].state), total, throughput))
             for task in tasks:
                 _replace(task)
         return collapsed
@@ -134,13 +138,9 @@ def _replace(task: RangeTask) -> None:
     task.body.abort()
 
 
-def _host(task: RangeTask) -> str:
-    return host_of(task.state.source.location or task.state.file.url)
-
-
-def _told(host: str, total: float, pace: HostPace) -> str:
-    few = "1 connection" if pace.few == 1 else f"{pace.few} connections"
+def _collapse_text(host: str, total: float, throughput: HostThroughput) -> str:
+    few = "1 connection" if throughput.few == 1 else f"{throughput.few} connections"
     return (
-        f"{host} gives {format_rate(total)} in all and gave {format_rate(pace.best_bps)} before. "
+        f"{host} gives {format_rate(total)} in all and gave {format_rate(throughput.best_bps)} before. "
         f"It is asked again with {few}, and with no more for an hour."
     )

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from flowhub_jobs.errors import CutShort, WrongContent
 from flowhub_jobs.formats.declared_size import declared_size_of
 
-GLANCE = 16  # bytes that are enough to judge
+HEAD_BYTES = 16  # bytes that are enough to judge
 _MAY_BE_PAGES = frozenset({"html", "htm", "xhtml", "xml", "svg", "md", "txt", "jinja"})
 # May begin with the words of a Git LFS pointer: a text about them.
 _MAY_BE_TEXT = _MAY_BE_PAGES | {

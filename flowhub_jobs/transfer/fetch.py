@@ -1,11 +1,11 @@
-"""The story of one transfer: open the partial, fetch what is missing with as many connections as help, verify, done.
+"""Runs one transfer: opens the partial, fetches what is missing with as many connections as help, verifies.
 
-    fetch ─► open the partial and its journal ─► check the kept pieces, if the last run crashed
-          ─► fetchers (pool) ask ranges, write them or have the writer do it, tell the transfer
-             beside them: the hasher follows, the committer syncs and journals, this thread watches and tunes
-          ─► every file verified: the last commit, and the digests are returned
+    fetch ─► open the partial and its journal ─► check the kept pieces if the last run crashed
+          ─► fetchers request ranges; they or the writer write the bytes and report them to the transfer's state
+             concurrently: the hasher follows, the committer syncs and journals, this thread watches and adjusts
+          ─► every file verified: the last commit; the digests are returned
 
-Raises Stopped (asked to stop: all is kept), Postponed (a wait too long to sit out here), or the error that ends it.
+Raises Cancelled (stopped: all is kept), RetryLater (a wait too long for a worker's slot), or the error that ends it.
 """
 
 import time
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flowhub_jobs.errors import FlowhubError, StorageFailed
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
-from flowhub_jobs.net.reachability import machines_fault
+from flowhub_jobs.net.reachability import local_network_fault
 from flowhub_jobs.net.urls import check_source
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, adjust
@@ -30,7 +30,7 @@ from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.receiver import TransferContext, Writer
 from flowhub_jobs.transfer.resume import resume_partial
-from flowhub_jobs.transfer.retry import NO_TRIES, TRY_INSIDE_S, WAIT_INSIDE_S, PriorFaults
+from flowhub_jobs.transfer.retry import NO_FAULTS, TRY_INSIDE_S, WAIT_INSIDE_S, PriorFaults
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import DigestState, Stage
@@ -42,7 +42,7 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all transfers of a process share: what is known of the hosts, and the speed limit."""
+    """What all transfers of a process share: the limits of the hosts, and the rate limit."""
 
     hosts: HostLimits
     bucket: TokenBucket
@@ -50,15 +50,15 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class PriorAttempts:
-    """What earlier attempts left: bytes over the wire, and the tries since the last new byte.
+    """What earlier attempts left: bytes over the wire, and the faults since the last new byte.
 
-    `tag` names the job whose bytes they are. `one_try`: the transfer waits out no fault itself, as when one job tries
-    a host for all that wait for it.
+    `tag` names the job that `fetched` belongs to. `one_try`: the transfer waits out no fault itself, as when one job
+    tries a host for all jobs that wait for it.
     """
 
     tag: str = ""
     fetched: int = 0
-    fruitless: PriorFaults = NO_TRIES
+    faults: PriorFaults = NO_FAULTS
     one_try: bool = False
 
 
@@ -74,7 +74,7 @@ class FileProgress:
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """How a transfer stands: `kept` is what the journal has, `fetched` what came by wire, `rate` is bytes a second."""
+    """The transfer at one moment: `kept` is what the journal has, `fetched` came over the wire, `rate` is bytes/s."""
 
     stage: Stage
     total: int | None
@@ -84,12 +84,12 @@ class TransferProgress:
     connections: int
     files: tuple[FileProgress, ...]
     notes: tuple[Note, ...] = ()
-    fruitless: PriorFaults = NO_TRIES
+    faults: PriorFaults = NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A transfer that ended well: every file verified, on the disk, still under its partial's name."""
+    """A completed transfer: every file verified, on the disk, still under its partial's name."""
 
     files: tuple[FileDigest, ...]
     parts: tuple[Path, ...]
@@ -100,21 +100,21 @@ class Fetched:
 class RetryLater(Exception):
     """The next try is too far off to hold a slot for it: continue after `seconds`. `error` is the fault behind it.
 
-    `fruitless` counts the tries since the last new byte, with the time that they took. `origin` is the one that was
-    asked, where the fault is a source's.
+    `faults` counts the tries since the last new byte, with the time that they took. `origin` is where the failed
+    request went, if the fault is a source's.
     """
 
     def __init__(
         self,
         seconds: float,
         error: FlowhubError,
-        fruitless: PriorFaults = NO_TRIES,
+        faults: PriorFaults = NO_FAULTS,
         *,
         asked_by_host: bool = False,
         origin: str | None = None,
     ) -> None:
         super().__init__(error.message)
-        self.seconds, self.error, self.fruitless = seconds, error, fruitless
+        self.seconds, self.error, self.faults = seconds, error, faults
         self.asked_by_host, self.origin = asked_by_host, origin
 
 
@@ -122,25 +122,25 @@ def fetch(
     artifact: Artifact,
     folder: Path,
     *,
-    terms: TransferOptions,
+    options: TransferOptions,
     shared: Shared,
-    control: CancelToken,
-    past: PriorAttempts,
-    watch: Callable[[TransferProgress], None],
+    cancel: CancelToken,
+    prior: PriorAttempts,
+    on_progress: Callable[[TransferProgress], None],
 ) -> Fetched:
-    """Fetch and verify all files of `artifact` into the partial `folder`, going on with what is there."""
+    """Fetch and verify all files of `artifact` into the partial `folder`, continuing what is there."""
     for file in artifact.files:
-        check_source(file.url, terms.hub_endpoint, pinned=file.sha256 is not None)
+        check_source(file.url, options.hub_endpoint, pinned=file.sha256 is not None)
     refuse_links(folder.parent, folder)
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
-    transfer = TransferState(artifact, folder, terms.hub_endpoint)
+    transfer = TransferState(artifact, folder, options.hub_endpoint)
     try:
-        log = resume_partial(transfer, past.tag, past.fetched, control.check_owner)
-        transfer.faults, transfer.no_progress_s = past.fruitless.faults, past.fruitless.seconds
-        transfer.one_try = past.one_try
+        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner)
+        transfer.faults, transfer.no_progress_s = prior.faults.faults, prior.faults.seconds
+        transfer.one_try = prior.one_try
         try:
-            return _Transfer(transfer, log, terms, shared, control, past, watch).run()
+            return _Transfer(transfer, log, options, shared, cancel, prior, on_progress).run()
         finally:
             log.close()
     finally:
@@ -154,88 +154,87 @@ class _Transfer:
         self,
         transfer: TransferState,
         log: journal.Journal,
-        terms: TransferOptions,
+        options: TransferOptions,
         shared: Shared,
-        control: CancelToken,
-        past: PriorAttempts,
-        watch: Callable[[TransferProgress], None],
+        cancel: CancelToken,
+        prior: PriorAttempts,
+        on_progress: Callable[[TransferProgress], None],
     ) -> None:
-        self._transfer, self._control, self._watch = transfer, control, watch
-        self._web = RangeClient(terms)
-        self._committer = Committer(transfer, log, past.tag, control)
+        self._transfer, self._cancel, self._on_progress = transfer, cancel, on_progress
+        self._client = RangeClient(options)
+        self._committer = Committer(transfer, log, prior.tag, cancel)
         self._hasher = Hasher(transfer)
         self._writer = Writer()
-        means = TransferContext(transfer, self._committer, shared.bucket, control, terms, self._writer)
-        self._pool = FetcherPool(self._web, shared.hosts, means)
-        self._tuning = ConcurrencyPlan(bytes=transfer.fetched)
-        self._connections = ConnectionWatch(transfer, shared.hosts, shared.bucket)
-        self._arrived = transfer.fetched
-        self._watched_at = 0.0
+        context = TransferContext(transfer, self._committer, shared.bucket, cancel, options, self._writer)
+        self._pool = FetcherPool(self._client, shared.hosts, context)
+        self._plan = ConcurrencyPlan(bytes=transfer.fetched)
+        self._watch = ConnectionWatch(transfer, shared.hosts, shared.bucket)
+        self._last_fetched = transfer.fetched
+        self._reported_at = 0.0
 
     def run(self) -> Fetched:
         transfer = self._transfer
-        self._control.on_stop(lambda: transfer.end())
+        self._cancel.on_stop(lambda: transfer.end())
         self._committer.start()
         self._hasher.start()
         try:
             while not transfer.done and not transfer.ended:
-                self._pool.hire(self._tuning.count)
+                self._pool.resize(self._plan.count)
                 self._tick()
-                self._postpone_if_idle()
+                self._postpone_if_all_wait()
             return self._finish()
         finally:
-            self._stand_down()
+            self._shut_down()
 
     def _tick(self) -> None:
         transfer = self._transfer
         with transfer.commit_due:
             transfer.commit_due.wait_for(lambda: transfer.ended or transfer.done, TICK_S)
-            flow = replace(transfer.flow_locked(time.monotonic()), is_low=self._connections.is_low)
-            self._tuning = adjust(self._tuning, flow, self._pool.cap())
-            transfer.connections, transfer.probing = self._tuning.count, self._tuning.count > self._tuning.held
-        self._look()
+            flow = replace(transfer.flow_locked(time.monotonic()), is_low=self._watch.is_low)
+            self._plan = adjust(self._plan, flow, self._pool.cap_locked())
+            transfer.connections, transfer.probing = self._plan.count, self._plan.count > self._plan.baseline
+        self._report()
 
-    def _look(self, *, last: bool = False) -> None:
+    def _report(self, *, last: bool = False) -> None:
+        """Measure the rate, sample the connections, and call `on_progress`: twice a second, and at the end."""
         now = time.monotonic()
-        if now - self._watched_at < WATCH_S and not last:
+        if now - self._reported_at < WATCH_S and not last:
             return
         transfer = self._transfer
         with transfer.changed:
-            if self._watched_at:
-                latest = (transfer.fetched - self._arrived) / max(now - self._watched_at, 1e-3)
+            if self._reported_at:
+                latest = (transfer.fetched - self._last_fetched) / max(now - self._reported_at, 1e-3)
                 transfer.rate = latest if not transfer.rate else 0.7 * transfer.rate + 0.3 * latest
                 if latest:
-                    self._pool.note_answers()
-            self._arrived, self._watched_at = transfer.fetched, now
-            collapsed = self._connections.look(now, self._tuning) if not last else False
-            seen = _seen(transfer)
+                    self._pool.note_answers_locked()
+            self._last_fetched, self._reported_at = transfer.fetched, now
+            collapsed = self._watch.sample(now, self._plan) if not last else False
+            progress = _progress_locked(transfer)
             transfer.notes.clear()
         if collapsed:
-            self._web.drop_idle()
-        self._watch(seen)
+            self._client.drop_idle()
+        self._on_progress(progress)
 
-    def _postpone_if_idle(self) -> None:
-        """Give the slot away if everyone waits, and long, or for a network. While others move, nothing ends."""
-        idle = self._pool.idle()
-        if idle is None:
+    def _postpone_if_all_wait(self) -> None:
+        """Raise RetryLater if all fetchers wait, and for long, or for a network. While one moves, nothing ends."""
+        waiting = self._pool.all_waiting()
+        if waiting is None:
             return
         at_once = self._transfer.one_try and not self._transfer.fetched_now
         tried_s = time.monotonic() - self._transfer.progress_at
-        too_long = idle.seconds > WAIT_INSIDE_S or tried_s > TRY_INSIDE_S
-        if too_long or at_once or machines_fault(idle.error):
+        too_long = waiting.seconds > WAIT_INSIDE_S or tried_s > TRY_INSIDE_S
+        if too_long or at_once or local_network_fault(waiting.error):
+            with self._transfer.changed:
+                faults = self._transfer.prior_faults_locked()
             raise RetryLater(
-                idle.seconds,
-                idle.error,
-                self._transfer.prior_faults_locked(),
-                asked_by_host=idle.asked_by_host,
-                origin=idle.origin,
+                waiting.seconds, waiting.error, faults, asked_by_host=waiting.asked_by_host, origin=waiting.origin
             )
 
     def _finish(self) -> Fetched:
         transfer = self._transfer
         if transfer.error is not None:
             raise transfer.error
-        self._control.check()
+        self._cancel.check()
         assert transfer.done
         self._committer.commit()
         parts = [state.disk.part for state in transfer.files if state.disk.part]
@@ -244,34 +243,39 @@ class _Transfer:
             sync_tree(transfer.folder)
         return Fetched(digests, tuple(p.path for p in parts), tuple(p.mark() for p in parts), transfer.fetched)
 
-    def _stand_down(self) -> None:
-        """End all threads, then write the last words, if the partial is still ours: nothing need be read again."""
+    def _shut_down(self) -> None:
+        """End all threads, then write the last commit if the partial is still this run's.
+
+        The order matters: the fetchers and the writer end first, so that nothing is written after the last snapshot;
+        then the hasher, which may still catch up with what is kept; then the committer. After a failed sync nothing
+        more is committed: the disk may report that bytes are safe which it has lost (fsyncgate, 2018).
+        """
         transfer = self._transfer
         transfer.end()
-        self._web.cut()
-        transfer.fetcher_hung = not self._pool.leave()
+        self._client.abort()
+        transfer.fetcher_hung = not self._pool.join()
         self._writer.close(wait=not transfer.fetcher_hung)
         self._hasher.join()
         self._committer.join()
-        self._web.close()
+        self._client.close()
         if isinstance(transfer.error, StorageFailed):
-            return  # what a disk failed to sync once it may claim to have synced the next time (fsyncgate, 2018)
+            return
         try:
-            # A transfer that is done says no clean word: until the files have their names, a crash has them read again.
+            # A completed transfer is not marked clean: until the files have their names, a crash has them read again.
             self._committer.commit() if transfer.done else self._committer.commit_clean()
-            self._look(last=True)
+            self._report(last=True)
         except (FlowhubError, OSError):
-            # A full disk, a lease that is gone: what cannot be written now is fetched again; the run has its own error.
+            # A full disk, a lost lease: what cannot be recorded now is fetched again. The run has its own error.
             return
 
 
-def _seen(transfer: TransferState) -> TransferProgress:
-    files = tuple(_file_seen(state) for state in transfer.files)
+def _progress_locked(transfer: TransferState) -> TransferProgress:
+    files = tuple(_file_progress(state) for state in transfer.files)
     sizes = [state.size for state in transfer.files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
-    bound = any(state.identity.identified for state in transfer.files)
-    whole = all(state.complete for state in transfer.files)
-    stage = Stage.VERIFY if whole else Stage.DOWNLOAD if bound else Stage.RESOLVE
+    identified = any(state.identity.identified for state in transfer.files)
+    complete = all(state.complete for state in transfer.files)
+    stage = Stage.VERIFY if complete else Stage.DOWNLOAD if identified else Stage.RESOLVE
     return TransferProgress(
         stage=stage,
         total=total,
@@ -281,14 +285,13 @@ def _seen(transfer: TransferState) -> TransferProgress:
         connections=transfer.active,
         files=files,
         notes=tuple(transfer.notes),
-        fruitless=transfer.prior_faults_locked() if transfer.faults else NO_TRIES,
+        faults=transfer.prior_faults_locked() if transfer.faults else NO_FAULTS,
     )
 
 
-def _file_seen(state: FileState) -> FileProgress:
-    digest = DigestState.RUNNING if state.record.frontier else DigestState.PENDING
-    if state.digest.verified:
-        digest = DigestState.VERIFIED if state.digest.verified.pinned else DigestState.UNPINNED
-    return FileProgress(
-        state.number, state.size, state.disk.committed, state.identity.expected_sha256, state.record.identity, digest
-    )
+def _file_progress(state: FileState) -> FileProgress:
+    digest, verified = DigestState.RUNNING if state.record.frontier else DigestState.PENDING, state.digest.verified
+    if verified:
+        digest = DigestState.VERIFIED if verified.pinned else DigestState.UNPINNED
+    expected, identity = state.identity.expected_sha256, state.record.identity
+    return FileProgress(state.number, state.size, state.disk.committed, expected, identity, digest)

@@ -1,6 +1,6 @@
-"""The fetchers: each a thread with a connection, that asks for a range, takes the answer in, and starts again.
+"""The pool of fetchers: each is a thread with a connection that requests a range, stores the body, and starts again.
 
-A fault sends its range back to the transfer; what follows is decided in `faults`.
+After a fault the range goes back to the transfer; `fault_handler` decides what follows.
 """
 
 import threading
@@ -11,157 +11,160 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.acceptance import accept_response, check_hub, drop_decoded_locked, note_other_form_locked
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
-from flowhub_jobs.transfer.form_fallback import fall_back, softened
+from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.headers import read_answer
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 
-LEAVE_S = 2.0
-LOOK_AGAIN_S = 0.5  # whether another connection has become slow
-HOST_FULL_S = 0.2  # until another job's connection may have ended
+JOIN_S = 2.0
+LOOK_AGAIN_S = 0.5  # until another connection may have become slow
+HOST_FULL_S = 0.2  # until a connection of another job may have ended
 
 
 class Fetcher(threading.Thread):
+    """A thread that fetches one range after the other."""
+
     def __init__(self, pool: "FetcherPool", number: int) -> None:
         super().__init__(name=f"fetcher-{number}", daemon=True)
         self._pool, self.number = pool, number
 
     def run(self) -> None:
-        pool, fresh = self._pool, False
+        pool, new_connection = self._pool, False
         try:
             while (task := pool.next_task(self)) is not None:
                 try:
-                    pool.fetch(task, fresh=fresh)
-                    fresh = False
+                    pool.fetch(task, new_connection=new_connection)
+                    new_connection = False
                 except FlowhubError as error:
-                    fresh = task.replaced and isinstance(error, ConnectionLost)
-                    if not fresh:
-                        pool.fault(task, error)
+                    new_connection = task.replaced and isinstance(error, ConnectionLost)
+                    if not new_connection:
+                        pool.handle_fault(task, error)
                 finally:
-                    pool.leave_task(task)
+                    pool.finish_task(task)
         except BaseException as error:
             pool.transfer.end(error)
 
 
 class FetcherPool:
-    def __init__(self, web: RangeClient, hosts: HostLimits, means: TransferContext) -> None:
-        self.transfer, self._web, self._hosts, self._means = means.transfer, web, hosts, means
+    """The fetchers of one transfer; their number can change while it runs."""
+
+    def __init__(self, client: RangeClient, hosts: HostLimits, context: TransferContext) -> None:
+        self.transfer, self._client, self._hosts, self._context = context.transfer, client, hosts, context
         self._fetchers: list[Fetcher] = []
-        self._wanted = 1
-        self._faults = FaultHandler(self.transfer, hosts, means.terms)
+        self._size = 1
+        self._faults = FaultHandler(self.transfer, hosts, context.options)
 
-    # Who works -----------------------------------------------------------------------------------------------------
+    # The pool ------------------------------------------------------------------------------------------------------
 
-    def hire(self, count: int) -> None:
-        """Have `count` fetchers at work: more are begun, the ones too many finish their range and wait."""
+    def resize(self, size: int) -> None:
+        """Have `size` fetchers at work: new ones are started, surplus ones finish their range and wait."""
         with self.transfer.changed:
-            if count != self._wanted:
-                self._wanted = count
+            if size != self._size:
+                self._size = size
                 self.transfer.pool_resized.notify_all()
-        while len(self._fetchers) < count:
+        while len(self._fetchers) < size:
             fetcher = Fetcher(self, len(self._fetchers))
             self._fetchers.append(fetcher)
             fetcher.start()
 
-    def note_answers(self) -> None:
-        """Note that the hosts of the ranges in flight send bytes. The lock is held."""
+    def note_answers_locked(self) -> None:
+        """Record that the hosts of the ranges in flight send bytes."""
         for origin in {task.state.source.origin for task in self.transfer.tasks if task.accepted}:
             self._hosts.note_answer(origin)
 
-    def cap(self) -> int:
-        """Return how many connections are worth a try, by what the hosts of the files take."""
+    def cap_locked(self) -> int:
+        """Return how many connections are worth a try, by the limits of the files' hosts."""
         most = max((self._hosts.cap(origin) for origin in self.transfer.origins_locked), default=1)
-        return min(most, self._means.terms.connections_per_host)
+        return min(most, self._context.options.connections_per_host)
 
-    def leave(self) -> bool:
-        """Wait for the fetchers to go; False if one hangs where it cannot be reached, as in a look-up of a name."""
-        deadline = time.monotonic() + LEAVE_S
+    def join(self) -> bool:
+        """Wait for the fetchers to end; False if one hangs where nothing can end it, as in a name look-up."""
+        deadline = time.monotonic() + JOIN_S
         for fetcher in self._fetchers:
             fetcher.join(max(0.0, deadline - time.monotonic()))
         return not any(fetcher.is_alive() for fetcher in self._fetchers)
 
-    def idle(self) -> AllWaiting | None:
-        """Return how long nobody will do anything, or None while somebody works or could."""
+    def all_waiting(self) -> AllWaiting | None:
+        """Return for how long no fetcher will do anything, or None while one works or could."""
         with self.transfer.changed:
-            return self._faults.idle()
+            return self._faults.all_waiting_locked()
 
     # One range -----------------------------------------------------------------------------------------------------
 
     def next_task(self, fetcher: Fetcher) -> RangeTask | None:
-        """Return the next range, waiting for one; None when the transfer is over."""
+        """Return the next range, waiting for one; None when the transfer has ended."""
         with self.transfer.changed:
             while not self.transfer.ended:
-                if fetcher.number >= self._wanted:
+                if fetcher.number >= self._size:
                     self.transfer.pool_resized.wait()
-                elif (quiet := self._faults.must_wait()) > 0:
-                    self.transfer.changed.wait(quiet)
+                elif (wait_s := self._faults.wait_s_locked()) > 0:
+                    self.transfer.changed.wait(wait_s)
                 else:
-                    task, wait = self._take()
+                    task, timeout_s = self._try_next_locked()
                     if task is not None:
                         return task
-                    self.transfer.changed.wait(wait)
+                    self.transfer.changed.wait(timeout_s)
         return None
 
-    def _take(self) -> tuple[RangeTask | None, float | None]:
-        """Return a range, if there is one and its host takes one more connection; else how long to wait for one."""
-        task = next_task(self.transfer, may_steal=not self._means.bucket.limited)
+    def _try_next_locked(self) -> tuple[RangeTask | None, float | None]:
+        """Return a range if there is one and its host takes another connection; else how long to wait."""
+        task = next_task(self.transfer, may_steal=not self._context.bucket.limited)
         if task is None:
             return None, LOOK_AGAIN_S if self.transfer.tasks else None
-        if self._hosts.enter(task.state.source.origin):
+        if self._hosts.acquire(task.state.source.origin):
             return task, None
         return_task(self.transfer, task)
         return None, HOST_FULL_S
 
-    def fault(self, task: RangeTask, error: FlowhubError) -> None:
+    def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
         with self.transfer.changed:
             if task.encoded and isinstance(error, SizeMismatch | WrongContent | WrongRange):
                 drop_decoded_locked(self.transfer, task)
             if self.transfer.ended:
                 return
-            error = softened(task, error)
-            if fall_back(task, error):
+            error = as_passing(task, error)
+            if choose_other_form(task, error):
                 note_other_form_locked(self.transfer, task, error)
             else:
-                self._faults.meet(task, error)
+                self._faults.handle_locked(task, error)
             self.transfer.changed.notify_all()
 
-    def leave_task(self, task: RangeTask) -> None:
-        self._hosts.leave(task.state.source.origin)
+    def finish_task(self, task: RangeTask) -> None:
+        self._hosts.release(task.state.source.origin)
         self.transfer.release(task)
 
-    def fetch(self, task: RangeTask, *, fresh: bool = False) -> None:
-        """Ask for the task's range, hold the answer against what is known, and keep what comes.
-
-        `fresh`: over a new connection, not one that was kept.
-        """
-        state = task.state
-        self.transfer.wait_to_open()
-        self._means.control.check()  # behind the wait: who was suspended in it may own nothing any more
-        self.transfer.open_part(task)
-        with self.transfer.changed:
-            asked, size = (task.start, task.end), state.size
-            wanted, condition = task.request_headers_locked()
-        with self._web.ask(
+    def fetch(self, task: RangeTask, *, new_connection: bool = False) -> None:
+        """Request the task's range, check the response, and store the body. Raises what went wrong."""
+        state, transfer = task.state, self.transfer
+        transfer.wait_to_open()
+        # After the wait: a worker that was suspended in it may have lost its lease, and with it the partial.
+        self._context.cancel.check()
+        transfer.open_part(task)
+        with transfer.changed:
+            requested, size = (task.start, task.end), state.size
+            range_header, if_range = task.request_headers_locked()
+        with self._client.request(
             state.file.url,
-            wanted,
-            known=task.location,
-            if_range=condition,
+            range_header,
+            redirected_to=task.location,
+            if_range=if_range,
             pinned=state.pinned,
             size=size,
-            heard=lambda hub: check_hub(self.transfer, state, hub),
-            fresh=fresh,
-        ) as reply:
-            host, path = host_of(reply.url), state.file.path
-            size = reply.hub.size if size is None and reply.hub is not None else size
+            on_hub_metadata=lambda hub: check_hub(transfer, state, hub),
+            new_connection=new_connection,
+        ) as response:
+            host, path, hub = host_of(response.url), state.file.path, response.hub
+            size = hub.size if size is None and hub is not None else size
+            ranged = range_header is not None
             answer = read_answer(
-                reply.status, reply.headers, asked, host, ranged=wanted is not None, path=path, size=size
+                response.status, response.headers, requested, host, ranged=ranged, path=path, size=size
             )
-            moved = None if reply.needed_cookie or reply.url == state.file.url else reply.url
-            task.location = moved
-            accept_response(self.transfer, task, answer, reply.hub, moved)
+            location = None if response.needed_cookie or response.url == state.file.url else response.url
+            task.location = location
+            accept_response(transfer, task, answer, hub, location)
             self._hosts.note_answer(state.source.origin)
             if answer.coding is not None:
-                reply.decode(answer.coding, state.size)
-            Receiver(self._means, task, reply, answer.start).run()
+                response.decode(answer.coding, state.size)
+            Receiver(self._context, task, response, answer.start).run()

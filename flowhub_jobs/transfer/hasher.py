@@ -1,9 +1,10 @@
-"""The digest beside the transfer: one thread that follows each file's frontier, so that a file is verified when its
+"""Hashes files while they are fetched: one thread follows each file's frontier, so that a file is verified when its
 last byte arrives.
 
-Bytes come handed from the network where they are next in line, else from the disk, where they were just written.
-At each piece's end the state is kept. After a crash the pieces before the frontier are read once, each from its state
-to the next: one that does not match what came is given up, fetched again, and checked again; the name waits for it.
+The next bytes come from memory (`HashQueue`); all others are read from the disk, where they were just written. At the
+end of each piece the state of the digest is recorded. After a crash the pieces before the frontier are read once, each
+from its recorded state to the next one. A piece that does not match is fetched and checked again; the file is not
+verified before that.
 """
 
 import threading
@@ -13,13 +14,12 @@ from functools import partial
 
 from flowhub_jobs.errors import CutShort, FlowhubError
 from flowhub_jobs.fs.disk_errors import disk_errors
-from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.pieces.digest import Reached, Sha256, pieces_of
+from flowhub_jobs.pieces.digest import PieceDigest, Sha256, pieces_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
-from flowhub_jobs.transfer.form_fallback import ask_without_range
-from flowhub_jobs.transfer.identity import contradiction
+from flowhub_jobs.transfer.form_fallback import request_whole
+from flowhub_jobs.transfer.identity import contradiction, source_host
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1
@@ -27,10 +27,16 @@ from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
 READ = MIB
-FINISH_S = 1.0  # how long a stop waits for the digest to come up with what is kept
+FINISH_S = 1.0  # the longest that a stop waits for the digest to catch up
 
 
 class Hasher(threading.Thread):
+    """The hashing thread of one transfer.
+
+    It works without the lock. A file may start over meanwhile: so each result is recorded only if the file still has
+    the part, or the running digest, that the work began with.
+    """
+
     def __init__(self, transfer: TransferState) -> None:
         super().__init__(name="hasher", daemon=True)
         self._transfer = transfer
@@ -44,10 +50,10 @@ class Hasher(threading.Thread):
             self._transfer.end(error)
 
     def _step(self) -> bool:
-        """Hash what there is of one file; False when the transfer is over."""
+        """Do one piece of work; False when the transfer has ended."""
         transfer = self._transfer
         with transfer.changed:
-            while (work := self._work()) is None or self._late():
+            while (work := self._next_work()) is None or self._stop_timed_out():
                 if transfer.ended:
                     return False
                 transfer.hash_ready.wait()
@@ -55,62 +61,62 @@ class Hasher(threading.Thread):
         work()
         return True
 
-    def _late(self) -> bool:
-        """Whether a stop has waited long enough for us: what was not hashed yet is read by the next run."""
+    def _stop_timed_out(self) -> bool:
+        """Return whether a stop has waited long enough: the next run reads what was not hashed."""
         return self._transfer.ended and time.monotonic() - self._transfer.ended_at > FINISH_S
 
-    def _work(self) -> Callable[[], None] | None:
+    def _next_work(self) -> Callable[[], None] | None:
         """Return what to do next: new bytes and the ends of files first, then the pieces of a crashed run."""
-        waiting: Callable[[], None] | None = None
+        check: Callable[[], None] | None = None
         for state in self._transfer.hash_queue.ready:
             if state.disk.part is not None and state.unhashed:
                 return partial(self._advance, state)
             if state.disk.part is not None and self._is_to_finish(state):
                 return partial(self._finish, state)
             if state.disk.part is None or not state.digest.checks:
-                self._transfer.hash_queue.mark_idle(state)  # until something comes
-            elif waiting is None and not self._transfer.ended:
-                waiting = self._ready_check(state)
-        return waiting
+                self._transfer.hash_queue.mark_idle(state)  # until something is written
+            elif check is None and not self._transfer.ended:
+                check = self._ready_check(state)
+        return check
 
     def _is_to_finish(self, state: FileState) -> bool:
         return state.complete and not state.digest.checks and not state.digest.verified and not self._transfer.ended
 
     def _ready_check(self, state: FileState) -> Callable[[], None] | None:
-        """Return the check of the first piece that waits for it and lies there whole."""
+        """Return the check of the first piece that waits for one and is kept whole."""
         whole = (check for check in state.digest.checks if state.record.kept.reach(check.start) >= check.end)
         return next((partial(self._check, state, check) for check in whole), None)
 
     def _advance(self, state: FileState) -> None:
-        """Hash on from the frontier: what waits in memory there, else a stretch from the disk."""
+        """Continue at the frontier: with the queued chunks, or with a stretch from the disk."""
         transfer = self._transfer
         with transfer.changed:
             part, digest, record = state.disk.part, state.digest.running, state.record
             if part is None:
-                return  # begun anew meanwhile
+                return  # the file started over
             begin = record.frontier
-            handed = transfer.hash_queue.drain(state)
+            chunks = transfer.hash_queue.drain(state)
             end = min(record.kept.reach(begin), begin + READ)
-        started, reached = time.monotonic(), Reached(begin, record.piece)
-        if not handed:
+        started, pieces = time.monotonic(), PieceDigest(digest, begin, record.piece)
+        if not chunks:
             view = memoryview(self._buffer)[: end - begin]
             _read_full(part, view, begin)
-            reached.feed(digest, view)
-        for entry in handed:
-            reached.feed(digest, entry.data)
-            transfer.hash_queue.recycle(entry.buffer)
-        self._note(state, digest, reached, reached.at - begin, time.monotonic() - started)
+            pieces.update(view)
+        for chunk in chunks:
+            pieces.update(chunk.data)
+            transfer.hash_queue.recycle(chunk.buffer)
+        self._record(state, digest, pieces, pieces.at - begin, time.monotonic() - started)
 
-    def _note(self, state: FileState, digest: Sha256, reached: Reached, hashed: int, seconds: float) -> None:
-        """Note how far the digest has come, and its states at the ends of pieces."""
+    def _record(self, state: FileState, digest: Sha256, pieces: PieceDigest, hashed: int, seconds: float) -> None:
+        """Record the new frontier, and the states at the ends of pieces."""
         transfer = self._transfer
         with transfer.changed:
             transfer.hash_queue.record_work(hashed, seconds)
             if state.digest.running is not digest:
-                return  # begun anew meanwhile
-            state.record.frontier, state.record.frontier_state = reached.at, digest.save()
-            state.record.states |= reached.states
-            state.digest.new_states |= reached.states
+                return  # the file started over
+            state.record.frontier, state.record.frontier_state = pieces.at, digest.save()
+            state.record.states |= pieces.states
+            state.digest.new_states |= pieces.states
             state.disk.dirty = True
             transfer.hash_queue.mark_ready(state)
             if transfer.waiting_for_hash or transfer.hash_bound:
@@ -121,18 +127,19 @@ class Hasher(threading.Thread):
     def _check(self, state: FileState, check: PieceCheck) -> None:
         part = state.disk.part
         if part is None:
-            return  # begun anew meanwhile
-        found = self._hash_stretch(part, check)
+            return  # the file started over
+        after = self._hash_stretch(part, check)
         with self._transfer.changed:
             if state.disk.part is not part or check not in state.digest.checks:
                 return
-            if found == check.after:
+            if after == check.after:
                 state.digest.checks.remove(check)
             elif check.tries:
-                # Twice not what came at first: then what came at first was wrong, and the chain of states with it.
+                # The bytes differ from the recorded state for the second time: so the first ones, or the chain of
+                # states, were wrong.
                 self._transfer.rehash_locked(state)
             else:
-                self._give_up_piece(state, check)
+                self._discard_piece_locked(state, check)
             self._transfer.changed.notify_all()
 
     def _hash_stretch(self, part: PartFile, check: PieceCheck) -> str | None:
@@ -144,7 +151,7 @@ class Hasher(threading.Thread):
             at += len(view)
         return digest.save()
 
-    def _give_up_piece(self, state: FileState, check: PieceCheck) -> None:
+    def _discard_piece_locked(self, state: FileState, check: PieceCheck) -> None:
         check.tries += 1
         self._transfer.discard_locked(state, check.start, check.end)
         where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
@@ -154,35 +161,33 @@ class Hasher(threading.Thread):
     # The end of a file ---------------------------------------------------------------------------------------------
 
     def _finish(self, state: FileState) -> None:
+        """Verify a file whose last byte is hashed."""
         with self._transfer.changed:
             part, size, running = state.disk.part, state.record.frontier, state.digest.running
         if part is None or size != state.size:
-            return  # begun anew meanwhile
+            return  # the file started over
         if part.size < size:
-            self._cut_short(state, part)
+            self._refetch_lost_end(state, part)
             return
-        digest = running.hexdigest()
-        git = (
-            self._git_digest(part, size)
-            if state.identity.expected_sha256 is None and state.identity.expected_git_sha1
-            else None
-        )
-        pinned = state.identity.expected_sha256 is not None or git is not None
+        digest, identity = running.hexdigest(), state.identity
+        by_git = identity.expected_sha256 is None and identity.expected_git_sha1 is not None
+        git = self._git_digest(part, size) if by_git else None
+        pinned = identity.expected_sha256 is not None or by_git
         wrong = contradiction(state, digest, git) if pinned else _cut_short(state, part, size)
         with self._transfer.changed:
             if state.disk.part is not part:
                 return
             if wrong is None:
-                if part.size != size:  # a crash may leave more than was ever said
+                if part.size != size:  # a crash may leave bytes after the end
                     part.truncate(size)
                     state.disk.dirty = True
                 pieces = pieces_of(state.record.states, state.record.piece, size)
                 self._transfer.mark_verified_locked(state, FileDigest(state.file.path, size, digest, pinned, pieces))
             else:
-                self._mismatch(state, wrong)
+                self._mismatch_locked(state, wrong)
 
-    def _cut_short(self, state: FileState, part: PartFile) -> None:
-        """Somebody cut the file while it was fetched: what is gone is fetched again, and all of it hashed again."""
+    def _refetch_lost_end(self, state: FileState, part: PartFile) -> None:
+        """Fetch the end of a file again that another program has truncated, and hash all of it again."""
         with self._transfer.changed:
             if state.disk.part is part:
                 self._transfer.discard_locked(state, part.size, state.record.frontier)
@@ -197,21 +202,19 @@ class Hasher(threading.Thread):
             at += len(view)
         return digest.hexdigest()
 
-    def _mismatch(self, state: FileState, wrong: FlowhubError) -> None:
-        """The bytes came wrong: once more from the start; the second time, or if there are none, it is an error.
+    def _mismatch_locked(self, state: FileState, wrong: FlowhubError) -> None:
+        """Start a file with wrong bytes over; the second time, or if it is empty, end the transfer.
 
-        A file that the source itself calls complete, and that is cut short, comes no longer the second time.
+        A file that is cut short although the source itself names its length is not longer the second time.
         """
         state.digest.mismatches += 1
-        final = (
-            state.digest.mismatches > 1
-            or state.size == 0
-            or (isinstance(wrong, CutShort) and not state.source.size_from_close)
-        )
-        whole_answers = state.source.no_ranges
+        source = state.source
+        short_at_source = isinstance(wrong, CutShort) and not source.size_from_close
+        final = state.digest.mismatches > 1 or state.size == 0 or short_at_source
+        whole_responses = source.no_ranges
         self._transfer.restart_locked(state)
-        if whole_answers:
-            ask_without_range(state)  # what was called the whole may have been a part
+        if whole_responses:
+            request_whole(state)  # a response that claimed to be the whole may have been a part
         if final:
             self._transfer.end(wrong)
         else:
@@ -220,10 +223,10 @@ class Hasher(threading.Thread):
 
 
 def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | None:
-    """Return CutShort where a file that nothing pins ends before its own header says."""
+    """Return CutShort for a file without a digest that ends before its own header says."""
     try:
         with disk_errors(part.path):
-            check_not_cut_short(state.file.path, part.path, size, host_of(state.source.location or state.file.url))
+            check_not_cut_short(state.file.path, part.path, size, source_host(state))
     except CutShort as error:
         return error
     return None
@@ -234,7 +237,7 @@ def _read_full(part: PartFile, view: memoryview, offset: int) -> None:
     while at < len(view):
         count = part.read(view[at:], offset + at)
         if not count:
-            # Shorter than the journal says: zeros hash to something else, and the piece is fetched again.
+            # The part is shorter than the journal says. Zeros hash to something else, so the piece is fetched again.
             view[at:] = bytes(len(view) - at)
             return
         at += count

@@ -1,4 +1,4 @@
-"""The terms of a transfer, and the word by which it is stopped."""
+"""Options of a transfer, and the token that stops it."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -24,45 +24,50 @@ class TransferOptions:
 
 
 class Cancelled(Exception):
-    """The transfer was asked to stop. Not an error: what came is kept. `why` is the asker's word."""
+    """The transfer was stopped. Not an error: all bytes are kept. `reason` is the caller's."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class CancelToken:
-    """Whether a transfer may go on: asked before every write that outlives the process. Thread-safe."""
+    """Whether a transfer may continue: checked before every write that outlives the process. Thread-safe.
+
+    `may_write` raises once the partial belongs to another run (the lease is lost, the clock says that it has expired).
+    A process can be suspended between any two instructions, so the check comes as late as possible before each write;
+    the journal and new part files are safe even against a write that comes later than that (`partial.claim`).
+    """
 
     def __init__(self, may_write: Callable[[], None] = lambda: None) -> None:
         self._may_write, self._lock = may_write, threading.Lock()
-        self._why: str | None = None
-        self._wake: list[Callable[[], None]] = []
+        self._reason: str | None = None
+        self._callbacks: list[Callable[[], None]] = []
 
-    def stop(self, why: str) -> None:
-        """Ask the transfer to stop; the first word counts."""
+    def stop(self, reason: str) -> None:
+        """Ask the transfer to stop; the first reason counts."""
         with self._lock:
-            self._why = self._why or why
-            wake = list(self._wake)
-        for call in wake:
-            call()
+            self._reason = self._reason or reason
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback()
 
-    def on_stop(self, call: Callable[[], None]) -> None:
-        """Have `call` called when the word comes, or now if it has come."""
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when `stop` is called, or now if it was."""
         with self._lock:
-            self._wake.append(call)
-            come = self._why is not None
-        if come:
-            call()
+            self._callbacks.append(callback)
+            stopped = self._reason is not None
+        if stopped:
+            callback()
 
     @property
     def stopped(self) -> bool:
-        return self._why is not None
+        return self._reason is not None
 
     def check(self) -> None:
-        """Raise Stopped, or what `may_write` raises, if nothing may be written any more."""
-        if self._why is not None:
-            raise Cancelled(self._why)
+        """Raise Cancelled, or what `may_write` raises, if nothing may be written any more."""
+        if self._reason is not None:
+            raise Cancelled(self._reason)
         self._may_write()
 
     def check_owner(self) -> None:

@@ -1,16 +1,16 @@
-"""A speed limit: one token bucket for everything that a worker fetches, changeable while it runs."""
+"""A rate limit: one token bucket for everything that a worker fetches. The rate can change while it is used."""
 
 import threading
 import time
 from collections.abc import Callable
 
-GRAIN_S, GRAIN_MIN = 0.05, 64  # of the rate; bytes: a file's first bytes are looked at together
-AHEAD_S, AHEAD_MIN, AHEAD_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a host far away gets more connections
-BURST_S = 0.1  # of the rate; a smaller bucket flows more smoothly
+READ_S, READ_MIN = 0.05, 64  # of the rate; bytes: the first bytes of a file are checked together
+WINDOW_S, WINDOW_MIN, WINDOW_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a distant host gets more connections
+BURST_S = 0.1  # of the rate; a smaller bucket flows more evenly
 
 
 class TokenBucket:
-    """Bytes come in at the rate and go out as they are taken; `take` waits while there are none."""
+    """Tokens (bytes) are added at the rate and removed by `take`, which waits while there are none."""
 
     def __init__(self, rate_bps: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._changed = clock, threading.Condition()
@@ -18,7 +18,7 @@ class TokenBucket:
         self._level, self._at = 0.0, clock()
 
     def set_rate(self, rate_bps: int | None) -> None:
-        """Change the limit, in bytes a second; None is no limit. Who waits, waits by the new one."""
+        """Change the limit, in bytes a second; None is no limit. Threads that wait continue at the new rate."""
         with self._changed:
             self._fill()
             unlimited = self._rate is None or rate_bps is None
@@ -35,18 +35,18 @@ class TokenBucket:
         return self._rate is not None
 
     @property
-    def ahead(self) -> int | None:
-        """How many bytes may wait in the system for us while there is a limit; None while there is none."""
+    def receive_window(self) -> int | None:
+        """The bytes that may wait unread in the system while there is a limit; None without one."""
         rate = self._rate
-        return None if rate is None else max(AHEAD_MIN, min(AHEAD_MAX, int(rate * AHEAD_S)))
+        return None if rate is None else max(WINDOW_MIN, min(WINDOW_MAX, int(rate * WINDOW_S)))
 
-    def grain(self, count: int) -> int:
-        """Return how much to read at a time, at most `count`: a small rate flows in small steps."""
+    def read_size(self, count: int) -> int:
+        """Return how much to read at a time, at most `count`: a low rate is read in small steps."""
         rate = self._rate
-        return count if rate is None else min(count, max(GRAIN_MIN, int(rate * GRAIN_S)))
+        return count if rate is None else min(count, max(READ_MIN, int(rate * READ_S)))
 
     def take(self, count: int, stopped: Callable[[], bool]) -> None:
-        """Wait until `count` bytes may pass, or `stopped()`. A debt is allowed: bytes that have come are paid after."""
+        """Wait until `count` bytes may pass, or `stopped()`. A debt is allowed: bytes are paid for after they came."""
         if self._rate is None:
             return
         with self._changed:

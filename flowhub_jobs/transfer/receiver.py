@@ -1,8 +1,9 @@
-"""One answer, taken in: read a buffer full, write it to its place, tell the transfer, until the range's end.
+"""Receives the body of one response: reads a buffer full, writes it to its place, reports it, until the range's end.
 
-What is next in line for the digest needs no place in the system's cache, as nobody reads it again: where the disk takes
-whole pages past it, the writer puts them there while the next buffer is read, which saves copying each byte once. What
-is out of order goes through the cache, where the digest finds it when its turn comes.
+Bytes that the digest needs next are handed to it in memory, and nothing reads them from the disk again: they need no
+room in the system's cache. If the disk takes whole pages past the cache (direct I/O), the writer thread writes them
+while the next buffer is read, which saves copying each byte once. Bytes out of order go through the cache, where the
+hasher finds them when their turn comes.
 """
 
 import threading
@@ -18,7 +19,7 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.acceptance import accept_end
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+from flowhub_jobs.transfer.content import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
 from flowhub_jobs.transfer.http.response import RangeResponse
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
@@ -27,25 +28,25 @@ from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.state import TransferState
 
-DIRECT_MIN = MIB  # a range that is worth it: a small file is sooner copied than its disk waited for
+DIRECT_MIN = MIB  # a smaller range is copied sooner than its disk has written it
 
 
 class Writer:
-    """Does one work after the other, in the order in which they were given."""
+    """A thread that runs jobs one after the other, in the order in which they were submitted."""
 
     def __init__(self) -> None:
-        self._pool, self._room = ThreadPoolExecutor(1, "writer"), threading.Semaphore(UNDERWAY_MAX)
+        self._pool, self._slots = ThreadPoolExecutor(1, "writer"), threading.Semaphore(UNDERWAY_MAX)
 
-    def give(self, work: Callable[[], None]) -> "Future[None]":
-        """Have the thread do `work`; wait while it has enough. The answer raises what the work did."""
-        self._room.acquire()
-        return self._pool.submit(self._do, work)
+    def submit(self, job: Callable[[], None]) -> "Future[None]":
+        """Run `job` in the thread; wait while enough jobs are queued. The future raises what the job raises."""
+        self._slots.acquire()
+        return self._pool.submit(self._run, job)
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _run(self, job: Callable[[], None]) -> None:
         try:
-            work()
+            job()
         finally:
-            self._room.release()
+            self._slots.release()
 
     def close(self, *, wait: bool) -> None:
         self._pool.shutdown(wait=wait)
@@ -53,32 +54,32 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class TransferContext:
-    """What all answers of a transfer are taken in with."""
+    """What all receivers of a transfer share."""
 
     transfer: TransferState
     committer: Committer
     bucket: TokenBucket
-    control: CancelToken
-    terms: TransferOptions
+    cancel: CancelToken
+    options: TransferOptions
     writer: Writer
 
 
 class Receiver:
-    """Takes in one answer to a task. It brings the file from byte `at` on."""
+    """Receives the body of one response to a task. The body brings the file from byte `at` on."""
 
-    def __init__(self, means: TransferContext, task: RangeTask, reply: RangeResponse, at: int) -> None:
+    def __init__(self, context: TransferContext, task: RangeTask, response: RangeResponse, at: int) -> None:
         assert task.part is not None
-        self._means, self._task, self._part, self._reply = means, task, task.part, reply
-        self._at = at  # where the answer is: a 200 repeats what was kept
-        self._pace = SlowBodyCheck(means.terms, host_of(reply.url))
-        self._may_go_direct = means.terms.direct_io and task.end - task.start >= DIRECT_MIN
-        self._buffer: memoryview = means.transfer.hash_queue.get_buffer(BUFFER)
+        self._context, self._task, self._part, self._response = context, task, task.part, response
+        self._at = at  # offset of the next byte of the body; a 200 repeats kept bytes first
+        self._slow_check = SlowBodyCheck(context.options, host_of(response.url))
+        self._may_write_direct = context.options.direct_io and task.end - task.start >= DIRECT_MIN
+        self._buffer: memoryview = context.transfer.hash_queue.get_buffer(BUFFER)
         self._direct: DirectPart | None = None
-        self._underway: deque[Future[None]] = deque()  # what the writer has of this answer
+        self._underway: deque[Future[None]] = deque()  # the writer's jobs for this response
 
     def run(self) -> None:
-        """Keep what comes, until the task's end: another connection may have taken the rest over."""
-        task, transfer = self._task, self._means.transfer
+        """Store the body up to the task's end; another connection may move that end closer."""
+        task, transfer = self._task, self._context.transfer
         task.body = self
         try:
             while self._at < task.end and (count := self._read()):
@@ -90,37 +91,35 @@ class Receiver:
             if self._direct is not None:
                 self._direct.close()
         transfer.hash_queue.recycle(self._buffer)
-        if task.at == 0 and task.end == WHOLE:  # an empty answer without a length: before the hasher may call it done
-            check_first_bytes(task.state.file.path, b"", task.proof)
+        path = task.state.file.path
+        if task.at == 0 and task.end == WHOLE:  # an empty body without a length: before the hasher may verify it
+            check_first_bytes(path, b"", task.proof)
         if self._at < task.claimed_to:
-            raise ConnectionLost(
-                f"{task.claimed_to} bytes came, and now it ended at {self._at}.", path=task.state.file.path
-            )
+            raise ConnectionLost(f"{task.claimed_to} bytes came, and now it ended at {self._at}.", path=path)
         accept_end(transfer, task)
         if task.at < task.end:
-            raise ConnectionLost(f"the answer ended at byte {task.at} of {task.end}.", path=task.state.file.path)
+            raise ConnectionLost(f"the answer ended at byte {task.at} of {task.end}.", path=path)
 
     def waited_s(self, now: float) -> float:
-        return self._pace.waited_s(now)
+        return self._slow_check.waited_s(now)
 
     def abort(self) -> None:
-        self._reply.cut()
+        self._response.abort()
 
     def _read(self) -> int:
-        """Fill the buffer with what comes within a moment; return how much. The first bytes of a file are looked at."""
-        state, bucket = self._task.state, self._means.bucket
-        space = self._buffer[: self._to_boundary(bucket.grain(len(self._buffer)))]
-        self._reply.narrow(bucket.ahead)
-        count = self._pace.timed(self._reply.fill, space)
-        self._task.received += count
-        bucket.take(count, lambda: self._means.transfer.ended)
-        if (
-            self._task.claimed_to == 0 and not state.identity.head_checked and count
-        ):  # a range of the middle may overtake the first
-            while count < GLANCE and (more := self._pace.timed(self._reply.fill, space[count:])):
+        """Fill the buffer with what comes within a moment; return the count. The first bytes of a file are checked."""
+        identity, task, bucket = self._task.state.identity, self._task, self._context.bucket
+        space = self._buffer[: self._to_boundary(bucket.read_size(len(self._buffer)))]
+        self._response.limit_read_ahead(bucket.receive_window)
+        count = self._slow_check.timed(self._response.fill, space)
+        task.received += count
+        bucket.take(count, lambda: self._context.transfer.ended)
+        # Not simply the first range: one from the middle of the file may come sooner.
+        if task.claimed_to == 0 and not identity.head_checked and count:
+            while count < HEAD_BYTES and (more := self._slow_check.timed(self._response.fill, space[count:])):
                 count += more
-            check_first_bytes(state.file.path, bytes(space[: min(count, GLANCE)]), self._task.proof)
-            state.identity.head_checked = True
+            check_first_bytes(task.state.file.path, bytes(space[: min(count, HEAD_BYTES)]), task.proof)
+            identity.head_checked = True
         return count
 
     def _to_boundary(self, count: int) -> int:
@@ -129,7 +128,7 @@ class Receiver:
         return count - last if last < count else count
 
     def _take(self, count: int) -> None:
-        """Keep what is new of the first `count` bytes in the buffer, and still the task's."""
+        """Store the first `count` bytes of the buffer: those that are not kept yet and are still the task's."""
         task, begin = self._task, self._task.claimed_to
         repeated = max(0, begin - self._at)
         self._at += count
@@ -137,76 +136,81 @@ class Receiver:
             path, end = task.state.file.path, task.response_end
             raise WrongRange(f"more came than the range that was asked ({end} bytes).", path=path)
         data = self._buffer[repeated:count]
-        if mine := self._means.transfer.claim(task, len(data)):
-            self._keep(data[:mine], begin)
+        if granted := self._context.transfer.claim(task, len(data)):
+            self._keep(data[:granted], begin)
 
     def _keep(self, data: memoryview, begin: int) -> None:
-        """Bring what came to its place, which is at `begin`, and to the hasher if it is its turn."""
-        transfer = self._means.transfer
+        """Write bytes to `begin`, and queue them for the hasher if they are next."""
+        transfer = self._context.transfer
         transfer.wait_for_hasher(self._task, len(data))
         if self._goes_direct(len(data), begin):
-            self._means.control.check()
+            self._context.cancel.check()
             buffer, self._buffer = self._buffer, transfer.hash_queue.get_buffer(BUFFER_DIRECT)
-            self._underway.append(self._means.writer.give(partial(self._put, begin, data, buffer)))
+            self._underway.append(self._context.writer.submit(partial(self._put, begin, data, buffer)))
             while self._underway and self._underway[0].done():
                 self._underway.popleft().result()
         else:
             self._write(data, begin)
 
     def _goes_direct(self, count: int, begin: int) -> bool:
-        """Whether `count` bytes from `begin` on are whole pages, and go to the hasher from memory."""
-        if not self._may_go_direct or count < BUFFER or count % PAGE or begin % PAGE:
+        """Return whether `count` bytes from `begin` on are whole pages and go to the hasher from memory."""
+        if not self._may_write_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
-        task, hash_queue = self._task, self._means.transfer.hash_queue
-        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(
-            count
-        ):  # with what is underway before them
+        task, hash_queue = self._task, self._context.transfer.hash_queue
+        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(count):  # after the writer's jobs
             return False
         if self._direct is None and self._part.takes_direct:
             self._direct = DirectPart(self._part)
         return self._part.takes_direct
 
     def _put(self, begin: int, data: memoryview, buffer: memoryview) -> None:
-        """Write whole pages to their place, and tell the transfer: the writer does, in the order of the bytes."""
-        means, task = self._means, self._task
+        """Write whole pages to `begin` and report them, in the writer thread, in the order of the bytes.
+
+        The transfer must never believe bytes after a gap: so a job whose predecessor failed does nothing. `task.at`
+        moves only in `note_written`, after the write, which is how a job knows.
+        """
+        context, task = self._context, self._task
         assert self._direct is not None
         if begin != task.at:
-            return  # those before them did not arrive; nor do these, and their buffer is let go
+            return  # the bytes before these were not written
         try:
-            means.committer.admit(len(data))
-            means.control.check_owner()
+            context.committer.admit(len(data))
+            context.cancel.check_owner()
             self._direct.write(data, begin)
-            if not means.transfer.note_written(task, data, buffer):
-                means.transfer.hash_queue.recycle(buffer)
+            if not context.transfer.note_written(task, data, buffer):
+                context.transfer.hash_queue.recycle(buffer)
         except SourceChanged:
             raise
         except FlowhubError as error:
-            means.transfer.end(error)  # now: whoever reads may wait for a byte for long
+            context.transfer.end(error)  # at once: the fetcher may wait for its next byte for long
             raise
 
     def _write(self, data: memoryview, begin: int) -> None:
-        """Write to `begin` through the cache, behind all that is underway, and tell the transfer."""
-        means, buffer = self._means, self._buffer
+        """Write to `begin` through the cache and report it, after all jobs of the writer."""
+        context, buffer = self._context, self._buffer
         self._settle()
-        means.committer.admit(len(data))
-        means.control.check()
+        context.committer.admit(len(data))
+        context.cancel.check()
         self._part.write(data, begin)
-        if means.transfer.note_written(self._task, data, buffer):
-            self._buffer = means.transfer.hash_queue.get_buffer(BUFFER)
+        if context.transfer.note_written(self._task, data, buffer):
+            self._buffer = context.transfer.hash_queue.get_buffer(BUFFER)
 
     def _settle(self) -> None:
-        """Wait until the writer has nothing of ours any more. Raises what it met."""
+        """Wait for all jobs of the writer for this response. Raises what they raised."""
         while self._underway:
             self._underway.popleft().result()
 
 
 class SlowBodyCheck:
-    """Watches that a body is not too slow. Only time spent waiting for bytes counts: not throttled, hashing, asleep."""
+    """Checks that a body is not too slow. Only the time spent waiting for bytes counts: no throttling, hashing, sleep.
 
-    def __init__(self, terms: TransferOptions, host: str) -> None:
-        self._host, self._min_bps, self._window = host, terms.slow_bps, terms.slow_window_s
-        self._waited, self._came = 0.0, 0
-        self._total, self._reading_since = 0.0, 0.0  # 0: nothing is being read
+    Its clock is the reader's: it adds the seconds of each read, so a suspended process or a full disk costs nothing.
+    """
+
+    def __init__(self, options: TransferOptions, host: str) -> None:
+        self._host, self._min_bps, self._window = host, options.slow_bps, options.slow_window_s
+        self._waited, self._received = 0.0, 0  # in this window
+        self._total, self._reading_since = 0.0, 0.0  # 0.0: no read is under way
 
     def waited_s(self, now: float) -> float:
         """Return the seconds that all reads took until `now`, the one under way included."""
@@ -221,12 +225,11 @@ class SlowBodyCheck:
         finally:
             self._reading_since = 0.0
         waited = time.monotonic() - begin
-        self._total, self._waited, self._came = self._total + waited, self._waited + waited, self._came + count
+        self._total, self._waited, self._received = self._total + waited, self._waited + waited, self._received + count
         if self._waited >= self._window:
-            if self._came < self._min_bps * self._waited:
+            if self._received < self._min_bps * self._waited:
                 rate = f"less than {self._min_bps} bytes a second"
-                raise TooSlow(
-                    f"{self._host} sent only {self._came} bytes in {self._waited:.1f} s, {rate}.", host=self._host
-                )
-            self._waited, self._came = 0.0, 0
+                text = f"{self._host} sent only {self._received} bytes in {self._waited:.1f} s, {rate}."
+                raise TooSlow(text, host=self._host)
+            self._waited, self._received = 0.0, 0
         return count

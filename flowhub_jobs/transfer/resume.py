@@ -1,4 +1,4 @@
-"""Goes on with what an earlier run left: the journal's word, held against what lies there."""
+"""Continues what an earlier run left: the journal's claims, checked against the files on the disk."""
 
 import errno
 from collections.abc import Callable
@@ -20,35 +20,35 @@ _NO_PART = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 def resume_partial(
     transfer: TransferState, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None
 ) -> Journal:
-    """Fill the transfer with what is kept, and return the journal, written anew: from now on it is ours alone.
+    """Add all files with what is kept of them to the transfer; return the journal, rewritten, for this run alone.
 
-    `fetched` is what the job has counted itself; the journal knows better, if it speaks of the same job. `may_write`
-    raises where the partial is another's by now: who was suspended in here must take nothing from its successor.
+    `fetched` is the job's own count; the journal's is used instead if it is of the same job. `may_write` raises if the
+    partial belongs to another run by now: a run that was suspended in here must change nothing of its successor's.
     """
     with disk_errors(transfer.folder):
         for folder in transfer.folder.glob(f"{FILES}*"):
-            refuse_links(transfer.folder, folder)  # what it led to would be taken for ours, and tidied away
+            refuse_links(transfer.folder, folder)  # what a link leads to would be removed with the partial's own files
         old = load(transfer.folder)
     transfer.fetched = max(fetched, old.fetched if old.tag == tag else 0)
     transfer.fetched_before = transfer.fetched_committed = transfer.fetched
     for number, file in enumerate(transfer.artifact.files):
-        transfer.add(_reopen_file(transfer.folder, number, file, old))
+        transfer.add(_resume_file(transfer.folder, number, file, old))
     with disk_errors(transfer.folder):
         log = Journal(transfer.folder, _record_of(transfer, tag), may_write)
         try:
-            _sweep(transfer, may_write)
+            _remove_unlisted(transfer, may_write)
         except BaseException:
             log.close()
             raise
     return log
 
 
-def _sweep(transfer: TransferState, may_write: Callable[[], None]) -> None:
-    """Remove what no record speaks of: parts that were begun anew since, which would fill the disk unseen."""
-    spoken_of = {transfer.folder / state.record.part for state in transfer.files}
+def _remove_unlisted(transfer: TransferState, may_write: Callable[[], None]) -> None:
+    """Remove the files that no record names: parts of files that started over, which would fill the disk unseen."""
+    listed = {transfer.folder / state.record.part for state in transfer.files}
     for folder in transfer.folder.glob(f"{FILES}*"):
         for path in folder.rglob("*"):
-            if path not in spoken_of and (path.is_symlink() or not path.is_dir()):
+            if path not in listed and (path.is_symlink() or not path.is_dir()):
                 may_write()
                 path.unlink()
 
@@ -57,35 +57,35 @@ def _record_of(transfer: TransferState, tag: str) -> Record:
     return Record(files={state.file.path: state.record for state in transfer.files}, fetched=transfer.fetched, tag=tag)
 
 
-def _reopen_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:
+def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:
     record = old.files.get(file.path)
     part = _open_part(folder, file.path, record)
-    if record is None or part is None or not _goes_on(record, file):
+    if record is None or part is None or not _is_same_content(record, file):
         if part is not None:
             part.close()
         generation = generation_of(record.part) + 1 if record else 0
-        # The piece of a file of unknown size is settled by its first answer.
+        # For a file of unknown size the first response decides the size of a piece.
         piece = 0 if file.size is None else piece_size(file.size)
         fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece)
-        return _empty_or_waiting(FileState.of(number, file, fresh), folder)
+        return _create_if_empty(FileState.of(number, file, fresh), folder)
     _fit_to_disk(record, part.size)
-    part.close()  # until it is its turn
+    part.close()  # until it is used
     state = FileState.of(number, file, record, part)
-    _remember_word(state)
+    _restore_expected_digest(state)
     state.disk.most_kept = state.disk.committed = record.kept.total
     state.identity.head_checked = record.kept.reach(0) > 0
-    _go_on_hashing(state, clean=old.clean)
-    return _empty_or_waiting(state, folder)
+    _restore_digest(state, clean=old.clean)
+    return _create_if_empty(state, folder)
 
 
 def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile | None:
-    """Return the part of a record, open; None if it is not there, or is a link or a folder: then it is fetched.
+    """Return the part of a record, open; None if there is none, or a link or a folder in its place: it is fetched.
 
-    Raises the disk's other errors: what only cannot be read now is not to be fetched again.
+    Raises the disk's other errors: a part that only cannot be read now must not be fetched again.
     """
     if record is None:
         return None
-    # An installation that was cut short may have moved it among the others already (store/install.py, `stage`).
+    # An interrupted installation may have moved it next to the others already (store/install.py, `stage`).
     for place in dict.fromkeys((record.part, part_path(path, 0))):
         try:
             part = PartFile(folder, place, new=False)
@@ -98,8 +98,8 @@ def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile |
     return None
 
 
-def _goes_on(record: FileRecord, file: ArtifactFile) -> bool:
-    """Return whether what is kept belongs to the content that is wanted now."""
+def _is_same_content(record: FileRecord, file: ArtifactFile) -> bool:
+    """Return whether the kept bytes are of the content that is wanted now."""
     if record.size is not None and file.size is not None and record.size != file.size:
         return False
     if file.sha256 is not None:
@@ -107,8 +107,8 @@ def _goes_on(record: FileRecord, file: ArtifactFile) -> bool:
     return record.identity is not None
 
 
-def _remember_word(state: FileState) -> None:
-    """Take the digest that the Hub named from the identity: a partial that is whole is not asked for any more."""
+def _restore_expected_digest(state: FileState) -> None:
+    """Take the digest that the Hub named from the identity: a complete partial is verified without a request."""
     kind, _, digest = (state.record.identity or "").partition(":")
     if kind == "sha256":
         state.identity.expected_sha256 = digest
@@ -117,7 +117,7 @@ def _remember_word(state: FileState) -> None:
 
 
 def _fit_to_disk(record: FileRecord, on_disk: int) -> None:
-    """Forget what the journal claims behind the end of a partial that was cut short."""
+    """Drop what the journal claims after the end of a part that was truncated."""
     record.kept.remove(on_disk, max(on_disk, record.size or 1 << 62))
     if record.frontier > record.kept.reach(0):
         piece = record.kept.reach(0) // record.piece if record.piece else 0
@@ -126,8 +126,8 @@ def _fit_to_disk(record: FileRecord, on_disk: int) -> None:
         record.frontier_state = record.states.get(piece)
 
 
-def _go_on_hashing(state: FileState, *, clean: bool) -> None:
-    """Restore the digest at its frontier. After a crash, what lies before it waits to be checked, piece by piece."""
+def _restore_digest(state: FileState, *, clean: bool) -> None:
+    """Restore the digest at its frontier. After a crash each piece before the frontier must be checked."""
     record = state.record
     if record.frontier_state is None or not can_save():
         record.frontier, record.frontier_state = 0, None
@@ -143,7 +143,7 @@ def _checks(record: FileRecord) -> list[PieceCheck]:
     for number in range(1, record.frontier // record.piece + 1):
         after = record.states.get(number)
         if after is None:
-            continue  # two pieces in one, then
+            continue  # this piece and the next are checked as one
         checks.append(PieceCheck(start, number * record.piece, before, after))
         start, before = number * record.piece, after
     if start < record.frontier and record.frontier_state is not None:
@@ -151,8 +151,8 @@ def _checks(record: FileRecord) -> list[PieceCheck]:
     return checks
 
 
-def _empty_or_waiting(state: FileState, folder: Path) -> FileState:
-    # A file without a byte has nothing to ask for: it is there as soon as it is made.
+def _create_if_empty(state: FileState, folder: Path) -> FileState:
+    """Create the part of an empty file: there is nothing to request. Return the state."""
     if state.size == 0 and state.disk.part is None:
         state.disk.part = PartFile(folder, state.record.part, new=True)
         state.record.kept = Ranges()

@@ -1,12 +1,12 @@
-"""What to do after a fault: again now, wait, or give up. Pure; randomness comes in as an argument."""
+"""Decides what to do after a fault: try again now, wait, or give up. Pure; randomness is an argument."""
 
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, SourceError, WaitTooLong
 from flowhub_jobs.units import format_duration
 
-WAIT_INSIDE_S = 5.0  # longer waits give the slot to another job
-TRY_INSIDE_S = 20.0  # so do shorter ones, where all tries together have brought no byte for longer
+WAIT_INSIDE_S = 5.0  # a longer wait gives the slot to another job
+TRY_INSIDE_S = 20.0  # so does any wait, once all tries together have brought no byte for this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PriorFaults:
     seconds: float = 0.0
 
 
-NO_TRIES = PriorFaults()
+NO_FAULTS = PriorFaults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,10 @@ class GiveUp:
 Decision = Again | Wait | GiveUp
 
 
-def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Patience, *, free: bool = True) -> Decision:
-    """Return what follows a fault. `past` includes the fault itself; `jitter` is in [0, 1).
+def decide(
+    error: FlowhubError, prior: PriorFaults, jitter: float, patience: Patience, *, free: bool = True
+) -> Decision:
+    """Return what follows a fault. `prior` includes the fault itself; `jitter` is in [0, 1).
 
     A fault that can pass without the user (`error.passing`) ends the job only after `give_up_after_s` and
     `faults_max` tries; any other retryable fault after `faults_max` tries.
@@ -62,7 +64,7 @@ def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Pati
     """
     if free and isinstance(error, AddressExpired | SourceChanged):
         return Again()
-    # A full disk, or one that is not there, does not pass by asking the source again: whoever runs the job parks it.
+    # A full or missing disk does not return because the source is asked again: the caller parks the job.
     if not error.retryable or not isinstance(error, SourceError):
         return GiveUp(error)
     asked = error.wait_s if isinstance(error, ServerBusy) else None
@@ -70,28 +72,28 @@ def decide(error: FlowhubError, past: PriorFaults, jitter: float, patience: Pati
         wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
         text = f"{error.text} The host asks to wait {wait}; more than {most} is not sat out."
         return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
-    if _is_hopeless(error, past, patience):
+    if _is_hopeless(error, prior, patience):
         given = error.hint_template
         own = f"{given} " if given and given != SourceError.default_hint else ""
-        error.hint = f"{own}It was tried {_told(past)}. {{New_try}} continues with what was kept."
+        error.hint = f"{own}It was tried {_format_tries(prior)}. {{New_try}} continues with what was kept."
         return GiveUp(error)
-    delay = retry_delay(past.faults, jitter, patience)
+    delay = retry_delay(prior.faults, jitter, patience)
     if asked is None:
         return Wait(delay)
-    # The server knows when its limit resets; but a wait of nothing, or a date that has passed, is no licence to hurry.
+    # The server knows when its limit resets. But a wait of 0, or a date in the past, must not mean a request at once.
     return Wait(max(asked, delay), asked=True)
 
 
-def _is_hopeless(error: SourceError, past: PriorFaults, patience: Patience) -> bool:
-    """Return whether the tries are over. Ten tries are over within minutes, and an ordinary outage is longer."""
-    if past.faults < patience.faults_max:
+def _is_hopeless(error: SourceError, prior: PriorFaults, patience: Patience) -> bool:
+    """Return whether to give up. Ten tries take minutes, and an ordinary outage is longer."""
+    if prior.faults < patience.faults_max:
         return False
-    return not error.passing or past.seconds >= patience.give_up_after_s
+    return not error.passing or prior.seconds >= patience.give_up_after_s
 
 
-def _told(past: PriorFaults) -> str:
-    tries = "once" if past.faults == 1 else f"{past.faults} times in a row"
-    return f"{tries} in {format_duration(past.seconds)}" if past.seconds >= 60 else tries
+def _format_tries(prior: PriorFaults) -> str:
+    tries = "once" if prior.faults == 1 else f"{prior.faults} times in a row"
+    return f"{tries} in {format_duration(prior.seconds)}" if prior.seconds >= 60 else tries
 
 
 def retry_delay(faults: int, jitter: float, patience: Patience) -> float:

@@ -1,4 +1,4 @@
-"""Decides which connection is far slower than the others, and when a whole host has collapsed. Pure; times are seconds.
+"""Decides which connection is far slower than the others, and when a whole host has collapsed. Pure; times in seconds.
 
 Both happen at CDNs: of the connections to one address two thirds may end at slow edges for as long as they live
 (huggingface/xet-core#821), and a client with many connections may get a hundredth of its rate for minutes, while four
@@ -9,18 +9,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-SLOW_SHARE, ALONE_SHARE = 1 / 4, 1 / 3  # of what the others give; of the best that one connection to the host gave
-SLOW_S = 5.0  # for so long a connection is slow before it is replaced
-RECENT_S = 4.0  # less than that: where all become slow together, none is replaced
+SLOW_SHARE, ALONE_SHARE = 1 / 4, 1 / 3  # of the others' rate; of the best rate of one connection to the host
+SLOW_S = 5.0  # how long a connection is slow before it is replaced
+RECENT_S = 4.0  # shorter than that: if all become slow together, none is replaced
 REPLACE_EVERY_S, REPLACED_MAX = 1.0, 8  # one connection at most; of one file
-LOW_SHARE, COLLAPSED_S, FEW = 1 / 8, 30.0, 4  # of the host's best; for so long; connections that it is asked with then
+LOW_SHARE, COLLAPSED_S, FEW = 1 / 8, 30.0, 4  # of the host's best; how long it is low; connections to use after that
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one connection did since the last look: `bps` by the clock, `waiting` the share of the time without bytes.
+class ConnectionSample:
+    """What one connection did in the last interval: `bps` by the clock, `waiting` the share of the time without bytes.
 
-    Where the disk or the digest is slow, a connection has bytes to read at once, and its rate says nothing of it.
+    Where the disk or the digest is slow, bytes wait to be read, and the rate says nothing about the connection.
     """
 
     key: Hashable
@@ -33,9 +33,9 @@ class Sighting:
 
 
 def middle_rate(rates: Sequence[float]) -> float:
-    """Return the rate of the connection that brings the middle byte of all.
+    """Return the rate of the connection that brings the middle one of all bytes.
 
-    At least the median, and the same where all are alike; but where most connections are slow, the fast ones' rate.
+    It is at least the median, and the median if all are alike. If most connections are slow, it is the fast ones' rate.
     """
     left = sum(rates) / 2
     for rate in sorted(rates):
@@ -47,35 +47,37 @@ def middle_rate(rates: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SlowConnections:
-    """The connections to one host that are slow, and since when; `middles` are the middle rates of the last looks.
+    """The slow connections to one host, and since when; `middles` are the recent middle rates.
 
-    A fast connection ends its range between two looks and is not seen then: it is still what the others are held to.
+    A fast connection may end its range between two samples and be in neither: the recent rates still count it.
     """
 
     since: Mapping[Hashable, float] = field(default_factory=dict)
     middles: tuple[tuple[float, float], ...] = ()  # time, rate
 
 
-def look_for_slow(before: SlowConnections, seen: Sequence[Sighting], at: float, best_alone: float) -> SlowConnections:
-    """Return which connections are slow after a look. `best_alone`: the best that one to this host ever had.
+def find_slow(
+    before: SlowConnections, samples: Sequence[ConnectionSample], at: float, best_alone: float
+) -> SlowConnections:
+    """Return the slow connections of an interval. `best_alone`: the best rate that one to this host ever had.
 
-    Of several, those that bring less than a quarter of the others' middle rate; a single one, if less than a third of
-    `best_alone`.
+    Several connections are compared with each other: less than a quarter of the others' middle rate is slow. A single
+    one is slow with less than a third of `best_alone`.
     """
-    recent = tuple(one for one in before.middles if at - one[0] < RECENT_S)
+    recent = tuple(middle for middle in before.middles if at - middle[0] < RECENT_S)
     highest = max((rate for _, rate in recent), default=0.0)
     since = {}
-    for one in seen:
-        others = [other.bps for other in seen if other is not one]
+    for sample in samples:
+        others = [other.bps for other in samples if other is not sample]
         limit = max(middle_rate(others), highest) * SLOW_SHARE if others else best_alone * ALONE_SHARE
-        if one.waits and one.bps / max(one.waiting, 0.5) < limit:
-            since[one.key] = before.since.get(one.key, at)
-    middle = middle_rate([one.bps for one in seen])
-    return SlowConnections(since, (*recent, (at, middle)) if len(seen) > 1 else recent)
+        if sample.waits and sample.bps / max(sample.waiting, 0.5) < limit:
+            since[sample.key] = before.since.get(sample.key, at)
+    middle = middle_rate([sample.bps for sample in samples])
+    return SlowConnections(since, (*recent, (at, middle)) if len(samples) > 1 else recent)
 
 
-def to_replace(slow_since: Mapping[Any, float], at: float, replaced_at: float) -> Any:
-    """Return the connection to replace now: the one that is slow for longest, if that is long enough."""
+def choose_replacement(slow_since: Mapping[Any, float], at: float, replaced_at: float) -> Any:
+    """Return the connection to replace now: the one that has been slow for longest, if that is long enough."""
     if not slow_since or at - replaced_at < REPLACE_EVERY_S:
         return None
     key, since = min(slow_since.items(), key=lambda item: item[1])
@@ -83,8 +85,8 @@ def to_replace(slow_since: Mapping[Any, float], at: float, replaced_at: float) -
 
 
 @dataclass(frozen=True, slots=True)
-class HostPace:
-    """The best that a host gave to `best_count` connections together, and since when it gives far less."""
+class HostThroughput:
+    """The best total rate of a host, with `best_count` connections, and since when it is far lower."""
 
     best_bps: float = 0.0
     best_count: int = 1
@@ -99,20 +101,20 @@ class HostPace:
 
     @property
     def few(self) -> int:
-        """How many connections to ask a collapsed host with: no more than were well."""
+        """The connections to use with a collapsed host: no more than worked well."""
         return max(1, min(FEW, self.best_count))
 
 
-def learn_best(pace: HostPace, bps: float, count: int) -> HostPace:
-    return replace(pace, best_bps=bps, best_count=count) if bps > pace.best_bps else pace
+def learn_best(throughput: HostThroughput, bps: float, count: int) -> HostThroughput:
+    return replace(throughput, best_bps=bps, best_count=count) if bps > throughput.best_bps else throughput
 
 
-def watch_pace(pace: HostPace, seen: Sequence[Sighting], at: float) -> HostPace:
-    """Return the pace after a look. Fewer connections than at the best need to give only their part of it."""
-    total = sum(one.bps for one in seen)
-    pace = learn_best(pace, total, len(seen))
-    expected = pace.best_bps * min(1.0, len(seen) / pace.best_count)
-    waits = sum(one.waits for one in seen) * 2 >= len(seen)
-    if not seen or not waits or total >= expected * LOW_SHARE:
-        return replace(pace, low_since=None)
-    return pace if pace.is_low else replace(pace, low_since=at)
+def update_throughput(throughput: HostThroughput, samples: Sequence[ConnectionSample], at: float) -> HostThroughput:
+    """Return the throughput after an interval. Fewer connections than at the best are expected to give only a part."""
+    total = sum(sample.bps for sample in samples)
+    throughput = learn_best(throughput, total, len(samples))
+    expected = throughput.best_bps * min(1.0, len(samples) / throughput.best_count)
+    waits = sum(sample.waits for sample in samples) * 2 >= len(samples)
+    if not samples or not waits or total >= expected * LOW_SHARE:
+        return replace(throughput, low_since=None)
+    return throughput if throughput.is_low else replace(throughput, low_since=at)

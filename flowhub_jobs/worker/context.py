@@ -25,7 +25,7 @@ from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
 from flowhub_jobs.worker.rate_share import RateShare
-from flowhub_jobs.worker.transfer_options import transfer_terms
+from flowhub_jobs.worker.transfer_options import transfer_options
 from flowhub_jobs.worker.wait_log import WaitLog
 
 log = logging.getLogger("flowhub.worker")
@@ -57,7 +57,7 @@ class WorkerContext:
         self.shared = Shared(HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate))
         self.gates = GateCache(home)
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
-        self.outages = HostOutages(home, self.shared.hosts, transfer_terms(home.settings).patience)
+        self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)
         self.network = Network(home)
         self.wait_log = WaitLog(home.clock)
         self.database_outage = DatabaseOutage(home.clock.awake)

@@ -12,7 +12,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits, is_hosts_fault
 from flowhub_jobs.net.happy_eyeballs import open_connection
-from flowhub_jobs.net.reachability import connection_place
+from flowhub_jobs.net.reachability import connection_endpoint
 from flowhub_jobs.net.urls import origin_asked
 from flowhub_jobs.times import clock_time, known_moment
 from flowhub_jobs.transfer.fetch import RetryLater
@@ -128,7 +128,7 @@ class HostReturn:
     def _probe(self, waits: list[HostWait]) -> None:
         for wait in waits:
             scheme = wait.origin.partition("://")[0]
-            place = connection_place(f"{scheme}://{wait.host}" if wait.host else wait.origin)
+            place = connection_endpoint(f"{scheme}://{wait.host}" if wait.host else wait.origin)
             try:
                 if place is not None:
                     open_connection(*place, CONNECT_S).close()

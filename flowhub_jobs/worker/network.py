@@ -17,7 +17,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.disk_demand import addresses_wanted
 from flowhub_jobs.jobs.shared_values import SharedValue, Version
-from flowhub_jobs.net.reachability import Place, answers, any_answers, machines_fault, place_of
+from flowhub_jobs.net.reachability import Endpoint, answers, any_answers, local_network_fault, remote_endpoint
 from flowhub_jobs.net.urls import at_endpoint, driver_words, host_of
 from flowhub_jobs.values.artifacts import Artifact
 
@@ -41,7 +41,7 @@ class Network:
 
     def is_down(self, error: FlowhubError, artifact: Artifact) -> bool:
         """Return whether an attempt ended for want of a network; then all jobs of the node wait from now on."""
-        cause = machines_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
+        cause = local_network_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
         if cause is None:
             return False
         with self._lock:  # of jobs that fail together, one checks for all
@@ -59,7 +59,7 @@ class Network:
         log.warning("This machine is offline, and its jobs wait. %s", text)
         return True
 
-    def _others(self, failed: Place, more: Sequence[Place] = ()) -> list[Place]:
+    def _others(self, failed: Endpoint, more: Sequence[Endpoint] = ()) -> list[Endpoint]:
         """Return other places that jobs want to reach, or have reached lately."""
         wanted = addresses_wanted(self._home.engine, self._home.node)
         known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in wanted])
@@ -104,6 +104,6 @@ class Network:
             log.warning("Could not save the state of the network: %s", driver_words(error))
 
 
-def _places(urls: list[str]) -> list[Place]:
+def _places(urls: list[str]) -> list[Endpoint]:
     """Return the places of these addresses, each once, without those on this machine."""
-    return list(dict.fromkeys(place for url in urls if (place := place_of(url)) is not None))
+    return list(dict.fromkeys(place for url in urls if (place := remote_endpoint(url)) is not None))

@@ -95,7 +95,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
 
 def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAction | None:
     """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
-    origin, tries = run.claimed.source_origin, late.fruitless
+    origin, tries = run.claimed.source_origin, late.faults
     wait = context.outages.hold_host(origin, run.lease.token, late, run.began) if origin else None
     if wait is None:
         context.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)

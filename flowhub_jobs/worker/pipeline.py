@@ -38,7 +38,7 @@ from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
 from flowhub_jobs.worker.outcomes import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.progress import ProgressWriter
-from flowhub_jobs.worker.transfer_options import transfer_terms
+from flowhub_jobs.worker.transfer_options import transfer_options
 
 log = logging.getLogger("flowhub.job")
 
@@ -70,7 +70,7 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
         log.info("Job %d is completed: %s", run.lease.job, run.claimed.artifact.ref, extra={"job": run.lease.job})
     except Cancelled as stopped:
         context.wait_log.ended(run.lease.job)
-        stop_run(context, run, StopReason(stopped.why))
+        stop_run(context, run, StopReason(stopped.reason))
     except LeaseLost:
         raise
     except Exception as error:
@@ -166,17 +166,17 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
         return None
     _check_room(context, run, missing)
     context.throttle.update(at_once=True)
-    tries = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
+    faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
-    past = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, tries, one_try=one_try)
+    prior = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, faults, one_try=one_try)
     return fetch(
         missing,
         reused.partial,
-        terms=transfer_terms(home.settings),
+        options=transfer_options(home.settings),
         shared=context.shared,
-        control=run.control,
-        past=past,
-        watch=_watch(context, run, progress, reused),
+        cancel=run.control,
+        prior=prior,
+        on_progress=_watch(context, run, progress, reused),
     )
 
 

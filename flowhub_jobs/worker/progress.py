@@ -34,7 +34,7 @@ class ProgressWriter:
         }
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
         digest = _whole(files)
-        tries = seen.fruitless
+        tries = seen.faults
         self._last = Progress(
             seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
         )

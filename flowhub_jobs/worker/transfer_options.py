@@ -5,7 +5,7 @@ from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
 
 
-def transfer_terms(settings: Settings) -> TransferOptions:
+def transfer_options(settings: Settings) -> TransferOptions:
     """Return the options."""
     patience = Patience(
         base_s=settings.backoff_base_s,

@@ -31,7 +31,7 @@ def at(hub, *, token=None, **changed):
 def knock(hub, way, kind, *says, token=None):
     """Be refused at the Hub's door, once: asking again would not help."""
     host = hub.endpoint.removeprefix("http://")
-    error = way.fails(unpinned(URL), kind, f"m.gguf: {host} ", *says, terms=at(hub, token=token))
+    error = way.fails(unpinned(URL), kind, f"m.gguf: {host} ", *says, options=at(hub, token=token))
     assert len(hub.front.requests()) == 1
     assert TOKEN not in f"{error['message']}{error['hint']}"
     assert not error["retryable"]
@@ -92,7 +92,7 @@ def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
         for door in doors:
             getattr(hub.access, door).add("org/model")
         with pytest.raises((Gated, TokenMissing, TokenRefused)) as caught:
-            run(unpinned(URL), tmp_path, terms=at(hub, token=token))
+            run(unpinned(URL), tmp_path, options=at(hub, token=token))
         return caught.value.message, caught.value.hint
 
     said = [
@@ -111,7 +111,7 @@ def test_a_signed_address_that_expires_in_mid_file_is_asked_for_anew_at_no_cost(
     """With a budget of one fault, any that counted would end it."""
     hold = Hold(after=500_000).once()
     hub.break_cdn(CappedRange(most=MIB), hold)
-    with Running(model, tmp_path, terms=at(hub, faults_max=1, connections_per_host=1)) as running:
+    with Running(model, tmp_path, options=at(hub, faults_max=1, connections_per_host=1)) as running:
         hub.cdn.wait_for(lambda: kept_in(tmp_path) == 500_000)
         hub.expire_links()
         hold.event.set()
@@ -150,14 +150,14 @@ def test_an_edge_that_refuses_every_address_is_given_up_after_ten_tries(hub, mod
     hub.break_cdn(Status(403))
     edge = hub.cdn.address.removeprefix("http://")
     says = f"m.gguf: {edge} refuses a freshly signed address of a file of "
-    way.fails(model, ServerBusy, says, "(status 403)", terms=at(hub))
+    way.fails(model, ServerBusy, says, "(status 403)", options=at(hub))
     assert len(hub.cdn.requests()) == 10
 
 
 def test_a_signature_is_in_no_error_and_no_note(hub, model, tmp_path):
     hub.break_cdn(EarlyClose(after=100), EarlyClose())
     with pytest.raises(Exception, match="dropped the connection") as caught:
-        run(model, tmp_path, terms=at(hub, token=TOKEN))
+        run(model, tmp_path, options=at(hub, token=TOKEN))
     said = caught.value.message + str(caught.value.hint)
     assert "Signature" not in said
     assert TOKEN not in said

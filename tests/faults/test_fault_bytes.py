@@ -62,7 +62,7 @@ def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_
     artifact = unpinned("https://huggingface.co/org/model/resolve/main/config.json", "config.json")
     says = content.sha256() if lfs else content.git_sha1()
     way.fails(
-        artifact, DigestMismatch, "config.json", "the Hub, which says", says, terms=quick(hub_endpoint=hub.endpoint)
+        artifact, DigestMismatch, "config.json", "the Hub, which says", says, options=quick(hub_endpoint=hub.endpoint)
     )
 
 
@@ -121,9 +121,9 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
     monkeypatch.setattr(digest, "_library", lambda: None)
     hub.add("org/model", "m.gguf", MODEL)
     artifact = unpinned(URL)
-    run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint))
+    run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
     flip(part_in(tmp_path), 3 * MIB)
-    got = run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint))
+    got = run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
 
@@ -131,10 +131,10 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
 def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     flip(part_in(partial), 5)
-    control = CancelToken()
-    control.stop("pause")
+    cancel = CancelToken()
+    cancel.stop("pause")
     with pytest.raises(Cancelled):
-        run(model, partial, control=control)
+        run(model, partial, cancel=cancel)
     assert not journal.load(partial).clean
     got = run(model, partial)
     assert got.content() == MODEL.read()
@@ -175,7 +175,7 @@ def test_a_hub_whose_digest_contradicts_the_catalog_ends_it_before_the_file_is_a
     hub.add("org/model", "m.gguf", MODEL)
     artifact = one_file(ArtifactFile("m.gguf", URL, MODEL.size, OTHER.sha256()))
     says = ["m.gguf", OTHER.sha256(), f"huggingface.co has {MODEL.sha256()}", "the source disagrees with the catalog"]
-    way.fails(artifact, DigestMismatch, *says, terms=quick(hub_endpoint=hub.endpoint))
+    way.fails(artifact, DigestMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 
@@ -183,7 +183,7 @@ def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_ask
     hub.add("org/model", "m.gguf", MODEL)
     artifact = one_file(ArtifactFile("m.gguf", URL, 777, MODEL.sha256()))
     says = ["m.gguf", "says 777 bytes", f"the source huggingface.co has {MODEL.size} bytes"]
-    way.fails(artifact, SizeMismatch, *says, terms=quick(hub_endpoint=hub.endpoint))
+    way.fails(artifact, SizeMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 

@@ -78,7 +78,7 @@ def test_a_small_file_of_the_hub_is_decoded_and_held_against_its_git_sha1(hub, t
     hub.add("org/model", "config.json", CONFIG, lfs=False)
     hub.break_front(Gzip(level=9, where=lambda span: span[1] > 1000))
     url = "https://huggingface.co/org/model/resolve/main/config.json"
-    got = run(unpinned(url, "config.json"), tmp_path, terms=quick(hub_endpoint=hub.endpoint))
+    got = run(unpinned(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == CONFIG.read()
     assert got.seen[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
 

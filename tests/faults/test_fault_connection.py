@@ -36,8 +36,8 @@ def test_a_connection_that_breaks_costs_no_byte_twice(origin, way, pin, faults):
 
 def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, way):
     """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
-    terms = quick(faults_max=2, connections_per_host=1)
-    way.arrives_at_no_cost(sought(origin, True, Reset(after=200_000)), MODEL, origin, terms)
+    options = quick(faults_max=2, connections_per_host=1)
+    way.arrives_at_no_cost(sought(origin, True, Reset(after=200_000)), MODEL, origin, options)
     assert len(origin.requests()) == 22
 
 
@@ -65,10 +65,10 @@ def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
 
 def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.fault_handler.random.random", lambda: 0.9)
-    terms = quick()
-    terms = replace(terms, patience=replace(terms.patience, base_s=60, cap_s=60))
+    options = quick()
+    options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
     with pytest.raises(fetch_room.RetryLater) as caught:
-        run(sought(origin, True, EarlyClose()), tmp_path, terms=terms)
+        run(sought(origin, True, EarlyClose()), tmp_path, options=options)
     assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
 
@@ -79,13 +79,13 @@ REFUSALS = {"429": Status(429), "503": Status(503), "a reset": Reset(), "a close
 @pytest.mark.parametrize("fault", REFUSALS.values(), ids=REFUSALS)
 def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(origin, tmp_path, monkeypatch, fault):
     monkeypatch.setattr(
-        fetch_room, "ConcurrencyPlan", lambda **_: ConcurrencyPlan(count=4, held=4, resting_until=float("inf"))
+        fetch_room, "ConcurrencyPlan", lambda **_: ConcurrencyPlan(count=4, baseline=4, backing_off_until=float("inf"))
     )
     large = gguf_pattern(20 * MIB, seed=3)  # the first connection takes 16 MiB of it
     hold = Hold(after=MIB).covering(0)
     refused = fault.from_byte(1)
     url = origin.serve("m.gguf", large, faults=[hold, refused])
-    with Running(pinned(url, large), tmp_path, terms=quick(faults_max=1)) as running:
+    with Running(pinned(url, large), tmp_path, options=quick(faults_max=1)) as running:
         origin.wait_for(lambda: any(begin > 0 for begin in origin.begins()) and len(origin.requests()) > 1)
         origin.wait_for(lambda: any(one.done for one in origin.requests()))
         origin.break_with(path="/m.gguf")
@@ -101,7 +101,7 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
 def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
     artifact = sought(origin, True)
     origin.refuse()
-    with Running(artifact, tmp_path, terms=quick(faults_max=10_000)) as running:
+    with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         running.run.wait_to_see(1)
         origin.listen_again()
         got = running.end()
@@ -113,7 +113,7 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
     hold = Hold(after=HALF).once()
     artifact = sought(origin, True, hold)
-    with Running(artifact, tmp_path, terms=quick(faults_max=10_000)) as running:
+    with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF)
         origin.refuse()
         origin.drop_connections()
@@ -128,7 +128,7 @@ def test_a_host_that_refuses_for_good_is_named(origin, way):
     artifact = sought(origin, True)
     origin.refuse()
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
-    error = way.fails(artifact, NetworkDown, cannot, "refused", terms=quick(faults_max=3))
+    error = way.fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
     assert "3 times in a row" in error["hint"]
 
 
@@ -156,7 +156,7 @@ def test_a_name_that_never_resolves_is_named(origin, way, monkeypatch):
     artifact = sought(origin, True)
     failing_look_up(monkeypatch, 10_000)
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
-    way.fails(artifact, NetworkDown, cannot, "Temporary failure in name resolution", terms=quick(faults_max=2))
+    way.fails(artifact, NetworkDown, cannot, "Temporary failure in name resolution", options=quick(faults_max=2))
 
 
 # It is not trusted ---------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(wa
     """It may be a captive portal's, which the user signs in to in the morning."""
     with Origin(tls=True) as origin:
         shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
-        error = way.fails(sought(origin, True), TlsUntrusted, shows, terms=quick(faults_max=2))
+        error = way.fails(sought(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
         assert error["retryable"]
         assert origin.requests() == []
 
@@ -175,7 +175,7 @@ def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, fresh_tru
     with Origin(tls=True, named="elsewhere.example") as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
-            run(sought(origin, True), tmp_path, terms=quick(faults_max=2))
+            run(sought(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
@@ -190,7 +190,7 @@ def test_a_ca_file_that_cannot_be_read_is_named(way, monkeypatch, tmp_path, fres
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with Origin(tls=True) as origin:
         says = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
-        way.fails(sought(origin, True), TrustUnreadable, *says, terms=quick(faults_max=2))
+        way.fails(sought(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
@@ -203,7 +203,7 @@ def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, fres
     """CPython reads a blocking TLS socket again for ever when the kernel's own time-out ends a read."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        got = run(sought(origin, True, Stall(after=HALF).once()), tmp_path, terms=quick(stall_s=0.2))
+        got = run(sought(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
         assert got.content() == MODEL.read()
         assert "sent no byte for 0.2 s" in got.notes[0].text
 
@@ -212,7 +212,7 @@ def test_a_host_that_does_not_end_its_tls_handshake_is_named(origin, tmp_path):
     """The origin speaks plain http, and waits for the rest of what is no request."""
     url = origin.serve("m.gguf", MODEL).replace("http://", "https://")
     with pytest.raises(NetworkDown, match=r"m\.gguf: 127\.0\.0\.1:\d+ cannot be reached: .*handshake"):
-        run(pinned(url, MODEL), tmp_path, terms=quick(connect_s=0.1, faults_max=2))
+        run(pinned(url, MODEL), tmp_path, options=quick(connect_s=0.1, faults_max=2))
 
 
 class SaysPlainly(socketserver.BaseRequestHandler):
@@ -227,6 +227,6 @@ def test_a_host_that_speaks_no_tls_on_its_https_port_is_named(tmp_path):
         serving.start()
         host = f"127.0.0.1:{server.server_address[1]}"
         with pytest.raises(ConnectionLost, match=f"m.gguf: {host} does not speak TLS as it should"):
-            run(pinned(f"https://{host}/m.gguf", MODEL), tmp_path, terms=quick(faults_max=2))
+            run(pinned(f"https://{host}/m.gguf", MODEL), tmp_path, options=quick(faults_max=2))
         server.shutdown()
         serving.join()

@@ -152,7 +152,7 @@ IN_PLACE = {
 @pytest.mark.parametrize(("name", "content", "seen"), IN_PLACE.values(), ids=IN_PLACE)
 def test_a_small_text_in_the_place_of_a_binary_file_is_refused(origin, way, name, content, seen):
     url = origin.serve(name, content)
-    error = way.fails(unpinned(url, name), WrongContent, f"{name} should be ", f"what came is {seen}", host_of(origin))
+    error = way.fails(unpinned(url, name), WrongContent, f"{name}: expected ", f"what came is {seen}", host_of(origin))
     assert ("/resolve/" in error["hint"]) == (content == POINTER)
     assert "10 times in a row" in error["hint"]
 

@@ -37,13 +37,13 @@ def test_a_head_that_other_clients_tolerate_costs_nothing(origin, way, pin, faul
 
 def test_a_validator_with_a_space_before_its_colon_binds_the_parts(origin, tmp_path):
     faults = [NoEtag(), CappedRange(most=HALF), WrittenHead(lines=[b'ETag : "q"'])]
-    run(sought(origin, False, *faults), tmp_path, terms=quick(connections_per_host=1))
+    run(sought(origin, False, *faults), tmp_path, options=quick(connections_per_host=1))
     assert origin.requests()[1].headers["if-range"] == '"q"'
 
 
 def test_a_connection_whose_head_was_malformed_serves_no_other_request(origin, tmp_path):
     parts = CappedRange(most=1 << 20)
-    run(sought(origin, True, parts, WrittenHead(lines=[b"Garbage"])), tmp_path, terms=quick(connections_per_host=1))
+    run(sought(origin, True, parts, WrittenHead(lines=[b"Garbage"])), tmp_path, options=quick(connections_per_host=1))
     assert origin.made_connections == len(origin.requests()) > 1
 
 

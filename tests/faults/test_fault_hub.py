@@ -25,7 +25,7 @@ def at(hub, **changed):
 
 
 def test_the_digest_of_a_large_file_is_the_hubs_and_not_the_cdns_etag_of_64_hex(hub, model, tmp_path):
-    got = run(unpinned(URL), tmp_path, terms=at(hub))
+    got = run(unpinned(URL), tmp_path, options=at(hub))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
     cdn_tag = hub.cdn.answer(hub.cdn.requests()[-1]).headers["ETag"]
@@ -55,11 +55,11 @@ def test_the_address_of_a_file_is_resolved_once_for_all_its_ranges(hub, model, w
 
 def test_a_second_run_resolves_once_more(hub, model, tmp_path):
     hub.break_cdn(CappedRange(most=HALF), Status(503, {"Retry-After": "60"}).nth(2))
-    with Running(model, tmp_path, terms=at(hub)) as running, pytest.raises(Exception, match="answers 503"):
+    with Running(model, tmp_path, options=at(hub)) as running, pytest.raises(Exception, match="answers 503"):
         running.end()
     hub.break_cdn()
     assert kept_in(tmp_path) == HALF
-    assert run(model, tmp_path, terms=at(hub)).content() == MODEL.read()
+    assert run(model, tmp_path, options=at(hub)).content() == MODEL.read()
     assert len(hub.front.requests()) == 2
 
 
@@ -73,7 +73,7 @@ def test_an_address_that_a_cdn_no_longer_takes_is_asked_for_again(hub, model, wa
 def test_a_400_of_a_cdn_that_stays_names_size_and_host(hub, model, way):
     hub.break_cdn(Status(400))
     host = hub.cdn.address.removeprefix("http://")
-    error = way.fails(model, ServerBusy, f"m.gguf: {host} ", "a file of 5.2 MB", "status 400", terms=at(hub))
+    error = way.fails(model, ServerBusy, f"m.gguf: {host} ", "a file of 5.2 MB", "status 400", options=at(hub))
     assert error["retryable"]
     assert len(hub.front.requests()) == 10
 
@@ -84,7 +84,7 @@ def test_a_file_beyond_what_the_hub_serves_plainly_says_so_and_how_to_get_it(hub
     hub.repositories.files["org/model", "main", "m.gguf"] = HubFile(huge, "ab" * 32)
     hub.plain_max = 400_000_000_000
     host = hub.cdn.address.removeprefix("http://")
-    error = way.fails(unpinned(URL), SourceRefused, host, "464.0 GB", f"{size} bytes", terms=at(hub))
+    error = way.fails(unpinned(URL), SourceRefused, host, "464.0 GB", f"{size} bytes", options=at(hub))
     assert not error["retryable"]
     assert "hf download" in error["hint"] or isinstance(way, DownloadWay), "a program has no `flowhub adopt`"
     assert len(hub.front.requests()) in (2, 3, 4), "the Hub was asked for another address before that"
@@ -93,6 +93,6 @@ def test_a_file_beyond_what_the_hub_serves_plainly_says_so_and_how_to_get_it(hub
 def test_a_bucket_with_nothing_left_is_waited_for_and_another_buckets_rest_is_none_of_it(hub, model, tmp_path):
     hub.break_front(Status(429, {"RateLimit": '"api";r=499;t=7, "resolvers";r=0;t=60'}))
     with pytest.raises(Exception, match="answers 429") as caught:
-        run(model, tmp_path, terms=at(hub))
+        run(model, tmp_path, options=at(hub))
     assert 50 < caught.value.seconds <= 60
     assert caught.value.asked_by_host

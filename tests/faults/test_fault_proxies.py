@@ -88,7 +88,7 @@ def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy
     with SocksProxy() as proxy:
         through(f"socks5://{proxy.place}")
         files = {f"f{number}.bin": source.serve(f"f{number}.bin", bytes(100)) for number in range(5)}
-        run(folder_of(files), tmp_path, terms=quick(connections_per_host=1))
+        run(folder_of(files), tmp_path, options=quick(connections_per_host=1))
         assert proxy.asked == [host_of(source)]
         assert source.made_connections == 1
 
@@ -101,7 +101,7 @@ def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, wa
     with nowhere() as place:
         through(f"{scheme}://me:secret@{place}")
         says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
-        error = way.fails(sought(source, True), ProxyUnreachable, *says, terms=quick(faults_max=2))
+        error = way.fails(sought(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
         assert error["retryable"]
         assert "secret" not in str(error)
 
@@ -122,14 +122,14 @@ def test_a_tunnel_that_a_proxy_refuses_is_its_word_and_may_pass(tmp_path, throug
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
         through(f"http://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
-            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+            run(sought(source, True), tmp_path, options=quick(faults_max=2))
 
 
 def test_a_socks_proxy_that_does_not_reach_the_host_says_why(source, tmp_path, through):
     with SocksProxy(refuses=4) as proxy:
         through(f"socks5://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) says: host unreachable"):
-            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+            run(sought(source, True), tmp_path, options=quick(faults_max=2))
 
 
 @pytest.mark.parametrize("wrong", ["http", "socks5"])
@@ -138,7 +138,7 @@ def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, t
     with kind() as proxy:
         through(f"{wrong}://{proxy.place}")
         with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.place}"):
-            run(sought(source, True), tmp_path, terms=quick(faults_max=2))
+            run(sought(source, True), tmp_path, options=quick(faults_max=2))
 
 
 NO_PROXIES = {

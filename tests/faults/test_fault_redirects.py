@@ -168,7 +168,7 @@ def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin,
     """An emoji domain is one; this one does not exist."""
     artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
     with pytest.raises((NetworkDown, RetryLater), match=f"{host} cannot be reached"):
-        run(artifact, tmp_path, terms=quick(faults_max=1))
+        run(artifact, tmp_path, options=quick(faults_max=1))
 
 
 # Not followed --------------------------------------------------------------------------------------------------------

@@ -89,12 +89,12 @@ def test_a_file_of_the_hub_that_was_replaced_between_two_runs_is_the_new_one(hub
     hub.add("org/model", "m.gguf", MODEL)
     artifact = unpinned("https://huggingface.co/org/model/resolve/main/m.gguf")
     hub.break_cdn(Hold(after=HALF))
-    with Running(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint)) as running:
+    with Running(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint)) as running:
         hub.cdn.wait_for(lambda: kept_in(tmp_path) == HALF)
         running.stop()
     hub.break_cdn()
     hub.add("org/model", "m.gguf", OTHER)
-    assert run(artifact, tmp_path, terms=quick(hub_endpoint=hub.endpoint)).content() == OTHER.read()
+    assert run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint)).content() == OTHER.read()
 
 
 # Last-Modified and If-Range -------------------------------------------------------------------------------------------

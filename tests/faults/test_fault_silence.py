@@ -38,14 +38,14 @@ CLOCKS = {
 @pytest.mark.parametrize(("fault", "clock", "error", "says"), CLOCKS.values(), ids=CLOCKS)
 def test_a_host_that_never_speaks_is_given_up(origin, way, fault, clock, error, says):
     """Each of the clocks alone would end it; the others are set to twenty seconds, which no test waits for."""
-    terms = quick(faults_max=2, **clock)
-    way.fails(sought(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, terms=terms)
+    options = quick(faults_max=2, **clock)
+    way.fails(sought(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, options=options)
 
 
 def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
     artifact = sought(origin, True, Stall(after=HALF).once(), NoHeaders().from_byte(1))
     with pytest.raises(HeadersTimeout):
-        run(artifact, tmp_path, terms=quick(faults_max=2, headers_s=0.05, stall_s=0.05))
+        run(artifact, tmp_path, options=quick(faults_max=2, headers_s=0.05, stall_s=0.05))
     assert kept_in(tmp_path) == HALF
     origin.break_with(path="/m.gguf")
     assert run(artifact, tmp_path).content() == MODEL.read()
@@ -53,14 +53,14 @@ def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
 
 
 def test_a_trickle_is_left_and_asked_anew(origin, tmp_path):
-    got = run(sought(origin, True, Trickle(bps=2000).once()), tmp_path, terms=HURRIED)
+    got = run(sought(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["fault"]
     assert origin.sent("m.gguf") - MODEL.size < 5000
 
 
 def test_a_host_that_is_fast_and_then_slow_for_ever_is_left_where_it_became_slow(origin, tmp_path):
-    got = run(sought(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, terms=HURRIED)
+    got = run(sought(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert origin.begins()[1] >= HALF
 
@@ -73,9 +73,9 @@ def test_a_host_whose_every_answer_becomes_slow_is_asked_again_and_again(origin,
 
 
 def test_a_host_that_is_always_too_slow_is_given_up_with_what_came_in_which_time(origin, way):
-    terms = quick(faults_max=1, slow_bps=100_000, slow_window_s=0.1)
+    options = quick(faults_max=1, slow_bps=100_000, slow_window_s=0.1)
     says = [f"m.gguf: {host_of(origin)} sent only ", "less than 100000 bytes a second"]
-    way.fails(sought(origin, True, Trickle(bps=500)), TooSlow, *says, terms=terms)
+    way.fails(sought(origin, True, Trickle(bps=500)), TooSlow, *says, options=options)
 
 
 def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
@@ -86,15 +86,15 @@ def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
         now[0] += 0.002
         return now[0]
 
-    terms = quick(stall_s=0.3, slow_bps=1 << 40, slow_window_s=0.5)
+    options = quick(stall_s=0.3, slow_bps=1 << 40, slow_window_s=0.5)
     shared = Shared(HostLimits(), TokenBucket(10_000_000, clock))
-    got = run(sought(origin, True), tmp_path, terms=terms, shared=shared)
+    got = run(sought(origin, True), tmp_path, options=options, shared=shared)
     assert got.content() == MODEL.read()
 
 
 def test_a_person_who_stops_a_job_does_not_wait_for_a_host_that_is_silent(origin, tmp_path):
     artifact = sought(origin, True, NoHeaders())
-    with Running(artifact, tmp_path, terms=quick(headers_s=600)) as running:
+    with Running(artifact, tmp_path, options=quick(headers_s=600)) as running:
         origin.wait_for(lambda: origin.requests("m.gguf"))
         running.stop()
     assert kept_in(tmp_path) == 0

@@ -28,10 +28,10 @@ def in_a_hurry(monkeypatch):
     monkeypatch.setattr(connection_watch, "STEADY_S", 0.1)
 
 
-def fetched(origin, tmp_path, fault, connections, **terms):
+def fetched(origin, tmp_path, fault, connections, **options):
     """Fetch a model from an origin with this habit, over so many connections; return how it went."""
     url = origin.serve("m.gguf", MODEL, faults=[fault])
-    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **terms))
+    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **options))
     run.shared = Shared(HostLimits(connections), TokenBucket())
     run.go()
     assert run.content() == MODEL.read()
@@ -43,7 +43,7 @@ def held_at(monkeypatch, count):
     monkeypatch.setattr(
         fetch_room,
         "ConcurrencyPlan",
-        lambda **_: ConcurrencyPlan(count=count, held=count, settled=True, resting_until=float("inf")),
+        lambda **_: ConcurrencyPlan(count=count, baseline=count, settled=True, backing_off_until=float("inf")),
     )
 
 

@@ -78,7 +78,7 @@ def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tm
         run(sought(origin, True, Status(status, headers())), tmp_path)
     assert 50 < caught.value.seconds <= 60
     assert caught.value.asked_by_host
-    assert caught.value.fruitless.faults == 1
+    assert caught.value.faults.faults == 1
     assert isinstance(caught.value.error, ServerBusy)
     assert f"m.gguf: {host_of(origin)} answers {status}" in caught.value.error.message
     assert len(origin.requests()) == 1
@@ -223,5 +223,5 @@ def test_what_a_host_says_is_told_and_harmless(origin, way):
 
 
 def test_a_budget_of_one_is_one(origin, way):
-    way.fails(sought(origin, True, Status(503)), ServerBusy, "m.gguf", terms=quick(faults_max=1))
+    way.fails(sought(origin, True, Status(503)), ServerBusy, "m.gguf", options=quick(faults_max=1))
     assert len(origin.requests()) == 1

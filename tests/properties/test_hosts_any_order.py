@@ -29,23 +29,23 @@ def test_no_host_has_more_than_it_takes_and_none_is_asked_sooner_than_it_said(ca
     for number, (what, host) in enumerate(deeds):
         before, time = hosts.cap(host), seconds[number % len(seconds)]
         if what == "enter":
-            entered = hosts.enter(host)
+            entered = hosts.acquire(host)
             assert entered == (open_now[host] < before)
             open_now[host] += entered
         elif what == "leave" and open_now[host]:
-            hosts.leave(host)
+            hosts.release(host)
             open_now[host] -= 1
         elif what == "lower":
-            assert hosts.lower(host) == (open_now[host] > 1)
+            assert hosts.lower_cap(host) == (open_now[host] > 1)
             if open_now[host] > 1:
                 lowered[host] = clock.now + LOWERED_S
                 assert hosts.cap(host) == open_now[host] - 1
         elif what == "quiet":
-            hosts.be_quiet(host, time)
+            hosts.cool_down(host, time)
             quiet_until[host] = max(quiet_until[host], clock.now + time)
         elif what == "turn":
             clock.now += time
         for one in HOSTS:
-            assert hosts.quiet_for(one) == max(0.0, quiet_until[one] - clock.now)
+            assert hosts.cooldown_left(one) == max(0.0, quiet_until[one] - clock.now)
             assert 1 <= hosts.cap(one) <= cap
             assert hosts.cap(one) == cap or clock.now < lowered[one]

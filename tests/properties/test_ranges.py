@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, PIECES_AIM, Ranges, piece_size
-from flowhub_jobs.transfer.range_scheduler import ASK_MAX, ASK_MIN, next_range
+from flowhub_jobs.transfer.range_scheduler import RANGE_MAX, RANGE_MIN, next_range
 
 TOP = 60
 PLACES = st.integers(0, TOP)
@@ -120,7 +120,7 @@ def test_the_next_range_is_not_so_short_that_asking_costs_more_nor_so_long_that_
     asked = next_range(kept, taken, size, connections=connections, rate=rate)
     if asked is not None:
         [gap] = list(Ranges([*kept, *taken]).gaps(asked[0], size))[:1]
-        assert min(ASK_MIN, gap[1] - gap[0]) <= asked[1] - asked[0] <= ASK_MAX
+        assert min(RANGE_MIN, gap[1] - gap[0]) <= asked[1] - asked[0] <= RANGE_MAX
 
 
 @given(SIZES, SPOTS, st.lists(st.tuples(CONNECTIONS, RATES), min_size=1, max_size=5))

@@ -4,7 +4,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.simulated_network import TICK_S, CrowdedHost, Link, mean_rate, simulate, simulate_crowd
 
-from flowhub_jobs.transfer.concurrency import REST_S, ConcurrencyPlan, Flow, adjust
+from flowhub_jobs.transfer.concurrency import BACK_OFF_S, ConcurrencyPlan, Flow, adjust
 
 SETTLED_S = 10.0  # by then every number up to the cap was tried
 FULL, CROWDED_FULL = 0.8, 0.65  # of the best that can be had
@@ -54,7 +54,7 @@ def test_where_too_many_harm_each_other_most_of_the_line_is_used_all_the_same(li
 
 @given(CROWDED, CAPS)
 def test_once_settled_the_number_moves_only_for_a_short_try_after_a_rest(line, cap):
-    counts = [moment.count for moment in simulate(always(line), cap, SETTLED_S + 4 * REST_S)][
+    counts = [moment.count for moment in simulate(always(line), cap, SETTLED_S + 4 * BACK_OFF_S)][
         round(SETTLED_S / TICK_S) :
     ]
     usual = max(set(counts), key=counts.count)

@@ -45,34 +45,34 @@ class Way(ABC):
         self.folder, self.home, self.patch = folder, home, patch
 
     @abstractmethod
-    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
         """Fetch until it ends."""
 
     @abstractmethod
     def named(self) -> list[Path]:
         """Return what bears a final name."""
 
-    def arrives(self, artifact: Artifact, content: "Content", terms: TransferOptions = QUICK) -> Ended:
+    def arrives(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Ended:
         """Fetch a one-file artifact, and hold it against what it should be."""
-        ended = self.end(artifact, terms)
+        ended = self.end(artifact, options)
         assert ended.error is None, ended.error
         assert ended.path is not None
         assert ended.path.read_bytes() == content.read()
         return ended
 
     def arrives_at_no_cost(
-        self, artifact: Artifact, content: "Content", origin: "Origin", terms: TransferOptions = QUICK
+        self, artifact: Artifact, content: "Content", origin: "Origin", options: TransferOptions = QUICK
     ) -> None:
         """The same, and no byte of `/m.gguf` left the origin twice."""
-        ended = self.arrives(artifact, content, terms)
+        ended = self.arrives(artifact, content, options)
         assert origin.sent("m.gguf") == content.size
         assert ended.counted in (None, content.size)
 
     def fails(
-        self, artifact: Artifact, kind: type[FlowhubError], *says: object, terms: TransferOptions = QUICK
+        self, artifact: Artifact, kind: type[FlowhubError], *says: object, options: TransferOptions = QUICK
     ) -> Error:
         """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
-        ended = self.end(artifact, terms)
+        ended = self.end(artifact, options)
         assert ended.error is not None
         tells(ended.error, kind, *says)
         assert self.named() == []
@@ -91,9 +91,9 @@ def tells(error: Error, kind: type[FlowhubError], *says: object) -> None:
 class EngineWay(Way):
     """The transfer alone: what it returns is verified, and gets its name from others."""
 
-    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
         try:
-            got = run(artifact, self.folder, terms=terms)
+            got = run(artifact, self.folder, options=options)
         except FlowhubError as error:
             return Ended(error=error.as_dict())
         assert got.fetched is not None
@@ -107,10 +107,10 @@ class EngineWay(Way):
 class DownloadWay(Way):
     """`flowhub_jobs.download`: no queue, no database."""
 
-    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
         from flowhub_jobs import DownloadOption, download
 
-        set_terms(self.patch, terms)
+        set_options(self.patch, options)
         try:
             return Ended(download(DownloadOption.model_validate(option_of(artifact)), self.folder))
         except FlowhubError as error:
@@ -123,8 +123,8 @@ class DownloadWay(Way):
 class JobWay(Way):
     """A job of the queue, run by a worker's own story in this process."""
 
-    def end(self, artifact: Artifact, terms: TransferOptions = QUICK) -> Ended:
-        set_terms(self.patch, terms)
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
+        set_options(self.patch, options)
         self.patch.setenv("FLOWHUB_STORE", str(self.folder))
         with app_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
             number = shop.enqueue("m", force=True)
@@ -161,23 +161,23 @@ def _source(file: ArtifactFile) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value is not None}
 
 
-def set_terms(patch: pytest.MonkeyPatch, terms: TransferOptions) -> None:
-    """Put the terms where a person sets them: into the environment."""
-    patience = terms.patience
+def set_options(patch: pytest.MonkeyPatch, options: TransferOptions) -> None:
+    """Put the options where a person sets them: into the environment."""
+    patience = options.patience
     settings = {
-        "FLOWHUB_CONNECT_TIMEOUT_S": terms.connect_s,
-        "FLOWHUB_HEADERS_TIMEOUT_S": terms.headers_s,
-        "FLOWHUB_STALL_TIMEOUT_S": terms.stall_s,
-        "FLOWHUB_SLOW_BPS": terms.slow_bps,
-        "FLOWHUB_SLOW_WINDOW_S": terms.slow_window_s,
+        "FLOWHUB_CONNECT_TIMEOUT_S": options.connect_s,
+        "FLOWHUB_HEADERS_TIMEOUT_S": options.headers_s,
+        "FLOWHUB_STALL_TIMEOUT_S": options.stall_s,
+        "FLOWHUB_SLOW_BPS": options.slow_bps,
+        "FLOWHUB_SLOW_WINDOW_S": options.slow_window_s,
         "FLOWHUB_BACKOFF_BASE_S": patience.base_s,
         "FLOWHUB_BACKOFF_CAP_S": patience.cap_s,
         "FLOWHUB_FAULTS_MAX": patience.faults_max,
         "FLOWHUB_GIVE_UP_AFTER": patience.give_up_after_s or 1e-6,
-        "FLOWHUB_CONNECTIONS_PER_HOST": terms.connections_per_host,
-        "HF_ENDPOINT": terms.hub_endpoint,
+        "FLOWHUB_CONNECTIONS_PER_HOST": options.connections_per_host,
+        "HF_ENDPOINT": options.hub_endpoint,
     }
     for name, value in settings.items():
         patch.setenv(name, str(value))
-    for token in terms.tokens.values():
+    for token in options.tokens.values():
         patch.setenv("HF_TOKEN", token)

@@ -1,4 +1,4 @@
-"""Drives the transfer as a worker does, without one: makes artifacts, fetches them, and keeps what `watch` saw.
+"""Drives the transfer as a worker does, without one: makes artifacts, fetches them, and keeps what `on_progress` saw.
 
 As a command (`python -m support.run_fetch ARTIFACT FOLDER`, the artifact as JSON) it is a process that a test can kill.
 """
@@ -35,7 +35,7 @@ QUICK = TransferOptions(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT
 
 
 def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
-    """Return terms that wait milliseconds where the contract's wait seconds."""
+    """Return options that wait milliseconds where the contract's wait seconds."""
     return replace(QUICK, patience=replace(PATIENT, faults_max=faults_max), **changed)
 
 
@@ -71,13 +71,13 @@ def folder_of(files: Mapping[str, str], contents: "Mapping[str, Content] | None"
 
 @dataclass
 class Run:
-    """One `fetch`: how it is asked for, what `watch` saw, and what came of it."""
+    """One `fetch`: how it is asked for, what `on_progress` saw, and what came of it."""
 
     artifact: Artifact
     folder: Path
-    terms: TransferOptions = QUICK
-    control: CancelToken = field(default_factory=CancelToken)
-    past: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
+    options: TransferOptions = QUICK
+    cancel: CancelToken = field(default_factory=CancelToken)
+    prior: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
     shared: Shared = field(default_factory=lambda: Shared(HostLimits(), TokenBucket()))
     seen: list[TransferProgress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -88,11 +88,11 @@ class Run:
         self.fetched = fetch(
             self.artifact,
             self.folder,
-            terms=self.terms,
+            options=self.options,
             shared=self.shared,
-            control=self.control,
-            past=self.past,
-            watch=self._saw,
+            cancel=self.cancel,
+            prior=self.prior,
+            on_progress=self._saw,
         )
         return self
 
@@ -102,7 +102,7 @@ class Run:
             self.changed.notify_all()
 
     def wait_to_see(self, count: int) -> None:
-        """Wait until `watch` was called `count` times more."""
+        """Wait until `on_progress` was called `count` times more."""
         with self.changed:
             goal = len(self.seen) + count
             assert self.changed.wait_for(lambda: len(self.seen) >= goal, 30)
@@ -150,7 +150,7 @@ class Running:
 
     def stop(self, why: str = "stop") -> None:
         """Stop it and wait until it has ended."""
-        self.run.control.stop(why)
+        self.run.cancel.stop(why)
         with contextlib.suppress(Cancelled):
             self.end()
 
@@ -159,7 +159,7 @@ class Running:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.run.control.stop("the test is over")
+        self.run.cancel.stop("the test is over")
         self._thread.join(30)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, Flow, adjust
-from flowhub_jobs.transfer.slow_connections import HostPace, Sighting, learn_best, watch_pace
+from flowhub_jobs.transfer.slow_connections import ConnectionSample, HostThroughput, learn_best, update_throughput
 
 LOOK_S = 0.5  # how often it looks at its connections
 TICK_S = 0.05  # how often a transfer looks
@@ -78,7 +78,7 @@ class CrowdedHost:
 
 def simulate_crowd(host: CrowdedHost, cap: int, seconds: float) -> list[Moment]:
     """Return how a tuning and the watch of the host's pace ride it. A connection ends when its range of 4 s does."""
-    now, fetched, moments, pace = ConcurrencyPlan(), 0.0, [], HostPace()
+    now, fetched, moments, pace = ConcurrencyPlan(), 0.0, [], HostThroughput()
     open_now = 1
     for tick in range(1, round(seconds / TICK_S) + 1):
         at = START_S + tick * TICK_S
@@ -88,11 +88,11 @@ def simulate_crowd(host: CrowdedHost, cap: int, seconds: float) -> list[Moment]:
         moments.append(Moment(at - START_S, open_now, one * open_now))
         fetched += one * open_now * TICK_S
         now = adjust(now, Flow(at, int(fetched), open_now, is_low=pace.is_low), cap)
-        pace = learn_best(pace, now.best, now.held)
+        pace = learn_best(pace, now.best, now.baseline)
         if tick % round(LOOK_S / TICK_S) == 0:
-            pace = watch_pace(pace, [Sighting(number, one, 1.0) for number in range(open_now)], at)
+            pace = update_throughput(pace, [ConnectionSample(number, one, 1.0) for number in range(open_now)], at)
             if pace.has_collapsed(at):
-                cap, open_now, pace = pace.few, pace.few, HostPace()
+                cap, open_now, pace = pace.few, pace.few, HostThroughput()
     return moments
 
 

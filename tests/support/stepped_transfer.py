@@ -83,7 +83,7 @@ class ByHand:
         for module in (range_scheduler, transfer_state, hasher):
             self._patch.setattr(module, "time", clock)
         # Small files are of several ranges here, and worth sharing.
-        self._patch.setattr(range_scheduler, "FIRST_ASK", MIB)
+        self._patch.setattr(range_scheduler, "FIRST_RANGE", MIB)
         self._patch.setattr(file_state, "SHARE_MIN", SHARE_MIN)
         self.transfer = TransferState(artifact, folder, HUB)
         self._patch.setattr(self.transfer.hash_ready, "wait", _nobody_to_wait_for)

@@ -1,10 +1,10 @@
 """The number of connections grows while the whole gains by it, and steps back when it does not."""
 
 from flowhub_jobs.transfer.concurrency import (
+    BACK_OFF_S,
     GAIN,
     LEAP,
     RECENT,
-    REST_S,
     SETTLE_S,
     WINDOW_S,
     ConcurrencyPlan,
@@ -81,9 +81,11 @@ def test_where_one_connection_has_the_whole_line_it_stays_near_one():
 def test_where_four_fill_the_line_it_steps_back_and_rests():
     history = run(lambda count, _: min(count, 4) * 20e6)
     assert max(now.count for now in history) == 16, "the second leap"
-    stepped = next(now for now in history if now.resting_until)
+    stepped = next(now for now in history if now.backing_off_until)
     assert stepped.count == 4
-    resting = [now.count for now in history if now.resting_until and now.since < stepped.since + REST_S - WINDOW_S]
+    resting = [
+        now.count for now in history if now.backing_off_until and now.since < stepped.since + BACK_OFF_S - WINDOW_S
+    ]
     assert set(resting) == {4}
 
 
@@ -105,7 +107,7 @@ def test_too_short_a_time_tells_nothing():
 
 
 def test_new_connections_are_judged_only_when_all_of_them_flow_or_a_second_has_passed():
-    trying = ConcurrencyPlan(count=4, held=1, best=20e6, since=START)
+    trying = ConcurrencyPlan(count=4, baseline=1, best=20e6, since=START)
     assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=3), 16) is trying
     assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=4), 16).settled
     assert adjust(trying, Flow(START + SETTLE_S * 1.1, 10**7, flowing=3), 16).settled
@@ -117,12 +119,12 @@ def test_before_the_first_byte_nothing_is_judged_however_long_it_takes():
 
 
 def test_a_line_that_outruns_the_digest_gets_fewer_connections_and_a_rest():
-    many = ConcurrencyPlan(count=8, held=8, best=1e9, settled=True, since=START)
-    fewer = adjust(many, Flow(START + 1, 10**9, flowing=8, outrun=True), 16)
+    many = ConcurrencyPlan(count=8, baseline=8, best=1e9, settled=True, since=START)
+    fewer = adjust(many, Flow(START + 1, 10**9, flowing=8, hash_bound=True), 16)
     assert fewer.count == 4
-    assert fewer.resting_until > START
+    assert fewer.backing_off_until > START
 
 
 def test_a_lower_cap_is_obeyed_at_once():
-    many = ConcurrencyPlan(count=16, held=16, settled=True, since=START)
+    many = ConcurrencyPlan(count=16, baseline=16, settled=True, since=START)
     assert adjust(many, Flow(START + 0.01, 10, flowing=16), 3).count == 3

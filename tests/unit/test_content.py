@@ -6,24 +6,24 @@ from hypothesis import strategies as st
 from support.models import gguf, mlx_folder, safetensors
 
 from flowhub_jobs.errors import WrongContent
-from flowhub_jobs.transfer.content import GLANCE, Proof, check_first_bytes
+from flowhub_jobs.transfer.content import HEAD_BYTES, Proof, check_first_bytes
 
 PAGE = b"<!DOCTYPE html>\n<html>"
 
 
 def test_real_files_pass():
-    check_first_bytes("m.gguf", gguf()[:GLANCE])
+    check_first_bytes("m.gguf", gguf()[:HEAD_BYTES])
     check_first_bytes("m.GGUF", b"FUGG" + bytes(12))  # big-endian
-    check_first_bytes("a/m.safetensors", safetensors()[:GLANCE])
+    check_first_bytes("a/m.safetensors", safetensors()[:HEAD_BYTES])
     for path, content in mlx_folder().items():
-        check_first_bytes(path, content[:GLANCE])
+        check_first_bytes(path, content[:HEAD_BYTES])
 
 
 @pytest.mark.parametrize("path", ["m.gguf", "sub/m.safetensors", "config.json", "M.GGUF"])
 @pytest.mark.parametrize("head", [PAGE, b"  \n<html>"])
 def test_a_web_page_is_refused_for_every_known_format(path, head):
     with pytest.raises(WrongContent, match="a web page") as caught:
-        check_first_bytes(path, head[:GLANCE])
+        check_first_bytes(path, head[:HEAD_BYTES])
     assert caught.value.message.startswith(f"{path}: expected {path.lower().rsplit('.', 1)[1]}")
     assert caught.value.retryable
     assert not caught.value.passing, "ten tries, and not a day"
@@ -55,7 +55,7 @@ def test_what_can_begin_a_json_text_passes(head):
     check_first_bytes("c.json", head)
 
 
-@given(st.binary(max_size=GLANCE).filter(lambda head: b"<" not in head and b"version https:" not in head))
+@given(st.binary(max_size=HEAD_BYTES).filter(lambda head: b"<" not in head and b"version https:" not in head))
 def test_other_names_promise_nothing_but_no_web_page_and_no_pointer(head):
     for path in ("README.md", "tokenizer.model", "gguf", "merges.txt"):
         check_first_bytes(path, head)
@@ -80,13 +80,13 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 @pytest.mark.parametrize("path", ["m.bin", "m.onnx", "a.tar.gz", "tokenizer.model", "model", "m.gguf"])
 def test_a_git_lfs_pointer_is_refused_with_where_the_file_itself_is(path, proof):
     with pytest.raises(WrongContent, match=f"{path}: expected .*, but what came is a Git LFS pointer") as caught:
-        check_first_bytes(path, POINTER[:GLANCE], proof)
+        check_first_bytes(path, POINTER[:HEAD_BYTES], proof)
     assert "/resolve/" in caught.value.hint
 
 
 @pytest.mark.parametrize("path", ["README.md", "lfs.py", "notes.txt"])
 def test_a_text_may_begin_like_a_git_lfs_pointer(path):
-    check_first_bytes(path, POINTER[:GLANCE])
+    check_first_bytes(path, POINTER[:HEAD_BYTES])
 
 
 ERRORS = [
@@ -114,7 +114,7 @@ def test_numbers_that_begin_like_a_text_are_weights(head):
 
 
 @pytest.mark.parametrize("proof", [Proof.PUBLISHED, Proof.PUBLISHED_WITH_SIZE])
-@pytest.mark.parametrize("head", [POINTER[:GLANCE], b'{"error":"Invali'])
+@pytest.mark.parametrize("head", [POINTER[:HEAD_BYTES], b'{"error":"Invali'])
 @pytest.mark.parametrize("path", ["m.bin", "m.zip", "model"])
 def test_a_published_digest_judges_better_than_first_bytes(path, head, proof):
     check_first_bytes(path, head, proof)

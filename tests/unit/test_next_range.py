@@ -1,7 +1,7 @@
 """How large a piece is, and what is asked next. What holds for all ranges is in properties/test_ranges.py."""
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, Ranges, piece_size
-from flowhub_jobs.transfer.range_scheduler import ASK_MIN, next_range
+from flowhub_jobs.transfer.range_scheduler import RANGE_MIN, next_range
 
 GIB = 1 << 30
 
@@ -37,7 +37,7 @@ def test_several_connections_share_what_is_left():
 
 
 def test_a_range_is_not_cut_so_small_that_asking_costs_more_than_fetching():
-    assert next_range(Ranges(), Ranges(), 2 * MIB, connections=16, rate=0) == (0, ASK_MIN)
+    assert next_range(Ranges(), Ranges(), 2 * MIB, connections=16, rate=0) == (0, RANGE_MIN)
 
 
 def test_a_range_is_about_four_seconds_of_a_connections_rate():

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from flowhub_jobs.transfer.content import GLANCE
+from flowhub_jobs.transfer.content import HEAD_BYTES
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 
@@ -94,5 +94,5 @@ def test_a_limit_that_is_set_while_it_flows_gives_no_burst():
 
 @pytest.mark.parametrize("rate", [1, 300, 1_000_000, None])
 def test_a_step_is_never_too_small_for_a_files_first_bytes(rate):
-    assert GLANCE <= TokenBucket(rate).grain(1 << 20) <= 1 << 20
-    assert TokenBucket(rate).grain(10) == 10
+    assert HEAD_BYTES <= TokenBucket(rate).read_size(1 << 20) <= 1 << 20
+    assert TokenBucket(rate).read_size(10) == 10

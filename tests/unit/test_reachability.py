@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from flowhub_jobs.net import reachability
-from flowhub_jobs.net.reachability import answers, any_answers, place_of
+from flowhub_jobs.net.reachability import answers, any_answers, remote_endpoint
 
 
 @pytest.fixture
@@ -18,15 +18,15 @@ def proxies(monkeypatch):
 
 
 def test_a_place_is_the_host_or_the_proxy_before_it_and_never_this_machine(proxies):
-    assert place_of("https://h.example/m.gguf") == ("h.example", 443)
-    assert place_of("http://[2001:db8::1]:8080/m") == ("2001:db8::1", 8080)
-    assert place_of("http://127.0.0.1:9/m") is None
-    assert place_of("http://localhost/m") is None
+    assert remote_endpoint("https://h.example/m.gguf") == ("h.example", 443)
+    assert remote_endpoint("http://[2001:db8::1]:8080/m") == ("2001:db8::1", 8080)
+    assert remote_endpoint("http://127.0.0.1:9/m") is None
+    assert remote_endpoint("http://localhost/m") is None
     proxies("https_proxy", "http://user:secret@proxy.example:3128")
     proxies("no_proxy", "near.example")
-    assert place_of("https://h.example/m.gguf") == ("proxy.example", 3128)
-    assert place_of("https://near.example/m.gguf") == ("near.example", 443)
-    assert place_of("http://h.example/m.gguf") == ("h.example", 80)
+    assert remote_endpoint("https://h.example/m.gguf") == ("proxy.example", 3128)
+    assert remote_endpoint("https://near.example/m.gguf") == ("near.example", 443)
+    assert remote_endpoint("http://h.example/m.gguf") == ("h.example", 80)
 
 
 def test_who_accepts_answers_and_so_does_who_refuses():

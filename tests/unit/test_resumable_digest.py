@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.pieces import digest
-from flowhub_jobs.pieces.digest import Reached, Sha256, can_save, pieces_of, states_of
+from flowhub_jobs.pieces.digest import PieceDigest, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.values.artifacts import git_sha1
 
 MIB = 1 << 20
@@ -98,8 +98,8 @@ def test_a_git_sha1_is_gits_own():
 @needs_libcrypto
 def test_the_states_at_the_ends_of_pieces_come_back_whole_from_32_bytes_each():
     data = bytes(range(256)) * 16 * 1024 * 3  # 12 MiB
-    digest, reached = Sha256(), Reached(0, MIB)
-    reached.feed(digest, memoryview(bytearray(data)))
+    reached = PieceDigest(Sha256(), 0, MIB)
+    reached.update(memoryview(bytearray(data)))
     pieces = pieces_of(reached.states, MIB, len(data))
     assert pieces is not None
     assert len(pieces.states) == 12 * 32

@@ -9,13 +9,13 @@ from flowhub_jobs.transfer.slow_connections import (
     RECENT_S,
     REPLACE_EVERY_S,
     SLOW_S,
-    HostPace,
-    Sighting,
+    ConnectionSample,
+    HostThroughput,
     SlowConnections,
-    look_for_slow,
+    choose_replacement,
+    find_slow,
     middle_rate,
-    to_replace,
-    watch_pace,
+    update_throughput,
 )
 
 LOOK_S = 0.5
@@ -23,15 +23,15 @@ LONG_AGO = float("-inf")
 
 
 def sightings(*rates, waiting=1.0):
-    return [Sighting(number, rate, waiting) for number, rate in enumerate(rates)]
+    return [ConnectionSample(number, rate, waiting) for number, rate in enumerate(rates)]
 
 
 def slow_after(seconds, *rates, best_alone=0.0, waiting=1.0):
     """Return the connections that are slow after so long at these rates, and the one that is replaced."""
     ones, at = SlowConnections(), 1000.0
     while at <= 1000.0 + seconds:
-        ones = look_for_slow(ones, sightings(*rates, waiting=waiting), at, best_alone)
-        replaced = to_replace(ones.since, at, LONG_AGO)
+        ones = find_slow(ones, sightings(*rates, waiting=waiting), at, best_alone)
+        replaced = choose_replacement(ones.since, at, LONG_AGO)
         at += LOOK_S
     return set(ones.since), replaced
 
@@ -60,31 +60,31 @@ def test_a_connection_is_replaced_after_five_seconds_and_not_before():
 
 
 def test_a_connection_that_was_slow_for_a_while_begins_to_count_again():
-    ones = look_for_slow(SlowConnections(), sightings(100, 10), 1000.0, 0.0)
-    ones = look_for_slow(ones, sightings(100, 50), 1003.0, 0.0)
-    ones = look_for_slow(ones, sightings(100, 10), 1004.0, 0.0)
+    ones = find_slow(SlowConnections(), sightings(100, 10), 1000.0, 0.0)
+    ones = find_slow(ones, sightings(100, 50), 1003.0, 0.0)
+    ones = find_slow(ones, sightings(100, 10), 1004.0, 0.0)
     assert ones.since == {1: 1004.0}
 
 
 def test_of_several_slow_ones_the_one_that_is_so_for_longest_is_replaced_one_a_second():
     since = {"new": 999.0, "old": 990.0}
-    assert to_replace(since, 1000.0, LONG_AGO) == "old"
-    assert to_replace(since, 1000.0, 1000.0 - REPLACE_EVERY_S / 2) is None
-    assert to_replace(since, 1000.0, 1000.0 - REPLACE_EVERY_S) == "old"
-    assert to_replace({}, 1000.0, LONG_AGO) is None
+    assert choose_replacement(since, 1000.0, LONG_AGO) == "old"
+    assert choose_replacement(since, 1000.0, 1000.0 - REPLACE_EVERY_S / 2) is None
+    assert choose_replacement(since, 1000.0, 1000.0 - REPLACE_EVERY_S) == "old"
+    assert choose_replacement({}, 1000.0, LONG_AGO) is None
 
 
 def test_where_all_become_slow_together_none_is_replaced():
     ones = SlowConnections()
     for at in range(1000, 1060):
         rate = 100 if at < 1010 else 10
-        ones = look_for_slow(ones, sightings(rate, rate, rate), float(at), 0.0)
-        assert to_replace(ones.since, at, LONG_AGO) is None
+        ones = find_slow(ones, sightings(rate, rate, rate), float(at), 0.0)
+        assert choose_replacement(ones.since, at, LONG_AGO) is None
 
 
 def test_a_fast_one_that_is_between_two_ranges_is_still_what_the_others_are_held_to():
-    ones = look_for_slow(SlowConnections(), sightings(10, 10, 100, 100), 1000.0, 0.0)
-    ones = look_for_slow(ones, sightings(10, 10), 1000.0 + RECENT_S / 2, 0.0)
+    ones = find_slow(SlowConnections(), sightings(10, 10, 100, 100), 1000.0, 0.0)
+    ones = find_slow(ones, sightings(10, 10), 1000.0 + RECENT_S / 2, 0.0)
     assert set(ones.since) == {0, 1}
 
 
@@ -109,12 +109,12 @@ def test_connections_that_differ_by_less_than_four_times_are_left_alone(rates):
 
 def pace_after(seconds, *rates, before=(100,) * 4, waiting=1.0):
     """Return the pace of a host that gave one thing for a while and another for so long."""
-    pace, at = HostPace(), 1000.0
+    pace, at = HostThroughput(), 1000.0
     for _ in range(5):
-        pace, at = watch_pace(pace, sightings(*before), at), at + LOOK_S
+        pace, at = update_throughput(pace, sightings(*before), at), at + LOOK_S
     end = at + seconds
     while at <= end:
-        pace, at = watch_pace(pace, sightings(*rates, waiting=waiting), at), at + LOOK_S
+        pace, at = update_throughput(pace, sightings(*rates, waiting=waiting), at), at + LOOK_S
     return pace, at - LOOK_S
 
 
@@ -148,7 +148,7 @@ def test_a_host_that_is_waited_for_or_waits_for_us_has_not_collapsed():
 
 def test_a_moment_at_the_old_rate_begins_the_half_minute_again():
     pace, at = pace_after(COLLAPSED_S - 1, *(1,) * 4)
-    pace = watch_pace(pace, sightings(*(50,) * 4), at)
-    pace = watch_pace(pace, sightings(*(1,) * 4), at + 2)
+    pace = update_throughput(pace, sightings(*(50,) * 4), at)
+    pace = update_throughput(pace, sightings(*(1,) * 4), at + 2)
     assert pace.is_low
     assert not pace.has_collapsed(at + 3)

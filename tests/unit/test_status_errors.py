@@ -15,7 +15,7 @@ from flowhub_jobs.errors import (
     TokenRefused,
     WrongRange,
 )
-from flowhub_jobs.net.status_errors import refusal
+from flowhub_jobs.net.status_errors import status_error
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 def refused(status, *, fresh=True, home=True, had_token=False, size=None, page=None, **named):
     headers = Headers({name.replace("_", "-"): text for name, text in named.items()})
     about = {"fresh": fresh, "home": home, "had_token": had_token, "now": NOW, "size": size, "page": page}
-    return refusal(status, headers, host="hub.example", **about)
+    return status_error(status, headers, host="hub.example", **about)
 
 
 BUSY = [408, 425, 429, *range(500, 531), 598, 599, 999, 202, 420, 421, 423, 430, 440, 444, 449, 460, *range(494, 500)]

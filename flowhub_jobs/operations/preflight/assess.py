@@ -16,7 +16,7 @@ from flowhub_jobs.net.content_range import coding_of
 from flowhub_jobs.net.get import Answer
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.store.model_files import safe_name
-from flowhub_jobs.transfer.content import GLANCE, check_first_bytes
+from flowhub_jobs.transfer.content import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 ASKED_BYTES = 1024
@@ -82,12 +82,12 @@ def _size(artifact: Artifact, seen: Sequence[FirstAnswer]) -> int | None:
 def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
     """Return what an answer of status 200 or 206 with the file's first bytes shows."""
     size, name = total_size(answer), _suggestion(answer)
-    head = answer.body[:GLANCE]
+    head = answer.body[:HEAD_BYTES]
     # Exactly as much as was asked for may be a part that calls itself the whole file: the worker asks in another way.
     if file.size is not None and size not in (None, file.size, ASKED_BYTES):
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
         return FirstAnswer(error=SizeMismatch(message))
-    if len(head) < GLANCE and size != len(head):
+    if len(head) < HEAD_BYTES and size != len(head):
         return FirstAnswer(size, name)  # the body was cut short: nothing to judge
     try:
         check_first_bytes(file.path if name is None or not is_id(file.path) else name, head)

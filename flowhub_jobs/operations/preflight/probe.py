@@ -19,7 +19,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.net import get
 from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Answer, Range
-from flowhub_jobs.net.status_errors import refusal
+from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FirstAnswer, judged_answer, judged_artifact
 from flowhub_jobs.settings import Settings
@@ -123,7 +123,7 @@ class _Look:
         )
 
     def _refusal(self, answer: Answer, where: str) -> FlowhubError:
-        return refusal(
+        return status_error(
             answer.status,
             answer.headers,
             host=host_of(answer.url),

@@ -1,1 +1,9 @@
-"""Requests for ranges of a file: connections, redirects, response heads and bodies. Knows no transfer state."""
+"""HTTP for ranges: requests, redirects, connections and bodies. It knows nothing of a running transfer's state.
+
+client            sends the request for a range and follows its redirects ─► backend, response
+backend, stream   httpcore's network backend; one socket, whose body flowhub reads itself
+response          a response whose body is still to come
+headers           what the headers of a response say
+response_head     tolerates malformed heads · redirect_cookies: cookies of one chain of redirects
+decoding          gzip and deflate bodies
+"""

@@ -1,6 +1,6 @@
-"""The connections of one transfer, as httpcore's network backend: made, kept for the next request, cut all at once.
+"""The connections of one transfer, as httpcore's network backend: made, kept for the next request, aborted all at once.
 
-httpcore keeps none itself: it would have to read each body to its end, and the bodies are read by us (`stream`).
+httpcore keeps none itself: it would have to read each body to its end, and flowhub reads the bodies (`stream`).
 """
 
 import threading
@@ -16,19 +16,19 @@ import httpcore
 
 from flowhub_jobs.net.httpx_transport import open_socket
 from flowhub_jobs.net.proxies import Proxy
-from flowhub_jobs.transfer.http.stream import HttpStream, Place, translated
+from flowhub_jobs.transfer.http.stream import Endpoint, HttpStream, httpcore_errors
 
-KEPT_MAX = 32  # idle connections to one place
+IDLE_MAX = 32  # idle connections to one endpoint
 
 
 @dataclass(slots=True)
 class RequestDeadline:
-    """What a thread is about to ask: until when the head may take, over TLS or not, over a new connection or not."""
+    """The request of one thread: when its response head must be complete, and which connection it may use."""
 
     until: float
     tls: bool
-    anew: bool
-    reused: bool = False  # it went over a connection that was kept
+    new_connection: bool
+    reused: bool = False  # it went over a kept connection
 
 
 class HttpBackend:
@@ -36,80 +36,83 @@ class HttpBackend:
 
     def __init__(self) -> None:
         self._streams: weakref.WeakSet[HttpStream] = weakref.WeakSet()
-        self._idle: defaultdict[Place, list[HttpStream]] = defaultdict(list)
-        self._lock, self._cut = threading.Lock(), False
-        self._calls = threading.local()
+        self._idle: defaultdict[Endpoint, list[HttpStream]] = defaultdict(list)
+        self._lock, self._aborted = threading.Lock(), False
+        self._requests = threading.local()
 
     @contextmanager
-    def calling(self, seconds: float, *, tls: bool, anew: bool) -> Iterator[RequestDeadline]:
-        """Say what this thread asks. The head is bounded as a whole: it may come byte by byte, for ever."""
-        self._calls.now = call = RequestDeadline(time.monotonic() + seconds, tls, anew)
+    def request(self, seconds: float, *, tls: bool, new_connection: bool) -> Iterator[RequestDeadline]:
+        """Declare the request of this thread. The head has one deadline: it could come byte by byte without end."""
+        self._requests.current = request = RequestDeadline(time.monotonic() + seconds, tls, new_connection)
         try:
-            yield call
+            yield request
         finally:
-            self._calls.now = None
+            self._requests.current = None
 
-    def check_head(self) -> None:
-        """Raise TimeoutError if the head that this thread reads has taken its time."""
-        call: RequestDeadline | None = getattr(self._calls, "now", None)
-        if call is not None and time.monotonic() >= call.until:
+    def check_head_deadline(self) -> None:
+        """Raise TimeoutError if the deadline of this thread's response head has passed."""
+        request: RequestDeadline | None = getattr(self._requests, "current", None)
+        if request is not None and time.monotonic() >= request.until:
             raise TimeoutError("the head did not end in time")
 
-    def backend(self, socks: Proxy | None) -> httpcore.NetworkBackend:
-        """Return httpcore's way to this wire: direct, or through a SOCKS proxy."""
-        return _Backend(self, socks)
+    def network_backend(self, socks: Proxy | None) -> httpcore.NetworkBackend:
+        """Return httpcore's interface to this backend: direct, or through a SOCKS proxy."""
+        return _NetworkBackend(self, socks)
 
     def connect(self, host: str, port: int, timeout: float | None, socks: Proxy | None) -> HttpStream:
-        """Return a stream to a place: one that was kept, if the call may use it, else a new one."""
+        """Return a stream to an endpoint: a kept one if the request may use it, else a new one."""
         via = "" if socks is None else socks.netloc
-        call: RequestDeadline | None = getattr(self._calls, "now", None)
-        kept = None if call is None or call.anew else self._kept(Place(host, port, call.tls, via))
-        if kept is not None and call is not None:
-            call.reused = True
+        request: RequestDeadline | None = getattr(self._requests, "current", None)
+        kept = None
+        if request is not None and not request.new_connection:
+            kept = self._take_idle(Endpoint(host, port, request.tls, via))
+        if kept is not None and request is not None:
+            request.reused = True
             return kept
-        if self._cut:
+        if self._aborted:
             raise httpcore.ConnectError("all connections were ended")
-        with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            plain = open_socket(socks, host, port, timeout, lambda: self._cut)
-        return self.watch(HttpStream(plain, self, Place(host, port, False, via)))
+        with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            plain = open_socket(socks, host, port, timeout, lambda: self._aborted)
+        return self.register(HttpStream(plain, self, Endpoint(host, port, False, via)))
 
-    def watch(self, stream: HttpStream) -> HttpStream:
+    def register(self, stream: HttpStream) -> HttpStream:
+        """Have `abort` shut a new stream, too; return it. After an abort it is shut at once."""
         with self._lock:
             self._streams.add(stream)
-            if self._cut:
+            if self._aborted:
                 stream.shut()
         return stream
 
     def keep(self, stream: HttpStream) -> None:
-        """Take back a stream whose answer was read to its end."""
+        """Keep a stream for the next request; its body was read to the end."""
         with self._lock:
-            idle = self._idle[stream.place]
-            if not self._cut and len(idle) < KEPT_MAX:
+            idle = self._idle[stream.endpoint]
+            if not self._aborted and len(idle) < IDLE_MAX:
                 idle.append(stream)
                 return
         stream.discard()
 
-    def _kept(self, place: Place) -> HttpStream | None:
+    def _take_idle(self, endpoint: Endpoint) -> HttpStream | None:
         while True:
             with self._lock:
-                if not self._idle[place]:
+                if not self._idle[endpoint]:
                     return None
-                stream = self._idle[place].pop()
+                stream = self._idle[endpoint].pop()
             if not stream.is_readable():
-                stream.reuse()
+                stream.prepare_reuse()
                 return stream
-            stream.discard()  # its server has closed it meanwhile
+            stream.discard()  # its server has closed it
 
-    def cut(self) -> None:
-        """Shut every socket, now and to come: whoever waits for a byte gets none."""
+    def abort(self) -> None:
+        """Shut every socket, also those still to be made: a thread that waits for a byte gets none."""
         with self._lock:
-            self._cut = True
+            self._aborted = True
             for stream in list(self._streams):
                 stream.shut()
 
     def close(self) -> None:
         """Close all connections."""
-        self.cut()
+        self.abort()
         self.drop_idle()
 
     def drop_idle(self) -> None:
@@ -121,9 +124,9 @@ class HttpBackend:
             stream.discard()
 
 
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, wire: HttpBackend, socks: Proxy | None) -> None:
-        self._wire, self._socks = wire, socks
+class _NetworkBackend(httpcore.NetworkBackend):
+    def __init__(self, backend: HttpBackend, socks: Proxy | None) -> None:
+        self._backend, self._socks = backend, socks
 
     def connect_tcp(
         self,
@@ -133,4 +136,4 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return self._wire.connect(host, port, timeout, self._socks)
+        return self._backend.connect(host, port, timeout, self._socks)

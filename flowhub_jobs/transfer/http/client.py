@@ -1,4 +1,4 @@
-"""Asks an origin for a range: redirects by hand, tokens kept home, httpx's errors and bad statuses made ours."""
+"""Requests a range: follows redirects itself, sends a token to its own origin only, converts errors and statuses."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, RedirectRefused
 from flowhub_jobs.net.credentials import token_for, with_withheld_token
-from flowhub_jobs.net.httpx_errors import host_header, translated
+from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
-from flowhub_jobs.net.status_errors import Headers, refusal
+from flowhub_jobs.net.status_errors import Headers, status_error
 from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.transfer.http.backend import HttpBackend
 from flowhub_jobs.transfer.http.headers import HubMetadata, folded, parse_hub_metadata, tells_end
@@ -23,69 +23,70 @@ HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identit
 
 
 class RangeClient:
-    """The connections of one transfer: kept alive, and cut all at once."""
+    """The connections of one transfer: kept alive, and aborted all at once."""
 
-    def __init__(self, terms: TransferOptions) -> None:
-        self._terms, self._wire = terms, HttpBackend()
-        # Requests go to the transport at once: what a client does in addition (a cookie jar, the sign-in of an
-        # address, a redirect made ready) is not wanted here, and for small files costs as much as the request itself.
+    def __init__(self, options: TransferOptions) -> None:
+        self._options, self._backend = options, HttpBackend()
+        # Requests go to the transport directly: the additional work of a client (a cookie jar, the sign-in of an
+        # address, a prepared redirect) is not wanted here, and costs as much as the request itself for a small file.
         self._transport = EnvironmentTransport(
-            self._wire.backend,
-            httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the wire keeps them
+            self._backend.network_backend,
+            httpx.Limits(max_connections=None, max_keepalive_connections=0),  # the backend keeps them
         )
-        self._timeout = httpx.Timeout(None, connect=terms.connect_s, read=terms.headers_s).as_dict()
+        self._timeout = httpx.Timeout(None, connect=options.connect_s, read=options.headers_s).as_dict()
 
     @contextmanager
-    def ask(
+    def request(
         self,
         url: str,
-        wanted: str | None,
+        range_header: str | None,
         *,
-        known: str | None,
+        redirected_to: str | None,
         if_range: str | None,
         pinned: bool,
         size: int | None,
-        heard: Callable[[HubMetadata], None],
-        fresh: bool = False,
+        on_hub_metadata: Callable[[HubMetadata], None],
+        new_connection: bool = False,
     ) -> Iterator[RangeResponse]:
-        """Ask for `url`, or for `known`, where an earlier redirect led; yield the answer.
+        """Request `url`, or `redirected_to`, where an earlier redirect led; yield the response.
 
-        `wanted` is the Range header, None for none; `size` the file's in bytes, where it is known. `heard` is told
-        what the Hub says of the file before its redirect is followed; it may raise. `fresh`: no connection is
-        used that was kept.
+        `size` is the file's in bytes, if it is known. `on_hub_metadata` gets the Hub's metadata of the file before its
+        redirect is followed; it may raise. `new_connection`: use no kept connection.
 
-        Raises the errors of `refusal`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost,
+        Raises the errors of `status_error`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost,
         AnswerMalformed, RedirectRefused.
         """
-        start = at_endpoint(url, self._terms.hub_endpoint)
-        named = {"Range": wanted, "If-Range": if_range if wanted else None}
-        wish = HEADERS | {name: value for name, value in named.items() if value is not None}
+        start = at_endpoint(url, self._options.hub_endpoint)
+        optional = {"Range": range_header, "If-Range": if_range if range_header else None}
+        sent = HEADERS | {name: value for name, value in optional.items() if value is not None}
         cookies = RedirectCookies()
-        response, headers, place, hub = self._follow(known or start, wish, pinned, heard, fresh, cookies)
+        first = redirected_to or start
+        response, headers, place, hub = self._follow(first, sent, pinned, on_hub_metadata, new_connection, cookies)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 at_home = origin(place) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
-                raise self._refused(response.status_code, headers, place, fresh=known is None, home=at_home, size=size)
-            yield RangeResponse(
-                response, headers, place, hub, self._terms.stall_s, needed_cookie=bool(cookies.header_for(place))
-            )
+                fresh = redirected_to is None
+                raise self._status_error(response.status_code, headers, place, fresh=fresh, home=at_home, size=size)
+            needed_cookie = bool(cookies.header_for(place))
+            yield RangeResponse(response, headers, place, hub, self._options.stall_s, needed_cookie=needed_cookie)
         finally:
-            with translated(place, in_body=True, within=self._terms.stall_s):
+            with convert_httpx_errors(place, in_body=True, within=self._options.stall_s):
                 response.close()
 
     def _follow(
         self,
         url: str,
-        wish: dict[str, str],
+        sent: dict[str, str],
         pinned: bool,
-        heard: Callable[[HubMetadata], None],
-        fresh: bool,
+        on_hub_metadata: Callable[[HubMetadata], None],
+        new_connection: bool,
         cookies: RedirectCookies,
     ) -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
+        """Return the response at the end of the redirects, its headers, its URL, and the Hub's metadata."""
         hub: HubMetadata | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, wish, fresh, cookies.header_for(url))
+            response = self._send(url, sent, new_connection, cookies.header_for(url))
             headers = folded(response.headers.raw)
             hub = hub or parse_hub_metadata(headers)
             location = location_of(response.headers.raw) if response.status_code in REDIRECTS else ""
@@ -95,69 +96,77 @@ class RangeClient:
             cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
             if hub is not None:
-                heard(hub)
+                on_hub_metadata(hub)
             check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
             url = target
-        raise RedirectRefused(f"{host_of(url)} redirects without end ({REDIRECTS_MAX} times).", host=host_of(url))
+        host = host_of(url)
+        raise RedirectRefused(f"{host} redirects without end ({REDIRECTS_MAX} times).", host=host)
 
-    def _send(self, url: str, wish: dict[str, str], fresh: bool, cookie: str | None) -> httpx.Response:
-        token = token_for(url, self._terms.tokens)
-        # Made anew for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        own = wish | ({"Authorization": f"Bearer {token}"} if token else {})
+    def _send(self, url: str, sent: dict[str, str], new_connection: bool, cookie: str | None) -> httpx.Response:
+        token = token_for(url, self._options.tokens)
+        # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
+        own = sent | ({"Authorization": f"Bearer {token}"} if token else {})
         own |= {"Cookie": cookie} if cookie else {}
-        with translated(url, in_body=False, within=self._terms.headers_s):
+        with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
             address = httpx.URL(url)
-            sent = host_header(address) | own
-            request = httpx.Request("GET", address, headers=sent, extensions={"timeout": self._timeout.copy()})
+            headers = host_header(address) | own
+            request = httpx.Request("GET", address, headers=headers, extensions={"timeout": self._timeout.copy()})
         try:
-            return self._over_the_wire(request, anew=fresh)
+            return self._send_once(request, new_connection=new_connection)
         except _StaleConnection:
-            return self._over_the_wire(request, anew=True)
+            return self._send_once(request, new_connection=True)
 
-    def _over_the_wire(self, request: httpx.Request, *, anew: bool) -> httpx.Response:
+    def _send_once(self, request: httpx.Request, *, new_connection: bool) -> httpx.Response:
+        """Return the response's head. Raises _StaleConnection where a kept connection fails before a new one is tried.
+
+        Between two requests a server may close a kept connection at any time, also while the request is on its way:
+        that is no fault of the source.
+        """
         url = str(request.url)
-        seconds = self._terms.connect_s + self._terms.headers_s
-        with self._wire.calling(seconds, tls=request.url.scheme == "https", anew=anew) as call:
+        seconds = self._options.connect_s + self._options.headers_s
+        tls = request.url.scheme == "https"
+        with self._backend.request(seconds, tls=tls, new_connection=new_connection) as used:
             try:
-                with translated(url, in_body=False, within=self._terms.headers_s):
+                with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
                     response = self._transport.handle_request(request)
                     response.request = request
                     return response
-            except (ConnectionLost, AnswerMalformed) as error:  # the second: what is left of an earlier answer
-                if call.reused:
+            except (ConnectionLost, AnswerMalformed) as error:  # the second: the rest of an earlier response
+                if used.reused:
                     raise _StaleConnection from error
                 raise
 
-    def _refused(
+    def _status_error(
         self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool, size: int | None
     ) -> FlowhubError:
-        error = refusal(
+        hub_endpoint, tokens = self._options.hub_endpoint, self._options.tokens
+        error = status_error(
             status,
             headers,
             host=host_of(url),
             fresh=fresh,
             home=home,
-            had_token=token_for(url, self._terms.tokens) is not None,
+            had_token=token_for(url, tokens) is not None,
             now=datetime.now(UTC),
-            secrets=self._terms.tokens.values(),
-            token_of=None if origin(url) == origin(self._terms.hub_endpoint) else origin(url),
+            secrets=tokens.values(),
+            token_of=None if origin(url) == origin(hub_endpoint) else origin(url),
             size=size,
-            page=hub_page(url, self._terms.hub_endpoint),
+            page=hub_page(url, hub_endpoint),
         )
-        return with_withheld_token(error, url, self._terms.tokens)
+        return with_withheld_token(error, url, tokens)
 
     def drop_idle(self) -> None:
-        """Close the connections that are kept for later requests."""
-        self._wire.drop_idle()
+        """Close the idle connections."""
+        self._backend.drop_idle()
 
-    def cut(self) -> None:
-        """End every connection now; whoever reads gets ConnectionLost."""
-        self._wire.cut()
+    def abort(self) -> None:
+        """Shut every connection now; a thread that reads gets ConnectionLost."""
+        self._backend.abort()
 
     def close(self) -> None:
         self._transport.close()
-        self._wire.close()
+        self._backend.close()
 
 
 class _StaleConnection(Exception):
-    """A connection that was kept had been closed by its server: that is no fault of the source's."""
+    """The server had closed a kept connection: that is no fault of the source."""

@@ -1,7 +1,7 @@
 """Decodes a body that a server compressed although identity was asked for: gzip and deflate, while it streams.
 
 Servers and CDNs do that for small text files (huggingface_hub #2372 and #3307). The length of the decoded body is known
-only at its end, and a short body may decode to gigabytes: the size of the file bounds it, else a ratio does.
+only at its end, and a short body may decode to gigabytes: so the size of the file, or else a ratio, limits it.
 """
 
 import zlib
@@ -11,10 +11,10 @@ from flowhub_jobs.errors import ConnectionLost, WrongContent, WrongRange
 
 DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 READ = 64 * 1024  # coded bytes
-RATIO_MAX, RATIO_FROM = 100, 64 << 20  # text shrinks 3 to 20 times, zeros 1000 times; fewer decoded bytes do no harm
+RATIO_MAX, RATIO_FROM = 100, 64 << 20  # text shrinks 3 to 20 times, zeros 1000 times; below that size it does no harm
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # wbits
 
-Read = Callable[[memoryview], int]  # puts the next bytes into a buffer; returns how many, 0 at the end of the body
+Read = Callable[[memoryview], int]  # puts the next bytes into a buffer; returns the count, 0 at the end of the body
 
 
 class Decoder:
@@ -24,12 +24,12 @@ class Decoder:
         self._coding, self._host, self._size = coding, host, size
         self._member: zlib._Decompress | None = None  # a gzip body may have several (RFC 1952, section 2.2)
         self._coded, self._space = b"", memoryview(bytearray(READ))
-        self._came = self._decoded = self._members = 0
+        self._read_bytes = self._decoded = self._members = 0
 
     def fill(self, view: memoryview, read: Read) -> int:
-        """Put the next decoded bytes into `view`; return how many, 0 at the end of the file.
+        """Put the next decoded bytes into `view`; return the count, 0 at the end of the file.
 
-        The last byte of a file of known size is returned only when the checksum behind it was found right.
+        The last byte of a file of known size is returned only after the checksum that follows it was found right.
         Raises ConnectionLost where the body ends early, WrongRange where it is damaged or longer than `size`,
         WrongContent where it expands too far; and what `read` raises.
         """
@@ -53,14 +53,14 @@ class Decoder:
             if self._coded:  # the next member
                 continue
             count = read(self._space)
-            self._came += count
+            self._read_bytes += count
             self._coded = bytes(self._space[:count])
             if not count:
                 self._check_end()
                 return b""
 
     def _decode(self, most: int) -> bytes:
-        """Return what the coded bytes at hand give, at most `most` bytes."""
+        """Decode the coded bytes that were read, to at most `most` bytes."""
         if self._member is None:
             self._coded = self._coded.lstrip(b"\0") if self._members else self._coded  # padding, as of a tape
             if not self._coded:
@@ -76,7 +76,7 @@ class Decoder:
         return data
 
     def _format(self, first: int) -> int:
-        """Return the wbits for a member, by its first byte: deflate is zlib's form, and of some servers the raw one.
+        """Return the wbits for a member, by its first byte: deflate is zlib's form, and with some servers the raw one.
 
         RFC 9110, section 8.4.1.2. A gzip member begins with 1F, zlib's form with x8; raw deflate with neither.
         """
@@ -88,14 +88,14 @@ class Decoder:
 
     def _check_end(self) -> None:
         if self._member is not None or not self._members:
-            raise ConnectionLost(
-                f"{self._host} ended its answer in {self._coding} too early, at byte {self._came}.", host=self._host
-            )
+            text = f"{self._host} ended its answer in {self._coding} too early, at byte {self._read_bytes}."
+            raise ConnectionLost(text, host=self._host)
 
     def _check_ratio(self) -> None:
-        if self._decoded > RATIO_FROM and self._decoded > RATIO_MAX * self._came:
+        if self._decoded > RATIO_FROM and self._decoded > RATIO_MAX * self._read_bytes:
             raise WrongContent(
-                f"{self._host} sent {self._came} bytes in {self._coding} that are more than {self._decoded} bytes.",
+                f"{self._host} sent {self._read_bytes} bytes in {self._coding} "
+                f"that are more than {self._decoded} bytes.",
                 hint="That is not a file of a model. If it is meant to be, name its size in a catalog: sizeBytes.",
                 host=self._host,
             )

@@ -1,4 +1,4 @@
-"""What an answer's headers say. Pure: status and headers in, values or an error out."""
+"""Parses the headers of a response to a range request. Pure: status and headers in, values or an error out."""
 
 import re
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
 
 @dataclass(frozen=True, slots=True)
 class RangeAnswer:
-    """What a body is: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
+    """A body: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
 
-    `end` is `start` where a 416 tells that the file ends earlier than what was asked: there is no body. `modified` is
-    Last-Modified where that is a strong validator, and a weak ETag behind it, which may tell more. `coding`: the body
-    must be decoded from it; how many bytes that gives is not known.
+    `end` is `start` if a 416 says that the file ends before the requested range: there is no body. `modified` is
+    Last-Modified if that is a strong validator, followed by a weak ETag, which may tell more. `coding`: the body must
+    be decoded; the number of decoded bytes is not known.
     """
 
     start: int
@@ -37,7 +37,7 @@ class RangeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HubMetadata:
-    """What the Hub's resolve answer says of a file (header names: huggingface_hub, `file_download`)."""
+    """The metadata of a file in the Hub's resolve response (header names: huggingface_hub, `file_download`)."""
 
     commit: str | None = None
     sha256: str | None = None
@@ -46,9 +46,9 @@ class HubMetadata:
 
 
 def folded(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by their names in lower case; one that came twice is a list, as RFC 9110, section 5.3 joins it.
+    """Return headers by lower-case name; repeated ones are joined by a comma (RFC 9110, section 5.3).
 
-    httpx has a mapping for this, which looks through all of them, and decodes each, whenever one is asked for.
+    httpx has a mapping for this, which searches and decodes all of them at each look-up.
     """
     headers: dict[str, str] = {}
     for name, value in raw:
@@ -74,11 +74,11 @@ def read_answer(
     path: str = "",
     size: int | None = None,
 ) -> RangeAnswer:
-    """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it holds the first byte that we asked.
+    """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it has the first requested byte.
 
-    `ranged`: the request had a Range header. `path` and `size` (bytes, where it is known) are the file's. A server may
-    send less than was asked (RFC 9110, section 15.3.7), or more; Content-Range says what the body is, whatever the
-    status (modelscope_hub #50: 200).
+    `asked` is the requested range; `ranged`: the request had a Range header. `path` and `size` (bytes, if known) are
+    the file's. A server may send less than was requested (RFC 9110, section 15.3.7), or more. Content-Range says what
+    the body is, whatever the status (modelscope_hub #50: 200).
     """
     tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
     if coding := _coding(status, headers, path, size, ranged=ranged):
@@ -93,8 +93,8 @@ def read_answer(
         length = _number(headers.get("content-length"))
         return RangeAnswer(0, length, length, whole=True, **tags)
     if part is None:
-        said = _shown(headers.get("content-range"))
-        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {said}).", host=host)
+        value = _shown(headers.get("content-range"))
+        raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {value}).", host=host)
     end = _end_of(part, length, host)
     if not part.start <= asked[0] < end:
         raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.", host=host)
@@ -102,10 +102,10 @@ def read_answer(
 
 
 def _coding(status: int, headers: Headers, path: str, size: int | None, *, ranged: bool) -> str | None:
-    """Return the coding of a body that is not the file as it is stored.
+    """Return the coding of a body, None if the body is the file as it is stored.
 
-    A whole body as long as the file is: a store that keeps files compressed says their coding (S3, GCS). So is
-    an empty one.
+    It is if the whole body is as long as the file, or empty: a store that keeps files compressed names their coding
+    (S3, GCS).
     """
     length = body_length(headers)
     as_stored = _is_plain_whole(status, headers, ranged=ranged) and length is not None and length in (0, size)
@@ -122,7 +122,7 @@ def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, r
 
 
 def _is_plain_whole(status: int, headers: Headers, *, ranged: bool) -> bool:
-    """Return whether the whole file was asked for, and nothing says that the answer is a part."""
+    """Return whether the whole file was requested, and nothing says that the response is a part."""
     return not ranged and status in (200, 203) and "content-range" not in headers
 
 
@@ -131,12 +131,12 @@ def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ran
     if part is None:
         return status != 206 or not ranged
     if status == 206 or part.start == 0:
-        return False  # of a body that begins at the first byte, as much is used as Content-Range names
+        return False  # a body that begins at the first byte is used as far as Content-Range says
     return length is not None and length == part.total
 
 
 def _end_of(part: ContentRange, length: int | None, host: str) -> int:
-    """Return where a part ends, by Content-Range or else by the length of the body; WrongRange where they differ."""
+    """Return where a part ends, by Content-Range, else by the body's length. Raises WrongRange if they differ."""
     if part.end is None:
         end = part.total if length is None else part.start + length
         if end is None or not part.start < end <= (part.total or end):
@@ -168,7 +168,7 @@ def _shown(text: str | None) -> str:
 
 
 def tells_end(status: int, headers: Headers) -> bool:
-    """Return whether a 416 tells where the file ends: no range of an empty file can be answered."""
+    """Return whether a 416 names the size of the file: an empty file has no range that could be answered."""
     return status == 416 and unsatisfied_total(headers) is not None
 
 
@@ -180,23 +180,23 @@ def strong_etag(headers: Headers) -> str | None:
 
 
 def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
-    """Return what Last-Modified says of the version, with a weak ETag behind it; None where the date is not strong.
+    """Return Last-Modified, followed by a weak ETag if there is one; None if the date is no strong validator.
 
-    RFC 9110, section 8.8.2.2: strong is a date at least one second before the answer's Date, or, of an answer without
-    one, before `now`: the second in which the file was written is over.
+    RFC 9110, section 8.8.2.2: a date is strong if it is at least one second before the response's Date, or before `now`
+    if there is none: then the second in which the file was written is over.
     """
-    said = headers.get("last-modified", "").strip()
-    then = http_date(said)
-    seen = http_date(headers.get("date", "")) or now or datetime.now(UTC)
-    sound = said.isascii() and said.isprintable() and len(said) < 64  # it goes back in If-Range
-    if then is None or not sound or (seen - then).total_seconds() < DATE_STRONG_S:
+    value = headers.get("last-modified", "").strip()
+    modified = http_date(value)
+    sent = http_date(headers.get("date", "")) or now or datetime.now(UTC)
+    sound = value.isascii() and value.isprintable() and len(value) < 64  # it goes back in If-Range
+    if modified is None or not sound or (sent - modified).total_seconds() < DATE_STRONG_S:
         return None
     weak = "" if strong_etag(headers) else headers.get("etag", "").strip()[:200]
-    return f"{said} ETag {weak}" if weak else said
+    return f"{value} ETag {weak}" if weak else value
 
 
 def parse_hub_metadata(headers: Headers) -> HubMetadata | None:
-    """Return what the Hub says of the file, or None if the answer is not the Hub's."""
+    """Return the Hub's metadata of the file, or None if the response is not the Hub's."""
     commit = headers.get("x-repo-commit")
     linked = headers.get("x-linked-etag")
     if commit is None and linked is None:
@@ -211,12 +211,12 @@ def parse_hub_metadata(headers: Headers) -> HubMetadata | None:
 
 
 def body_length(headers: Headers) -> int | None:
-    """Return the bytes of a body whose length is told, None where it ends otherwise (RFC 9112, section 6.3)."""
+    """Return the length of a body, None if it is not known (RFC 9112, section 6.3)."""
     return None if "transfer-encoding" in headers else _number(headers.get("content-length"))
 
 
 def stays_open(http_version: str, headers: Headers) -> bool:
-    """Return whether the connection serves another request after this answer (RFC 9112, section 9.3)."""
+    """Return whether the connection serves another request after this response (RFC 9112, section 9.3)."""
     options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
     return http_version == "HTTP/1.1" and "close" not in options
 

@@ -1,4 +1,4 @@
-"""The cookies of one chain of redirects: what an origin sets goes back to that origin, and is forgotten at its end.
+"""Cookies of one chain of redirects: they go back to the origin that set them, and are dropped at the end.
 
 Some hosts redirect an address to itself until the cookie that comes with the redirect is sent along (a cookie wall).
 """
@@ -15,30 +15,30 @@ _PAIR_MAX = 4096  # bytes, as in browsers (RFC 6265, section 6.1)
 
 
 class RedirectCookies:
-    """What the origins of one chain of redirects have set. The attributes Path and Domain change nothing here."""
+    """The cookies that the origins of one chain have set. The attributes Path and Domain are ignored."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, str]] = {}  # by origin, then by name
 
     def take(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take over the cookies of a redirect from `url`, by its raw headers (RFC 6265, section 5.2)."""
+        """Store the cookies of a redirect from `url`, by its raw headers (RFC 6265, section 5.2)."""
         for name, text in headers:
             if name.lower() == b"set-cookie":
                 self._set(origin(url), text.decode("latin-1"))
 
-    def _set(self, place: str, text: str) -> None:
+    def _set(self, source: str, text: str) -> None:
         pair, *attributes = (part.strip() for part in text.split(";"))
-        found = _PAIR.fullmatch(pair)
-        if found is None or len(pair) > _PAIR_MAX:
+        match = _PAIR.fullmatch(pair)
+        if match is None or len(pair) > _PAIR_MAX:
             return
         names = {attribute.partition("=")[0].strip().lower() for attribute in attributes}
-        if "secure" in names and not place.startswith("https:"):
+        if "secure" in names and not source.startswith("https:"):
             return
-        values = self._values.setdefault(place, {})
+        values = self._values.setdefault(source, {})
         if any(_has_ended(attribute) for attribute in attributes):
-            values.pop(found["name"].strip(), None)
+            values.pop(match["name"].strip(), None)
         else:
-            values[found["name"].strip()] = found["value"].strip()
+            values[match["name"].strip()] = match["value"].strip()
 
     def header_for(self, url: str) -> str | None:
         """Return the Cookie header of a request for `url`, None for none."""
@@ -47,5 +47,5 @@ class RedirectCookies:
 
 
 def _has_ended(attribute: str) -> bool:
-    """Return whether an attribute is a Max-Age that is over at once: so a server removes a cookie."""
+    """Return whether an attribute is a Max-Age of 0 or less, by which a server removes a cookie."""
     return re.fullmatch(r"max-age\s*=\s*(0|-[0-9]+)", attribute, re.IGNORECASE) is not None

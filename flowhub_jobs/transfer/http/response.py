@@ -1,9 +1,9 @@
-"""An answer whose body is still to come, and how it is read: by us where its length is told, else by httpcore."""
+"""A response whose body is still to come. flowhub reads a body of known length, httpcore any other."""
 
 import contextlib
 
 from flowhub_jobs.errors import ConnectionLost
-from flowhub_jobs.net.httpx_errors import dropped, stalled, translated
+from flowhub_jobs.net.httpx_errors import convert_httpx_errors, dropped, stalled
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.status_errors import Headers
 from flowhub_jobs.net.urls import host_of
@@ -16,10 +16,10 @@ DROP_S = 1.0
 
 
 class RangeResponse:
-    """An answer of 200 or 206 whose body is still to come, or a 416 that tells the end, from `url`.
+    """A 200 or 206 whose body is still to come, or a 416 that names the size of the file, from `url`.
 
-    `hub` is what the Hub said on the way. `needed_cookie`: a redirect had set a cookie, which was sent to `url`, and
-    without which `url` may not answer.
+    `hub` is the metadata of the Hub's redirect. `needed_cookie`: a redirect had set a cookie, which was sent to `url`;
+    without it `url` may not answer.
     """
 
     def __init__(
@@ -35,33 +35,33 @@ class RangeResponse:
         self.status, self.headers, self.url, self.hub = response.status_code, headers, url, hub
         self._stall_s, self._rest = stall_s, memoryview(b"")
         self._decoder: Decoder | None = None
-        self._stream = _our_stream(response, headers)
+        self._stream = _http_stream(response, headers)
         self._chunks = iter(()) if self._stream else response.iter_raw()
-        response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another clock
+        response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another time-out
 
     def decode(self, coding: str, size: int | None) -> None:
-        """Let `fill` decode the body from `coding`, to `size` bytes; None: their number is unknown."""
+        """Let `fill` decode the body from `coding`, to `size` bytes (None: unknown)."""
         self._decoder = Decoder(coding, host_of(self.url), size)
 
-    def narrow(self, size: int | None) -> None:
-        """Let no more than about `size` bytes come ahead of us; None: as many as can."""
+    def limit_read_ahead(self, size: int | None) -> None:
+        """Let at most about `size` bytes wait unread in the system; None: no limit."""
         if self._stream is not None:
-            self._stream.narrow(size)
+            self._stream.limit_read_ahead(size)
 
-    def cut(self) -> None:
-        """End the connection under the thread that reads; it gets ConnectionLost."""
+    def abort(self) -> None:
+        """Shut the connection; the thread that reads gets ConnectionLost."""
         if self._stream is not None:
             self._stream.shut()
 
     def fill(self, view: memoryview) -> int:
-        """Put the next bytes of the file into `view`; return how many, 0 at the end. Raises ConnectionLost, Stalled.
+        """Put the next bytes of the file into `view`; return the count, 0 at the end. Raises ConnectionLost, Stalled.
 
-        Of a body that is decoded, also what `Decoder.fill` raises.
+        If the body is decoded, it also raises what `Decoder.fill` raises.
         """
         return self._fill(view) if self._decoder is None else self._decoder.fill(view, self._fill)
 
     def _fill(self, view: memoryview) -> int:
-        """The same, of the body as it comes."""
+        """Put the next bytes of the body, not decoded, into `view`."""
         if self._stream is None:
             return self._fill_from_chunks(view)
         try:
@@ -78,30 +78,30 @@ class RangeResponse:
         return count
 
     def _fill_from_chunks(self, view: memoryview) -> int:
-        """The same, of a body whose length nobody told: httpcore alone knows how it ends."""
-        with translated(self.url, in_body=True, within=self._stall_s):
+        """The same for a body of unknown length: httpcore alone knows how it ends."""
+        with convert_httpx_errors(self.url, in_body=True, within=self._stall_s):
             self._rest = self._rest or memoryview(next(self._chunks, b""))
         count = min(len(view), len(self._rest))
         view[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
 
 
-def _our_stream(response: httpx.Response, headers: Headers) -> HttpStream | None:
-    """Return the stream of the answer, set to its body, where its length is told (RFC 9112, section 6.3)."""
+def _http_stream(response: httpx.Response, headers: Headers) -> HttpStream | None:
+    """Return the response's stream, set to the body, if the length is known (RFC 9112, section 6.3)."""
     stream = response.extensions.get("network_stream")
     if not isinstance(stream, HttpStream):
         return None
     length = body_length(headers)
     if length is None:
-        stream.unframed()
+        stream.leave_body_to_httpcore()
         return None
-    stream.body(length, keepable=stays_open(response.http_version, headers))
+    stream.begin_body(length, keepable=stays_open(response.http_version, headers))
     return stream
 
 
 def drop_body(response: httpx.Response, headers: Headers) -> None:
-    """Read the few bytes that come with a redirect, so that its connection serves again, and close the answer."""
-    stream, length = _our_stream(response, headers), body_length(headers)
+    """Read the few bytes of a redirect's body, so that its connection can be kept, and close the response."""
+    stream, length = _http_stream(response, headers), body_length(headers)
     if stream is not None and length is not None and 0 < length <= SMALL_BODY:
         space = memoryview(bytearray(length))
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""The head of an answer as h11 can read it: what other clients tolerate in it is removed or corrected. Pure.
+"""Repairs the head of a response so that h11 can read it: it tolerates what other clients tolerate. Pure.
 
-h11 refuses an answer for one malformed line of its head; curl, browsers and requests ignore that line.
+h11 refuses a response for one malformed line of its head; curl, browsers and requests ignore that line.
 """
 
 import re
@@ -12,8 +12,8 @@ _TOLERATED_STATUS_LINE = re.compile(
 )
 _FIELD = re.compile(rb"(?P<name>[-!#$%&'*+.^_`|~0-9a-zA-Z]+)[ \t]*:(?P<value>.*)", re.DOTALL)
 _NOT_IN_VALUE = re.compile(rb"[\x00\r\f\v]")
-# Nearly every head is in order: one match costs a fifth of reading it line by line, which small files feel.
-_IN_ORDER = re.compile(
+# Nearly every head is well-formed. One match costs a fifth of parsing by line, which counts for small files.
+_WELL_FORMED = re.compile(
     rb"HTTP/[0-9]\.[0-9] [0-9]{3}(?: [^\x00\r\n\f\v]*)?\r?\n"
     rb"(?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[^\x00\r\n\f\v]*\r?\n)*"
     rb"\r?\n"
@@ -21,28 +21,28 @@ _IN_ORDER = re.compile(
 
 
 def readable_head(head: bytes) -> bytes:
-    """Return a whole head, with its empty line, as h11 reads it; `head` itself, the same object, where it is in order.
+    """Return a complete head, with its empty line, as h11 reads it; the same object if it is well-formed.
 
     RFC 9112: white space between a field's name and its colon is removed (section 5.1). RFC 9110, section 5.5: NUL and
-    CR in a value are spaces. A line that is no field is dropped, with the lines that continue it.
+    CR in a value become spaces. A line that is no field is dropped, with the lines that continue it.
     """
-    if _IN_ORDER.fullmatch(head):
+    if _WELL_FORMED.fullmatch(head):
         return head
     first, *lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     readable = [_status_line(first), *_fields(lines)]
-    if readable == [first, *lines[:-2]]:  # the last two are the empty line and what is behind it
+    if readable == [first, *lines[:-2]]:  # the last two are the empty line and what follows it
         return head
     return b"\r\n".join([*readable, b"", b""])
 
 
 def _status_line(line: bytes) -> bytes:
-    found = None if _STATUS_LINE.fullmatch(line) else _TOLERATED_STATUS_LINE.fullmatch(line)
-    return b"HTTP/%s %s" % (found["version"] or b"1.0", found["status"]) if found else line
+    match = None if _STATUS_LINE.fullmatch(line) else _TOLERATED_STATUS_LINE.fullmatch(line)
+    return b"HTTP/%s %s" % (match["version"] or b"1.0", match["status"]) if match else line
 
 
 def _fields(lines: list[bytes]) -> list[bytes]:
     fields: list[bytes] = []
-    dropped = True  # nothing is there yet that could be continued
+    dropped = True  # there is no field yet that could be continued
     for line in lines:
         if line.startswith((b" ", b"\t")):
             field = None if dropped else _NOT_IN_VALUE.sub(b" ", line)
@@ -58,5 +58,5 @@ def _fields(lines: list[bytes]) -> list[bytes]:
 
 def _field(line: bytes) -> bytes | None:
     """Return a line with a name and a value as h11 reads it, None for any other."""
-    found = _FIELD.fullmatch(line)
-    return found["name"] + b":" + _NOT_IN_VALUE.sub(b" ", found["value"]) if found else None
+    match = _FIELD.fullmatch(line)
+    return match["name"] + b":" + _NOT_IN_VALUE.sub(b" ", match["value"]) if match else None

@@ -1,8 +1,9 @@
-"""One socket, shared by httpcore and us: httpcore asks, and reads the head of the answer; the body is ours.
+"""One socket, shared by httpcore and flowhub: httpcore sends the request and reads the head, flowhub reads the body.
 
 httpcore takes 64 KiB at a time and h11 copies them five times: then the interpreter, not the network, is the limit.
-So `read` gives httpcore no byte behind a head's end, and `fill` reads the body into a buffer of ours, as much as is
-there. A stream whose body was read to its end is given back to the wire when httpcore closes it, for the next request.
+So `read` gives httpcore no byte after the end of a head, and `fill` reads the body into flowhub's buffer, as much as
+there is. A stream whose body was read to its end is given back to the backend when httpcore closes it, for the next
+request.
 """
 
 import contextlib
@@ -20,15 +21,15 @@ import httpcore
 from flowhub_jobs.system import read_tick
 from flowhub_jobs.transfer.http.response_head import readable_head
 
-TICK_S = 0.1  # how long one read of the socket waits; the clocks of the contract are looked at between two
+TICK_S = 0.1  # how long one read of the socket waits; deadlines are checked between two reads
 HEAD_READ = 16 * 1024
 HEAD_MAX = 100 * 1024  # httpcore refuses a longer one (MAX_INCOMPLETE_EVENT_SIZE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 
 
-class Place(NamedTuple):
-    """Where a stream leads. `via` is the SOCKS proxy that it goes through: a proxy has no stream under its own name."""
+class Endpoint(NamedTuple):
+    """The other end of a stream. `via` is the SOCKS proxy that it goes through; a proxy is never the endpoint."""
 
     host: str
     port: int
@@ -39,33 +40,33 @@ class Place(NamedTuple):
 class StreamOwner(Protocol):
     """The backend that made a stream, as far as the stream knows it."""
 
-    def check_head(self) -> None:
-        """Raise TimeoutError if the response head that this thread reads has taken its time."""
+    def check_head_deadline(self) -> None:
+        """Raise TimeoutError if the deadline of the response head that this thread reads has passed."""
         ...
 
     def keep(self, stream: "HttpStream") -> None:
-        """Take back a stream whose body was read to its end, for the next request."""
+        """Keep a stream for the next request; its body was read to the end."""
         ...
 
-    def watch(self, stream: "HttpStream") -> "HttpStream":
-        """Register a new stream, so that a stop can shut it; return it."""
+    def register(self, stream: "HttpStream") -> "HttpStream":
+        """Have a stop shut a new stream, too; return it."""
         ...
 
 
 class HttpStream(httpcore.NetworkStream):
-    """A connected socket. `place` is where it leads, for the next request that it may serve."""
+    """A connected socket. `endpoint` is where it leads, for the next request that it may serve."""
 
-    def __init__(self, sock: socket.socket, owner: StreamOwner, place: Place) -> None:
-        self._owner, self.place = owner, place
+    def __init__(self, sock: socket.socket, owner: StreamOwner, endpoint: Endpoint) -> None:
+        self._owner, self.endpoint = owner, endpoint
         self.reused = False  # kept from an earlier request
-        self.tunnel = False  # a proxy leads it on to somebody else
-        self._spoken = self._in_head = self._keepable = self._narrow = False
-        self._malformed = False  # a head had lines that were not in order
-        self._ahead = b""  # what came behind a head
-        self.left = -1  # bytes of the body that are still to come; -1: it is httpcore that reads
-        self._take(sock)
+        self.tunnel = False  # a proxy connects it to another host
+        self._request_sent = self._in_head = self._keepable = self._limited = False
+        self._malformed = False  # a head had malformed lines
+        self._ahead = b""  # bytes that came after a head
+        self.left = -1  # bytes of the body that are still to come; -1: httpcore reads
+        self._set_socket(sock)
 
-    def _take(self, sock: socket.socket) -> None:
+    def _set_socket(self, sock: socket.socket) -> None:
         if isinstance(sock, ssl.SSLSocket):
             # Not the kernel's: a blocking SSLSocket of CPython reads again for ever when the kernel's time-out ends a
             # read (_ssl.c, SOCKET_IS_BLOCKING). Python's own polls only where there is nothing to read.
@@ -78,13 +79,13 @@ class HttpStream(httpcore.NetworkStream):
     # For httpcore --------------------------------------------------------------------------------------------------
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with translated(httpcore.WriteTimeout, httpcore.WriteError):
-            self._spoken = self._in_head = True
+        with httpcore_errors(httpcore.WriteTimeout, httpcore.WriteError):
+            self._request_sent = self._in_head = True
             self.left = -1
             self._sock.sendall(buffer)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with translated(httpcore.ReadTimeout, httpcore.ReadError):
+        with httpcore_errors(httpcore.ReadTimeout, httpcore.ReadError):
             return self._read_head(timeout) if self._in_head else self._next(max_bytes, timeout)
 
     def _next(self, count: int, timeout: float | None) -> bytes:
@@ -94,7 +95,7 @@ class HttpStream(httpcore.NetworkStream):
     def _receive(self, count: int, timeout: float | None) -> bytes:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
-            self._owner.check_head()
+            self._owner.check_head_deadline()
             try:
                 return self._sock.recv(count)
             except _NOTHING_YET:
@@ -102,9 +103,9 @@ class HttpStream(httpcore.NetworkStream):
                     raise TimeoutError("no byte came in time") from None
 
     def _read_head(self, timeout: float | None) -> bytes:
-        """Return a whole head as h11 can read it; the rest waits for `fill`, or for the next `read`.
+        """Return a complete head as h11 can read it; the rest waits for `fill`, or for the next `read`.
 
-        A head that is cut short, or too long, is returned as it is: h11 refuses it.
+        A head that is cut short, or too long, is returned unchanged: h11 refuses it.
         """
         head, end = bytearray(), None
         while end is None and len(head) <= HEAD_MAX:
@@ -125,27 +126,27 @@ class HttpStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        if self.reused and not self._spoken and self.place.tls:
+        if self.reused and not self._request_sent and self.endpoint.tls:
             return self  # with its TLS
         if isinstance(self._sock, ssl.SSLSocket):
             return _tls_in_tls(self, self._sock, ssl_context, server_hostname, timeout)
-        with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+        with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
-                # The handshake comes after `watch`: a stop can end it then.
+                # The handshake comes after `register`: so a stop can end it.
                 wrapped = ssl_context.wrap_socket(
                     self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
                 )
             except BaseException:
                 self._sock.close()
                 raise
-            return self._owner.watch(self._over(wrapped)).shake_hands(timeout)
+            return self._owner.register(self._wrapped(wrapped)).do_handshake(timeout)
 
-    def _over(self, wrapped: ssl.SSLSocket) -> "HttpStream":
-        stream = HttpStream(wrapped, self._owner, self.place._replace(tls=True))
-        stream.tunnel = self._spoken  # to the proxy, which was asked to lead it on
+    def _wrapped(self, wrapped: ssl.SSLSocket) -> "HttpStream":
+        stream = HttpStream(wrapped, self._owner, self.endpoint._replace(tls=True))
+        stream.tunnel = self._request_sent  # to the proxy, which was asked to connect it
         return stream
 
-    def shake_hands(self, timeout: float | None) -> "HttpStream":
+    def do_handshake(self, timeout: float | None) -> "HttpStream":
         """Do the handshake of TLS, and return this stream. Raises TimeoutError, and OSError where it fails."""
         assert isinstance(self._sock, ssl.SSLSocket)
         until = None if timeout is None else time.monotonic() + timeout
@@ -170,42 +171,42 @@ class HttpStream(httpcore.NetworkStream):
 
     def close(self) -> None:
         whole = self.left == 0 and not self._ahead
-        # Who writes one line of a head wrongly may mean another length, too: then nothing may follow on its connection.
+        # A server that writes one line of a head wrongly may get the length wrong, too: no request may follow.
         if whole and self._keepable and not self.tunnel and not self._malformed:
             self._owner.keep(self)
         else:
             self.discard()
 
-    # For us --------------------------------------------------------------------------------------------------------
+    # For flowhub ---------------------------------------------------------------------------------------------------
 
     def discard(self) -> None:
         self._sock.close()
 
-    def reuse(self) -> None:
-        """Make it ready for the next request."""
-        self.reused, self._spoken, self.left = True, False, -1
+    def prepare_reuse(self) -> None:
+        """Make the stream ready for the next request."""
+        self.reused, self._request_sent, self.left = True, False, -1
 
-    def body(self, length: int, *, keepable: bool) -> None:
-        """From now on the answer's body, of `length` bytes, is read by `fill`."""
+    def begin_body(self, length: int, *, keepable: bool) -> None:
+        """Read a body of `length` bytes by `fill` from now on."""
         self.left, self._keepable = length, keepable
 
-    def unframed(self) -> None:
-        """From now on httpcore reads a body whose length nobody told: it knows how that ends."""
+    def leave_body_to_httpcore(self) -> None:
+        """Let httpcore read a body of unknown length: it knows how the body ends."""
         self._in_head = False
 
-    def narrow(self, size: int | None) -> None:
-        """Let no more than about `size` bytes come ahead of us: else a limit is late by what waits in the system.
+    def limit_read_ahead(self, size: int | None) -> None:
+        """Let at most about `size` bytes wait unread in the system: a rate limit would be late by those bytes.
 
-        None: there is no limit. A connection that was made narrow stays so, and serves no other request then.
+        None: there is no limit. A receive buffer cannot grow again: then a limited connection is not kept.
         """
         if size is None:
-            self._keepable = self._keepable and not self._narrow
-        elif not self._narrow:
-            self._narrow = True
+            self._keepable = self._keepable and not self._limited
+        elif not self._limited:
+            self._limited = True
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def fill(self, view: memoryview, timeout: float) -> int:
-        """Read into `view` what comes within a moment; return how much. 0: the body, or the connection, has ended.
+        """Read into `view` what comes within a moment; return the count. 0: the body, or the connection, has ended.
 
         Raises TimeoutError if no byte comes for `timeout` seconds, OSError if the connection drops.
         """
@@ -234,8 +235,8 @@ class HttpStream(httpcore.NetworkStream):
         return self._sock.recv_into(view, 0, socket.MSG_WAITALL)  # until it is full, or a tick is over
 
     def _read_records(self, view: memoryview) -> int:
-        """TLS hands out one record of 16 KiB at a time. An error after the first is met again by the next read."""
-        # Not recv_into: what it does beside this costs a tenth of the time. Given a buffer, it returns how much came.
+        """Read several TLS records of 16 KiB each. An error after the first one recurs at the next read."""
+        # Not recv_into: its additional work costs a tenth of the time. Given a buffer, `read` returns the count.
         read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[attr-defined]
         size = len(view)
         filled = more = read(size, view)
@@ -247,7 +248,7 @@ class HttpStream(httpcore.NetworkStream):
         return filled
 
     def is_readable(self) -> bool:
-        """Return whether an idle connection has something to say: then the server has closed it."""
+        """Return whether an idle connection has bytes to read: then the server has closed it."""
         if self._sock.fileno() < 0:
             return True
         poll = select.poll()
@@ -255,9 +256,9 @@ class HttpStream(httpcore.NetworkStream):
         return bool(poll.poll(0))
 
     def shut(self) -> None:
-        """End it under whoever reads."""
-        # Not SSLSocket.shutdown: it drops the TLS layer under a reader in another thread, which would then be handed
-        # what is still encrypted as if it were the body.
+        """Shut the socket while another thread may read from it."""
+        # Not SSLSocket.shutdown: it drops the TLS layer under a reader in another thread, which would then get
+        # encrypted bytes as if they were the body.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
@@ -272,18 +273,18 @@ def _tls_in_tls(
     """Return a stream of TLS inside the TLS to an https proxy: httpcore's own, which reads in small steps."""
     from httpcore._backends.sync import TLSinTLSStream
 
-    with translated(httpcore.ConnectTimeout, httpcore.ConnectError):
+    with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
         try:
             inner = TLSinTLSStream(sock, ssl_context, server_hostname, timeout)
         except BaseException:
             sock.close()
             raise
-    inner.outer = outer  # type: ignore[attr-defined]  # the wire knows `outer` weakly, and a stop ends `inner` by it
+    inner.outer = outer  # type: ignore[attr-defined]  # the backend has a weak reference to `outer`, which a stop shuts
     return inner
 
 
 @contextmanager
-def translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
+def httpcore_errors(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
     """Turn the errors of sockets into httpcore's."""
     try:
         yield

@@ -31,7 +31,7 @@ class SeedFile:
     bad: Sequence[Range]
 
 
-def reseed(folder: Path, seeds: Sequence[SeedFile]) -> int:
+def seed_partial(folder: Path, seeds: Sequence[SeedFile]) -> int:
     """Fill a new `folder` with copies of the files and their journal; return the bytes that need not be fetched.
 
     A file whose pieces are not known, and that differs, is left out: it is fetched whole. Raises DiskFull and the

@@ -81,7 +81,7 @@ def test_every_client_gets_past_a_silent_address(origin, resolves, tmp_path):
     url = origin.serve("m.gguf", MODEL)
     with black_hole() as silent:
         resolves(silent, ("127.0.0.1", origin.port))
-        assert run(pinned(url, MODEL), tmp_path, terms=quick(connect_s=1e6)).content() == MODEL.read()
+        assert run(pinned(url, MODEL), tmp_path, options=quick(connect_s=1e6)).content() == MODEL.read()
         assert get.get(url, max_bytes=MODEL.size, connect_s=1e6).body == MODEL.read()
         assert answers(("h.example", 1), 1e6)
 
@@ -91,12 +91,18 @@ def test_every_client_gets_past_a_silent_address(origin, resolves, tmp_path):
 
 def asking(url):
     """Begin to ask for `url` in a thread; return the thread, what it met, and the connections."""
-    web, met = RangeClient(FOR_EVER), []
+    client, met = RangeClient(FOR_EVER), []
 
     def ask():
         try:
-            with web.ask(
-                url, "bytes=0-9999", known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None
+            with client.request(
+                url,
+                "bytes=0-9999",
+                redirected_to=None,
+                if_range=None,
+                pinned=True,
+                size=None,
+                on_hub_metadata=lambda hub: None,
             ) as reply:
                 while reply.fill(memoryview(bytearray(1000))):
                     pass
@@ -105,14 +111,14 @@ def asking(url):
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    return thread, met, web
+    return thread, met, client
 
 
-def ends(thread, met, web):
-    web.cut()
+def ends(thread, met, client):
+    client.abort()
     thread.join(20)
     alive = thread.is_alive()
-    web.close()
+    client.close()
     assert not alive
     assert len(met) == 1
 

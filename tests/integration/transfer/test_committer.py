@@ -29,13 +29,11 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 URL = "https://example.org/m.gguf"
 
 
-def opened(
-    folder: Path, files: int = 1, control: CancelToken | None = None
-) -> tuple[TransferState, Committer, Journal]:
+def opened(folder: Path, files: int = 1, cancel: CancelToken | None = None) -> tuple[TransferState, Committer, Journal]:
     wanted = tuple(ArtifactFile(f"m{number}.gguf", URL, 1 << 30, "0" * 64) for number in range(files))
     transfer = TransferState(Artifact("m@q", "m", "q", None, "m", files > 1, wanted), folder, HUB)
     log = resume_partial(transfer, "", 0)
-    return transfer, Committer(transfer, log, "", control or CancelToken()), log
+    return transfer, Committer(transfer, log, "", cancel or CancelToken()), log
 
 
 def begun(transfer: TransferState) -> RangeTask:
@@ -145,8 +143,8 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
         if lost:
             raise LeaseLost(1)
 
-    control = CancelToken(check)
-    transfer, committer, log = opened(tmp_path, OPEN_FILES_MAX + 1, control)
+    cancel = CancelToken(check)
+    transfer, committer, log = opened(tmp_path, OPEN_FILES_MAX + 1, cancel)
     for _ in range(OPEN_FILES_MAX):
         task = begun(transfer)
         verified(transfer, task)
@@ -155,9 +153,9 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
     with transfer.changed:
         late = next_task(transfer)
     assert late is not None
-    web, terms, writer = RangeClient(TransferOptions()), TransferOptions(), Writer()
+    client, options, writer = RangeClient(TransferOptions()), TransferOptions(), Writer()
     pool = FetcherPool(
-        web, HostLimits(16), TransferContext(transfer, committer, TokenBucket(None), control, terms, writer)
+        client, HostLimits(16), TransferContext(transfer, committer, TokenBucket(None), cancel, options, writer)
     )
     with ThreadPoolExecutor(1) as threads:
         fetching = threads.submit(pool.fetch, late)
@@ -173,7 +171,7 @@ def test_who_waited_to_open_a_part_opens_none_without_the_lease(tmp_path: Path) 
     assert (successors.path.stat().st_ino,) == successors.mark()
     successors.close()
     writer.close(wait=True)
-    web.close()
+    client.close()
     transfer.close()
     log.close()
 

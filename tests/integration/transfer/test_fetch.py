@@ -24,7 +24,7 @@ MODEL = gguf_pattern(3 * MIB + 12345, seed=1)
 @pytest.fixture
 def four_connections(monkeypatch):
     """Four connections from the start, and none more or fewer."""
-    fixed = ConcurrencyPlan(count=4, held=4, resting_until=float("inf"))
+    fixed = ConcurrencyPlan(count=4, baseline=4, backing_off_until=float("inf"))
     monkeypatch.setattr(fetch_room, "ConcurrencyPlan", lambda **_: fixed)
 
 
@@ -81,7 +81,7 @@ def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origi
     got = run(pinned(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert got.content() == model.read()
     assert origin.peak_connections == 2
-    assert all(shared.hosts.enter(origin.address) for _ in range(2)), "the places were given back"
+    assert all(shared.hosts.acquire(origin.address) for _ in range(2)), "the places were given back"
 
 
 @pytest.mark.parametrize("pin", [True, False])
@@ -197,7 +197,7 @@ def hub_url(repo, path, revision="main"):
 
 def test_a_large_file_of_the_hub_is_held_against_what_the_hub_says(hub, tmp_path):
     hub.add("org/model", "m.gguf", MODEL)
-    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, terms=at_hub(hub))
+    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, options=at_hub(hub))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
     assert got.seen[-1].files[0].expected == MODEL.sha256()
@@ -208,8 +208,8 @@ def test_an_unpinned_file_of_the_hub_goes_on_at_the_cdn_without_asking_the_hub_a
     """What the Hub said of the file at first holds for what the CDN gives later."""
     hub.add("org/model", "m.gguf", MODEL)
     hub.break_cdn(CappedRange(most=500_000))
-    terms = at_hub(hub, connections_per_host=1)
-    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, terms=terms)
+    options = at_hub(hub, connections_per_host=1)
+    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, options=options)
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
     assert len(hub.front.requests()) == 1
@@ -221,7 +221,7 @@ def test_an_unpinned_file_of_the_hub_goes_on_at_the_cdn_without_asking_the_hub_a
 def test_a_small_file_of_the_hub_is_held_against_its_git_sha1(hub, tmp_path):
     content = Bytes(b'{"model_type": "llama"}')
     hub.add("org/model", "config.json", content, lfs=False)
-    got = run(unpinned(hub_url("org/model", "config.json"), "config.json"), tmp_path, terms=at_hub(hub))
+    got = run(unpinned(hub_url("org/model", "config.json"), "config.json"), tmp_path, options=at_hub(hub))
     assert got.content() == content.data
     assert got.fetched.files[0].pinned
     assert got.seen[-1].files[0].identity == f"git:{content.git_sha1()}"
@@ -239,7 +239,7 @@ def test_a_folder_of_the_hub_arrives(hub, tmp_path):
     contents = {path: Bytes(data) for path, data in mlx_folder().items()}
     for path, content in contents.items():
         hub.add("org/mlx", path, content, lfs=path.endswith(".safetensors"))
-    got = run(folder_of({path: hub_url("org/mlx", path) for path in contents}), tmp_path, terms=at_hub(hub))
+    got = run(folder_of({path: hub_url("org/mlx", path) for path in contents}), tmp_path, options=at_hub(hub))
     assert [got.content(number) for number in range(len(contents))] == [one.data for one in contents.values()]
     assert all(file.pinned for file in got.fetched.files)
 

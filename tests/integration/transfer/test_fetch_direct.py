@@ -64,7 +64,7 @@ def writes(monkeypatch):
 
 
 def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path, writes):
-    fetched = run(model, tmp_path, terms=ONE)
+    fetched = run(model, tmp_path, options=ONE)
     assert sum(count for _, count in writes.direct) > MODEL.size // 2
     assert writes.direct_in_whole_pages
     assert max(count for _, count in writes.direct) == BUFFER_DIRECT
@@ -72,12 +72,12 @@ def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path
 
 
 def test_a_fetch_leaves_the_cache_to_others(model, tmp_path):
-    assert in_cache(run(model, tmp_path / "direct", terms=ONE).fetched.parts[0]) < MODEL.size // 2
-    assert in_cache(run(model, tmp_path / "cached", terms=quick(direct_io=False)).fetched.parts[0]) > MODEL.size // 2
+    assert in_cache(run(model, tmp_path / "direct", options=ONE).fetched.parts[0]) < MODEL.size // 2
+    assert in_cache(run(model, tmp_path / "cached", options=quick(direct_io=False)).fetched.parts[0]) > MODEL.size // 2
 
 
 def test_it_can_be_turned_off(model, tmp_path, writes):
-    fetched = run(model, tmp_path, terms=quick(direct_io=False))
+    fetched = run(model, tmp_path, options=quick(direct_io=False))
     assert not writes.direct
     assert fetched.content() == MODEL.read()
 
@@ -93,13 +93,13 @@ def test_a_disk_that_wants_larger_pages_is_asked_no_more(model, tmp_path, writes
         raise OSError(errno.EINVAL, "Invalid argument")
 
     writes.at_direct = refuse
-    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
     assert 1 <= len(writes.direct) <= 3, "those that were on their way already"
 
 
 def test_a_write_past_the_cache_that_takes_less_is_gone_on_with(model, tmp_path, writes):
     writes.at_direct = lambda fd, data, offset: PWRITE(fd, data[:PAGE], offset)
-    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
     assert len(writes.direct) > 3
 
 
@@ -120,7 +120,7 @@ def test_a_write_that_fails_ends_the_run_and_nothing_from_there_on_is_believed(
 
     writes.at_direct = fail_once
     with pytest.raises(kind, match=r"m\.gguf"):
-        run(model, tmp_path, terms=ONE)
+        run(model, tmp_path, options=ONE)
     kept = journal.load(tmp_path).files["m.gguf"].kept
     assert all(end <= failed[0] for _, end in kept)
     since, count = Since(origin), kept_in(tmp_path)
@@ -136,14 +136,14 @@ def test_a_write_that_fails_ends_the_run_though_no_byte_comes_any_more(origin, m
 
     writes.at_direct = fail_the_last_that_came
     origin.break_with(Hold(after=8 * MIB).once(), path="/m.gguf")
-    terms = quick(connections_per_host=1, stall_s=600)
-    with Running(model, tmp_path, terms=terms) as running, pytest.raises(StorageFailed):
+    options = quick(connections_per_host=1, stall_s=600)
+    with Running(model, tmp_path, options=options) as running, pytest.raises(StorageFailed):
         running.end()
 
 
 def test_a_line_that_pauses_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
     pause = 3 * MIB + 300_001
-    with held_after(pause, model, tmp_path, origin, terms=ONE) as running:
+    with held_after(pause, model, tmp_path, origin, options=ONE) as running:
         running.hold.set()
         assert running.end().content() == MODEL.read()
     assert any(offset > pause for offset, _ in writes.direct)
@@ -160,7 +160,7 @@ def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, w
 
     real = hasher._read_full
     monkeypatch.setattr(hasher, "_read_full", noted)
-    monkeypatch.setattr(fetch, "ConcurrencyPlan", partial(ConcurrencyPlan, count=4, held=4))
+    monkeypatch.setattr(fetch, "ConcurrencyPlan", partial(ConcurrencyPlan, count=4, baseline=4))
     front = Hold(after=MIB)
     origin.break_with(front.once(), path="/m.gguf")
     with Running(model, tmp_path) as running:
@@ -175,14 +175,14 @@ def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, w
 def test_a_resume_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
     stopped_after(5 * MIB + 4321, model, tmp_path, origin)
     since, kept, before = Since(origin), kept_in(tmp_path), len(writes.direct)
-    assert run(model, tmp_path, terms=ONE).content() == MODEL.read()
+    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
     assert len(writes.direct) > before
     assert writes.direct_in_whole_pages
 
 
 def test_every_byte_is_written_once(model, tmp_path, writes):
-    run(model, tmp_path, terms=ONE)
+    run(model, tmp_path, options=ONE)
     spans = sorted((offset, offset + count) for offset, count in writes.cached + writes.direct)
     assert all(one[1] == other[0] for one, other in pairwise(spans))
     assert (spans[0][0], spans[-1][1]) == (0, MODEL.size)

@@ -65,7 +65,7 @@ def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, 
     monkeypatch.setattr(Journal, "rewrite", then_compare(rewrite))
     monkeypatch.setattr(Journal, "is_long", anew)
     origin.limit(total_bps=10e6)
-    run(model, tmp_path, terms=quick(connections_per_host=1))
+    run(model, tmp_path, options=quick(connections_per_host=1))
     assert len(told) > 3
     assert all(said <= there for said, there in told)
     assert told[-1] == (MODEL.size, MODEL.size)
@@ -84,7 +84,7 @@ def test_no_more_than_64_mib_wait_to_be_synced():
 
     passed = (16 + UNDERWAY_MAX) * BUFFER_DIRECT
     assert committer.UNSYNCED_MAX + passed <= 64 * MIB, "sixteen at once may pass the line, and the writer"
-    full = SimpleNamespace(changed=Room(), files=[], over=False, unsynced=committer.UNSYNCED_MAX - 9)
+    full = SimpleNamespace(changed=Room(), files=[], ended=False, unsynced=committer.UNSYNCED_MAX - 9)
     gate = committer.Committer(full, None, "job", CancelToken())
     gate.admit(9)
     assert full.changed.waits == 0

@@ -40,7 +40,7 @@ def everything_in(folder):
 
 def test_a_run_whose_lease_is_lost_writes_nothing_more(origin, model, tmp_path):
     lease = Lease()
-    with held_after(HALF, model, tmp_path, origin, control=CancelToken(lease.check)) as running:
+    with held_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
         before = everything_in(tmp_path)
         running.hold.set()
@@ -51,7 +51,7 @@ def test_a_run_whose_lease_is_lost_writes_nothing_more(origin, model, tmp_path):
 
 def test_a_run_whose_lease_is_lost_says_no_last_words_when_it_is_stopped(origin, model, tmp_path):
     lease = Lease()
-    with held_after(HALF, model, tmp_path, origin, control=CancelToken(lease.check)) as running:
+    with held_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
         before = everything_in(tmp_path)
         running.stop()
@@ -64,7 +64,7 @@ def test_a_run_whose_lease_is_lost_does_not_commit_what_it_had_written(origin, m
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
     lease = Lease()
     origin.break_with(Stall(after=HALF), path="/m.gguf")
-    with Running(model, tmp_path, control=CancelToken(lease.check)) as running:
+    with Running(model, tmp_path, cancel=CancelToken(lease.check)) as running:
         part = tmp_path / "files" / "m.gguf"
         origin.wait_for(lambda: part.exists() and part.stat().st_size == HALF)
         running.run.wait_to_see(2)

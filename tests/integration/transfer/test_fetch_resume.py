@@ -96,9 +96,9 @@ def test_many_stops_cost_nothing(origin, model, tmp_path):
 def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_what_came(origin, model, tmp_path):
     """No clock of the transfer's would end this wait within the test."""
     origin.break_with(Stall(after=HALF), path="/m.gguf")
-    with Running(model, tmp_path, terms=quick(stall_s=600)) as running:
+    with Running(model, tmp_path, options=quick(stall_s=600)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF and kept_in(tmp_path) == HALF)
-        running.run.control.stop("pause")
+        running.run.cancel.stop("pause")
         with pytest.raises(Cancelled) as word:
             running.end()
     assert word.value.why == "pause"
@@ -122,10 +122,10 @@ def test_a_stop_keeps_what_had_not_been_committed_yet(origin, model, tmp_path, m
 
 
 def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_path):
-    control = CancelToken()
-    control.stop("cancel")
+    cancel = CancelToken()
+    cancel.stop("cancel")
     with pytest.raises(Cancelled):
-        run(model, tmp_path, control=control)
+        run(model, tmp_path, cancel=cancel)
     assert origin.requests() == []
 
 
@@ -167,8 +167,8 @@ def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_
 def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_to(origin, model, tmp_path):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     other = shutil.copytree(partial, tmp_path / "other")
-    assert run(model, partial, past=PriorAttempts("job", fetched=100)).fetched.bytes_fetched == MODEL.size
-    assert run(model, other, past=PriorAttempts("another")).fetched.bytes_fetched == MODEL.size - HALF
+    assert run(model, partial, prior=PriorAttempts("job", fetched=100)).fetched.bytes_fetched == MODEL.size
+    assert run(model, other, prior=PriorAttempts("another")).fetched.bytes_fetched == MODEL.size - HALF
 
 
 def test_where_a_digest_cannot_be_saved_the_prefix_is_hashed_again_and_not_fetched(
@@ -205,7 +205,7 @@ def test_files_of_a_folder_that_are_there_are_not_fetched_again(origin, tmp_path
 def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
     origin.break_with(EarlyClose(after=HALF).once(), EarlyClose().from_byte(1), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, terms=quick(faults_max=3))
+        run(model, tmp_path, options=quick(faults_max=3))
     assert kept_in(tmp_path) == HALF
     origin.break_with(path="/m.gguf")
     assert run(model, tmp_path).content() == MODEL.read()
@@ -215,12 +215,12 @@ def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
 def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
     origin.break_with(EarlyClose(), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, past=PriorAttempts("job", fruitless=PriorFaults(9)))
+        run(model, tmp_path, prior=PriorAttempts("job", faults=PriorFaults(9)))
     assert len(origin.requests()) == 1
 
 
 def test_small_answers_leave_no_more_in_memory_than_they_should(origin, model, tmp_path, monkeypatch):
     """Bytes that the hasher has no room for in memory are read from the disk, where they lie already."""
-    monkeypatch.setattr(hash_queue, "HANDED_MAX", 100_000)
+    monkeypatch.setattr(hash_queue, "QUEUED_MAX", 100_000)
     origin.break_with(CappedRange(most=300_000), path="/m.gguf")
     assert Run(model, tmp_path).go().content() == MODEL.read()

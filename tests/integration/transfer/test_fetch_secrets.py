@@ -38,7 +38,7 @@ def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, model, tmp_path):
     hub.access.gated.add("org/model")
     hub.access.token = TOKEN
     hub.break_cdn(EarlyClose(after=MIB).once(), CappedRange(most=MIB))
-    got = run(model, tmp_path, terms=at(hub, token=TOKEN))
+    got = run(model, tmp_path, options=at(hub, token=TOKEN))
     assert got.content() == MODEL.read()
     assert set(shown(hub.front)) == {f"Bearer {TOKEN}"}
     assert hub.cdn.requests()
@@ -51,18 +51,18 @@ def test_a_redirect_that_stays_at_the_hub_keeps_the_token(hub, tmp_path):
     hub.access.gated.add("org/model")
     hub.access.token = TOKEN
     artifact = pinned("https://huggingface.co/org/model/resolve/main/config.json", content, "config.json")
-    assert run(artifact, tmp_path, terms=at(hub, token=TOKEN)).content() == content.data
+    assert run(artifact, tmp_path, options=at(hub, token=TOKEN)).content() == content.data
     assert shown(hub.front) == [f"Bearer {TOKEN}"] * 2
 
 
 def test_an_address_elsewhere_gets_no_token(hub, origin, tmp_path):
     artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
-    run(artifact, tmp_path, terms=at(hub, token=TOKEN))
+    run(artifact, tmp_path, options=at(hub, token=TOKEN))
     assert shown(origin) == [None]
 
 
 def test_the_hub_itself_asked_by_its_endpoints_own_address_gets_the_token(hub, model, tmp_path):
-    run(pinned(hub.url("org/model", "m.gguf"), MODEL), tmp_path, terms=at(hub, token=TOKEN))
+    run(pinned(hub.url("org/model", "m.gguf"), MODEL), tmp_path, options=at(hub, token=TOKEN))
     assert shown(hub.front) == [f"Bearer {TOKEN}"]
     assert hub.leaked_tokens == []
 
@@ -72,7 +72,7 @@ def test_tokens_of_several_origins_each_go_to_their_own(origin, tmp_path):
         url = other.serve("real.gguf", MODEL)
         artifact = pinned(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
         tokens = {origin_of(origin.address): "ours", origin_of(other.address): "theirs"}
-        run(artifact, tmp_path, terms=quick(tokens=tokens))
+        run(artifact, tmp_path, options=quick(tokens=tokens))
         assert (shown(origin), shown(other)) == (["Bearer ours"], ["Bearer theirs"])
 
 
@@ -81,7 +81,7 @@ def test_another_port_or_name_of_the_same_machine_is_another_origin(origin, tmp_
         url = other.serve("real.gguf", MODEL).replace("127.0.0.1", "localhost")
         artifact = pinned(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
         tokens = {origin_of(origin.address): "ours", origin_of(other.address): "theirs"}
-        run(artifact, tmp_path, terms=quick(tokens=tokens))
+        run(artifact, tmp_path, options=quick(tokens=tokens))
         assert shown(other) == [None]
 
 

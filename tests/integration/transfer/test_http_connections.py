@@ -30,21 +30,23 @@ def own_origin(request, monkeypatch):
 
 
 @pytest.fixture
-def web():
-    web = RangeClient(TransferOptions())
-    yield web
-    web.close()
+def client():
+    client = RangeClient(TransferOptions())
+    yield client
+    client.close()
 
 
 def body(
-    web: RangeClient, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()
+    client: RangeClient, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()
 ) -> bytes:
-    """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: how narrow the connection is made."""
+    """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: limits of what may wait unread."""
     space = memoryview(bytearray(most))
     wanted = f"bytes={start}-{end - 1}"
-    with web.ask(url, wanted, known=None, if_range=None, pinned=True, size=None, heard=lambda hub: None) as reply:
+    with client.request(
+        url, wanted, redirected_to=None, if_range=None, pinned=True, size=None, on_hub_metadata=lambda hub: None
+    ) as reply:
         for size in ahead:
-            reply.narrow(size)
+            reply.limit_read_ahead(size)
         came = 0
         while came < most and (count := reply.fill(space[came:])):
             came += count
@@ -54,52 +56,52 @@ def body(
 def test_a_folder_of_many_files_comes_over_one_connection(own_origin, tmp_path):
     contents = {f"f{number}.bin": Pattern(10_000 + number, seed=number) for number in range(20)}
     files = {path: own_origin.serve(path, content) for path, content in contents.items()}
-    got = run(folder_of(files, contents), tmp_path, terms=ONE)
+    got = run(folder_of(files, contents), tmp_path, options=ONE)
     assert [file.bytes for file in got.fetched.files] == [content.size for content in contents.values()]
     assert own_origin.made_connections == 1
 
 
-def test_a_body_that_was_read_to_its_end_leaves_a_connection_that_serves_again(own_origin, web):
+def test_a_body_that_was_read_to_its_end_leaves_a_connection_that_serves_again(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    assert body(web, url, 0, 1000) + body(web, url, 1000, MODEL.size) == MODEL.read()
+    assert body(client, url, 0, 1000) + body(client, url, 1000, MODEL.size) == MODEL.read()
     assert own_origin.made_connections == 1
 
 
-def test_a_body_that_was_left_leaves_none(own_origin, web):
+def test_a_body_that_was_left_leaves_none(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    assert body(web, url, 0, MODEL.size, most=500) == MODEL.read()[:500]
-    assert body(web, url, 0, 10) == MODEL.read()[:10]
+    assert body(client, url, 0, MODEL.size, most=500) == MODEL.read()[:500]
+    assert body(client, url, 0, 10) == MODEL.read()[:10]
     assert own_origin.made_connections == 2
 
 
-def test_a_kept_connection_that_its_server_has_closed_is_made_anew_without_a_fault(own_origin, web):
+def test_a_kept_connection_that_its_server_has_closed_is_made_anew_without_a_fault(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    body(web, url, 0, 1000)
+    body(client, url, 0, 1000)
     own_origin.drop_connections()
     own_origin.wait_for(lambda: own_origin.open_connections == 0)
-    assert body(web, url, 0, 1000) == MODEL.read()[:1000]
+    assert body(client, url, 0, 1000) == MODEL.read()[:1000]
     assert own_origin.made_connections == 2
 
 
-def test_an_answer_whose_length_nobody_tells_is_read_to_its_end(own_origin, web):
+def test_an_answer_whose_length_nobody_tells_is_read_to_its_end(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=True)])
-    assert body(web, url, 0, MODEL.size) == MODEL.read()
+    assert body(client, url, 0, MODEL.size) == MODEL.read()
 
 
-def test_no_connection_is_made_after_all_were_cut(own_origin, web):
+def test_no_connection_is_made_after_all_were_cut(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    body(web, url, 0, 1000)
-    web.cut()
+    body(client, url, 0, 1000)
+    client.abort()
     with pytest.raises(NetworkDown):
-        body(web, url, 0, 1000)
+        body(client, url, 0, 1000)
 
 
-def test_a_connection_that_a_limit_made_narrow_serves_again_until_the_limit_is_off(own_origin, web):
+def test_a_connection_that_a_limit_made_narrow_serves_again_until_the_limit_is_off(own_origin, client):
     """It stays narrow for ever: far away, that is slow for ever."""
     url = own_origin.serve("m.gguf", MODEL)
-    body(web, url, 0, 1000, ahead=[1 << 16])
-    body(web, url, 1000, 2000, ahead=[1 << 16])
+    body(client, url, 0, 1000, ahead=[1 << 16])
+    body(client, url, 1000, 2000, ahead=[1 << 16])
     assert own_origin.made_connections == 1
-    body(web, url, 2000, 3000, ahead=[1 << 16, None])
-    body(web, url, 3000, 4000)
+    body(client, url, 2000, 3000, ahead=[1 << 16, None])
+    body(client, url, 3000, 4000)
     assert own_origin.made_connections == 2

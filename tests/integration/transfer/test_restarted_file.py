@@ -112,7 +112,7 @@ def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp
     """Else a large file that came wrong once would have ten drops for all of its second way."""
     drops = [Reset(after=MODEL.size // 8).nth(number) for number in range(2, 8)]
     artifact = pinned(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
-    got = run(artifact, tmp_path, terms=quick(faults_max=3, connections_per_host=1))
+    got = run(artifact, tmp_path, options=quick(faults_max=3, connections_per_host=1))
     assert got.content() == MODEL.read()
     assert got.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
 
@@ -146,7 +146,7 @@ def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_tidied
 def test_a_partial_that_cannot_be_read_now_is_not_fetched_anew(origin, tmp_path, monkeypatch):
     artifact = pinned(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
     with pytest.raises(Exception, match="dropped"):
-        run(artifact, tmp_path, terms=quick(faults_max=1, connections_per_host=1))
+        run(artifact, tmp_path, options=quick(faults_max=1, connections_per_host=1))
     kept, real = journal.load(tmp_path).files["m.gguf"].kept.total, os.open
 
     def may_not(path, flags, *rest, **named):
