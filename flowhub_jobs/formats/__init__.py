@@ -1,1 +1,1 @@
-"""Parsers for the headers of model files. Pure: they get the first bytes, and use no network."""
+"""Parsers for the headers of model files. Pure: first bytes in, values out; no network."""

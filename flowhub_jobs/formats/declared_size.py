@@ -1,7 +1,7 @@
-"""The size that a model file has by its own header: what a file that was cut short does not reach.
+"""Computes the least size of a model file from its own header, to detect a truncated file.
 
-Every figure is a lower bound: a whole file is never shorter, whatever padding or unknown tensor types it has. So a
-file that is smaller than its declared size was cut short, and a larger one may be whole.
+Every figure is a lower bound: a complete file is never shorter, whatever padding or unknown tensor types it has. So a
+file that is smaller than its declared size is truncated, and a larger one may be complete.
 """
 
 import re
@@ -20,7 +20,7 @@ _OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*[0-9]{1,19}\s*,\s*([0-9]{1,19
 
 
 def declared_size(head: bytes) -> int | None:
-    """Return the bytes that a whole file with this beginning has at least; None where its header does not tell.
+    """Return the least size of a complete file with this beginning; None if its header does not tell.
 
     `head` may be of any length. If it ends inside the header, the answer is larger than `head` and at least as much
     of the header as is known to follow; with more of the file it grows, never beyond the size of a whole file.
@@ -34,7 +34,7 @@ def declared_size(head: bytes) -> int | None:
 
 
 def declared_size_by(read: Callable[[int], bytes], *, first: int = FIRST_BYTES) -> int | None:
-    """Return `declared_size` of a file of which `read` returns the first n bytes, or all where it has fewer."""
+    """Return `declared_size` of a file; `read` returns its first n bytes, or all if it has fewer."""
     wanted = first
     while True:
         head = read(wanted)
@@ -49,7 +49,7 @@ def declared_size_by(read: Callable[[int], bytes], *, first: int = FIRST_BYTES) 
 
 
 def declared_size_of(path: Path) -> int | None:
-    """Return `declared_size` of a file on this disk; OSError where it cannot be read."""
+    """Return `declared_size` of a file on the disk. Raises OSError."""
     with path.open("rb") as file:
 
         def read(count: int) -> bytes:

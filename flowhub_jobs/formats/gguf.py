@@ -1,7 +1,7 @@
-"""The metadata of a GGUF file, read from its first bytes: what the model is.
+"""Reads the metadata of a GGUF file from its first bytes.
 
-The format: ggml's docs/gguf.md. Whatever the bytes are, reading ends: in an Anatomy, NeedMore, or HeaderUnreadable.
-Keys that are not wanted are skipped and never held.
+The format: ggml's docs/gguf.md. Whatever the bytes are, reading ends: with an Anatomy, NeedMore, or HeaderUnreadable.
+The values of other keys are skipped and never kept in memory.
 """
 
 from typing import Any
@@ -38,9 +38,9 @@ _VOCABULARY = "tokenizer.ggml.tokens"
 
 
 def read_gguf(data: bytes) -> Anatomy:
-    """Return what the first bytes of a GGUF file tell.
+    """Return the metadata in the first bytes of a GGUF file.
 
-    Raises NeedMore where they end too early, HeaderUnreadable where they are no such header. Writers put the model's
+    Raises NeedMore if they end too early, HeaderUnreadable if they are no such header. Writers put the model's
     own keys before its vocabulary, which is megabytes: reading ends there if by then the context can be computed.
     """
     cursor = Cursor(data)
@@ -100,23 +100,23 @@ def _anatomy(values: dict[str, Any]) -> Anatomy:
 
 
 def _kv_heads(own: dict[str, Any], layers: int | None, heads: int | None) -> int | None:
-    """Return the key and value heads of all layers together. Where a file names none, each head has its own."""
+    """Return the key and value heads of all layers together. If a file names none, each head has its own."""
     if own.get("attention.causal") is False:
-        return 0  # an encoder reads all at once and keeps nothing
-    told = own.get("attention.head_count_kv", heads)
-    if isinstance(told, list):
-        each = [_whole(count) for count in told[:layers]]
+        return 0  # an encoder has no cache
+    counts = own.get("attention.head_count_kv", heads)
+    if isinstance(counts, list):
+        each = [_whole(count) for count in counts[:layers]]
         return None if None in each or layers is None else sum(count for count in each if count)
-    count, every = _whole(told), _whole(own.get("full_attention_interval")) or 1
+    count, every = _whole(counts), _whole(own.get("full_attention_interval")) or 1
     return None if count is None or layers is None else count * (layers // every)
 
 
 def _windowed(own: dict[str, Any], layers: int | None, architecture: Any) -> int | None:
-    """Return how many layers look back over the window alone: told a layer, or as a period, or known of its kind."""
-    told = own.get("attention.sliding_window_pattern")
-    if isinstance(told, list):
-        return sum(1 for windowed in told[:layers] if windowed)
-    every = _whole(told) if told is not None else FULL_LAYER_EVERY.get(str(architecture))
+    """Return how many layers have a sliding window: by a list of layers, a period, or the architecture."""
+    pattern = own.get("attention.sliding_window_pattern")
+    if isinstance(pattern, list):
+        return sum(1 for windowed in pattern[:layers] if windowed)
+    every = _whole(pattern) if pattern is not None else FULL_LAYER_EVERY.get(str(architecture))
     return windowed_of(layers, every)
 
 
@@ -126,5 +126,5 @@ def _most(value: Any) -> Any:
 
 
 def _whole(value: Any, most: int = MAX_COUNT) -> int | None:
-    """Return a count, or None where it is not told or nonsense."""
+    """Return a count, or None if it is missing or impossible."""
     return value if type(value) is int and 0 <= value <= most else None

@@ -25,7 +25,7 @@ _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q
 
 @dataclass(frozen=True, slots=True)
 class Preamble:
-    """What a GGUF file begins with: its version, and how many tensors and metadata keys follow."""
+    """The start of a GGUF file: its version, and how many tensors and metadata keys follow."""
 
     version: int
     tensors: int
@@ -55,7 +55,7 @@ class Cursor:
     """A position in the bytes that only moves forward.
 
     `order` is struct's byte order, `width` its letter for a count, a length or a dimension. Every method raises
-    NeedMore where the bytes end too early, HeaderUnreadable where they make no sense.
+    NeedMore if the bytes end too early, HeaderUnreadable if they are invalid.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -76,8 +76,8 @@ class Cursor:
 
     def count(self) -> int:
         """Return a count, a length or a dimension."""
-        found: int = self.number(self.width)
-        return found
+        count: int = self.number(self.width)
+        return count
 
     def text(self, most: int, what: str) -> str:
         length = self.count()
@@ -120,7 +120,7 @@ class Cursor:
         if kind in _FIXED:
             self.step(count * struct.calcsize(_FIXED[kind]))
             return
-        # Each item takes a length at least: a count that cannot be true is refused before it is walked.
+        # Each item takes at least a length: so an impossible count is refused before the loop.
         if count * struct.calcsize(self.width) > MAX_HEADER:
             raise HeaderUnreadable(f"it claims an array of {count:,} items")
         if kind == _STRING:
@@ -130,7 +130,7 @@ class Cursor:
             self.skip(kind, depth)
 
     def _skip_texts(self, count: int) -> None:
-        """Skip so many texts: a vocabulary. One method call for each of a million words would take seconds."""
+        """Skip so many texts, as of a vocabulary. A method call for each of a million words would take seconds."""
         data, at = self.data, self.at
         length_at = struct.Struct(self.order + self.width)
         end = len(data) - length_at.size
@@ -139,7 +139,7 @@ class Cursor:
                 break
             at += length_at.size + length_at.unpack_from(data, at)[0]
             count -= 1
-        self.step(at - self.at + count * length_at.size)  # those that were not reached take their lengths at least
+        self.step(at - self.at + count * length_at.size)  # the texts that were not reached take at least their lengths
 
 
 def _unknown(kind: int) -> HeaderUnreadable:

@@ -10,7 +10,7 @@ MAX_ALIGNMENT = 1 << 20
 _ALIGNMENT = "general.alignment"
 # By a tensor's type the bytes of one block, as in ggml.h's type traits. Missing on purpose: types that were removed
 # (4, 5, 31 to 33, 36 to 38) and those from 40 on, whose numbers mean other layouts in llama.cpp's forks (ik_llama.cpp,
-# BitNet, PrismML, Ollama). Of these only the place where a tensor begins is believed. Where a block had several
+# BitNet, PrismML, Ollama). Of these only the offset is used. Where a block had several
 # layouts (256 or 64 elements, Q8_1 of 36 or 40 bytes), this is the one with the fewest bytes an element.
 _PLAIN = {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}
 _BLOCKS_OF_32 = {2: 18, 3: 20, 6: 22, 7: 24, 8: 34, 9: 36, 20: 18, 39: 17}
@@ -22,9 +22,9 @@ BLOCKS = {kind: (elements, size) for elements, sizes in _BY_LENGTH for kind, siz
 
 
 def least_size(head: bytes) -> int:
-    """Return the bytes that a whole file with this beginning has at least: the padding behind the last tensor may lack.
+    """Return the least size of a complete file with this beginning: the padding after the last tensor may be missing.
 
-    Raises NeedMore where `head` ends inside the header, HeaderUnreadable where it makes no sense.
+    Raises NeedMore if `head` ends inside the header, HeaderUnreadable if it is invalid.
     """
     cursor = Cursor(head)
     preamble = read_preamble(cursor)
@@ -38,21 +38,21 @@ def least_size(head: bytes) -> int:
 
 
 def _skip_keys(cursor: Cursor, keys: int) -> int:
-    """Skip the metadata; return the alignment of the tensors' data, 1 where what it says cannot be one."""
+    """Skip the metadata; return the alignment of the tensors' data, 1 if the stated one is impossible."""
     alignment = DEFAULT_ALIGNMENT
     for _ in range(keys):
         key = cursor.text(MAX_KEY_LENGTH, "a key")
         kind = cursor.number("I")
         if key == _ALIGNMENT:
-            told = cursor.value(kind, MAX_KEY_LENGTH, f"the value of {key}", 0)
-            alignment = told if type(told) is int and 0 < told <= MAX_ALIGNMENT else 1
+            value = cursor.value(kind, MAX_KEY_LENGTH, f"the value of {key}", 0)
+            alignment = value if type(value) is int and 0 < value <= MAX_ALIGNMENT else 1
         else:
             cursor.skip(kind)
     return alignment
 
 
 def _tensor_end(cursor: Cursor) -> int:
-    """Return where a tensor's data ends at least, from the beginning of all tensors' data."""
+    """Return the least end of a tensor's data, from the beginning of all tensors' data."""
     cursor.text(MAX_KEY_LENGTH, "a tensor's name")
     dimensions = cursor.number("I")
     if dimensions > MAX_DIMENSIONS:

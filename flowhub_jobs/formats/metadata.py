@@ -1,18 +1,18 @@
-"""The metadata that a model file's header holds, for all formats."""
+"""The metadata of a model, whatever the format of its files."""
 
 from dataclasses import dataclass
 from typing import Any
 
-MAX_LAYERS = 4096  # the largest models of today have under 200
-MAX_COUNT = 10**15  # parameters, lengths, tokens: beyond it a figure is nonsense
+MAX_LAYERS = 4096  # the largest models today have under 200
+MAX_COUNT = 10**15  # parameters, lengths, tokens: no larger figure is possible
 
 
 class HeaderUnreadable(Exception):
-    """The bytes are no such header, or a hostile one; the message is the reason."""
+    """The bytes are not such a header, or a malicious one; the message is the reason."""
 
 
 class NeedMore(Exception):
-    """The header is longer than the given bytes: call again with the file's first `bytes_wanted` bytes."""
+    """The header continues after the given bytes: call again with the file's first `bytes_wanted` bytes."""
 
     def __init__(self, bytes_wanted: int) -> None:
         super().__init__(f"the header needs the first {bytes_wanted:,} bytes of the file")
@@ -21,13 +21,13 @@ class NeedMore(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """A model as its header describes it; None is not told.
+    """A model as its header describes it; None is unknown.
 
-    `context_length` is what it was trained for, in tokens. `kv_heads` is the sum over all layers, since layers may
-    differ; 0 where no layer keeps keys and values (an encoder, a state-space model). `key_length` and `value_length`
-    are numbers a head and token. `windowed_layers` are those that look back over `sliding_window` tokens only; where it
-    is None, all must be taken to look back over everything. `quantization` is the file's type, such as Q4_K_M or BF16.
-    `weights_bytes` is what the header says that the tensors take; `parts` is in how many files the model was split.
+    `context_length` is the length it was trained for, in tokens. `kv_heads` is the sum over all layers, since layers
+    may differ; 0 if no layer keeps keys and values (an encoder, a state-space model). `key_length` and `value_length`
+    are numbers a head and token. `windowed_layers` attend to the last `sliding_window` tokens only; if it is None,
+    all layers must be assumed to attend to everything. `quantization` is the file's type, such as Q4_K_M or BF16.
+    `weights_bytes` is the size of the tensors by the header; `parts` is the number of files of a split model.
     """
 
     architecture: str | None = None
@@ -49,8 +49,8 @@ class Anatomy:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-# One layer in so many looks back over everything, the others over a window, where a file does not say it itself:
-# the values that llama.cpp's loaders (src/models/*.cpp, `set_swa_pattern`) take for these architectures.
+# One layer in so many attends to everything, the others to a window, for files that do not say it themselves: the
+# values of llama.cpp's loaders (src/models/*.cpp, `set_swa_pattern`) for these architectures.
 FULL_LAYER_EVERY = {
     "cohere2": 4,
     "exaone4": 4,
@@ -66,5 +66,5 @@ FULL_LAYER_EVERY = {
 
 
 def windowed_of(layers: int | None, every: int | None) -> int | None:
-    """Return how many of the layers are windowed where one in `every` is not; None where either is not known."""
+    """Return how many of the layers have a window if one in `every` has none; None if either is unknown."""
     return None if layers is None or not every else layers - layers // every

@@ -1,4 +1,4 @@
-"""Reads the metadata of a model on the local disk, from the first bytes of its files."""
+"""Reads the metadata of a model on the disk from the first bytes of its files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ MAX_FILES = 2000
 
 
 def read_head(data: bytes) -> Anatomy:
-    """Return what the first bytes of a weights file tell, whichever format they are of.
+    """Return the metadata in the first bytes of a weights file, of either format.
 
     Raises NeedMore, HeaderUnreadable.
     """
@@ -21,9 +21,9 @@ def read_head(data: bytes) -> Anatomy:
 
 
 def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> Anatomy:
-    """Return what the head of a file tells, asking `read` for its first n bytes, more each time it is too few.
+    """Return the metadata in a file's header; `read` returns its first n bytes, and is called for more until they do.
 
-    HeaderUnreadable where the file ends inside its header, or the header is longer than `most`.
+    Raises HeaderUnreadable if the file ends inside its header, or the header is longer than `most`.
     """
     wanted = first
     while True:
@@ -35,15 +35,15 @@ def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int =
                 raise HeaderUnreadable("it ends inside its own header") from short
             if short.bytes_wanted > most:
                 raise HeaderUnreadable(f"its header is longer than {most // 2**20} MiB") from short
-            # Four times as much, so that a long vocabulary is not walked a hundred times.
+            # Four times as much: a long vocabulary must not be parsed a hundred times.
             wanted = min(most, max(short.bytes_wanted, 4 * wanted))
 
 
 def read_anatomy(path: Path) -> Anatomy:
-    """Return what a model tells of itself: a file, or a folder with its weights and its config.json.
+    """Return the metadata of a model: a file, or a folder with its weights and its config.json.
 
-    Raises HeaderUnreadable, OSError. A folder of split weights tells the sum of all of them; what one of its files
-    does not tell is unknown, the rest is kept.
+    Raises HeaderUnreadable, OSError. The figures of a folder of split weights are the sums over its files; a figure
+    that one file does not have is unknown.
     """
     if not path.is_dir():
         return _head_of(path)
@@ -55,8 +55,8 @@ def read_anatomy(path: Path) -> Anatomy:
     read = [_or_nothing(_config_of, file) for file in described] + [_or_nothing(_head_of, file) for file in models]
     if read and not any(read):
         raise HeaderUnreadable("none of its headers can be read")
-    told, heads = read[: len(described)], read[len(described) :]
-    return joined(next(filter(None, told), Anatomy()), [head or Anatomy() for head in heads])
+    config, heads = read[: len(described)], read[len(described) :]
+    return joined(next(filter(None, config), Anatomy()), [head or Anatomy() for head in heads])
 
 
 def _head_of(path: Path) -> Anatomy:
@@ -74,17 +74,17 @@ def _or_nothing(read: Callable[[Path], Anatomy], path: Path) -> Anatomy | None:
         return None
 
 
-def joined(told: Anatomy, heads: Sequence[Anatomy]) -> Anatomy:
-    """Return the config's anatomy with what the headers of all its weights say together."""
+def joined(config: Anatomy, heads: Sequence[Anatomy]) -> Anatomy:
+    """Return the config's metadata with the sums over the headers of all its weights."""
     if not heads:
-        return told
+        return config
     counts = [head.parameters for head in heads]
     sizes = [head.weights_bytes for head in heads]
     return replace(
-        told,
+        config,
         parameters=None if None in counts else sum(count for count in counts if count is not None),
         weights_bytes=None if None in sizes else sum(size for size in sizes if size is not None),
-        quantization=told.quantization or heads[0].quantization,
+        quantization=config.quantization or heads[0].quantization,
         parts=len(heads) if len(heads) > 1 else None,
     )
 

@@ -1,7 +1,7 @@
-"""The header of a safetensors file, from its first bytes: 8 bytes that say how long it is, then JSON.
+"""Reads the header of a safetensors file from its first bytes: 8 bytes with its length, then JSON.
 
-The format: https://huggingface.co/docs/safetensors. It tells the tensors; what the model is, is in the config.json
-next to it (`transformers_config`).
+The format: https://huggingface.co/docs/safetensors. The header lists the tensors; the config.json next to the file
+describes the model (`transformers_config`).
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from flowhub_jobs.formats.metadata import MAX_COUNT, Anatomy, HeaderUnreadable, 
 from flowhub_jobs.formats.strict_json import read_object
 
 FORMAT_MAX_HEADER = 100_000_000  # the limit of the format's own reader: safetensors/src/tensor.rs, MAX_HEADER_SIZE
-MAX_HEADER = 32 * 2**20  # that is parsed: of the largest models, with tens of thousands of tensors, it is some 10 MB
+MAX_HEADER = 32 * 2**20  # that is parsed; the largest models, with tens of thousands of tensors, have about 10 MB
 MAX_DIMENSIONS = 16
 _FLOATS = ("F", "BF")  # F64, F32, F16, F8_E4M3, BF16 …
 
@@ -26,10 +26,10 @@ def header_length(data: bytes) -> int:
 
 
 def read_safetensors(data: bytes) -> Anatomy:
-    """Return what the first bytes of a safetensors file tell: parameters, bytes of the weights, their type.
+    """Return the metadata in the first bytes of a safetensors file: parameters, bytes of the weights, their type.
 
-    Raises NeedMore, HeaderUnreadable. Parameters are those kept as floats; where a good part of the file is whole
-    numbers, they are packed, several to a number, and how many there are is not told.
+    Raises NeedMore, HeaderUnreadable. Parameters are the numbers stored as floats. If a good part of the file is
+    integers, several parameters are packed into each, and their number is unknown.
     """
     end = header_length(data)
     if end > MAX_HEADER:

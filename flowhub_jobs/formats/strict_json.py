@@ -1,4 +1,4 @@
-"""JSON from a stranger, read so that it means one thing only."""
+"""Parses JSON of unknown origin; ambiguous JSON is refused."""
 
 import json
 from typing import Any
@@ -7,20 +7,20 @@ from flowhub_jobs.formats.metadata import HeaderUnreadable
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """Return the object that the bytes hold; HeaderUnreadable for anything else, and for a key that stands twice."""
+    """Return the JSON object in the bytes. Raises HeaderUnreadable for anything else, and for a repeated key."""
     try:
         # Editors of Windows write a byte order mark, and UTF-16.
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
-        found = json.loads(text, object_pairs_hook=_once)
+        value = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:  # no Unicode, not JSON, a number of 5,000 digits, nested too deep
         raise HeaderUnreadable("its description is not JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise HeaderUnreadable("its description is not a JSON object")
-    return found
+    return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):  # two readers would take two different values
+    value = dict(pairs)
+    if len(value) != len(pairs):  # two parsers would take two different values
         raise HeaderUnreadable("its description has a key twice")
-    return found
+    return value

@@ -1,4 +1,4 @@
-"""The config.json next to safetensors and MLX weights, as transformers writes it."""
+"""Reads the config.json next to safetensors and MLX weights, as transformers writes it."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYER
 from flowhub_jobs.formats.strict_json import read_object
 
 MAX_BYTES = 4 * 2**20
-# A model that also sees or hears keeps its language model's figures one level deeper.
+# A multimodal model has the figures of its language model one level deeper.
 _NESTED = ("text_config", "llm_config", "language_config")
 
 
 def read_config(raw: bytes) -> Anatomy:
-    """Return what a config.json tells; a figure of a wrong kind is not told. HeaderUnreadable where it is no object."""
+    """Return the metadata in a config.json, without figures of a wrong type. Raises HeaderUnreadable."""
     whole = read_object(raw)
     inner = next((whole[name] for name in _NESTED if isinstance(whole.get(name), dict)), whole)
     kind = inner.get("model_type", whole.get("model_type"))
@@ -37,9 +37,9 @@ def read_config(raw: bytes) -> Anatomy:
 
 
 def _kv_heads(inner: dict[str, Any], kind: str | None, layers: int | None, heads: int | None) -> int | None:
-    """Return the key and value heads of all layers that keep any."""
+    """Return the key and value heads of all layers that have any."""
     if kind and "bert" in kind:
-        return 0  # an encoder reads all at once and keeps nothing
+        return 0  # an encoder has no cache
     each = _whole(inner.get("num_key_value_heads", heads))
     types = _layer_types(inner)
     keeping = layers if types is None else sum(1 for one in types if "attention" in one and "linear" not in one)
@@ -47,7 +47,7 @@ def _kv_heads(inner: dict[str, Any], kind: str | None, layers: int | None, heads
 
 
 def _window(inner: dict[str, Any]) -> int | None:
-    # Qwen2 names a window, and in another field that it is not used.
+    # Qwen2 has a window and a flag that it is not used.
     return None if inner.get("use_sliding_window") is False else _whole(inner.get("sliding_window")) or None
 
 
@@ -67,7 +67,7 @@ def _layer_types(inner: dict[str, Any]) -> list[str] | None:
 
 
 def _quantization(whole: dict[str, Any], inner: dict[str, Any]) -> str | None:
-    """Return "4bit" where the weights are packed, else the type of their numbers."""
+    """Return "4bit" or the like if the weights are packed, else the type of their numbers."""
     packed = whole.get("quantization") or whole.get("quantization_config")
     bits = _whole(packed.get("bits"), 64) if isinstance(packed, dict) else None
     if bits:

@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all; files and folders that are for their owner alone."""
+"""Writes small files atomically; makes files and folders private to their owner."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o600, scratch: Path | None = None) -> None:
-    """Write by a rename, durably: a reader sees the old file or the new one, also after a power cut.
+    """Write durably, by a rename: a reader sees the old file or the new one, also after a power cut.
 
     By default only the owner may read the file, and each writer has a scratch file of its own. A caller that holds a
-    lock may name the scratch file: the next writer then replaces what a killed one left.
+    lock may name the scratch file: then the next call removes one that a killed writer has left.
     """
     scratch = scratch or path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
@@ -30,9 +30,9 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, scratch: Path 
 
 
 def make_private(path: Path) -> None:
-    """Make a file for its owner alone, if there is none; take the rights of others from one that is there.
+    """Create a private file if there is none; else remove the rights of others.
 
-    It is opened only to be made: to close a database's file would drop the locks that this process has on it ("How To
+    An existing file is not opened: closing a database's file would drop the locks that this process has on it ("How To
     Corrupt An SQLite Database File", 2.2).
     """
     try:
@@ -42,12 +42,12 @@ def make_private(path: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Take the rights of others from a file or folder of this user.
+    """Remove the rights of others from a file or folder of this user.
 
-    A link, a folder like /tmp (the sticky bit), and what is not there are left alone.
+    Links, folders like /tmp (the sticky bit) and missing paths are ignored.
     """
-    with contextlib.suppress(OSError):  # FAT and some network disks know no rights
-        there = path.lstat()
-        own = there.st_uid == os.geteuid() and not stat.S_ISLNK(there.st_mode)
-        if own and there.st_mode & 0o077 and not there.st_mode & stat.S_ISVTX:
-            path.chmod(stat.S_IMODE(there.st_mode) & 0o700)
+    with contextlib.suppress(OSError):  # FAT and some network disks have no permissions
+        status = path.lstat()
+        own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+        if own and status.st_mode & 0o077 and not status.st_mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(status.st_mode) & 0o700)

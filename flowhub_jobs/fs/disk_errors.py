@@ -20,7 +20,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(path, error) from error
 
 
-# The disk is not there: unplugged, unmounted, its server or its FUSE program gone.
+# The disk is missing: unplugged, unmounted, or its server or FUSE program has ended.
 _GONE = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESTALE),
@@ -54,18 +54,18 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
 
 
 def _full(path: Path) -> DiskFull:
-    """Return the message for a full disk. A disk with free bytes may have no inodes left."""
-    place = path
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    """Return the error of a full disk. A disk with free bytes may have no inodes left: no room for one more name."""
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        there = os.statvfs(place)
+        disk = os.statvfs(existing)
     except OSError:
         return DiskFull(f"The disk that holds {path} is full.")
-    if there.f_files and not there.f_favail and there.f_bavail:
-        free = format_bytes(there.f_bavail * there.f_frsize)
+    if disk.f_files and not disk.f_favail and disk.f_bavail:
+        free = format_bytes(disk.f_bavail * disk.f_frsize)
         return DiskFull(
-            f"The file system that holds {path} has no inodes left: {there.f_files:,} of {there.f_files:,} are in use, "
+            f"The file system that holds {path} has no inodes left: {disk.f_files:,} of {disk.f_files:,} are in use, "
             f"though {free} are free.",
             hint="Remove files there, small ones too: each uses an inode. {Continues}.",
         )
@@ -75,7 +75,7 @@ def _full(path: Path) -> DiskFull:
 def refuse_links(top: Path, bottom: Path) -> None:
     """Raise StorageFailed if a folder from `top` to `bottom` is a symbolic link: it would lead out of the store."""
     end, place, below = str(top), str(bottom), ""
-    while place != below:  # not as Paths, of which each file of a thousand would make a handful
+    while place != below:  # strings, not Paths: for a thousand files these would be a few thousand objects
         if os.path.islink(place):
             raise StorageFailed(f"{place} is a symbolic link; nothing is written through it.", hint="Remove the link.")
         if place == end:
@@ -84,7 +84,7 @@ def refuse_links(top: Path, bottom: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Put the entries of a folder and of every folder below it on the disk, the deepest first."""
+    """Sync a folder and every folder below it, the deepest first."""
     with disk_errors(folder):
         for place, _folders, _files in os.walk(folder, topdown=False):
             sync_path(Path(place))

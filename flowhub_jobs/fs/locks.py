@@ -22,10 +22,10 @@ _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class LockFile:
-    """A file locked for as long as this process lives: the proof of life of its owner. The kernel releases it."""
+    """A file locked for as long as this process lives, which proves that its owner lives. The kernel releases it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError while another has it, and the disk's own errors. A link is not followed."""
+        """Raises BlockingIOError while another process has it, and OSError. A link is not followed."""
         self.path = path
         self._fd = self._locked()
         for _ in range(_NAMES_LOST):
@@ -44,7 +44,7 @@ class LockFile:
         return fd
 
     def is_in_place(self) -> bool:
-        """Return whether the locked file still has its path: else it was removed, or its folder was."""
+        """Return whether the locked file still has its path; it, or its folder, may have been removed."""
         try:
             there, here = os.stat(self.path, follow_symlinks=False), os.fstat(self._fd)
         except OSError:
@@ -53,25 +53,25 @@ class LockFile:
         return os.path.samestat(here, there) or not traits_of(self._fd).numbers_stay
 
     def content(self) -> bytes:
-        """Return what its last holder wrote into it; blanks may follow."""
+        """Return the content that the last holder wrote; spaces may follow."""
         return os.pread(self._fd, CONTENT_BYTES, 0)
 
     def write(self, content: bytes) -> None:
-        """Replace its content: who holds it, for whom finds it locked, or left behind."""
-        # Of one length, always: not every file system can cut a file short.
+        """Replace the content: it names the holder, for a process that finds the file locked or left behind."""
+        # Always of the same length: not every file system can truncate a file.
         os.pwrite(self._fd, content.ljust(CONTENT_BYTES), 0)
 
     def moved_to(self, path: Path) -> None:
-        """Take note that the file has another path now: a folder above it was renamed."""
+        """Record that the file has another path now: a folder above it was renamed."""
         self.path = path
 
     def leave(self) -> None:
-        """Unlock the file and let it be, with its content."""
+        """Unlock the file and leave it, with its content."""
         os.close(self._fd)
 
     def release(self) -> None:
-        """Remove the file, then the lock: an unlocked file would speak of an owner that was killed."""
-        if self.is_in_place():  # else it is another's already
+        """Remove the file, then the lock: an unlocked file would name an owner that was killed."""
+        if self.is_in_place():  # else another process has a new file there
             with contextlib.suppress(OSError):
                 self.path.unlink()
         os.close(self._fd)
@@ -84,8 +84,8 @@ def held_lock(
     """Hold a lock among the processes and threads of this machine; its file stays.
 
     While another has it, `may_continue` is called and may raise. After `at_most_s` the caller continues without it: the
-    holder was suspended, and what it does late has to be fenced otherwise. Where the file system of `path` has no
-    locks, `spare` is locked instead, which only this machine's processes see; without one, the error is raised.
+    holder is suspended, and its late actions must be fenced in another way. If the file system of `path` has no locks,
+    `spare` is locked instead, which only this machine's processes see; without a spare, the error is raised.
     """
     fd = _opened(path, spare)
     try:
@@ -127,9 +127,9 @@ def _locked(fd: int) -> bool:
 
 
 def lock_is_free(path: Path) -> bool | None:
-    """Return True if the lock's owner is gone, False if it lives, None where nothing tells: no file, or no locks."""
+    """Return True if the lock's owner is dead, False if it lives, None if it is not known: no file, or no locks."""
     try:
-        # Not blocking: to open a pipe is to wait for its writer.
+        # Not blocking: opening a pipe waits for its writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Rules for names from outside that become names on the disk. Pure.
+"""Checks whether names from outside may become names on the disk. Pure.
 
 The same rules hold on every platform, so that a store can be moved, shared, or mounted from another system.
 """
@@ -7,7 +7,7 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-MAX_NAME_BYTES = 200  # file systems take 255; the rest is for what we add: `<model>-<option>-`, `.part`, `.journal`
+MAX_NAME_BYTES = 200  # file systems allow 255; flowhub adds `<model>-<option>-`, `.part`, `.journal`
 
 # macOS takes 1024 bytes for a whole path. Three components of full length fit, and over 300 bytes stay for the store.
 MAX_PATH_BYTES = 700
@@ -50,9 +50,9 @@ def path_problem(path: str) -> str | None:
 
 
 def filename_from_url(url: str) -> str:
-    """Return the last segment of the URL's path, percent-decoded once. It may be empty, and it is not confined.
+    """Return the last segment of the URL's path, percent-decoded once. It may be empty, and it is not checked.
 
-    What is not UTF-8 becomes surrogates, which `name_problem` refuses: a replacement character would hide them.
+    Bytes that are not UTF-8 become surrogates, which `name_problem` refuses: a replacement character would hide them.
     """
     _, _, after_scheme = re.split(r"[?#]", url, maxsplit=1)[0].partition("://")
     _, _, path = after_scheme.partition("/")
@@ -60,7 +60,7 @@ def filename_from_url(url: str) -> str:
 
 
 def same_name_key(name: str) -> str:
-    """Return a key that is equal for two names that some file system takes for one: APFS, NTFS, exFAT.
+    """Return a key that is equal for two names that some file system considers the same: APFS, NTFS, exFAT.
 
     Canonical caseless matching (The Unicode Standard, section 3.13, D145), which counts a few more pairs as equal
     than any one file system does: "ß" and "ss".

@@ -1,4 +1,4 @@
-"""Reading a small file that anybody may have put there. What is no file, or too large, is an error and no wait."""
+"""Reads a small file of unknown origin: a pipe, a device or a large file raises, and never blocks."""
 
 import errno
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
-    """Return what a regular file of at most `most` bytes holds; a link is followed, or with `follow` off an error.
+    """Return the content of a regular file of at most `most` bytes. A link is followed unless `follow` is off.
 
     Raises OSError, also for a pipe or a device, which may never answer, and for a larger file; its `strerror` says so.
     ValueError: a NUL in the path.
     """
-    # Not blocking: to open a pipe is to wait for who writes into it.
+    # Not blocking: opening a pipe waits for its writer.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     try:
         _check(os.fstat(fd), path, most)

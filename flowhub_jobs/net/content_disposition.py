@@ -18,7 +18,7 @@ _PERCENT = re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE)
 
 
 def suggested_name(header: str) -> str | None:
-    """Return the last component of the suggested name, or None where the header suggests none."""
+    """Return the last component of the suggested name, or None if there is none."""
     if len(header) > HEADER_MAX:
         return None
     # Nginx modules and S3 buckets are known to write the parameters alone, without a type before them.

@@ -31,7 +31,7 @@ _STORED = {
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """A part of a file: from `start` to `end`; `end` None: up to where the body ends. `total` None is not told."""
+    """A part of a file: from `start` to `end`; `end` None: up to the end of the body. `total` None: not stated."""
 
     start: int
     end: int | None
@@ -39,18 +39,18 @@ class ContentRange:
 
 
 class ImpossibleRange(ValueError):
-    """The header can be read, and no part of any file is like that."""
+    """The header can be parsed, but describes no possible part of a file."""
 
 
 def content_range(text: str | None) -> ContentRange | None:
-    """Return the part that a Content-Range names, None where it cannot be read; ImpossibleRange where none can be."""
-    found = _PART.fullmatch(_once(text))
-    if found is None:
+    """Return the part that a Content-Range names, None if it cannot be parsed. Raises ImpossibleRange."""
+    match = _PART.fullmatch(_once(text))
+    if match is None:
         return None
-    start, total = int(found[1]), int(found[3]) if found[3] and found[3] != "*" else None
-    end = int(found[2]) + 1 if found[2] else None
-    if not found[2] and total is None:
-        return None  # "bytes 5-": where it ends is not told at all
+    start, total = int(match[1]), int(match[3]) if match[3] and match[3] != "*" else None
+    end = int(match[2]) + 1 if match[2] else None
+    if not match[2] and total is None:
+        return None  # "bytes 5-": its end is not stated at all
     last = start if end is None else end - 1
     if last < start or last >= LARGEST or (total is not None and not last < total < LARGEST):
         raise ImpossibleRange(text)
@@ -58,7 +58,7 @@ def content_range(text: str | None) -> ContentRange | None:
 
 
 def unsatisfied_total(text: str | None) -> int | None:
-    """Return the size of the file that the Content-Range of a 416 tells, or None."""
+    """Return the size of the file in the Content-Range of a 416, or None."""
     found = _UNSATISFIED.fullmatch(_once(text))
     return int(found[1]) if found and int(found[1]) < LARGEST else None
 
@@ -72,9 +72,9 @@ def _once(text: str | None) -> str:
 
 
 def coding_of(content_encoding: str, path: str = "") -> str | None:
-    """Return the coding that a body is in, None where it is plain. `path`: the file's, whose suffix may be the coding.
+    """Return the coding of a body, None if it is plain. `path`: the file's, whose suffix may name the coding.
 
-    A stored `a.gz` that is called gzip is sent as it is stored.
+    A stored `a.gz` that is labelled gzip is sent as it is stored.
     """
     if not content_encoding:
         return None

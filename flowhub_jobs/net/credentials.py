@@ -1,4 +1,4 @@
-"""Decides whether a token may be sent: to its own origin only, and never readable on the way."""
+"""Chooses the token of a request: only the origin's own, and only where no other machine on the way can read it."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -7,20 +7,20 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.net.proxies import proxy_for
 from flowhub_jobs.net.urls import is_loopback, origin
 
-SIGN_IN = 4  # the exit status of sign-in and licence
+SIGN_IN = 4  # exit status of errors about sign-in and licence
 
 
 def token_for(url: str, tokens: Mapping[str, str]) -> str | None:
-    """Return the token that goes with a request for `url`; None where its origin has none, or it has to be withheld.
+    """Return the token to send with a request for `url`; None if its origin has none, or it must be withheld.
 
-    `tokens` maps an origin (`addresses.origin`) to its token. That a file's sha256 is pinned protects the file alone.
+    `tokens` maps an origin (`urls.origin`) to its token. A pinned sha256 protects the file, but not the token.
     """
     token = tokens.get(origin(url))
     return token if token and _is_private(url) else None
 
 
 def _is_private(url: str) -> bool:
-    """Return whether a request for `url` is encrypted, or does not leave this machine: also not by way of a proxy."""
+    """Return whether a request for `url` is encrypted or stays on this machine, also where a proxy is used."""
     parts = urlsplit(origin(url))
     if parts.scheme == "https":
         return True
@@ -32,7 +32,7 @@ def _is_private(url: str) -> bool:
 
 
 def with_withheld_token(error: FlowhubError, url: str, tokens: Mapping[str, str]) -> FlowhubError:
-    """Return the error of a refused request; its hint says so if a token that is known was withheld."""
+    """Return the error of a refused request; if a token was withheld, its hint says so."""
     if error.exit_status == SIGN_IN and tokens.get(origin(url)) and token_for(url, tokens) is None:
         place = origin(url)
         error.hint = f"The token for {place} was not sent: over plain http, others could read it. Use an https address."

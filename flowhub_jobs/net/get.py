@@ -1,6 +1,7 @@
-"""Small documents from the web: one GET with caps on bytes and on seconds, redirects by hand, tokens kept at home.
+"""Gets a small document: one GET with limits on bytes and seconds; it follows redirects itself, without the token.
 
-Models come by `transfer`; this is for what is read whole into memory: catalogs, a Hub's answers, the head of a file.
+Models are fetched by `transfer`. This module reads a whole body into memory: a catalog, a response of the Hub's API,
+the head of a file.
 """
 
 import socket
@@ -34,7 +35,7 @@ from flowhub_jobs.net.urls import (
     redirect_target,
 )
 
-if TYPE_CHECKING:  # httpx is only paid for by those who ask
+if TYPE_CHECKING:  # httpx takes long to import: only a request pays for it
     from flowhub_jobs.net.httpx_lean import httpx
 
 READ_S = 20.0  # without a byte
@@ -47,13 +48,13 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came. `headers` have lower-case names, `body` is unpacked, `url` is where it came from after redirects."""
+    """A response. `headers` have lower-case names, `body` is decompressed, `url` is the last one of the redirects."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     url: str
-    redirects: tuple[dict[str, str], ...] = ()  # the headers of each redirect on the way, in order
+    redirects: tuple[dict[str, str], ...] = ()  # the headers of each redirect, in order
 
 
 def get(
@@ -68,12 +69,12 @@ def get(
     endpoint: str = HUB,
     pinned: bool = False,
 ) -> Answer:
-    """Return the answer to a GET, whatever its status. A URL of the Hub is asked at `endpoint`.
+    """Return the response to a GET, whatever its status. A URL of the Hub is requested at `endpoint`.
 
-    `max_bytes` bounds the unpacked body of a 200 or 206; of any other status only the beginning is kept. `total_s`
-    bounds everything from the first connection to the last byte. `byte_range` is half-open; the body of a 200 is cut
-    to it, and no more is read. `tokens` maps an origin (`addresses.origin`) to its bearer token. `pinned` lets the
-    address be plain http on another machine.
+    `max_bytes` limits the decompressed body of a 200 or 206; of any other status only the beginning is kept.
+    `total_s` limits everything from the first connection to the last byte. `byte_range` is half-open; the body of a 200
+    is cut to it, and no more is read. `tokens` maps an origin (`urls.origin`) to its bearer token. `pinned` allows
+    plain http to another machine.
 
     Raises AddressRefused, RedirectRefused, NetworkDown, TlsUntrusted, ProxyUnusable, ProxySignIn, HeadersTimeout,
     Stalled, ConnectionLost,
@@ -99,7 +100,7 @@ def get(
 
 
 def check_hop(source: str, target: str) -> None:
-    """Refuse an unsafe redirect (RedirectRefused). What may be plain http may stay so, on its own host."""
+    """Refuse an unsafe redirect (RedirectRefused). Plain http may stay plain http on its own host."""
     same_host = host_of(source) == host_of(target)
     check_redirect(source, target, pinned=same_host and source.lower().startswith("http://"))
 
@@ -110,11 +111,11 @@ def _next_hop(url: str, location: str) -> str:
     return target
 
 
-# The time ------------------------------------------------------------------------------------------------------------
+# The time limit ------------------------------------------------------------------------------------------------------
 
 
 class _Watch:
-    """Cuts the connection when the time is over. A socket's own timeout would start anew with every byte."""
+    """Shuts the connection when the time is over. A socket's own time-out would start again with every byte."""
 
     def __init__(self, seconds: float) -> None:
         self.over, self._socket = False, None
@@ -122,7 +123,7 @@ class _Watch:
         self.timer.daemon = True
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learn of each connection as it is made (httpcore's `trace` extension)."""
+        """Store the socket of each new connection (httpcore's `trace` extension)."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
             if self.over:
@@ -149,11 +150,11 @@ def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
     finally:
         watch.timer.cancel()
         watch.timer.join()
-    if watch.over:  # a body whose length nobody told ends like this, too
+    if watch.over:  # a body of unknown length ends without an error when its connection is shut
         raise too_slow
 
 
-# The wire ------------------------------------------------------------------------------------------------------------
+# The request ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -193,7 +194,7 @@ def _answered(
 
 
 def _extensions(client: "httpx.Client", watch: _Watch) -> dict[str, Any]:
-    # Given extensions stand in place of the client's own, the timeouts among them.
+    # These replace the client's own extensions, so its time-outs are repeated here.
     return {"trace": watch.trace, "timeout": client.timeout.as_dict()}
 
 
@@ -211,7 +212,7 @@ def _body(response: "httpx.Response", url: str, max_bytes: int, asked: Range | N
 
 
 def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | None) -> bytes:
-    """Return the body, or its first `keep` bytes; TooLarge if it is longer than `max_bytes`."""
+    """Return the body, or its first `keep` bytes. Raises TooLarge if it is longer than `max_bytes`."""
     body, unpack = bytearray(), unpacker(response.headers.get("content-encoding", ""), host)
     for chunk in response.iter_raw():
         body += unpack(chunk, max_bytes + 1 - len(body))
@@ -219,13 +220,13 @@ def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | Non
             return bytes(body[:keep])
         if len(body) > max_bytes:
             raise TooLarge(f"What {host} sends is larger than {max_bytes / 1e6:.3g} MB.", host=host)
-    unpack(b"", 1)  # it was all
+    unpack(b"", 1)  # the end of the body
     return bytes(body)
 
 
-def _check_start(said: str, asked: Range, host: str) -> None:
+def _check_start(value: str, asked: Range, host: str) -> None:
     try:
-        part = content_range(said)
+        part = content_range(value)
     except ImpossibleRange:
         part = None
     if part is None or part.start != asked[0]:
@@ -236,9 +237,9 @@ Unpack = Callable[[bytes, int], bytes]
 
 
 def unpacker(encoding: str, host: str) -> Unpack:
-    """Return what turns a chunk into at most so many bytes: a small answer may unpack to gigabytes.
+    """Return a function that decompresses a chunk to at most so many bytes: a small body may expand to gigabytes.
 
-    An empty chunk says that no more comes.
+    An empty chunk marks the end of the body.
     """
     coding = coding_of(encoding)
     if coding is None:

@@ -1,6 +1,6 @@
-"""Opens a TCP connection to a host of several addresses: the first that answers, each tried 250 ms after the last.
+"""Opens a TCP connection to a host with several addresses: to the first that answers, each tried 250 ms after the last.
 
-Happy Eyeballs, RFC 8305: where IPv6 is broken and IPv4 works, a connection costs a quarter of a second, not a time-out.
+Happy Eyeballs, RFC 8305: if IPv6 is broken and IPv4 works, a connection costs a quarter of a second, not a time-out.
 anyio and asyncio have it for coroutines only; httpcore's sync backend calls `socket.create_connection`, which gives
 each address the whole time-out, one after the other.
 """
@@ -15,7 +15,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 DELAY_S = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
-TICK_S = 0.1  # how often `ended` is looked at
+TICK_S = 0.1  # how often `ended` is called
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as of socket.getaddrinfo
@@ -24,10 +24,10 @@ AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # a
 def open_connection(
     host: str, port: int, timeout_s: float | None, ended: Callable[[], bool] = lambda: False
 ) -> socket.socket:
-    """Return a connected, blocking socket. `timeout_s` bounds all addresses together, but not the look-up of the name.
+    """Return a connected, blocking socket. `timeout_s` limits all addresses together, but not the look-up of the name.
 
-    `ended` is called between two checks; when it returns true, the connection is given up (ConnectionAbortedError).
-    Raises OSError: that of the look-up, TimeoutError, or of all attempts the error that says most.
+    `ended` is called every TICK_S; once it returns True, the attempts end (ConnectionAbortedError).
+    Raises OSError: that of the look-up, TimeoutError, or the most specific error of all attempts.
     """
     until = time.monotonic() + timeout_s if timeout_s is not None else None
     infos = interleaved(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
@@ -42,14 +42,14 @@ def open_connection(
 
 
 def interleaved(infos: Sequence[Any]) -> list[AddressInfo]:
-    """Return the addresses with their families in turn, beginning with the first's (RFC 8305, section 4). Pure."""
+    """Return the addresses with alternating families, the first one's first (RFC 8305, section 4). Pure."""
     first = [info for info in infos if info[0] == infos[0][0]]
     others = [info for info in infos if info[0] != infos[0][0]]
     return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
 
 
-def most_telling(errors: Sequence[OSError]) -> OSError:
-    """Return the error to report: a host that refuses says more than one that is silent, or a missing route. Pure."""
+def most_specific(errors: Sequence[OSError]) -> OSError:
+    """Return the error to report: a refusal is more specific than silence, silence than a missing route. Pure."""
 
     def rank(error: OSError) -> int:
         return 2 if error.errno in NO_ROUTE else 1 if isinstance(error, TimeoutError) else 0
@@ -58,7 +58,7 @@ def most_telling(errors: Sequence[OSError]) -> OSError:
 
 
 class _Attempts:
-    """The attempts of one connection, of which the first to succeed is taken."""
+    """The attempts of one connection; the first to succeed is used."""
 
     def __init__(self, infos: Sequence[AddressInfo]) -> None:
         self._left = list(infos)
@@ -75,14 +75,14 @@ class _Attempts:
                 raise TimeoutError(errno.ETIMEDOUT, "timed out")
             if self._left and (now >= next_at or not self._selector.get_map()):
                 next_at = now + DELAY_S
-                if (connected := self._begin(self._left.pop(0))) is not None:
+                if (connected := self._start(self._left.pop(0))) is not None:
                     return connected
-            if (connected := self._look(next_at if self._left else None, until)) is not None:
+            if (connected := self._wait(next_at if self._left else None, until)) is not None:
                 return connected
-        raise most_telling(self._errors)
+        raise most_specific(self._errors)
 
-    def _begin(self, info: AddressInfo) -> socket.socket | None:
-        """Begin to connect to an address; return the socket if that is done at once."""
+    def _start(self, info: AddressInfo) -> socket.socket | None:
+        """Start to connect to an address; return the socket if it is connected at once."""
         family, kind, protocol, _, address = info
         try:
             sock = socket.socket(family, kind, protocol)
@@ -103,8 +103,8 @@ class _Attempts:
             self._fail(sock, failed)
         return None
 
-    def _look(self, next_at: float | None, until: float | None) -> socket.socket | None:
-        """Wait until an attempt ends, it is time for the next one, or a tick is over; return a connected socket."""
+    def _wait(self, next_at: float | None, until: float | None) -> socket.socket | None:
+        """Wait until an attempt ends, the next one is due, or a tick is over; return a connected socket, if any."""
         if not self._selector.get_map():
             return None
         now = time.monotonic()
@@ -124,7 +124,7 @@ class _Attempts:
         self._errors.append(OSError(failed, os.strerror(failed)))
 
     def close(self) -> None:
-        """Give up every attempt that is still under way."""
+        """End every attempt that is still under way."""
         for key in list(self._selector.get_map().values()):
             assert isinstance(key.fileobj, socket.socket)
             key.fileobj.close()

@@ -1,6 +1,6 @@
-"""The errors of httpx and of the system made ours, at the one border: whose fault, in plain words, without secrets.
+"""Converts the errors of httpx and of sockets into flowhub's, at the one border: the cause, without secrets.
 
-Whom httpx trusts is read here too: that fails in the system's words as well.
+It also loads the trusted certificates, whose errors come from the system as well.
 """
 
 import functools
@@ -32,7 +32,7 @@ from flowhub_jobs.net.urls import host_of, scrub
 
 log = logging.getLogger("flowhub.tls")
 
-# h11's words where the connection ended before the answer did; its other complaints are of what came.
+# h11's messages for a connection that ended before the response did; its other messages are about malformed responses.
 _ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
 _QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*)(?P=quote)\)?$""", re.DOTALL)
 _COMPLAINT_MAX = 120  # characters
@@ -43,7 +43,7 @@ _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
 
 @functools.cache
 def trust() -> ssl.SSLContext:
-    """Return whom we trust: SSL_CERT_FILE, else SSL_CERT_DIR, else certifi. Read once: it takes 20 ms.
+    """Return the trusted certificates: SSL_CERT_FILE, else SSL_CERT_DIR, else certifi. Loaded once: it takes 20 ms.
 
     Raises TrustUnreadable, which names the variable and its value.
     """
@@ -54,7 +54,7 @@ def trust() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Not ssl.create_default_context: from Python 3.13 on it refuses CAs that RFC 5280 would have made otherwise, as
     # those of company networks often are (python/cpython#107361, VERIFY_X509_STRICT); OpenSSL, curl and Go take them.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what the user trusts need not be a root
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a certificate that the user trusts need not be a root
     try:
         _load(context, variable, path)
     except (OSError, ssl.SSLError) as error:
@@ -71,7 +71,7 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
     if variable == "SSL_CERT_DIR":
         folders = path.split(os.pathsep)
-        if not any(os.path.isdir(folder) for folder in folders):  # OpenSSL does not look before a host is asked
+        if not any(os.path.isdir(folder) for folder in folders):  # OpenSSL does not read it before the first handshake
             os.listdir(folders[0])
         context.load_verify_locations(capath=path)
     else:
@@ -85,7 +85,7 @@ def _why_not(path: str, error: OSError) -> str:
 
 
 def _keep_key_log(context: ssl.SSLContext) -> None:
-    """Log the keys of TLS to SSLKEYLOGFILE, as curl and browsers do, and do without where it cannot be written."""
+    """Log the keys of TLS to SSLKEYLOGFILE, as curl and browsers do, if it can be written."""
     path = os.environ.get("SSLKEYLOGFILE")
     if path:
         try:
@@ -95,14 +95,14 @@ def _keep_key_log(context: ssl.SSLContext) -> None:
 
 
 def warm_trust() -> None:
-    """Read it beforehand, beside something else. What is wrong with it, the first who asks is told."""
+    """Load the certificates in advance, in a thread. The first request raises what is wrong with them."""
     with suppress(FlowhubError):
         trust()
 
 
 @contextmanager
 def convert_httpx_errors(url: str, *, in_body: bool, within: float) -> Iterator[None]:
-    """Turn httpx's errors into ours, at the one border. `in_body`: the headers have come; `within`: the clock, in s."""
+    """Convert httpx's errors into flowhub's. `in_body`: the headers have come; `within`: the time-out, in seconds."""
     host = host_of(url)
     try:
         yield
@@ -124,7 +124,7 @@ def convert_httpx_errors(url: str, *, in_body: bool, within: float) -> Iterator[
 
 
 def host_header(url: httpx.URL) -> dict[str, str]:
-    """Return the Host header, which httpx would make only of a name that IDNA 2008 decodes (encode/httpx, URL.host)."""
+    """Return the Host header. httpx makes one only of a name that IDNA 2008 decodes (encode/httpx, URL.host)."""
     return {"Host": url.netloc.decode("ascii")}
 
 
@@ -145,7 +145,7 @@ def malformed(host: str, error: Exception, *, subject: str = "") -> AnswerMalfor
 
 
 def _plain(error: Exception) -> str:
-    """Return what the system says, without its own numbers and places."""
+    """Return the system's message without its numbers and source lines."""
     return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
 
 
@@ -168,7 +168,7 @@ def _tls_error(error: Exception) -> ssl.SSLError | None:
 
 
 def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = "") -> TlsUntrusted:
-    """Return what a certificate that was refused comes to, with the cause that the user can look at."""
+    """Return the error of a refused certificate, with the cause that the user can check."""
     text = f"{subject or host} shows a certificate that is not trusted: {error.verify_message.rstrip('.')}."
     if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
         hint = "If that date is wrong, set this machine's clock; else its host must renew the certificate."
@@ -179,9 +179,9 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = 
             "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
         )
         return TlsUntrusted(text, hint=hint, host=host)
-    named = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
-    if named is not None:
-        only = f"Only the certificates of {named} ({os.environ[named]}) are trusted"
+    variable = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
+    if variable is not None:
+        only = f"Only the certificates of {variable} ({os.environ[variable]}) are trusted"
         return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).", host=host)
     return TlsUntrusted(text, host=host)
 
@@ -191,7 +191,7 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = 
 
 @contextmanager
 def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
-    """Turn httpx's errors on the way through a proxy, until an answer begins, into ours that name it."""
+    """Convert httpx's errors of a request through a proxy, up to the response's head; the new errors name the proxy."""
     host = host_of(url)
     try:
         yield
@@ -215,12 +215,12 @@ def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
 
 
 def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
-    """Return what a proxy's own refusal comes to. `answer` begins with its status."""
+    """Return the error of a proxy's own refusal. `answer` begins with its status."""
     if answer.startswith("407"):
         if proxy.credentials:
             text = f"The proxy {proxy} refuses the user and password that {proxy.variable} gives (407)."
         else:
             text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
         return ProxySignIn(text)
-    # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that hold by day only.
+    # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that apply by day only.
     return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.", host=host_of(url))

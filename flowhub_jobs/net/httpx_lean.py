@@ -1,6 +1,6 @@
-"""httpx without its command line, which it imports where it finds the packages for it: a sixth of a fetch's imports.
+"""httpx without its command line, which it imports if the packages for it are installed: a sixth of a fetch's imports.
 
-All of flowhub takes httpx from here. Who asks for `httpx.main` still gets it: it is imported then.
+All modules of flowhub import httpx from here. `httpx.main` still works: it is imported when it is used.
 """
 
 import sys
@@ -12,8 +12,8 @@ __all__ = ["httpx"]
 _COMMAND_LINE = "httpx._main"
 
 
-def _asked_for(name: str) -> Any:
-    """Return an attribute that httpx imports on first use (PEP 562)."""
+def _getattr(name: str) -> Any:
+    """Import `httpx.main` at its first use (PEP 562)."""
     if name != "main":
         raise AttributeError(f"module 'httpx' has no attribute {name!r}")
     main = import_module(_COMMAND_LINE).main
@@ -30,4 +30,4 @@ else:
     finally:
         sys.modules.pop(_COMMAND_LINE, None)
     vars(httpx).pop("main", None)
-    vars(httpx)["__getattr__"] = _asked_for
+    vars(httpx)["__getattr__"] = _getattr

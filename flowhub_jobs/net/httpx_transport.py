@@ -1,7 +1,7 @@
-"""The httpx transport of all clients in flowhub: proxies of the environment, Happy Eyeballs, translated errors.
+"""httpx's transport for all of flowhub: it uses the environment's proxies and Happy Eyeballs, and converts errors.
 
 Every client of the package is made with an `EnvironmentTransport`. httpx's own reading of the environment is off: it
-fails when a client is made, with errors of its own, whatever the client is to ask.
+fails when a client is made, with errors of its own, even if the client's requests need no proxy.
 """
 
 import socket
@@ -48,14 +48,14 @@ class TcpBackend(httpcore.NetworkBackend):
 def open_socket(
     socks: Proxy | None, host: str, port: int, timeout_s: float | None, ended: Callable[[], bool] = lambda: False
 ) -> socket.socket:
-    """Return a socket connected to `host`, through the SOCKS proxy if one is given. Raises as the two ways do."""
+    """Return a socket connected to `host`, through the SOCKS proxy if one is given. Raises as the two functions do."""
     if socks is None:
         return open_connection(host, port, timeout_s, ended)
     return open_through(socks, host, port, timeout_s, ended)
 
 
 class EnvironmentTransport(httpx.BaseTransport):
-    """Sends each request the way that the environment asks for: directly, or through a proxy. Not to be shared."""
+    """Sends each request as the environment says: directly, or through a proxy. Not thread-safe."""
 
     def __init__(self, backend: Backend = TcpBackend, limits: httpx.Limits | None = None) -> None:
         self._backend, self._limits = backend, limits or httpx.Limits()
@@ -63,7 +63,7 @@ class EnvironmentTransport(httpx.BaseTransport):
         self._transports: dict[tuple[str, Proxy | None], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it. Raises httpx's errors of a direct connection, and flowhub's own where a proxy is at fault."""
+        """Send the request. Raises httpx's errors of a direct connection, and flowhub's own of a proxy."""
         url = request.url
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
         proxy = self._proxy_for(url.scheme, host, port)
@@ -72,7 +72,7 @@ class EnvironmentTransport(httpx.BaseTransport):
             return transport.handle_request(request)
         with through_proxy(str(url), proxy):
             response = transport.handle_request(request)
-        if response.status_code == 407:  # of a request that the proxy forwards; of a tunnel it is an error
+        if response.status_code == 407:  # for a forwarded request; for a tunnel, httpx raises
             response.close()
             raise proxy_refused(str(url), proxy, "407")
         return response
@@ -89,7 +89,7 @@ class EnvironmentTransport(httpx.BaseTransport):
         return self._transports[scheme, proxy]
 
     def _make(self, scheme: str, proxy: Proxy | None) -> httpx.HTTPTransport:
-        # A connection without TLS needs no certificates: unreadable ones must not prevent it.
+        # A connection without TLS needs no certificates: unreadable ones must not make it fail.
         verify = trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         socks = proxy if proxy is not None and proxy.scheme == "socks5" else None
         if socks is not None:
@@ -110,7 +110,7 @@ def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
         made = httpx.Proxy(f"{proxy.scheme}://{proxy.netloc}", ssl_context=trust() if proxy.scheme == "https" else None)
     except httpx.InvalidURL as error:
         raise ProxyUnusable(f"{proxy.variable} is not the address of a proxy.") from error
-    if proxy.credentials:  # as bytes: httpx would encode them once more
+    if proxy.credentials:  # as bytes: httpx would encode them again
         made.headers["Proxy-Authorization"] = _basic(*proxy.credentials)
     return made
 

@@ -1,7 +1,7 @@
-"""Chooses the proxy for an address from the environment, as curl, Go and Python read it.
+"""Finds the proxy for a URL: reads the environment's variables as curl, Go and Python read them.
 
-httpx reads them too, but raises for entries of NO_PROXY that others take (`fe80::/10`, `[::1]`), for schemes that it
-does not know, and when its client is made: then an address that needs no proxy fails, too.
+httpx reads them too, but raises for entries of NO_PROXY that others accept (`fe80::/10`, `[::1]`), for schemes that it
+does not know, and when a client is made: then even a URL that needs no proxy cannot be requested.
 """
 
 import os
@@ -38,12 +38,12 @@ class Proxy:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
-        """Return it as messages name it, without user and password."""
+        """Return the proxy as messages name it, without user and password."""
         return f"{self.netloc} ({self.variable})"
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy for `scheme://host:port`, or None; `host` has no brackets.
+    """Return the proxy for requests to `scheme://host:port`, or None; `host` is without brackets.
 
     Lower-case variables come before upper-case ones, and one that is set to nothing counts as unset. HTTP_PROXY in
     upper case is ignored where REQUEST_METHOD is set: there a client's `Proxy:` header fills it (httpoxy.com).

@@ -1,7 +1,7 @@
-"""Asks a SOCKS5 proxy to lead a fresh connection on to a host (RFC 1928, RFC 1929).
+"""Connects to a host through a SOCKS5 proxy (RFC 1928, RFC 1929).
 
-httpcore's own SOCKS connection reads without a time-out, takes whatever one read brings for a whole message, and fails
-with an assertion at a proxy that speaks otherwise. The messages are socksio's, which is there with the extra `socks`.
+httpcore's own SOCKS connection reads without a time-out, takes the result of one read for a whole message, and fails
+with an assertion at a malformed reply. The messages are made by socksio, which the extra `socks` installs.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ _REPLIES = {
     7: "it does not connect for others",
     8: "it does not know that kind of address",
 }
-_ADDRESS_BYTES = {1: 4, 4: 16}  # of IPv4 and IPv6; a name tells its own length
+_ADDRESS_BYTES = {1: 4, 4: 16}  # of IPv4 and IPv6; a name is preceded by its length
 
 
 def check_installed(proxy: Proxy) -> None:
@@ -38,9 +38,9 @@ def check_installed(proxy: Proxy) -> None:
 def open_through(
     proxy: Proxy, host: str, port: int, timeout_s: float | None, ended: Callable[[], bool] = lambda: False
 ) -> socket.socket:
-    """Return a blocking socket that the proxy leads on to `host`, whose name the proxy looks up.
+    """Return a blocking socket that the proxy has connected to `host`; the proxy resolves the name.
 
-    Raises OSError where the proxy itself is not reached, ProxyUnreachable where it does not lead on, ProxySignIn.
+    Raises OSError if the proxy is not reached, ProxyUnreachable if it does not connect to the host, ProxySignIn.
     """
     check_installed(proxy)
     until = time.monotonic() + (timeout_s if timeout_s is not None else 3600.0)
@@ -70,10 +70,10 @@ class _Handshake:
             why = _REPLIES.get(reply, f"reply {reply}") if version == 5 else "it does not speak SOCKS5"
             raise ProxyUnreachable(f"{host} cannot be reached: the proxy {self._proxy} says: {why}.", host=host)
         length = _ADDRESS_BYTES.get(kind) or self._take(1)[0]
-        self._take(length + 2)  # where the proxy connects from: of no use here
+        self._take(length + 2)  # the proxy's own address: not needed
 
     def _sign_in(self) -> None:
-        """Agree on how to sign in. Both ways are offered: a proxy may ask for nothing although a password is set."""
+        """Negotiate the sign-in. Both methods are offered: a proxy may need none although a password is set."""
         from socksio.socks5 import SOCKS5AuthMethod, SOCKS5AuthMethodsRequest, SOCKS5UsernamePasswordRequest
 
         methods = [SOCKS5AuthMethod.NO_AUTH_REQUIRED]

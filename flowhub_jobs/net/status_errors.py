@@ -1,4 +1,4 @@
-"""What a status that is neither 200 nor 206 means: to be tried again, a sign-in, gone, or refused. Pure."""
+"""Converts a status that is neither 200 nor 206 into an error: passing, sign-in, missing or refused. Pure."""
 
 import functools
 import re
@@ -26,12 +26,12 @@ Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
 
 HUGE = 300 * 10**9  # bytes; the Hub serves no plain download of a file above about 400 GB (huggingface_hub #4330)
 # Any 5xx passes: an unknown one is a 500 (RFC 9110, section 15), and edges send 520 to 530, 529, 598 and others at
-# night. Of the 4xx, those that speak of the moment (408, 425, 429; 421: of this connection; 423: a lock), and those
-# that are nobody's standard: 419 and 440 an old session, 420 and 430 too many requests, 444, 449, 460, 463, 464, 499
+# night. Of the 4xx, those about the moment (408, 425, 429; 421: this connection; 423: a lock), and those of no
+# standard: 419 and 440 an old session, 420 and 430 too many requests, 444, 449, 460, 463, 464, 499
 # an edge that lost the line, 494 to 498 an edge's own trouble with headers, certificates or tokens.
 _PASSING_4XX = {408, 419, 420, 421, 423, 425, 429, 430, 440, 444, 449, 460, 463, 464, *range(494, 500)}
-_NOT_READY = 202  # accepted, but there is no file yet: an archive that is being made, a check by a firewall
-# Of these, a request for the same file in another form changes nothing.
+_NOT_READY = 202  # accepted, but there is no file yet: an archive is being made, a firewall is checking
+# For these a request for the same file in another form changes nothing.
 _NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
@@ -40,7 +40,7 @@ _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are 
 
 
 def is_passing(status: int) -> bool:
-    """Return whether a status goes away without the user, whoever sends it."""
+    """Return whether a status may go away without the user."""
     return status >= 500 or status in _PASSING_4XX or status == _NOT_READY
 
 
@@ -58,11 +58,10 @@ def status_error(
     size: int | None = None,
     page: str | None = None,
 ) -> FlowhubError:
-    """Return the error that an answer stands for.
+    """Return the error for a response.
 
-    `fresh`: the address was made for this very question; `home`: it is of the file's own origin, not a CDN's.
-    `token_of`: an origin that is not the Hub's: its token does not come from HF_TOKEN. `size`: the file's, in bytes,
-    where it is known.
+    `fresh`: the URL was signed for this request; `home`: it is at the file's own origin, not a CDN's. `token_of`: an
+    origin other than the Hub's, whose token does not come from HF_TOKEN. `size`: the file's, in bytes, if it is known.
     """
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
     if isinstance(error, SourceError):
@@ -97,7 +96,7 @@ def _refusal(
         )
     if status == 400 and size is not None and size >= HUGE and (fresh or home):
         return _too_large_for_the_hub(host, size)
-    # Where one Hub redirects to another, a mirror to its original, the second speaks as the file's own origin.
+    # If one Hub redirects to another, as a mirror to the original, the second counts as the file's own origin.
     if not home and "x-error-code" not in headers and 400 <= status < 500:
         return _at_the_edge(status, host, fresh=fresh, size=size)
     if status in (401, 403):
@@ -109,15 +108,15 @@ def _refusal(
 
 
 def harmless(text: str, secrets: Iterable[str]) -> str:
-    """Return what a host says as it may be shown: short, without secrets, and without what steers a terminal."""
-    for secret in secrets:  # it may say back what it was sent
+    """Return a host's text as it may be shown: short, without secrets and control characters."""
+    for secret in secrets:  # the host may repeat the request's token
         text = text.replace(secret, "…")
     visible = "".join(character if character.isprintable() else " " for character in text[:1000])
     return scrub(visible)[:200]
 
 
 def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> FlowhubError:
-    """A CDN's signed address expires: the Hub is asked again, at no cost. A fresh one that fails is a passing fault."""
+    """Return the error of a CDN: an expired signed URL is renewed at no cost; a refused fresh one is a passing fault."""
     if not fresh:
         return AddressExpired(f"{host} no longer honours its address (status {status}).", host=host)
     of_what = "" if size is None else f" of a file of {format_bytes(size)}"
@@ -157,7 +156,7 @@ def _sign_in(
             f"{host} does not accept the token (status {status}){_because(said)}.", hint=where, host=host
         )
     if status == 401 or code:
-        # The Hub says 401 for a repository that is not there, too, as long as nobody signs in.
+        # Without a token the Hub answers 401 for a repository that does not exist, too.
         return TokenMissing(
             f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.",
             hint=where,

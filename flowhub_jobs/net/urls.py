@@ -1,7 +1,7 @@
-"""Which addresses may be asked, and what of them may be shown. Pure: no name is resolved.
+"""Checks which URLs may be requested, and which part of them may be shown. Pure: no name is resolved.
 
-An address is cut as RFC 3986, appendix B, cuts it, which is how httpx does it too: a checker that cuts
-otherwise than the client that connects checks another host.
+A URL is split as in RFC 3986, appendix B, which is how httpx splits it too: a check that splits it in another way than
+the client would check another host.
 """
 
 import functools
@@ -61,7 +61,7 @@ _USERINFO_HINT = "Take the user and password out of it; a token belongs into con
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """An address in parts: `scheme` and `host` in lower case, the host in ASCII and without brackets."""
+    """A URL in parts: `scheme` and `host` in lower case, the host in ASCII and without brackets."""
 
     scheme: str
     host: str
@@ -70,7 +70,7 @@ class _Address:
 
     @property
     def netloc(self) -> str:
-        """Return the host, and the port where it is not the scheme's own."""
+        """Return the host, with the port if it is not the scheme's default."""
         return self.bracketed if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{self.bracketed}:{self.port}"
 
     @property
@@ -79,7 +79,7 @@ class _Address:
 
 
 def check_address(url: str, *, pinned: bool) -> None:
-    """Refuse what may not be asked: AddressRefused says why. `pinned` is whether its sha256 is known beforehand."""
+    """Raise AddressRefused for a URL that may not be requested. `pinned`: the file's sha256 is known in advance."""
     address = _parse(url)
     if address.scheme == "http" and not pinned and not is_loopback(address.host):
         raise _refused(url, "http to another machine needs a pinned sha256")
@@ -126,7 +126,7 @@ def location_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def redirect_target(source: str, location: str) -> str:
-    """Return the absolute address of a redirect, not yet checked. Raises RedirectRefused for what is no address."""
+    """Return the absolute URL of a redirect, not yet checked. Raises RedirectRefused if it is no URL."""
     try:
         return urljoin(source, location)
     except ValueError as error:  # "http://[" and its like
@@ -136,7 +136,7 @@ def redirect_target(source: str, location: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether `host`, as it is written, is this machine: 127.0.0.0/8, ::1 or localhost, in their plain forms.
+    """Return whether `host` is this machine: 127.0.0.0/8, ::1 or localhost, in their plain forms.
 
     Not ::ffff:127.0.0.1, 127.1 or 0x7f000001, and no name that happens to resolve there.
     """
@@ -151,9 +151,9 @@ def is_loopback(host: str) -> bool:
 
 @functools.lru_cache(maxsize=2048)
 def origin(url: str) -> str:
-    """Return `scheme://host:port`, in lower case and with the default port too. AddressRefused where there is none.
+    """Return `scheme://host:port`, in lower case and with the default port too. Raises AddressRefused.
 
-    Two addresses have the same origin only if a client asks the same host for both.
+    Two URLs have the same origin only if a client connects to the same host for both.
     """
     address = _parse(url)
     return f"{address.scheme}://{address.bracketed}:{address.port}"
@@ -161,7 +161,7 @@ def origin(url: str) -> str:
 
 @functools.lru_cache(maxsize=2048)
 def host_of(url: str) -> str:
-    """Return the host, with the port where it is not the scheme's own, for messages. It never raises."""
+    """Return the host for messages, with the port if it is not the scheme's default. It never raises."""
     try:
         return _parse(url).netloc
     except AddressRefused:
@@ -169,7 +169,7 @@ def host_of(url: str) -> str:
 
 
 def at_endpoint(url: str, endpoint: str) -> str:
-    """Return the URL of https://huggingface.co as it is asked at `endpoint`; another URL comes back as it is.
+    """Return a URL of https://huggingface.co with `endpoint` in place of that; any other URL is returned unchanged.
 
     `endpoint` may have a path prefix and a slash at its end.
     """
@@ -181,16 +181,16 @@ def at_endpoint(url: str, endpoint: str) -> str:
 
 
 def hub_page(url: str, endpoint: str = HUB) -> str | None:
-    """Return the Hub's page of the repository whose file is at `url`; `endpoint` stands in for the Hub. Else None."""
+    """Return the Hub's page of the repository whose file is at `url`, at the Hub or at `endpoint`; else None."""
     base = endpoint.rstrip("/") if url.startswith(endpoint.rstrip("/") + "/") else HUB
     found = _HUB_FILE.match(url.removeprefix(base))
     return f"{HUB}{found[1]}" if found and url.startswith(f"{base}/") else None
 
 
 def public_url(url: str) -> str:
-    """Return what of an address may be shown or logged: no user, query or fragment, no token, nothing invisible.
+    """Return the part of a URL that may be shown or logged: no user, query, fragment, token or invisible character.
 
-    It takes any text and never raises.
+    It accepts any text and never raises.
     """
     parts = _ANY_TEXT.match(url)
     if parts is None:  # it matches the empty text too
@@ -200,16 +200,15 @@ def public_url(url: str) -> str:
         authority, slash, path = (authority + path).rpartition("@")[2].partition("/")
         path = slash + path
     if not _SHOWN_HOST.fullmatch(authority):
-        # What stands after the colon is no port. It may be a password, cut short by its own "/", "?" or "#".
+        # The text after the colon is no port. It may be a password, cut short by its own "/", "?" or "#".
         authority, path = f"{authority.partition(':')[0]}:…", ""
     return _visible(_HUB_TOKEN.sub("hf_…", scheme + authority + path))
 
 
 def without_secrets(url: str) -> str:
-    """Return an address with a short digest in place of each value of its query that looks like a secret.
+    """Return a URL with a short digest in place of each value of its query that looks like a secret.
 
-    It names the same file as before, to be told from others, and gives no access any more. A second call changes
-    nothing.
+    The result still identifies the file, and gives no access to it. A second call changes nothing.
     """
     beginning, mark, query = url.partition("?")
     return beginning + mark + _QUERY_PAIR.sub(_forgotten, query) if mark else url
@@ -223,7 +222,7 @@ def _forgotten(pair: re.Match[str]) -> str:
 
 
 def scrub(text: str) -> str:
-    """Return a foreign text without its secrets: user and query of every URL, credentials, tokens of the Hub."""
+    """Return a foreign text without secrets: user and query of every URL, credentials, tokens of the Hub."""
     text = _CREDENTIALS_IN_TEXT.sub(r"\1 …", text)
     text = _BEARER_IN_TEXT.sub(r"\1 …", text)
     text = _URL_IN_TEXT.sub(_scrubbed_url, text)
@@ -232,7 +231,7 @@ def scrub(text: str) -> str:
 
 
 def driver_words(error: Exception) -> str:
-    """Return what a database's driver said. SQLAlchemy adds the statement and a page of its own to that."""
+    """Return the message of a database's driver. SQLAlchemy adds the statement and a link to it."""
     return scrub(str(getattr(error, "orig", None) or error))
 
 
@@ -244,9 +243,9 @@ def _scrubbed_url(found: re.Match[str]) -> str:
     return f"{kept}?…{tail}" if "?" in url or "#" in url else kept
 
 
-@functools.lru_cache(maxsize=2048)  # a transfer asks for the same few again and again
+@functools.lru_cache(maxsize=2048)  # a transfer uses the same few URLs all the time
 def _parse(url: str) -> _Address:
-    """Return the address in parts, or raise AddressRefused: scheme, host, port, and no user."""
+    """Return the URL in parts: scheme, host, port, and no user. Raises AddressRefused."""
     if not _PLAIN.fullmatch(url) and any(c == "\\" or c.isspace() or is_unseen(c) for c in url):
         raise _refused(url, "it contains a space, a backslash or an invisible character")
     parts = _URL.fullmatch(url)
@@ -277,7 +276,7 @@ def _host_and_port(url: str, authority: str) -> tuple[str, int | None]:
 
 
 def _plain_host(host: str) -> str | None:
-    """Return the one form of a host that clients connect to, or None where clients may differ on it."""
+    """Return the one form of a host that all clients connect to; None if clients may differ on it."""
     if host.startswith("["):
         return _plain_ipv6(host[1:-1])
     ascii_host = host.lower() if host.isascii() else _ascii_form(host.lower())
@@ -324,12 +323,12 @@ def _refused(url: str, why: str, *, hint: str | None = None) -> AddressRefused:
     return AddressRefused(f"The address {_shown(url) or '(empty)'} is refused: {why}.", hint=hint)
 
 
-def origin_asked(url: str, endpoint: str) -> str:
-    """Return the origin at which a file's address is asked."""
+def request_origin(url: str, endpoint: str) -> str:
+    """Return the origin where a file's URL is requested."""
     return origin(at_endpoint(url, endpoint))
 
 
 def check_source(url: str, endpoint: str, *, pinned: bool) -> None:
-    """Raise AddressRefused where a file may not be asked: by its own address, or where HF_ENDPOINT sends it."""
+    """Raise AddressRefused if a file may not be requested: by its own URL, or at HF_ENDPOINT."""
     check_address(url, pinned=pinned)
     check_address(at_endpoint(url, endpoint), pinned=pinned)

@@ -1,1 +1,1 @@
-"""What a file is made of, for those who fetch and those who verify: ranges, pieces, and a digest that can be saved."""
+"""Ranges and pieces of a file, and a SHA-256 whose state can be saved. Used by `transfer` and `store`."""

@@ -1,16 +1,33 @@
-"""Fetches the files of one artifact into a partial: resumed, verified, or a clear error. No queue, no database.
+"""Fetches the files of one artifact into a partial: resumed and verified, or one clear error. No queue, no database.
 
-Read `fetch` first: it is the story of one transfer. What it tells of:
+Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range), `receiver` (one body), `committer`
+(the order of writes).
 
-goes on with what is there   reopen ─► partial (the folder and its files), journal (what of them is on the disk)
-decides                      asking, plan (what to ask next) · tuning (how many connections)
-                             faults, retry (what a fault comes to) · binding (is it the same content?)
-                             asked, headers, content, verdict (is it right?)
-asks                         pool (the fetchers) ─► connection ─► wire, stream (sockets), reply (an answer)
-                             hosts, limit, pace, offline (what is known of a host, of our limit, of this machine)
-takes in                     receiving ─► writer; hash_queue ─► hasher
-says that it is kept         committer ─► journal
-all of them meet at          transfer, files (a file, a range) · terms (how it behaves, and the word that stops it)
+    fetch              the story: open, fetch, verify, finish · options: how it behaves, and the token that stops it
+    resume             continues a partial: the journal's claims, checked against the disk
+    state, file_state  what all threads share: the transfer, a file, a range in flight
+    fetchers           the pool of fetchers ─► range_scheduler (which range next), http (request it)
+    acceptance         accepts or rejects a response ─► identity, answer_checks, content (is it the right file?)
+    receiver           reads a body and writes it ─► hash_queue ─► hasher
+    committer          syncs what is written, then records it in the journal
+    fault_handler      what follows a fault ─► retry; form_fallback, range_forms: another form of the Range header
+    concurrency        how many connections · connection_watch ─► slow_connections: replaces slow ones
+    host_limits        connections and cooldowns of each host · rate_limit: the token bucket; both shared by all jobs
+    http/              client, connections, responses        knows nothing of `state`
+    partial/           part files, journal, claims, copies   knows nothing of `state`
 
-Pure: plan, tuning, retry, headers, content, verdict. `reseed` makes a partial of what is installed, for a repair.
+Pure: concurrency, retry, range_forms, content, slow_connections, http.headers, partial.ownership.
+
+Threads and their conditions (all share the transfer's lock, `TransferState.changed`):
+
+    caller      `fetch`: reports progress, adjusts the number of connections     waits on commit_due, 50 ms at most
+    fetchers    1 to 16: request, check, read, write or hand to the writer        wait on changed (a range, room to
+                                                                                  write, the hash queue), pool_resized
+    writer      writes whole pages past the cache, in order                       a queue of two buffers
+    hasher      follows each file's frontier; verifies                            waits on hash_ready
+    committer   snapshot under the lock, sync and journal without it              waits on commit_due, 250 ms at most
+
+No thread waits for a disk or a socket while it holds the lock. Other locks: the committer's (`commit` takes turns), the
+host limits', the bucket's and the backend's own; none of them is held while the transfer's lock is taken, except the
+committer's.
 """

@@ -1,4 +1,4 @@
-"""Whether a file's first bytes are of the format that its name promises. Pure.
+"""Checks that a file's first bytes are of the format that its name promises.
 
 A log-in page with status 200 is refused at its first kilobyte, not after 40 GB.
 """
@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from flowhub_jobs.errors import CutShort, WrongContent
 from flowhub_jobs.formats.declared_size import declared_size_of
 
-HEAD_BYTES = 16  # bytes that are enough to judge
+HEAD_BYTES = 16  # enough to recognise a format
 _MAY_BE_PAGES = frozenset({"html", "htm", "xhtml", "xml", "svg", "md", "txt", "jinja"})
-# May begin with the words of a Git LFS pointer: a text about them.
+# May begin like a Git LFS pointer: a text about pointers.
 _MAY_BE_TEXT = _MAY_BE_PAGES | {
     *("rst", "adoc", "log", "csv", "tsv", "jsonl", "ndjson", "yaml", "yml", "toml", "ini", "cfg", "conf"),
     *("py", "js", "ts", "c", "h", "cc", "cpp", "rs", "go", "sh", "patch", "diff", "tex", "srt", "vtt"),
@@ -31,9 +31,9 @@ SAFETENSORS_HEADER_MAX = 100_000_000  # the limit of the format's own reader
 
 
 class Proof(Enum):
-    """What tells, when all of a file is there, whether it is the right one."""
+    """What will show, once a file is complete, whether it is the right one."""
 
-    NOTHING = 0  # its first bytes are all that can be judged
+    NOTHING = 0  # only its first bytes can be checked
     TYPED = 1  # a digest that the user typed with the address
     PUBLISHED = 2  # a digest that a catalog or the Hub published
     PUBLISHED_WITH_SIZE = 3  # and its size: a page would have another
@@ -44,20 +44,20 @@ def check_first_bytes(path: str, head: bytes, proof: Proof = Proof.NOTHING) -> N
 
     GGUF: the magic (ggml, docs/gguf.md). safetensors: eight bytes of header length, little-endian, then `{`.
     JSON: something that can begin a JSON text. Archives, images and the other formats of weights: no JSON or markup,
-    which is how a server words an error. Other suffixes promise nothing; but a web page, or a Git LFS pointer, is what
-    they name, or none of it. A published digest judges better than first bytes: then a page alone is refused, and only
-    where no size was published. A typed digest may be that of the wrong file: weights must still look like weights.
+    which is how a server words an error. Other suffixes promise nothing, but a web page or a Git LFS pointer must have
+    the suffix of a text. A published digest is a better check than first bytes: then only a page is refused, and only
+    if no size was published. A typed digest may be that of the wrong file: weights must still look like weights.
     """
     suffix = PurePosixPath(path).suffix.lower().removeprefix(".")
     if proof is Proof.PUBLISHED_WITH_SIZE or not _is_wrong(suffix, head, proof):
         return
     promised = suffix if suffix in _JUDGES or suffix in _NEVER_TEXT else "a file of a model"
     hint = _POINTER_HINT if _is_pointer(head) else None
-    raise WrongContent(f"expected {promised}, but what came is {_seen(head)}.", hint=hint, path=path)
+    raise WrongContent(f"expected {promised}, but what came is {_describe(head)}.", hint=hint, path=path)
 
 
 def _is_wrong(suffix: str, head: bytes, proof: Proof) -> bool:
-    """Return whether first bytes cannot be those of a file of this suffix, as far as nothing better tells."""
+    """Return whether first bytes cannot be those of a file of this suffix, unless `proof` is a better check."""
     judge = _JUDGES.get(suffix)
     if judge is not None and (proof is Proof.NOTHING or (proof is Proof.TYPED and suffix != "json")):
         return not judge(head)
@@ -69,7 +69,7 @@ def _is_wrong(suffix: str, head: bytes, proof: Proof) -> bool:
 
 
 def check_not_cut_short(path: str, part: Path, size: int, host: str) -> None:
-    """Raise CutShort where a model file that `host` sent, `size` bytes in `part`, is longer by its own header."""
+    """Raise CutShort if a model file that `host` sent, `size` bytes in `part`, is longer by its own header."""
     if PurePosixPath(path).suffix.lower() not in (".gguf", ".safetensors"):
         return
     declared = declared_size_of(part)
@@ -81,8 +81,8 @@ def check_not_cut_short(path: str, part: Path, size: int, host: str) -> None:
         )
 
 
-def _seen(head: bytes) -> str:
-    """Return what first bytes are, in words."""
+def _describe(head: bytes) -> str:
+    """Describe first bytes in a few words."""
     if not head:
         return "an empty file"
     if _is_pointer(head):
@@ -105,7 +105,7 @@ def _is_page(head: bytes) -> bool:
 
 
 def _is_pointer(head: bytes) -> bool:
-    """Whether a Git LFS pointer begins so (git-lfs, docs/spec.md): its first line is the address of its version."""
+    """Return whether a Git LFS pointer begins so (git-lfs, docs/spec.md): with the address of its version."""
     return head.startswith(b"version https://")
 
 
@@ -115,7 +115,7 @@ def _is_json_or_markup(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether it is UTF-8 that can be printed; the last character may be cut in two."""
+    """Return whether it is printable UTF-8; the last character may be cut in two."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:

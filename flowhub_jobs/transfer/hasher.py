@@ -33,7 +33,7 @@ FINISH_S = 1.0  # the longest that a stop waits for the digest to catch up
 class Hasher(threading.Thread):
     """The hashing thread of one transfer.
 
-    It works without the lock. A file may start over meanwhile: so each result is recorded only if the file still has
+    It works without the lock, and a file may start over while it does: so each result is recorded only if the file still has
     the part, or the running digest, that the work began with.
     """
 

@@ -89,7 +89,7 @@ class HostLimits:
             host.cooldown_until = max(host.cooldown_until, self._clock() + seconds)
 
     def cooldown_left(self, origin: str) -> float:
-        """Return the seconds for which the host is still left alone; 0.0 if it may be asked."""
+        """Return the seconds for which the host is still left alone; 0.0 if there is no cooldown."""
         with self._lock:
             return max(0.0, self._hosts[origin].cooldown_until - self._clock())
 

@@ -64,7 +64,7 @@ def decide(
     """
     if free and isinstance(error, AddressExpired | SourceChanged):
         return Again()
-    # A full or missing disk does not return because the source is asked again: the caller parks the job.
+    # Another request does not help against a full or missing disk: the caller parks the job.
     if not error.retryable or not isinstance(error, SourceError):
         return GiveUp(error)
     asked = error.wait_s if isinstance(error, ServerBusy) else None

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from flowhub_jobs.errors import SourceChanged
-from flowhub_jobs.net.urls import origin_asked
+from flowhub_jobs.net.urls import request_origin
 from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.concurrency import Flow
@@ -70,7 +70,7 @@ class TransferState:
 
     def add(self, state: FileState) -> None:
         """Add a file, before the threads start."""
-        state.source.origin = origin_asked(state.file.url, self._hub_endpoint)
+        state.source.origin = request_origin(state.file.url, self._hub_endpoint)
         published = self.artifact.option is not None or self.artifact.hub is not None
         state.identity.proof = proof_of(state, published=published)
         if self.artifact.option is None:  # a URL, or a repository, with a digest

@@ -13,7 +13,7 @@ from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits, is_hosts_fault
 from flowhub_jobs.net.happy_eyeballs import open_connection
 from flowhub_jobs.net.reachability import connection_endpoint
-from flowhub_jobs.net.urls import origin_asked
+from flowhub_jobs.net.urls import request_origin
 from flowhub_jobs.times import clock_time, known_moment
 from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.transfer.host_limits import HostLimits
@@ -39,7 +39,7 @@ class HostOutages:
 
         `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.
         """
-        asked = origin_asked(run_origin, self._home.settings.hf_endpoint)
+        asked = request_origin(run_origin, self._home.settings.hf_endpoint)
         reached = late.origin != asked or self._hosts.answered_since(asked, began)
         if reached or not is_hosts_fault(late.error):
             self.reached(run_origin)
@@ -56,7 +56,7 @@ class HostOutages:
 
     def note_if_reached(self, origin: str, began: float) -> bool:
         """Let the jobs of a host continue if it has answered since then; return whether it has."""
-        if not self._hosts.answered_since(origin_asked(origin, self._home.settings.hf_endpoint), began):
+        if not self._hosts.answered_since(request_origin(origin, self._home.settings.hf_endpoint), began):
             return False
         self.reached(origin)
         return True

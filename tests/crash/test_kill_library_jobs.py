@@ -20,7 +20,7 @@ FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
-ERRANDS, RESEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
+ERRANDS, SEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
 LEDGER, TIDYING = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
 
@@ -31,9 +31,9 @@ VERIFY_STEPS = [
     f"{LEASES}.complete:after",
 ]
 REPAIR_STEPS = [
-    f"{RESEED}:_copy:before",
-    f"{RESEED}:_copy:after",
-    f"{RESEED}:reseed:after",
+    f"{SEED}:_copy:before",
+    f"{SEED}:_copy:after",
+    f"{SEED}:seed_partial:after",
     f"{LEDGER}.enqueue:before",
     f"{LEDGER}.enqueue:after",
     f"{PIPELINE}:fetch:before",

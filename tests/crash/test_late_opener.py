@@ -19,7 +19,11 @@ from flowhub_jobs.operations.session import Session
 
 @pytest.mark.parametrize(
     "at",
-    ["transfer.resume:load:after", "transfer.resume:_sweep:before", "transfer.partial.journal:Journal.rewrite:before"],
+    [
+        "transfer.resume:load:after",
+        "transfer.resume:_remove_unlisted:before",
+        "transfer.partial.journal:Journal.rewrite:before",
+    ],
 )
 def test_a_late_opener_takes_nothing_from_its_successor(
     home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, at: str

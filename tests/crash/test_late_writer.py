@@ -25,7 +25,7 @@ MOMENTS = {
     "before the journal is opened": "flowhub_jobs.transfer.fetch:resume_partial:before",
     "before its partial is locked": "flowhub_jobs.transfer.partial.claim:lock_new:before",
     "with its partial locked": "flowhub_jobs.transfer.partial.claim:lock_new:after",
-    "before its first file": "flowhub_jobs.transfer.partial.part_file:_opened_new:before",
+    "before its first file": "flowhub_jobs.transfer.partial.part_file:_create:before",
     "in download": "flowhub_jobs.transfer.receiver:Receiver._keep:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",

@@ -43,5 +43,5 @@ def test_a_host_that_refuses_or_is_silent_is_at_fault_itself(error):
 
 @pytest.mark.parametrize("way_out", [True, False])
 def test_a_name_that_does_not_exist_is_at_fault_where_names_can_be_looked_up_at_all(monkeypatch, way_out):
-    monkeypatch.setattr(reachability, "_has_way_out", lambda: way_out)
+    monkeypatch.setattr(reachability, "_has_route", lambda: way_out)
     assert (local_network_fault(wrapped(socket.gaierror(socket.EAI_NONAME, "not known"))) is None) is way_out

@@ -143,7 +143,7 @@ class HttpStream(httpcore.NetworkStream):
 
     def _wrapped(self, wrapped: ssl.SSLSocket) -> "HttpStream":
         stream = HttpStream(wrapped, self._owner, self.endpoint._replace(tls=True))
-        stream.tunnel = self._request_sent  # to the proxy, which was asked to connect it
+        stream.tunnel = self._request_sent  # to the proxy: CONNECT
         return stream
 
     def do_handshake(self, timeout: float | None) -> "HttpStream":

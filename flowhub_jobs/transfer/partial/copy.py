@@ -1,4 +1,4 @@
-"""Copies what a partial has kept into new files, where a run that is late may still have the old ones open."""
+"""Copies the kept bytes of a partial into new files: a late run may still have the old ones open."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -15,13 +15,14 @@ _COPY_BYTES = 1 << 20
 
 
 def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> None:
-    """Fill the folder `staged` with what the journal of `late` says is kept, and a journal that says the same.
+    """Fill the folder `staged` with the bytes that the journal of `late` claims, and with a journal of them.
 
-    `may_continue` is called before each MiB and may raise. Raises OSError.
+    The journal is written last: a copy without one keeps nothing. Bytes that the late run writes after its journal was
+    read are not claimed. `may_continue` is called before each MiB and may raise. Raises OSError.
     """
     record = journal.load(late)
     for path, known in list(record.files.items()):
-        # A late installation may have moved it among the others already (store/install.py, `stage`).
+        # A late installation may have moved it next to the others already (store/install.py, `stage`).
         places = [late / known.part, late / part_path(path, 0)]
         source = next((place for place in places if is_regular(place)), None)
         if source is None:
@@ -38,10 +39,10 @@ def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> Non
 
 
 def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_continue: Callable[[], None]) -> None:
-    with source.open("rb") as there, target.open("xb") as here:
+    with source.open("rb") as old, target.open("xb") as new:
         for start, end in kept:
             for at in range(start, end, _COPY_BYTES):
                 may_continue()
-                data = os.pread(there.fileno(), min(_COPY_BYTES, end - at), at)
-                here.seek(at)
-                here.write(data)
+                data = os.pread(old.fileno(), min(_COPY_BYTES, end - at), at)
+                new.seek(at)
+                new.write(data)

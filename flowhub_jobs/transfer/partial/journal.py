@@ -1,8 +1,11 @@
-"""What of a partial is on the disk: an append-only log beside it, the only truth.
+"""The journal of a partial: an append-only log of the bytes that are on the disk, the only source of truth about them.
 
-One line a record: the CRC-32 of the JSON in eight hex digits, a space, the JSON. A torn or damaged line ends the log.
-The order is: write the bytes, sync them, then append here and sync: what the journal says is on the disk.
-Opening a journal writes it anew under its name, so that a late writer's appends reach a file that nobody reads.
+Each record is one line: the CRC-32 of the JSON in eight hex digits, a space, the JSON. A torn or damaged line ends the
+log. The order of writes is: write the bytes, sync them, append here, sync. So the journal never claims a byte that a
+power cut could lose.
+
+Opening a journal rewrites it: into a new file, which then replaces the old one under its name. A late writer of an
+earlier run still has the old file open, and its appends reach a file that no run will read.
 """
 
 import contextlib
@@ -21,19 +24,19 @@ from flowhub_jobs.system import sync_data, sync_path
 NAME = "journal"
 VERSION = 1
 COMPACT_BYTES = 8 << 20
-BYTES_MAX = 1 << 30  # no transfer writes so much: of a folder of 100,000 files, a journal has 100 MB
+BYTES_MAX = 1 << 30  # no journal is larger: one of a folder of 100,000 files has 100 MB
 
 
 @dataclass(slots=True)
 class FileRecord:
-    """One file of the partial. `identity` binds its bytes to a content; `part` is their path inside the partial."""
+    """One file of the partial. `identity` names the content of its bytes; `part` is their path inside the partial."""
 
     part: str
     size: int | None = None
     identity: str | None = None
     piece: int = 0  # bytes
     kept: Ranges = field(default_factory=Ranges)
-    # The digest's states: after `n` whole pieces, and at the frontier, the end of what was hashed.
+    # States of the digest: after `n` whole pieces, and at the frontier, where hashing stopped.
     states: dict[int, str] = field(default_factory=dict)
     frontier: int = 0
     frontier_state: str | None = None
@@ -44,17 +47,17 @@ class FileRecord:
 
 @dataclass(slots=True)
 class Record:
-    """All that a journal says. `fetched`: bytes over the wire in all attempts of the job named `tag`."""
+    """The content of a journal. `fetched`: bytes over the wire in all attempts of the job named `tag`."""
 
     files: dict[str, FileRecord] = field(default_factory=dict)
     fetched: int = 0
     tag: str = ""
-    clean: bool = False  # the last words of a graceful stop
-    install: dict[str, Any] | None = None  # what the installation was about to do
+    clean: bool = False  # the last entry of a graceful stop
+    install: dict[str, Any] | None = None  # the intent of an installation that has begun
 
 
 def load(folder: Path) -> Record:
-    """Return what the journal in `folder` says; an empty record where there is none that this version reads."""
+    """Return the content of the journal in `folder`; an empty record if there is none that this version reads."""
     record = Record()
     try:
         for entry in _lines(folder / NAME):
@@ -62,7 +65,7 @@ def load(folder: Path) -> Record:
                 return Record()
             _apply(record, entry)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Record()  # of a form that no version of ours wrote, whatever its checksum says
+        return Record()  # no version of flowhub writes such an entry, though its checksum is right
     return record
 
 
@@ -93,7 +96,7 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
 
 
 def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
-    """Return what a commit says of one file; `states` are only those that the journal does not have yet."""
+    """Return the entry of one file in a commit; `states` are only those that the journal does not have yet."""
     return {
         "kept": list(record.kept),
         "states": states,
@@ -103,17 +106,17 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
 
 
 class Journal:
-    """The open journal of a running transfer. Not thread-safe: the committer takes turns."""
+    """The open journal of a running transfer. Not thread-safe: the committer serialises its calls."""
 
     def __init__(self, folder: Path, record: Record, may_write: Callable[[], None] = lambda: None) -> None:
-        """`may_write` raises where the partial is another's by now."""
+        """`may_write` raises once the partial belongs to another run."""
         self._folder, self._may_write = folder, may_write
         self._fd = -1
         self._bytes = self._long = 0
         self.rewrite(record)
 
     def rewrite(self, record: Record) -> None:
-        """Write the whole record into a new file and put it in the old one's place, in one step."""
+        """Write the whole record into a new file, and replace the old one in one step."""
         self._may_write()
         new = self._folder / f"{NAME}.new"
         with contextlib.suppress(FileNotFoundError):
@@ -123,7 +126,7 @@ class Journal:
             self._bytes = _write(fd, _snapshot(record))
             self._long = self._bytes + COMPACT_BYTES
             sync_data(fd)
-            self._may_write()  # a late one must not put an old word in the place of its successor's
+            self._may_write()  # checked again: a late run must not replace its successor's journal by an old one
             new.replace(self._folder / NAME)
             sync_path(self._folder)
         except BaseException:
@@ -133,13 +136,13 @@ class Journal:
         self._fd = fd
 
     def commit(self, entry: dict[str, Any]) -> None:
-        """Append one entry and put it on the disk."""
+        """Append one entry and sync it."""
         self._bytes += _write(self._fd, entry)
         sync_data(self._fd)
 
     @property
     def is_long(self) -> bool:
-        """Whether the log has grown so much that it should be written anew."""
+        """Whether the log has grown so much that it should be rewritten."""
         return self._bytes > self._long
 
     def close(self) -> None:
@@ -149,7 +152,7 @@ class Journal:
 
 
 def append(folder: Path, entry: dict[str, Any]) -> None:
-    """Append one entry to a journal that no transfer has open, and put it on the disk."""
+    """Append one entry to a journal that no transfer has open, and sync it."""
     fd = os.open(folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         _write(fd, entry)

@@ -1,7 +1,7 @@
-"""Makes a partial of finished files, as a crash would have left it: the next fetch of them asks for what differs alone.
+"""Makes a partial from installed files, as a crash would have left it: the next fetch fetches only what differs.
 
-What a fetch does after a crash is all that a repair needs: the journal says what is kept and what its pieces hash to,
-the pieces are read once, and one that does not match is fetched again.
+A repair needs exactly what a fetch does after a crash: the journal says which bytes are kept and what their pieces
+hash to, the pieces are read once, and a piece that does not match is fetched again.
 """
 
 import os
@@ -21,10 +21,10 @@ from flowhub_jobs.values.artifacts import Pieces
 
 @dataclass(frozen=True, slots=True)
 class SeedFile:
-    """A file as it was installed, where it lies now, and what of it is known to differ."""
+    """A file as it was installed, its path now, and the ranges that are known to differ."""
 
     path: str
-    place: Path
+    installed: Path
     bytes: int
     sha256: str
     pieces: Pieces | None
@@ -34,47 +34,47 @@ class SeedFile:
 def seed_partial(folder: Path, seeds: Sequence[SeedFile]) -> int:
     """Fill a new `folder` with copies of the files and their journal; return the bytes that need not be fetched.
 
-    A file whose pieces are not known, and that differs, is left out: it is fetched whole. Raises DiskFull and the
-    other errors of the disk.
+    A file that differs and has no known pieces is left out: all of it is fetched. Raises DiskFull and the other errors
+    of the disk.
     """
     record = Record()
     with disk_errors(folder):
         folder.mkdir(parents=True)
         for seed in seeds:
-            if (known := _planted(folder, seed)) is not None:
+            if (known := _seed_file(folder, seed)) is not None:
                 record.files[seed.path] = known
         sync_tree(folder)
         Journal(folder, record).close()
     return sum(known.kept.total for known in record.files.values())
 
 
-def _planted(folder: Path, seed: SeedFile) -> FileRecord | None:
+def _seed_file(folder: Path, seed: SeedFile) -> FileRecord | None:
     if seed.bad and seed.pieces is None:
         return None
     try:
-        there = min(seed.place.stat().st_size, seed.bytes)
+        present = min(seed.installed.stat().st_size, seed.bytes)
     except FileNotFoundError:
         return None
     piece = seed.pieces.piece if seed.pieces else piece_size(seed.bytes)
     record = FileRecord(part_path(seed.path, 0), size=seed.bytes, identity=f"sha256:{seed.sha256}", piece=piece)
-    record.kept.add(0, there)
+    record.kept.add(0, present)
     for start, end in seed.bad:
         record.kept.remove(start, end)
     if seed.pieces is not None:
         _remember_states(record, seed.pieces)
-    _copy(seed.place, folder / record.part, there)
+    _copy(seed.installed, folder / record.part, present)
     return record
 
 
 def _remember_states(record: FileRecord, pieces: Pieces) -> None:
-    """Let the digest stand at the end of what is unbroken from the front: behind it, it is hashed anew."""
+    """Set the digest's frontier to the last piece end of the contiguous bytes; the rest is hashed again."""
     states, whole = states_of(pieces), record.kept.reach(0) // pieces.piece
     record.states = {number: state for number, state in states.items() if number <= whole}
     record.frontier, record.frontier_state = whole * pieces.piece, record.states.get(whole)
 
 
 def _copy(source: Path, target: Path, count: int) -> None:
-    """Copy the first `count` bytes; where the file system can share them, nothing is written."""
+    """Copy the first `count` bytes; a file system that can share them writes nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not reflink(source, target):
         shutil.copyfile(source, target)

@@ -13,7 +13,7 @@ from support.run_fetch import pinned, quick, run
 from support.silent_address import black_hole, infos
 
 from flowhub_jobs.net import get
-from flowhub_jobs.net.happy_eyeballs import interleaved, most_telling, open_connection
+from flowhub_jobs.net.happy_eyeballs import interleaved, most_specific, open_connection
 from flowhub_jobs.net.reachability import answers
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.options import TransferOptions
@@ -39,9 +39,9 @@ def test_the_families_take_turns_and_the_first_of_them_stays_first():
 def test_the_error_that_says_most_is_told():
     no_route, refused = OSError(errno.ENETUNREACH, "no route"), ConnectionRefusedError(errno.ECONNREFUSED, "refused")
     late = TimeoutError("late")
-    assert most_telling([no_route, late, refused]) is refused
-    assert most_telling([no_route, late]) is late
-    assert most_telling([no_route]) is no_route
+    assert most_specific([no_route, late, refused]) is refused
+    assert most_specific([no_route, late]) is late
+    assert most_specific([no_route]) is no_route
 
 
 def test_an_address_that_is_silent_does_not_hold_up_the_next(resolves):
