@@ -116,7 +116,7 @@ def harmless(text: str, secrets: Iterable[str]) -> str:
 
 
 def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> FlowhubError:
-    """Return the error of a CDN: an expired signed URL is renewed at no cost; a refused fresh one is a passing fault."""
+    """Return the error of a CDN: an expired signed URL is renewed at no cost; a refused fresh one passes."""
     if not fresh:
         return AddressExpired(f"{host} no longer honours its address (status {status}).", host=host)
     of_what = "" if size is None else f" of a file of {format_bytes(size)}"

@@ -33,8 +33,8 @@ FINISH_S = 1.0  # the longest that a stop waits for the digest to catch up
 class Hasher(threading.Thread):
     """The hashing thread of one transfer.
 
-    It works without the lock, and a file may start over while it does: so each result is recorded only if the file still has
-    the part, or the running digest, that the work began with.
+    It works without the lock, and a file may start over at any time. So each result is recorded only if the file still
+    has the part, or the running digest, that the work began with.
     """
 
     def __init__(self, transfer: TransferState) -> None:

@@ -94,7 +94,8 @@ def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
     except WrongContent as error:
         # A published digest knows better than a look, unless a page came whose size nothing contradicts.
         if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
-            error.hint = _PAGE_HINT if _is_page(answer) else error.hint
+            if _is_page(answer):
+                error.hint = _PAGE_HINT
             return FirstAnswer(error=error.at(host=host_of(answer.url), path=file.path))
     return FirstAnswer(size, name)
 
