@@ -69,7 +69,7 @@ def _size_of(head: bytes) -> int:
         raise HeaderUnreadable("its header is not a JSON object")
     if len(head) < end:
         raise NeedMore(end)
-    ends = (int(found[1]) for found in _OFFSETS.finditer(head, 8, end))
+    ends = (int(match[1]) for match in _OFFSETS.finditer(head, 8, end))
     return end + max(ends, default=0)
 
 

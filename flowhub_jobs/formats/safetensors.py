@@ -61,17 +61,17 @@ def _tensor(name: str, tensor: Any) -> tuple[str, int, int]:
     dtype, shape, offsets = tensor.get("dtype"), tensor.get("shape"), tensor.get("data_offsets")
     if not isinstance(dtype, str) or not 0 < len(dtype) <= 16:
         raise HeaderUnreadable(f"its tensor {name[:60]!r} has no type")
-    shape, place = _whole_numbers(shape), _whole_numbers(offsets)
+    shape, span = _whole_numbers(shape), _whole_numbers(offsets)
     if shape is None or len(shape) > MAX_DIMENSIONS:
         raise HeaderUnreadable(f"its tensor {name[:60]!r} has no shape")
-    if place is None or len(place) != 2 or place[0] > place[1]:
+    if span is None or len(span) != 2 or span[0] > span[1]:
         raise HeaderUnreadable(f"its tensor {name[:60]!r} has no place in the file")
     count = 1
     for length in shape:
         count *= length
         if count > MAX_COUNT:
             raise HeaderUnreadable(f"its tensor {name[:60]!r} claims more than {MAX_COUNT:,} numbers")
-    return dtype, count, place[1] - place[0]
+    return dtype, count, span[1] - span[0]
 
 
 def _whole_numbers(value: Any) -> list[int] | None:

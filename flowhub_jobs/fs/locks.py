@@ -46,11 +46,11 @@ class LockFile:
     def is_in_place(self) -> bool:
         """Return whether the locked file still has its path; it, or its folder, may have been removed."""
         try:
-            there, here = os.stat(self.path, follow_symlinks=False), os.fstat(self._fd)
+            at_path, locked = os.stat(self.path, follow_symlinks=False), os.fstat(self._fd)
         except OSError:
             return False
         # Where inode numbers change at each look, that a file has the name is all that can be known.
-        return os.path.samestat(here, there) or not traits_of(self._fd).numbers_stay
+        return os.path.samestat(locked, at_path) or not traits_of(self._fd).numbers_stay
 
     def content(self) -> bytes:
         """Return the content that the last holder wrote; spaces may follow."""

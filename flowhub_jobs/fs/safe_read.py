@@ -22,12 +22,12 @@ def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
         os.close(fd)
 
 
-def _check(there: os.stat_result, path: Path, most: int) -> None:
-    if stat.S_ISDIR(there.st_mode):
+def _check(status: os.stat_result, path: Path, most: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(there.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    if there.st_size > most:
+    if status.st_size > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
 
 

@@ -23,10 +23,10 @@ def suggested_name(header: str) -> str | None:
         return None
     # Nginx modules and S3 buckets are known to write the parameters alone, without a type before them.
     text = header if re.match(r"\s*[\w-]+\s*(;|$)", header) else f"attachment;{header}"
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for part in _PARAMETER.finditer(text):
-        found.setdefault(part["name"].lower(), part["value"].strip())
-    name = _extended(found.get("filename*", "")) or _plain(found.get("filename", ""))
+        parameters.setdefault(part["name"].lower(), part["value"].strip())
+    name = _extended(parameters.get("filename*", "")) or _plain(parameters.get("filename", ""))
     # Some send a whole path; RFC 6266, section 4.3: only its last segment is a name.
     return re.split(r"[/\\]", name)[-1].strip() or None if name else None
 

@@ -59,8 +59,8 @@ def content_range(text: str | None) -> ContentRange | None:
 
 def unsatisfied_total(text: str | None) -> int | None:
     """Return the size of the file in the Content-Range of a 416, or None."""
-    found = _UNSATISFIED.fullmatch(_once(text))
-    return int(found[1]) if found and int(found[1]) < LARGEST else None
+    match = _UNSATISFIED.fullmatch(_once(text))
+    return int(match[1]) if match and int(match[1]) < LARGEST else None
 
 
 def _once(text: str | None) -> str:
@@ -78,7 +78,7 @@ def coding_of(content_encoding: str, path: str = "") -> str | None:
     """
     if not content_encoding:
         return None
-    words = [word.strip().lower() for word in content_encoding.split(",")]
-    codings = [word for word in words if word in _CODINGS]
+    tokens = [token.strip().lower() for token in content_encoding.split(",")]
+    codings = [token for token in tokens if token in _CODINGS]
     stored = next((names for suffix, names in _STORED.items() if path.lower().endswith(suffix)), set())
     return None if not codings or (len(codings) == 1 and codings[0] in stored) else ", ".join(codings)

@@ -34,6 +34,8 @@ def _is_private(url: str) -> bool:
 def with_withheld_token(error: FlowhubError, url: str, tokens: Mapping[str, str]) -> FlowhubError:
     """Return the error of a refused request; if a token was withheld, its hint says so."""
     if error.exit_status == SIGN_IN and tokens.get(origin(url)) and token_for(url, tokens) is None:
-        place = origin(url)
-        error.hint = f"The token for {place} was not sent: over plain http, others could read it. Use an https address."
+        target = origin(url)
+        error.hint = (
+            f"The token for {target} was not sent: over plain http, others could read it. Use an https address."
+        )
     return error

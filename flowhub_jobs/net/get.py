@@ -158,13 +158,13 @@ def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
 
 
 @contextmanager
-def _client(connect_s: float, asked: Range | None, headers: Mapping[str, str]) -> "Iterator[httpx.Client]":
+def _client(connect_s: float, requested: Range | None, headers: Mapping[str, str]) -> "Iterator[httpx.Client]":
     from flowhub_jobs.net.httpx_lean import httpx
     from flowhub_jobs.net.httpx_transport import EnvironmentTransport
 
-    own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if asked else "gzip", **headers}
-    if asked:
-        own["Range"] = f"bytes={asked[0]}-{asked[1] - 1}"
+    own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if requested else "gzip", **headers}
+    if requested:
+        own["Range"] = f"bytes={requested[0]}-{requested[1] - 1}"
     with httpx.Client(
         transport=EnvironmentTransport(),
         timeout=httpx.Timeout(READ_S, connect=connect_s),
@@ -201,13 +201,13 @@ def _extensions(client: "httpx.Client", watch: _Watch) -> dict[str, Any]:
 # The body ------------------------------------------------------------------------------------------------------------
 
 
-def _body(response: "httpx.Response", url: str, max_bytes: int, asked: Range | None) -> bytes:
+def _body(response: "httpx.Response", url: str, max_bytes: int, requested: Range | None) -> bytes:
     status, host = response.status_code, host_of(url)
-    if status == 206 and asked:
-        _check_start(response.headers.get("content-range", ""), asked, host)
-        return _read(response, host, max_bytes, keep=asked[1] - asked[0])
-    if status == 200 and asked:
-        return _read(response, host, max(max_bytes, asked[1]), keep=asked[1])[asked[0] :]
+    if status == 206 and requested:
+        _check_start(response.headers.get("content-range", ""), requested, host)
+        return _read(response, host, max_bytes, keep=requested[1] - requested[0])
+    if status == 200 and requested:
+        return _read(response, host, max(max_bytes, requested[1]), keep=requested[1])[requested[0] :]
     return _read(response, host, max_bytes, keep=None if status in (200, 206) else min(max_bytes, SHOWN_MAX))
 
 
@@ -224,13 +224,13 @@ def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | Non
     return bytes(body)
 
 
-def _check_start(value: str, asked: Range, host: str) -> None:
+def _check_start(value: str, requested: Range, host: str) -> None:
     try:
         part = content_range(value)
     except ImpossibleRange:
         part = None
-    if part is None or part.start != asked[0]:
-        raise WrongRange(f"{host} was asked for bytes {asked[0]}-{asked[1] - 1} and sent others.", host=host)
+    if part is None or part.start != requested[0]:
+        raise WrongRange(f"{host} was asked for bytes {requested[0]}-{requested[1] - 1} and sent others.", host=host)
 
 
 Unpack = Callable[[bytes, int], bytes]

@@ -51,12 +51,12 @@ def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str] | No
     Raises ProxyUnusable, which names the variable, if the proxy that the address needs is none that can be used.
     """
     variables = dict(os.environ if environ is None else environ)
-    found = _variable(f"{scheme}_proxy", variables) or _variable("all_proxy", variables)
-    if found is None:
-        found = system_proxy(scheme, host) if environ is None else None
-    if found is None or bypasses(_value("no_proxy", variables), scheme, host, port):
+    named = _variable(f"{scheme}_proxy", variables) or _variable("all_proxy", variables)
+    if named is None:
+        named = system_proxy(scheme, host) if environ is None else None
+    if named is None or bypasses(_value("no_proxy", variables), scheme, host, port):
         return None
-    return parse_proxy(*found)
+    return parse_proxy(*named)
 
 
 def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str] | None:
@@ -69,8 +69,8 @@ def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str] | None
 
 
 def _value(name: str, variables: Mapping[str, str]) -> str:
-    found = _variable(name, variables)
-    return found[1] if found else ""
+    value = _variable(name, variables)
+    return value[1] if value else ""
 
 
 def parse_proxy(variable: str, value: str) -> Proxy:
@@ -118,8 +118,8 @@ def _exempts(entry: str, scheme: str, host: str, port: int) -> bool:
 
 
 def _without_port(entry: str) -> tuple[str, int | None]:
-    found = _ENTRY_PORT.fullmatch(entry)  # an IPv6 address without brackets has more than one colon
-    return (found[1], int(found[2])) if found else (entry, None)
+    match = _ENTRY_PORT.fullmatch(entry)  # an IPv6 address without brackets has more than one colon
+    return (match[1], int(match[2])) if match else (entry, None)
 
 
 def _names(pattern: str, host: str) -> bool:

@@ -67,10 +67,10 @@ def _host_and_port(url: str) -> tuple[str, str, str]:
     return scheme, bracketed.strip("[]"), port
 
 
-def answers(place: Endpoint, connect_s: float) -> bool:
+def answers(endpoint: Endpoint, connect_s: float) -> bool:
     """Return whether an endpoint answers, if only by refusing. One look-up, one connection."""
     try:
-        open_connection(*place, connect_s).close()
+        open_connection(*endpoint, connect_s).close()
     except TimeoutError:
         return False
     except OSError as error:
@@ -78,15 +78,15 @@ def answers(place: Endpoint, connect_s: float) -> bool:
     return True
 
 
-def any_answers(places: Sequence[Endpoint], patience_s: float) -> bool:
+def any_answers(endpoints: Sequence[Endpoint], patience_s: float) -> bool:
     """Return whether one of these endpoints answers, all tried at the same time. It does not wait for a look-up."""
     results: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    for place in places:
+    for endpoint in endpoints:
         threading.Thread(
-            target=lambda at=place: results.put(answers(at, patience_s)), name="witness", daemon=True
+            target=lambda at=endpoint: results.put(answers(at, patience_s)), name="witness", daemon=True
         ).start()
     until = time.monotonic() + patience_s
-    for _ in places:
+    for _ in endpoints:
         try:
             if results.get(timeout=max(0.0, until - time.monotonic())):
                 return True

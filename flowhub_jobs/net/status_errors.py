@@ -83,11 +83,11 @@ def _refusal(
     size: int | None,
     page: str | None,
 ) -> FlowhubError:
-    said = harmless(headers.get("x-error-message", ""), secrets)
+    reason = harmless(headers.get("x-error-message", ""), secrets)
     if status == 498 and had_token:
-        return TokenRefused(f"{host} does not accept the token (status {status}){_because(said)}.", host=host)
+        return TokenRefused(f"{host} does not accept the token (status {status}){_because(reason)}.", host=host)
     if is_passing(status):
-        return ServerBusy(f"{host} answers {status}{_because(said)}.", wait_s=asked_wait(headers, now), host=host)
+        return ServerBusy(f"{host} answers {status}{_because(reason)}.", wait_s=asked_wait(headers, now), host=host)
     if status == 416:
         total = unsatisfied_total(headers)
         return WrongRange(
@@ -100,11 +100,11 @@ def _refusal(
     if not home and "x-error-code" not in headers and 400 <= status < 500:
         return _at_the_edge(status, host, fresh=fresh, size=size)
     if status in (401, 403):
-        return _sign_in(status, headers, host, said, had_token=had_token, token_of=token_of, page=page)
+        return _sign_in(status, headers, host, reason, had_token=had_token, token_of=token_of, page=page)
     if status in (404, 410):
-        what = _MISSING.get(headers.get("x-error-code", ""), "file")
-        return SourceMissing(f"{host} has no such {what} (status {status}){_because(said)}.", host=host)
-    return SourceRefused(f"{host} answers {status}{_because(said)}.", host=host)
+        missing = _MISSING.get(headers.get("x-error-code", ""), "file")
+        return SourceMissing(f"{host} has no such {missing} (status {status}){_because(reason)}.", host=host)
+    return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
 
 
 def harmless(text: str, secrets: Iterable[str]) -> str:
@@ -136,7 +136,7 @@ def _sign_in(
     status: int,
     headers: Headers,
     host: str,
-    said: str,
+    reason: str,
     *,
     had_token: bool,
     token_of: str | None,
@@ -147,26 +147,26 @@ def _sign_in(
         hint = f"Accept its terms at {page}, then {{retry}}." if page else Gated.default_hint
         hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
         return Gated(
-            f"{host} gives this model only to those who accepted its terms{_because(said)}.", hint=hint, host=host
+            f"{host} gives this model only to those who accepted its terms{_because(reason)}.", hint=hint, host=host
         )
     then = "then {restart_and_retry}."
-    where = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
+    hint_of_origin = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
     if had_token:
         return TokenRefused(
-            f"{host} does not accept the token (status {status}){_because(said)}.", hint=where, host=host
+            f"{host} does not accept the token (status {status}){_because(reason)}.", hint=hint_of_origin, host=host
         )
     if status == 401 or code:
         # Without a token the Hub answers 401 for a repository that does not exist, too.
         return TokenMissing(
-            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(said)}.",
-            hint=where,
+            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(reason)}.",
+            hint=hint_of_origin,
             host=host,
         )
-    return SourceRefused(f"{host} answers {status}{_because(said)}.", host=host)
+    return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
 
 
-def _because(said: str) -> str:
-    return f': "{said.rstrip(".")}"' if said else ""
+def _because(reason: str) -> str:
+    return f': "{reason.rstrip(".")}"' if reason else ""
 
 
 def asked_wait(headers: Headers, now: datetime) -> float | None:

@@ -183,8 +183,8 @@ def at_endpoint(url: str, endpoint: str) -> str:
 def hub_page(url: str, endpoint: str = HUB) -> str | None:
     """Return the Hub's page of the repository whose file is at `url`, at the Hub or at `endpoint`; else None."""
     base = endpoint.rstrip("/") if url.startswith(endpoint.rstrip("/") + "/") else HUB
-    found = _HUB_FILE.match(url.removeprefix(base))
-    return f"{HUB}{found[1]}" if found and url.startswith(f"{base}/") else None
+    match = _HUB_FILE.match(url.removeprefix(base))
+    return f"{HUB}{match[1]}" if match and url.startswith(f"{base}/") else None
 
 
 def public_url(url: str) -> str:
@@ -235,8 +235,8 @@ def driver_words(error: Exception) -> str:
     return scrub(str(getattr(error, "orig", None) or error))
 
 
-def _scrubbed_url(found: re.Match[str]) -> str:
-    url = found[0]
+def _scrubbed_url(match: re.Match[str]) -> str:
+    url = match[0]
     kept = public_url(url)
     # Give back the quote or bracket that closes the address in the text.
     tail = url[len(url.rstrip("'`)].,;")) :]

@@ -85,7 +85,8 @@ class ConnectionWatch:
             own = [sample for task, sample in samples.items() if task.state.source.origin == origin]
             before = self._slow.get(origin, SlowConnections())
             self._slow[origin] = find_slow(before, own, now, self._best_alone(origin, samples, now))
-        slow = {task: since for found in self._slow.values() for task, since in found.since.items() if task in samples}
+        all_slow = (item for connections in self._slow.values() for item in connections.since.items())
+        slow = {task: since for task, since in all_slow if task in samples}
         replaceable = {task: since for task, since in slow.items() if _may_be_replaced(task)}
         task = choose_replacement(replaceable, now, self._replaced_at)
         if isinstance(task, RangeTask):

@@ -86,14 +86,14 @@ def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile |
     if record is None:
         return None
     # An interrupted installation may have moved it next to the others already (store/install.py, `stage`).
-    for place in dict.fromkeys((record.part, part_path(path, 0))):
+    for part_name in dict.fromkeys((record.part, part_path(path, 0))):
         try:
-            part = PartFile(folder, place, new=False)
+            part = PartFile(folder, part_name, new=False)
         except (StoreOffline, StorageFailed) as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NO_PART:
                 raise
         else:
-            record.part = place
+            record.part = part_name
             return part
     return None
 

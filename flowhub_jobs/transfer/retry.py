@@ -67,9 +67,12 @@ def decide(
     # Another request does not help against a full or missing disk: the caller parks the job.
     if not error.retryable or not isinstance(error, SourceError):
         return GiveUp(error)
-    asked = error.wait_s if isinstance(error, ServerBusy) else None
-    if asked is not None and asked > patience.server_wait_max_s:
-        wait, most = f"{asked:,.0f} s ({format_duration(asked)})", f"{patience.server_wait_max_s:,.0f} s"
+    server_wait_s = error.wait_s if isinstance(error, ServerBusy) else None
+    if server_wait_s is not None and server_wait_s > patience.server_wait_max_s:
+        wait, most = (
+            f"{server_wait_s:,.0f} s ({format_duration(server_wait_s)})",
+            f"{patience.server_wait_max_s:,.0f} s",
+        )
         text = f"{error.text} The host asks to wait {wait}; more than {most} is not sat out."
         return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
     if _is_hopeless(error, prior, patience):
@@ -78,10 +81,10 @@ def decide(
         error.hint = f"{own}It was tried {_format_tries(prior)}. {{New_try}} continues with what was kept."
         return GiveUp(error)
     delay = retry_delay(prior.faults, jitter, patience)
-    if asked is None:
+    if server_wait_s is None:
         return Wait(delay)
     # The server knows when its limit resets. But a wait of 0, or a date in the past, must not mean a request at once.
-    return Wait(max(asked, delay), asked=True)
+    return Wait(max(server_wait_s, delay), asked=True)
 
 
 def _is_hopeless(error: SourceError, prior: PriorFaults, patience: Patience) -> bool:

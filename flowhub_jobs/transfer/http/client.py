@@ -61,17 +61,17 @@ class RangeClient:
         sent = HEADERS | {name: value for name, value in optional.items() if value is not None}
         cookies = RedirectCookies()
         first = redirected_to or start
-        response, headers, place, hub = self._follow(first, sent, pinned, on_hub_metadata, new_connection, cookies)
+        response, headers, final_url, hub = self._follow(first, sent, pinned, on_hub_metadata, new_connection, cookies)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
-                at_home = origin(place) == origin(start)
+                at_home = origin(final_url) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
                 fresh = redirected_to is None
-                raise self._status_error(response.status_code, headers, place, fresh=fresh, home=at_home, size=size)
-            needed_cookie = bool(cookies.header_for(place))
-            yield RangeResponse(response, headers, place, hub, self._options.stall_s, needed_cookie=needed_cookie)
+                raise self._status_error(response.status_code, headers, final_url, fresh=fresh, home=at_home, size=size)
+            needed_cookie = bool(cookies.header_for(final_url))
+            yield RangeResponse(response, headers, final_url, hub, self._options.stall_s, needed_cookie=needed_cookie)
         finally:
-            with convert_httpx_errors(place, in_body=True, within=self._options.stall_s):
+            with convert_httpx_errors(final_url, in_body=True, within=self._options.stall_s):
                 response.close()
 
     def _follow(

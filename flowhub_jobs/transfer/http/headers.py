@@ -67,7 +67,7 @@ def _text(raw: bytes) -> str:
 def read_answer(
     status: int,
     headers: Headers,
-    asked: Range,
+    requested: Range,
     host: str,
     *,
     ranged: bool = True,
@@ -76,16 +76,16 @@ def read_answer(
 ) -> RangeAnswer:
     """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it has the first requested byte.
 
-    `asked` is the requested range; `ranged`: the request had a Range header. `path` and `size` (bytes, if known) are
-    the file's. A server may send less than was requested (RFC 9110, section 15.3.7), or more. Content-Range says what
-    the body is, whatever the status (modelscope_hub #50: 200).
+    `ranged`: the request had a Range header. `path` and `size` (bytes, if known) are the file's. A server may send
+    less than was requested (RFC 9110, section 15.3.7), or more. Content-Range says what the body is, whatever the
+    status (modelscope_hub #50: 200).
     """
     tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
     if coding := _coding(status, headers, path, size, ranged=ranged):
         _check_decodable(coding, status, headers, host, ranged=ranged)
         return RangeAnswer(0, None, None, whole=True, coding=coding, **tags)
     if status == 416:
-        return RangeAnswer(asked[0], asked[0], unsatisfied_total(headers), whole=False, **tags)
+        return RangeAnswer(requested[0], requested[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
         raise WrongRange(f"{host} answered one range with a multipart body.", host=host)
     length, part = body_length(headers), _part(headers, host)
@@ -96,8 +96,10 @@ def read_answer(
         value = _shown(headers.get("content-range"))
         raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {value}).", host=host)
     end = _end_of(part, length, host)
-    if not part.start <= asked[0] < end:
-        raise WrongRange(f"{host} was asked for bytes {_span(*asked)} and sent {_span(part.start, end)}.", host=host)
+    if not part.start <= requested[0] < end:
+        raise WrongRange(
+            f"{host} was asked for bytes {_span(*requested)} and sent {_span(part.start, end)}.", host=host
+        )
     return RangeAnswer(part.start, end, part.total, whole=False, **tags)
 
 

@@ -23,8 +23,8 @@ def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> Non
     record = journal.load(late)
     for path, known in list(record.files.items()):
         # A late installation may have moved it next to the others already (store/install.py, `stage`).
-        places = [late / known.part, late / part_path(path, 0)]
-        source = next((place for place in places if is_regular(place)), None)
+        paths = [late / known.part, late / part_path(path, 0)]
+        source = next((candidate for candidate in paths if is_regular(candidate)), None)
         if source is None:
             del record.files[path]
             continue
