@@ -56,7 +56,7 @@ def test_every_file_has_a_size_and_nearly_every_one_a_digest(catalog: HubCatalog
 
 
 def test_addresses_are_pinned_to_a_commit_wherever_the_facts_have_one(catalog: HubCatalog) -> None:
-    facts = (TOP / "scripts" / "catalog" / "facts.csv").read_text()
+    facts = (TOP / "scripts" / "lib" / "catalog" / "facts.csv").read_text()
     text = SHIPPED.read_text()
     urls = re.findall(r'"url": "([^"]+)"', text)
     commits = set(re.findall(r"\b[0-9a-f]{40}\b", facts))
@@ -98,7 +98,7 @@ def test_mlx_alone_is_for_macos(catalog: HubCatalog) -> None:
 
 def test_released_versions_have_a_day_a_note_and_a_source(catalog: HubCatalog) -> None:
     released = {model.id: model.versions for model in catalog.models if model.versions}
-    table = (TOP / "scripts" / "catalog" / "releases.csv").read_text(encoding="utf-8")
+    table = (TOP / "scripts" / "lib" / "catalog" / "releases.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(table.splitlines()))
     assert {row["model"] for row in rows} == set(released)
     assert len(released) >= 59

@@ -101,7 +101,7 @@ def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_what_came(origin, mo
         running.run.cancel.stop("pause")
         with pytest.raises(Cancelled) as word:
             running.end()
-    assert word.value.why == "pause"
+    assert word.value.reason == "pause"
     names = {thread.name for thread in threading.enumerate()}
     assert not {"hasher", "committer", "fetcher-0"} & names, "nobody is left behind"
     assert kept_in(tmp_path) == HALF

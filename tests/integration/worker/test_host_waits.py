@@ -31,9 +31,7 @@ def doubling(tries: int) -> float:
 
 
 def refused() -> NetworkDown:
-    error = NetworkDown(REFUSED)
-    error.host = "h.example"
-    return error
+    return NetworkDown(REFUSED, host="h.example")
 
 
 def fail(rooms: JobStore, run: Claimed, delay_s: Callable[[int], float] = doubling) -> HostWait:
