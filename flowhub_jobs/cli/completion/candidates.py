@@ -16,6 +16,7 @@ from flowhub_jobs.settings import Settings, load_settings
 
 LIMIT_S = 1.0
 AT_MOST = 500
+SQLITE = "sqlite:///"
 LARGE = 3_000_000  # bytes of a catalog that takes too long to read at every Tab
 STATES = {
     "jobs": (),
@@ -50,11 +51,21 @@ def _named(kind: str, settings: Settings) -> Iterable[str]:
 
 def _jobs(settings: Settings, states: Sequence[str]) -> list[str]:
     """Return the numbers of the jobs in these states (none: in any), newest first."""
+    if not settings.database_url.startswith(SQLITE):
+        return _jobs_on_server(settings, states)
     marks = ", ".join("?" * len(states))
     where = f"WHERE state IN ({marks})" if states else ""
     query = f"SELECT id FROM jobs {where} ORDER BY id DESC LIMIT {AT_MOST}"  # noqa: S608, the marks alone
-    path = settings.database_url.removeprefix("sqlite:///")
+    path = settings.database_url.removeprefix(SQLITE)
     return [str(row[0]) for row in _rows(Path(path), query, states)]
+
+
+def _jobs_on_server(settings: Settings, states: Sequence[str]) -> list[str]:
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.values.enums import State
+
+    with opened(settings) as home:
+        return [str(job) for job in reversed(home.queries.in_state(map(State, states or State)))]
 
 
 def _rows(path: Path, query: str, values: Sequence[str] = ()) -> list[tuple[str, ...]]:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from support.cli import cli_app, fail, process
+from support.job_store import JobStore
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.cli.app import VERBS
+from flowhub_jobs.cli.completion import candidates
 from flowhub_jobs.cli.completion.candidates import KINDS
 from flowhub_jobs.cli.completion.scripts import NAMES, SHELLS
 from flowhub_jobs.errors import SourceMissing
+from flowhub_jobs.home import opened
+from flowhub_jobs.settings import load_settings
 
 A = gguf(4096, 1)
 HEAVY = ["typer", "sqlalchemy", "pydantic", "httpx", "huey", "rich"]
@@ -102,3 +106,16 @@ def test_a_database_that_cannot_be_read_says_nothing_into_the_shell(home):
 
 def test_each_kind_of_name_is_one_that_can_be_listed():
     assert set(NAMES.values()) <= set(KINDS)
+
+
+def test_jobs_in_postgresql_are_completed_newest_first(home, postgres_url, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
+    settings = load_settings()
+    with opened(settings) as open_home:
+        store = JobStore(home / "jobs", open_home.node, postgres_url)
+        jobs = store.enqueue("a", "b", "c")
+        store.commands.pause(jobs[1])
+        store.close()
+    assert candidates._named("queued", settings) == ["3", "2", "1"]
+    assert candidates._named("paused", settings) == ["2"]
+    assert candidates._named("jobs", settings) == ["3", "2", "1"]
