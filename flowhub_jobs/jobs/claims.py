@@ -1,7 +1,7 @@
-"""The jobs of a node that may start now, and the conditional UPDATE that takes the best of them.
+"""Finds the jobs of a node that may start now, and claims the best of them by a conditional UPDATE.
 
 A job may start when its time has come, all jobs that it waits for have ended, the schedule's window is open or `start`
-said so, and its host can be reached as far as is known. A host that is waited for is tried by one of its jobs.
+skipped it, and no host wait holds it. Of the jobs that a host wait holds, one at a time tries the host.
 """
 
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ class ClaimableJobs:
                 .returning(jobs)
             )
             if (row := self._tx.execute(taken).mappings().first()) is not None:
-                self._note(row, worker, token)
+                self._record(row, worker, token)
                 return row
         return None
 
@@ -87,17 +87,17 @@ class ClaimableJobs:
             yield least_failed.where(*self._startable, jobs.c.source_origin.in_(self._to_probe))
         yield best.where(*self._startable, *_not_held(self._hosts))
 
-    def _note(self, row: sa.RowMapping, worker: str, token: str) -> None:
+    def _record(self, row: sa.RowMapping, worker: str, token: str) -> None:
         probed = self.probed_by(row)
         if probed is not None:
             set_prober(self._tx, self._node, probed, token)
-        # A graceful stop gives the attempt back: the next claim continues it.
+        # After a graceful stop the next claim continues the same attempt.
         same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
         given_back = sa.select(attempts.c.id).where(*same, attempts.c.outcome == "handed_back").limit(1)
         verb = "continued" if self._tx.execute(given_back).first() else "began"
         attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
         self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
-        if probed is None:  # the tries of an outage that lasts all night would bury every other event
+        if probed is None:  # the tries of a long outage would hide every other event
             note(self._tx, row["id"], self._now, EventKind.CLAIMED, f"Attempt {row['attempt']} {verb}.")
 
 
@@ -110,7 +110,7 @@ def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:
-    """Return what a run has to know of a claimed row. Raises JobUnreadable."""
+    """Return a claimed row as the run needs it. Raises JobUnreadable."""
     check_row(row)
     return Claimed(
         lease,

@@ -1,15 +1,15 @@
 """Shifts flowhub's own waits (backoff, host, disk, network, `limit --for`) when the calendar is set.
 
-A wait ends at a time of the calendar, so that a person can read it and a reboot does not matter. When the calendar is
-set, a backoff of a minute would be over at once, or last a day. Two things are seen:
+A wait ends at a time of the system clock, which a screen can show and a reboot does not change. When that clock is set,
+a backoff of a minute would end at once, or last a day. Two cases are told apart:
 
-- In one boot the calendar and the awake clock run side by side. Another distance than at the last look is a calendar
-  that was set, and every wait moves along.
-- Across boots nothing says how long the machine was off. But no wait is longer than it was ordered: a machine without
-  a battery for its clock starts in an earlier year, or a day behind, and a wait that was ordered before would last
-  until the calendar is right again, or, moved along with that correction, for years.
+- Within one boot, the system clock and the awake clock advance together. If their distance has changed since the last
+  check, the system clock was set, and every wait is shifted by the difference.
+- Across boots, the time for which the machine was off is unknown. But no wait may last longer than its length: a
+  machine without a battery for its clock starts years or a day behind, and an earlier wait would last until the clock
+  is corrected, or, shifted by that correction, for years. So a wait is cut to its length, counted from now.
 
-What the user named (`--at`, a window) is the calendar's own, and stays.
+Times that the user named (`--at`, a window) are not changed.
 """
 
 from typing import Any
@@ -21,26 +21,26 @@ from flowhub_jobs.database.tables import controls, host_waits, is_live, jobs
 from flowhub_jobs.system import Clock, boot_id
 from flowhub_jobs.values.enums import Reason
 
-NAME = "calendar"  # in `controls`: how far the calendar is from the awake clock, as some worker saw it last
+NAME = "calendar"  # in `controls`: the distance of the system clock from the awake clock at the last check
 NOTICED_US = 1_000_000
-OURS = (Reason.BACKOFF, Reason.HOST_WAIT, Reason.DISK, Reason.NETWORK, Reason.STORE_OFFLINE)
+OWN_REASONS = (Reason.BACKOFF, Reason.HOST_WAIT, Reason.DISK, Reason.NETWORK, Reason.STORE_OFFLINE)
 OWN_CONTROLS = ("limit", "network")  # names in `controls` whose `until` is a length of time, not a time of day
 
 
 def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
-    """Keep the length of the node's waits; return by how many microseconds the calendar was set since the last look."""
+    """Keep the length of the node's waits; return by how many microseconds the clock was set since the last check."""
     with reading(engine) as tx:
-        if _is_as_it_was(_known(tx, node), {"boot": boot_id(), "apart_us": _apart(clock)}):
+        if _is_unchanged(_known(tx, node), {"boot": boot_id(), "apart_us": _distance(clock)}):
             return 0
     with writing(engine) as tx:
         return shift_waits_in(tx, node, clock)
 
 
 def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
-    """Do the same inside a transaction that writes, before a wait is ordered in it."""
-    known = _known(tx, node)  # under the write lock: another worker may have moved them since it was read
-    seen = {"boot": boot_id(), "apart_us": _apart(clock)}
-    if _is_as_it_was(known, seen):
+    """Do the same inside a transaction that writes, before it adds a wait."""
+    known = _known(tx, node)  # again, under the write lock: another worker may have shifted the waits since
+    seen = {"boot": boot_id(), "apart_us": _distance(clock)}
+    if _is_unchanged(known, seen):
         return 0
     same_boot = known is not None and known["boot"] == seen["boot"]
     jump = int(seen["apart_us"] - known["apart_us"]) if known is not None and same_boot else 0
@@ -60,7 +60,7 @@ def _known(tx: sa.Connection, node: str) -> dict[str, Any] | None:
 
 
 def _shift(tx: sa.Connection, node: str, jump: int) -> None:
-    """Move every wait along with the calendar."""
+    """Shift every wait by the jump of the clock."""
     tx.execute(sa.update(jobs).where(*_own_waits(node)).values(not_before=jobs.c.not_before + jump))
     moved = {"until": host_waits.c.until + jump, "since": host_waits.c.since + jump}
     tx.execute(sa.update(host_waits).where(host_waits.c.node == node).values(**moved))
@@ -69,7 +69,7 @@ def _shift(tx: sa.Connection, node: str, jump: int) -> None:
 
 
 def _shorten(tx: sa.Connection, node: str, now: int) -> None:
-    """Have no wait of an earlier boot last longer from now on than it was ordered."""
+    """Cut the waits of an earlier boot to their length, counted from now."""
     late = (*_own_waits(node), jobs.c.not_before > now + jobs.c.wait_us)
     tx.execute(sa.update(jobs).where(*late).values(not_before=now + jobs.c.wait_us))
     late_hosts = (host_waits.c.node == node, host_waits.c.until > now + host_waits.c.wait_us)
@@ -82,23 +82,24 @@ def _shorten(tx: sa.Connection, node: str, now: int) -> None:
 
 
 def _own_waits(node: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return jobs.c.node == node, is_live, jobs.c.wait_reason.in_(OURS), jobs.c.not_before.is_not(None)
+    return jobs.c.node == node, is_live, jobs.c.wait_reason.in_(OWN_REASONS), jobs.c.not_before.is_not(None)
 
 
 def _own_controls(node: str) -> tuple[sa.ColumnElement[bool], ...]:
     return controls.c.node == node, controls.c.name.in_(OWN_CONTROLS), controls.c.until.is_not(None)
 
 
-def _is_as_it_was(known: dict[str, Any] | None, seen: dict[str, Any]) -> bool:
-    """Whether nobody has set the calendar. What a time service corrects in passing is let be until it is a second."""
+def _is_unchanged(known: dict[str, Any] | None, seen: dict[str, Any]) -> bool:
+    """Return whether the clock was not set. Corrections of a time service count once they add up to a second."""
     if known is None or known["boot"] != seen["boot"]:
         return False
     return bool(abs(seen["apart_us"] - known["apart_us"]) < NOTICED_US)
 
 
-def _apart(clock: Clock) -> int:
-    """Return by how many microseconds the calendar is ahead of the awake clock, both read in one breath."""
+def _distance(clock: Clock) -> int:
+    """Return by how many microseconds the system clock is ahead of the awake clock."""
     while True:
         before, now, after = clock.awake(), clock.now_us(), clock.awake()
-        if after - before < 0.1:  # else this process stood still in between, and the difference would be that pause
+        # A longer gap means that this process was suspended between the reads; the distance would include that time.
+        if after - before < 0.1:
             return now - round(before * 1e6)

@@ -1,4 +1,4 @@
-"""What a person asks of jobs: enqueue, cancel, pause, resume, start, retry. Every write here is a conditional UPDATE.
+"""The commands of users on jobs: enqueue, cancel, pause, resume, start, retry. Every write is a conditional UPDATE.
 
 A job without an owner changes at once; of a running one only `requested` is written, which its worker carries out.
 """
@@ -34,7 +34,7 @@ from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, R
 
 
 class JobCommands:
-    """The person's pen: moves jobs of one node."""
+    """Changes the jobs of one node for the user."""
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
         self._engine, self._node, self._clock = engine, node, clock
@@ -44,7 +44,7 @@ class JobCommands:
     def enqueue(self, requests: Sequence[Request]) -> list[Enqueued]:
         """Return the job of each request, in order; all are committed together, or none.
 
-        A live job for the same artifact answers as it is; an installed one answers with the job that installed it.
+        A live job for the same artifact is returned as it is; for an installed artifact, the job that installed it.
         Raises NotFound for an `after` that is no job.
         """
         with writing(self._engine) as tx:
@@ -63,7 +63,7 @@ class JobCommands:
         return artifact_of(job, found)
 
     def intent(self, job: int) -> dict[str, Any] | None:
-        """Return what a run of the job was about to name, if that is in no other row yet."""
+        """Return the install intent of the job's last run, unless the library has the result already."""
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(jobs.c.intent).where(jobs.c.id == job)).mappings().first()
         return intent_of(row) if row else None
@@ -79,7 +79,7 @@ class JobCommands:
         return JobKind(found)
 
     def purged(self, job: int) -> None:
-        """Note that nothing is kept of an ended job any more."""
+        """Record that no bytes of an ended job are kept any more."""
         ended = sa.and_(jobs.c.id == job, jobs.c.state.in_((State.CANCELLED, State.FAILED)))
         with writing(self._engine) as tx:
             if tx.execute(sa.update(jobs).where(ended).values(bytes_done=0)).rowcount:
@@ -88,7 +88,7 @@ class JobCommands:
     def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[str, int]:
         """Write a job for each request; return their numbers by artifact key.
 
-        In one statement a table: ten thousand written one by one would keep every other writer waiting for seconds.
+        One statement per table: ten thousand single inserts would keep every other writer waiting for seconds.
         """
         if not requests:
             return {}
@@ -106,7 +106,7 @@ class JobCommands:
     # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------
 
     def cancel(self, job: int, *, purge: bool = False) -> State:
-        """Cancel a job; return its state now: still `running` means that its owner will obey within a second.
+        """Cancel a job; return its state now: still `running` means that its worker will stop it within a second.
 
         Raises WrongState for a job that has ended otherwise, NotFound for none.
         """
@@ -126,7 +126,7 @@ class JobCommands:
             tx.execute(sa.update(jobs).where(*pausing).values(requested=None))
             if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
                 note(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
-            return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
+            return self._checked_state(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
 
     def start(self, job: int) -> State:
         """Let a queued or paused job begin now, whatever its own time or the schedule's window says.
@@ -142,15 +142,15 @@ class JobCommands:
                 text = "Started by `flowhub start`; --at and the schedule are ignored."
                 note(tx, job, now_us, EventKind.STARTED, text)
                 self._try_its_host(tx, job, now_us)
-            return self._settled(tx, job, {State.QUEUED, State.RUNNING}, "started")
+            return self._checked_state(tx, job, {State.QUEUED, State.RUNNING}, "started")
 
     def _try_its_host(self, tx: sa.Connection, job: int, now: int) -> None:
-        """Have a host that is waited for be tried at once: the user may know that it is back."""
+        """Let a held host be tried at once: the user may know that it is back."""
         end_wait(tx, self._node, tx.execute(sa.select(jobs.c.source_origin).where(jobs.c.id == job)).scalar(), now)
 
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
-        # The person's own time stays while it is ahead; what earlier attempts waited for is over.
+        # A start time of the user stays while it is ahead; the waits of earlier attempts end.
         own = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
         fresh: dict[str, Any] = {
             "state": State.QUEUED,
@@ -169,18 +169,18 @@ class JobCommands:
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
                 note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
                 self._try_its_host(tx, job, self._clock.now_us())
-            return self._settled(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
+            return self._checked_state(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
 
     def set_priority(self, job: int, priority: int) -> State:
-        """Give a live job another priority, which the next claim obeys; return its state.
+        """Set the priority of a live job, for the next claim; return its state.
 
         Raises WrongState for a job that has ended, NotFound for none.
         """
         with writing(self._engine) as tx:
             if not self._move(tx, job, LIVE, {"priority": priority}):
-                self._settled(tx, job, set(), "given another priority")
+                self._checked_state(tx, job, set(), "given another priority")
             note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
-            return self._settled(tx, job, set(LIVE), "given another priority")
+            return self._checked_state(tx, job, set(LIVE), "given another priority")
 
     def _ask(
         self,
@@ -199,13 +199,13 @@ class JobCommands:
             if action is RequestedAction.PAUSE:  # it does not take back a cancel
                 running = sa.and_(running, jobs.c.requested.is_(None))
             tx.execute(sa.update(jobs).where(running).values(requested=action))
-            return self._settled(tx, job, {already, State.RUNNING}, verb)
+            return self._checked_state(tx, job, {already, State.RUNNING}, verb)
 
     def _move(self, tx: sa.Connection, job: int, old: Iterable[State], changes: Mapping[str, Any]) -> bool:
         where = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state.in_(list(old)))
         return tx.execute(sa.update(jobs).where(where).values(**changes)).rowcount == 1
 
-    def _settled(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
+    def _checked_state(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
         found = tx.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar()
         if found is None:
             raise no_such_job(snapshot_of(tx), job)
@@ -234,7 +234,7 @@ _NEXT = {
 
 
 def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
-    """Raise NotFound for the first job that somebody wants to wait for and that is not there."""
+    """Raise NotFound for the first job of an `after` that does not exist."""
     for group in in_groups(dict.fromkeys(job for request in requests for job in request.terms.after)):
         there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
         for job in group:

@@ -1,4 +1,4 @@
-"""What a person sets for a node while its workers run: a limit, a schedule. Rows in `controls`, read every second."""
+"""The settings that a user changes while workers run: a limit, a schedule. Workers read these rows every second."""
 
 from dataclasses import replace
 from datetime import tzinfo
@@ -26,14 +26,14 @@ class Controls:
 
     def set(self, name: str, value: Any, *, until: int | None = None) -> None:
         """Set a control; None takes it away."""
-        import sqlalchemy as sa  # which a screen that only reads does without
+        import sqlalchemy as sa  # not at the top: a command that only reads needs no SQLAlchemy
 
         from flowhub_jobs.database.engine import writing
         from flowhub_jobs.database.tables import controls
         from flowhub_jobs.jobs.clock_changes import shift_waits_in
 
         with writing(self._database.engine) as tx:
-            if until is not None:  # a calendar that is set later, before any worker has looked at it, moves this along
+            if until is not None:  # a clock change that no worker has seen yet must not shift this new control
                 shift_waits_in(tx, self._node, self._clock)
             tx.execute(sa.delete(controls).where(controls.c.node == self._node, controls.c.name == name))
             if value is not None:

@@ -1,4 +1,4 @@
-"""What other jobs of a node still need: room on the disk, and the hosts that they come from."""
+"""Sums the disk space that the jobs of a node still need, and lists the addresses that they come from."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from flowhub_jobs.jobs.row_decoding import readable_artifacts
 from flowhub_jobs.jobs.update_sql import writes_to_store
 from flowhub_jobs.values.enums import JobKind, Stage, State
 
-NEXT, LATELY = 50, 10  # jobs whose hosts are of interest: those to come, those that came
+NEXT, LATELY = 50, 10  # jobs whose hosts are returned: queued or running, and completed
 
 
 _NEED = jobs.c.bytes_total - jobs.c.bytes_done  # bytes that a job has yet to put on the disk
@@ -23,8 +23,8 @@ def needs_in_order(engine: sa.Engine, node: str) -> tuple[int, dict[int, int]]:
 def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
     """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
 
-    Of two jobs that begin together the one that goes first counts for the other, and not the other way round: else
-    both would wait, and so again when they look the next time.
+    Of two jobs that begin together, only the one with the higher rank counts for the other. If each counted the other,
+    both would wait for room, at every check again.
     """
     me = sa.select(jobs.c.priority).where(jobs.c.id == job).scalar_subquery()
     first = sa.or_(jobs.c.priority > me, sa.and_(jobs.c.priority == me, jobs.c.id < job))

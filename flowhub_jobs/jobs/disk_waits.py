@@ -39,7 +39,7 @@ _AS_READ = (
 
 
 def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now: int, seconds: float) -> None:
-    """Have these jobs wait so many seconds from `now`, for what the text says."""
+    """Let these jobs wait so many seconds from `now`, each for the reason that its text gives."""
     wait_us = round(seconds * 1e6)
     changes = {"not_before": now + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
     rows = [_as_read(job) | {"text": text} for job, text in texts.items()]
@@ -49,7 +49,7 @@ def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now: int, sec
 
 
 def end_wait(engine: sa.Engine, ready: Sequence[DiskWaits]) -> None:
-    """Let these jobs start."""
+    """End the wait of these jobs, so that they may start."""
     ended = {"not_before": None, "wait_us": None, "wait_reason": None, "wait_text": None}
     if ready:
         with writing(engine) as tx:

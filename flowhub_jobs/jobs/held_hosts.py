@@ -1,4 +1,4 @@
-"""Reads which hosts are waited for: each of them holds all its queued jobs (jobs/host_waits.py)."""
+"""Reads the hosts that do not answer: each of them holds all its queued jobs (jobs/host_waits.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ class HostWait:
     prober: str | None
 
     def hold(self, now: int) -> Hold:
-        """Return what keeps a queued job of this host from starting; without a time while the host is tried."""
+        """Return what keeps a queued job of this host from starting; without a time while a job tries the host."""
         until = self.until if self.until > now else None
         return Hold(Reason.HOST_WAIT, until, self.text, code=self.code, host=self.host)
 
     def lasted(self, since: int, now: int) -> int:
-        """Return for how many microseconds the host has been waited for, from `since` on."""
+        """Return for how many microseconds the host has been held, from `since` on."""
         return now - max(self.since, since)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldHosts:
-    """The hosts of a node that are waited for, by origin; and which of them one of their jobs is trying now."""
+    """The held hosts of a node, by origin; `probed` are those that one of their jobs is trying now."""
 
     waits: Mapping[str, HostWait]
     probed: frozenset[str]
@@ -51,7 +51,7 @@ class HeldHosts:
 
 
 def held_hosts(snapshot: Snapshot, node: str) -> HeldHosts:
-    """Return the hosts of the node that are waited for."""
+    """Return the held hosts of the node."""
     waits = {row["origin"]: HostWait(**row) for row in snapshot.rows(_WAITS, node=node)}
     probers = {wait.prober: name for name, wait in waits.items() if wait.prober is not None}
     if not probers:

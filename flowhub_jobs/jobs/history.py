@@ -1,4 +1,4 @@
-"""What happened to jobs: their attempts and events, as they were written down. Reads only."""
+"""Reads the history of jobs: their attempts and events."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ATTEMPTS = (
     "attempts.outcome, workers.seen_at FROM attempts LEFT JOIN workers ON workers.worker = attempts.worker "
     "WHERE attempts.job_id IN :numbers ORDER BY attempts.id"
 )
-SEEN_EVERY_US = 15_000_000  # a worker says that it lives every ten seconds, or a little later
+SEEN_EVERY_US = 15_000_000  # a worker renews its row every ten seconds, or a little later
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Attempt:
 
 
 class History:
-    """Reads what happened to jobs; a job's number says whose it is."""
+    """Reads the attempts and events of jobs, by their numbers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,7 +50,7 @@ class History:
 
     def events_since(self, since: int, kinds: Iterable[str]) -> dict[int, list[Event]]:
         """Return all events of these kinds from that microsecond on, by job, oldest first; other nodes' too."""
-        # Not joined to the jobs, by node: the planner would begin with those, and there may be a hundred thousand.
+        # Without a join to `jobs` by node: the planner would begin with those, and there may be a hundred thousand.
         found: dict[int, list[Event]] = {}
         with self._database.reading() as snapshot:
             for row in snapshot.rows(_EVENTS_SINCE, since=since, kinds=list(kinds)):
@@ -73,7 +73,7 @@ def _event(row: Row) -> Event:
 
 def _attempt(row: Row, now: int) -> Attempt:
     end, seen = row["finished_at"] or now, row["seen_at"]
-    # A worker that left well has no row any more. One that was lost is noticed late: until then nobody worked.
+    # A worker that ended well has no row any more. A lost one is noticed late: it did not work until then.
     if seen is not None and row["outcome"] in (None, "rescued"):
         end = max(row["started_at"], min(end, seen + SEEN_EVERY_US))
     return Attempt(

@@ -4,7 +4,7 @@
     `until` passes ─► the next claim takes one of the jobs, whose lease's token becomes the row's `prober`
                    ─► it fails too: hold, with a longer wait    ─► it gets an answer: clear, and all jobs continue
 
-A prober that dies, or ends without having asked, blocks nothing: its token is no running job's any more.
+A prober that dies, or ends without a request, blocks nothing: its token is then no running job's.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _KEPT_FROM_ANSWERING = (NetworkDown, ConnectionLost, HeadersTimeout, TlsUntruste
 
 
 def is_hosts_fault(error: FlowhubError) -> bool:
-    """Return whether an error, of a host that sent nothing of use meanwhile, may be met by all jobs of that host."""
+    """Return whether an error of a host that has sent nothing may concern all jobs of that host."""
     return isinstance(error, _KEPT_FROM_ANSWERING)
 
 
@@ -41,13 +41,13 @@ def is_hosts_fault(error: FlowhubError) -> bool:
 
 
 def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
-    """Name the lease of the job that tries a host, inside the transaction that claims it."""
+    """Record the lease of the job that tries a host, inside the transaction that claims the job."""
     mine = (host_waits.c.node == node, host_waits.c.origin == origin)
     tx.execute(sa.update(host_waits).where(*mine).values(prober=token))
 
 
 def end_wait(tx: sa.Connection, node: str, origin: str | None, now: int) -> None:
-    """Have the next try of a host be due now, inside a transaction that writes."""
+    """Make the next try of a host due now, inside a transaction that writes."""
     mine = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now)
     tx.execute(sa.update(host_waits).where(*mine).values(until=now))
 
@@ -66,7 +66,7 @@ class HostWaits:
     def hold(
         self, origin: str, token: str, error: FlowhubError, delay_s: Callable[[int], float], took_s: float
     ) -> HostWait | None:
-        """Note that the run of this lease did not reach the host; return the wait that holds its jobs from now on.
+        """Record that the run of this lease did not reach the host; return the wait that holds its jobs from now on.
 
         `delay_s` returns the seconds to wait after so many failed tries; `took_s` is how long this one took.
         Returns None where another job of the node gets bytes from the host: then the fault is this job's own.
@@ -92,7 +92,7 @@ class HostWaits:
     def clear(self, origin: str) -> HostWait | None:
         """End the wait for a host that has answered; return it, or None where there was none.
 
-        After an outage the jobs that were tried during it start at once, too: their own backoffs were the host's.
+        After an outage, the jobs that tried the host start at once, too: their backoffs were due to the host.
         """
         where = (host_waits.c.node == self._node, host_waits.c.origin == origin)
         with writing(self._engine) as tx:
@@ -112,7 +112,7 @@ class HostWaits:
             end_wait(tx, self._node, origin, self._clock.now_us())
 
     def forget_unwanted(self) -> None:
-        """Drop the waits for hosts that no live job wants any more."""
+        """Delete the waits for hosts that no live job needs any more."""
         its_jobs = (jobs.c.node == host_waits.c.node, jobs.c.source_origin == host_waits.c.origin, is_live)
         wanted = sa.select(sa.literal(1)).where(*its_jobs).correlate(host_waits).exists()
         gone = (host_waits.c.node == self._node, ~wanted)

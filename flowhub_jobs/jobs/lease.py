@@ -1,4 +1,4 @@
-"""What a worker holds of a job that it runs: the lease, what was claimed, and what the screens are told of it."""
+"""The values of a running job: its lease, the claimed job, and its progress."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ REVOKED = float("-inf")
 
 
 class LeaseLost(InternalError):
-    """Another worker owns the job now. Not a fault of the job's: the run stops without a word."""
+    """Another worker may own the job now. The job is not at fault: the run stops and writes nothing."""
 
     code = "lease_lost"
 
@@ -35,7 +35,7 @@ class Lease:
                 self._deadline = max(self._deadline, deadline)
 
     def revoke(self) -> None:
-        """Take the right away for good, as when a renewal found another owner."""
+        """End the lease for good, as when a renewal finds another owner."""
         with self._lock:
             self._deadline = REVOKED
 
@@ -44,22 +44,22 @@ class Lease:
         return self._awake() < self._deadline
 
     def check(self) -> None:
-        """Raise LeaseLost past the deadline: to be asked before every write that outlives this process."""
+        """Raise LeaseLost past the deadline. Called before every write that outlives this process."""
         if not self.held:
             raise LeaseLost(self.job)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A job that is ours to run, with what an attempt has to know of its past."""
+    """A claimed job, with the state of its earlier attempts."""
 
     lease: Lease
     artifact: Artifact
     forced: bool
     fetched: int
     faults: int
-    fruitless_s: float  # what those tries and their waits took
-    intent: dict[str, Any] | None  # what an earlier attempt was about to name
+    fruitless_s: float  # seconds that those tries and their waits took
+    intent: dict[str, Any] | None  # what an earlier attempt was about to install
     task: JobTarget | None = None  # None: to fetch the artifact
     source_origin: str | None = None
     probes: str | None = None  # the origin that this run tries for all jobs of its host
@@ -78,7 +78,7 @@ class FileProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the screens see of a running job. Bytes, and bytes a second.
+    """The progress of a running job, in bytes and bytes a second.
 
     `faults` tries in a row brought no new byte, and took `fruitless_s` seconds with the waits between them.
     """

@@ -1,6 +1,6 @@
-"""What a worker writes of its own jobs: claim, renew, progress, the ends of an attempt.
+"""Claims jobs, renews their leases, and writes their progress and the ends of their attempts.
 
-Every write of a run names its lease's token. No row changed means that the lease is gone: LeaseLost, and the run
+Every write of a run names its lease's token. If it changes no row, the lease is lost: LeaseLost is raised, and the run
 stops and renames nothing.
 """
 
@@ -34,7 +34,7 @@ _GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
 
 class LeaseStore:
-    """The owner's pen: one a worker process."""
+    """Writes the jobs that one worker process owns."""
 
     def __init__(self, engine: sa.Engine, node: str, worker: str, clock: Clock) -> None:
         self._engine, self._node, self._worker, self._clock = engine, node, worker, clock
@@ -55,9 +55,11 @@ class LeaseStore:
 
     def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
         token = secrets.token_hex(8)
-        until = self._clock.awake() + LEASE_S  # taken before the UPDATE: ours ends first, never the row's
+        # Read before the UPDATE, which may wait for the write lock. So the deadline that the run keeps is never later
+        # than the lease in the row, and the run stops writing before a rescuer may take the job.
+        until = self._clock.awake() + LEASE_S
         with writing(self._engine) as tx:
-            now = self._clock.now_us()  # under the write lock: the rows tell in which order it was
+            now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
             queue = ClaimableJobs(tx, self._node, now, gates)
             row = queue.take(self._worker, token, until, only)
             if row is None:
@@ -65,7 +67,7 @@ class LeaseStore:
             lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
-            except JobUnreadable as error:  # inside the transaction that claims it: no other run meets it
+            except JobUnreadable as error:  # inside the transaction that claims it, so that no other run claims it
                 changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_row()}
                 self._end(tx, lease, changes, EventKind.FAILED, _failed(error))
                 log.warning("%s", error.message, extra={"job": lease.job})
@@ -80,7 +82,7 @@ class LeaseStore:
             return ClaimableJobs(tx, self._node, now, gates).count(at_most)
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
-        """Renew all leases of this worker at once; a lease whose row is no longer ours is revoked."""
+        """Renew all leases of this worker in one UPDATE; revoke a lease whose row has another owner."""
         until = self._clock.awake() + LEASE_S
         mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
         with writing(self._engine) as tx:
@@ -108,7 +110,7 @@ class LeaseStore:
     # Progress and the ends of an attempt ---------------------------------------------------------------------------
 
     def progress(self, lease: Lease, seen: Progress) -> None:
-        """Write what the screens show, and of `seen.files` those that are given."""
+        """Write the progress, and that of the files in `seen.files`."""
         with writing(self._engine) as tx:
             lease.check()
             self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, seen)).rowcount)
@@ -135,7 +137,7 @@ class LeaseStore:
         return artifact_of(claiming[0]["id"], claiming[0]["artifact"]).claim if claiming else None
 
     def complete(self, tx: sa.Connection, lease: Lease, target: str, files: Sequence[FileDigest], text: str) -> None:
-        """End the job well, inside the transaction that also writes the library's index."""
+        """Complete the job, inside the transaction that also writes the library's row."""
         total = sum(file.bytes for file in files)
         pinned = all(file.pinned for file in files)
         changes = NOT_RUNNING | {"state": State.COMPLETED, "target": target, "faults": 0, "error": None}
@@ -150,7 +152,7 @@ class LeaseStore:
         self._end(tx, lease, changes, EventKind.COMPLETED, Note(EventKind.COMPLETED, text))
 
     def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
-        """Return what changes in the artifact of a job that is done: the signatures of its addresses go."""
+        """Return the change that removes signatures from the addresses of a completed job's artifact."""
         stored = artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one())
         kept = stored.without_secrets()
         return {"artifact": kept.as_dict()} if kept != stored else {}
@@ -265,7 +267,7 @@ class LeaseStore:
         now = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
-            changes |= {"intent": None}  # until then what was named may be there, and in no other row
+            changes |= {"intent": None}  # until the library's row exists, the intent alone knows of an installed file
         self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now if final else None}))
         end_attempt(tx, lease.job, lease.token, now, outcome)
         if event is not None:
@@ -277,7 +279,7 @@ class LeaseStore:
         self._fence(lease, tx.execute(sa.update(jobs).where(mine).values(**values)).rowcount)
 
     def _fence(self, lease: Lease, written: int) -> None:
-        """Raise LeaseLost where no row was written: it bears another token by now."""
+        """Raise LeaseLost if no row was written: the row has another token by now."""
         if written != 1:
             lease.revoke()
             raise LeaseLost(lease.job)
@@ -285,7 +287,7 @@ class LeaseStore:
     def record_event(self, lease: Lease, event: Note) -> None:
         """Write an event of the run into the job's history, for `status JOB`, `logs` and `report`."""
         with writing(self._engine) as tx:
-            self._write(tx, lease, lease_token=lease.token)  # nothing new: only the fence
+            self._write(tx, lease, lease_token=lease.token)  # changes nothing: only the fence
             note(tx, lease.job, self._clock.now_us(), event.kind, event.text, event.code)
 
     # This worker among the others ----------------------------------------------------------------------------------

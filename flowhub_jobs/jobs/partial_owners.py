@@ -1,4 +1,4 @@
-"""Which jobs hold a partial: those that live go on with it, those that failed or were cancelled may, by `retry`."""
+"""Finds the job a partial belongs to: a live job, or a failed or cancelled one that `retry` could resume."""
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -30,7 +30,7 @@ class PartialOwner:
 
 
 def partial_owners(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
-    """Return who holds the partial of each artifact key: a live job, else the last that failed or was cancelled."""
+    """Return the owner of the partial of each artifact key: a live job, else the last failed or cancelled one."""
     if not keys:
         return {}
     with reading(engine) as tx:
@@ -50,8 +50,8 @@ def _living(tx: sa.Connection, node: str) -> dict[str, PartialOwner]:
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state, writes_to_store)
     live = (jobs.c.node == node, is_live)
     for key, job, ref, state, fetches in tx.execute(sa.select(*columns).where(*live)):
-        # A job of another kind has a key of its own; what it keeps, if anything, lies under its artifact's.
-        with suppress(JobUnreadable):  # it keeps no partial that could be named
+        # A job of another kind has a key of its own; a partial of it has the key of its artifact.
+        with suppress(JobUnreadable):  # it has no partial that could be named
             found[key if fetches else _artifact_key(tx, job)] = PartialOwner(job, ref, State(state))
     return found
 
@@ -67,11 +67,11 @@ def run_tokens(engine: sa.Engine, job: int) -> set[str]:
 
 
 def unless_owned(engine: sa.Engine, node: str, key: str, act: Callable[[], None], *, but: int | None) -> bool:
-    """Do something to the partial of an artifact while no job can begin with it; return False if a job holds it.
+    """Call `act` on the partial of an artifact while no job can start with it; return False if a job owns it.
 
-    `but` is an ended job that may. It is done inside a transaction that writes: on SQLite nobody can queue, retry or
-    claim a job before it has ended. On PostgreSQL who begins at that very moment finds that its partial is gone, and
-    begins anew.
+    `but` is an ended job that does not count. `act` runs inside a transaction that writes: on SQLite no job can be
+    queued, retried or claimed before it ends. On PostgreSQL a job that starts at that moment finds its partial gone,
+    and starts over.
     """
     with writing(engine) as tx:
         holder = (_ended(tx, node, [key]) | _living(tx, node)).get(key)

@@ -1,6 +1,6 @@
-"""What a run writes again and again while it moves. Its statements are made once: to build them costs more than to run.
+"""The UPDATEs of a run's progress. The statements are built once: building one costs more than running it.
 
-A rescue forgives a job that went on: new bytes came, or a stage was reached that never was before.
+`progressed` is set by new bytes, or by a stage that was never reached before; then a rescue does not count.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ WRITE_FILE = (
 
 
 def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
-    """Return what WRITE_JOB writes; no row is changed where the lease is no longer the row's."""
+    """Return the parameters of WRITE_JOB, which changes no row if the lease is lost."""
     return {
         "of_job": lease.job,
         "of_token": lease.token,
@@ -59,7 +59,7 @@ def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
 
 
 def file_values(job: int, file: FileProgress) -> dict[str, Any]:
-    """Return what WRITE_FILE writes."""
+    """Return the parameters of WRITE_FILE."""
     return {
         "of_job": job,
         "of_number": file.number,

@@ -1,4 +1,4 @@
-"""Every read of jobs: rows as the contract's values. Screens use nothing else, and need no worker."""
+"""Reads jobs as values, for every screen and program. No worker is needed."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,7 +34,7 @@ from flowhub_jobs.values.jobs import Event, Job, JobFile, Wait
 
 RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
-# A worker that drains does not wait for these: they may hold for hours, and the person knows.
+# A worker that drains does not wait for these: they may hold for hours, and the user knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 _RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"

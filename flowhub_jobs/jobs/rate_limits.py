@@ -1,4 +1,4 @@
-"""How fast all jobs of a node may be together, by whose word; and how many of them each worker runs."""
+"""The speed limit of all jobs of a node, and its origin; and the number of jobs that each worker runs."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Limits:
 
     @property
     def rules(self) -> str | None:
-        """Return which one is obeyed: the lowest; None where there is none."""
+        """Return the name of the limit in force: the lowest; None where there is none."""
         found = {name: rate for name in ("limit", "schedule", "setting") if (rate := getattr(self, name)) is not None}
         return min(found, key=lambda name: found[name]) if found else None
 

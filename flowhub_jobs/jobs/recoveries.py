@@ -1,4 +1,4 @@
-"""What went wrong and went on by itself, counted from the events. Pure."""
+"""Counts the faults that needed no help, from the events. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ KINDS = (
     EventKind.HANDED_BACK,
 )
 _WAITING = (EventKind.WAITS, EventKind.HANDED_BACK)
-# Of healings, in the order in which they are told.
-RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
+# The kinds, in the order in which the report shows them.
+RESCUE, RETRY, BUSY, RANGE, ASKED_AGAIN, PIECE, FILE, PARKED, OFFLINE = (
     "rescue",
     "retry",
     "host_busy",
@@ -30,14 +30,14 @@ RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE = (
     "parked",
     "offline",
 )
-ORDER = (RESCUE, RETRY, BUSY, RANGE, ANEW, PIECE, FILE, PARKED, OFFLINE)
+ORDER = (RESCUE, RETRY, BUSY, RANGE, ASKED_AGAIN, PIECE, FILE, PARKED, OFFLINE)
 _FAULTS = {WrongRange.code: RANGE, ServerBusy.code: BUSY}
 _OF_ROOM = (DiskFull.code, StoreOffline.code)
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """One kind of it: how often, and in which jobs."""
+    """One kind of recovery: how often, and in which jobs."""
 
     kind: str
     count: int
@@ -45,12 +45,12 @@ class Recovered:
 
 
 def recoveries(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Recovered, ...]:
-    """Return what healed, by kind. What a failed or cancelled job met has not, nor what one waits for now."""
+    """Return the recoveries by kind, without those of failed or cancelled jobs, and without a wait that still lasts."""
     found: dict[str, dict[int, int]] = {}
     for job in jobs:
         for kind in _kinds(job, events.get(job.id, ())):
             counts = found.setdefault(kind, {})
-            # A parked job looks again every few seconds: that is one wait.
+            # A parked job checks again every few seconds: that is one wait.
             counts[job.id] = 1 if kind == PARKED else counts.get(job.id, 0) + 1
     return tuple(
         Recovered(kind, sum(found[kind].values()), tuple(sorted(found[kind]))) for kind in ORDER if kind in found
@@ -62,7 +62,7 @@ def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
         return []
     past = _passed(job, events)
     recoveries = [kind for event in past if (kind := kind_of(event)) is not None]
-    return [kind for kind in recoveries if kind != RETRY or job.bytes_fetched]  # without a byte, that healed nothing
+    return [kind for kind in recoveries if kind != RETRY or job.bytes_fetched]  # without a byte, that was no recovery
 
 
 def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
@@ -78,12 +78,12 @@ def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
 
 
 def kind_of(event: Event) -> str | None:
-    """Return what healed with an event; None where nothing did, or another event records it already."""
+    """Return the recovery that an event records; None if it records none, or another event does."""
     match event.kind:
         case EventKind.RESCUED:
             return RESCUE
         case EventKind.AGAIN:  # asked in another form, or at a new address
-            return RANGE if event.code == WrongRange.code else ANEW
+            return RANGE if event.code == WrongRange.code else ASKED_AGAIN
         case EventKind.PIECE_AGAIN:
             return PIECE
         case EventKind.FILE_AGAIN:

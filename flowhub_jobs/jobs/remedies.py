@@ -1,4 +1,4 @@
-"""What the user can do about a failed or waiting job: the remedy that helps, with its command. Pure.
+"""The remedy for a failed or waiting job, with its command. Pure.
 
 "Try again" is no remedy for a gated model or a wrong digest: the same answer would come again.
 """
@@ -28,7 +28,7 @@ def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind 
     code = error["code"]
     if kind is JobKind.VERIFY and code in ("digest_mismatch", "size_mismatch"):
         return f"`flowhub verify --repair {ref}` downloads the damaged part again."
-    if kind is not JobKind.FETCH:  # it copies or reads what is there: no catalog and no source is at fault
+    if kind is not JobKind.FETCH:  # it reads or copies local files: no catalog and no source is at fault
         return _with_command(error["hint"])
     if code == "gated":
         page = hub_page_of(ref) or "the model's page"

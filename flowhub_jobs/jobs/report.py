@@ -1,4 +1,4 @@
-"""The morning report as values: what came, what healed by itself, what goes on, what needs a person. Pure."""
+"""The report as values: completed jobs, recoveries, live jobs, and those that need the user. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from flowhub_jobs.jobs.remedies import disk_wait_remedy, remedy
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
-# A job that waits for these waits for a person.
+# A job that waits for these waits for the user.
 PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedJob:
-    """A job that is completed. `seconds` is how long workers were at it; None: nobody had to be."""
+    """A job that is completed. `seconds` is how long workers ran it; None: it needed no run."""
 
     job: Job
     seconds: float | None
@@ -50,7 +50,7 @@ class ActionNeeded:
 class Totals:
     """Bytes, seconds, bytes a second, of all jobs in the report and over all their attempts.
 
-    `twice` is what was fetched and could not be used, as far as the rows know.
+    `twice` counts fetched bytes that could not be used, as far as the rows know.
     """
 
     bytes: int
@@ -65,7 +65,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class RoomNeeded:
-    """What the queue needs of the store's disk, and what is missing, in bytes; below 0, what would be left."""
+    """The bytes that the queue needs on the store's disk, and those that are missing; below 0, what would be left."""
 
     store: str
     needed: int
@@ -95,7 +95,7 @@ def make_report(
 ) -> Report:
     """Return the report of these jobs: those that ended since then, and all that live.
 
-    All are in the order of their numbers. `events` are those since then of the kinds of `healing.KINDS`, by job;
+    All are in the order of their numbers. `events` are those since then of the kinds `recoveries.KINDS`, by job;
     `workers` is how many live now.
     """
     completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
@@ -120,7 +120,7 @@ def _ended(job: Job) -> tuple[datetime, int]:
 
 
 def _fetched_twice(job: Job) -> int:
-    """Return the bytes that came more than once, as far as the rows know; what a user had dropped is not counted.
+    """Return the bytes that came more than once, as far as the rows know, without those of a cancelled job.
 
     Of a failed job nothing may be left: what came for the first time, up to its size, did not come twice.
     """
@@ -131,7 +131,7 @@ def _fetched_twice(job: Job) -> int:
 
 
 def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
-    """Return for how many seconds somebody was at work, each moment counted once; None if nobody ever was."""
+    """Return for how many seconds workers ran these attempts, each moment counted once; None without an attempt."""
     spans = sorted((one.started_at, one.worked_until) for some in attempts for one in some)
     total, reached = 0.0, None
     for begin, end in spans:
@@ -141,12 +141,12 @@ def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
     return total if spans else None
 
 
-# What needs a person -----------------------------------------------------------------------------------------------
+# What needs the user -------------------------------------------------------------------------------------------------
 
 
 def _needs(jobs: Sequence[Job], workers: int) -> tuple[ActionNeeded, ...]:
     last = _last_of_each(jobs)
-    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _answered(job, last)]
+    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _is_replaced(job, last)]
     needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
     needs += [_of_waiting(job) for job in jobs if needs_user(job)]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
@@ -155,12 +155,12 @@ def _needs(jobs: Sequence[Job], workers: int) -> tuple[ActionNeeded, ...]:
 
 
 def _last_of_each(jobs: Sequence[Job]) -> dict[tuple[str, JobKind], int]:
-    """Return the last job of each kind for each reference: one that was asked for again speaks for the earlier."""
+    """Return the last job of each kind for each reference: it replaces the earlier ones."""
     return {(job.ref, job.kind): job.id for job in jobs if job.state is not State.CANCELLED}
 
 
-def _answered(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
-    """Return whether a later job speaks for this one: the same once more; of damage that was found, a new fetch too."""
+def _is_replaced(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
+    """Return whether a later job replaces this one: one of the same kind, or for a failed verification a new fetch."""
     kinds = {failed.kind, JobKind.FETCH} if failed.kind is JobKind.VERIFY else {failed.kind}
     return any(last.get((failed.ref, kind), 0) > failed.id for kind in kinds)
 
@@ -194,6 +194,6 @@ def _of_waiting(job: Job) -> ActionNeeded:
 
 
 def needs_user(job: Job) -> bool:
-    """Return whether a queued job waits for what hardly passes without the user."""
+    """Return whether a queued job waits for a fault that hardly ends without the user."""
     kind = ERRORS.get(job.wait.code or "") if job.wait and job.state is State.QUEUED else None
     return bool(getattr(kind, "needs_user", False))

@@ -1,4 +1,4 @@
-"""What somebody wants queued, on which terms, and the rows that it makes. Pure: the commands writes them."""
+"""Requests to enqueue an artifact, and the rows that they become. Pure: `JobCommands` writes them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class EnqueueTerms:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An artifact that somebody wants. Where it is here, `installed_by` is the job that installed it, if known."""
+    """An artifact to enqueue. If it is installed, `installed_by` is the job that installed it, if known."""
 
     artifact: Artifact
     target: str
@@ -32,11 +32,11 @@ class Request:
     installed: bool = False
     installed_by: int | None = None
     task: JobTarget | None = None  # None: to fetch it
-    size_seen: int | None = None  # bytes, as its source told before it was queued; nothing is held to it
+    size_seen: int | None = None  # bytes, as its source announced before it was queued; not binding
 
     @property
     def key(self) -> str:
-        """Return what one live job at a time may have."""
+        """Return the key that at most one live job may have."""
         return self.task.key_of(self.artifact) if self.task else self.artifact.key
 
     @property
@@ -47,14 +47,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of a request: the job that answers it, and whether it was made for it."""
+    """The result of a request: its job, and whether the job is new."""
 
     job: int
     new: bool
 
 
 def needing_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
-    """Return the requests that need a job of their own, by artifact key; one that fetches speaks for all of its key."""
+    """Return the requests that need a job of their own, by artifact key; one that fetches stands for all of its key."""
     fresh: dict[str, Request] = {}
     for request in requests:
         key = request.key
@@ -65,7 +65,7 @@ def needing_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[st
 
 
 def enqueued_for(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
-    """Return the job that answers a request. What was made counts as new once: it is taken out of `fresh`."""
+    """Return the job of a request. A new job counts as new for one request: it is removed from `fresh`."""
     key = request.key
     number = known.get(key, request.installed_by)
     assert number is not None
@@ -108,7 +108,7 @@ def source_origin(artifact: Artifact) -> str | None:
     """Return the origin of an artifact's first file: the host whose outages hold its job."""
     try:
         return origin(artifact.files[0].url)
-    except AddressRefused:  # the run says what is wrong with it
+    except AddressRefused:  # the run reports what is wrong with it
         return None
 
 

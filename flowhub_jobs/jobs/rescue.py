@@ -1,4 +1,4 @@
-"""Takes back the jobs whose owner is gone: at once where its lock is free, else when its lease has ended."""
+"""Takes back the jobs whose worker is gone: at once if its lock is free, else when its lease has ended."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def rescue(
         rows = tx.execute(running).all()
     taken: dict[int, RequestedAction | None] = {}
     for job, token, worker, boot, until in rows:
-        damaged = token is None or type(until) not in (float, int)  # nobody can hold such a lease
+        damaged = token is None or type(until) not in (float, int)  # no worker can hold such a lease
         if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
             taken |= _take_back(engine, clock, job, token, until)
     return taken
@@ -37,8 +37,10 @@ def _take_back(
     engine: sa.Engine, clock: Clock, job: int, token: str, until: float
 ) -> dict[int, RequestedAction | None]:
     with writing(engine) as tx:
-        now = clock.now_us()  # under the write lock: the rows tell in which order it was
-        # The lease is read again under the write lock: its owner may have renewed it meanwhile, and writes on.
+        now = clock.now_us()  # under the write lock, so that times follow the order of the transactions
+        # The row is compared with the lease that was judged. Between that read and this write lock its owner may have
+        # renewed the lease, or another worker may have rescued and claimed the job: then the row belongs to a living
+        # run, and is left alone.
         as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
         held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
         row = tx.execute(sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held)).first()

@@ -1,4 +1,4 @@
-"""Drops the events of jobs that ended long ago. The jobs themselves stay."""
+"""Deletes the events of jobs that ended long ago. The jobs themselves stay."""
 
 import sqlalchemy as sa
 
@@ -7,17 +7,17 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.jobs.shared_values import SharedValue
 from flowhub_jobs.system import Clock
 
-NAME = "pruned"  # in `controls`: when it was done last
+NAME = "pruned"  # in `controls`: when it ran last
 EVERY_US = 3_600_000_000
 DAY_US = 86_400_000_000
-AT_ONCE = 500  # events of one transaction: whoever writes beside us waits for milliseconds
-TURNS_MAX = 100  # what is left then is dropped an hour later; the maintenance has other work
+AT_ONCE = 500  # events per transaction: another writer waits for milliseconds
+TURNS_MAX = 100  # the rest is deleted an hour later; the maintenance has other work
 
 
 def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
-    """Drop the node's events older than so many days, but none of a live job; return how many.
+    """Delete the node's events older than so many days, but none of a live job; return how many.
 
-    It may be called at any time: it does its work at most once an hour, whichever worker comes first.
+    It may be called at any time: it works at most once an hour, in the first worker that calls it.
     """
     if not _is_my_turn(SharedValue(engine, node, clock, NAME), clock.now_us()):
         return 0
@@ -32,7 +32,7 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
 
 def _is_my_turn(done: SharedValue, now: int) -> bool:
     last = done.read()
-    if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the calendar was set back
+    if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the clock was set back
         return False
     return done.compare_and_set(last, True) is not None
 

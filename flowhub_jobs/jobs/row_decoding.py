@@ -1,6 +1,6 @@
-"""Decodes rows of `jobs`: the types of all columns, the artifact and the task. A row that cannot be decoded is named.
+"""Decodes rows of `jobs`: the types of all columns, the artifact and the task. Raises JobUnreadable.
 
-SQLite stores any value in any column, and another version may write words that this one does not know.
+SQLite stores any value in any column, and another version may write values that this one does not know.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -153,7 +153,7 @@ def requested_of(stored: str | None) -> RequestedAction | None:
 
 
 def intent_of(row: AnyRow) -> dict[str, Any] | None:
-    """Return what a run was about to name; None where that is damaged: the next run looks at the disk by itself."""
+    """Return a run's install intent; None where that is damaged: the next run then looks at the disk."""
     intent = row["intent"]
     if not isinstance(intent, dict) or not isinstance(intent.get("name"), str) or "is" not in intent:
         return None

@@ -1,7 +1,7 @@
-"""When jobs may start: windows of the week in local time, right over every change of the clock. Pure.
+"""The schedule: windows of the week in local time, correct across every change to or from summer time. Pure.
 
 A window belongs to the day on which it opens: 23:00-07:00 on mon-fri reaches into Saturday morning. Where the clock
-skips its opening, it opens when the clock goes on; where the clock shows a time twice, the first opens and the last
+skips its opening, it opens at the end of the gap; where the clock shows a time twice, the first opens and the last
 closes.
 
 Moments are microseconds since 1970. `zone` is the local one; None is the machine's own.

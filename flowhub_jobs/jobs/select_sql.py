@@ -8,11 +8,11 @@ from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.values.enums import JobKind
 
-BRING = (JobKind.FETCH, JobKind.IMPORT)  # a model comes into the store by them
+BRING = (JobKind.FETCH, JobKind.IMPORT)  # they bring a model into the store
 IS_LIVE = f"jobs.{LIVE}"
 OF_NODE = "jobs.node = :node"
 LIVE_OF_NODE = f"{OF_NODE} AND {IS_LIVE}"
-# What a job of another kind has yet to do takes no room in the store.
+# Jobs of the other kinds need no room in the store.
 WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import')"
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
 STILL_TO_END = (

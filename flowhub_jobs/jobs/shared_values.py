@@ -1,4 +1,4 @@
-"""What the workers of a node agree on, where of several one shall act: a row in `controls` that is compared and set."""
+"""Values that the workers of a node share, so that one of them acts: rows in `controls`, changed by compare-and-set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +31,9 @@ class SharedValue:
         return None if row is None else Version(row.value, row.set_at)
 
     def compare_and_set(self, seen: Version | None, value: Any) -> Version | None:
-        """Set the value if nobody has since it was seen; return how it stands then, or None: another was first."""
+        """Set the value unless it has changed since it was read; return the new version, or None: another was first."""
         now = self._clock.now_us()
-        # The calendar may stand still, or be set back: a version is never had twice.
+        # The clock may stand still, or be set back: no version is used twice.
         new = Version(value, now if seen is None else max(now, seen.version + 1))
         try:
             with writing(self._engine) as tx:

@@ -42,7 +42,7 @@ def may_move(old: State, new: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One thing that keeps a queued job from starting; `until` is microseconds, None where no one knows.
+    """One reason that keeps a queued job from starting; `until` is microseconds, None where that is unknown.
 
     `code` and `host` are those of the error behind it, where there is one.
     """
@@ -56,9 +56,9 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What holds all jobs of the node, as `Controls.gates` reads it. Times are microseconds; None: that gate is open.
+    """The gates that hold all jobs of the node (`Controls.gates`). Times are microseconds; None: that gate is open.
 
-    Each ends by itself at its time, so that a value that was read a moment ago lets nothing wait for longer.
+    Each gate opens by itself at its time, so that a cached value holds no job for longer.
     """
 
     window_opens_us: int | None = None
@@ -67,11 +67,11 @@ class Gates:
     rate_bps: int | None = None  # what the schedule allows all jobs together now, bytes a second; None: all there is
 
     def window_shut(self, now: int) -> bool:
-        """Return whether the schedule lets nothing run: what runs is to be handed back."""
+        """Return whether the schedule lets no job run: runs are to be handed back."""
         return self.window_opens_us is not None and now < self.window_opens_us
 
     def holds(self, now: int, *, start_now: bool = False) -> list[Hold]:
-        """Return what holds every queued job; of those that `start` was said of (`start_now`), no window does."""
+        """Return what holds every queued job; for a job begun by `flowhub start` (`start_now`), no window does."""
         window = [] if start_now else [Hold(Reason.WINDOW, self.window_opens_us)]
         found = [*window, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
         return [hold for hold in found if hold.until is not None and now < hold.until]
@@ -84,7 +84,7 @@ def in_order(holds: Iterable[Hold]) -> list[Hold]:
 
 
 def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, now: int) -> list[Hold]:
-    """Return the wait that the row itself bears, while it lasts; without a word it is the person's own time."""
+    """Return the wait of the row itself, while it lasts; without a reason it is the user's start time."""
     if not_before is None or not_before <= now:
         return []
     return [Hold(Reason(wait_reason or Reason.AT), not_before, text)]

@@ -1,4 +1,4 @@
-"""What every pen writes into a row in the same way, and the events beside it."""
+"""Column values and SQL fragments shared by every module that updates `jobs`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from flowhub_jobs.values.enums import DigestState, EventKind
 ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
 writes_to_store = jobs.c.kind.in_(BRING)
 
-# A job that nobody runs.
+# The columns of a job that does not run.
 NOT_RUNNING: dict[str, Any] = {
     "stage": None,
     "rate_bps": None,
@@ -21,16 +21,16 @@ NOT_RUNNING: dict[str, Any] = {
     "wait_us": None,
 }
 NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_worker": None, "lease_boot": None, "lease_until": None}
-# What an attempt that did not complete leaves of the digest: the next one tells.
+# The digest after an attempt that did not complete: the next one verifies.
 DIGEST_PENDING: dict[str, Any] = {"sha256_state": DigestState.PENDING}
 
 
 def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str) -> None:
-    """Write how an attempt ended. It is found among those of its job: its token has no index."""
+    """Write how an attempt ended. It is found by its job, since the token has no index."""
     its = sa.and_(attempts.c.job_id == job, attempts.c.token == token)
     tx.execute(sa.update(attempts).where(its).values(finished_at=now, outcome=outcome))
 
 
 def note(tx: sa.Connection, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
-    """Write an event. The text is for a person, and holds no secret; `code` is that of the error behind it."""
+    """Write an event. The text is for people, and holds no secret; `code` is that of the error behind it."""
     tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text, code=code))

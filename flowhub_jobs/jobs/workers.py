@@ -1,4 +1,4 @@
-"""The workers of a node, and what each has in hand: for `worker status`."""
+"""Reads and removes the rows of workers, for `worker status` and the rescue."""
 
 import sqlite3
 from collections.abc import Callable

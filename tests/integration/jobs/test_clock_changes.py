@@ -5,7 +5,7 @@ from support.job_store import JobStore
 
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.jobs import clock_changes
-from flowhub_jobs.jobs.clock_changes import OURS, shift_waits
+from flowhub_jobs.jobs.clock_changes import OWN_REASONS, shift_waits
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.values.enums import Reason
 
@@ -26,7 +26,7 @@ def waiting(rooms: JobStore, reason: Reason, model: str = "tiny") -> int:
 
 
 @pytest.mark.parametrize("seconds", [DAY, -DAY, 2.0, -2.0])
-@pytest.mark.parametrize("reason", OURS)
+@pytest.mark.parametrize("reason", OWN_REASONS)
 def test_a_wait_lasts_as_long_as_it_was_meant_when_the_calendar_is_set(rooms, reason, seconds):
     look(rooms)
     job = waiting(rooms, reason)
