@@ -89,6 +89,11 @@ class Call:
             raise UsageInvalid("The body is not a JSON object.", hint='Send an object, such as {"refs": ["model"]}.')
         return value
 
+    def json_or_form(self) -> dict[str, Any]:
+        """Return the body as a JSON object, or the lists of its fields: clients of the Hub send either."""
+        is_form = self.request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return dict(self.form()) if is_form else self.json()
+
     def form(self) -> dict[str, list[str]]:
         """Return the fields of a form (application/x-www-form-urlencoded). Raises UsageInvalid."""
         return form_fields(self.body)
@@ -100,6 +105,15 @@ def form_fields(body: bytes) -> dict[str, list[str]]:
         return parse_qs(body.decode(), keep_blank_values=True, strict_parsing=False, max_num_fields=FIELDS_MAX)
     except ValueError as error:
         raise UsageInvalid("The form cannot be read.") from error
+
+
+class JSONResponse(Response):
+    """JSON as the verbs print it: escaped, so that a file name that is not valid Unicode can be sent."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 Act = Callable[[Call], Response]

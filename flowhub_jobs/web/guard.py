@@ -28,6 +28,9 @@ OPEN_FOLDER = "/static/"
 # What is shared with other machines: the catalog's shape and the Hub's.
 SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/.+")
 
+# The one request of the Hub's protocol that reads with POST, since it names many files.
+PATHS_INFO = re.compile(r"/api/(models|datasets)/[^/]+/[^/]+/paths-info/[^/]+")
+
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -100,7 +103,8 @@ class Guard:
 
     def _is_open(self, scope: Scope) -> bool:
         path = scope["path"]
-        if scope["method"] not in SAFE_METHODS:
+        reads = scope["method"] in SAFE_METHODS or (scope["method"] == "POST" and PATHS_INFO.fullmatch(path))
+        if not reads:
             return False
         open_share = self.share_is_open and self._is_shared(path)
         return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or open_share

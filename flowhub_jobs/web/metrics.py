@@ -6,13 +6,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs import __version__
 from flowhub_jobs.operations.changes import position_now
 from flowhub_jobs.operations.metrics import Metrics, read_metrics
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.endpoint import Call, JSONResponse, endpoint
 
 
 def healthz(call: Call) -> Response:

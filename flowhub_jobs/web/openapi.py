@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
 from flowhub_jobs.web.api.operation import TEXT, Field, Operation
-from flowhub_jobs.web.endpoint import Call
+from flowhub_jobs.web.endpoint import Call, JSONResponse
 from flowhub_jobs.web.problems import MEDIA_TYPE
 
 PATH = "/api/openapi.json"

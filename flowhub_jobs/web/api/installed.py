@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from flowhub_jobs.operations.library.usage import stock
 from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.library import installed_json, removed_json
 from flowhub_jobs.web.api.operation import Operation
-from flowhub_jobs.web.endpoint import Call
+from flowhub_jobs.web.endpoint import Call, JSONResponse
 
 PATH = "/api/v1/installed"
 NAME = f"{PATH}/{{name}}"

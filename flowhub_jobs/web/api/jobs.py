@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
@@ -13,7 +13,7 @@ from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXTS, Field, Operation, read_body
-from flowhub_jobs.web.endpoint import Act, Call
+from flowhub_jobs.web.endpoint import Act, Call, JSONResponse
 
 PATH = "/api/v1/jobs"
 JOB = f"{PATH}/{{job}}"

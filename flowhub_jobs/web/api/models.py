@@ -2,14 +2,14 @@
 
 from datetime import date
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_card import card
 from flowhub_jobs.operations.search.search import Wanted, find
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
-from flowhub_jobs.web.endpoint import Call
+from flowhub_jobs.web.endpoint import Call, JSONResponse
 
 PATH = "/api/v1/models"
 SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer

@@ -2,12 +2,12 @@
 
 from urllib.parse import quote
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.operations.sharing import SharedModel, shared_catalog
 from flowhub_jobs.values.enums import RepoKind
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.endpoint import Call, JSONResponse, endpoint
 
 
 def show_catalog(call: Call) -> Response:

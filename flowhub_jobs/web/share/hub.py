@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.operations.sharing import SharedFile, SharedRepo
 from flowhub_jobs.values.enums import RepoKind
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.endpoint import Call, JSONResponse, endpoint
 from flowhub_jobs.web.share.files import FileChanged, send_file
 
 KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
@@ -67,11 +67,27 @@ def show_tree(call: Call, kind: RepoKind) -> Response:
     folders = dict.fromkeys(
         "/".join(file.path.split("/")[:level]) for file in files for level in range(depth + 1, file.path.count("/") + 1)
     )
-    entries = [{"type": "directory", "path": path, "size": 0, "oid": _folder_id(path)} for path in folders]
+    entries = [_folder_entry(path) for path in folders]
     entries += [_tree_entry(file) for file in files]
     if not call.switch("recursive"):
         entries = [entry for entry in entries if str(entry["path"]).count("/") == depth]
     return JSONResponse(entries)
+
+
+def show_paths(call: Call, kind: RepoKind) -> Response:
+    """Answer for the files and folders that the body names; for others with nothing."""
+    repo = _repo(call, kind)
+    commit = _commit(repo, call.path("revision"))
+    wanted = call.json_or_form().get("paths", [])
+    paths = [path.strip("/") for path in wanted if isinstance(path, str)] if isinstance(wanted, list) else []
+    files = repo.commits[commit]
+    found = []
+    for path in dict.fromkeys(paths):
+        if path in files:
+            found.append(_tree_entry(files[path]))
+        elif any(name.startswith(f"{path}/") for name in files):
+            found.append(_folder_entry(path))
+    return JSONResponse(found)
 
 
 def show_refs(call: Call, kind: RepoKind) -> Response:
@@ -157,6 +173,10 @@ def _lfs(file: SharedFile, name: str) -> dict[str, Any]:
     return {name: file.sha256, "size": file.size, "pointerSize": len(file.pointer)}
 
 
+def _folder_entry(path: str) -> dict[str, Any]:
+    return {"type": "directory", "path": path, "size": 0, "oid": _folder_id(path)}
+
+
 def _folder_id(path: str) -> str:
     return hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
 
@@ -176,6 +196,8 @@ def _routes() -> list[BaseRoute]:
             f"{prefix}/{{owner}}/{{repo}}/resolve/{{revision}}/{{path:path}}": resolve,
         }
         found += [Route(path, endpoint(_answered(act, kind)), methods=["GET"]) for path, act in table.items()]
+        paths_info = endpoint(_answered(show_paths, kind))
+        found.append(Route(f"{repo}/paths-info/{{revision}}", paths_info, methods=["POST"]))
     return found
 
 

@@ -1,6 +1,7 @@
 """Models, what is installed, the limit, the schedule, the machine, the report: as the verbs print them."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -89,6 +90,12 @@ def test_what_is_installed_is_what_the_verb_prints(program, installed, cli):
     told = cli("list", "--json").page
     told["store"].pop("free")
     assert page == told
+
+
+def test_a_name_that_is_not_unicode_is_sent_as_the_verb_prints_it(program, installed, cli):
+    (installed.store / os.fsdecode(b"odd-\xff.gguf")).write_bytes(b"GGUF")
+    names = [model["name"] for model in program.get(f"{API}/installed").json()["models"]]
+    assert names == [model["name"] for model in cli("list", "--json").page["models"]] == ["a.gguf", "odd-\udcff.gguf"]
 
 
 def test_a_model_is_removed_by_its_name(program, installed):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -252,6 +253,40 @@ def test_snapshot_download_fills_the_cache_under_the_hubs_commit(web, tmp_path):
     snapshot = Path(hub_client(web, tmp_path, sys.executable, "-c", program).splitlines()[-1])
     assert snapshot.name == commit_of(MLX, "main")
     assert files_below(snapshot) == FOLDER
+
+
+def test_the_hubs_file_system_lists_and_reads(web, tmp_path):
+    program = f"""
+from huggingface_hub import HfFileSystem
+files = HfFileSystem()
+print(sorted(files.ls({MLX!r}, detail=False)), files.info("{MLX}/config.json")["size"])
+assert files.cat("{MLX}/config.json") == {FOLDER["config.json"]!r}
+"""
+    said = hub_client(web, tmp_path, sys.executable, "-c", program)
+    assert said == f"{sorted(f'{MLX}/{path}' for path in FOLDER)} {len(FOLDER['config.json'])}"
+
+
+def test_a_data_set_is_shared_as_one(web, node, hub, tmp_path):
+    for path in ("train.csv", "data/test.csv"):
+        hub.add("datasets/owner/numbers", path, f"{path}\n".encode(), lfs=False)
+    node.enqueue("hf:datasets/owner/numbers")
+    work(node)
+    hf = Path(sys.executable).with_name("hf")
+    folder = tmp_path / "numbers"
+    hub_client(web, tmp_path, hf, "download", "owner/numbers", "--repo-type", "dataset", "--local-dir", str(folder))
+    assert files_below(folder) == {"train.csv": b"train.csv\n", "data/test.csv": b"data/test.csv\n"}
+
+
+def test_many_readers_at_once_each_get_every_byte(web):
+    def digest(_):
+        with httpx.stream("GET", f"{web.serving.base}{RESOLVE}", timeout=60, trust_env=False) as response:
+            running = hashlib.sha256()
+            for chunk in response.iter_bytes():
+                running.update(chunk)
+        return running.hexdigest()
+
+    with ThreadPoolExecutor(64) as pool:
+        assert set(pool.map(digest, range(64))) == {sha256(B)}
 
 
 def test_hf_sends_its_token_to_a_server_that_demands_one(node, tmp_path):
