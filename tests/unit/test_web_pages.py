@@ -1,11 +1,14 @@
 """What the pages show, as pure functions: text made harmless, links, figures, drawings, the way back."""
 
+import hashlib
+import re
+
 import pytest
 
 from flowhub_jobs.operations.actions import top_priority
 from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.pages.drawing import bands, sparkline, strip
-from flowhub_jobs.web.pages.frame import local_path, path_of
+from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.naming import Name, name_of
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
 from flowhub_jobs.web.rates import SPAN_S, RateHistory
@@ -123,3 +126,19 @@ def test_the_top_is_above_all_others_and_never_below_zero():
     assert top_priority([]) == 0
     assert top_priority([3, -1]) == 4
     assert top_priority([-5]) == 0
+
+
+def test_vendored_files_are_what_their_note_says():
+    note = files()["VENDORED"].decode()
+    for name, content in files().items():
+        if name.endswith(".min.js"):
+            assert f"{name}\n" in note
+            assert hashlib.sha256(content).hexdigest() in note
+
+
+def test_nothing_in_a_page_is_from_afar_or_inline():
+    templates = [path.read_text() for path in (FOLDER / "templates").iterdir()]
+    own = [content.decode() for name, content in files().items() if name in ("page.css", "page.js")]
+    for text in (*templates, *own):
+        assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//|@import|url\(\s*[\"']?http", text)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=[\"']|javascript:", text)

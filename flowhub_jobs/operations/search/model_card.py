@@ -11,8 +11,9 @@ from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.operations.search.fitting import Variant
+from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel
-from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
@@ -33,6 +34,7 @@ class CardVariant:
     verdict: Verdict
     state: str | None
     artifact: Artifact | None = None
+    offload: Offload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
     from flowhub_jobs.operations.session import EnqueueItem
 
     labels = {option.artifact.option: option.quantization for option in model.options}
+    offloads = {option.artifact.option: read_needs(option.needs).offload for option in model.options}
     plans = session.plan([EnqueueItem(one.artifact) for one in judged])
     return tuple(
         CardVariant(
@@ -104,6 +107,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
             verdict=one.verdict,
             state=None if plan.action == "fetch" else plan.action,
             artifact=one.artifact,
+            offload=offloads.get(one.artifact.option),
         )
         for one, plan in zip(judged, plans, strict=True)
     )

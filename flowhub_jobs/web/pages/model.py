@@ -13,6 +13,7 @@ from flowhub_jobs.operations.search.model_card import Card, CardVariant, card
 from flowhub_jobs.operations.search.ranking import merit
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import Offload
 from flowhub_jobs.web.endpoint import Call, endpoint
 from flowhub_jobs.web.pages.badges import BADGES, RUNS, Badge, memory, why
 from flowhub_jobs.web.pages.discover import CONTEXT_LEAST, CONTEXT_MOST, context_of, license_name
@@ -23,6 +24,7 @@ from flowhub_jobs.web.pages.text import safe_link, visible
 
 VERSIONS_SHOWN, FILES_SHOWN, NOTES_SHOWN = 20, 100, 20
 NAME_MAX, NOTE_MAX, LABEL_MAX = 300, 2000, 80
+_OFFLOADS = {None: "", Offload.FULL: "", Offload.PARTIAL: "partly on the GPU", Offload.NONE: "not on the GPU"}
 _REVISION = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/")
 _PLAIN_REF = re.compile(r"[A-Za-z0-9_./:@,%+=-]+")
 
@@ -147,7 +149,7 @@ def _about(one: CardVariant) -> str:
     option = _text(one.option, LABEL_MAX) if one.quantization else ""
     named = option if option.lower() not in known | {kind.lower()} else ""
     files = f"{one.files} files" if one.files > 1 else ""
-    return " · ".join(part for part in (named, kind, files) if part)
+    return " · ".join(part for part in (named, kind, files, _OFFLOADS[one.offload]) if part)
 
 
 def _size(count: int | None) -> str:

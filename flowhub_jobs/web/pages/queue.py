@@ -30,7 +30,7 @@ from flowhub_jobs.web.rates import SPAN_S
 
 Titles = Mapping[str, str]
 Samples = Mapping[int, Sequence[tuple[float, float]]]
-WAITING_SHOWN = 200
+WAITING_SHOWN, NEEDS_SHOWN = 200, 100
 NONE = "\N{EN DASH}"
 _STAGES = {Stage.RESOLVE: "Resolve", Stage.DOWNLOAD: "Download", Stage.VERIFY: "Verify", Stage.INSTALL: "Install"}
 _ENDS = {
@@ -107,6 +107,7 @@ class QueueView:
     shared: tuple[str, ...]
     running: tuple[RunningRow, ...]
     needs: tuple[NeedRow, ...]
+    needs_count: int
     waiting: tuple[WaitingRow, ...]
     waiting_sum: str
     ended: tuple[EndedRow, ...]
@@ -130,7 +131,8 @@ def queue_view(
         notes=tuple(notes),
         shared=tuple(shared_waits(waits, now)),
         running=tuple(running_row(job, titles, samples.get(job.id, ())) for job in overview.running),
-        needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)),
+        needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)[:NEEDS_SHOWN]),
+        needs_count=len(overview.failed) + len(parked),
         waiting=tuple(waiting_row(job, titles, now) for job in waits[:WAITING_SHOWN]),
         waiting_sum=_sum(waits),
         ended=tuple(ended_row(job, titles, now) for job in overview.ended),

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const SHOWN_MS = 400, HIDDEN_MS = 2000; // between two refreshes
+  const SHOWN_MS = 400, HIDDEN_MS = 2000; // between two refreshes; more where one takes long
   const kinds = document.body.dataset.live.split(" ").filter(Boolean);
   const heading = document.body.dataset.heading;
   const find = (selector) => document.querySelector(selector);
@@ -11,13 +11,13 @@
 
   // ---- refresh: the bar, or the whole page, morphed so that focus, selection and open details stay ----
 
-  let timer = null, running = null, whole = false, stale = false, last = 0, held = false, stopped = false;
+  let timer = null, running = null, whole = false, stale = false, last = 0, took = 0, held = false, stopped = false;
 
   function changed(kind) {
     whole ||= kind === "all" || kinds.includes(kind);
     stale = true;
     if (timer === null && running === null) {
-      const gap = document.hidden ? HIDDEN_MS : SHOWN_MS;
+      const gap = Math.max(document.hidden ? HIDDEN_MS : SHOWN_MS, 4 * took);
       timer = setTimeout(refresh, Math.max(0, last + gap - performance.now()));
     }
   }
@@ -41,6 +41,7 @@
     const target = all ? "#page" : "#bar";
     const path = all ? address : `/bar?here=${encodeURIComponent(address)}`;
     await htmx.ajax("GET", path, { target, select: target, swap: "outerMorph" });
+    took = performance.now() - last;
     const bar = find("#bar");
     document.title = (bar?.dataset.progress ?? "") + heading;
     tell(bar?.dataset.said ?? "");
@@ -201,6 +202,14 @@
     if (cell) cell.firstElementChild.checked = brush;
   });
   document.addEventListener("pointerup", () => { brush = null; });
+  const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  document.addEventListener("keydown", (event) => {
+    const step = event.target.closest?.(".cell") && STEPS[event.key];
+    if (!step) return;
+    const [day, hour] = event.target.value.split("-").map(Number);
+    const next = find(`.cell [value="${day + step[0]}-${hour + step[1]}"]`);
+    if (next) { event.preventDefault(); next.focus(); }
+  });
   document.addEventListener("click", (event) => { // the press has checked it already; the keyboard's click has no detail
     if (event.target.closest(".cell") && event.detail > 0 && event.pointerType !== "touch") event.preventDefault();
   });

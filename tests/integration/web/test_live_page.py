@@ -119,3 +119,13 @@ def test_a_lost_connection_says_so_and_comes_back(browser, shop):
         with web_server(shop.settings, port=port):
             expect(page.locator("#lost")).to_be_hidden()
             expect(page.locator(f"#job-{job}")).to_be_visible()
+
+
+def test_arrow_keys_move_over_the_week(visitor):
+    page = visitor.open("/schedule")
+    page.get_by_label("Tue 12:00, runs").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_label("Tue 13:00, runs")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("Wed 13:00, runs")).to_be_checked()
