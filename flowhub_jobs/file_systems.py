@@ -1,7 +1,7 @@
-"""What a file system can tell of its files: whether inode numbers and times stay, and whether other machines use it.
+"""Traits of file systems: whether inode numbers and times are stable, and whether other machines use it.
 
-On most local disks a file is known by its inode number and by a time in nanoseconds. Elsewhere both may change though
-nobody writes: FUSE and SMB make numbers up at each look (rclone, mergerfs: borgbackup/borg#5770), FAT rounds times to
+On most local disks a file is known by its inode number and by a time in nanoseconds. Elsewhere both may change without
+a write: FUSE and SMB make numbers up at each call (rclone, mergerfs: borgbackup/borg#5770), FAT rounds times to
 two seconds and keeps them in local time, so that they shift with daylight saving (man 8 mount, vfat, `tz=UTC`).
 """
 
@@ -34,7 +34,7 @@ _ZONE_MAX_NS = 26 * 3_600 * 1_000_000_000  # from UTC-12 to UTC+14
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What holds for every file of one file system. `shared`: processes of other machines may be at work in it."""
+    """Traits of one file system. `shared`: processes of other machines may work in it."""
 
     numbers_stay: bool
     times_stay: bool
@@ -47,9 +47,9 @@ COARSE = Traits(numbers_stay=False, times_stay=False, shared=False)
 UNKNOWN = Traits(numbers_stay=False, times_stay=False, shared=True)
 
 
-def traits_of(place: Path | str | int) -> Traits:
-    """Return what the file system of a path or of an open file can tell; UNKNOWN where it does not say what it is."""
-    kind = file_system_of(place)
+def traits_of(target: Path | str | int) -> Traits:
+    """Return the traits of the file system of a path or an open file; UNKNOWN where it does not name itself."""
+    kind = file_system_of(target)
     if kind in _EXACT or kind == "apfs":
         return EXACT
     if kind in _CLUSTER or kind == "nfs":
@@ -57,11 +57,11 @@ def traits_of(place: Path | str | int) -> Traits:
     return COARSE if kind in _COARSE or kind in ("hfs", "msdos", "exfat", "ntfs") else UNKNOWN
 
 
-def file_system_of(place: Path | str | int) -> int | str | None:
+def file_system_of(target: Path | str | int) -> int | str | None:
     """Return the magic number of a file system (Linux, the first word of `struct statfs`), or its name (macOS)."""
-    buffer = _Statfs()  # asked for each part of a transfer, so without a copy of its bytes
-    call = _statfs(of_open=isinstance(place, int))
-    if call(place if isinstance(place, int) else os.fsencode(place), buffer) != 0:
+    buffer = _Statfs()  # called for each part of a transfer, so without a copy of its bytes
+    call = _statfs(of_open=isinstance(target, int))
+    if call(target if isinstance(target, int) else os.fsencode(target), buffer) != 0:
         return None
     if MACOS:  # struct statfs of 64-bit inodes: f_fstypename begins at byte 72
         return bytes(buffer)[72:88].split(b"\0")[0].decode(errors="replace")
@@ -71,25 +71,25 @@ def file_system_of(place: Path | str | int) -> int | str | None:
 @functools.cache
 def _statfs(*, of_open: bool) -> "ctypes._NamedFuncPointer":
     libc, name = ctypes.CDLL(None, use_errno=True), "fstatfs" if of_open else "statfs"
-    found = getattr(libc, f"{name}$INODE64", None) if MACOS else None  # x86: the plain name is the older struct
-    call: ctypes._NamedFuncPointer = found or getattr(libc, name)
+    variant = getattr(libc, f"{name}$INODE64", None) if MACOS else None  # x86: the plain name is the older struct
+    call: ctypes._NamedFuncPointer = variant or getattr(libc, name)
     return call
 
 
-def mark_of(there: os.stat_result, traits: Traits) -> tuple[int, ...]:
-    """Return what tells a file from another under its name: its inode number, else its size and time."""
-    return (there.st_ino,) if traits.numbers_stay else (there.st_size, there.st_mtime_ns)
+def mark_of(status: os.stat_result, traits: Traits) -> tuple[int, ...]:
+    """Return the mark of a file, to notice a replacement: its inode number, else its size and time."""
+    return (status.st_ino,) if traits.numbers_stay else (status.st_size, status.st_mtime_ns)
 
 
 def same_time(recorded_ns: int, now_ns: int, traits: Traits) -> bool:
-    """Return whether a file's time is the one that was recorded, as far as its file system keeps times."""
+    """Return whether a file's time equals the recorded one, within the precision of its file system."""
     return recorded_ns == now_ns or (not traits.times_stay and _same_but_rounded(recorded_ns, now_ns))
 
 
 def _same_but_rounded(recorded_ns: int, now_ns: int) -> bool:
     """Return whether `now_ns` is the recorded time after a shift of the time zone and a cut to coarser steps. Pure.
 
-    Either of the two may be the cut one: a system shows its own exact time until it reads the disk's.
+    Either of the two may be the rounded one: a system shows its own exact time until it reads the disk's.
     """
     steps = round((now_ns - recorded_ns) / _ZONE_STEP_NS)
     shifted = recorded_ns + steps * _ZONE_STEP_NS

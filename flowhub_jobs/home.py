@@ -18,7 +18,7 @@ from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library_fast import Entries
+from flowhub_jobs.store.library_fast import LibraryReader
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import JobKind, RequestedAction
@@ -79,9 +79,9 @@ class Home:
         return Library(self.database, self.node, self.store)
 
     @property
-    def entries(self) -> Entries:
+    def entries(self) -> LibraryReader:
         """What is installed, to be read alone."""
-        return Entries(self.database, self.node, self.store)
+        return LibraryReader(self.database, self.node, self.store)
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
@@ -121,7 +121,7 @@ class Home:
         A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
         """
         from flowhub_jobs.store.install import find_installed
-        from flowhub_jobs.store.partials_dir import drop, put_aside
+        from flowhub_jobs.store.partials_dir import delete_trash, move_to_trash
 
         if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
             return  # it keeps nothing in the store
@@ -130,7 +130,7 @@ class Home:
             self.discard_partials(artifact, job)
             placed = find_installed(self.commands.intent(job), self.store)
             if placed is not None and self.library.entry(placed.name) is None:
-                drop(put_aside(self.store, placed.path))
+                delete_trash(move_to_trash(self.store, placed.path))
             self.commands.purged(job)
 
     def discard_partials(self, artifact: Artifact, job: int) -> None:

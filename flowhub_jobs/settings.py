@@ -1,4 +1,4 @@
-"""Where things lie and how long things wait: flag over environment over `config.toml` over default."""
+"""Settings: flag over environment over `config.toml` over default."""
 
 import os
 import tomllib

@@ -1,4 +1,4 @@
-"""What differs between Linux and macOS, in one place: clocks, processes, syncing, renaming without replacing.
+"""Differences between Linux and macOS: clocks, processes, syncing, renaming without replacing.
 
 Each function has both forms; a test runs the one that the machine can and checks the other by its calls. What differs
 between file systems is in file_systems.py, locks are in locks.py.
@@ -33,20 +33,20 @@ _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
 _STRETCH = 16 << 20  # bytes; of less at a time, the system lets nothing go: what it read ahead lies in large folios
 _GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
-# What a file system answers that cannot sync a folder, or a file: its server, or its driver, orders writes itself.
+# Error codes of file systems that cannot sync a folder or a file: the server or driver orders writes itself.
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOTTY})
 # The same of hard links: exFAT and vboxsf EPERM, SMB EOPNOTSUPP, Android EACCES (termux-app#837), AFS EXDEV.
 _CANNOT_LINK = frozenset(
     {errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 )
-# What a kernel answers where blocks cannot be shared: no such call, another disk, a file system without, not allowed.
+# Error codes where blocks cannot be shared: no such call, another disk, an unsupporting file system, no permission.
 _CANNOT_CLONE = frozenset(
     {errno.ENOTTY, errno.ENOSYS, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 )
 
 
 def awake_clock() -> float:
-    """Return seconds on a clock that nobody sets and that runs through the machine's sleep.
+    """Return seconds on a clock that no one can set and that runs through the machine's sleep.
 
     On Linux CLOCK_MONOTONIC stands still while suspended, CLOCK_BOOTTIME does not; on macOS CLOCK_MONOTONIC runs on.
     """
@@ -55,7 +55,7 @@ def awake_clock() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where time comes from: the calendar's microseconds since 1970 UTC, and `awake_clock`. Tests turn their own."""
+    """Source of time: microseconds since 1970 UTC, and `awake_clock`. Tests replace it."""
 
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     awake: Callable[[], float] = awake_clock
@@ -125,7 +125,7 @@ def allow_open_files() -> None:
 
 
 def sync_data(fd: int) -> None:
-    """Put what was written to `fd` on the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
+    """Write `fd`'s data to the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
     with _unless_it_cannot():
         if MACOS:
             full = getattr(fcntl, "F_FULLFSYNC", 51)
@@ -149,7 +149,7 @@ def _unless_it_cannot() -> Iterator[None]:
 def direct_twin(fd: int) -> int | None:
     """Return another descriptor of the open file `fd`, whose writes go past the system's cache (open(2), O_DIRECT).
 
-    None where that is not known to be quick and right: on Linux it is on ext4 and XFS. What is written must be whole
+    None where it is not known to be fast and correct: on Linux it is so on ext4 and XFS. The data must be
     pages, in memory and in the file; EINVAL says that the disk wants larger ones.
     """
     if MACOS or file_system_of(fd) not in _GOOD_AT_DIRECT:
@@ -161,7 +161,7 @@ def direct_twin(fd: int) -> int | None:
 
 
 def let_go_of_cache(fd: int, start: int, end: int) -> None:
-    """Have the system forget what it keeps of this part of a file: the next read asks the disk. A hint, no more."""
+    """Drop this part of a file from the page cache, so that the next read comes from the disk. Only a hint."""
     if not MACOS:
         os.posix_fadvise(fd, start, end - start, os.POSIX_FADV_DONTNEED)
 
@@ -265,7 +265,7 @@ def _link_new(source: Path, target: Path) -> None:
 
 
 def swap(one: Path, other: Path) -> None:
-    """Exchange two names in one step where the system can; else by way of a third name beside `one`."""
+    """Exchange two names in one step where the system can; else through a third name next to `one`."""
     if _rename_flags(one, other, linux=_RENAME_EXCHANGE, macos=_RENAME_SWAP):
         return
     aside = one.with_name(one.name + ".swap")

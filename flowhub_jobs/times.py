@@ -1,4 +1,4 @@
-"""Times as a person types them, and as a screen shows them. Pure: `now` comes in as an argument."""
+"""Parses and formats times for users. Pure: `now` is an argument."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -98,7 +98,7 @@ def _rfc3339(text: str) -> datetime:
 
 
 def clock_time(moment: datetime, now: datetime) -> str:
-    """Return a moment as a person reads it, local: `02:30`, of another day `Mon 02:30`, of another week its date.
+    """Return a moment in local time: `02:30`, on another day `Mon 02:30`, in another week with its date.
 
     Seconds are shown where it is less than two minutes away.
     """

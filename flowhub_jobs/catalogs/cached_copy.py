@@ -1,4 +1,4 @@
-"""Where the good copy of a catalog at a URL is kept, and when its source was asked last. Light: a search reads it."""
+"""Paths of the cached copy of a catalog at a URL, and the time of its last check. Light: a search imports it."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def copy_path(url: str, cache_dir: Path) -> Path:
 
 
 def facts_path(body_path: Path) -> Path:
-    """Return where it is written down what the source said of the copy."""
+    """Return the path of the validators and the time of the last check."""
     return body_path.with_suffix(".facts.json")
 
 

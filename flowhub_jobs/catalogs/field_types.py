@@ -83,7 +83,7 @@ def _api_version(text: str) -> str:
 Id = Annotated[str, AfterValidator(_id)]
 Text = Annotated[str, AfterValidator(_printable)]
 Title = Annotated[str, AfterValidator(_printable), AfterValidator(_filled)]
-Sha256 = Annotated[str, AfterValidator(_sha256)]
+Sha256Field = Annotated[str, AfterValidator(_sha256)]
 GitSha1 = Annotated[str, AfterValidator(_git_sha1)]
 FileBytes = Annotated[
     int, BeforeValidator(_whole), Field(ge=0, le=_LARGEST)
@@ -93,7 +93,7 @@ ModelBytes = Whole  # but no model is empty, and unknown is absent, not 0
 Gigabytes = Annotated[float, Field(gt=0)]
 # Strict mode would refuse a JSON list for a tuple and a JSON string for an enum.
 Words = Annotated[tuple[Text, ...], Strict(False)]
-Format = Annotated[HubFormat, Strict(False)]
+FormatField = Annotated[HubFormat, Strict(False)]
 OffloadWord = Annotated[Offload, Strict(False)]
 FileName = Annotated[str, AfterValidator(_filename)]
 FilePath = Annotated[str, AfterValidator(_path)]

@@ -18,7 +18,7 @@ from flowhub_jobs.catalogs import validation_rules
 from flowhub_jobs.catalogs.parsing import NotJson, loads, read_json, read_text
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
 from flowhub_jobs.catalogs.suggest import typos
-from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, place_of, shown
+from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, locate, shown
 from flowhub_jobs.values.digests import parse_sha256
 from flowhub_jobs.values.enums import PLATFORMS, platform_of
 
@@ -31,7 +31,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an inspection found. With a fault the catalog is refused; warnings and notes do no harm.
+    """Result of an inspection. With a fault the catalog is refused; warnings and notes do no harm.
 
     `models` counts the entries of a catalog without a fault, else it is 0.
     """
@@ -43,7 +43,7 @@ class Inspection:
 
 
 def inspect(raw: bytes) -> Inspection:
-    """Return all that is to be said of the catalog in `raw`."""
+    """Return all findings on the catalog in `raw`."""
     try:
         document = read_json(raw)
     except NotJson as fault:
@@ -68,12 +68,12 @@ def _faults(document: Values, parts: "list[_Part]") -> list[Finding]:
     except ValidationError as error:
         found = faults_of(error, document)
     broken = [_at(part.steps, name, why, document) for part in parts for name, why in part.broken()]
-    places = {place_of(part.steps, document)[0]: number for number, part in enumerate(parts)}
+    places = {locate(part.steps, document)[0]: number for number, part in enumerate(parts)}
     return sorted(dict.fromkeys([*found, *broken]), key=lambda finding: places.get(finding.entry, 0))
 
 
 def _at(steps: Steps, name: str | None, why: str, document: Values) -> Finding:
-    entry, inner = place_of(steps, document)
+    entry, inner = locate(steps, document)
     return Finding(entry, ".".join(part for part in (inner, name) if part) or None, why)
 
 
@@ -82,7 +82,7 @@ def _at(steps: Steps, name: str | None, why: str, document: Values) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One object of the document: where it is, what it is, and its values that are not null."""
+    """One object of the document: its path, its kind, and its values that are not null."""
 
     steps: Steps
     kind: type[BaseModel]
@@ -98,7 +98,7 @@ class _Part:
 
     @property
     def pinned(self) -> bool:
-        """Whether it has a digest that can be read."""
+        """Whether it has a valid digest."""
         return parse_sha256(self.text("sha256") or "") is not None
 
     @property
@@ -109,7 +109,7 @@ class _Part:
     def broken(self) -> validation_rules.Broken:
         """The rules over several fields that it breaks, however faulty other fields are."""
         if self.kind is HubCatalog:
-            yield from validation_rules.twins(_texts(self.value("models"), "id"), "models")
+            yield from validation_rules.no_duplicates(_texts(self.value("models"), "id"), "models")
         elif self.kind is HubModel:
             yield from self._broken_model()
         elif self.kind is DownloadOption:
@@ -180,7 +180,7 @@ _INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
 
 
 def _parts(document: Values, whole: type[BaseModel] = HubCatalog) -> Iterator[_Part]:
-    """Return every object whose kind is known, an outer one before what is in it. `whole` is the document's kind."""
+    """Return every object of a known kind, an outer one before its inner ones. `whole` is the document's kind."""
     waiting: list[tuple[Steps, type[BaseModel], Any]] = [((), whole, document)]
     while waiting:
         steps, kind, value = waiting.pop()

@@ -1,36 +1,15 @@
-"""The catalog that was asked for: the file shipped, a file of the person's, or a URL with a good copy behind it."""
+"""Loads a catalog: the shipped file, another file, or a URL (`remote`)."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flowhub_jobs.catalogs.loaded import MAX_BYTES, Fetch, LoadedCatalog
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, CatalogUnreadable
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.net import urls
 
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import HubCatalog
 
-MAX_BYTES = 100_000_000
-
-# (url, headers to send) -> (status, headers with lower-case names, body)
-Fetch = Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A catalog, where it came from in words, and what the person must be told about it, if anything."""
-
-    catalog: "HubCatalog"
-    where: str
-    warning: str | None = None
-    overlays: Mapping[str, str] = field(default_factory=dict)  # by model: the imported catalog that it is of
-    hidden: Mapping[str, int] = field(default_factory=dict)  # by imported catalog: models whose ids were taken
-
-
-def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: Fetch | None = None) -> Loaded:
+def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: Fetch | None = None) -> LoadedCatalog:
     """Return the catalog of `source`: None is the shipped file, else a path or an http(s) URL.
 
     From a file: CatalogUnreadable, CatalogMalformed. From a URL, where no good copy is kept: CatalogUnreachable,
@@ -50,10 +29,10 @@ def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: F
     return _from_file(Path(source).expanduser(), f"catalog file {source}")
 
 
-def _from_file(path: Path, where: str) -> Loaded:
+def _from_file(path: Path, where: str) -> LoadedCatalog:
     from flowhub_jobs.catalogs.schema import parse_catalog
 
-    return Loaded(parse_catalog(_read(path, where), where=where, error=CatalogMalformed), where)
+    return LoadedCatalog(parse_catalog(_read(path, where), where=where, error=CatalogMalformed), where)
 
 
 def _read(path: Path, where: str) -> bytes:

@@ -1,6 +1,6 @@
-"""The imported catalogs: a folder with a file of our own shape for each, and the facts of its source beside it.
+"""Overlays: the imported catalogs, each a file of flowhub's own shape with the provenance of its source.
 
-`NAME.json` is read with every catalog in force; `NAME.facts.json` by those who list and update. The facts may hold an
+`NAME.json` is read with every catalog in force; `NAME.facts.json` to list and update it. The facts may hold an
 address with a token in its query: they are the owner's alone (mode 0600), and are shown by `Facts.shown` only.
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.catalogs.importers.field_values import Ids
-from flowhub_jobs.catalogs.load import Loaded
+from flowhub_jobs.catalogs.loaded import LoadedCatalog
 from flowhub_jobs.catalogs.provenance import BASE as BASE
-from flowhub_jobs.catalogs.provenance import Provenance, facts_of, is_name
+from flowhub_jobs.catalogs.provenance import Provenance, is_name, parse_provenance
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.fs.atomic_write import write_whole
 from flowhub_jobs.fs.safe_read import read_regular
@@ -46,10 +46,10 @@ class Overlays:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def facts(self, name: str) -> Provenance | None:
-        """Return what is known of the source; None where nothing is."""
+    def provenance(self, name: str) -> Provenance | None:
+        """Return the provenance; None where it is unknown."""
         try:
-            return facts_of(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
+            return parse_provenance(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
         except (OSError, ValueError, RecursionError):
             return None
 
@@ -60,29 +60,29 @@ class Overlays:
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
-    def put(self, name: str, models: list[Entry], facts: Provenance) -> None:
-        """Write a catalog and its facts in place of what was there. What could not be read again is not written."""
+    def save(self, name: str, models: list[Entry], facts: Provenance) -> None:
+        """Write a catalog and its provenance over the old ones. A catalog that cannot be read back is refused."""
         from flowhub_jobs.catalogs.schema import parse_catalog
 
         body = json.dumps({"apiVersion": "v1", "models": models}, ensure_ascii=False, indent=1).encode()
         parse_catalog(body, where=f"the imported catalog {name}", error=CatalogMalformed)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # The catalog first: with the facts of an older one it is asked for again, and no more. The other way
-            # round a "not modified" would keep the old catalog for ever.
+            # The catalog first: with the validators of an older one it is fetched again, nothing worse. In the other
+            # order a "not modified" would keep the old catalog for ever.
             write_whole(self.path(name), body)
         except OSError as error:
             raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
-        self.put_facts(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
+        self.save_provenance(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
 
-    def is_whole(self, name: str, facts: Provenance) -> bool:
+    def matches(self, name: str, facts: Provenance) -> bool:
         """Return whether the catalog is, byte for byte, what these facts are about."""
         try:
             return hashlib.sha256(self._body(name)).hexdigest() == facts.kept_sha256
         except OSError:
             return False
 
-    def put_facts(self, name: str, facts: Provenance) -> None:
+    def save_provenance(self, name: str, facts: Provenance) -> None:
         try:
             write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
         except OSError as error:
@@ -105,10 +105,10 @@ class Overlays:
 # In force ------------------------------------------------------------------------------------------------------------
 
 
-def with_overlays(base: Loaded, overlays: Overlays) -> Loaded:
-    """Return the base with the models of all imported catalogs behind its own. On an id, who comes first wins.
+def with_overlays(base: LoadedCatalog, overlays: Overlays) -> LoadedCatalog:
+    """Return the base followed by the models of all imported catalogs. The first model with an id wins.
 
-    One that is damaged is left out, with a warning: it must not take the others along.
+    One that is damaged is left out, with a warning: it must not disable the others.
     """
     try:
         present = overlays.names()
@@ -133,7 +133,7 @@ def with_overlays(base: Loaded, overlays: Overlays) -> Loaded:
         owners |= dict.fromkeys((model.id for model in shown), name)
         taken.update(model.id for model in shown)
         models += shown
-    # Not validated anew: each model was, and their ids differ.
+    # Not validated again: each model was, and their ids differ.
     merged = HubCatalog.model_construct(api_version=base.catalog.api_version, models=tuple(models))
     return replace(base, catalog=merged, warning=warning, overlays=owners, hidden=hidden)
 
@@ -157,13 +157,13 @@ def _models_of(overlays: Overlays, name: str) -> "tuple[HubModel, ...]":
         raise CatalogMalformed(f"{fault.message}. It is left out. {remedy}", hint=remedy) from fault
 
 
-def settled(
+def with_unique_ids(
     models: list[Entry], name: str, taken: Collection[str], known: Mapping[str, str]
 ) -> tuple[list[Entry], dict[str, str]]:
-    """Return the models with ids that nobody else has, and the new id of each that could not keep its own.
+    """Return the models with unique ids, and the new id of each that could not keep its own.
 
-    `taken` are the ids of all other catalogs. `known` is what was settled before: who installed `x-localai` finds it
-    under that name after an update, too.
+    `taken` are the ids of all other catalogs. `known` are the earlier new ids: a model installed as `x-localai` keeps
+    that id after an update, too.
     """
     used, changed, answer = Ids(taken), dict[str, str](), []
     for model in models:

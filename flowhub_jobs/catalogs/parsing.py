@@ -10,7 +10,7 @@ _ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}
 
 
 class NotJson(ValueError):
-    """What the bytes are instead, in plain words."""
+    """The bytes are not a JSON or YAML catalog; the message says why."""
 
 
 def read_json(raw: bytes) -> dict[str, Any]:

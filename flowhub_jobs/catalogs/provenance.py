@@ -1,4 +1,4 @@
-"""What is known of an imported catalog: its name, where it came from, and what came of it."""
+"""Provenance of an imported catalog: its name, its source, and the counts of its import."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where an imported catalog came from, and what came of it. Times are RFC 3339; counts are by reason."""
+    """Source of an imported catalog, and the result of its import. Times are RFC 3339; counts are by reason."""
 
     source: str  # an absolute path, or a URL
     format: str
@@ -43,7 +43,7 @@ class Provenance:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a file of this name may be an imported catalog: `NAME.json`, beside `NAME.facts.json`."""
+    """Return whether `NAME.json` may be an imported catalog: `NAME.facts.json` is its provenance."""
     return _NAME.fullmatch(name) is not None and not name.endswith(".facts")
 
 
@@ -57,8 +57,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def facts_of(told: Any) -> Provenance | None:
-    """Return what is told as far as it is of the right kind; None where the source or its shape is not."""
+def parse_provenance(told: Any) -> Provenance | None:
+    """Return the provenance in a JSON value, less fields of a wrong type; None without a source or a known format."""
     empty = asdict(Provenance("", ""))
     known = {name: told[name] for name in empty if name in told and type(told[name]) is type(empty[name])}
     return Provenance(**known) if known.get("source") and known.get("format") in TITLES else None

@@ -1,7 +1,7 @@
-"""A catalog at a URL: asked on every load, and the last good copy where the source fails.
+"""Loads a catalog from its URL on every call; where the source fails, from the last good copy.
 
-It is asked each time because a conditional GET is one small round trip, and every rule that skips it would
-one day install an old digest. With a good copy at hand the wait for a connection is short: the copy will do.
+A conditional GET is one small round trip, and every rule that skips it would one day install an old digest. With a good
+copy the wait for a connection is short.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowhub_jobs.catalogs.cached_copy import FACTS_BYTES, copy_path, facts_path
-from flowhub_jobs.catalogs.load import MAX_BYTES, Fetch, Loaded
+from flowhub_jobs.catalogs.loaded import MAX_BYTES, Fetch, LoadedCatalog
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import NETWORK_SETTINGS, CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 from flowhub_jobs.fs.atomic_write import write_whole
@@ -20,49 +20,51 @@ from flowhub_jobs.net import get, urls
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0
-TOTAL_S = 120.0  # a source that trickles is as good as down
+TOTAL_S = 120.0  # a source that sends slower counts as unreachable
 
 
 class _Copy(NamedTuple):
-    """The last good copy: the catalog in it, and what its source said of it (`etag`, `last_modified`, `checked_at`)."""
+    """The last good copy: its catalog, and its validators (`etag`, `last_modified`) with `checked_at`."""
 
     catalog: HubCatalog
     facts: dict[str, str]
 
 
-def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> Loaded:
+def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> LoadedCatalog:
     """Return the catalog at `url`, or its last good copy with a warning; the errors as `load_catalog` says."""
     urls.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
     where = f"catalog {urls.public_url(url)}"
     body_path = copy_path(url, cache_dir)
-    copy = _kept_copy(body_path, where)
+    copy = _read_copy(body_path, where)
     try:
-        return _asked(url, where, body_path, copy, fetch or _http_fetch(copy))
+        return _load(url, where, body_path, copy, fetch or _http_fetch(copy))
     except (CatalogUnreachable, CatalogSourceMalformed) as fault:
         if copy is None:
             raise
         age = _age(copy.facts.get("checked_at", ""), datetime.now(UTC))
-        return Loaded(copy.catalog, where, f"{fault.message.removesuffix('.')}. The last good copy is used, {age}.")
+        return LoadedCatalog(
+            copy.catalog, where, f"{fault.message.removesuffix('.')}. The last good copy is used, {age}."
+        )
 
 
-def kept_catalog(url: str, cache_dir: Path) -> HubCatalog | None:
-    """Return the last good copy, without asking anybody; None where there is none."""
-    copy = _kept_copy(copy_path(url, cache_dir), f"catalog {urls.public_url(url)}")
+def cached_catalog(url: str, cache_dir: Path) -> HubCatalog | None:
+    """Return the last good copy, without a request; None where there is none."""
+    copy = _read_copy(copy_path(url, cache_dir), f"catalog {urls.public_url(url)}")
     return copy.catalog if copy else None
 
 
-def _asked(url: str, where: str, body_path: Path, copy: _Copy | None, fetch: Fetch) -> Loaded:
-    status, headers, body = _answer(url, where, fetch, _conditions(copy))
+def _load(url: str, where: str, body_path: Path, copy: _Copy | None, fetch: Fetch) -> LoadedCatalog:
+    status, headers, body = _ask(url, where, fetch, _conditions(copy))
     if status == 304 and copy is not None:
         _keep_facts(body_path, copy.facts)
-        return Loaded(copy.catalog, where)
+        return LoadedCatalog(copy.catalog, where)
     if status != 200:
         raise CatalogUnreachable(f"{where}: cannot be downloaded: its host answered {status}.")
     catalog = parse_catalog(body, where=where, error=CatalogSourceMalformed)
-    return Loaded(catalog, where, _keep(body_path, body, headers))
+    return LoadedCatalog(catalog, where, _keep(body_path, body, headers))
 
 
-def _answer(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+def _ask(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
     try:
         return fetch(url, conditions)
     except FlowhubError as fault:
@@ -72,14 +74,14 @@ def _answer(url: str, where: str, fetch: Fetch, conditions: dict[str, str]) -> t
 
 def _conditions(copy: _Copy | None) -> dict[str, str]:
     facts = copy.facts if copy else {}
-    asked = {"If-None-Match": facts.get("etag"), "If-Modified-Since": facts.get("last_modified")}
-    return {name: value for name, value in asked.items() if value}
+    headers = {"If-None-Match": facts.get("etag"), "If-Modified-Since": facts.get("last_modified")}
+    return {name: value for name, value in headers.items() if value}
 
 
 # The copy -----------------------------------------------------------------------------------------------------------
 
 
-def _kept_copy(body_path: Path, where: str) -> _Copy | None:
+def _read_copy(body_path: Path, where: str) -> _Copy | None:
     """Return the copy, or None where there is none that this version can read."""
     try:
         body = read_regular(body_path, MAX_BYTES)
@@ -90,7 +92,7 @@ def _kept_copy(body_path: Path, where: str) -> _Copy | None:
 
 
 def _facts_of(body_path: Path, body: bytes) -> dict[str, str]:
-    """Return what is known of the copy; nothing where the two files are not of one write."""
+    """Return the validators of the copy; none where the two files are not of one write."""
     try:
         facts = json.loads(read_regular(facts_path(body_path), FACTS_BYTES))
     except (OSError, ValueError):
@@ -102,7 +104,7 @@ def _facts_of(body_path: Path, body: bytes) -> dict[str, str]:
 
 
 def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
-    """Keep a good copy; return a warning where that failed: the catalog itself is good."""
+    """Write a good copy; return a warning if that fails: the catalog itself is good."""
     facts = {
         "sha256": hashlib.sha256(body).hexdigest(),
         "etag": headers.get("etag", ""),
@@ -131,13 +133,13 @@ def _age(checked_at: str, now: datetime) -> str:
         minutes = max(0, int((now - datetime.fromisoformat(checked_at)).total_seconds() // 60))
     except (ValueError, TypeError):
         return "of unknown age"
-    for size, word in ((1440, "day"), (60, "hour"), (1, "minute")):
+    for size, unit in ((1440, "day"), (60, "hour"), (1, "minute")):
         if minutes >= size:
-            return f"{minutes // size} {word}{'s' if minutes >= 2 * size else ''} old"
+            return f"{minutes // size} {unit}{'s' if minutes >= 2 * size else ''} old"
     return "less than a minute old"
 
 
-# The wire -----------------------------------------------------------------------------------------------------------
+# HTTP --------------------------------------------------------------------------------------------------------------
 
 
 def _http_fetch(copy: _Copy | None) -> Fetch:

@@ -1,4 +1,4 @@
-"""From what a person types to what is to be fetched: a reference becomes a model and an option, or an address."""
+"""Resolves a typed reference to a model and an option of the catalog, or to the URL of a file."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _HUB_REFERENCE = re.compile(r"(?:hf:|(?:https?://)?(?:www\.)?(?:hf\.co|huggingfa
 _HUB_FILE = re.compile(r"https?://[^/]+/[^?#]+/resolve/[^?#]+", re.IGNORECASE)
 _MODEL = re.compile(r"([a-z0-9][a-z0-9._-]*)(?:[@:]([a-z0-9][a-z0-9._-]*))?")
 _REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]+)?(:[\w.-]+)?", re.ASCII)
-PLACEHOLDER = "download"  # the name of a file whose address has none, until its server was asked
+PLACEHOLDER = "download"  # the name of a file whose URL has none, until its server is asked
 _FORMATS = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
 
 
@@ -140,7 +140,7 @@ def no_option(model_id: str, ids: Sequence[str], option_id: str) -> NotFound:
 
 
 def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
-    """Return what a reference into the catalog asks for; the errors of the three functions above."""
+    """Return the artifact of a reference into the catalog; the errors of the three functions above."""
     from flowhub_jobs.catalogs.schema import artifact
 
     wanted = parse_reference(text)
@@ -152,8 +152,8 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     """Return the artifact of one file at a URL, which no catalog knows; `sha256` as `digests.parse_sha256` reads it.
 
     `name` is the file's, in place of the one that the URL ends in. `may_lack_name`: where neither can be used, the
-    artifact is called `PLACEHOLDER`, and its server is asked for a name later. AddressRefused where the address may
-    not be asked, UsageInvalid for a digest that is none and for an address that ends in no usable file name.
+    artifact is called `PLACEHOLDER`, and its server is asked for a name later. Raises AddressRefused for an address
+    that is not allowed, UsageInvalid for an invalid digest and for an address that ends in no usable file name.
 
     The URL's fragment is never sent to a server (RFC 9110, section 7.1), so it is no part of the address; a sha256 in
     it pins the file. UsageInvalid where it contradicts `sha256`.

@@ -12,13 +12,13 @@ from flowhub_jobs.catalogs.field_types import (
     FileBytes,
     FileName,
     FilePath,
-    Format,
+    FormatField,
     Gigabytes,
     GitSha1,
     Id,
     ModelBytes,
     OffloadWord,
-    Sha256,
+    Sha256Field,
     Text,
     Title,
     WebPage,
@@ -26,7 +26,7 @@ from flowhub_jobs.catalogs.field_types import (
     Words,
 )
 from flowhub_jobs.catalogs.parsing import NotJson, read_json
-from flowhub_jobs.catalogs.validation_errors import complaint, describe
+from flowhub_jobs.catalogs.validation_errors import first_fault_text, rule_error
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs import names
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
@@ -48,7 +48,7 @@ class _CatalogModel(BaseModel):
 
 
 class Hardware(_CatalogModel):
-    """What the model asks of a machine: RAM in GiB, disk in GB."""
+    """Requirements of a model: RAM in GiB, disk in GB."""
 
     min_ram_gb: Gigabytes | None = None
     recommended_ram_gb: Gigabytes | None = None
@@ -70,7 +70,7 @@ class DownloadFile(_CatalogModel):
     path: FilePath
     url: str
     size_bytes: FileBytes | None = None
-    sha256: Sha256 | None = None
+    sha256: Sha256Field | None = None
     git_sha1: GitSha1 | None = None
 
     @model_validator(mode="after")
@@ -83,13 +83,13 @@ class DownloadOption(_CatalogModel):
     """One download variant of a model: one file (`url`), or a folder of files (`files`)."""
 
     id: Id
-    format: Format
+    format: FormatField
     quantization: Text | None = None
     offload: OffloadWord | None = None
     filename: FileName | None = None
     url: str | None = None
     size_bytes: ModelBytes | None = None
-    sha256: Sha256 | None = None
+    sha256: Sha256Field | None = None
     git_sha1: GitSha1 | None = None
     files: Annotated[tuple[DownloadFile, ...], Strict(False), Field(max_length=validation_rules.MAX_FILES)] | None = (
         None
@@ -114,7 +114,7 @@ class DownloadOption(_CatalogModel):
 
     @property
     def size_bytes_total(self) -> int | None:
-        """Return what the option takes on the disk, or None where the catalog does not know."""
+        """Return the option's size on the disk, or None where the catalog does not give it."""
         return artifact(None, self).size
 
 
@@ -153,7 +153,7 @@ class HubCatalog(_CatalogModel):
 
     @model_validator(mode="after")
     def _different_ids(self) -> Self:
-        _obey(validation_rules.twins((model.id for model in self.models), "models"))
+        _obey(validation_rules.no_duplicates((model.id for model in self.models), "models"))
         return self
 
     @cached_property
@@ -164,7 +164,7 @@ class HubCatalog(_CatalogModel):
 def _obey(broken: validation_rules.Broken) -> None:
     """Raise the first rule that is broken."""
     for field, why in broken:
-        raise complaint(why, field=field)
+        raise rule_error(why, field=field)
 
 
 def artifact(model: HubModel | None, option: DownloadOption) -> Artifact:
@@ -190,4 +190,4 @@ def parse_catalog(raw: bytes, *, where: str, error: type[FlowhubError]) -> HubCa
     try:
         return HubCatalog.model_validate(document)
     except ValidationError as fault:
-        raise error(f"{where}: {describe(fault, document)}") from fault
+        raise error(f"{where}: {first_fault_text(fault, document)}") from fault

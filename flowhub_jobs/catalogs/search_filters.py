@@ -1,4 +1,4 @@
-"""What a search is narrowed to, read from what was typed. Pure. A figure means whatever rounds to it."""
+"""Filters of a search, parsed from options, and their SQL. Pure. A number matches all that round to it."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _RANGE = re.compile(rf"({_NUMBER})?\s*([KMBT]?)\s*(\.\.)?\s*({_NUMBER})?\s*([KMB
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which models count, and of them which variants (`format`, `max_bytes`). None, or empty, is no condition.
+    """Conditions on models, and on their variants (`format`, `max_bytes`). None, or empty, is no condition.
 
     `parameters` is from (inclusive) and to (exclusive), None at an end that is open. `license` and `publisher` are
     beginnings of words; a tag is compared whole. `since` is a date, such as 2026-08-24. All texts as `query.key`.
@@ -47,7 +47,7 @@ class Filters:
         publisher: str | None = None,
         new_on: date | None = None,
     ) -> "Filters":
-        """Return the filters of a command line; `new_on` is today, if only what is new counts. Raises UsageInvalid."""
+        """Return the filters of a command line; `new_on` is today, to keep only new models. Raises UsageInvalid."""
         return cls(
             format=_format(format),
             parameters=parameter_range(params) if params is not None else None,

@@ -1,7 +1,7 @@
-"""The index that a search reads: one local SQLite file with FTS5, made whole from the catalogs in force.
+"""Index of the catalogs in force for searches: one local SQLite file with FTS5.
 
-It is never changed, only replaced: built beside its place and renamed, so that a reader has the old one or the new one,
-and of two that build at once the later stays, which is as good. What it was built from stands in it (`signature`).
+It is never changed, only replaced: a new one is built next to it and renamed, so that a reader has the old or the new;
+if two processes build it, the later one stays. `signature` records the files that it was built from.
 """
 
 import errno
@@ -48,7 +48,7 @@ _MODELS = {
     "tag_keys": str,
 }
 _AS_WRITTEN = ("id", "name", "publisher", "family", "description", "license", "parameters", "context_length")
-# `model` is the model's number, `needs` what a verdict asks of a machine, as JSON.
+# `model` is the model's number, `needs` are its needs of a machine (device.need), as JSON.
 _OPTIONS = {
     "model": int,
     "option": str,
@@ -60,19 +60,19 @@ _OPTIONS = {
     "words": str,
     "needs": str,
 }
-# All that a catalog says of a model: `facts` without its variants, `artifacts` a list with what each installs, as JSON.
-# A table of its own, so that a search does not read past it.
+# The catalog's entry of a model: `facts` without its variants, `artifacts` a list of their artifacts, as JSON.
+# A separate table, so that a search does not read these rows.
 _CARDS = {"number": int, "facts": str, "artifacts": str}
 _Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an index is made of.
+    """Content of a new index.
 
-    `signature` says of which files; `catalog_of` names the catalog that a model is from; `parameters` reads a number
-    from a catalog's "7B"; `needs` tells what a verdict asks of a machine, in values that JSON holds. `warning` is what
-    a person must be told as long as this index is in use.
+    `signature` identifies the source files; `catalog_of` names the catalog that a model is from; `parameters` parses a
+    catalog's "7B"; `needs` gives an option's needs of a machine, as JSON values. `warning` is shown to the user as long
+    as this index is in use.
     """
 
     signature: str
@@ -99,7 +99,7 @@ def build(path: Path, source: Source) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """Raise OSError where something lies that is not ours to replace: a pipe, a folder."""
+    """Raise OSError if the path is something else than a regular file: it is not replaced."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, f"{path.name} is not a regular file", str(path))
 
@@ -112,7 +112,7 @@ def build_in_memory(source: Source) -> sqlite3.Connection:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a build that was killed has left."""
+    """Remove the remains of killed builds."""
     for left in folder.glob(f"{SCRATCH}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > SCRATCH_OLD_S:
@@ -122,7 +122,7 @@ def _sweep(folder: Path) -> None:
 def _fill(connection: sqlite3.Connection, source: Source) -> None:
     from sqlite_utils import Database
 
-    # No journal and no fsync: until it is renamed nobody reads it, and one that a power cut spoilt is built again.
+    # No journal and no fsync: it is read only after its rename, and a damaged one is built again.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     index = Database(connection)

@@ -1,11 +1,11 @@
-"""What a person types into a search, as words: case, accents, punctuation and the syntax of FTS5 mean nothing. Pure."""
+"""Search terms as folded words: case, accents, punctuation and the syntax of FTS5 have no meaning. Pure."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-TERMS_MAX = 16  # what is typed beyond it is not looked for: nobody types more, and a query of thousands takes long
+TERMS_MAX = 16  # further terms are ignored: a query of thousands would take long
 WORD_MAX = 64
 
 _WORD = re.compile(r"[^\W_]+")
@@ -30,7 +30,7 @@ def key(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: of each term its words, one after the other, and the term as it was typed.
+    """Query: the words of each term, and the terms as typed.
 
     No terms at all means every model.
     """
@@ -40,7 +40,7 @@ class Query:
 
     @classmethod
     def of(cls, typed: Iterable[str]) -> "Query":
-        """Return the query of what was typed. A term without a letter or a digit counts only if there is no other."""
+        """Return the query of typed texts. A term without a letter or a digit counts only if there is no other."""
         texts = [term for text in typed for term in text.split()]
         meant = {term: tuple(found) for term in texts if (found := words(term))}
         kept = list(meant.items())[:TERMS_MAX]

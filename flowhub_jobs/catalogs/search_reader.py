@@ -56,7 +56,7 @@ class ModelRow(NamedTuple):
 
 
 class OptionRow(NamedTuple):
-    """One variant of a model; `needs` is what a verdict asks of a machine, as JSON, `words` its names, folded."""
+    """One variant of a model; `needs` are its needs of a machine as JSON, `words` its names, folded."""
 
     model: int
     option: str
@@ -68,7 +68,7 @@ class OptionRow(NamedTuple):
 
 
 class ListedOption(NamedTuple):
-    """One variant of a listed model: what it installs; `needs` is what a verdict asks of a machine, as JSON."""
+    """One variant of a listed model and its artifact; `needs` are its needs of a machine as JSON."""
 
     quantization: str | None
     needs: str
@@ -87,7 +87,7 @@ class ListedModel(NamedTuple):
     options: tuple[ListedOption, ...]
 
 
-class Understood(NamedTuple):
+class ParsedQuery(NamedTuple):
     """A query against an index: in FTS5's language (None: every model; empty: nothing can have it), and corrected."""
 
     query: Query
@@ -95,7 +95,7 @@ class Understood(NamedTuple):
     corrected: bool = False
 
 
-class Lookup:
+class IndexReader:
     """One index, open for reading. Any method may raise sqlite3.DatabaseError: the file is damaged."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -130,19 +130,19 @@ class Lookup:
 
     # Words ---------------------------------------------------------------------------------------------------------
 
-    def understood(self, query: Query) -> Understood:
+    def parse(self, query: Query) -> ParsedQuery:
         """Return what to look for. Only a word that no model has, nor has the beginning of, is taken for a typo."""
         if not query.terms:
-            return Understood(query, None)
+            return ParsedQuery(query, None)
         if not query.findable:
-            return Understood(query, "")
+            return ParsedQuery(query, "")
         missing = [word for word in query.words if not self._begins(word)]
         other = self._corrections(missing) if missing else {}
         if len(other) < len(missing):
-            return Understood(query, "")
+            return ParsedQuery(query, "")
         right = query.corrected(other)
         match = next((match for match in (right.strict, right.loose) if self._has(match)), "")
-        return Understood(right, match, bool(other and match))
+        return ParsedQuery(right, match, bool(other and match))
 
     def _begins(self, word: str) -> bool:
         # Text is compared by its UTF-8, in which no byte is above F4.
@@ -162,7 +162,7 @@ class Lookup:
 
     # Models --------------------------------------------------------------------------------------------------------
 
-    def numbers(self, what: Understood, filters: Filters, order: str, limit: int | None = None) -> list[int]:
+    def numbers(self, what: ParsedQuery, filters: Filters, order: str, limit: int | None = None) -> list[int]:
         """Return the models that have the words and pass the filters, by `ORDERS`; at most `limit`, if there is one."""
         if what.match == "":
             return []
@@ -172,7 +172,7 @@ class Lookup:
         values |= {"key": what.query.key, "from": least, "to": most, "limit": -1 if limit is None else limit}
         return [number for (number,) in self._connection.execute(asked, values)]
 
-    def count(self, what: Understood, filters: Filters) -> int:
+    def count(self, what: ParsedQuery, filters: Filters) -> int:
         if what.match == "":
             return 0
         found, values = _found(what, filters)
@@ -227,7 +227,7 @@ class Lookup:
         return set(self._connection.execute("SELECT m.id, o.option FROM options o JOIN models m ON m.number = o.model"))
 
     def values(self, column: str) -> list[str]:
-        """Return what the models have as `license`, `publisher` or `family`, the most frequent first."""
+        """Return the most frequent values of `license`, `publisher` or `family`."""
         asked = f"SELECT {column} FROM models WHERE {column} > '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 8"  # noqa: S608
         return [value for (value,) in self._connection.execute(asked)]
 
@@ -249,7 +249,7 @@ def _parameters_named(query: Query) -> tuple[int, int]:
     return -1, -1
 
 
-def _found(what: Understood, filters: Filters) -> tuple[str, dict[str, Any]]:
+def _found(what: ParsedQuery, filters: Filters) -> tuple[str, dict[str, Any]]:
     """Return the FROM and WHERE of a search, and the values in it."""
     asked = conditions(filters)
     where, values = list(asked.model), dict(asked.values)

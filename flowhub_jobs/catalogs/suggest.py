@@ -1,4 +1,4 @@
-"""The names that a person may have meant."""
+"""Suggestions for misspelt names and words."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 def nearest(word: str, names: dict[str, str] | Iterable[str], limit: int = 5) -> list[str]:
     """Return at most `limit` of the `names` that look most like `word`, the likeliest first.
 
-    `names` is what may be typed; as a dict, each also has a title under which a person may know it.
+    `names` are the valid names; as a dict, each also has a title.
     Names that contain the word come after those that resemble it: "qwen" resembles no id, but is in many. Dots, hyphens
     and spaces do not count there: "llama3.2:3b" is in llama-3-2-3b-instruct.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a catalog, in plain words: where (model, option, file, field) and why."""
+"""Validation errors of a catalog: the entry (model, option, file), the field, and the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,13 +46,13 @@ class Finding:
         return {"entry": self.entry or None, "field": self.field, "reason": self.why}
 
 
-def complaint(why: str, *, field: str | None) -> PydanticCustomError:
+def rule_error(why: str, *, field: str | None) -> PydanticCustomError:
     """Return the fault of a rule over several fields; `field` is the one to look at, None the entry as a whole."""
     # The text goes in as a value: braces in it are not a template's.
     return PydanticCustomError("catalog", "{why}", {"why": why, "field": field})
 
 
-def describe(error: ValidationError, document: Any) -> str:
+def first_fault_text(error: ValidationError, document: Any) -> str:
     """Return e.g. `model "foo", option "q4", field "sha256": is not 64 hex digits`, for the first fault of all."""
     faults = faults_of(error, document)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -65,11 +65,11 @@ def faults_of(error: ValidationError, document: Any) -> list[Finding]:
 
 
 def _finding(fault: ErrorDetails, document: Any) -> Finding:
-    entry, field = place_of(fault["loc"], document)
+    entry, field = locate(fault["loc"], document)
     return Finding(entry, fault.get("ctx", {}).get("field") or field or None, _why(fault))
 
 
-def place_of(steps: Sequence[int | str], document: Any) -> tuple[str, str]:
+def locate(steps: Sequence[int | str], document: Any) -> tuple[str, str]:
     """Return the entries on the way to a place in the document, from the outside in, and the field."""
     places: list[str] = []
     field = ""
@@ -115,7 +115,7 @@ def _why(fault: ErrorDetails) -> str:
 
 
 def _instead(value: Any) -> str:
-    """Return what a field has in place of what it must have, ready to be appended."""
+    """Return the actual value of a field, as the end of a sentence."""
     if isinstance(value, str):
         return f', not the text "{shown(value, 40)}"'
     if isinstance(value, bool):

@@ -22,7 +22,7 @@ def source(url: str | None, has_files: bool) -> Broken:
 
 
 def address(url: str, *, pinned: bool) -> Broken:
-    """The address of a file may be asked."""
+    """The address of a file is allowed."""
     try:
         urls.check_address(url, pinned=pinned)
     except AddressRefused as refused:
@@ -41,7 +41,7 @@ def folder(paths: Sequence[str]) -> Broken:
     if not paths:
         yield "files", "is empty: list the files of the folder"
     keys = [names.same_name_key(path) for path in paths]
-    yield from twins(keys, "files", " (case does not count)")
+    yield from no_duplicates(keys, "files", " (case does not count)")
     folders = {key[:at] for key in keys for at, char in enumerate(key) if char == "/"}
     for key in sorted(folders & set(keys))[:1]:
         yield "files", f"has {key!r} both as a file and as a folder"
@@ -57,10 +57,10 @@ def options(ids: Sequence[str]) -> Broken:
     """A model has one option at least, each with its own id."""
     if not ids:
         yield "downloads", "is empty: a model has one option at least"
-    yield from twins(ids, "downloads")
+    yield from no_duplicates(ids, "downloads")
 
 
-def twins(keys: Iterable[str], field: str, remark: str = "") -> Broken:
+def no_duplicates(keys: Iterable[str], field: str, remark: str = "") -> Broken:
     """Each key occurs once."""
     seen: set[str] = set()
     told: set[str] = set()

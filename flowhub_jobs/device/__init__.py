@@ -1,1 +1,1 @@
-"""What this machine is, and which models it can run."""
+"""The machine: its memory, GPUs and disk, and the models that it can run."""

@@ -17,7 +17,7 @@ from flowhub_jobs.values.enums import HubFormat, Offload
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
     from flowhub_jobs.device.gpu import Gpu
-    from flowhub_jobs.formats.metadata import Anatomy
+    from flowhub_jobs.formats.metadata import ModelMetadata
 
 # The default number of tokens: Ollama and LM Studio open a model with it.
 DEFAULT_CONTEXT = 4096
@@ -52,7 +52,7 @@ class ModelNeeds:
 
     weights_bytes: int | None = None
     format: HubFormat | None = None
-    anatomy: "Anatomy | None" = None
+    anatomy: "ModelMetadata | None" = None
     parameters: int | None = None
     context: int | None = None
     context_max: int | None = None
@@ -126,7 +126,7 @@ def memory_need(needs: ModelNeeds) -> MemoryNeed:
     return MemoryNeed(weights, context, OVERHEAD, tokens, trained, basis)
 
 
-def cache_bytes(anatomy: "Anatomy", tokens: int) -> int | None:
+def cache_bytes(anatomy: "ModelMetadata", tokens: int) -> int | None:
     """Return the bytes of keys and values of `tokens`, by the header; None where it lacks a figure.
 
     A windowed layer keeps its window and the current batch, as llama.cpp's cache does.

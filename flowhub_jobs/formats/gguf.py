@@ -1,13 +1,13 @@
 """Reads the metadata of a GGUF file from its first bytes.
 
-The format: ggml's docs/gguf.md. Whatever the bytes are, reading ends: with an Anatomy, NeedMore, or HeaderUnreadable.
-The values of other keys are skipped and never kept in memory.
+The format: ggml's docs/gguf.md. Whatever the bytes are, reading ends: with a ModelMetadata, NeedMore, or
+HeaderUnreadable. The values of other keys are skipped and never kept in memory.
 """
 
 from typing import Any
 
 from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, Cursor, read_preamble
-from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
+from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, ModelMetadata, windowed_of
 
 MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name
 
@@ -37,7 +37,7 @@ _OWN = {
 _VOCABULARY = "tokenizer.ggml.tokens"
 
 
-def read_gguf(data: bytes) -> Anatomy:
+def read_gguf(data: bytes) -> ModelMetadata:
     """Return the metadata in the first bytes of a GGUF file.
 
     Raises NeedMore if they end too early, HeaderUnreadable if they are no such header. Writers put the model's
@@ -74,7 +74,7 @@ def _own(values: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
-def _anatomy(values: dict[str, Any]) -> Anatomy:
+def _anatomy(values: dict[str, Any]) -> ModelMetadata:
     own = _own(values)
     architecture = values.get("general.architecture")
     layers, heads = _whole(own.get("block_count"), MAX_LAYERS), _whole(_most(own.get("attention.head_count")))
@@ -82,7 +82,7 @@ def _anatomy(values: dict[str, Any]) -> Anatomy:
     length = width // heads if width and heads else None
     key_length = _whole(own.get("attention.key_length"))
     value_length = _whole(own.get("attention.value_length"))
-    return Anatomy(
+    return ModelMetadata(
         architecture=architecture if isinstance(architecture, str) and architecture else None,
         parameters=_whole(values.get("general.parameter_count")) or None,
         context_length=_whole(own.get("context_length")) or None,

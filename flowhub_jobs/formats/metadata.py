@@ -20,7 +20,7 @@ class NeedMore(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
+class ModelMetadata:
     """A model as its header describes it; None is unknown.
 
     `context_length` is the length it was trained for, in tokens. `kv_heads` is the sum over all layers, since layers

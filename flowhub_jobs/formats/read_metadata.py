@@ -6,13 +6,13 @@ from pathlib import Path
 
 from flowhub_jobs.formats import gguf, safetensors, transformers_config
 from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
-from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 
 FIRST_BYTES = 256 * 1024
 MAX_FILES = 2000
 
 
-def read_head(data: bytes) -> Anatomy:
+def read_head(data: bytes) -> ModelMetadata:
     """Return the metadata in the first bytes of a weights file, of either format.
 
     Raises NeedMore, HeaderUnreadable.
@@ -20,7 +20,7 @@ def read_head(data: bytes) -> Anatomy:
     return gguf.read_gguf(data) if data.startswith((MAGIC, SWAPPED_MAGIC)) else safetensors.read_safetensors(data)
 
 
-def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> Anatomy:
+def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> ModelMetadata:
     """Return the metadata in a file's header; `read` returns its first n bytes, and is called for more until they do.
 
     Raises HeaderUnreadable if the file ends inside its header, or the header is longer than `most`.
@@ -39,7 +39,7 @@ def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int =
             wanted = min(most, max(short.bytes_wanted, 4 * wanted))
 
 
-def read_anatomy(path: Path) -> Anatomy:
+def read_anatomy(path: Path) -> ModelMetadata:
     """Return the metadata of a model: a file, or a folder with its weights and its config.json.
 
     Raises HeaderUnreadable, OSError. The figures of a folder of split weights are the sums over its files; a figure
@@ -56,25 +56,25 @@ def read_anatomy(path: Path) -> Anatomy:
     if read and not any(read):
         raise HeaderUnreadable("none of its headers can be read")
     config, heads = read[: len(described)], read[len(described) :]
-    return joined(next(filter(None, config), Anatomy()), [head or Anatomy() for head in heads])
+    return joined(next(filter(None, config), ModelMetadata()), [head or ModelMetadata() for head in heads])
 
 
-def _head_of(path: Path) -> Anatomy:
+def _head_of(path: Path) -> ModelMetadata:
     return grown(lambda count: _first(path, count))
 
 
-def _config_of(path: Path) -> Anatomy:
+def _config_of(path: Path) -> ModelMetadata:
     return transformers_config.read_config(_first(path, transformers_config.MAX_BYTES))
 
 
-def _or_nothing(read: Callable[[Path], Anatomy], path: Path) -> Anatomy | None:
+def _or_nothing(read: Callable[[Path], ModelMetadata], path: Path) -> ModelMetadata | None:
     try:
         return read(path)
     except HeaderUnreadable:
         return None
 
 
-def joined(config: Anatomy, heads: Sequence[Anatomy]) -> Anatomy:
+def joined(config: ModelMetadata, heads: Sequence[ModelMetadata]) -> ModelMetadata:
     """Return the config's metadata with the sums over the headers of all its weights."""
     if not heads:
         return config

@@ -6,7 +6,7 @@ describes the model (`transformers_config`).
 
 from typing import Any
 
-from flowhub_jobs.formats.metadata import MAX_COUNT, Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import MAX_COUNT, HeaderUnreadable, ModelMetadata, NeedMore
 from flowhub_jobs.formats.strict_json import read_object
 
 FORMAT_MAX_HEADER = 100_000_000  # the limit of the format's own reader: safetensors/src/tensor.rs, MAX_HEADER_SIZE
@@ -25,7 +25,7 @@ def header_length(data: bytes) -> int:
     return 8 + length
 
 
-def read_safetensors(data: bytes) -> Anatomy:
+def read_safetensors(data: bytes) -> ModelMetadata:
     """Return the metadata in the first bytes of a safetensors file: parameters, bytes of the weights, their type.
 
     Raises NeedMore, HeaderUnreadable. Parameters are the numbers stored as floats. If a good part of the file is
@@ -47,7 +47,7 @@ def read_safetensors(data: bytes) -> Anatomy:
     total = sum(sizes.values())
     packed = sum(size for dtype, size in sizes.items() if not dtype.startswith(_FLOATS))
     floats = sum(count for dtype, count in counts.items() if dtype.startswith(_FLOATS))
-    return Anatomy(
+    return ModelMetadata(
         parameters=floats if floats and packed * 20 <= total else None,
         weights_bytes=total,
         quantization=max(sizes, key=lambda dtype: sizes[dtype]) if sizes else None,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, Anatomy, windowed_of
+from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, ModelMetadata, windowed_of
 from flowhub_jobs.formats.strict_json import read_object
 
 MAX_BYTES = 4 * 2**20
@@ -10,7 +10,7 @@ MAX_BYTES = 4 * 2**20
 _NESTED = ("text_config", "llm_config", "language_config")
 
 
-def read_config(raw: bytes) -> Anatomy:
+def read_config(raw: bytes) -> ModelMetadata:
     """Return the metadata in a config.json, without figures of a wrong type. Raises HeaderUnreadable."""
     whole = read_object(raw)
     inner = next((whole[name] for name in _NESTED if isinstance(whole.get(name), dict)), whole)
@@ -21,7 +21,7 @@ def read_config(raw: bytes) -> Anatomy:
     length = _whole(inner.get("head_dim")) or (width // heads if width and heads else None)
     latent = _whole(inner.get("qk_nope_head_dim")), _whole(inner.get("qk_rope_head_dim"))  # DeepSeek's attention
     keys = latent[0] + latent[1] if latent[0] and latent[1] else length
-    return Anatomy(
+    return ModelMetadata(
         architecture=kind,
         context_length=_whole(inner.get("max_position_embeddings")) or None,
         layers=layers,

@@ -1,1 +1,12 @@
-"""Repositories of the Hub: what a reference to one means, what it holds, and which of its files are wanted."""
+"""Client of the Hugging Face Hub: references, repositories, and the choice of files.
+
+reference           parses `hf:…` references and links to the Hub's pages
+hub_ref             the parsed reference, and its short form
+hub_client          asks the Hub's API, with retries
+hub_urls            addresses of a repository
+responses           parses the Hub's JSON
+file_filters        globs, and the files that a whole model needs
+quants              GGUF models, their parts and quants
+pick                chooses the files for one reference
+repository_options  lists all that a repository offers
+"""

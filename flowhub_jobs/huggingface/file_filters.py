@@ -1,4 +1,4 @@
-"""Which files of a repository are wanted: by globs, or because a model is not whole without them. Pure."""
+"""Filters of a repository's files: globs, and the files that a whole model needs. Pure."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -7,7 +7,7 @@ from flowhub_jobs.fs.names import path_problem
 from flowhub_jobs.huggingface.responses import RepoFile
 
 _OF_A_MODEL = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".safetensors")
-# The same weights for other programs, and what is for people: it comes when it is asked for.
+# The same weights for other programs, and documents: taken only if a reference or --include names them.
 _ASIDE = {"onnx", "openvino", "coreml", "tflite", "original", "gguf", "assets", "images", "figures", "runs", "examples"}
 
 
@@ -24,7 +24,7 @@ def _covers(path: str, glob: str) -> bool:
 
 
 def is_of_a_model(path: str) -> bool:
-    """Return whether it is of the files that make a model: settings, tokenizer, weights as safetensors."""
+    """Return whether a model needs the file: settings, tokenizer, weights as safetensors."""
     folders = path.lower().split("/")[:-1]
     return path.lower().endswith(_OF_A_MODEL) and not _ASIDE & set(folders)
 
@@ -49,7 +49,7 @@ def is_hidden(path: str) -> bool:
 
 
 def usable(files: Iterable[RepoFile]) -> tuple[list[RepoFile], dict[str, str]]:
-    """Return the files whose names may be used, and the others by path with what is wrong with them."""
+    """Return the files whose names may be used, and the others by path with the problem of each."""
     good, bad = [], {}
     for file in files:
         if problem := path_problem(file.path):

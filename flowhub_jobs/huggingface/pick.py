@@ -1,6 +1,6 @@
-"""From what a repository holds and what was asked to an artifact. Pure: nothing is fetched, nothing is written.
+"""Choice of files: from a reference and a repository's files to an artifact. Pure.
 
-A GGUF model: its file, or a folder of its parts and of what goes with it. Else the folder of the whole model.
+A GGUF model: its file, or a folder of its parts and companions. Else the folder of the whole model.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
 from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.huggingface.file_filters import is_hidden, is_of_a_model, matches, usable, whole_model
+from flowhub_jobs.huggingface.hub_ref import HubRef
+from flowhub_jobs.huggingface.hub_urls import file_url, page_url
 from flowhub_jobs.huggingface.quants import (
     GgufModel,
     cut_pieces,
@@ -20,16 +22,14 @@ from flowhub_jobs.huggingface.quants import (
     labels,
     quant_of,
 )
-from flowhub_jobs.huggingface.reference import HubRef
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
-from flowhub_jobs.huggingface.urls import file_url, page_url
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, HubSource
 from flowhub_jobs.values.enums import HubFormat, RepoKind
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """What is to be fetched, and what the person should know of the choice."""
+    """The artifact to fetch, and notes for the user on the choice."""
 
     artifact: Artifact
     notes: tuple[str, ...] = ()
@@ -37,153 +37,153 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The files of a model. `asked` is the reference with what was chosen filled in; `base` names a folder of them."""
+    """The files of a model. `ref` has the chosen quant or path filled in; `base` is the name of a folder of them."""
 
-    asked: HubRef
+    ref: HubRef
     files: tuple[RepoFile, ...]
     format: HubFormat | None
     base: str
     folder: bool
-    under: str = ""  # the folder of the repository whose files they are
+    under: str = ""  # the folder of the repository that holds them
     note: str | None = None
 
 
-def pick(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> Picked:
+def pick(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> Picked:
     """Return the artifact. Raises NotFound, UsageInvalid, and SourceRefused for names that may not be used."""
-    asked = replace(asked, repo=info.repo)
+    ref = replace(ref, repo=info.repo)
     good, bad = usable(files)
-    kept = [file for file in good if not matches(file.path, asked.exclude)]
+    kept = [file for file in good if not matches(file.path, ref.exclude)]
     if not files:
         raise NotFound(f"The repository {info.repo} is empty.", hint="Look at its page at the Hub.")
     try:
-        choice = _at_path(info, kept, asked, bad) if asked.path else _model(info, kept, asked)
+        choice = _at_path(info, kept, ref, bad) if ref.path else _model(info, kept, ref)
     except NotFound as error:
         error.hint = " ".join(text for text in (error.hint, left_out(bad)) if text) or None
         raise
     choice = _with_included(choice, kept)
     _refuse_bad(info, choice, bad)
     offer = companion_offer(kept, choice.files) if choice.format is HubFormat.GGUF else None
-    said = [choice.note, offer, left_out(bad), gated(info)]
-    return Picked(_artifact(info, choice), tuple(note for note in said if note))
+    notes = [choice.note, offer, left_out(bad), gated(info)]
+    return Picked(_artifact(info, choice), tuple(note for note in notes if note))
 
 
-# What is chosen ------------------------------------------------------------------------------------------------------
+# The choice ------------------------------------------------------------------------------------------------------
 
 
-def _model(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> _Choice:
-    models = gguf_models(files) if asked.quant or info.kind is RepoKind.MODEL else []
-    if asked.quant:
-        return _by_label(models, files, asked)
+def _model(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
+    models = gguf_models(files) if ref.quant or info.kind is RepoKind.MODEL else []
+    if ref.quant:
+        return _by_label(models, files, ref)
     if models:
-        return _gguf(*_preferred(models, asked), asked)
+        return _gguf(*_preferred(models, ref), ref)
     own = tuple(whole_model(files)) if info.kind is RepoKind.MODEL else ()
-    if any(file.path.lower().endswith(".safetensors") for file in own) or asked.include:
-        return _Choice(asked, own, _format(info, own), _last(asked.repo), folder=True)
-    return _everything(info, files, asked)
+    if any(file.path.lower().endswith(".safetensors") for file in own) or ref.include:
+        return _Choice(ref, own, _format(info, own), _last(ref.repo), folder=True)
+    return _everything(info, files, ref)
 
 
-def _everything(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef) -> _Choice:
-    """Return the whole repository as a folder: a data set, or a model that no format of flowhub's describes."""
+def _everything(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
+    """Return the whole repository as a folder: a data set, or a model in none of the three formats."""
     own = tuple(file for file in files if not is_hidden(file.path))
     if not own:
         raise NotFound(f"{info.repo} holds no files that can be taken.", hint="Look at its page at the Hub.")
     note = None
     if info.kind is RepoKind.MODEL:
         note = f"It holds neither GGUF nor safetensors files: all its {len(own)} files are taken."
-    return _Choice(asked, own, None, _last(asked.repo), folder=True, note=note)
+    return _Choice(ref, own, None, _last(ref.repo), folder=True, note=note)
 
 
-def _gguf(found: GgufModel, note: str | None, asked: HubRef) -> _Choice:
-    if not found.whole:
-        what = found.quant or found.files[0].path
-        raise NotFound(f"{asked.repo} has only {len(found.files)} of the {found.count} parts of {what}.")
-    asked = replace(asked, quant=found.quant) if found.quant else replace(asked, path=found.files[0].path, quant=None)
-    base = f"{_last(asked.repo)}-{found.quant or _stem(found.files[0].path)}"
-    in_parts = f"{found.quant or _last(found.files[0].path)} is in {found.count} parts." if found.count > 1 else None
-    said = " ".join(part for part in (note, in_parts) if part)
-    return _Choice(asked, found.files, HubFormat.GGUF, base, folder=len(found.files) > 1, note=said or None)
+def _gguf(model: GgufModel, note: str | None, ref: HubRef) -> _Choice:
+    if not model.whole:
+        title = model.quant or model.files[0].path
+        raise NotFound(f"{ref.repo} has only {len(model.files)} of the {model.count} parts of {title}.")
+    ref = replace(ref, quant=model.quant) if model.quant else replace(ref, path=model.files[0].path, quant=None)
+    base = f"{_last(ref.repo)}-{model.quant or _stem(model.files[0].path)}"
+    in_parts = f"{model.quant or _last(model.files[0].path)} is in {model.count} parts." if model.count > 1 else None
+    notes = " ".join(part for part in (note, in_parts) if part)
+    return _Choice(ref, model.files, HubFormat.GGUF, base, folder=len(model.files) > 1, note=notes or None)
 
 
-def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], asked: HubRef) -> _Choice:
-    """Return what is meant by the word behind the colon: a quant's whole label, `latest`, or a file's name (Ollama)."""
-    word = asked.quant or ""
-    if word.lower() == "latest" and models:
-        return _gguf(*_preferred(models, replace(asked, quant=None)), asked)
-    if is_gguf(word):
-        named = [model for model in models if any(_last(file.path).lower() == word.lower() for file in model.files)]
+def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRef) -> _Choice:
+    """Return the choice for the text after the colon: a quant's whole label, `latest`, or a file's name (Ollama)."""
+    text = ref.quant or ""
+    if text.lower() == "latest" and models:
+        return _gguf(*_preferred(models, replace(ref, quant=None)), ref)
+    if is_gguf(text):
+        named = [model for model in models if any(_last(file.path).lower() == text.lower() for file in model.files)]
         if named:
-            return _gguf(_only(named, asked), None, asked)
-    label = quant_of(word) or word.upper()
-    # Unsloth alone makes `XL` kinds under `UD-`, and is asked for them without it.
+            return _gguf(_only(named, ref), None, ref)
+    label = quant_of(text) or text.upper()
+    # Only Unsloth has `XL` kinds, under `UD-`; users leave the prefix out.
     short = f"UD-{label}" if label.endswith("_XL") else label
-    found = [model for model in models if model.quant == label] or [m for m in models if m.quant == short]
-    if not found:
-        raise _no_such_quant(models, files, asked, label)
-    return _gguf(_only(found, asked), None, asked)
+    matching = [model for model in models if model.quant == label] or [m for m in models if m.quant == short]
+    if not matching:
+        raise _no_such_quant(models, files, ref, label)
+    return _gguf(_only(matching, ref), None, ref)
 
 
-def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], asked: HubRef, label: str) -> NotFound:
+def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRef, label: str) -> NotFound:
     cut = {path: pieces for path, pieces in cut_pieces(files).items() if quant_of(path) == label}
     have = described(models)
-    hint = f"It has: {few(have)}." if have else "It has no GGUF files of a quant that their names tell."
+    hint = f"It has: {few(have)}." if have else "It has no GGUF files with a quant in their name."
     for path, pieces in cut.items():
-        whole = HubRef(asked.repo, asked.revision, path=pieces[0].path, kind=asked.kind).text
+        whole = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
         return NotFound(
-            f"{asked.repo} has {label} only in {len(pieces)} pieces that must be joined: {_last(path)}.",
+            f"{ref.repo} has {label} only in {len(pieces)} pieces that must be joined: {_last(path)}.",
             hint=f"`flowhub enqueue {whole}` fetches the pieces. {hint}",
         )
-    return NotFound(f"{asked.repo} has no {label}.", hint=hint)
+    return NotFound(f"{ref.repo} has no {label}.", hint=hint)
 
 
-def _preferred(models: Sequence[GgufModel], asked: HubRef) -> tuple[GgufModel, str | None]:
+def _preferred(models: Sequence[GgufModel], ref: HubRef) -> tuple[GgufModel, str | None]:
     first = models[0]
-    found = _only([model for model in models if model.quant == first.quant], asked)
-    others = [model for model in models if model.quant != found.quant]
+    chosen = _only([model for model in models if model.quant == first.quant], ref)
+    others = [model for model in models if model.quant != chosen.quant]
     if not labels(others):
-        return found, None
-    return found, f"No quant was named: {found.quant} is taken. There are also {few(described(others))}."
+        return chosen, None
+    return chosen, f"No quant was named: {chosen.quant} is taken. There are also {few(described(others))}."
 
 
-def _only(models: Sequence[GgufModel], asked: HubRef) -> GgufModel:
+def _only(models: Sequence[GgufModel], ref: HubRef) -> GgufModel:
     if len(models) == 1:
         return models[0]
-    paths = sorted(HubRef(asked.repo, asked.revision, path=one.files[0].path, kind=asked.kind).text for one in models)
-    what = f"are {models[0].quant}" if models[0].quant else "tell no quant"
-    raise UsageInvalid(f"{len(models)} models of {asked.repo} {what}.", hint=f"Name one: {few(paths)}.")
+    paths = sorted(HubRef(ref.repo, ref.revision, path=model.files[0].path, kind=ref.kind).text for model in models)
+    kind = f"are {models[0].quant}" if models[0].quant else "name no quant"
+    raise UsageInvalid(f"{len(models)} models of {ref.repo} {kind}.", hint=f"Name one: {few(paths)}.")
 
 
-def _at_path(info: RepoInfo, files: Sequence[RepoFile], asked: HubRef, bad: dict[str, str]) -> _Choice:
-    path = (asked.path or "").rstrip("/")
+def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[str, str]) -> _Choice:
+    path = (ref.path or "").rstrip("/")
     if path in bad:
         raise _refused(info.repo, path, bad[path])
-    if found := [file for file in files if file.path == path]:
-        return _one_file(files, found[0], asked)
+    if exact := [file for file in files if file.path == path]:
+        return _one_file(files, exact[0], ref)
     inside = [file for file in files if file.path.startswith(f"{path}/")]
     if not inside:
         near = get_close_matches(path, [file.path for file in files], n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else f"It has: {few([file.path for file in files])}."
         raise NotFound(f"{info.repo} has no file or folder {path!r}.", hint=hint)
-    base = f"{_last(asked.repo)}-{_last(path)}"
+    base = f"{_last(ref.repo)}-{_last(path)}"
     if (models := gguf_models(inside)) and info.kind is RepoKind.MODEL:
-        return replace(_gguf(*_preferred(models, asked), asked), asked=asked, base=base)
+        return replace(_gguf(*_preferred(models, ref), ref), ref=ref, base=base)
     own = tuple(whole_model(inside)) if _has_weights(inside) and info.kind is RepoKind.MODEL else ()
     own = own or tuple(file for file in inside if not is_hidden(file.path))
-    return _Choice(asked, own, _format(info, own), base, folder=True, under=f"{path}/")
+    return _Choice(ref, own, _format(info, own), base, folder=True, under=f"{path}/")
 
 
-def _one_file(files: Sequence[RepoFile], found: RepoFile, asked: HubRef) -> _Choice:
-    suffix = found.path.lower().rpartition(".")[2]
+def _one_file(files: Sequence[RepoFile], wanted: RepoFile, ref: HubRef) -> _Choice:
+    suffix = wanted.path.lower().rpartition(".")[2]
     kind = HubFormat(suffix) if suffix in ("gguf", "safetensors") else None
-    base = f"{_last(asked.repo)}-{_stem(found.path)}"
+    base = f"{_last(ref.repo)}-{_stem(wanted.path)}"
     for model in gguf_models(files):
-        if found in model.files and model.count > 1:  # a part alone is of no use
-            note = f"{_last(found.path)} is one of {model.count} parts: all of them are taken."
-            return replace(_gguf(model, None, asked), asked=asked, note=note)
+        if wanted in model.files and model.count > 1:  # a part alone is of no use
+            note = f"{_last(wanted.path)} is one of {model.count} parts: all of them are taken."
+            return replace(_gguf(model, None, ref), ref=ref, note=note)
     for path, pieces in cut_pieces(files).items():
-        if found in pieces and len(pieces) > 1:
+        if wanted in pieces and len(pieces) > 1:
             note = f"{_last(path)} was cut into {len(pieces)} pieces: all are taken. Join them with `cat` before use."
-            return _Choice(asked, pieces, None, f"{_last(asked.repo)}-{_stem(path)}", folder=True, note=note)
-    return _Choice(asked, (found,), kind, base, folder=False)
+            return _Choice(ref, pieces, None, f"{_last(ref.repo)}-{_stem(path)}", folder=True, note=note)
+    return _Choice(ref, (wanted,), kind, base, folder=False)
 
 
 def _has_weights(files: Sequence[RepoFile]) -> bool:
@@ -191,13 +191,13 @@ def _has_weights(files: Sequence[RepoFile]) -> bool:
 
 
 def _with_included(choice: _Choice, files: Sequence[RepoFile]) -> _Choice:
-    for glob in choice.asked.include:
+    for glob in choice.ref.include:
         if not any(matches(file.path, [glob]) for file in files):
-            raise NotFound(f"No file of {choice.asked.repo} matches --include {glob!r}.")
+            raise NotFound(f"No file of {choice.ref.repo} matches --include {glob!r}.")
     own = set(choice.files)
-    more = [file for file in files if file not in own and matches(file.path, choice.asked.include)]
+    more = [file for file in files if file not in own and matches(file.path, choice.ref.include)]
     if not more and not choice.files:
-        raise NotFound(f"--exclude leaves nothing of {choice.asked.repo}.")
+        raise NotFound(f"--exclude leaves nothing of {choice.ref.repo}.")
     return replace(choice, files=(*choice.files, *more), folder=choice.folder or bool(more))
 
 
@@ -208,11 +208,11 @@ def _format(info: RepoInfo, files: Sequence[RepoFile]) -> HubFormat | None:
     return HubFormat.MLX if is_mlx else HubFormat.SAFETENSORS
 
 
-# What comes of it ----------------------------------------------------------------------------------------------------
+# The artifact ----------------------------------------------------------------------------------------------------
 
 
 def _artifact(info: RepoInfo, choice: _Choice) -> Artifact:
-    asked, paths = choice.asked, _names_in(choice)
+    ref, paths = choice.ref, _names_in(choice)
     files = tuple(
         ArtifactFile(
             path, file_url(info.repo, info.commit, file.path, info.kind), file.size, file.sha256, file.git_sha1
@@ -222,44 +222,40 @@ def _artifact(info: RepoInfo, choice: _Choice) -> Artifact:
     name = choice.base if choice.folder else files[0].path
     if name_problem(name):
         name = f"{info.repo.replace('/', '-')}-{info.commit[:12]}"
-    hub = HubSource(
-        info.repo, info.commit, asked.revision, asked.quant, asked.path, asked.include, asked.exclude, info.kind
-    )
-    return Artifact(asked.text, None, None, choice.format, name, choice.folder, files, hub)
+    hub = HubSource(info.repo, info.commit, ref.revision, ref.quant, ref.path, ref.include, ref.exclude, info.kind)
+    return Artifact(ref.text, None, None, choice.format, name, choice.folder, files, hub)
 
 
 def _names_in(choice: _Choice) -> list[str]:
-    """Return what the files are called in the store. A GGUF's parts lie side by side, whatever their folders were."""
+    """Return the files' names in the store. The parts of a GGUF go into one folder, whatever their folders were."""
     paths = [file.path.removeprefix(choice.under) for file in choice.files]
     bare = [_last(path) for path in paths]
     flat = not choice.folder or choice.format is HubFormat.GGUF
     names = bare if flat and len({same_name_key(name) for name in bare}) == len(bare) else paths
     if len({same_name_key(name) for name in names}) < len(names):
-        raise SourceRefused(
-            f"{choice.asked.repo} has two files whose names differ only in case: no store can have both."
-        )
+        raise SourceRefused(f"{choice.ref.repo} has two files whose names differ only in case: no store can have both.")
     return names
 
 
 def _refuse_bad(info: RepoInfo, choice: _Choice, bad: dict[str, str]) -> None:
-    """Refuse the repository if a file that would be taken has a name that may not be used."""
-    asked = choice.asked
+    """Raise SourceRefused if a file of the choice has a name that may not be used."""
+    ref = choice.ref
     for path, problem in bad.items():
-        wanted = _is_wanted(info, choice, path) or matches(path, asked.include)
-        if wanted and not is_hidden(path) and not matches(path, asked.exclude):
-            raise _refused(asked.repo, path, problem)
+        wanted = _is_wanted(info, choice, path) or matches(path, ref.include)
+        if wanted and not is_hidden(path) and not matches(path, ref.exclude):
+            raise _refused(ref.repo, path, problem)
 
 
 def _is_wanted(info: RepoInfo, choice: _Choice, path: str) -> bool:
-    """Return whether a file would be of the choice if its name could be used."""
-    asked = choice.asked
+    """Return whether a file would be part of the choice if its name were usable."""
+    ref = choice.ref
     if choice.format is HubFormat.GGUF:
-        return is_gguf(path) and asked.quant is not None and quant_of(path) == asked.quant
-    if asked.path and not path.startswith(f"{asked.path}/"):
+        return is_gguf(path) and ref.quant is not None and quant_of(path) == ref.quant
+    if ref.path and not path.startswith(f"{ref.path}/"):
         return False
-    # A text for people is no part of a model; a vocabulary always has a plain name.
+    # A text file for readers is no part of a model; a vocabulary always has a plain name.
     of_a_model = is_of_a_model(path) and not path.lower().endswith(".txt")
-    return of_a_model if choice.format else choice.folder or asked.path is not None
+    return of_a_model if choice.format else choice.folder or ref.path is not None
 
 
 def _refused(repo: str, path: str, problem: str) -> SourceRefused:
@@ -280,7 +276,7 @@ _COMPANIONS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is offere
 
 
 def companion_offer(files: Sequence[RepoFile], taken: Sequence[RepoFile]) -> str | None:
-    """Return which companion could come along, unless one does."""
+    """Return an offer of the best companion, unless one is taken already."""
     offered = [file for file in files if is_companion(file.path)]
     if not offered or set(offered) & set(taken):
         return None
@@ -302,6 +298,6 @@ def gated(info: RepoInfo) -> str | None:
 
 
 def few(words: Sequence[str]) -> str:
-    """Return the words in a row, and how many there are more than fit into a sentence."""
+    """Return the first twelve words as a list, and the number of the others."""
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more

@@ -1,6 +1,6 @@
-"""The GGUF models of a repository: their files, their quants, and which is taken where none is named. Pure.
+"""GGUF models of a repository: their files, their quants, and the default quant. Pure.
 
-A label is told by the file's name, else by the folder's: no answer of the Hub has it as a field.
+A label is part of the file's name, else of the folder's: the Hub has no field for it.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.huggingface.responses import RepoFile
 
-# A label as publishers write it, to its end: the kind, then everything that makes another kind of it. `Q4_K` is not
+# A label as publishers write it: the kind, then all its suffixes, each of which makes another kind. `Q4_K` is not
 # `Q4_K_M`, `IQ4_K` not `IQ4_KSS`, `MXFP4_MOE` not `MXFP4_MOE_F16`. Kinds: llama.cpp, `llama-quant`; ik_llama.cpp,
 # `ggml-type` (KS, KSS, KL, KT, R4, R8); Unsloth (UD-…_XL); noctrex (MXFP4_MOE_F16).
 _LABEL = re.compile(
@@ -28,7 +28,7 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 
-# Where none is named: the best known trade of size for quality first, then its neighbours, the largest last.
+# The order of defaults: the best known trade-off of size and quality first, then its neighbours, the largest last.
 # fmt: off
 PREFERRED = (
     "Q4_K_M", "UD-Q4_K_XL", "Q4_K_S", "Q4_K_L", "IQ4_XS", "IQ4_NL", "MXFP4", "MXFP4_MOE", "Q4_0", "Q4_1",
@@ -39,7 +39,7 @@ PREFERRED = (
 
 @dataclass(frozen=True, slots=True)
 class GgufModel:
-    """The files of one GGUF model, in the order of its parts. `count` is how many there should be."""
+    """The files of one GGUF model, in the order of its parts. `count` is the number that it should have."""
 
     quant: str | None
     files: tuple[RepoFile, ...]
@@ -58,24 +58,24 @@ class GgufModel:
 def quant_of(path: str) -> str | None:
     """Return the quant's label in a file's path, in capitals: the file's own, else the nearest folder's."""
     for name in reversed(path.split("/")):
-        if found := _LABEL.findall(name):
-            label = str(found[-1]).upper()
+        if matches := _LABEL.findall(name):
+            label = str(matches[-1]).upper()
             return _SAME.get(label, label)
     return None
 
 
 def cut_pieces(files: Iterable[RepoFile]) -> dict[str, tuple[RepoFile, ...]]:
-    """Return the pieces of each GGUF file that was cut, by the path that it has when they are joined, in order."""
+    """Return the pieces of each GGUF file that was cut, in order, by the path of the joined file."""
     groups: dict[str, list[RepoFile]] = {}
     for file in files:
-        if found := _CUT.fullmatch(file.path):
-            groups.setdefault(found["base"], []).append(file)
+        if piece := _CUT.fullmatch(file.path):
+            groups.setdefault(piece["base"], []).append(file)
     return {base: tuple(sorted(pieces, key=_piece_order)) for base, pieces in groups.items()}
 
 
 def _piece_order(file: RepoFile) -> tuple[int, str]:
-    found = _CUT.fullmatch(file.path)
-    return int(found["number"]) if found and found["number"] else 0, file.path
+    piece = _CUT.fullmatch(file.path)
+    return int(piece["number"]) if piece and piece["number"] else 0, file.path
 
 
 def is_gguf(path: str) -> bool:
@@ -83,12 +83,12 @@ def is_gguf(path: str) -> bool:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether it is the part of a model that sees or hears (mmproj), which is no model by itself."""
+    """Return whether it is a projector for images or sound (mmproj), which is no model by itself."""
     return is_gguf(path) and "mmproj" in _base_name(path)
 
 
 def gguf_models(files: Iterable[RepoFile]) -> list[GgufModel]:
-    """Return the models among the files, the preferred quant first; companions and importance matrices are none."""
+    """Return the models among the files, the preferred quant first, without companions and importance matrices."""
     groups: dict[tuple[str, int], dict[int, RepoFile]] = {}
     for file in files:
         if is_gguf(file.path) and not is_companion(file.path) and not _is_matrix(file.path):

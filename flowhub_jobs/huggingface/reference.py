@@ -1,177 +1,119 @@
-"""References to repositories of the Hub: `hf:[datasets/]owner/repo[@revision][:QUANT or /path]`. Pure.
+"""Parser of references to the Hub: `hf:owner/repo…`, and links as the address bar and the copy buttons give them. Pure.
 
-A `/` of a branch's name is written `%2F` in a reference. `refs/pr/N` and `refs/convert/NAME` may keep theirs, as in the
-Hub's own URIs (huggingface_hub, `utils/_hf_uris`); a path keeps its slashes.
+Path words of a link (tree, blob, raw, resolve, blame): hub-docs, and huggingface_hub, `utils/_hf_uris`.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
-from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.net.urls import HUB, public_url
-from flowhub_jobs.values.enums import RepoKind
+from flowhub_jobs.errors import AddressRefused
+from flowhub_jobs.huggingface.hub_ref import HubRef, at_revision, checked, parse_short, split_kind
+from flowhub_jobs.net.urls import HUB, origin
 
+_LINK = re.compile(r"(?is)(?P<scheme>https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)(?::443)?(?:/(?P<rest>.*))?$")
+_AT_REVISION = {"tree", "blob", "raw", "resolve", "blame", "commit", "commits", "edit", "delete", "upload", "new"}
+_ABOUT_ALL = {"discussions", "settings", "viewer"}  # pages about a repository, not about one of its files
+_PAGES = _AT_REVISION | _ABOUT_ALL
 _SHORT = re.compile(r"(?:hf|huggingface):(?://)?(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_SPECIAL = r"refs/(?:pr/[0-9]+|convert/[^/:@]+)"  # the only revisions of the Hub whose slashes are never escaped
-_PARTS = re.compile(
-    r"(?P<repo>[^/@:]+(?:/[^/@:]+)?)"
-    rf"(?:@(?P<revision>{_SPECIAL}(?=[:/]|$)|[^:]+(?=:[^/:]+$)|[^/:]+))?"
-    r"(?::(?P<quant>[^/:]+)|/(?P<path>.+))?",
-    re.DOTALL,
-)
-_SPECIAL_FIRST = re.compile(rf"(?P<revision>{_SPECIAL})(?:/(?P<path>.*))?", re.DOTALL)
-_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")  # huggingface_hub, `REPO_ID`
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_TAKEN = re.compile(r",(include|exclude)=")
-_PLAIN = re.compile(r"[^\x00-\x20\x7f\\]+")
-
-_KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
-_OTHER_KINDS = {"spaces": "Spaces", "buckets": "buckets", "kernels": "kernels"}
-_NO_REPO = {
-    "api",
-    "models",
-    "datasets",
-    "docs",
-    "collections",
-    "papers",
-    "blog",
-    "settings",
-    "organizations",
-    "login",
-    "join",
-}
-READINGS_MAX = 4  # other ways to part a revision from a path
-_EXAMPLE = "Write hf:owner/repo, hf:owner/repo:Q4_K_M or hf:owner/repo/path/of/a.file, or paste the model's link."
+_SPECIAL = re.compile(r"/resolve/(refs/(?:pr/[0-9]+|convert/[^/?#]+))/")
+_PUNCTUATION = ".,;:!)]}'\""  # of the sentence that a link was copied from
+_PULL_REQUEST = re.compile(r"discussions/([0-9]+)/files")
 
 
-@dataclass(frozen=True, slots=True)
-class HubRef:
-    """What was asked for: all of a repository, the files of a quant, or what lies at a path.
-
-    `include` and `exclude` are globs over the paths of its files.
-    """
-
-    repo: str
-    revision: str = "main"
-    quant: str | None = None
-    path: str | None = None
-    include: tuple[str, ...] = field(default=())
-    exclude: tuple[str, ...] = field(default=())
-    kind: RepoKind = RepoKind.MODEL
-
-    @property
-    def text(self) -> str:
-        """Return the one way to write it, which `parse_hub` reads back."""
-        kind = "datasets/" if self.kind is RepoKind.DATASET else ""
-        at = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
-        what = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
-        globs = [("include", glob) for glob in self.include] + [("exclude", glob) for glob in self.exclude]
-        return f"hf:{kind}{self.repo}{at}{what}" + "".join(f",{word}={_quoted(glob)}" for word, glob in globs)
-
-    @property
-    def title(self) -> str:
-        """Return the repository's name as a sentence has it."""
-        return f"data set {self.repo}" if self.kind is RepoKind.DATASET else f"repository {self.repo}"
-
-
-def parse_hub(text: str, endpoint: str = HUB) -> HubRef | None:
-    """Return what a reference to the Hub asks for; None if it is none, or the URL of a file (`…/resolve/…`).
+def parse_hub_ref(text: str, endpoint: str = HUB) -> HubRef | None:
+    """Return the meaning of a reference to the Hub; None if it is none, or the URL of a file (`…/resolve/…`).
 
     Links at `endpoint`, which stands in for the Hub, count too. Raises UsageInvalid.
     """
-    from flowhub_jobs.huggingface.links import parse_link
-
     text = text.strip()
-    if found := _SHORT.fullmatch(text):
-        return parse_short(text, found["rest"])
+    if short := _SHORT.fullmatch(text):
+        return parse_short(text, short["rest"])
     return parse_link(text, endpoint)
 
 
-def parse_short(text: str, rest: str) -> HubRef:
-    """Read `[datasets/]owner/repo[@revision][:QUANT or /path][,include=GLOB…]`; `text` is what a message shows."""
-    named, *globs = _TAKEN.split(rest)
-    kind, named = split_kind(text, named)
-    if named.count("/") > 1 and named.endswith("/"):
-        named = named.removesuffix("/")
-    found = _PARTS.fullmatch(named)
-    # After one name alone a slash begins the second: a path of such a repository stands behind its revision.
-    if found is None or (found["path"] and "/" not in found["repo"] and not found["revision"]):
-        raise bad_reference(text, "is not a reference to a repository of the Hub")
-    by_word = list(zip(globs[::2], map(unquote, globs[1::2]), strict=True))
-    return checked(
-        text,
-        HubRef(
-            found["repo"],
-            unquote(found["revision"] or "main"),
-            found["quant"],
-            unquote(found["path"].strip("/")) or None if found["path"] else None,
-            tuple(glob for word, glob in by_word if word == "include"),
-            tuple(glob for word, glob in by_word if word == "exclude"),
-            kind,
-        ),
-    )
+def parse_link(text: str, endpoint: str) -> HubRef | None:
+    """Return the meaning of a link to a page; None if it is no such link, or the URL of a file. Raises UsageInvalid."""
+    rest = _rest(text, endpoint)
+    return None if rest is None or _file_parts(text, rest) else _read(text, rest)
 
 
-def split_kind(text: str, named: str) -> tuple[RepoKind, str]:
-    """Return the kind that the first word names, and the rest. Raises UsageInvalid for kinds that are not fetched."""
-    first, slash, rest = named.partition("/")
-    word = first.lower()
-    if other := _OTHER_KINDS.get(word):
-        raise UsageInvalid(
-            f"{_shown(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
-        )
-    if slash and word in _KINDS and (word == "datasets" or "/" in rest):
-        return _KINDS[word], rest
-    if first in _NO_REPO:
-        raise bad_reference(text, "is a page of the Hub, but not a model's")
-    return RepoKind.MODEL, named
+def hub_file_url(url: str) -> str:
+    """Return the URL of a file on the Hub as the Hub itself writes it; another URL is returned unchanged.
 
-
-def at_revision(parts: list[str]) -> tuple[str, str | None]:
-    """Return revision and path of the decoded parts of a link behind `tree`, `blob` and their like."""
-    if found := _SPECIAL_FIRST.fullmatch("/".join(parts)):
-        return found["revision"], found["path"] or None
-    return (parts[0], "/".join(parts[1:]) or None) if parts else ("main", None)
-
-
-def other_readings(ref: HubRef) -> Iterator[HubRef]:
-    """Yield what the reference means if the slashes behind `@` are of a branch's name and not of a path.
-
-    `hf:o/r@feature/x` is the file `x` at `feature`, or all of `feature/x`: only the Hub can tell.
+    The Hub's other host names only redirect to it, and its token is not sent to them.
     """
-    if ref.path is None or ref.revision == "main" or _COMMIT.fullmatch(ref.revision) or "/" in ref.revision:
-        return
-    parts = ref.path.split("/")
-    for count in range(1, min(len(parts), READINGS_MAX) + 1):
-        revision = "/".join([ref.revision, *parts[:count]])
-        yield replace(ref, revision=revision, path="/".join(parts[count:]) or None)
+    link = _LINK.match(url)
+    if not link or not link["scheme"]:
+        return url
+    return f"{HUB}/" + _SPECIAL.sub(lambda at: f"/resolve/{quote(at[1], safe='')}/", link["rest"] or "", count=1)
 
 
-def checked(text: str, ref: HubRef) -> HubRef:
-    """Return `ref`. Raises UsageInvalid where a part of it could not be asked for."""
-    names = ref.repo.split("/")
-    if not all(_NAME.fullmatch(name) for name in names) or len(names) > 2:
-        raise bad_reference(text, "names no repository of the Hub")
-    for what in (ref.revision, ref.quant, ref.path, *ref.include, *ref.exclude):
-        if what is not None and not _sound(what):
-            raise bad_reference(text, f"asks for {what[:60]!a}, which cannot be a branch, a quant or a file")
-    return ref
+def _rest(text: str, endpoint: str) -> str | None:
+    """Return the text after the host of a link to the Hub, or to `endpoint`; None for any other text."""
+    if link := _LINK.match(text):
+        return link["rest"] or ""
+    return _at_endpoint(text, endpoint)
 
 
-def _sound(text: str) -> bool:
-    """Return whether it may go into an address: a path with spaces may, one that climbs may not."""
-    return bool(_PLAIN.fullmatch(text.replace(" ", "_"))) and not {"", ".", ".."} & set(text.rstrip("/").split("/"))
+def _file_parts(text: str, rest: str) -> list[str] | None:
+    """Return the parts of the path if the link is a file's URL (`…/resolve/…`, with a scheme)."""
+    parts = _path(rest)
+    at = next((at for at in (1, 2, 3) if len(parts) > at + 1 and parts[at] == "resolve"), None)
+    fewest = 1 if parts[0] == "buckets" else 2  # a bucket has no revisions
+    return parts if "://" in text and at is not None and len(parts) > at + fewest else None
 
 
-def bad_reference(text: str, why: str) -> UsageInvalid:
-    return UsageInvalid(f"{_shown(text)} {why}.", hint=_EXAMPLE)
+def _path(rest: str) -> list[str]:
+    return [unquote(part) for part in re.split(r"[?#]", rest, maxsplit=1)[0].strip("/").split("/")]
 
 
-def _shown(text: str) -> str:
-    return repr(public_url(text)[:200])
+def _read(text: str, rest: str) -> HubRef:
+    path, _, query = rest.partition("#")[0].partition("?")
+    kind, named = split_kind(text, path.strip("/"))
+    parts = [unquote(part) for part in named.split("/")]
+    # The query names a file that is shown on the page of its folder.
+    shown = parse_qs(query).get("show_file_info", [None])[-1]
+    words = next((at for at in (2, 1) if len(parts) > at and parts[at] in _PAGES), None)
+    if words is None and shown is None:
+        named = _without_copied_end(named)
+        return parse_short(text, f"datasets/{named}" if kind == "dataset" else named)
+    words = len(parts) if words is None else words
+    revision, at_path = _behind(parts[words:])
+    return checked(text, HubRef("/".join(parts[:words]), revision, path=shown or at_path, kind=kind))
 
 
-def _quoted(path: str | None) -> str:
-    return quote(path or "", safe="/@:+=()!'~*&$[]?")
+def _without_copied_end(named: str) -> str:
+    """Return `owner/repo[:QUANT]` without trailing punctuation of a sentence and without git's suffix.
+
+    A reference with a path is returned unchanged: a file's name may end in anything.
+    """
+    bare = named.rstrip(_PUNCTUATION)
+    return named if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
+
+
+def _behind(parts: list[str]) -> tuple[str, str | None]:
+    """Return revision and path, from the parts after the repository's name."""
+    if not parts or parts[0] in _ABOUT_ALL:
+        request = _PULL_REQUEST.fullmatch("/".join(parts))
+        return (f"refs/pr/{request[1]}" if request else "main"), None
+    revision, path = at_revision(parts[1:])
+    revision = revision if path else revision.rstrip(_PUNCTUATION)
+    # The link to edit the model card is on the repository's page: it means the whole repository.
+    is_card = parts[0] == "edit" and path == "README.md"
+    return revision, None if is_card or parts[0] in ("upload", "new", "commit") else path
+
+
+def _at_endpoint(text: str, endpoint: str) -> str | None:
+    """Return the text after the endpoint in a link to one of its pages, else None."""
+    base = endpoint.rstrip("/")
+    try:
+        if not text.lower().startswith(("http://", "https://")) or origin(text) != origin(base):
+            return None
+    except AddressRefused:
+        return None
+    rest = text[len(base) :].lstrip("/") if text.startswith(base + "/") else ""
+    parts = re.split(r"[?#]", rest)[0].strip("/").split("/")
+    own = parts[1:] if parts[0] == "datasets" else parts
+    # Another server may serve plain files too: only addresses that look like the Hub's pages count.
+    is_page = any(part in _PAGES for part in own[1:3]) or (len(own) == 2 and "." not in own[0])
+    return rest if is_page and rest else None

@@ -1,6 +1,6 @@
-"""From the Hub's JSON to values: what a repository is, and a page of the files in it. Pure.
+"""Parser of the Hub's JSON: information on a repository, and a page of its files. Pure.
 
-All but a file's path may be absent or of another type than it should be; then it is unknown.
+Every field but a file's path may be absent or of a wrong type; then it is unknown.
 """
 
 import re
@@ -27,7 +27,7 @@ class RepoFile:
 
 @dataclass(frozen=True, slots=True)
 class RepoInfo:
-    """What a repository says of itself. `parameters` is their number, `context_length` in tokens; None is unknown."""
+    """Information on a repository. `parameters` is their number, `context_length` in tokens; None is unknown."""
 
     repo: str
     commit: str
@@ -44,22 +44,22 @@ class RepoInfo:
 
 
 def read_info(page: Any, repo: str, kind: RepoKind = RepoKind.MODEL) -> RepoInfo | None:
-    """Return what the answer about `repo` says; None where it names no commit, and so is not the Hub's."""
-    said = page if isinstance(page, dict) else {}
-    commit = _text(said.get("sha"))
+    """Return the information about `repo`; None where it names no commit, and so is not the Hub's."""
+    fields = page if isinstance(page, dict) else {}
+    commit = _text(fields.get("sha"))
     if commit is None or not _SHA1.fullmatch(commit):
         return None
-    gguf, weights = _object(said.get("gguf")), _object(said.get("safetensors"))
-    tags = said.get("tags")
+    gguf, weights = _object(fields.get("gguf")), _object(fields.get("safetensors"))
+    tags = fields.get("tags")
     return RepoInfo(
-        repo=_name(said.get("id")) or repo,
+        repo=_name(fields.get("id")) or repo,
         commit=commit,
-        gated=said.get("gated") not in (None, False),
-        private=said.get("private") is True,
-        disabled=said.get("disabled") is True,
-        license=_license(said),
+        gated=fields.get("gated") not in (None, False),
+        private=fields.get("private") is True,
+        disabled=fields.get("disabled") is True,
+        license=_license(fields),
         tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-        library=_text(said.get("library_name")),
+        library=_text(fields.get("library_name")),
         parameters=_number(weights.get("total")) or _number(gguf.get("total")),
         context_length=_number(gguf.get("context_length")),
         architecture=_text(gguf.get("architecture")),
@@ -77,7 +77,7 @@ def _files(page: list[Any]) -> Iterator[RepoFile]:
         if not isinstance(entry, dict) or entry.get("type") != "file" or not isinstance(entry.get("path"), str):
             continue
         lfs = _object(entry.get("lfs"))
-        if lfs:  # the git sha1 of an LFS file is that of its pointer: it says nothing of the content
+        if lfs:  # the git sha1 of an LFS file is its pointer's, not its content's
             digest = _digest(lfs.get("oid") or lfs.get("sha256"), _SHA256)
             yield RepoFile(entry["path"], _number(lfs.get("size", entry.get("size"))), sha256=digest)
         else:
@@ -85,16 +85,16 @@ def _files(page: list[Any]) -> Iterator[RepoFile]:
 
 
 def _name(value: Any) -> str | None:
-    """Return a repository's name, such as owner/name; None for what would lead a request elsewhere (`../..`)."""
+    """Return a repository's name, such as owner/name; None for a path that would redirect a request (`../..`)."""
     return value if isinstance(value, str) and len(value) <= 200 and _NAME.fullmatch(value) else None
 
 
-def _license(said: dict[str, Any]) -> str | None:
-    card = _object(said.get("cardData"))
-    found = card.get("license")
-    if isinstance(found, list) and found:
-        found = found[0]
-    return _text(card.get("license_name")) if found == "other" and card.get("license_name") else _text(found)
+def _license(fields: dict[str, Any]) -> str | None:
+    card = _object(fields.get("cardData"))
+    licence = card.get("license")
+    if isinstance(licence, list) and licence:
+        licence = licence[0]
+    return _text(card.get("license_name")) if licence == "other" and card.get("license_name") else _text(licence)
 
 
 def _digest(value: Any, shape: re.Pattern[str]) -> str | None:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowhub_jobs.errors import AddressRefused
+from flowhub_jobs.errors import AddressRefused, UsageInvalid
 from flowhub_jobs.net.urls import origin
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
 from flowhub_jobs.values.jobs import JobTarget
+
+PRIORITY_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,13 @@ class Enqueued:
 
     job: int
     new: bool
+
+
+def checked_priority(number: int) -> int:
+    """Return a valid priority. Raises UsageInvalid."""
+    if abs(number) > PRIORITY_MAX:
+        raise UsageInvalid(f"The priority {number} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
+    return number
 
 
 def needing_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:

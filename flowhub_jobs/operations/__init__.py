@@ -1,1 +1,22 @@
-"""The application layer: what the command line, the page and the Python API call."""
+"""The application layer: the operations that the command line, the page and the Python API call.
+
+session          one opened home: queue, steer, list, remove
+references       resolves a reference: the catalogs, the Hub, or a URL
+enqueue          references to jobs; enqueue_options parses the options
+actions          pause, resume, cancel, retry
+job_choice       jobs by state, time, group or number; job_numbers parses ranges
+queue_view       the queue as the screens show it; totals sums it up
+wait_reasons     why a job does not move, and the remedies
+needs            problems that need the user
+changes          changes since a known moment
+forecast         free space and the time when an order is done
+local_jobs       verify, repair, export, import
+download         download of one option without a queue
+limits           the speed limit; schedules the windows
+report           the report of the night; recovery_texts its sentences
+preflight/       asks sources before jobs are queued
+library/         installed models: list, adopt, update, clean up
+search/          searches, verdicts and model cards
+catalogs/        the catalogs in force, imports and updates
+schemas/         all public JSON
+"""

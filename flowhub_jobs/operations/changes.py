@@ -14,7 +14,7 @@ from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.rate_limits import LIMIT
-from flowhub_jobs.operations.library.usage import StoreUsage, stock
+from flowhub_jobs.operations.library.usage import StoreUsage, list_store
 from flowhub_jobs.operations.limits import in_force
 from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
 from flowhub_jobs.operations.session import Session
@@ -83,7 +83,7 @@ def changes_since(session: Session, seen: Position) -> Changes:
     return Changes(
         position=now,
         jobs=home.queries.known([*numbers, *running]),
-        stock=stock(session) if now.library != seen.library else None,
+        stock=list_store(session) if now.library != seen.library else None,
         controls=controls_object(session) if now.controls != seen.controls else None,
     )
 
@@ -91,7 +91,7 @@ def changes_since(session: Session, seen: Position) -> Changes:
 def current_state(session: Session) -> Changes:
     """Return the overview of the queue, what is installed and the controls, for a reader without a position."""
     position = position_now(session.home)  # first: what changes while the rest is read is sent once more
-    return Changes(position, session.queries.overview(), stock(session), controls_object(session))
+    return Changes(position, session.queries.overview(), list_store(session), controls_object(session))
 
 
 def controls_object(session: Session) -> dict[str, Any]:

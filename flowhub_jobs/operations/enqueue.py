@@ -52,7 +52,7 @@ def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTe
 def _as_seen(session: Session, orders: Sequence[EnqueueItem]) -> list[EnqueueItem | FlowhubError]:
     """Return the orders with the names and sizes that their sources tell, or what keeps one from being fetched."""
     found: list[EnqueueItem | FlowhubError] = []
-    for order, seen in zip(orders, session.checked(orders, pinned_too=False), strict=True):
+    for order, seen in zip(orders, session.check_sources(orders, pinned_too=False), strict=True):
         if seen is None:
             found.append(order)
         else:

@@ -1,4 +1,4 @@
-"""From the options of `enqueue` to the terms of a job: when it may start, after what, its priority, its group."""
+"""Parser of the options of `enqueue`: a job's start, predecessors, priority and group."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.jobs.requests import EnqueueTerms, checked_priority
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
@@ -15,7 +15,6 @@ from flowhub_jobs.times import micros, parse_time
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
 _NOW_AS_OPEN = "--tonight: the schedule's window is open, so the job begins now."
 _NOW_AS_NIGHT = "--tonight: the night (23:00 to 07:00) has begun, so the job begins now."
-PRIORITY_MAX = 1_000_000
 GROUP_MAX = 64
 AFTER_MAX = 1000
 
@@ -72,13 +71,6 @@ class OptionReader:
             reports.jobs([min(missing)])  # which raises NotFound, in its words
         self._seen |= new
         return tuple(numbers)
-
-
-def checked_priority(number: int) -> int:
-    """Return a priority as it was given. Raises UsageInvalid."""
-    if abs(number) > PRIORITY_MAX:
-        raise UsageInvalid(f"The priority {number} is out of range.", hint=f"It may be ±{PRIORITY_MAX:,} at most.")
-    return number
 
 
 def _group(name: str | None) -> str | None:

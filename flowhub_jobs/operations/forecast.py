@@ -1,4 +1,4 @@
-"""What an order would come to before it is queued: the room that is left, and when it would be done."""
+"""Forecast of an order before it is queued: the free space that remains, and the time when it is done."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SPANS_MAX = 1000  # windows of a schedule that are looked through: two years of 
 class Forecast:
     """Bytes, bytes a second, and microseconds since 1970. `to_fetch` is of this order, `queued` what comes before it.
 
-    `unknown` counts what is of unknown size. `usual_bps` is the speed of the last day; None: nothing came.
+    `unknown` counts files of unknown size. `usual_bps` is the speed of the last day; None without a download.
     """
 
     room: Room
@@ -34,7 +34,7 @@ class Forecast:
 
     @property
     def free_after(self) -> int:
-        """Return what the disk would have free when all is there; below nothing, what would be missing."""
+        """Return the free bytes of the disk after all downloads; negative, the bytes that are missing."""
         return self.room.free - self.to_fetch - self.queued
 
 
@@ -52,7 +52,7 @@ def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What the queued and running jobs have yet to download: bytes, of a total of bytes; `unknown` counts sizes.
+    """Bytes that the queued and running jobs have yet to download, and their total; `unknown` counts sizes.
 
     `rate_bps` is the speed now, else the last day's; None: nothing was downloaded. `done_at` is microseconds; None
     where that is not known. `away` is why a job cannot be fetched now, where its end cannot be foretold.
@@ -80,7 +80,7 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
 def end_of_all(jobs: Sequence[Job], rate: int, now: int, schedule: Schedule | None) -> int | None:
     """Return when these jobs are done, one after the other at this rate; None where that is too far away to tell.
 
-    What runs goes on now; what waits keeps to the schedule, and to a time of its own.
+    Running jobs are assumed to continue now; queued ones wait for the schedule and for their own start.
     """
     end: int | None = now + _time_us([job for job in jobs if job.state is State.RUNNING], rate)
     waits = [job for job in jobs if job.state is not State.RUNNING]
@@ -117,7 +117,7 @@ def _usual_bps(home: Home) -> int | None:
 def done_at(start: int, seconds: float, schedule: Schedule | None) -> int | None:
     """Return when `seconds` of work that begin at `start` are done, if it rests while the schedule lets nothing run.
 
-    None if that is too far away to tell. Outside of a window where a rate is set, work goes on as if it were open.
+    None if that is too far away. Outside of a window that allows a rate, work is assumed to run as if it were open.
     """
     if schedule is None or schedule.outside_bps is not None:
         return start + round(seconds * 1e6)

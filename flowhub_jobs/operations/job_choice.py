@@ -1,4 +1,4 @@
-"""Which jobs a reader asks for: the overview, or those of a state, a time, a group, or by number."""
+"""Choice of jobs for a reader: the overview, or those of a state, a time, a group, or by number."""
 
 from dataclasses import dataclass
 from datetime import datetime

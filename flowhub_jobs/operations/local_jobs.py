@@ -1,4 +1,4 @@
-"""Jobs that fetch nothing from afar: verify, repair, export, import. What a person asks becomes rows like any other."""
+"""Jobs without a download: verify, repair, export, import. Queued as rows like any other."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room
-from flowhub_jobs.store.verification import Checks, InstalledArtifact
+from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
 from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import JobTarget
 
 if TYPE_CHECKING:
-    from flowhub_jobs.store.manifest import Carried
+    from flowhub_jobs.store.manifest import ManifestEntry
 
 
 class LocalJobs:
     def __init__(self, session: Session) -> None:
         self._session, self._home = session, session.home
-        self.checks = Checks(self._home.engine, self._home.node, self._home.store)
+        self.records = VerificationRecords(self._home.engine, self._home.node, self._home.store)
 
-    def known(self, refs: Sequence[str]) -> list[InstalledArtifact]:
+    def installed(self, refs: Sequence[str]) -> list[InstalledArtifact]:
         """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
-        self._session.installed.demand_store()
-        names = [name for ref in refs for name in self._session.installed.find(ref)] if refs else self.checks.names()
+        self._session.installed.require_store()
+        names = [name for ref in refs for name in self._session.installed.find(ref)] if refs else self.records.names()
         found = []
         for name in dict.fromkeys(names):
-            model = self.checks.on_shelf(name)
+            model = self.records.record(name)
             if model is None:
                 raise NotFound(
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
@@ -46,7 +46,7 @@ class LocalJobs:
         """Queue a job for each that copies it to `folder`, which is absolute."""
         return self._queue([self._request(model, JobTarget(JobKind.EXPORT, str(folder))) for model in models])
 
-    def bring(self, folder: Path, names: Sequence[str]) -> list[int]:
+    def import_models(self, folder: Path, names: Sequence[str]) -> list[int]:
         """Queue a job for each model of the export in `folder`; of those named, if any are.
 
         A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
@@ -67,7 +67,7 @@ class LocalJobs:
         ]
 
     def repair(self, model: InstalledArtifact) -> int:
-        """Queue a fetch of what is damaged in an installed model: the rest is taken from where it lies.
+        """Queue a fetch of the damaged pieces of an installed model; intact pieces are taken from the store.
 
         The damaged one keeps its name until the mended one is verified. Raises NotFound where no address is known.
         """
@@ -87,7 +87,9 @@ class LocalJobs:
         store, damage = self._home.store, model.damage or {}
         check_room(self._session.room(), model.bytes, 0, store.root)
         seeds = [
-            SeedFile(file.path, file.place, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
+            SeedFile(
+                file.path, file.store_path, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ()))
+            )
             for file in model.files
         ]
         aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
@@ -113,8 +115,8 @@ def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in damaged]
 
 
-def _is_called(one: "Carried", text: str) -> bool:
-    """Return whether a person means this model: by its name, its reference, or its model's id."""
+def _is_called(one: "ManifestEntry", text: str) -> bool:
+    """Return whether `typed` names this model: by its name, its reference, or its model's id."""
     plain = text.strip().lower().replace(":", "@")
     by_id = plain in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
     return by_id or text.strip() in (one.name, one.artifact.ref)

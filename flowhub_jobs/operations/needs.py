@@ -1,4 +1,4 @@
-"""What needs the user, each problem once: what is wrong with which jobs, and the remedy for all of them. Pure."""
+"""Problems that need the user, each once: the jobs it concerns, and one remedy for all. Pure."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -30,7 +30,7 @@ def _without_names(need: ActionNeeded) -> str:
 
 
 def problem(group: Sequence[ActionNeeded]) -> str:
-    """Return what is wrong with the first job, and which others have the same: a message with a name is of one job."""
+    """Return the first job's problem, and the other jobs that have it: a message with a name is of one job."""
     first = group[0]
     if first.job is None:
         return first.message

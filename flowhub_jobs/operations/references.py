@@ -14,9 +14,9 @@ from flowhub_jobs.values.user_text import token_note
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubCatalog
-    from flowhub_jobs.huggingface.api import Hub
+    from flowhub_jobs.huggingface.hub_client import HubClient
+    from flowhub_jobs.huggingface.hub_ref import HubRef
     from flowhub_jobs.huggingface.pick import Picked
-    from flowhub_jobs.huggingface.reference import HubRef
     from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 
 
@@ -51,7 +51,7 @@ class References:
     notes: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = field(default=lambda text: None)
     may_lack_name: bool = False  # a file whose address has no name is named when its server is asked
-    _hub: "Hub | None" = None
+    _hub: "HubClient | None" = None
 
     def artifact_of(
         self,
@@ -66,10 +66,10 @@ class References:
         Raises NotFound, UsageInvalid, AddressRefused; of a repository also TokenMissing, TokenRefused, Gated and
         SourceError: the Hub is asked now, so that what is queued is bound to the commit that answered.
         """
-        from flowhub_jobs.huggingface.reference import parse_hub
+        from flowhub_jobs.huggingface.reference import parse_hub_ref
         from flowhub_jobs.net.urls import check_source
 
-        asked = parse_hub(ref, self.settings.hf_endpoint)
+        asked = parse_hub_ref(ref, self.settings.hf_endpoint)
         if asked is not None:
             _refuse_options(asked.text, sha256 or sha256_in_fragment(ref.partition("#")[2]), name)
             artifact = self._of_repo(_with_globs(asked, include, exclude))
@@ -94,7 +94,7 @@ class References:
 
     def _of_file_or_catalog(self, ref: str, sha256: str | None, globs: Sequence[str], name: str | None) -> Artifact:
         from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_address
-        from flowhub_jobs.huggingface.links import hub_file_url
+        from flowhub_jobs.huggingface.reference import hub_file_url
 
         if globs:
             hint = "They choose among the files of a repository: flowhub enqueue hf:owner/repo --include 'mmproj*'."
@@ -106,12 +106,12 @@ class References:
         return artifact_for(self.catalog(), ref)
 
     @property
-    def hub(self) -> "Hub":
+    def hub(self) -> "HubClient":
         """The Hub; what it said of a repository is asked once."""
         if self._hub is None:
-            from flowhub_jobs.huggingface.api import Hub
+            from flowhub_jobs.huggingface.hub_client import HubClient
 
-            self._hub = Hub(
+            self._hub = HubClient(
                 self.settings.hf_endpoint, self.settings.tokens_by_origin, tell=lambda text: self.tell(text)
             )
         return self._hub
@@ -127,9 +127,9 @@ class RepoRead:
     picked: "Picked"
 
 
-def read_repo(hub: "Hub", asked: "HubRef") -> RepoRead:
+def read_repo(hub: "HubClient", asked: "HubRef") -> RepoRead:
     """Ask the Hub, and choose. Slashes behind `@` that no branch and path of these names fit may be a branch's own."""
-    from flowhub_jobs.huggingface.reference import other_readings
+    from flowhub_jobs.huggingface.hub_ref import other_readings
 
     try:
         return _read(hub, asked)
@@ -140,7 +140,7 @@ def read_repo(hub: "Hub", asked: "HubRef") -> RepoRead:
         raise error
 
 
-def _read(hub: "Hub", asked: "HubRef") -> RepoRead:
+def _read(hub: "HubClient", asked: "HubRef") -> RepoRead:
     from flowhub_jobs.huggingface.pick import pick
 
     info = hub.info(asked.repo, asked.revision, asked.kind)
@@ -148,27 +148,27 @@ def _read(hub: "Hub", asked: "HubRef") -> RepoRead:
     return RepoRead(asked, info, files, pick(info, files, asked))
 
 
-def latest(settings: Settings, artifact: Artifact) -> Artifact | None:
+def latest_version(settings: Settings, artifact: Artifact) -> Artifact | None:
     """Return what the same words mean on the Hub now; None for an artifact that was not taken from there.
 
     Raises what `artifact_of` raises for a repository.
     """
-    from flowhub_jobs.huggingface.api import Hub
-    from flowhub_jobs.huggingface.reference import HubRef
+    from flowhub_jobs.huggingface.hub_client import HubClient
+    from flowhub_jobs.huggingface.hub_ref import HubRef
 
     source = artifact.hub
     if source is None:
         return None
-    hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
+    hub = HubClient(settings.hf_endpoint, settings.tokens_by_origin)
     words = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
     return _read(hub, HubRef(*words)).picked.artifact
 
 
 def repository_named(settings: Settings, text: str) -> str | None:
     """Return the reference of the repository that a reference or a pasted link names; None if it names none."""
-    from flowhub_jobs.huggingface.reference import parse_hub
+    from flowhub_jobs.huggingface.reference import parse_hub_ref
 
-    asked = parse_hub(text, settings.hf_endpoint)
+    asked = parse_hub_ref(text, settings.hf_endpoint)
     return asked.text if asked else None
 
 
@@ -184,16 +184,16 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
 
     Raises what `artifact_of` raises for a repository. Of one without a model there are no variants, and a note.
     """
-    from flowhub_jobs.huggingface.reference import parse_hub
+    from flowhub_jobs.huggingface.reference import parse_hub_ref
 
-    asked = parse_hub(ref, settings.hf_endpoint)
+    asked = parse_hub_ref(ref, settings.hf_endpoint)
     if asked is None:
         return None
-    from flowhub_jobs.huggingface.api import Hub  # which a model of the catalog does without
+    from flowhub_jobs.huggingface.hub_client import HubClient  # which a model of the catalog does without
     from flowhub_jobs.huggingface.quants import is_companion
     from flowhub_jobs.huggingface.repository_options import variants_of
 
-    hub = Hub(settings.hf_endpoint, settings.tokens_by_origin)
+    hub = HubClient(settings.hf_endpoint, settings.tokens_by_origin)
     info = hub.info(asked.repo, asked.revision, asked.kind)
     files = hub.tree(info.repo, info.commit, asked.kind)
     found, notes = variants_of(info, files, asked)

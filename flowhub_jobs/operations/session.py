@@ -1,4 +1,4 @@
-"""What the command line and the page ask of one opened home: queue, steer, list, remove."""
+"""Session: the operations of one opened home, for the command line and the page."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flowhub_jobs.errors import DatabaseUnusable
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.operations.references import References
 from flowhub_jobs.store.space import Room, room_at
@@ -21,10 +21,9 @@ from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import JobTarget
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.load import Loaded
-    from flowhub_jobs.catalogs.search_reader import ListedModel, Lookup
+    from flowhub_jobs.catalogs.loaded import LoadedCatalog
+    from flowhub_jobs.catalogs.search_reader import IndexReader, ListedModel
     from flowhub_jobs.device.description import Device
-    from flowhub_jobs.device.fit import Verdict
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.operations.preflight.assess import Checked
@@ -32,12 +31,12 @@ if TYPE_CHECKING:
     from flowhub_jobs.store.layout import Store
 
 Answer = TypeVar("Answer")
-BELLS_MAX = 16  # a bell says "look"; whoever hears one goes on until nothing is due
+WAKEUPS_MAX = 16  # a wake-up tells a thread to look; it works until nothing is due
 
 
 @dataclass(frozen=True, slots=True)
 class EnqueueItem:
-    """An artifact that somebody wants, and on which terms. Without a `task` it is fetched."""
+    """An artifact to queue, and its terms. Without a `task` it is fetched."""
 
     artifact: Artifact
     terms: EnqueueTerms = field(default_factory=EnqueueTerms)
@@ -47,7 +46,7 @@ class EnqueueItem:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuePlan:
-    """What would become of one reference: nothing (`installed`, `queued`), or so many bytes to fetch."""
+    """Plan for one reference: nothing to do (`installed`, `queued`), or bytes to fetch."""
 
     artifact: Artifact
     target: Path
@@ -63,13 +62,13 @@ class Session:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedCatalog | None = None
         self._warnings: tuple[str, ...] = ()
         self._device: Device | None = None
         self._look: Callable[[], Device] | None = None
 
     @property
-    def loaded(self) -> "Loaded":
+    def loaded(self) -> "LoadedCatalog":
         """The catalog in force, read once."""
         if self._loaded is None:
             from flowhub_jobs.operations.catalogs.active import catalog_in_force
@@ -79,7 +78,7 @@ class Session:
 
     @property
     def catalog_warning(self) -> str | None:
-        """What the person must be told of the catalog, if it was read at all."""
+        """The warning about the catalog, if it was read at all."""
         return self._loaded.warning if self._loaded else " ".join(self._warnings) or None
 
     # The home ------------------------------------------------------------------------------------------------------
@@ -129,7 +128,7 @@ class Session:
 
     @cached_property
     def references(self) -> References:
-        """What understands a reference; its `notes` are for the person."""
+        """The resolver of references; its `notes` are for the user."""
         return References(self.home.settings, lambda: self.loaded.catalog)
 
     def artifact(
@@ -141,13 +140,13 @@ class Session:
         exclude: Sequence[str] = (),
         name: str | None = None,
     ) -> Artifact:
-        """Return what a reference means; the errors are those of `References.artifact_of`."""
+        """Return the artifact of a reference; the errors are those of `References.artifact_of`."""
         return self.references.artifact_of(ref, sha256, include, exclude, name)
 
-    def checked(self, orders: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[Checked | None]":
+    def check_sources(self, orders: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[Checked | None]":
         """Look at the sources of what would be fetched; None for what needs no look.
 
-        That is what is here, what a job is at already, and, unless `pinned_too`, what a catalog pins.
+        Skipped are installed artifacts, those of live jobs, and, unless `pinned_too`, those that a catalog pins.
         """
         from flowhub_jobs.operations.preflight.probe import check
 
@@ -169,15 +168,17 @@ class Session:
 
     def _may_be_here(self, artifact: Artifact) -> bool:
         """Return whether the bytes may be on this machine already, so that no source is needed: a worker looks."""
-        from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
+        from flowhub_jobs.store.other_apps import WantedFile, app_folders_of, find_by_digest
 
         pins = [(file.sha256 or file.git_sha1, file.size) for file in artifact.files]
-        wanted = [Wanted(digest, size) for digest, size in pins if digest]
+        wanted = [WantedFile(digest, size) for digest, size in pins if digest]
         if len(wanted) < len(pins):
             return False
         if self.home.store.taken(artifact.name) is not None:
             return True
-        return self.home.settings.look_elsewhere and any(True for _ in claimants(places_of(os.environ), wanted))
+        return self.home.settings.look_elsewhere and any(
+            True for _ in find_by_digest(app_folders_of(os.environ), wanted)
+        )
 
     def _requests(self, orders: Sequence[EnqueueItem]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
@@ -198,16 +199,16 @@ class Session:
         answers = self.home.commands.enqueue(self._requests(orders))
         fresh = sum(answer.new for answer in answers)
         if fresh:
-            self.ring(fresh)
+            self.wake_workers(fresh)
         return answers
 
-    def ring(self, times: int) -> None:
+    def wake_workers(self, times: int) -> None:
         from flowhub_jobs.worker.wakeups import command_wakeups
 
-        # The job is committed; a queue that cannot be opened now is mended by a worker, which rings by itself.
+        # The job is committed; a worker repairs a queue that cannot be opened now, and wakes itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):
             wakeups = command_wakeups(self.home)
-            wakeups.wake(min(times, BELLS_MAX))
+            wakeups.wake(min(times, WAKEUPS_MAX))
             wakeups.close()
 
     def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
@@ -245,7 +246,7 @@ class Session:
         """Cancel a job; `purge` drops its partial, too."""
         commands = self.home.commands
         if purge and self.home.queries.state_of([job]).get(job) is State.FAILED:
-            self.home.purge(job)  # it has ended, but what was kept waits for `retry`
+            self.home.purge(job)  # the job has ended, but its partial was kept for `retry`
             return State.FAILED
         state = commands.cancel(job, purge=purge)
         if purge and state is State.CANCELLED:
@@ -254,15 +255,13 @@ class Session:
 
     def set_priority(self, job: int, priority: int) -> State:
         """Give a live job this priority; return its state. Raises UsageInvalid, WrongState, NotFound."""
-        from flowhub_jobs.operations.enqueue_options import checked_priority
-
         return self.home.commands.set_priority(job, checked_priority(priority))
 
     def again(self, job: int, verb: str) -> State:
         """`resume`, `retry` or `start` a job, and wake a worker for it."""
         commands = self.home.commands
         state = {"resume": commands.resume, "retry": commands.retry, "start": commands.start}[verb](job)
-        self.ring(1)
+        self.wake_workers(1)
         return state
 
     # The device ----------------------------------------------------------------------------------------------------
@@ -280,15 +279,9 @@ class Session:
         """Have `device` come from `look`, when it is first needed: a server keeps one for many sessions."""
         self._look = look
 
-    def verdict(self, artifact: Artifact) -> "Verdict":
-        """Return whether an artifact runs on this machine; the header of what lies here already is read."""
-        from flowhub_jobs.operations.search.variants import judge_one
-
-        return judge_one(self, artifact, ask_unknown=False).verdict
-
     @property
     def installed(self) -> InstalledModels:
-        """What is installed, joined to the catalog in force."""
+        """The installed models, joined to the catalog in force."""
         return InstalledModels(self.home, lambda: self.catalog_options)
 
     @cached_property
@@ -298,7 +291,7 @@ class Session:
             return {(model.id, option.id) for model in self._loaded.catalog.models for option in model.downloads}
         return self._looked_up(lambda lookup: lookup.all_options(), None)
 
-    def listed(self, model_id: str) -> "ListedModel | None":
+    def listed_model(self, model_id: str) -> "ListedModel | None":
         """Return the model of the catalog in force with this id, read from the index of searches; None without one."""
         return self._looked_up(lambda lookup: lookup.listed(model_id), self._base_at_url)
 
@@ -307,20 +300,20 @@ class Session:
         return self._looked_up(lambda lookup: lookup.titles(), self._base_at_url)
 
     def known_titles(self) -> dict[str, str]:
-        """Return the same without asking the source of a catalog at a URL that was asked within the hour."""
+        """Return the same; a catalog at a URL that was asked within the hour is not asked again."""
         return self._looked_up(lambda lookup: lookup.titles(), None)
 
     @cached_property
-    def _base_at_url(self) -> "Loaded | None":
+    def _base_at_url(self) -> "LoadedCatalog | None":
         """The base catalog, its source asked once; None for a file, of which the index knows whether it has changed."""
         from flowhub_jobs.operations.catalogs.active import base_catalog, is_at_url
 
         return base_catalog(self.home.settings) if is_at_url(self.home.settings) else None
 
-    def _looked_up(self, ask: "Callable[[Lookup], Answer]", base: "Loaded | None") -> Answer:
-        from flowhub_jobs.operations.search.index_update import looked_up
+    def _looked_up(self, ask: "Callable[[IndexReader], Answer]", base: "LoadedCatalog | None") -> Answer:
+        from flowhub_jobs.operations.search.index_update import query_index
 
-        answer, self._warnings = looked_up(self.home.settings, ask, base)
+        answer, self._warnings = query_index(self.home.settings, ask, base)
         return answer
 
 

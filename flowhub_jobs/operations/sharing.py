@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from flowhub_jobs.file_systems import same_time, traits_of
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.store.inventory import Entry, Presence, condition_of
+from flowhub_jobs.store.inventory import LibraryEntry, Presence, condition_of
 from flowhub_jobs.times import known_moment, rfc3339
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
@@ -66,7 +66,7 @@ class SharedFile:
 class SharedModel:
     """An installed model. `paths` are those of its files inside the artifact, in the order of `files`."""
 
-    entry: Entry
+    entry: LibraryEntry
     repo: RepoId
     commit: str
     revision: str
@@ -139,7 +139,7 @@ def shared_repos(models: Sequence[SharedModel]) -> dict[RepoId, SharedRepo]:
     return repos
 
 
-def _shared(entry: Entry, place: Path, artifact: Artifact | None) -> SharedModel:
+def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> SharedModel:
     known = (
         {file.path if artifact and artifact.folder else entry.name: file for file in artifact.files} if artifact else {}
     )
@@ -187,7 +187,7 @@ def _at_hub(
     return (kind, repo), commit, branch, tuple(unquote(one[4]) for one in found if one)
 
 
-def _own_repo(entry: Entry, folder: bool) -> str:
+def _own_repo(entry: LibraryEntry, folder: bool) -> str:
     name = entry.model or entry.name
     if entry.model and folder:  # its files' names are those of every folder
         name = f"{entry.model}-{entry.option}"
@@ -199,7 +199,7 @@ def as_id(text: str) -> str:
     return _NOT_OF_A_NAME.sub("-", text.lower()).strip("-._") or "model"
 
 
-def _own_commit(entry: Entry) -> str:
+def _own_commit(entry: LibraryEntry) -> str:
     """Return 40 hex digits that stay the same while the files do."""
     digests = sorted((path, file.sha256) for path, file in entry.files.items())
     return hashlib.sha256(repr(digests).encode()).hexdigest()[:40]

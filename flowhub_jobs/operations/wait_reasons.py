@@ -1,4 +1,4 @@
-"""Why a job does not move, and what the user can do."""
+"""Reasons why a job does not move, with the user's remedies."""
 
 from collections.abc import Sequence
 from datetime import datetime

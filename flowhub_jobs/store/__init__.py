@@ -1,1 +1,17 @@
-"""The store: names to paths, room on the disk, the installation, and the library, which says what is installed."""
+"""The store: a folder of models, and the library, which is the index of those that flowhub installed.
+
+layout            paths, names and identity of the store
+install           the save order: stage, record the intent, rename, sync
+verify_existing   verifies an existing file before it is taken over
+library           the index, with SQLAlchemy; library_fast reads it without, installed_fast for a search
+inventory         compares the index with the files
+verification      records for `verify`; piece_check reads the files again
+file_hash         digests of whole files
+partials_dir      transfers in progress, and the trash
+disk_usage        bytes that a removal frees
+space             free space less the reserve
+links             reflink, hard link, symlink, copy
+model_files       models in any folder, by their first bytes
+other_apps        folders of LM Studio, Ollama and others; hf_cache and modelscope_cache know two layouts
+manifest          the manifest of an export
+"""

@@ -1,4 +1,4 @@
-"""What lies on the disk and whose it is: what a removal frees, and what other names of the same bytes keep."""
+"""Disk usage of files and folders: bytes that a removal frees, and bytes that other names of the same inode keep."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ BLOCK = 512  # bytes; the unit of st_blocks, whatever the file system's own is (
 class Size:
     """Bytes of a file or folder. Its removal frees `own`; `shared` stays with other hard links, `linked` behind links.
 
-    A file with holes, or one that its disk compresses, weighs what it takes there.
+    A sparse or compressed file counts with the blocks that it takes on the disk.
     """
 
     own: int = 0
@@ -26,60 +26,60 @@ class Size:
 
 
 class DiskUsage:
-    """Weighs one thing after the other; a file with several names is weighed once."""
+    """Measures paths one after another; a file with several names is counted once."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[int, int]] = set()
+        self._counted: set[tuple[int, int]] = set()
 
-    def weigh(self, path: Path) -> Size:
-        """Return what `path` weighs that was not weighed before. What goes away meanwhile weighs nothing."""
-        linked, names = _looked_at(path)
+    def measure(self, path: Path) -> Size:
+        """Return the bytes of `path` that were not counted before; 0 for a file that is gone."""
+        linked, names = _collect(path)
         own = shared = 0
-        for who, (here, about) in names.items():
-            if who in self._seen:
+        for inode, (here, status) in names.items():
+            if inode in self._counted:
                 continue
-            self._seen.add(who)
-            if about.st_nlink > here:
-                shared += _on_disk(about)
+            self._counted.add(inode)
+            if status.st_nlink > here:
+                shared += _on_disk(status)
             else:
-                own += _on_disk(about)
+                own += _on_disk(status)
         return Size(own, shared, linked)
 
 
-def _looked_at(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.stat_result]]]:
-    """Return the bytes behind links, and each file that lies here, by device and inode, with how many names it has."""
+def _collect(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.stat_result]]]:
+    """Return the bytes behind links, and each file by device and inode, with the number of its names in `path`."""
     linked = 0
     names: dict[tuple[int, int], tuple[int, os.stat_result]] = {}
     for entry in _files(path):
         try:
-            about = entry.lstat()
-            if stat.S_ISLNK(about.st_mode):
+            status = entry.lstat()
+            if stat.S_ISLNK(status.st_mode):
                 linked += entry.stat().st_size
                 continue
         except OSError:
             continue
-        who = (about.st_dev, about.st_ino)
-        names[who] = (names.get(who, (0, about))[0] + 1, about)
+        inode = (status.st_dev, status.st_ino)
+        names[inode] = (names.get(inode, (0, status))[0] + 1, status)
     return linked, names
 
 
-def weigh(path: Path) -> Size:
-    """Return what one file or folder weighs by itself."""
-    return DiskUsage().weigh(path)
+def measure(path: Path) -> Size:
+    """Return the size of one file or folder by itself."""
+    return DiskUsage().measure(path)
 
 
-def _on_disk(about: os.stat_result) -> int:
-    # Not more than its size: the rest of its last block is of no interest to anybody.
-    return min(about.st_size, about.st_blocks * BLOCK)
+def _on_disk(status: os.stat_result) -> int:
+    # Not more than the file's size: the rest of its last block does not count.
+    return min(status.st_size, status.st_blocks * BLOCK)
 
 
 def _files(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield path
         return
-    for place, folders, files in os.walk(path):
-        yield from (Path(place) / name for name in files)
-        yield from (link for name in folders if (link := Path(place) / name).is_symlink())
+    for directory, folders, files in os.walk(path):
+        yield from (Path(directory) / name for name in files)
+        yield from (link for name in folders if (link := Path(directory) / name).is_symlink())
 
 
 def touched_at(path: Path) -> float:

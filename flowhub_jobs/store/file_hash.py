@@ -1,4 +1,4 @@
-"""A file read to its end and known by its digest, together with what it was while it was read."""
+"""Digests of a whole file, with the file's stamp before and after it was read."""
 
 import hashlib
 import os
@@ -11,19 +11,19 @@ from flowhub_jobs.file_systems import traits_of
 from flowhub_jobs.system import read_once
 from flowhub_jobs.values.artifacts import git_sha1
 
-READ = 1 << 20  # bytes between two looks whether to go on
-SMALL = 64 << 20  # bytes up to which a git blob id is computed unasked
+READ = 1 << 20  # bytes between two calls of `may_go_on`
+SMALL = 64 << 20  # bytes up to which a git blob id is always computed
 
 
-class Unreadable(Exception):
-    """This file cannot be read, or not as one thing; the message ends the sentence "it …"."""
+class UnreadableFile(Exception):
+    """This file cannot be read as one unchanged whole; the message ends the sentence "it …"."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What stays the same while a file is not written to. One that shares the inode has the same.
+    """Stamp that stays equal while a file is not written to. Hard links of one file have the same.
 
-    `inode` is 0 where the file system numbers a file differently at each look.
+    `inode` is 0 where the file system's inode numbers are not stable.
     """
 
     device: int
@@ -33,7 +33,7 @@ class FileStamp:
 
     @property
     def identity(self) -> tuple[int, int] | None:
-        """What two hard links of one file share; None where inode numbers tell nothing."""
+        """Device and inode, which hard links of one file share; None where inode numbers are not stable."""
         return (self.device, self.inode) if self.inode else None
 
 
@@ -50,44 +50,44 @@ def stamp_of(path: Path) -> FileStamp:
     try:
         return _stamp(path.stat(), path)
     except (OSError, ValueError) as error:  # ValueError: a null character
-        raise Unreadable(reason(error)) from error
+        raise UnreadableFile(read_error_text(error)) from error
 
 
-def _stamp(there: os.stat_result, place: Path | int) -> FileStamp:
-    if not stat.S_ISREG(there.st_mode):
-        raise Unreadable("is not a regular file")
-    number = there.st_ino if traits_of(place).numbers_stay else 0
-    return FileStamp(there.st_dev, number, there.st_size, there.st_mtime_ns)
+def _stamp(status: os.stat_result, where: Path | int) -> FileStamp:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableFile("is not a regular file")
+    number = status.st_ino if traits_of(where).numbers_stay else 0
+    return FileStamp(status.st_dev, number, status.st_size, status.st_mtime_ns)
 
 
-def hashed(
-    path: Path, may_go_on: Callable[[], None], seen: Callable[[int], None] = lambda count: None, *, git: bool = False
+def hash_file(
+    path: Path, may_go_on: Callable[[], None], on_read: Callable[[int], None] = lambda count: None, *, git: bool = False
 ) -> HashedFile:
     """Read the regular file at `path`, which is no link, and return its digests. Raises Unreadable.
 
-    `may_go_on` is called before each MiB and may raise, `seen` is told of each one's bytes. The git blob id of a large
-    file is "", unless it is asked for: no Hub names a large file by it.
+    `may_go_on` is called before each MiB and may raise; `on_read` gets the bytes of each. The git blob id of a large
+    file is "" unless `git` is set: the Hub names no large file by it.
     """
     try:
-        # Not blocking: a pipe that has come to bear this name must not hold us.
+        # Non-blocking: a pipe under this name must not hold the caller.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise Unreadable(reason(error)) from error
+        raise UnreadableFile(read_error_text(error)) from error
     try:
         before = _stamp(os.fstat(fd), fd)
         running = git_sha1(before.size) if git or before.size <= SMALL else None
-        sha256 = _digest(fd, before.size, running, may_go_on, seen)
+        sha256 = _digest(fd, before.size, running, may_go_on, on_read)
         if _stamp(os.fstat(fd), fd) != before:
-            raise Unreadable("was written to while it was read")
+            raise UnreadableFile("was written to while it was read")
     except OSError as error:
-        raise Unreadable(reason(error)) from error
+        raise UnreadableFile(read_error_text(error)) from error
     finally:
         os.close(fd)
     return HashedFile(path, before, sha256, running.hexdigest() if running else "")
 
 
 def _digest(
-    fd: int, size: int, git: "hashlib._Hash | None", may_go_on: Callable[[], None], seen: Callable[[int], None]
+    fd: int, size: int, git: "hashlib._Hash | None", may_go_on: Callable[[], None], on_read: Callable[[int], None]
 ) -> str:
     sha256, buffer, at = hashlib.sha256(), memoryview(bytearray(READ)), 0
     while True:
@@ -99,18 +99,18 @@ def _digest(
         sha256.update(buffer[:count])
         if git is not None:
             git.update(buffer[:count])
-        seen(count)
+        on_read(count)
     if at != size:
-        raise Unreadable("was written to while it was read")
+        raise UnreadableFile("was written to while it was read")
     return sha256.hexdigest()
 
 
-def reason(error: OSError | ValueError) -> str:
-    """Return why the disk refuses, as the end of a sentence."""
-    words: dict[type[Exception], str] = {
+def read_error_text(error: OSError | ValueError) -> str:
+    """Return the reason of an error as the end of a sentence."""
+    texts: dict[type[Exception], str] = {
         PermissionError: "may not be read",
-        FileNotFoundError: "is not there any more",
-        NotADirectoryError: "is not there any more",
+        FileNotFoundError: "is not status any more",
+        NotADirectoryError: "is not status any more",
     }
     detail = getattr(error, "strerror", None) or str(error)
-    return words.get(type(error), f"cannot be read ({detail})")
+    return texts.get(type(error), f"cannot be read ({detail})")

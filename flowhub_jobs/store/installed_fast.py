@@ -1,6 +1,6 @@
-"""Which models are installed, for a list that marks them: read from the library without SQLAlchemy's import.
+"""Installed models and options for a list that marks them, read without importing SQLAlchemy.
 
-A search answers in a tenth of a second; to import SQLAlchemy alone takes more than that.
+A search answers in a tenth of a second; the import of SQLAlchemy alone takes longer.
 """
 
 import os
@@ -12,13 +12,13 @@ from urllib.parse import quote, unquote
 from flowhub_jobs.store.layout import Store
 
 _SQLITE = "sqlite:///"
-Mark = tuple[str, str]  # model and option
+OptionKey = tuple[str, str]  # model and option
 
 
-def installed_marks(database_url: str, node: str | None, store: Path) -> frozenset[Mark] | None:
-    """Return what `node` has installed and still lies in the store; None where this way of reading cannot tell.
+def installed_options(database_url: str, node: str | None, store: Path) -> frozenset[OptionKey] | None:
+    """Return the options that `node` installed and that are still in the store; None if they cannot be read.
 
-    That is so with PostgreSQL, and with a database that is damaged or of another version.
+    It cannot read PostgreSQL, a damaged database, or one of another version.
     """
     if not database_url.startswith(_SQLITE):
         return None
@@ -27,11 +27,11 @@ def installed_marks(database_url: str, node: str | None, store: Path) -> frozens
         return frozenset()  # nothing was ever installed here
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1)) as connection:
-            asked = (
+            query = (
                 'SELECT model, "option", name FROM artifacts '
                 "WHERE node = ? AND store_id IN (?, '') AND model IS NOT NULL"
             )
-            rows = connection.execute(asked, (node, Store(store).identity())).fetchall()
+            rows = connection.execute(query, (node, Store(store).identity())).fetchall()
     except sqlite3.Error:
         return None
     return frozenset((model, option) for model, option, name in rows if os.path.lexists(store / name))

@@ -1,4 +1,4 @@
-"""The library's entries held against what lies in the store: by name, size and time. No file is read or written."""
+"""Comparison of the library's entries with the store's files: by name, size and time. Nothing is read or written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Damage = Mapping[str, Sequence[Sequence[int]]]  # ranges that differ, by the pat
 
 
 class Presence(Enum):
-    """Whether the disk that the library speaks of is the one that lies at the store's path now."""
+    """State of the disk that an entry is on: whether it is at the store's path now."""
 
     HERE = "here"
     AWAY = "away"  # not mounted
-    ANOTHER = "another"  # the path leads to a disk that bears another store's identity
+    ANOTHER = "another"  # the path leads to a disk with another store's identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class EntryFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What the library says of one model. `files` are by path inside the folder; times are microseconds."""
+class LibraryEntry:
+    """The library's row of one model. `files` are by path inside the folder; times are microseconds."""
 
     name: str
     key: str
@@ -50,30 +50,33 @@ class Entry:
     verified_at: int
     files: Mapping[str, EntryFile]
     id: int = 0  # of its row
-    job: int | None = None  # that installed it; None where that is not known
-    store_id: str = ""  # of the store that it was installed in; '' where that was not written down
+    job: int | None = None  # of the job that installed it; None where it is unknown
+    store_id: str = ""  # of the store that it was installed in; '' where unknown
 
     @property
     def claim(self) -> str:
-        """Return whose its name is (artifacts.Artifact.claim): entries of one claim are versions of one model."""
+        """Return the owner of its name (artifacts.Artifact.claim): entries of one claim are versions of one model."""
         return claim_of(self.ref, self.model, self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is installed, by name, the entries whose files somebody removed by hand, and the names of old versions."""
+    """Installed models by name, the entries whose files were removed by hand, and the names of old versions."""
 
     models: list[InstalledModel]
-    gone: list[Entry]
+    gone: list[LibraryEntry]
     old: list[str]
 
 
 def take_inventory(
-    store: Store, entries: Sequence[Entry], in_catalog: InCatalog, presence_of: Callable[[Entry], Presence]
+    store: Store,
+    entries: Sequence[LibraryEntry],
+    in_catalog: InCatalog,
+    presence_of: Callable[[LibraryEntry], Presence],
 ) -> Inventory:
-    """Return what is in the store, joined to what the library knows of it. What cannot be seen now is not gone.
+    """Return the store's content joined to the library. A file on a disk that is away does not count as gone.
 
-    A model of another store is listed next to what has its name here.
+    A model of another store is listed next to the one that has its name here.
     """
     files = {local.name: local for local in store.models()}
     known = {entry.name for entry in entries if presence_of(entry) is not Presence.ANOTHER}
@@ -83,33 +86,33 @@ def take_inventory(
         if is_gone(store, entry, presence):
             gone.append(entry)
         elif presence is not Presence.ANOTHER:
-            models.append(joined(store, entry, files.get(entry.name), in_catalog, presence))
+            models.append(installed_model(store, entry, files.get(entry.name), in_catalog, presence))
         elif entry.name not in known and is_unchanged(entry, store.root / entry.name):
             known.add(entry.name)  # a copy of that store
-            models.append(joined(store, entry, files.get(entry.name), in_catalog, Presence.HERE))
+            models.append(installed_model(store, entry, files.get(entry.name), in_catalog, Presence.HERE))
         else:
-            models.append(joined(store, entry, None, in_catalog, Presence.AWAY))
-    models += [by_hand(local) for name, local in files.items() if name not in known]
+            models.append(installed_model(store, entry, None, in_catalog, Presence.AWAY))
+    models += [unknown_model(local) for name, local in files.items() if name not in known]
     lost = {entry.id for entry in gone}
-    there = [entry for entry in entries if entry.id not in lost and presence_of(entry) is not Presence.ANOTHER]
-    return Inventory(sorted(models, key=lambda model: model.name), gone, sorted(old_versions(there)))
+    present = [entry for entry in entries if entry.id not in lost and presence_of(entry) is not Presence.ANOTHER]
+    return Inventory(sorted(models, key=lambda model: model.name), gone, sorted(old_versions(present)))
 
 
-def is_gone(store: Store, entry: Entry, presence: Presence) -> bool:
-    """Return whether its file or folder was removed. A link that leads nowhere is there."""
+def is_gone(store: Store, entry: LibraryEntry, presence: Presence) -> bool:
+    """Return whether its file or folder was removed. A dangling link counts as present."""
     path = store.root / entry.name
     return presence is Presence.HERE and not path.exists() and not path.is_symlink()
 
 
-def by_hand(local: LocalLlm) -> InstalledModel:
-    """Return what nobody but a person knows anything of."""
+def unknown_model(local: LocalLlm) -> InstalledModel:
+    """Return a model that was put into the store by hand."""
     return InstalledModel(local.name, None, None, local.format, local.path, local.bytes, None, None, None, False)
 
 
-def joined(
-    store: Store, entry: Entry, local: LocalLlm | None, in_catalog: InCatalog, presence: Presence
+def installed_model(
+    store: Store, entry: LibraryEntry, local: LocalLlm | None, in_catalog: InCatalog, presence: Presence
 ) -> InstalledModel:
-    """Return one model of the library as it stands; `local` is what bears its name in the store, None for nothing."""
+    """Return one model of the library; `local` is the file or folder under its name, None if present is none."""
     path = store.root / entry.name
     return InstalledModel(
         name=entry.name,
@@ -128,8 +131,8 @@ def joined(
     )
 
 
-def condition_of(entry: Entry, path: Path, presence: Presence = Presence.HERE) -> Condition:
-    """Return how an installed model stands. On another disk than its own, what has its name tells nothing of it."""
+def condition_of(entry: LibraryEntry, path: Path, presence: Presence = Presence.HERE) -> Condition:
+    """Return the condition of an installed model. On another store's disk, a file of its name proves nothing."""
     if presence is Presence.AWAY or (presence is Presence.ANOTHER and not is_unchanged(entry, path)):
         return Condition.OFFLINE
     if entry.damage is not None:
@@ -137,48 +140,48 @@ def condition_of(entry: Entry, path: Path, presence: Presence = Presence.HERE) -
     return Condition.GOOD if is_unchanged(entry, path) else Condition.CHANGED
 
 
-def is_unchanged(entry: Entry, path: Path) -> bool:
+def is_unchanged(entry: LibraryEntry, path: Path) -> bool:
     """Return whether every file has the size and time that it was installed with, and a folder has no other file.
 
-    What begins with a dot does not count: a desktop puts such files wherever somebody looks.
+    Files that begin with a dot do not count: desktops create them in every folder they show.
     """
     if not has_its_files(entry, path):
         return False
-    added = strangers(entry, path) if path.is_dir() else set()
+    added = added_files(entry, path) if path.is_dir() else set()
     return all(Path(name).name.startswith(".") for name in added)
 
 
-def has_its_files(entry: Entry, path: Path) -> bool:
-    """Return whether every file has the size and time that it was installed with; a folder may have others, too."""
+def has_its_files(entry: LibraryEntry, path: Path) -> bool:
+    """Return whether every file has the size and time that it was installed with. A folder may have other files."""
     folder = path.is_dir()
-    return all(as_installed(path / name if folder else path, f.bytes, f.mtime_ns) for name, f in entry.files.items())
+    return all(is_as_installed(path / name if folder else path, f.bytes, f.mtime_ns) for name, f in entry.files.items())
 
 
-def as_installed(path: Path, size: int, mtime_ns: int) -> bool:
+def is_as_installed(path: Path, size: int, mtime_ns: int) -> bool:
     """Return whether a file has the size and the time that it was installed with, as its file system keeps times."""
     try:
-        there = path.stat()
+        status = path.stat()
     except OSError:
         return False
-    if there.st_size != size or there.st_mtime_ns == mtime_ns:
-        return there.st_size == size
-    return same_time(mtime_ns, there.st_mtime_ns, traits_of(path))
+    if status.st_size != size or status.st_mtime_ns == mtime_ns:
+        return status.st_size == size
+    return same_time(mtime_ns, status.st_mtime_ns, traits_of(path))
 
 
-def strangers(entry: Entry, folder: Path) -> set[str]:
+def added_files(entry: LibraryEntry, folder: Path) -> set[str]:
     """Return the paths of the files in an installed folder that were not installed with it."""
     return {str(file.relative_to(folder)) for file in files_in(folder)} - entry.files.keys()
 
 
-def old_versions(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Return the entries of which a newer version is installed under another name: the newest one, by the old's name.
+def old_versions(entries: Sequence[LibraryEntry]) -> dict[str, LibraryEntry]:
+    """Return the entries with a newer version under another name: the newest one, by the old one's name.
 
-    The same bytes under two names are no two versions.
+    The same bytes under two names are not two versions.
     """
     newest = {entry.claim: entry for entry in sorted(entries, key=lambda entry: entry.installed_at)}
     pairs = [(entry, newest[entry.claim]) for entry in entries]
     return {old.name: new for old, new in pairs if _digests(old) != _digests(new)}
 
 
-def _digests(entry: Entry) -> list[str]:
+def _digests(entry: LibraryEntry) -> list[str]:
     return sorted(file.sha256 for file in entry.files.values())

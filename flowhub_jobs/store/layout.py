@@ -1,7 +1,7 @@
-"""Where things lie in the store, and that no name from outside leaves it.
+"""Paths of the store, and the checks that keep every name inside it.
 
 <store>/<name>               a model: a file, or a folder
-<store>/.partial/<…>/        what is on its way (transfer/partial/part_file.py)
+<store>/.partial/<…>/        transfers in progress (transfer/partial/part_file.py)
 <store>/.store-id            the store's identity: an unmounted one does not have it
 """
 
@@ -41,10 +41,10 @@ class Store:
     def open(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool] = lambda identity: False) -> str:
         """Make the store ready and return its identity.
 
-        `own`: it is in flowhub's own home: if it is not there at all, it was removed, and is made again as the same.
-        One whose identity is missing is the same, too, where `is_same(known_id)` says so. Raises StoreOffline where
-        the store `known_id` is not there, or a link to it leads to nothing; StoreUnusable where the folder cannot be
-        made or written.
+        `own`: the store is in flowhub's home. If it is missing there, it was removed: it is made again with its id.
+        A store without an identity is accepted, too, where `is_same(known_id)`. Raises StoreOffline where the store
+        `known_id` is not there, or a link to it leads to nothing; StoreUnusable where the folder cannot be made or
+        written.
         """
         try:
             return self._opened(known_id, own=own, is_same=is_same)
@@ -61,7 +61,7 @@ class Store:
         if (link := _link_to_nothing(self.root)) is not None:
             subject = f"The store {self.root}" if link == self.root else f"{link}, which the store {self.root} is in,"
             raise StoreOffline(f"{subject} is a link to {os.readlink(link)}, which is not there.")
-        found, there = self.identity(), self.root.exists()
+        identity, exists = self.identity(), self.root.exists()
         if self.is_away(known_id, own=own):
             raise StoreOffline(
                 f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
@@ -69,9 +69,9 @@ class Store:
             )
         self.root.mkdir(0o775, parents=True, exist_ok=True)
         (self.root / PARTIAL).mkdir(0o775, exist_ok=True)
-        if found is not None:
-            return found
-        again = known_id is not None and (not there or is_same(known_id))
+        if identity is not None:
+            return identity
+        again = known_id is not None and (not exists or is_same(known_id))
         return self._identify(known_id if again and known_id else secrets.token_hex(8))
 
     def _identify(self, identity: str) -> str:
@@ -89,23 +89,23 @@ class Store:
         return self.identity() or identity
 
     def identity(self) -> str | None:
-        """Return the store's identity; None where there is none, or none that could be it."""
+        """Return the store's identity; None where there is none, or an invalid one."""
         try:
-            found = read_regular(self.root / STORE_ID, IDENTITY_BYTES, follow=False).decode("ascii").strip()
+            text = read_regular(self.root / STORE_ID, IDENTITY_BYTES, follow=False).decode("ascii").strip()
         except (OSError, ValueError):
             return None
-        return found if _IDENTITY.fullmatch(found) else None
+        return text if _IDENTITY.fullmatch(text) else None
 
     def is_away(self, known_id: str | None, *, own: bool) -> bool:
-        """Return whether the store's disk is not there: nothing bears an identity, and it did when it was last used.
+        """Return whether the store's disk is away: there is no identity now, and there was one before.
 
-        A folder of our own home that is gone was removed; one that is there and bare is the place of a disk.
+        A missing folder in flowhub's own home was removed; an existing empty one is a mount point.
         """
         a_disk = self.root.is_symlink() or not own or self.root.is_dir()
         return known_id is not None and self.identity() is None and a_disk and self._is_bare()
 
     def _is_bare(self) -> bool:
-        """Return whether nothing of ours is there. In the folder under an unmounted disk somebody's file may lie."""
+        """Return whether flowhub made nothing here. The folder under an unmounted disk may hold other files."""
         return not (self.root / PARTIAL).is_dir()
 
     def path_of(self, name: str) -> Path:
@@ -118,33 +118,33 @@ class Store:
         return self.root / name
 
     def partial_of(self, artifact: Artifact, node: str) -> Path:
-        """Return the partial that an attempt of this node left of the artifact; a name that is free if none did."""
-        there = self.partials_of(artifact, node)
-        return there[0] if there else self.root / PARTIAL / _partial_name(artifact, node)
+        """Return the partial that an attempt of this node left for the artifact; a free path if there is none."""
+        partials = self.partials_of(artifact, node)
+        return partials[0] if partials else self.root / PARTIAL / _partial_name(artifact, node)
 
     def partials_of(self, artifact: Artifact, node: str) -> list[Path]:
-        """Return all partials of this node for the artifact, the one that was last written to first.
+        """Return all partials of this node for the artifact, the one last written to first.
 
-        There is one, but where a late run, or another home with this node's name, is at work in one of its own.
+        There is more than one only while a late run, or another home with this node's name, works in its own.
         """
         name = _partial_name(artifact, node)
         try:
             listed = os.listdir(self.root / PARTIAL)
         except OSError:
             return []
-        there = [self.root / PARTIAL / one for one in listed if one == name or one.startswith(f"{name}+")]
-        return sorted(there, key=_touched, reverse=True) if len(there) > 1 else there
+        partials = [self.root / PARTIAL / entry for entry in listed if entry == name or entry.startswith(f"{name}+")]
+        return sorted(partials, key=_touched, reverse=True) if len(partials) > 1 else partials
 
     def copies_of(self, artifact: Artifact, node: str) -> list[Path]:
-        """Return what is left of partials of the artifact that were copied (transfer/partial/ownership.py)."""
+        """Return the remains of partials of the artifact that were copied (transfer/partial/ownership.py)."""
         return sorted((self.root / PARTIAL).glob(f"{TAKEN_OVER}{glob.escape(_partial_name(artifact, node))}*"))
 
     def new_partial(self, artifact: Artifact, node: str) -> Path:
-        """Return the path of a partial that is to be made. No name is given twice: a late run may still know it."""
+        """Return the path for a new partial. No path is used twice: a late run may still know it."""
         return self.root / PARTIAL / f"{_partial_name(artifact, node)}+{secrets.token_hex(4)}"
 
     def taken(self, name: str) -> Path | None:
-        """Return what has this name, or one that differs only in case; None if it is free."""
+        """Return the path that has this name, or one that differs only in case; None if it is free."""
         exact = self.root / name
         if exact.exists() or exact.is_symlink():
             return exact
@@ -158,11 +158,11 @@ class Store:
             return
 
     def models(self) -> list[LocalLlm]:
-        """Return what lies in the store, by name: files and folders, put there by us or by hand."""
-        return [found for entry in self._entries() if (found := local_model(entry)) is not None]
+        """Return the models in the store, by name: files and folders, installed or put there by hand."""
+        return [model for entry in self._entries() if (model := local_model(entry)) is not None]
 
     def remove(self, name: str) -> int:
-        """Remove a model, a folder whole; return the bytes that it had. Of a link only the link goes.
+        """Remove a model, a folder whole; return the bytes that it had. Of a link only the link is removed.
 
         Raises NotFound, UsageInvalid.
         """
@@ -171,11 +171,11 @@ class Store:
         if model is None and not path.is_symlink():  # a link may lead to what has gone
             raise NotFound(f"There is no model {name!r} in the store.", hint="`flowhub list` shows the names.")
         if path.is_dir() and not path.is_symlink():
-            # Out of sight first: a removal that is cut short leaves no half model under the name.
+            # Renamed first: an interrupted removal leaves no half model under the name.
             aside = self.root / PARTIAL / f"removed-{secrets.token_hex(4)}"
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)
-            with contextlib.suppress(FileNotFoundError):  # `prune`, which removes what lies aside, came in between
+            with contextlib.suppress(FileNotFoundError):  # `prune` removed it first
                 shutil.rmtree(aside)
         else:
             path.unlink()
@@ -184,12 +184,12 @@ class Store:
 
 def _link_to_nothing(root: Path) -> Path | None:
     """Return the symbolic link on the way to `root` whose target does not exist: as a rule, on a disk not mounted."""
-    for place in (root, *root.parents):
-        if place.is_symlink():
+    for path in (root, *root.parents):
+        if path.is_symlink():
             try:
-                place.stat()
+                path.stat()
             except FileNotFoundError:
-                return place
+                return path
     return None
 
 
@@ -199,21 +199,21 @@ def _partial_name(artifact: Artifact, node: str) -> str:
 
 
 def _touched(partial: Path) -> float:
-    """Return when a partial was last written to; a journal is, a second or less after a byte."""
+    """Return the time of the last write to a partial; its journal is written within a second of each byte."""
     times = [0.0]
-    for place in (partial, partial / "journal"):
+    for path in (partial, partial / "journal"):
         with contextlib.suppress(OSError):
-            times.append(place.lstat().st_mtime)
+            times.append(path.lstat().st_mtime)
     return max(times)
 
 
 def _is_no_model(name: str) -> bool:
-    """Return whether what has this name is no model: it begins with a dot, or every ext4 disk has it at its top."""
+    """Return whether the name is not a model's: it begins with a dot, or is ext4's `lost+found`."""
     return name.startswith(".") or name == "lost+found"
 
 
 def local_model(entry: Path) -> LocalLlm | None:
-    """Return what lies at a path of the store; None where nothing does that could be a model."""
+    """Return the model at a path of the store; None where there is none."""
     try:
         if entry.is_dir():
             files = [file.stat() for file in entry.rglob("*") if file.is_file()]
@@ -224,17 +224,17 @@ def local_model(entry: Path) -> LocalLlm | None:
         else:
             return None
     except OSError:
-        return None  # it went away meanwhile, or may not be read
+        return None  # it was removed during the call, or may not be read
     return LocalLlm(entry.name, entry, size, format_of(entry), datetime.fromtimestamp(modified, UTC))
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return what lies in a folder at any depth and is no folder itself. A link is none, wherever it leads."""
+    """Return all files of a folder, at any depth, links included. Links to folders are not followed."""
     return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
 def format_of(path: Path) -> HubFormat | None:
-    """Return the format that a suffix names. A folder is what its weights are; MLX cannot be told from its suffix."""
+    """Return the format of a suffix; of a folder, that of its weights. A suffix does not tell MLX from safetensors."""
     suffixes = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
     if path.is_dir():
         kinds = {suffixes.get(file.suffix.lower()) for file in path.rglob("*")} - {None}

@@ -1,4 +1,4 @@
-"""The library: the index of what is installed, held against what lies in the store."""
+"""Library: the index of installed models, with the queries and updates that need SQLAlchemy."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.store.inventory import has_its_files, is_unchanged, strangers
+from flowhub_jobs.store.inventory import added_files, has_its_files, is_unchanged
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library_fast import Entries, readable_artifact
+from flowhub_jobs.store.library_fast import LibraryReader, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import InstallResult
 
 
-class Library(Entries):
+class Library(LibraryReader):
     @property
     def _engine(self) -> sa.Engine:
         return self._database.engine
@@ -36,7 +36,7 @@ class Library(Entries):
         job: int | None,
         now: int,
     ) -> None:
-        """Write down what was placed, in the transaction that ends its job, if it has one."""
+        """Record an installed artifact, in the transaction that completes its job, if it has one."""
         here = self._store.identity() or ""
         same = artifacts.c.store_id.in_([here, ""]), artifacts.c.name_key == same_name_key(placed.name)
         tx.execute(sa.delete(artifacts).where(artifacts.c.node == self._node, *same))
@@ -93,21 +93,21 @@ class Library(Entries):
     # Read ----------------------------------------------------------------------------------------------------------
 
     def owner(self, name: str, *, changed_too: bool = False) -> str | None:
-        """Return the claim of the artifact that we installed under this name; None if it is not ours.
+        """Return the claim of the artifact that flowhub installed under this name; None if it installed none.
 
-        What was changed by hand since is no longer ours, unless `changed_too`; a file that was added never is.
+        A model that was changed by hand does not count, unless `changed_too`; one with an added file never counts.
         """
         entry = self.named(name)
         if entry is None:
             return None
         path = self._store.root / entry.name
-        added = strangers(entry, path) if path.is_dir() else set()
+        added = added_files(entry, path) if path.is_dir() else set()
         if added or not (changed_too or has_its_files(entry, path)):
             return None
         return entry.claim
 
     def by_digest(self, digests: Sequence[str]) -> list[tuple[str, Path]]:
-        """Return where files with these sha256 were installed, whatever lies there now."""
+        """Return the paths under which files with these sha256 were installed. Their content may have changed."""
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
         mine = query.where(self._here()).order_by(artifacts.c.id)
@@ -117,8 +117,8 @@ class Library(Entries):
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
-    def placed(self, artifact: Artifact) -> "InstallResult | None":
-        """Return an artifact that is installed as it was, as `index` took it; None if it is not."""
+    def installed_unchanged(self, artifact: Artifact) -> "InstallResult | None":
+        """Return an artifact that is installed unchanged, as `index` took it; None if it is not."""
         from flowhub_jobs.store.install import InstallResult
 
         entries = (entry for entry in self.entries_here() if entry.key == artifact.key)
@@ -130,22 +130,24 @@ class Library(Entries):
         files = []
         for file in artifact.files:
             path = file.path if artifact.folder else entry.name
-            there, pinned = entry.files[path], file.sha256 is not None or file.git_sha1 is not None
-            files.append(FileDigest(file.path, there.bytes, there.sha256, pinned, pieces.get(path), there.mtime_ns))
+            recorded, pinned = entry.files[path], file.sha256 is not None or file.git_sha1 is not None
+            files.append(
+                FileDigest(file.path, recorded.bytes, recorded.sha256, pinned, pieces.get(path), recorded.mtime_ns)
+            )
         return InstallResult(entry.name, self._store.root / entry.name, tuple(files), entry.linked_from)
 
     def artifact(self, name: str) -> Artifact | None:
-        """Return what was installed under this name, as it was asked for; None if that is not known."""
+        """Return the artifact installed under this name, with its addresses; None if they are unknown."""
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
-            found = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
-        return readable_artifact(found)
+            stored = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
+        return readable_artifact(stored)
 
     def _here(self) -> sa.ColumnElement[bool]:
         return here(self._engine, self._node, self._store)
 
     def remember_store(self, identity: str, hostname: str, now: int) -> str | None:
-        """Write down which store this node uses, on which machine; return the machine's name before, if it had another.
+        """Record the store and the machine that this node uses; return the machine's former name, if it had another.
 
         A home that was copied to a second machine has the first one's name in it.
         """
@@ -160,8 +162,8 @@ class Library(Entries):
 
 
 def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
-    """Return whether a row of `artifacts` is of the store that is there."""
-    identity = Entries(Database.of(engine), node, store).store_id
+    """Return the condition for a row of `artifacts` in the store that is there."""
+    identity = LibraryReader(Database.of(engine), node, store).store_id
     return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_([identity, ""]))
 
 
@@ -178,5 +180,5 @@ def write_pieces(tx: sa.Connection, number: int, known: Mapping[str, Pieces]) ->
 
 
 def _time_of(file: FileDigest, path: Path) -> int:
-    """Return the time by which a later change is noticed: that of the bytes that were read, not what it is by now."""
+    """Return the mtime to record: that of the bytes that were read, so that a later write is noticed."""
     return path.stat().st_mtime_ns if file.mtime_ns is None else file.mtime_ns

@@ -1,4 +1,4 @@
-"""What the library says of the store, as the screens read it: in plain SQL, without SQLAlchemy (database/lazy.py)."""
+"""Reads the library without SQLAlchemy, in plain SQL, for screens that must start fast (database/lazy.py)."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,9 +10,9 @@ from flowhub_jobs.database.stored_values import json_of
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.inventory import (
     Damage,
-    Entry,
     EntryFile,
     InCatalog,
+    LibraryEntry,
     Presence,
     has_its_files,
     is_unchanged,
@@ -33,60 +33,60 @@ _NAMED = f"{_HERE} AND name_key = :name_key"
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """That an artifact is here and unchanged, and which job installed it (None: unknown)."""
+    """An artifact that is installed and unchanged, and the job that installed it (None: unknown)."""
 
     name: str
     job: int | None
 
 
-class Entries:
+class LibraryReader:
     """Reads the library of one node."""
 
     def __init__(self, database: Database, node: str, store: Store) -> None:
         self._database, self._node, self._store = database, node, store
 
-    def entries(self) -> list[Entry]:
-        """Return all that the library says of all stores of this node, by name, in two queries."""
+    def entries(self) -> list[LibraryEntry]:
+        """Return the entries of all stores of this node, by name, in two queries."""
         return self._entries(_OF_NODE)
 
-    def entries_here(self) -> list[Entry]:
-        """Return what the library says of the store that is there."""
+    def entries_here(self) -> list[LibraryEntry]:
+        """Return the entries of the store that is there."""
         return self._entries(_HERE, store=self.store_id)
 
     def artifacts(self) -> dict[int, Artifact]:
-        """Return what was asked for at each installation, by the id of its entry; unreadable ones are left out."""
+        """Return the artifact of each installation by the id of its entry; unreadable ones are left out."""
         query = "SELECT id, artifact FROM artifacts WHERE node = :node AND artifact IS NOT NULL"
         with self._database.reading() as tx:
             stored = {row["id"]: json_of(row["artifact"]) for row in tx.rows(query, node=self._node)}
-        found = {number: readable_artifact(data) for number, data in stored.items()}
-        return {number: artifact for number, artifact in found.items() if artifact is not None}
+        known = {number: readable_artifact(data) for number, data in stored.items()}
+        return {number: artifact for number, artifact in known.items() if artifact is not None}
 
-    def entry(self, name: str) -> Entry | None:
-        """Return what the library says of one name, written as it is in the store that is there."""
-        found = self.named(name)
-        return found if found is not None and found.name == name else None
+    def entry(self, name: str) -> LibraryEntry | None:
+        """Return the entry of a name in the store that is there; the case of letters counts."""
+        entry = self.named(name)
+        return entry if entry is not None and entry.name == name else None
 
-    def named(self, name: str) -> Entry | None:
-        """Return what the library says of a name in the store that is there, in whichever case it is written."""
-        found = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
-        return found[0] if found else None
+    def named(self, name: str) -> LibraryEntry | None:
+        """Return the entry of a name in the store that is there, whatever the case of its letters."""
+        entries = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
+        return entries[0] if entries else None
 
     def owners(self) -> dict[str, str]:
         """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
         return {same_name_key(entry.name): entry.claim for entry in self.entries_here()}
 
     def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
-        """Return which of these artifacts are installed as they were: every file of the same size and mtime."""
+        """Return those of the artifacts that are installed unchanged: every file of the same size and mtime."""
         wanted = set(keys)
-        found = [entry for entry in self.entries_here() if entry.key in wanted]
-        there = [entry for entry in found if has_its_files(entry, self._store.root / entry.name)]
-        there.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one answers
-        return {entry.key: Installed(entry.name, entry.job) for entry in there}
+        candidates = [entry for entry in self.entries_here() if entry.key in wanted]
+        present = [entry for entry in candidates if has_its_files(entry, self._store.root / entry.name)]
+        present.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one counts
+        return {entry.key: Installed(entry.name, entry.job) for entry in present}
 
-    def _entries(self, where: str, **values: Any) -> list[Entry]:
+    def _entries(self, where: str, **values: Any) -> list[LibraryEntry]:
         values |= {"node": self._node}
         with self._database.reading() as tx:
-            rows = tx.rows(f"SELECT {_COLUMNS} FROM artifacts WHERE {where} ORDER BY name", **values)  # noqa: S608, ours
+            rows = tx.rows(f"SELECT {_COLUMNS} FROM artifacts WHERE {where} ORDER BY name", **values)  # noqa: S608, fixed text
             files: dict[int, dict[str, EntryFile]] = {row["id"]: {} for row in rows}
             theirs = f"artifact_id IN (SELECT id FROM artifacts WHERE {where})"  # noqa: S608
             columns = "artifact_id, path, bytes, mtime_ns, sha256"
@@ -96,16 +96,16 @@ class Entries:
         return [_entry(row, files[row["id"]]) for row in rows]
 
     def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
-        """Return what is in the store, by name, joined to what the library knows of it."""
+        """Return the store's models by name, joined to the library."""
         return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
 
     # The store's identity ------------------------------------------------------------------------------------------
 
     @property
     def store_id(self) -> str:
-        """The identity of the store that is there; '' for one that was never used. Nothing is written to find it out.
+        """The identity of the store that is there; '' for one that was never used. Nothing is written.
 
-        One that does not say it is the one that was last used, if that was removed, or some of it is there.
+        A store without an identity is the last used one, if its folder is missing or holds one of its models.
         """
         identity = self._store.identity()
         known = None if identity else self.known_store()
@@ -114,14 +114,14 @@ class Entries:
         return identity or ""
 
     def is_same_store(self, identity: str) -> bool:
-        """Return whether what is at the store's path is the store of this identity, though it does not say so: it has
-        one of its models at least.
+        """Return whether the store without an identity is the one with this identity: it has at least
+        one of its models.
         """
         entries = [entry for entry in self.entries() if entry.store_id == identity]
         return any(is_unchanged(entry, self._store.root / entry.name) for entry in entries)
 
     def known_store(self) -> str | None:
-        """Return the identity that this node's store had when it was last used; None if it is another folder now."""
+        """Return the identity of this node's store when it was last used; None if it is another folder now."""
         query = "SELECT store_id FROM nodes WHERE node = :node AND store = :store"
         with self._database.reading() as tx:
             rows = tx.rows(query, node=self._node, store=str(self._store.root))
@@ -137,7 +137,7 @@ def readable_artifact(stored: Any) -> Artifact | None:
 
 
 def readable_damage(stored: Any) -> Damage | None:
-    """Return the ranges that `verify` found wrong; None where there are none, or they cannot be read."""
+    """Return the ranges that `verify` found wrong; None without any, or if they cannot be read."""
     if isinstance(stored, str):
         try:
             stored = json.loads(stored)
@@ -146,6 +146,8 @@ def readable_damage(stored: Any) -> Damage | None:
     return stored if isinstance(stored, dict) else None
 
 
-def _entry(row: Row, files: Mapping[str, EntryFile]) -> Entry:
+def _entry(row: Row, files: Mapping[str, EntryFile]) -> LibraryEntry:
     values = {name: row[name] for name in _SAME} | {"damage": readable_damage(row["damage"])}
-    return Entry(key=row["artifact_key"], format=known_format(row["format"]), files=files, job=row["job_id"], **values)
+    return LibraryEntry(
+        key=row["artifact_key"], format=known_format(row["format"]), files=files, job=row["job_id"], **values
+    )

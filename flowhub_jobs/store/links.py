@@ -1,11 +1,11 @@
-"""How a file comes into the store without its bytes being copied.
+"""Links a file into the store without copying its bytes.
 
-reflink    a file of our own that shares the bytes on the disk until one of the two is written to. First choice:
-           what the other program does to its file, writing into it or removing it, never reaches ours
-hardlink   a second name of the same file. Its removal elsewhere does not reach ours; what is written into it does,
-           and is noticed by its time and by `verify`. So nothing of ours ever writes into such a file
-symlink    for a file on another disk, or of another user: ours is gone when that one is
-copy       only where it was asked for by name
+reflink    a new file that shares the bytes on the disk until one of the two is written to. First choice:
+           whatever the other program does to its file, the store's file keeps its bytes
+hardlink   a second name of the same file. Its removal elsewhere does not affect the store; a write to it does,
+           and is noticed by its time and by `verify`. flowhub never writes into such a file
+symlink    for a file on another disk, or of another user: the store's model is gone when that file is
+copy       only if the user asks for it
 """
 
 import os
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from flowhub_jobs.store.file_hash import FileStamp, Unreadable, stamp_of
+from flowhub_jobs.store.file_hash import FileStamp, UnreadableFile, stamp_of
 from flowhub_jobs.system import reflink, sync_path
 
 
@@ -28,17 +28,17 @@ class LinkKind(StrEnum):
 
 LINKS = (LinkKind.REFLINK, LinkKind.HARDLINK, LinkKind.SYMLINK)
 OWN_BYTES = (LinkKind.REFLINK, LinkKind.COPY)
-IN_THE_STORE = (LinkKind.REFLINK, LinkKind.HARDLINK)  # of two models of ours none may hang on the other
+IN_THE_STORE = (LinkKind.REFLINK, LinkKind.HARDLINK)  # no model of the store may depend on another
 
 
 def link(source: Path, stamp: FileStamp, target: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
-    """Make `target` the file `source` in the first way that works; return which it was, None if none does.
+    """Link `source` to `target` in the first way that works; return the way, None if none works.
 
-    `source` is no link itself, and `stamp` what it was when it was hashed: Unreadable if it was written to since. Only
-    the file's own bytes are synced: its name is the caller's to sync. Raises OSError, as of a full disk.
+    `source` is not a link, and `stamp` is its stamp when it was hashed: Unreadable if it was written to since. Only
+    the file's own bytes are synced; the caller syncs the name. Raises OSError, e.g. on a full disk.
     """
     for kind in kinds:
-        if _made(kind, source, target):
+        if _make(kind, source, target):
             try:
                 _check(kind, source, stamp, target)
             except BaseException:
@@ -48,20 +48,20 @@ def link(source: Path, stamp: FileStamp, target: Path, kinds: Sequence[LinkKind]
     return None
 
 
-def _made(kind: LinkKind, source: Path, target: Path) -> bool:
+def _make(kind: LinkKind, source: Path, target: Path) -> bool:
     if kind is LinkKind.REFLINK:
         return reflink(source, target)
     if kind is LinkKind.HARDLINK:
-        return _hardlinked(source, target)
+        return _make_hardlink(source, target)
     if kind is LinkKind.SYMLINK:
         target.symlink_to(source)
         return True
-    with source.open("rb") as there, target.open("xb") as here:
-        shutil.copyfileobj(there, here, 1 << 20)
+    with source.open("rb") as source_file, target.open("xb") as target_file:
+        shutil.copyfileobj(source_file, target_file, 1 << 20)
     return True
 
 
-def _hardlinked(source: Path, target: Path) -> bool:
+def _make_hardlink(source: Path, target: Path) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
@@ -76,17 +76,17 @@ def _check(kind: LinkKind, source: Path, stamp: FileStamp, target: Path) -> None
     if own:
         sync_path(target)
     if stamp_of(source) != stamp or stamp_of(target).size != stamp.size or not (own or stamp_of(target) == stamp):
-        raise Unreadable("was written to since it was read")
+        raise UnreadableFile("was written to since it was read")
 
 
-def expected(source: Path, folder: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
-    """Return how `source` would be linked below `folder`: tried there, under a name that is gone at once."""
+def probe_link_kind(source: Path, folder: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
+    """Return the way in which `source` would be linked below `folder`; a probe file is made there and removed."""
     probe = folder / f".probe-{secrets.token_hex(4)}"
     for kind in kinds:
         if kind is LinkKind.COPY:
             return kind
         try:
-            if _made(kind, source, probe):
+            if _make(kind, source, probe):
                 return kind
         except OSError:
             continue

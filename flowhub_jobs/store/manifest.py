@@ -1,8 +1,8 @@
-"""What lies in a folder that models were exported to: `flowhub-manifest.json`, with the digest of every file.
+"""Manifest of a folder of exported models: `flowhub-manifest.json`, with the digest of every file.
 
 <folder>/flowhub-manifest.json     {"schema": "flowhub/export/1", "models": [{"name", "artifact", "files": [...]}]}
-<folder>/<name>                    the models, as they lie in a store
-<folder>/.flowhub-partial/         what is on its way
+<folder>/<name>                    the models, as in a store
+<folder>/.flowhub-partial/         copies in progress
 """
 
 import json
@@ -26,8 +26,8 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """One model of a manifest: what it was installed as, and the bytes and the sha256 of each of its files, by path."""
+class ManifestEntry:
+    """One model of a manifest: the artifact as installed, and the size and sha256 of each of its files, by path."""
 
     name: str
     artifact: Artifact
@@ -43,15 +43,15 @@ class Carried:
 
 
 def without_queries(artifact: Artifact) -> Artifact:
-    """Return the artifact as it may be carried away: what stands behind an address's path may be a secret."""
+    """Return the artifact as it may be exported: a URL's query may hold a secret."""
     return replace(artifact, files=tuple(replace(file, url=file.url.partition("?")[0]) for file in artifact.files))
 
 
-def read_manifest(folder: Path) -> dict[str, Carried]:
+def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
     """Return the models of a manifest by name. Raises ManifestUnusable, which names the entry and why."""
     path = folder / NAME
     try:
-        if path.exists() and not path.is_file():  # a pipe would keep its reader for ever
+        if path.exists() and not path.is_file():  # reading a pipe would never end
             raise ManifestUnusable(f"{path} is not a file.")
         if path.stat().st_size > BYTES_MAX:
             raise ManifestUnusable(f"{path} is larger than {BYTES_MAX // 1_000_000} MB.")
@@ -71,20 +71,20 @@ def read_manifest(folder: Path) -> dict[str, Carried]:
     return {model.name: model for model in models}
 
 
-def manifest_there(folder: Path) -> dict[str, Carried]:
+def read_manifest_if_any(folder: Path) -> dict[str, ManifestEntry]:
     """Return the models of a folder's manifest; none where there is no manifest yet."""
     return read_manifest(folder) if (folder / NAME).exists() else {}
 
 
-def write_manifest(folder: Path, models: Mapping[str, Carried]) -> None:
-    """Write it, durably; whoever has the disk may read it. The caller holds the folder's lock."""
+def write_manifest(folder: Path, models: Mapping[str, ManifestEntry]) -> None:
+    """Write the manifest durably and readable for all. The caller holds the folder's lock."""
     page = {"schema": SCHEMA, "models": [models[name].as_dict() for name in sorted(models)]}
     content = json.dumps(page, indent=1).encode()
     write_whole(folder / NAME, content, mode=0o644, scratch=folder / PARTIAL / NAME)
 
 
-def _carried(entry: Any, where: str) -> Carried:
-    """Return an entry of somebody else's disk, believed in nothing."""
+def _carried(entry: Any, where: str) -> ManifestEntry:
+    """Return a validated entry. Its disk may come from anywhere: nothing in it is trusted."""
     try:
         _check_types(entry["artifact"])
         artifact = Artifact.from_dict(entry["artifact"])
@@ -92,11 +92,11 @@ def _carried(entry: Any, where: str) -> Carried:
         _check(entry["name"], artifact, files)
     except (KeyError, TypeError, AttributeError, ValueError, AddressRefused) as error:
         raise ManifestUnusable(f"{where} is malformed: {type(error).__name__}: {str(error)[:200]}.") from error
-    return Carried(entry["name"], artifact, files)
+    return ManifestEntry(entry["name"], artifact, files)
 
 
 def _check(name: Any, artifact: Artifact, files: Mapping[Any, tuple[Any, Any]]) -> None:
-    """Raise ValueError for a name that would leave a folder, and for a digest or a size that is none."""
+    """Raise ValueError for a name that would leave the folder, and for an invalid digest or size."""
     for bare in (name, artifact.name):
         if not isinstance(bare, str) or (problem := name_problem(bare)):
             raise ValueError(f"the name {bare!r} {problem if isinstance(bare, str) else 'is not text'}")
@@ -124,7 +124,7 @@ def _check_file(path: Any, size: Any, digest: Any) -> None:
 
 
 def _check_types(artifact: Any) -> None:
-    """Raise ValueError where a value of the artifact is of another kind than ours: it goes into a database as it is."""
+    """Raise ValueError for a value of a wrong type: values go into a database unchanged."""
     texts = {name: artifact[name] for name in ("model", "option", "format")} | {"hub": None}
     required = {name: artifact[name] for name in ("ref", "name")}
     for file in artifact["files"]:

@@ -1,4 +1,4 @@
-"""Which files in a folder that is not ours make up a model. Nothing of it is believed, and nothing is written.
+"""Models in any folder, found by their files' first bytes. No name is trusted, and nothing is written.
 
 Folders that are links are not entered, so that a loop ends; links to files are followed to regular files only.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowhub_jobs.fs.names import MAX_NAME_BYTES, is_unseen, name_problem, path_problem
-from flowhub_jobs.store.file_hash import Unreadable, reason, stamp_of
+from flowhub_jobs.store.file_hash import UnreadableFile, read_error_text, stamp_of
 from flowhub_jobs.values.artifacts import HubSource
 from flowhub_jobs.values.enums import HubFormat
 
@@ -28,7 +28,7 @@ _MLX = re.compile(rb'"format"\s*:\s*"mlx"')
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """One file of a candidate: its path inside the model, and where its bytes lie, links followed.
+    """One file of a candidate: its path inside the model, and the path of its bytes, links resolved.
 
     `claim` is the digest that its name claims: 64 hex digits of sha256, or 40 of a git blob. `repo_path` is its path in
     the repository that it was taken from.
@@ -43,7 +43,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model by its first bytes. `where` is the file or folder that a person knows it by."""
+    """A model by its first bytes. `where` is the file or folder by which a user knows it."""
 
     program: str
     where: Path
@@ -53,7 +53,7 @@ class Candidate:
     files: tuple[FoundFile, ...]
     hub: HubSource | None = None
     source: str | None = None  # the reference to its repository at another source than the Hub
-    address: str | None = None  # below which that repository's files are
+    address: str | None = None  # prefix of the URLs of that repository's files
 
     @property
     def size(self) -> int:
@@ -62,7 +62,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that is not taken; `why` ends the sentence "it …"."""
+    """A file or folder that is not taken; `why` ends the sentence "it …"."""
 
     path: Path
     why: str
@@ -70,30 +70,30 @@ class Skipped:
 
 @dataclass(slots=True)
 class ScanResult:
-    """What was found in the places so far."""
+    """The models found so far, and the files and folders not taken."""
 
-    found: list[Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
     def skip(self, path: Path, why: str) -> None:
         self.skipped.append(Skipped(path, why))
 
 
-def look_through(top: Path, program: str, look: ScanResult, *, within: Path | None = None) -> None:
-    """Find the models in a folder, at any depth; `top` is no link. `within` is what no link may lead out of."""
+def scan_folder(top: Path, program: str, result: ScanResult, *, within: Path | None = None) -> None:
+    """Find the models in a folder, at any depth; `top` is not a link. No link is followed out of `within`."""
     inside_of: Path | None = None
-    for folder, files in folders_below(top, look):
+    for folder, files in folders_below(top, result):
         if inside_of is not None and folder.is_relative_to(inside_of):
             continue  # a part of the model above it
         inside_of = None
-        find_ggufs(folder, files, program, look)
+        find_ggufs(folder, files, program, result)
         if "config.json" in files and any(name.lower().endswith(".safetensors") for name in files):
             inside_of = folder
-            find_folder(folder, within or top, program, look)
+            find_folder(folder, within or top, program, result)
 
 
-def folders_below(top: Path, look: ScanResult) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder below `top`, parents first, with the names of what is in it and is no folder."""
+def folders_below(top: Path, result: ScanResult) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder below `top`, parents first, with the names of its files."""
     pending, count = [(top, 0)], 0
     while pending:
         folder, depth = pending.pop()
@@ -101,15 +101,15 @@ def folders_below(top: Path, look: ScanResult) -> Iterator[tuple[Path, list[str]
             with os.scandir(folder) as entries:
                 here = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            look.skip(folder, reason(error))
+            result.skip(folder, read_error_text(error))
             continue
         count += len(here)
         if count > ENTRIES_MAX or depth > DEPTH_MAX:
-            look.skip(folder, "is too deep, or holds too much: name the folder of the models itself")
+            result.skip(folder, "is too deep, or holds too much: name the folder of the models itself")
             return
         for entry in here:
             if not is_utf8(entry.name):
-                look.skip(Path(entry.path), NO_UTF8)
+                result.skip(Path(entry.path), NO_UTF8)
         here = [entry for entry in here if is_utf8(entry.name)]
         below = [entry for entry in here if entry.is_dir(follow_symlinks=False)]
         yield folder, [entry.name for entry in here if not entry.is_dir(follow_symlinks=False)]
@@ -119,8 +119,8 @@ def folders_below(top: Path, look: ScanResult) -> Iterator[tuple[Path, list[str]
 # GGUF ----------------------------------------------------------------------------------------------------------------
 
 
-def find_ggufs(folder: Path, names: list[str], program: str, look: ScanResult) -> None:
-    """Find the GGUF files among these names of one folder; the parts of one that was split are one model."""
+def find_ggufs(folder: Path, names: list[str], program: str, result: ScanResult) -> None:
+    """Find the GGUF files among these names of one folder; the parts of a split file are one model."""
     split: dict[tuple[str, int], dict[int, str]] = {}
     for name in names:
         if not name.lower().endswith(".gguf"):
@@ -128,23 +128,23 @@ def find_ggufs(folder: Path, names: list[str], program: str, look: ScanResult) -
         part = _PART.fullmatch(name)
         if part:
             split.setdefault((part[1], int(part[3])), {})[int(part[2])] = name
-        elif candidate := single(folder / name, program, look):
-            look.found.append(candidate)
+        elif candidate := single_file_model(folder / name, program, result):
+            result.candidates.append(candidate)
     for (base, count), parts in split.items():
         if sorted(parts) != list(range(1, count + 1)):
-            look.skip(folder / next(iter(parts.values())), f"is a part of a model of {count}: {len(parts)} there")
+            result.skip(folder / next(iter(parts.values())), f"is a part of a model of {count}: {len(parts)} there")
             continue
-        files = [_weights(folder / name, look) for name in parts.values()]
+        files = [_weights(folder / name, result) for name in parts.values()]
         if all(files):
             whole = tuple(file for file in files if file is not None)
-            look.found.append(
+            result.candidates.append(
                 Candidate(program, folder / parts[1], safe_name(base), HubFormat.GGUF, folder=True, files=whole)
             )
 
 
-def single(path: Path, program: str, look: ScanResult, name: str | None = None) -> Candidate | None:
-    """Return a model of one file, which is what its first bytes say."""
-    file = _weights(path, look)
+def single_file_model(path: Path, program: str, result: ScanResult, name: str | None = None) -> Candidate | None:
+    """Return a model of one file, in the format of its first bytes."""
+    file = _weights(path, result)
     if file is None:
         return None
     kind = weights_format(file.real)
@@ -152,18 +152,18 @@ def single(path: Path, program: str, look: ScanResult, name: str | None = None) 
     return Candidate(program, path, name, kind, folder=False, files=(replace(file, path=name),))
 
 
-def _weights(path: Path, look: ScanResult) -> FoundFile | None:
-    file = found_file(path, path.name, look)
+def _weights(path: Path, result: ScanResult) -> FoundFile | None:
+    file = found_file(path, path.name, result)
     if file is None:
         return None
     if weights_format(file.real) is None:
-        look.skip(path, "is neither GGUF nor safetensors by its first bytes")
+        result.skip(path, "is neither GGUF nor safetensors by its first bytes")
         return None
     return file
 
 
 def weights_format(path: Path) -> HubFormat | None:
-    """Return what a regular file is by its first bytes; a safetensors file written by MLX says so in its header."""
+    """Return the format of a regular file by its first bytes; MLX names itself in the header of a safetensors file."""
     head = first_bytes(path, 9)
     if head[:4] in GGUF_MAGIC:
         return HubFormat.GGUF
@@ -175,7 +175,7 @@ def weights_format(path: Path) -> HubFormat | None:
 
 
 def first_bytes(path: Path, count: int) -> bytes:
-    """Return what a file begins with, or nothing if it cannot be read."""
+    """Return the first bytes of a file, or nothing if it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (OSError, ValueError):
@@ -188,22 +188,22 @@ def first_bytes(path: Path, count: int) -> bytes:
         os.close(fd)
 
 
-def found_file(path: Path, inside: str, look: ScanResult, *, within: Path | None = None) -> FoundFile | None:
-    """Return a regular file, links followed; None, and it is said, for anything else. `within` bounds its links."""
+def found_file(path: Path, inside: str, result: ScanResult, *, within: Path | None = None) -> FoundFile | None:
+    """Return a regular file, links followed; for anything else, skip it and return None. `within` bounds its links."""
     try:
         real = path.resolve(strict=True)
         size = stamp_of(real).size
-    except Unreadable as error:
-        look.skip(path, str(error))
+    except UnreadableFile as error:
+        result.skip(path, str(error))
         return None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
-        look.skip(path, "is a link that leads nowhere" if path.is_symlink() else reason(OSError(str(error))))
+        result.skip(path, "is a link that leads nowhere" if path.is_symlink() else read_error_text(OSError(str(error))))
         return None
     if not is_utf8(path, real):
-        look.skip(path, NO_UTF8)
+        result.skip(path, NO_UTF8)
         return None
     if within is not None and not real.is_relative_to(within):
-        look.skip(path, "is a link that leads out of its folder")
+        result.skip(path, "is a link that leads out of its folder")
         return None
     return FoundFile(inside, real, size)
 
@@ -211,70 +211,70 @@ def found_file(path: Path, inside: str, look: ScanResult, *, within: Path | None
 # Folders -------------------------------------------------------------------------------------------------------------
 
 
-def find_folder(folder: Path, within: Path, program: str, look: ScanResult) -> None:
-    """Find the model that is this folder with all that lies in it; GGUF files beside it are models of their own."""
-    files = files_below(folder, within, look)
+def find_folder(folder: Path, within: Path, program: str, result: ScanResult) -> None:
+    """Find the model that is this whole folder; GGUF files in it are separate models."""
+    files = files_below(folder, within, result)
     if files is None:
         return
     files = [file for file in files if not file.path.lower().endswith(".gguf")]
     if missing := _missing_shards(files):
-        look.skip(folder, f"is not whole: {missing} is not there")
+        result.skip(folder, f"is not whole: {missing} is not there")
         return
     kind = folder_format(files)
     if kind is None:
-        look.skip(folder, "has weights that are not safetensors by their first bytes")
+        result.skip(folder, "has weights that are not safetensors by their first bytes")
         return
-    look.found.append(Candidate(program, folder, safe_name(folder.name), kind, folder=True, files=tuple(files)))
+    result.candidates.append(Candidate(program, folder, safe_name(folder.name), kind, folder=True, files=tuple(files)))
 
 
-def files_below(folder: Path, within: Path | None, look: ScanResult) -> list[FoundFile] | None:
-    """Return every file of a folder, at any depth; None, and it is said why, if one cannot be taken.
+def files_below(folder: Path, within: Path | None, result: ScanResult) -> list[FoundFile] | None:
+    """Return every file of a folder, at any depth; if one cannot be taken, skip the folder and return None.
 
-    A link is followed out of `within` to weights alone: their first bytes tell what they are.
+    Only links to weights are followed out of `within`: their first bytes prove their format.
     """
     files = []
     own = ScanResult()
-    for place, names in folders_below(folder, own):
+    for directory, names in folders_below(folder, own):
         for name in names:
-            inside = str((place / name).relative_to(folder))
+            inside = str((directory / name).relative_to(folder))
             if name.startswith("."):
                 continue
             if problem := path_problem(inside):
-                own.skip(place / name, f"has a name that is not taken: it {problem}")
+                own.skip(directory / name, f"has a name that is not taken: it {problem}")
                 continue
             weights = name.lower().endswith(".safetensors")
-            file = found_file(place / name, inside, own, within=None if weights else within)
+            file = found_file(directory / name, inside, own, within=None if weights else within)
             files += [file] if file else []
     if own.skipped:
         first = own.skipped[0]
-        look.skip(folder, f"has something in it that cannot be taken: {first.path.name} {first.why}")
+        result.skip(folder, f"has something in it that cannot be taken: {first.path.name} {first.why}")
         return None
     return sorted(files, key=lambda file: file.path)
 
 
-def standing(path: Path, look: ScanResult) -> Candidate | None:
-    """Return an entry of the store as the model that it is: a file, or a folder with all that lies in it."""
+def candidate_in_store(path: Path, result: ScanResult) -> Candidate | None:
+    """Return an entry of the store as a model: a file, or a whole folder."""
     if not path.is_dir():
-        found = single(path, STORE, look)
-        return found and replace(found, name=path.name, files=(replace(found.files[0], path=path.name),))
-    files = files_below(path.resolve(), None, look)
+        model = single_file_model(path, STORE, result)
+        return model and replace(model, name=path.name, files=(replace(model.files[0], path=path.name),))
+    files = files_below(path.resolve(), None, result)
     if files is None:
         return None
     if not any(weights_format(file.real) for file in files if _is_weights(file.path)):
-        look.skip(path, "is not a model: neither GGUF nor safetensors is in it")
+        result.skip(path, "is not a model: neither GGUF nor safetensors is in it")
         return None
     return Candidate(STORE, path, path.name, folder_format(files), folder=True, files=tuple(files))
 
 
-def file_by_name(path: Path, program: str, look: ScanResult) -> None:
-    """Find the model that a file is, or is a part of."""
+def file_by_name(path: Path, program: str, result: ScanResult) -> None:
+    """Find the model of a file, or of all parts if it is one part."""
     part = _PART.fullmatch(path.name)
     if not part:
-        found = single(path, program, look)
-        look.found += [found] if found else []
+        model = single_file_model(path, program, result)
+        result.candidates += [model] if model else []
         return
     beside = (_PART.fullmatch(name) for name in os.listdir(path.parent))
-    find_ggufs(path.parent, [b[0] for b in beside if b and (b[1], b[3]) == (part[1], part[3])], program, look)
+    find_ggufs(path.parent, [b[0] for b in beside if b and (b[1], b[3]) == (part[1], part[3])], program, result)
 
 
 def _is_weights(name: str) -> bool:
@@ -282,7 +282,7 @@ def _is_weights(name: str) -> bool:
 
 
 def folder_format(files: list[FoundFile]) -> HubFormat | None:
-    """Return what a folder's weights are, if all are of one kind."""
+    """Return the format of a folder's weights; None if they differ."""
     weights = [file for file in files if _is_weights(file.path)]
     kinds = {weights_format(file.real) for file in weights}
     if kinds == {HubFormat.SAFETENSORS} and _is_quantized_by_mlx(files):
@@ -299,7 +299,7 @@ def _is_quantized_by_mlx(files: list[FoundFile]) -> bool:
 
 
 def _missing_shards(files: list[FoundFile]) -> str | None:
-    """Return a file that the index of the weights names and that is not there."""
+    """Return a missing file that the index of the weights names."""
     index = next((file for file in files if file.path == "model.safetensors.index.json"), None)
     if index is None:
         return None
@@ -307,8 +307,8 @@ def _missing_shards(files: list[FoundFile]) -> str | None:
     shards = page.get("weight_map") if isinstance(page, dict) else None
     if not isinstance(shards, dict):
         return "a readable model.safetensors.index.json"
-    there = {file.path for file in files}
-    return next((f"{name!s:.200}" for name in shards.values() if name not in there), None)
+    present = {file.path for file in files}
+    return next((f"{name!s:.200}" for name in shards.values() if name not in present), None)
 
 
 def _json(path: Path) -> object:
@@ -323,7 +323,7 @@ def _json(path: Path) -> object:
 
 
 def is_utf8(*paths: Path | str) -> bool:
-    """Return whether all of these can be written down: neither the database nor a page takes other names."""
+    """Return whether all are valid UTF-8: neither the database nor JSON takes other names."""
     try:
         return all(str(path).encode() is not None for path in paths)
     except UnicodeEncodeError:
@@ -331,7 +331,7 @@ def is_utf8(*paths: Path | str) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """Return a name for the store that is as near to `name` as the store's rules let it be."""
+    """Return the valid store name that is nearest to `name`."""
     text = "".join("-" if char in '/\\:*?"<>|' or is_unseen(char) else char for char in name).strip().lstrip(".~- ")
     text = text.encode(errors="ignore")[-MAX_NAME_BYTES:].decode(errors="ignore").strip(". ") or "model"
     return text if name_problem(text) is None else f"model-{text}"[:MAX_NAME_BYTES]

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowhub_jobs.fs.names import name_problem
-from flowhub_jobs.store.model_files import ScanResult, is_utf8, look_through, safe_name
+from flowhub_jobs.store.model_files import ScanResult, is_utf8, safe_name, scan_folder
 
 SITE = "https://modelscope.cn"
 DEFAULT_REVISION = "master"
@@ -23,18 +23,18 @@ class _Model:
     folder: Path
 
 
-def is_one(folder: Path) -> bool:
+def has_layout(folder: Path) -> bool:
     """Return whether a folder has the layout."""
     return next(folder.glob("models/*--*/snapshots"), None) is not None or (folder / "hub" / "models").is_dir()
 
 
-def find(root: Path, program: str, look: ScanResult) -> None:
+def find_models(root: Path, program: str, result: ScanResult) -> None:
     """Find the models of a cache, each under the name of its repository."""
     for model in _models(root):
         own = ScanResult()
-        look_through(model.folder, program, own)
-        look.skipped += own.skipped
-        for candidate in own.found:
+        scan_folder(model.folder, program, own)
+        result.skipped += own.skipped
+        for candidate in own.candidates:
             whole = candidate.where == model.folder
             top = candidate.where if candidate.folder and candidate.where.is_dir() else candidate.where.parent
             files = tuple(
@@ -45,7 +45,7 @@ def find(root: Path, program: str, look: ScanResult) -> None:
             if not whole:
                 source += f"/{files[0].repo_path}"
             address = f"{SITE}/models/{model.repo}/resolve/{quote(model.revision, safe='')}"
-            look.found.append(replace(candidate, name=name, files=files, source=source, address=address))
+            result.candidates.append(replace(candidate, name=name, files=files, source=source, address=address))
 
 
 def _models(root: Path) -> Iterator[_Model]:

@@ -1,4 +1,4 @@
-"""Where other programs on this machine keep models, and how each of them lays them out.
+"""Model folders of other programs on this machine, and the layout of each program.
 
 LM Studio       models/PUBLISHER/REPO/FILE
 Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH (`store/hf_cache`)
@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.store import hf_cache, modelscope_cache
-from flowhub_jobs.store.file_hash import Unreadable, stamp_of
+from flowhub_jobs.store.file_hash import UnreadableFile, stamp_of
 from flowhub_jobs.store.model_files import (
     ScanResult,
     find_ggufs,
     first_bytes,
     folders_below,
     is_utf8,
-    look_through,
-    single,
+    scan_folder,
+    single_file_model,
 )
 
 LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, FOLDER = "lm-studio", "huggingface", "ollama", "llama.cpp", "folder"
 MODELSCOPE = "modelscope"
 PROGRAMS = (LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, MODELSCOPE)
-SMALL = 1 << 20  # bytes: files below have too many namesakes in size
+SMALL = 1 << 20  # bytes: too many files below this size have equal sizes
 MANIFEST_MAX = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _MODEL_LAYER = "application/vnd.ollama.image.model"
@@ -38,14 +38,14 @@ _SYSTEM_OLLAMA = Path("/usr/share/ollama/.ollama/models")
 
 @dataclass(frozen=True, slots=True)
 class AppFolder:
-    """A folder of another program's; `root` is no link."""
+    """A model folder of another program; `root` is not a link."""
 
     program: str
     root: Path
 
 
-def places(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
-    """Return the places that are there, for the person whose home folder and environment these are."""
+def app_folders(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
+    """Return the model folders that exist, for this environment and home folder."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hub = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
     hub_home = Path(environ.get("HF_HOME") or cache / "huggingface")
@@ -58,17 +58,19 @@ def places(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
         *((LLAMA_CPP, folder) for folder in _llama_cpp_folders(environ, home, cache)),
         *((MODELSCOPE, folder) for folder in _of(environ, "MODELSCOPE_CACHE", home / ".cache" / "modelscope")),
     ]
-    there = [AppFolder(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))]
-    return list({place.root: place for place in reversed(there)}.values())[::-1]
+    existing = [
+        AppFolder(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))
+    ]
+    return list({app.root: app for app in reversed(existing)}.values())[::-1]
 
 
-def places_of(environ: Mapping[str, str]) -> list[AppFolder]:
-    """Return the places of the person, or of the service, whose environment this is."""
+def app_folders_of(environ: Mapping[str, str]) -> list[AppFolder]:
+    """Return the model folders that exist, for the user or service with this environment."""
     try:
         home = Path(environ.get("HOME") or Path.home())
     except RuntimeError:  # a user whom the system does not know, as in a container
         home = Path("/nonexistent")
-    return places(environ, home)
+    return app_folders(environ, home)
 
 
 def _of(environ: Mapping[str, str], name: str, *default: Path) -> tuple[Path, ...]:
@@ -80,16 +82,16 @@ def _llama_cpp_folders(environ: Mapping[str, str], home: Path, cache: Path) -> t
 
 
 def _lm_studio_folder(home: Path) -> Path | None:
-    """Return where LM Studio was told to keep its models."""
+    """Return the models folder of LM Studio's settings."""
     try:
-        found = json.loads(first_bytes(home / ".lmstudio" / "settings.json", MANIFEST_MAX)).get("downloadsFolder")
+        folder = json.loads(first_bytes(home / ".lmstudio" / "settings.json", MANIFEST_MAX)).get("downloadsFolder")
     except (ValueError, AttributeError, RecursionError):
         return None
-    return Path(found) if isinstance(found, str) and found else None
+    return Path(folder) if isinstance(folder, str) and folder else None
 
 
 def _folder(path: Path, home: Path) -> Path | None:
-    """Return a folder without links on the way; None if it is not there. `~` is this home."""
+    """Return a folder without links in its path; None if it does not exist. `~` is this home."""
     try:
         parts = path.parts
         whole = home.joinpath(*parts[1:]) if parts[:1] == ("~",) else path
@@ -99,68 +101,68 @@ def _folder(path: Path, home: Path) -> Path | None:
         return None
 
 
-def place_of(folder: Path, program: str = FOLDER) -> AppFolder:
-    """Return a folder that was named by hand, known by its layout if it is one of a program's."""
+def app_folder_at(folder: Path, program: str = FOLDER) -> AppFolder:
+    """Return a folder that the user named; its layout tells whose it is."""
     if (folder / "manifests").is_dir() and (folder / "blobs").is_dir():
         return AppFolder(OLLAMA, folder)
-    if hf_cache.is_one(folder):
+    if hf_cache.has_layout(folder):
         return AppFolder(HUGGING_FACE, folder)
-    if modelscope_cache.is_one(folder):
+    if modelscope_cache.has_layout(folder):
         return AppFolder(MODELSCOPE, folder)
     return AppFolder(program, folder)
 
 
-def look_at(place: AppFolder, look: ScanResult) -> None:
-    """Find the models of one place."""
+def scan_app_folder(app: AppFolder, result: ScanResult) -> None:
+    """Find the models of one folder."""
     try:
-        if place.program == HUGGING_FACE:
-            hf_cache.find(place.root, HUGGING_FACE, look)
-        elif place.program == MODELSCOPE:
-            modelscope_cache.find(place.root, MODELSCOPE, look)
-        elif place.program == LLAMA_CPP and hf_cache.is_one(place.root):
-            hf_cache.find(place.root, LLAMA_CPP, look)
-            names = sorted(path.name for path in place.root.iterdir() if not path.is_dir())
-            find_ggufs(place.root, [name for name in names if is_utf8(name)], LLAMA_CPP, look)
-        elif place.program == OLLAMA:
-            _ollama(place.root, look)
+        if app.program == HUGGING_FACE:
+            hf_cache.find_models(app.root, HUGGING_FACE, result)
+        elif app.program == MODELSCOPE:
+            modelscope_cache.find_models(app.root, MODELSCOPE, result)
+        elif app.program == LLAMA_CPP and hf_cache.has_layout(app.root):
+            hf_cache.find_models(app.root, LLAMA_CPP, result)
+            names = sorted(path.name for path in app.root.iterdir() if not path.is_dir())
+            find_ggufs(app.root, [name for name in names if is_utf8(name)], LLAMA_CPP, result)
+        elif app.program == OLLAMA:
+            _ollama(app.root, result)
         else:
-            look_through(place.root, place.program, look)
-    except OSError as error:  # it went away, or its disk did
-        look.skip(place.root, f"cannot be read to its end ({error.strerror or error})")
+            scan_folder(app.root, app.program, result)
+    except OSError as error:  # it was removed during the call, or its disk was
+        result.skip(app.root, f"cannot be read to its end ({error.strerror or error})")
 
 
 # Ollama --------------------------------------------------------------------------------------------------------------
 
 
-def _ollama(root: Path, look: ScanResult) -> None:
-    for folder, names in folders_below(root / "manifests", look):
+def _ollama(root: Path, result: ScanResult) -> None:
+    for folder, names in folders_below(root / "manifests", result):
         for name in names:
             parts = (folder / name).relative_to(root / "manifests").parts
             if len(parts) == 4 and not (folder / name).is_symlink():
-                _manifest(folder / name, parts, root, look)
+                _manifest(folder / name, parts, root, result)
 
 
-def _manifest(path: Path, parts: tuple[str, ...], root: Path, look: ScanResult) -> None:
+def _manifest(path: Path, parts: tuple[str, ...], root: Path, result: ScanResult) -> None:
     _host, space, model, tag = parts
     title = f"{model}-{tag}" if space == "library" else f"{space}-{model}-{tag}"
     layers = _layers(path)
     if layers is None:
-        look.skip(path, "is not a manifest of Ollama's")
+        result.skip(path, "is not a manifest of Ollama's")
         return
     models = [digest for kind, digest in layers if kind == _MODEL_LAYER]
     if len(models) != 1:
-        look.skip(path, f"names {len(models)} files of weights; one is taken")
+        result.skip(path, f"names {len(models)} files of weights; one is taken")
         return
     wanted = [(models[0], f"{title}.gguf")]
     wanted += [(digest, f"{_COMPANIONS[kind]}-{title}.gguf") for kind, digest in layers if kind in _COMPANIONS]
     for digest, name in wanted:
-        found = single(root / "blobs" / f"sha256-{digest}", OLLAMA, look, name)
-        if found is not None:
-            [file] = found.files
+        weights = single_file_model(root / "blobs" / f"sha256-{digest}", OLLAMA, result, name)
+        if weights is not None:
+            [file] = weights.files
             if not file.real.is_relative_to(root):
-                look.skip(path, "names a link that leads out of Ollama's folder")
+                result.skip(path, "names a link that leads out of Ollama's folder")
                 continue
-            look.found.append(replace(found, files=(replace(file, claim=digest),)))
+            result.candidates.append(replace(weights, files=(replace(file, claim=digest),)))
 
 
 def _layers(path: Path) -> list[tuple[str, str]] | None:
@@ -177,57 +179,57 @@ def _layers(path: Path) -> list[tuple[str, str]] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Bytes that are looked for: sha256 or git blob id in hex, and how many, if that is known."""
+class WantedFile:
+    """A file to find: its sha256 or git blob id in hex, and its size, if that is known."""
 
     digest: str
     size: int | None
 
 
-def claimants(places: list[AppFolder], wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
-    """Yield files that may be what is wanted: by the digest in their name, else by their exact size.
+def find_by_digest(apps: list[AppFolder], wanted: list[WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
+    """Yield files that may be the wanted ones: by the digest in their name, else by their exact size.
 
-    Whether they are, only their bytes tell. Paths are without links, and can be written down.
+    Only a digest of their bytes proves it. Paths are without links, and valid UTF-8.
     """
-    for place in places:
+    for app in apps:
         try:
-            yield from (found for found in _claimants(place, wanted) if is_utf8(found[1]))
+            yield from (match for match in _find_in(app, wanted) if is_utf8(match[1]))
         except OSError:
-            continue  # it went away, or its disk did
+            continue  # it was removed during the call, or its disk was
 
 
-def _claimants(place: AppFolder, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
-    if place.program in (HUGGING_FACE, OLLAMA):
-        blobs = [place.root / "blobs"] if place.program == OLLAMA else hf_cache.blob_folders(place.root)
-        prefix = "sha256-" if place.program == OLLAMA else ""
+def _find_in(app: AppFolder, wanted: list[WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
+    if app.program in (HUGGING_FACE, OLLAMA):
+        blobs = [app.root / "blobs"] if app.program == OLLAMA else hf_cache.blob_folders(app.root)
+        prefix = "sha256-" if app.program == OLLAMA else ""
         for want in wanted:
             yield from ((want, path) for folder in blobs if (path := _sized(folder / (prefix + want.digest), want)))
-    if place.program != OLLAMA:
-        yield from _by_size(place, wanted)
+    if app.program != OLLAMA:
+        yield from _by_size(app, wanted)
 
 
-def _by_size(place: AppFolder, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Path]]:
-    """Yield the files of weights that have exactly a wanted size; of a cache of links, those that are none."""
-    by_size: dict[int | None, list[Wanted]] = {}
+def _by_size(app: AppFolder, wanted: list[WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
+    """Yield weight files that have exactly a wanted size; in the Hub's cache, only those that are not links."""
+    by_size: dict[int | None, list[WantedFile]] = {}
     for want in wanted:
         if (want.size or 0) >= SMALL:
             by_size.setdefault(want.size, []).append(want)
-    for folder, names in folders_below(place.root, ScanResult()) if by_size else ():
+    for folder, names in folders_below(app.root, ScanResult()) if by_size else ():
         for name in names:
-            linked = place.program == HUGGING_FACE and (folder / name).is_symlink()  # found by its digest
+            linked = app.program == HUGGING_FACE and (folder / name).is_symlink()  # found by its digest
             if name.lower().endswith((".gguf", ".safetensors")) and not linked and (real := _real(folder / name)):
                 yield from ((want, real[0]) for want in by_size.get(real[1], ()))
 
 
-def _sized(path: Path, want: Wanted) -> Path | None:
-    found = _real(path) if path.exists() else None
-    return found[0] if found and want.size in (None, found[1]) else None
+def _sized(path: Path, want: WantedFile) -> Path | None:
+    file = _real(path) if path.exists() else None
+    return file[0] if file and want.size in (None, file[1]) else None
 
 
 def _real(path: Path) -> tuple[Path, int] | None:
-    """Return where a regular file lies, links followed, and its size."""
+    """Return the path of a regular file, links resolved, and its size."""
     try:
         real = path.resolve(strict=True)
         return real, stamp_of(real).size
-    except (OSError, ValueError, RuntimeError, Unreadable):
+    except (OSError, ValueError, RuntimeError, UnreadableFile):
         return None

@@ -1,8 +1,8 @@
-"""Reads finished files once more, several stretches at once, and finds the pieces that are not what they were.
+"""Reads finished files again, several stretches in parallel, and finds the pieces that changed.
 
-Where the states at the ends of a file's pieces are kept, each piece is hashed from the state before it, and must end in
-the state behind it: if all do, the whole has its digest. So a file may be read from many places at once, and a piece
-that differs is found by itself. Where they are not, the file is hashed from front to back, and they are learned.
+Where the digest states at piece boundaries are known, each piece is hashed from the state before it, and must end in
+the state after it: if all do, the whole has its digest. So a file can be read in parallel, and a damaged piece is
+located. Where they are unknown, the file is hashed from front to back, and they are learned.
 """
 
 import os
@@ -26,7 +26,7 @@ TELL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FileToCheck:
     """A file as it was installed: `bytes` long, of this digest."""
 
     path: Path
@@ -37,12 +37,12 @@ class Known:
 
 @dataclass(slots=True)
 class CheckResult:
-    """How a file stands: what of it differs, how long it is now, and the time that it bore when it was read.
+    """Result for result file: the ranges that differ, its length now, and its mtime when it was read.
 
-    `pieces` were learned, if it is whole.
+    `pieces` are learned, if the file is whole and they were unknown.
     """
 
-    known: Known
+    known: FileToCheck
     bytes: int
     mtime_ns: int
     bad: Ranges = field(default_factory=Ranges)
@@ -53,28 +53,28 @@ class CheckResult:
         return not len(self.bad) and self.bytes == self.known.bytes
 
 
-def recheck(
-    files: Sequence[Known], may_go_on: Callable[[], None], tell: Callable[[list[int]], None]
+def check_files(
+    files: Sequence[FileToCheck], may_go_on: Callable[[], None], tell: Callable[[list[int]], None]
 ) -> list[CheckResult]:
-    """Return how these files stand, in their order; a file that is gone is bad from end to end.
+    """Return the results of these files, in their order; a file that is gone is bad from end to end.
 
-    `may_go_on` is asked before each read, in several threads, and may raise. `tell` gets the bytes that were read of
-    each file, twice a second. Raises StorageFailed for a disk that does not read.
+    `may_go_on` is called before each read, in several threads, and may raise. `tell` gets the bytes read of each file,
+    twice a second. Raises StorageFailed for a disk that does not read.
     """
-    looked = [CheckResult(known, *_stamp(known.path)) for known in files]
-    board = _Read(len(files), may_go_on)
+    results = [CheckResult(known, *_stamp(known.path)) for known in files]
+    counter = _ReadCounter(len(files), may_go_on)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
-        works = [pool.submit(work) for number, one in enumerate(looked) for work in _works(one, number, board)]
-        _await(works, lambda: tell(board.so_far()), board)
-    for one in looked:
-        if _stamp(one.known.path) != (one.bytes, one.mtime_ns):
+        works = [pool.submit(work) for number, result in enumerate(results) for work in _works(result, number, counter)]
+        _await(works, lambda: tell(counter.so_far()), counter)
+    for result in results:
+        if _stamp(result.known.path) != (result.bytes, result.mtime_ns):
             hint = "Verify it again when no program writes to it."
-            raise StorageFailed(f"{one.known.path} was written to while it was read.", hint=hint)
-    return looked
+            raise StorageFailed(f"{result.known.path} was written to while it was read.", hint=hint)
+    return results
 
 
-class _Read:
-    """How many bytes were read of each file, and whether reading goes on."""
+class _ReadCounter:
+    """Bytes read of each file, and the signal to stop reading."""
 
     def __init__(self, files: int, may_go_on: Callable[[], None]) -> None:
         self._bytes, self._lock, self._may_go_on = [0] * files, Lock(), may_go_on
@@ -85,17 +85,17 @@ class _Read:
         with self._lock:
             self._bytes[number] += count
 
-    def found_bad(self, one: CheckResult, ranges: Sequence[Range]) -> None:
+    def add_bad(self, result: CheckResult, ranges: Sequence[Range]) -> None:
         with self._lock:
             for start, end in ranges:
-                one.bad.add(start, end)
+                result.bad.add(start, end)
 
     def so_far(self) -> list[int]:
         with self._lock:
             return list(self._bytes)
 
 
-def _await(works: Sequence["Future[None]"], tell: Callable[[], None], board: _Read) -> None:
+def _await(works: Sequence["Future[None]"], tell: Callable[[], None], counter: _ReadCounter) -> None:
     """Wait for all; the first that fails ends the others, and is raised."""
     try:
         pending = set(works)
@@ -105,87 +105,89 @@ def _await(works: Sequence["Future[None]"], tell: Callable[[], None], board: _Re
                 work.result()
             tell()
     except BaseException:
-        board.over = True
+        counter.over = True
         for work in works:
             work.cancel()
         raise
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Return the size and the time of a file; of one that is gone nothing of both."""
+    """Return the size and mtime of a file; zeros if it is gone."""
     with disk_errors(path):
         try:
-            there = path.stat()
+            status = path.stat()
         except FileNotFoundError:
             return 0, 0
-        return there.st_size, there.st_mtime_ns
+        return status.st_size, status.st_mtime_ns
 
 
-def _works(one: CheckResult, number: int, board: _Read) -> Iterator[Callable[[], None]]:
-    """Yield what may be done side by side for one file."""
-    known = one.known
-    one.bad.add(one.bytes, known.bytes)  # what is missing at the end
+def _works(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
+    """Yield the tasks for result file, which may run in parallel."""
+    known = result.known
+    result.bad.add(result.bytes, known.bytes)  # missing at the end
     if known.pieces is None or not can_save():
-        yield lambda: _front_to_back(one, number, board)
+        yield lambda: _front_to_back(result, number, counter)
         return
     states, piece = states_of(known.pieces), known.pieces.piece
-    for start in range(0, min(one.bytes, known.bytes), _stretch(piece)):
-        yield lambda start=start: _stretch_of(one, number, board, states, piece, start)  # type: ignore[misc]
+    for start in range(0, min(result.bytes, known.bytes), _stretch(piece)):
+        yield lambda start=start: _stretch_of(result, number, counter, states, piece, start)  # type: ignore[misc]
 
 
 def _stretch(piece: int) -> int:
     return max(1, STRETCH // piece) * piece
 
 
-def _stretch_of(one: CheckResult, number: int, board: _Read, states: dict[int, str], piece: int, start: int) -> None:
-    """Hash the pieces of one stretch, each from the state before it to the one behind it."""
-    end = min(start + _stretch(piece), one.known.bytes)
+def _stretch_of(
+    result: CheckResult, number: int, counter: _ReadCounter, states: dict[int, str], piece: int, start: int
+) -> None:
+    """Hash the pieces of result stretch, each from the state before it to the state after it."""
+    end = min(start + _stretch(piece), result.known.bytes)
     digest = Sha256(states.get(start // piece))
     bad: list[Range] = []
-    with disk_errors(one.known.path), one.known.path.open("rb", buffering=0) as file:
-        let_go_of_cache(file.fileno(), start, end)  # it is the disk that is verified
+    with disk_errors(result.known.path), result.known.path.open("rb", buffering=0) as file:
+        let_go_of_cache(file.fileno(), start, end)  # the disk is verified, not the page cache
         for first in range(start, end, piece):
             last = min(first + piece, end)
-            _hash(digest, file.fileno(), first, last, number, board)
-            if not _ends_well(one.known, digest, states, piece, last):
+            _hash(digest, file.fileno(), first, last, number, counter)
+            if not _ends_well(result.known, digest, states, piece, last):
                 bad.append((first, last))
                 digest = Sha256(states.get(last // piece))
-    board.found_bad(one, bad)
+    counter.add_bad(result, bad)
 
 
-def _ends_well(known: Known, digest: Sha256, states: dict[int, str], piece: int, at: int) -> bool:
+def _ends_well(known: FileToCheck, digest: Sha256, states: dict[int, str], piece: int, at: int) -> bool:
     whole = at != known.bytes or digest.hexdigest() == known.sha256
     return whole and (at % piece != 0 or digest.save() == states.get(at // piece))
 
 
-def _front_to_back(one: CheckResult, number: int, board: _Read) -> None:
-    known, piece = one.known, piece_size(one.known.bytes)
+def _front_to_back(result: CheckResult, number: int, counter: _ReadCounter) -> None:
+    known, piece = result.known, piece_size(result.known.bytes)
     digest = Sha256()
     pieces = PieceDigest(digest, 0, piece)
-    if one.bytes:
+    if result.bytes:
         with disk_errors(known.path), known.path.open("rb", buffering=0) as file:
-            let_go_of_cache(file.fileno(), 0, one.bytes)  # as above
-            for view in _views(file.fileno(), 0, one.bytes, number, board):
+            let_go_of_cache(file.fileno(), 0, result.bytes)  # as above
+            for view in _views(file.fileno(), 0, result.bytes, number, counter):
                 pieces.update(view)
     if digest.hexdigest() == known.sha256:
-        one.pieces = pieces_of(pieces.states, piece, known.bytes)
+        result.pieces = pieces_of(pieces.states, piece, known.bytes)
     else:
-        board.found_bad(one, [(0, known.bytes)])  # nothing tells which part
+        counter.add_bad(result, [(0, known.bytes)])  # nothing tells which part
 
 
-def _hash(digest: Sha256, fd: int, start: int, end: int, number: int, board: _Read) -> None:
-    for view in _views(fd, start, end, number, board):
+def _hash(digest: Sha256, fd: int, start: int, end: int, number: int, counter: _ReadCounter) -> None:
+    for view in _views(fd, start, end, number, counter):
         digest.update(view)
 
 
-def _views(fd: int, start: int, end: int, number: int, board: _Read) -> Iterator[memoryview]:
-    """Yield the bytes of a range; what lies behind the file's end is not there, and hashes to something else."""
+def _views(fd: int, start: int, end: int, number: int, counter: _ReadCounter) -> Iterator[memoryview]:
+    """Yield the bytes of a range; beyond the file's end status are none, so that the digest differs."""
     buffer, at = bytearray(min(READ, end - start)), start
-    while at < end and not board.over:
+    while at < end and not counter.over:
         view = memoryview(buffer)[: min(READ, end - at)]
         count = read_once(fd, view, at)
         if not count:
             return
-        board.more(number, count)
+        counter.more(number, count)
         yield view[:count]
         at += count

@@ -1,4 +1,4 @@
-"""Whether there is room: all that is queued against what is free, less a reserve."""
+"""Free space: the bytes that all queued jobs need, against those free less a reserve."""
 
 import shutil
 from collections.abc import Iterable
@@ -11,30 +11,30 @@ from flowhub_jobs.units import format_bytes
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A file system's bytes: free for us, and kept back so that the machine can breathe."""
+    """Bytes of a file system: free for this user, and kept as a reserve."""
 
     free: int
     reserve: int
 
 
 def room_at(path: Path, reserve: int) -> Room:
-    """Return the room at `path`, or at its nearest parent that exists. A small disk keeps a twentieth back, no more."""
-    place = path
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    usage = shutil.disk_usage(place)
-    return Room(usage.free, kept_back(usage.total, reserve))
+    """Return the room at `path`, or at its nearest existing parent. The reserve is at most a twentieth of the disk."""
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    usage = shutil.disk_usage(existing)
+    return Room(usage.free, effective_reserve(usage.total, reserve))
 
 
-def kept_back(total: int, reserve: int) -> int:
-    """Return what is kept back of a disk of `total` bytes: the reserve, but of a small one a twentieth, no more."""
+def effective_reserve(total: int, reserve: int) -> int:
+    """Return the reserve of a disk of `total` bytes: at most a twentieth."""
     return min(reserve, total // 20)
 
 
-def spoken_for(room: Room, running: int, ahead: Iterable[int]) -> int:
-    """Return the bytes that are not to be had: what running jobs need, and those `ahead` in the queue, in its order.
+def reserved_bytes(room: Room, running: int, ahead: Iterable[int]) -> int:
+    """Return the bytes that are reserved: for running jobs, and for those `ahead` in the queue, in its order.
 
-    A job ahead that has no room itself holds none: it waits, and what fits goes on meanwhile.
+    A job ahead that does not fit reserves nothing: it waits, and smaller jobs may start before it.
     """
     taken = running
     for need in ahead:
@@ -44,7 +44,7 @@ def spoken_for(room: Room, running: int, ahead: Iterable[int]) -> int:
 
 
 def check_room(room: Room, need: int, others: int, where: Path) -> None:
-    """Raise DiskFull unless `need` bytes fit beside the `others` that go first. Kept bytes need no more."""
+    """Raise DiskFull unless `need` bytes fit in addition to the `others` that go first. Kept bytes need no more."""
     if need and need + others > room.free - room.reserve:
         besides = f", and jobs that go first {format_bytes(others)}" if others else ""
         raise DiskFull(

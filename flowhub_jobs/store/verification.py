@@ -1,4 +1,4 @@
-"""What the library knows of one installed model, to hold its bytes against, and what was found when that was done."""
+"""Records of installed models for `verify`: files, sizes and digests, and the result of a check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.store.inventory import Damage, as_installed
+from flowhub_jobs.store.inventory import Damage, is_as_installed
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import here, read_pieces, write_pieces
 from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
@@ -19,10 +19,10 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_
 
 @dataclass(frozen=True, slots=True)
 class InstalledFile:
-    """One file as it was installed. `path` is the artifact's own, `place` where it lies."""
+    """One file as it was installed. `path` is the artifact's own, `place` its path in the store."""
 
     path: str
-    place: Path
+    store_path: Path
     bytes: int
     sha256: str
     mtime_ns: int
@@ -30,13 +30,13 @@ class InstalledFile:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether its size and time are those that it was installed with."""
-        return as_installed(self.place, self.bytes, self.mtime_ns)
+        """Return whether its size and time are as installed."""
+        return is_as_installed(self.store_path, self.bytes, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledArtifact:
-    """An installed model: what it was installed as, and its files in the artifact's order."""
+    """An installed model: the artifact, and its files in the artifact's order."""
 
     id: int
     name: str
@@ -49,31 +49,31 @@ class InstalledArtifact:
         return sum(file.bytes for file in self.files)
 
 
-class Checks:
-    """The part of the library's pen that `verify` uses."""
+class VerificationRecords:
+    """Reads and updates the library's rows for `verify`."""
 
     def __init__(self, engine: sa.Engine, node: str, store: Store) -> None:
         self._engine, self._node, self._store = engine, node, store
 
-    def on_shelf(self, name: str) -> InstalledArtifact | None:
-        """Return what is known of an installed model; None for one that was put there by hand, or is not there."""
+    def record(self, name: str) -> InstalledArtifact | None:
+        """Return the record of an installed model; None for one that was put there by hand, or is not there."""
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
             return self._read(tx, row) if row else None
 
-    def of(self, artifact: Artifact) -> InstalledArtifact | None:
-        """Return what is known of an artifact that is installed; None if it is not."""
-        # A row of an older version knows no artifact: what is known of it, and its key, are told by its name.
+    def record_of(self, artifact: Artifact) -> InstalledArtifact | None:
+        """Return the record of an installed artifact; None if it is not installed."""
+        # A row of an older version has no artifact: it is found by its name.
         either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
         here = self._here()
         with reading(self._engine) as tx:
             rows = tx.execute(sa.select(artifacts).where(here, either)).mappings().all()
-            found = [self._read(tx, row) for row in rows]
-        return next((model for model in found if model.artifact.key == artifact.key), None)
+            records = [self._read(tx, row) for row in rows]
+        return next((model for model in records if model.artifact.key == artifact.key), None)
 
     def names(self) -> list[str]:
-        """Return the names of all that is installed, in their order."""
+        """Return the names of all installed models, sorted."""
         mine = sa.select(artifacts.c.name).where(self._here())
         with reading(self._engine) as tx:
             return sorted(tx.execute(mine).scalars())
@@ -85,7 +85,7 @@ class Checks:
         its = artifact_files.c.artifact_id == row["id"]
         files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
         pieces = read_pieces(tx, row["id"])
-        artifact = readable_artifact(row["artifact"]) or _as_far_as_known(row, files)
+        artifact = readable_artifact(row["artifact"]) or _artifact_without_urls(row, files)
         place = self._store.root / row["name"]
         known = []
         for file in artifact.files:
@@ -97,7 +97,7 @@ class Checks:
             )
         return InstalledArtifact(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
 
-    def found_good(
+    def record_good(
         self,
         tx: sa.Connection,
         model: InstalledArtifact,
@@ -105,9 +105,9 @@ class Checks:
         learned: Mapping[str, Pieces],
         now: int,
     ) -> None:
-        """Write down that every byte is as it was installed: what only its times differ in is no longer changed.
+        """Record that every byte is as installed: a file of which only the time differs is no longer changed.
 
-        `times` are those that the files bore when they were read: who writes to one later has changed it.
+        `times` are the mtimes when the files were read: a later write counts as a change.
         """
         tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now, damage=None))
         for file in model.files:
@@ -117,12 +117,12 @@ class Checks:
             if (pieces := learned.get(file.path)) is not None:
                 write_pieces(tx, model.id, {path: pieces})
 
-    def found_damaged(self, model: InstalledArtifact, damage: Damage) -> None:
+    def record_damaged(self, model: InstalledArtifact, damage: Damage) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(damage=damage))
 
 
-def _as_far_as_known(row: Any, files: Mapping[str, Any]) -> Artifact:
+def _artifact_without_urls(row: Any, files: Mapping[str, Any]) -> Artifact:
     """Return the artifact of a row that an older version wrote: without the addresses of its files."""
     folder = set(files) != {row["name"]}
     kind = known_format(row["format"])

@@ -1,4 +1,4 @@
-"""What is fetched, what its bytes turned out to be, and what lies in the store: frozen values."""
+"""Artifacts, their files and digests, and models in the store: frozen values."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ class ArtifactFile:
 
     @property
     def identity(self) -> str:
-        """Return what binds bytes to this file before its origin was asked: the digest, else the address."""
+        """Return the identity of the file's bytes before its origin was asked: the digest, else the address."""
         return f"sha256:{self.sha256}" if self.sha256 else f"{without_secrets(self.url)}#{self.git_sha1 or ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Where on the Hub an artifact was taken from: what was asked, and the commit that answered.
+    """Origin of an artifact on the Hub: the reference, and the commit that it resolved to.
 
-    `revision` is the branch or tag that was asked for; `quant`, `path`, `include` and `exclude` say which of the
-    repository's files were wanted: a later commit is asked in the same words.
+    `revision` is the requested branch or tag; `quant`, `path`, `include` and `exclude` select the
+    repository's files: an update asks for the same selection.
     """
 
     repo: str
@@ -56,10 +56,10 @@ def claim_of(ref: str, model: str | None, key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What an option installs: one file, or a folder of files.
+    """The download of one option: one file, or a folder of files.
 
     `name` is the bare name it wants in the store: the filename, or `<model>-<option>` for a folder. `hub` is where on
-    the Hub it was taken from, if it was asked for there and not through a catalog.
+    the Hub it was taken from, if the reference was to the Hub and not to a catalog.
     """
 
     ref: str
@@ -95,7 +95,7 @@ class Artifact:
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name."""
         whole = f"{self._owner}-{self.name}"
-        # A name holds 200 bytes: what is too long keeps its end, which says what it is.
+        # A name holds 200 bytes: a longer one keeps its end, which tells most.
         return (
             whole if len(whole.encode()) <= 200 else f"{self.key}-" + self.name.encode()[-180:].decode(errors="ignore")
         )
@@ -187,9 +187,9 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """What a finished file is: its path inside the artifact, its bytes, and the sha256 computed on the way.
+    """A finished file: its path inside the artifact, its size, and the computed sha256.
 
-    `mtime_ns` is its time when it was read, for a file that others may write into; None: nobody else does.
+    `mtime_ns` is its time when it was read, for a file that others may write into; None: no other program does.
     """
 
     path: str
@@ -202,7 +202,7 @@ class FileDigest:
 
 @dataclass(frozen=True, slots=True)
 class LocalLlm:
-    """One model that lies in the store, put there by us or by hand: a file or a folder. `bytes` is its size."""
+    """One model in the store, installed or put there by hand: a file or a folder. `bytes` is its size."""
 
     name: str
     path: Path
@@ -234,5 +234,5 @@ class InstalledModel:
 
 
 def git_sha1(size: int) -> "hashlib._Hash":
-    """Return a running git blob id of a file of `size` bytes: what the Hub publishes for small files."""
+    """Return a running git blob id of a file of `size` bytes: the Hub publishes it for small files."""
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

@@ -61,7 +61,7 @@ class DigestState(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does. All but `fetch` work on files that are on this machine already, or on a disk that it mounts."""
+    """Kind of a job. All but `fetch` work on files on this machine, or on a disk that it mounts."""
 
     FETCH = "fetch"
     VERIFY = "verify"
@@ -117,14 +117,14 @@ class EventKind(StrEnum):
 class Fit(StrEnum):
     FITS = "fits"
     TIGHT = "tight"
-    SLOW = "slow"  # part of it lies in memory that is not the graphics processor's
+    SLOW = "slow"  # part of it is in memory that is not the graphics processor's
     TOO_BIG = "too big"
     WRONG_PLATFORM = "wrong platform"
     UNKNOWN = "unknown"
 
 
 class Condition(StrEnum):
-    """How an installed model stands, as far as its files' sizes and times, and the last `verify`, tell."""
+    """Condition of an installed model, by its files' sizes and times, and by the last `verify`."""
 
     GOOD = "ok"
     CHANGED = "changed"  # another size or time than it was installed with

@@ -1,4 +1,4 @@
-"""A job, what it works on, and what happened to it: frozen values, as the screens and the contract show them."""
+"""Jobs, their files and events: frozen values."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind
 
 @dataclass(frozen=True, slots=True)
 class JobTarget:
-    """What a job of another kind than `fetch` does with its artifact.
+    """Task of a job that is not a `fetch`.
 
     `place` is the installed name to `verify`, the folder to `export` to, or the folder to `import` from.
     """
@@ -21,7 +21,7 @@ class JobTarget:
     place: str
 
     def key_of(self, artifact: Artifact) -> str:
-        """Return what one live job at a time may have. An import writes what a fetch of it would: one of both lives."""
+        """Return the key that only one live job may have: an import and a fetch of one artifact share it."""
         if self.kind is JobKind.IMPORT:
             return artifact.key
         return hashlib.sha256(json.dumps([self.kind, self.place, artifact.key]).encode()).hexdigest()[:16]
@@ -39,7 +39,7 @@ class JobFile:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a queued job waits for, beyond its reason: the fault behind it, and the host that failed. None: unknown."""
+    """The fault behind a queued job's wait, and the host that failed. None: unknown."""
 
     message: str | None
     code: str | None
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def title(self) -> str:
-        """Return how a screen names it: by its reference, and by what it does, unless it fetches."""
+        """Return the job's title for a screen: its reference, and its kind unless it fetches."""
         return self.ref if self.kind is JobKind.FETCH else f"{self.kind} {self.ref}"
 
     @property

@@ -1,4 +1,4 @@
-"""Whom a worker tells, and of what: the `[notify]` table of `config.toml`.
+"""Notification settings: the `[notify]` table of `config.toml`.
 
 Of that file alone, never of the environment or a flag: who can set a variable must not run a command by it.
 """
@@ -19,7 +19,7 @@ class Notify:
     """The table read. The command gets the notice on stdin, the webhook as the body of a POST."""
 
     command: tuple[str, ...] = field(default=(), repr=False)
-    webhook: str | None = field(default=None, repr=False)  # who knows it may post there: it is never shown
+    webhook: str | None = field(default=None, repr=False)  # knowledge of it allows to post there: it is never shown
     on: tuple[str, ...] = NOTICES
     every_s: float = 60.0  # at most one notice in this time
 

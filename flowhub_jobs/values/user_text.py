@@ -34,7 +34,7 @@ def decode_text(raw: bytes) -> str:
 
 
 def parse_token(text: str) -> str:
-    """Return a token without what was copied along: white space, quotes, `Bearer`, a header's name.
+    """Return a token without copied decoration: white space, quotes, `Bearer`, a header's name.
 
     `docker run --env-file` keeps the quotes of its file. The result may still be no token.
     """

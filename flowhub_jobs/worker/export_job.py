@@ -15,10 +15,10 @@ from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, S
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.fs.safe_read import is_regular
-from flowhub_jobs.store.file_hash import Unreadable, hashed
-from flowhub_jobs.store.manifest import PARTIAL, Carried, manifest_there, without_queries, write_manifest
+from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
+from flowhub_jobs.store.manifest import PARTIAL, ManifestEntry, read_manifest_if_any, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.store.verification import Checks, InstalledArtifact
+from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
 from flowhub_jobs.system import rename_new, sync_path
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.worker.context import Run, WorkerContext
@@ -35,10 +35,10 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
     """
     home, task, artifact = context.home, run.claimed.task, run.claimed.artifact
     assert task is not None, "a job that exports has a task"
-    model, folder = Checks(home.engine, home.node, home.store).of(artifact), Path(task.place)
+    model, folder = VerificationRecords(home.engine, home.node, home.store).record_of(artifact), Path(task.place)
     if model is None:
         raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
-    carried = Carried(
+    carried = ManifestEntry(
         model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
     )
     try:
@@ -54,7 +54,7 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
 
 
 def _copy_model(
-    model: InstalledArtifact, folder: Path, carried: Carried, run: Run, progress: ProgressWriter, spare: Path
+    model: InstalledArtifact, folder: Path, carried: ManifestEntry, run: Run, progress: ProgressWriter, spare: Path
 ) -> None:
     """Copy a model to the folder. `spare` is a lock file in the home, for a disk without file locks."""
     if not _is_there(folder, carried, run):
@@ -63,10 +63,10 @@ def _copy_model(
         with _locked(folder, run, spare):
             _rename(staged, folder, carried, run)
     with _locked(folder, run, spare):
-        write_manifest(folder, manifest_there(folder) | {carried.name: carried})
+        write_manifest(folder, read_manifest_if_any(folder) | {carried.name: carried})
 
 
-def _is_there(folder: Path, carried: Carried, run: Run) -> bool:
+def _is_there(folder: Path, carried: ManifestEntry, run: Run) -> bool:
     """Return whether the folder has this very model, by every byte of its files.
 
     The manifest does not decide: a worker that was killed between the rename and the manifest left no entry there.
@@ -79,8 +79,8 @@ def _is_there(folder: Path, carried: Carried, run: Run) -> bool:
         # A link is no copy: its target stays here when the disk is unplugged.
         if place.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
             return False
-        return all(hashed(path, run.control.check).sha256 == digest for path, (_, digest) in files)
-    except (OSError, Unreadable):
+        return all(hash_file(path, run.control.check).sha256 == digest for path, (_, digest) in files)
+    except (OSError, UnreadableFile):
         return False
 
 
@@ -91,10 +91,12 @@ def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: Progress
     progress.reads(model.bytes, 0, [])
     _remove(staged)
     for file in model.files:
-        digest = copier.copy(file.place.resolve(), file.bytes, staged / file.path if model.artifact.folder else staged)
+        digest = copier.copy(
+            file.store_path.resolve(), file.bytes, staged / file.path if model.artifact.folder else staged
+        )
         if digest != file.sha256:
             raise DigestMismatch(
-                f"{file.place} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
+                f"{file.store_path} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
                 hint=hint,
             )
     for place, _, _ in os.walk(staged, topdown=False):
@@ -102,7 +104,7 @@ def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: Progress
     return staged
 
 
-def _rename(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
+def _rename(staged: Path, folder: Path, carried: ManifestEntry, run: Run) -> None:
     """Rename the copy to its final name. It replaces an existing model only if the manifest lists that as an export.
 
     The caller holds the folder's lock.
@@ -111,7 +113,7 @@ def _rename(staged: Path, folder: Path, carried: Carried, run: Run) -> None:
     run.lease.check()
     for left in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
         _remove(left)
-    if carried.name in manifest_there(folder) and (target.exists() or target.is_symlink()):
+    if carried.name in read_manifest_if_any(folder) and (target.exists() or target.is_symlink()):
         aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
         target.rename(aside)
         _remove(aside)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links, sync_tree
-from flowhub_jobs.store.file_hash import FileStamp, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.file_hash import FileStamp, UnreadableFile, hash_file, stamp_of
 from flowhub_jobs.store.install import ArtifactParts
 from flowhub_jobs.store.links import IN_THE_STORE, LINKS, LinkKind, link
-from flowhub_jobs.store.other_apps import Wanted, claimants, places_of
+from flowhub_jobs.store.other_apps import WantedFile, app_folders_of, find_by_digest
 from flowhub_jobs.transfer.fetch import Fetched, FileProgress, TransferProgress
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
@@ -52,7 +52,7 @@ class Linked:
     def is_as_read(self) -> bool:
         try:
             return stamp_of(self.part) == self.stamp
-        except Unreadable:
+        except UnreadableFile:
             return False
 
 
@@ -170,15 +170,15 @@ class _Search:
         whole = kept is not None and file.size is not None and kept.kept.total == file.size
         return bool(file.sha256 or file.git_sha1) and not whole and file.size != 0
 
-    def _candidates(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[Wanted, Path]]:
+    def _candidates(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[WantedFile, Path]]:
         """Yield candidates: first those of the library, then files of other programs by their names and sizes."""
-        wanted = [Wanted(file.sha256 or file.git_sha1 or "", file.size) for file in left.values()]
+        wanted = [WantedFile(file.sha256 or file.git_sha1 or "", file.size) for file in left.values()]
         wanted = list(dict.fromkeys(wanted))
         if wanted:
             yield from self._installed({want.digest: want for want in wanted})
-            yield from claimants(places_of(os.environ), wanted)
+            yield from find_by_digest(app_folders_of(os.environ), wanted)
 
-    def _installed(self, wanted: Mapping[str, Wanted]) -> Iterator[tuple[Wanted, Path]]:
+    def _installed(self, wanted: Mapping[str, WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
         for digest, path in self._context.home.library.by_digest(list(wanted)):
             yield wanted[digest], path
 
@@ -190,12 +190,12 @@ class _Search:
             if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
                 return None
             self._progress.show(self._seen())
-            found = hashed(real, self._run.control.check, git=file.sha256 is None)
+            found = hash_file(real, self._run.control.check, git=file.sha256 is None)
             if (found.sha256 if file.sha256 else found.git_sha1) != (file.sha256 or file.git_sha1):
                 _refuted.add((found.stamp, file.identity))
                 return None
             return self._linked(file, real, found.stamp, found.sha256)
-        except (OSError, Unreadable, RuntimeError) as error:
+        except (OSError, UnreadableFile, RuntimeError) as error:
             job = self._run.lease.job
             log.info("Job %d: %s is not used: %s", job, path, error, extra={"job": job})
             return None

@@ -22,9 +22,9 @@ from flowhub_jobs.jobs.lease import Claimed, LeaseLost
 from flowhub_jobs.jobs.leases import LEASE_S
 from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.net.urls import driver_words
-from flowhub_jobs.store.adopt import adoptable, is_lost
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
-from flowhub_jobs.store.space import check_room, room_at, spoken_for
+from flowhub_jobs.store.space import check_room, reserved_bytes, room_at
+from flowhub_jobs.store.verify_existing import is_lost, verify_existing
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
 from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial import journal
@@ -204,7 +204,7 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
 
 def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return the artifact if another job has installed it since, and it is unchanged."""
-    return None if run.claimed.forced else context.home.library.placed(run.claimed.artifact)
+    return None if run.claimed.forced else context.home.library.installed_unchanged(run.claimed.artifact)
 
 
 def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
@@ -213,7 +213,7 @@ def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
     there = home.store.taken(artifact.name)
     if there is None or _owner(context, run)(there.name) is not None:
         return None
-    found = adoptable(artifact, there, run.control.check)
+    found = verify_existing(artifact, there, run.control.check)
     if found is None:
         raise NameTaken(
             f"{there} is there already, and is not what {artifact.ref} would install; it is never replaced."
@@ -250,7 +250,7 @@ def _check_need(context: WorkerContext, run: Run, need: int) -> None:
     home = context.home
     room = room_at(home.store.root, home.settings.disk_reserve)
     running, ahead = room_needed_before(home.engine, home.node, run.lease.job)
-    check_room(room, need, spoken_for(room, running, ahead), home.store.root)
+    check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
 
 
 def _watch(

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.jobs.lease import FileProgress
-from flowhub_jobs.store.piece_check import CheckResult, Known, recheck
-from flowhub_jobs.store.verification import Checks, InstalledArtifact
+from flowhub_jobs.store.piece_check import CheckResult, FileToCheck, check_files
+from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState
@@ -22,18 +22,18 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
     """Read the model that the job's task names. Raises DigestMismatch, NotFound, StorageFailed."""
     home, task = context.home, run.claimed.task
     assert task is not None, "a job that verifies has a task"
-    checks = Checks(home.engine, home.node, home.store)
-    model = checks.on_shelf(task.place)
+    checks = VerificationRecords(home.engine, home.node, home.store)
+    model = checks.record(task.place)
     if model is None:
         raise NotFound(f"{task.place} is not installed any more.", hint="`flowhub list` shows what is.")
-    files = [Known(file.place, file.bytes, file.sha256, file.pieces) for file in model.files]
+    files = [FileToCheck(file.store_path, file.bytes, file.sha256, file.pieces) for file in model.files]
     progress.reads(model.bytes, 0, [])
-    looked = recheck(files, run.control.check, lambda read: _show(progress, model, read))
+    looked = check_files(files, run.control.check, lambda read: _show(progress, model, read))
     run.lease.check()
     if all(one.good for one in looked):
         _good(context, run, checks, model, looked)
     else:
-        checks.found_damaged(model, _damage(model, looked))
+        checks.record_damaged(model, _damage(model, looked))
         raise DigestMismatch(_what_differs(model, looked), hint=f"`flowhub verify {model.name} --repair` mends it.")
 
 
@@ -46,14 +46,18 @@ def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int
 
 
 def _good(
-    context: WorkerContext, run: Run, checks: Checks, model: InstalledArtifact, looked: Sequence[CheckResult]
+    context: WorkerContext,
+    run: Run,
+    checks: VerificationRecords,
+    model: InstalledArtifact,
+    looked: Sequence[CheckResult],
 ) -> None:
     learned = {file.path: one.pieces for file, one in zip(model.files, looked, strict=True) if one.pieces is not None}
     times = {file.path: one.mtime_ns for file, one in zip(model.files, looked, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
     with writing(context.home.engine) as tx:
-        checks.found_good(tx, model, times, learned, context.home.clock.now_us())
+        checks.record_good(tx, model, times, learned, context.home.clock.now_us())
         context.leases.complete(tx, run.lease, str(context.home.store.path_of(model.name)), digests, text)
 
 

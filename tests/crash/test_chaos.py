@@ -1,4 +1,4 @@
-"""Chaos, in small: faults of all kinds for two workers, then checks of everything. `scripts/chaos` does more."""
+"""Chaos in small: harm of all kinds to two workers, then calm, then a look at everything. `scripts/chaos` does more."""
 
 from pathlib import Path
 

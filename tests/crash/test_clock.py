@@ -1,4 +1,4 @@
-"""Clock changes and sleep: the clock set forward and back, an hour of sleep. No lease, wait or byte is lost."""
+"""The calendar set forth and back, and the machine asleep for an hour: no lease, wait or byte is lost by it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Full, read-only and missing disks: the job waits, and continues by itself. Broken disks: it fails."""
+"""Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
 
 import os
 import sys

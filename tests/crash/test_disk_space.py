@@ -1,4 +1,4 @@
-"""Disk space for the queue: jobs that fit go first and keep their place; a job that does not fit names its reason."""
+"""A disk that has no room for all that is queued: what goes first keeps its place, what does not fit says so."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A failed sync: its bytes may be lost although the next sync succeeds, so none of them count as written."""
+"""A sync that fails loses what it was for, and the next one says that all is well: nothing of it may be believed."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""File systems with limits: real ones where they can be mounted, else their answers to system calls."""
+"""Stores on file systems with habits: real ones where they can be mounted, else what they answer to the system."""
 
 import contextlib
 import errno

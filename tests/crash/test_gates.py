@@ -1,4 +1,4 @@
-"""Gates of a node: a window that closes, a machine that goes offline, settings that were changed before a start."""
+"""What holds all jobs of a node, at work: a window that closes, a machine that is offline, what a person set before."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""SIGKILL of running workers: no job is lost, and a kill costs at most a second of bytes."""
+"""Workers killed with SIGKILL: nobody notices in the morning."""
 
 import hashlib
 import random

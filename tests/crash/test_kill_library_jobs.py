@@ -25,8 +25,8 @@ LEDGER, TIDYING = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operat
 LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
 
 VERIFY_STEPS = [
-    f"{CHECKING}:recheck:before",
-    f"{CHECKING}:recheck:after",
+    f"{CHECKING}:check_files:before",
+    f"{CHECKING}:check_files:after",
     f"{CHECKING}:_good:before",
     f"{LEASES}.complete:after",
 ]
@@ -65,7 +65,7 @@ IMPORT_STEPS = [
     f"{COPIER}:sync_data:after",
     *INSTALLATION,
 ]
-PRUNE_STEPS = [f"{LEAVINGS}:put_aside:before", f"{LEAVINGS}:drop:before", f"{TIDYING}:drop:amid"]
+PRUNE_STEPS = [f"{LEAVINGS}:move_to_trash:before", f"{LEAVINGS}:delete_trash:before", f"{TIDYING}:delete_trash:amid"]
 CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
 
 

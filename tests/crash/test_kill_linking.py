@@ -1,4 +1,4 @@
-"""SIGKILL at each step of linking another program's model: the next run finishes it, and the other's file is intact."""
+"""SIGKILL at each step of linking what another program has: the next run finishes it, and theirs is unharmed."""
 
 import json
 import signal

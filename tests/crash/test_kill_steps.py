@@ -1,4 +1,4 @@
-"""SIGKILL around every step between a job's last byte and its last row: the next worker finishes the step."""
+"""SIGKILL before and after every step between a job's last byte and its last row: the next worker finishes the step."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A worker suspended while it opens a partial: it resumes after another worker has taken the partial over."""
+"""A worker that is suspended while it opens a partial, and wakes when another one is at work in it."""
 
 import signal
 from pathlib import Path

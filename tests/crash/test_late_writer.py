@@ -1,4 +1,4 @@
-"""A worker suspended past its lease: at each stage of its job, while another worker finishes the job."""
+"""A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
 
 import contextlib
 import os

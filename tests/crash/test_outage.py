@@ -1,4 +1,4 @@
-"""A source that is away: for a minute, or for a night. Every job completes, with few requests in the outage."""
+"""A source that is away for a minute, or for a night: every job completes, and few requests are made in the outage."""
 
 import signal
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Workers over PostgreSQL: few connections, and jobs that outlive the server's restarts."""
+"""Real workers over PostgreSQL: few connections, and jobs that outlive the database's."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Power loss at any moment: unsynced bytes are lost, torn or kept; the next worker finishes all the same."""
+"""The power fails at any moment: what was not synced is lost, torn or kept; the next worker finishes all the same."""
 
 import random
 import signal

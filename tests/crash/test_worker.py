@@ -1,4 +1,4 @@
-"""Workers as processes: signals, requested actions, a lost queue, two workers at once."""
+"""Real workers: signals, wishes, the queue gone, two at once."""
 
 import signal
 from pathlib import Path

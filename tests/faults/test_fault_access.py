@@ -1,4 +1,4 @@
-"""Sign-in and access: a signed address that expires mid-file, an edge's 403, and the Hub's own 401 and 403."""
+"""Doors: a signed address that expires in mid-file, an edge that answers 403, and the Hub's own 401 and 403."""
 
 import pytest
 from support.fault_files import MIB

@@ -1,4 +1,4 @@
-"""Wrong bytes: flipped on the wire once or always, or on disk before a crash; a wrong pinned digest or size."""
+"""Bytes: flipped on the wire once or always, or on the disk before a crash; a pinned digest or size that is wrong."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Content codings: unrequested gzip and deflate, cut short, damaged, endless; brotli."""
+"""Content codings: gzip and deflate though identity was asked for, cut short, damaged, endless; brotli."""
 
 from dataclasses import replace
 

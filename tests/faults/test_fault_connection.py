@@ -1,4 +1,4 @@
-"""The connection: reset, closed too early, refused, a name that does not resolve, an untrusted certificate."""
+"""The connection: reset, closed too early, refused, of a name that is not found, or of a certificate without trust."""
 
 import socket
 import socketserver

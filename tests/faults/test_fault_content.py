@@ -1,4 +1,4 @@
-"""Wrong content: a login page in place of a model, an invalid safetensors header, a page in place of JSON."""
+"""Content: a log-in page where a model should be, a safetensors header that is no header, a page for a JSON file."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The disk under a transfer: full in mid-write, failing, read-only or gone. No further request is made."""
+"""The disk under a transfer: full in mid-write, failing, read-only or gone; nothing more is asked of the source."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: Xet headers, a CDN's ETag that looks like a digest, relative redirects, rate limits, 400."""
+"""The Hub of 2026: Xet headers, a CDN's ETag that looks like a digest, relative redirects, limits by buckets, 400."""
 
 import pytest
 from lib.origin.hub.repositories import HubFile

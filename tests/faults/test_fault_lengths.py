@@ -1,4 +1,4 @@
-"""Content lengths: chunked, none, too long, too short."""
+"""Lengths: chunked, no length at all, a length that lies both ways."""
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL, host_of, sought

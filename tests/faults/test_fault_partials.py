@@ -1,4 +1,4 @@
-"""Partials: of another version, cut short, too long, empty, without their journal; a journal without its partial."""
+"""Partials: of another version, cut short, too long, of zero length, without their journal, or it without them."""
 
 import json
 import os

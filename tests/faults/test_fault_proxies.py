@@ -1,4 +1,4 @@
-"""Proxies: of every kind, down, with a password, refusing; invalid proxy variables."""
+"""Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
 
 import pytest
 from support.fault_files import HALF, MODEL, host_of, sought

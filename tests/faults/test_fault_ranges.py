@@ -1,4 +1,4 @@
-"""Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, multipart, refused (416)."""
+"""Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, in several parts, refused (416)."""
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL, host_of, sought

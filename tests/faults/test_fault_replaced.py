@@ -1,4 +1,4 @@
-"""A replaced source: the file changes between two requests; same size or another, strong, weak or no ETag."""
+"""The file behind the address is replaced between two requests: same size or another, strong, weak or no ETag."""
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, sought

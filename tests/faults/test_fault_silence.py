@@ -1,4 +1,4 @@
-"""Silence and slowness: no headers, no byte after them, a stall, a trickle, a host that becomes slow for good."""
+"""Silence and slowness: no headers, no byte after them, a stall, a trickle, fast and then slow for ever."""
 
 import pytest
 from support.fault_files import HALF, MODEL, host_of, sought

@@ -1,4 +1,4 @@
-"""Slow edges of a CDN: a slow connection is replaced; a host that crawls gets few new connections."""
+"""Slow edges and collapses: a slow connection is replaced, and a host that crawls is asked again with few."""
 
 import pytest
 from support.edge_faults import Crowd, SlowEdges

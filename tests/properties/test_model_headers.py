@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowhub_jobs.formats.declared_size import declared_size
 from flowhub_jobs.formats.gguf import read_gguf
-from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 from flowhub_jobs.formats.safetensors import read_safetensors
 from flowhub_jobs.formats.transformers_config import read_config
 
@@ -24,7 +24,7 @@ def ends(read, raw):
     elif isinstance(told, HeaderUnreadable):
         assert str(told)
     else:
-        assert isinstance(told, Anatomy)
+        assert isinstance(told, ModelMetadata)
         assert told.kv_heads is None or told.kv_heads >= 0
 
 

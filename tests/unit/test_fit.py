@@ -11,7 +11,7 @@ from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.fit import GB, GIB, fit
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.need import ModelNeeds, cache_by_rule
-from flowhub_jobs.formats.metadata import Anatomy
+from flowhub_jobs.formats.metadata import ModelMetadata
 from flowhub_jobs.values.enums import Fit, HubFormat, Offload
 
 # The machines, with what each can give (all GiB) ---------------------------------------------------------------------
@@ -38,13 +38,13 @@ MACHINES = (LAPTOP, APPLE, GPU_24, CONTAINER, SERVER)
 # The models: bytes of the files as published; layers x key-value heads x (128 + 128) numbers x 2 bytes a token ------
 
 
-def shape(layers: int, heads: int, length: int = 128, trained: int = 131_072) -> Anatomy:
-    return Anatomy(
+def shape(layers: int, heads: int, length: int = 128, trained: int = 131_072) -> ModelMetadata:
+    return ModelMetadata(
         layers=layers, kv_heads=layers * heads, key_length=length, value_length=length, context_length=trained
     )
 
 
-def gguf(weights: int, anatomy: Anatomy, context: int | None = None) -> ModelNeeds:
+def gguf(weights: int, anatomy: ModelMetadata, context: int | None = None) -> ModelNeeds:
     return ModelNeeds(weights_bytes=weights, format=HubFormat.GGUF, anatomy=anatomy, context=context)
 
 
@@ -154,7 +154,7 @@ def test_more_than_it_was_trained_for_is_counted_and_said():
 
 def test_a_windowed_layer_keeps_its_window_and_a_batch():
     # Gemma 3's way, 5 of 6 layers look back over 1,024: 5 x (1,024 + 512) + 1 x 8,192 = 15,872 tokens of 1 KiB x 4.
-    six = Anatomy(
+    six = ModelMetadata(
         layers=6, kv_heads=6 * 4, key_length=256, value_length=256, sliding_window=1024, windowed_layers=5
     )  # fmt: skip
     assert fit(gguf(GIB, six, 8192), LAPTOP).context_bytes == 15_872 * 4 * 512 * 2
@@ -162,7 +162,7 @@ def test_a_windowed_layer_keeps_its_window_and_a_batch():
 
 
 def test_an_encoder_keeps_nothing_of_what_it_read():
-    assert fit(gguf(GIB, Anatomy(kv_heads=0)), LAPTOP).context_bytes == 0
+    assert fit(gguf(GIB, ModelMetadata(kv_heads=0)), LAPTOP).context_bytes == 0
 
 
 # KiB a token by their own headers: layers x key-and-value heads x (key + value length) x 2 bytes.
@@ -193,7 +193,7 @@ def test_without_a_header_the_rule_is_used_and_said():
 
 
 def test_a_header_that_tells_too_little_leaves_it_to_the_rule():
-    told = Anatomy(layers=32, parameters=4 * 10**9)
+    told = ModelMetadata(layers=32, parameters=4 * 10**9)
     assert fit(ModelNeeds(weights_bytes=4 * GIB, anatomy=told), LAPTOP).basis == "parameters"
 
 
@@ -366,7 +366,7 @@ SIZES = st.none() | st.integers(min_value=0, max_value=10**15)
 ASKED = st.builds(
     ModelNeeds,
     weights_bytes=SIZES,
-    anatomy=st.none() | st.just(LLAMA_8B) | st.just(Anatomy()),
+    anatomy=st.none() | st.just(LLAMA_8B) | st.just(ModelMetadata()),
     parameters=st.none() | st.integers(1, 10**13),
     context=st.none() | st.integers(1, 10**7),
     offload=st.none() | st.sampled_from(Offload),

@@ -8,10 +8,10 @@ from support.gguf_files import WORDS, Written, usual
 
 from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEYS
-from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 from flowhub_jobs.formats.read_metadata import read_anatomy
 
-LLAMA = Anatomy(
+LLAMA = ModelMetadata(
     architecture="llama",
     context_length=131_072,
     layers=32,
@@ -42,7 +42,7 @@ def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(written):
 def test_every_beginning_of_a_file_asks_for_more_or_tells_all(written):
     raw = usual(written(words=["a", "b"])).read_bytes()
     read = [outcome(raw[:count]) for count in range(len(raw))]
-    told = [place for place, one in enumerate(read) if isinstance(one, Anatomy)]
+    told = [place for place, one in enumerate(read) if isinstance(one, ModelMetadata)]
     assert {read[place] for place in told} == {LLAMA}
     assert told == list(range(told[0], len(raw)))  # once there is enough, there is
     assert all(count < short.bytes_wanted <= told[0] for count, short in enumerate(read[: told[0]]))
@@ -217,4 +217,4 @@ def test_a_header_that_claims_to_go_on_and_on_is_refused(tmp_path):
 
 
 def test_no_keys_at_all_tell_nothing():
-    assert read_gguf(header()) == Anatomy()
+    assert read_gguf(header()) == ModelMetadata()

@@ -7,7 +7,7 @@ import pytest
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
 from flowhub_jobs.huggingface.pick import Picked, pick
 from flowhub_jobs.huggingface.quants import quant_of
-from flowhub_jobs.huggingface.reference import parse_hub
+from flowhub_jobs.huggingface.reference import parse_hub_ref
 from flowhub_jobs.huggingface.repository_options import variants_of
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.values.artifacts import Artifact, HubSource
@@ -29,7 +29,7 @@ def files(*paths: str) -> list[RepoFile]:
 
 
 def picked(ref: str, *paths: str, **about: object) -> Picked:
-    asked = parse_hub(ref)
+    asked = parse_hub_ref(ref)
     assert asked is not None
     return pick(RepoInfo(asked.repo, COMMIT, **about), files(*paths), asked)  # type: ignore[arg-type]
 
@@ -360,7 +360,7 @@ def test_a_gated_repository_is_said_to_be_one():
 
 def test_all_that_a_repository_offers_is_listed_the_preferred_first():
     names = (*GGUFS, *SPLIT, "a-Q2_K.gguf", "b-Q2_K.gguf", "m-Q3_K_M-00001-of-00002.gguf")
-    asked = parse_hub("hf:o/r")
+    asked = parse_hub_ref("hf:o/r")
     assert asked is not None
     found, notes = variants_of(RepoInfo("o/r", COMMIT), files(*names), asked)
     assert [one.ref for one in found] == [

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.huggingface.links import hub_file_url
-from flowhub_jobs.huggingface.reference import HubRef, other_readings, parse_hub
+from flowhub_jobs.huggingface.hub_ref import HubRef, other_readings
+from flowhub_jobs.huggingface.reference import hub_file_url, parse_hub_ref
 from flowhub_jobs.values.enums import RepoKind
 
 PR = "refs/pr/1"
@@ -51,7 +51,7 @@ PR = "refs/pr/1"
     ],
 )
 def test_a_reference_to_a_repository_is_read(text, meant):
-    assert parse_hub(text) == meant
+    assert parse_hub_ref(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_reference_to_a_repository_is_read(text, meant):
     ],
 )
 def test_what_is_no_reference_to_a_repository_is_left_to_others(text):
-    assert parse_hub(text) is None
+    assert parse_hub_ref(text) is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_no_reference_to_a_repository_is_left_to_others(text):
 )
 def test_a_bad_reference_is_refused_with_an_example(text):
     with pytest.raises(UsageInvalid) as caught:
-        parse_hub(text)
+        parse_hub_ref(text)
     assert "hf:owner/repo" in (caught.value.hint or "")
 
 
@@ -143,7 +143,7 @@ DATASET = HubRef("o/r", kind=RepoKind.DATASET)
     ],
 )
 def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_read(text, meant):
-    assert parse_hub(text) == meant
+    assert parse_hub_ref(text) == meant
 
 
 @pytest.mark.parametrize("end", [",", ".", ";", ")", ").", "'", ".git", ".git,", "/"])
@@ -157,16 +157,16 @@ def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_rea
     ],
 )
 def test_what_was_copied_along_behind_a_link_to_a_repository_is_left_out(link, end, meant):
-    assert parse_hub(link + end) == meant
+    assert parse_hub_ref(link + end) == meant
 
 
 def test_punctuation_behind_a_link_is_left_out_of_quants_and_branches_but_not_of_file_names():
-    assert parse_hub("hf.co/o/r:Q8_0,") == HubRef("o/r", quant="Q8_0")
-    assert parse_hub("https://huggingface.co/o/r/tree/main).") == HubRef("o/r")
-    assert parse_hub("https://huggingface.co/o/r/blob/main/a.bin,") == HubRef("o/r", path="a.bin,")
-    assert parse_hub("https://huggingface.co/o/r/blob/main/a.git") == HubRef("o/r", path="a.git")
-    assert parse_hub("hf.co/o/r/notes.") == HubRef("o/r", path="notes.")
-    assert parse_hub("hf.co/o/r,include=*.git") == HubRef("o/r", include=("*.git",))
+    assert parse_hub_ref("hf.co/o/r:Q8_0,") == HubRef("o/r", quant="Q8_0")
+    assert parse_hub_ref("https://huggingface.co/o/r/tree/main).") == HubRef("o/r")
+    assert parse_hub_ref("https://huggingface.co/o/r/blob/main/a.bin,") == HubRef("o/r", path="a.bin,")
+    assert parse_hub_ref("https://huggingface.co/o/r/blob/main/a.git") == HubRef("o/r", path="a.git")
+    assert parse_hub_ref("hf.co/o/r/notes.") == HubRef("o/r", path="notes.")
+    assert parse_hub_ref("hf.co/o/r,include=*.git") == HubRef("o/r", include=("*.git",))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_punctuation_behind_a_link_is_left_out_of_quants_and_branches_but_not_of
 )
 def test_what_is_neither_a_model_nor_a_data_set_is_refused_by_its_kind(text, kind):
     with pytest.raises(UsageInvalid, match=kind):
-        parse_hub(text)
+        parse_hub_ref(text)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_what_is_neither_a_model_nor_a_data_set_is_refused_by_its_kind(text, kin
     ],
 )
 def test_the_url_of_a_file_on_the_hub_is_left_to_others(url):
-    assert parse_hub(url) is None
+    assert parse_hub_ref(url) is None
 
 
 @pytest.mark.parametrize(
@@ -209,12 +209,12 @@ def test_the_url_of_a_file_is_written_as_the_hub_itself_does(url, written):
 
 
 def test_slashes_behind_a_revision_may_be_of_its_name():
-    asked = parse_hub("hf:o/r@feature/x/m.gguf")
+    asked = parse_hub_ref("hf:o/r@feature/x/m.gguf")
     assert asked is not None
     readings = [(ref.revision, ref.path) for ref in other_readings(asked)]
     assert readings == [("feature/x", "m.gguf"), ("feature/x/m.gguf", None)]
     for plain in ("hf:o/r/a/b", "hf:o/r@refs/pr/1/a", f"hf:o/r@{'a' * 40}/a/b"):
-        assert list(other_readings(parse_hub(plain))) == []
+        assert list(other_readings(parse_hub_ref(plain))) == []
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_slashes_behind_a_revision_may_be_of_its_name():
     ],
 )
 def test_a_link_at_what_stands_in_for_the_hub_counts_too(text, meant):
-    assert parse_hub(text, "http://127.0.0.1:5") == meant
+    assert parse_hub_ref(text, "http://127.0.0.1:5") == meant
 
 
 def test_an_endpoint_below_a_path_is_taken_off_a_link():
-    assert parse_hub("https://mirror.example/hub/o/r/tree/main", "https://mirror.example/hub/") == HubRef("o/r")
-    assert parse_hub("https://mirror.example/other/o/tree/main", "https://mirror.example/hub/") is None
+    assert parse_hub_ref("https://mirror.example/hub/o/r/tree/main", "https://mirror.example/hub/") == HubRef("o/r")
+    assert parse_hub_ref("https://mirror.example/other/o/tree/main", "https://mirror.example/hub/") is None
 
 
 @pytest.mark.parametrize(
@@ -252,15 +252,15 @@ def test_an_endpoint_below_a_path_is_taken_off_a_link():
     ],
 )
 def test_what_is_written_is_read_back(ref):
-    assert parse_hub(ref.text) == ref
+    assert parse_hub_ref(ref.text) == ref
 
 
 def test_the_main_branch_is_not_written():
     assert HubRef("o/r", quant="Q4_K_M").text == "hf:o/r:Q4_K_M"
-    assert parse_hub("hf:o/r@main").text == "hf:o/r"
+    assert parse_hub_ref("hf:o/r@main").text == "hf:o/r"
 
 
 def test_a_secret_in_a_link_is_not_repeated():
     with pytest.raises(UsageInvalid) as caught:
-        parse_hub("https://huggingface.co/spaces/o/r?token=hf_abcdefghijklmnopqrst")
+        parse_hub_ref("https://huggingface.co/spaces/o/r?token=hf_abcdefghijklmnopqrst")
     assert "hf_abc" not in caught.value.message

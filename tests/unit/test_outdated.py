@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flowhub_jobs.operations.library.outdated import differs
-from flowhub_jobs.store.inventory import Entry, EntryFile, old_versions
+from flowhub_jobs.store.inventory import EntryFile, LibraryEntry, old_versions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
 
@@ -21,9 +21,9 @@ def file(path: str = "m.gguf", *, size: int | None = 10, commit: str = "main", *
     return ArtifactFile(path, f"https://huggingface.co/o/r/resolve/{commit}/{path}", size, **pins)
 
 
-def entry(name: str = "m.gguf", installed_at: int = 1, **files: str) -> Entry:
+def entry(name: str = "m.gguf", installed_at: int = 1, **files: str) -> LibraryEntry:
     about = {path: EntryFile(10, 1, digest) for path, digest in (files or {name: A}).items()}
-    return Entry(name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, about)
+    return LibraryEntry(name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, about)
 
 
 @pytest.mark.parametrize(

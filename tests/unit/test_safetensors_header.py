@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowhub_jobs.formats.metadata import Anatomy, HeaderUnreadable, NeedMore
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 from flowhub_jobs.formats.read_metadata import read_anatomy
 from flowhub_jobs.formats.safetensors import read_safetensors
 from flowhub_jobs.formats.transformers_config import read_config
@@ -33,7 +33,7 @@ def test_less_than_the_header_asks_for_just_what_it_takes():
 def test_the_real_folder_tells_what_both_say(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(HEAD)
     (tmp_path / "config.json").write_bytes(CONFIG)
-    assert read_anatomy(tmp_path) == Anatomy(
+    assert read_anatomy(tmp_path) == ModelMetadata(
         architecture="bert",
         parameters=22_713_216,
         context_length=512,
@@ -178,7 +178,7 @@ def test_packed_weights_are_named_by_their_bits():
 
 def test_figures_of_a_wrong_kind_are_not_told():
     told = config(num_hidden_layers="24", hidden_size=-1, num_attention_heads=None, max_position_embeddings=1e9)
-    assert told == Anatomy(architecture="llama")
+    assert told == ModelMetadata(architecture="llama")
     assert config(num_attention_heads=0).key_length is None
     assert config(layer_types=[1, 2], quantization="4", torch_dtype=4).layers == 24
 

@@ -1,4 +1,4 @@
-"""From the bytes of any catalog that flowhub knows to an Intake: the shape is told by the content, not by the name."""
+"""Detects the format of a catalog by its content, and imports it."""
 
 from collections.abc import Callable
 from typing import Any

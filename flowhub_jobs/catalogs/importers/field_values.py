@@ -1,4 +1,4 @@
-"""The small pieces of a foreign catalog, made ours: names, texts, sizes, digests, labels. Pure; unknown is None."""
+"""Parsers of single values in foreign catalogs: names, texts, sizes, digests, labels. Pure; unknown is None."""
 
 import html
 import re
@@ -60,7 +60,7 @@ class Ids:
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of a list; none of what is no list."""
+    """Return the objects of a list; none for any other value."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
@@ -68,7 +68,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def title(value: Any) -> str | None:
-    """Return a text of one line, at most 200 characters; None for what is no text, or empty."""
+    """Return a text of one line, at most 200 characters; None for an empty text or any other value."""
     return " ".join(_plain(value).split())[:TITLE_MAX].rstrip() or None
 
 

@@ -1,4 +1,4 @@
-"""The files of a foreign entry, made ours: an address that may be asked, a name that stays in the store, a digest."""
+"""Files of a foreign entry: an allowed address, a name that stays in the store, a digest."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flowhub_jobs.catalogs.importers import field_values
-from flowhub_jobs.catalogs.importers.import_result import Entry, Notes, NotTaken, Reason, Remark
+from flowhub_jobs.catalogs.importers.import_result import Entry, Notes, NotTaken, Remark, SkipReason
 from flowhub_jobs.catalogs.validation_errors import shown
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.fs import names
@@ -48,7 +48,7 @@ def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -
         urls.check_address(asked, pinned=pin is not None)
     except AddressRefused as refused:
         plain_http = asked.lower().startswith("http://") and pin is None
-        raise NotTaken(Reason.HTTP if plain_http else Reason.ADDRESS, urls.public_url(asked)[:200]) from refused
+        raise NotTaken(SkipReason.HTTP if plain_http else SkipReason.ADDRESS, urls.public_url(asked)[:200]) from refused
     file = ForeignFile(path, confined(path), asked, field_values.size(size), pin)
     if pin is None:
         notes.remarks.append((Remark.MD5 if field_values.is_md5(digest) else Remark.NO_DIGEST, file.name))
@@ -59,10 +59,10 @@ def confined(path: str) -> str:
     """Return the last segment of a path that stays in the store, or raise NotTaken."""
     segments = path.split("/")
     if path.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", path) or re.match(r"[A-Za-z]:[/\\]", path):
-        raise NotTaken(Reason.LEAVES, shown(path))
+        raise NotTaken(SkipReason.LEAVES, shown(path))
     for segment in segments:
         if problem := names.name_problem(segment):
-            raise NotTaken(Reason.BAD_NAME, f"{shown(path)} {problem}")
+            raise NotTaken(SkipReason.BAD_NAME, f"{shown(path)} {problem}")
     return segments[-1]
 
 
@@ -70,7 +70,7 @@ def address(said: Any) -> str:
     """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` become what they mean."""
     text: str = said.strip() if isinstance(said, str) else ""
     if not text:
-        raise NotTaken(Reason.NO_ADDRESS)
+        raise NotTaken(SkipReason.NO_ADDRESS)
     if found := _HUB.fullmatch(text):
         return _at("https://huggingface.co", f"{found[1]}/resolve", found[2])
     if found := _GITHUB.fullmatch(text):
@@ -78,7 +78,7 @@ def address(said: Any) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     scheme = _SCHEME.match(text)
-    raise NotTaken(Reason.SCHEME if scheme else Reason.ADDRESS, urls.public_url(text)[:200])
+    raise NotTaken(SkipReason.SCHEME if scheme else SkipReason.ADDRESS, urls.public_url(text)[:200])
 
 
 def _at(host: str, repository: str, file: str) -> str:
@@ -91,7 +91,7 @@ def _at(host: str, repository: str, file: str) -> str:
 
 
 def label_of(name: str, said: Any, notes: Notes) -> str | None:
-    """Return the quantization of a file: its name is trusted before the field beside it, which may be a copy."""
+    """Return the quantization of a file: its name outranks the field, which may be a copy."""
     own, told = field_values.quantization(name), field_values.quantization(said)
     if own and told and own != told:
         notes.remarks.append((Remark.QUANT, name))
@@ -101,7 +101,7 @@ def label_of(name: str, said: Any, notes: Notes) -> str | None:
 def one_file(file: ForeignFile, label: str | None) -> Entry:
     """Return an option of one file; NotTaken if it is no model."""
     if file.format is None:
-        raise NotTaken(Reason.NO_MODEL, shown(file.name))
+        raise NotTaken(SkipReason.NO_MODEL, shown(file.name))
     option: Entry = {"id": option_id(label, file.format), "format": file.format}
     option |= {"quantization": label} if label else {}
     return option | {"filename": file.name, "url": file.url} | file.facts()
@@ -110,7 +110,7 @@ def one_file(file: ForeignFile, label: str | None) -> Entry:
 def folder(main: ForeignFile, files: Sequence[ForeignFile], label: str | None, *, more: str = "") -> Entry:
     """Return an option of several files, of the format of its main one; `more` goes behind the option's id."""
     if main.format is None:
-        raise NotTaken(Reason.NO_MODEL, shown(main.name))
+        raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
     option: Entry = {"id": option_id(label, main.format) + more, "format": main.format}
     option |= {"quantization": label} if label else {}
     paths = _paths(files)
@@ -124,7 +124,7 @@ def option_id(label: str | None, form: str) -> str:
 
 
 def _paths(files: Sequence[ForeignFile]) -> list[str]:
-    """Return where the files lie in their folder: side by side, or as their catalog has them where names are equal."""
+    """Return the paths of the files in their folder: flat, or as in their catalog where names are equal."""
     flat = [file.name for file in files]
     if len({names.same_name_key(name) for name in flat}) == len(flat):
         return flat

@@ -7,7 +7,14 @@ from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import (
+    Entry,
+    ImportResult,
+    Notes,
+    NotTaken,
+    SkipReason,
+    import_entries,
+)
 
 _GIB_PER_GB = 10**9 / 2**30
 _LICENSE = "License:"
@@ -18,16 +25,16 @@ def looks_like(entry: Entry) -> bool:
 
 
 def read(entries: list[Any]) -> ImportResult:
-    return take_in("gpt4all", entries, _model)
+    return import_entries("gpt4all", entries, _model)
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(Reason.NO_NAME)
+        raise NotTaken(SkipReason.NO_NAME)
     if version := field_values.title(entry.get("removedIn")):
         # Replaced by another entry, often of the same name, which newer runtimes can open.
-        raise NotTaken(Reason.WITHDRAWN, f"in version {version}")
+        raise NotTaken(SkipReason.WITHDRAWN, f"in version {version}")
     about = field_values.html_items(entry.get("description"))
     tags = [item.lstrip("#") for item in about if item.startswith("#")]
     ram_gb = field_values.figure(entry.get("ramrequired"))
@@ -38,7 +45,7 @@ def _model(entry: Entry, notes: Notes) -> Entry:
         "tags": field_values.words([*tags, "embedding" if entry.get("embeddingModel") in (True, "true") else None]),
         "license": _license(about),
         "parameters": field_values.parameters(entry.get("parameters")),
-        "hardware": {"minRamGb": round(ram_gb * _GIB_PER_GB, 2)} if ram_gb else None,  # theirs is GB, ours GiB
+        "hardware": {"minRamGb": round(ram_gb * _GIB_PER_GB, 2)} if ram_gb else None,  # GPT4All gives GB, flowhub GiB
         "downloads": [_option(entry, notes)],
     }
 

@@ -1,4 +1,4 @@
-"""What came of a foreign catalog: the models taken, and what was not, counted and named by a few plain reasons."""
+"""Result of an import: the models taken, and the entries that were not, counted by reason."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from flowhub_jobs.catalogs.importers.field_values import Ids, slug, title
 from flowhub_jobs.catalogs.schema import HubModel
-from flowhub_jobs.catalogs.validation_errors import describe, shown
+from flowhub_jobs.catalogs.validation_errors import first_fault_text, shown
 
 Entry = dict[str, Any]
 
 
-class Reason(StrEnum):
+class SkipReason(StrEnum):
     """Why an entry, or one file of it, is not taken."""
 
     NOT_AN_OBJECT = "not an object"
@@ -33,7 +33,7 @@ class Reason(StrEnum):
 
 
 class Remark(StrEnum):
-    """What the person should know of a file that was taken."""
+    """Remark about a file that was taken."""
 
     MD5 = "unpinned: md5 only"
     NO_DIGEST = "unpinned: no sha256"
@@ -42,24 +42,24 @@ class Remark(StrEnum):
 
 
 class NotTaken(Exception):
-    """Something of a foreign catalog cannot be ours; `what` says more than the reason, where there is more."""
+    """An entry that cannot be imported; `what` adds detail to the reason."""
 
-    def __init__(self, reason: Reason, what: str = "") -> None:
+    def __init__(self, reason: SkipReason, what: str = "") -> None:
         super().__init__(reason, what)
         self.reason, self.what = reason, what
 
 
 @dataclass(slots=True)
 class Notes:
-    """What is said of an entry while it is converted; it counts only if the entry is taken."""
+    """Remarks on an entry while it is converted; they count only if the entry is taken."""
 
-    left_out: list[tuple[Reason, str]] = field(default_factory=list)  # files
+    left_out: list[tuple[SkipReason, str]] = field(default_factory=list)  # files
     remarks: list[tuple[Remark, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class ImportResult:
-    """A catalog in our shape, and what was said on the way: by reason, the entries or files that it is true of."""
+    """An imported catalog: its models, and the remarks, by reason."""
 
     format: str
     models: list[Entry] = field(default_factory=list)
@@ -75,7 +75,7 @@ class ImportResult:
 Convert = Callable[[Entry, Notes], Entry]
 
 
-def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResult:
+def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResult:
     """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
     intake = ImportResult(shape)
     ids = Ids()
@@ -97,7 +97,7 @@ def take_in(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResul
 
 def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
     if not isinstance(entry, dict):
-        raise NotTaken(Reason.NOT_AN_OBJECT)
+        raise NotTaken(SkipReason.NOT_AN_OBJECT)
     known = {key: value for key, value in convert(entry, notes).items() if value is not None}
     own_id = known.pop("id", None) or slug(known["name"])
     model = {"id": ids.free(own_id)} | known
@@ -110,7 +110,7 @@ def check_model(model: Entry) -> HubModel:
     try:
         return HubModel.model_validate(model)
     except ValidationError as fault:
-        raise NotTaken(Reason.RULES, describe(fault, model)) from fault
+        raise NotTaken(SkipReason.RULES, first_fault_text(fault, model)) from fault
 
 
 def _told(entry: Any, number: int, what: str) -> str:

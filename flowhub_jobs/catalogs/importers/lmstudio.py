@@ -8,7 +8,14 @@ from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import different_ids, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import (
+    Entry,
+    ImportResult,
+    Notes,
+    NotTaken,
+    SkipReason,
+    import_entries,
+)
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T|$)")
 
@@ -18,13 +25,13 @@ def looks_like(entry: Entry) -> bool:
 
 
 def read(entries: list[Any]) -> ImportResult:
-    return take_in("lmstudio", entries, _model)
+    return import_entries("lmstudio", entries, _model)
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(Reason.NO_NAME)
+        raise NotTaken(SkipReason.NO_NAME)
     author, resources = _object(entry, "author"), _object(entry, "resources")
     trained_for = field_values.title(entry.get("trainedFor"))
     released = _DATE.match(str(entry.get("datePublished", "")))
@@ -53,7 +60,7 @@ def _options(entry: Entry, notes: Notes) -> list[Entry]:
         except NotTaken as fault:
             faults.append(fault)
     if not options:
-        raise faults[0] if faults else NotTaken(Reason.NO_FILES)
+        raise faults[0] if faults else NotTaken(SkipReason.NO_FILES)
     notes.left_out += [(fault.reason, fault.what) for fault in faults]
     return options
 

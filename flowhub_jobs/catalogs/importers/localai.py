@@ -2,7 +2,7 @@
 
 An entry becomes one model. Its options: the model's file alone, or as a folder where it is split or has other parts;
 with a vision projector (mmproj), the model alone and, as `<quant>-mmproj`, a folder of both. `overrides.context_size`
-is how LocalAI runs a model, not what the model can do, so it is not taken for the context length.
+describes how LocalAI runs a model, not the model's limit, so it is not taken for the context length.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import ForeignFile, confined, folder, foreign_file, label_of, one_file
-from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, NotTaken, Reason, take_in
+from flowhub_jobs.catalogs.importers.import_result import (
+    Entry,
+    ImportResult,
+    Notes,
+    NotTaken,
+    SkipReason,
+    import_entries,
+)
 from flowhub_jobs.catalogs.validation_errors import shown
 
 
@@ -31,13 +38,13 @@ def looks_like(entry: Entry) -> bool:
 
 
 def read(entries: list[Any]) -> ImportResult:
-    return take_in("localai", entries, _model)
+    return import_entries("localai", entries, _model)
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(Reason.NO_NAME)
+        raise NotTaken(SkipReason.NO_NAME)
     pages = [page for page in field_values.words(entry.get("urls")) if page.startswith("https://")]
     options = _options(entry, notes)
     return {
@@ -65,9 +72,9 @@ def _publisher(pages: list[str]) -> str | None:
 def _options(entry: Entry, notes: Notes) -> list[Entry]:
     listed = field_values.objects(entry.get("files"))
     if not listed:
-        raise NotTaken(Reason.NO_FILES)
+        raise NotTaken(SkipReason.NO_FILES)
     files, missing, lost = _files(listed, notes)
-    if missing or not files:  # what is left of it would not run
+    if missing or not files:  # the rest of the entry would not run
         raise (missing + lost)[0]
     kinds = _sorted(files, _main_name(entry))
     label = label_of(kinds.model[0].name, None, notes)
@@ -87,7 +94,7 @@ def _folder_of_all(kinds: _Kinds, label: str | None) -> Entry:
 
 
 def _files(listed: list[Entry], notes: Notes) -> tuple[list[ForeignFile], list[NotTaken], list[NotTaken]]:
-    """Return the files that can be taken, and what is wrong with the others: with those it needs, with projectors."""
+    """Return the files that can be taken, and the errors of the others: of required files, and of projectors."""
     files: dict[str, ForeignFile] = {}
     missing: list[NotTaken] = []
     lost: list[NotTaken] = []
@@ -123,10 +130,10 @@ def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
     rest = [file for file in files if file not in projectors]
     models = [file for file in rest if file.format is not None]
     if not models:
-        raise NotTaken(Reason.NO_MODEL, shown((rest or projectors)[0].name))
+        raise NotTaken(SkipReason.NO_MODEL, shown((rest or projectors)[0].name))
     main = next((file for file in rest if file.name == main_name), models[0])
     if main.format is None:
-        raise NotTaken(Reason.NO_MODEL, shown(main.name))
+        raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
     parts = _parts(main, rest)
     return _Kinds(parts, projectors, [file for file in rest if file not in parts])
 
@@ -141,5 +148,5 @@ def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
         if (part := field_values.part_of(file.name)) and part[::2] == (base, count):
             found[part[1]] = file
     if sorted(found) != list(range(1, count + 1)):
-        raise NotTaken(Reason.PARTS, f"{shown(base)}: {len(found)} of {count} are listed")
+        raise NotTaken(SkipReason.PARTS, f"{shown(base)}: {len(found)} of {count} are listed")
     return [found[number] for number in sorted(found)]

@@ -1,4 +1,4 @@
-"""A catalog of our own shape, taken entry by entry: one bad entry of somebody's does not keep the others out.
+"""Imports a catalog of flowhub's own shape entry by entry: one bad entry does not keep the others out.
 
 Two of one id do: a reference must mean one model.
 """
@@ -6,19 +6,26 @@ Two of one id do: a reference must mean one model.
 from typing import Any
 
 from flowhub_jobs.catalogs.importers import field_values
-from flowhub_jobs.catalogs.importers.import_result import Entry, ImportResult, Notes, Remark, check_model, take_in
+from flowhub_jobs.catalogs.importers.import_result import (
+    Entry,
+    ImportResult,
+    Notes,
+    Remark,
+    check_model,
+    import_entries,
+)
 from flowhub_jobs.catalogs.inspection import warnings_of_model
 from flowhub_jobs.catalogs.parsing import NotJson
 from flowhub_jobs.catalogs.validation_errors import shown
 
 
 def read(entries: list[Any]) -> ImportResult:
-    _refuse_twins(entries)
-    return take_in("flowhub", entries, _model)
+    _reject_duplicates(entries)
+    return import_entries("flowhub", entries, _model)
 
 
-def _refuse_twins(entries: list[Any]) -> None:
-    """Raise NotJson where two entries have one id: the catalog is nobody's word for which of them is meant."""
+def _reject_duplicates(entries: list[Any]) -> None:
+    """Raise NotJson if two entries have one id: a reference must mean one model."""
     seen: set[str] = set()
     for entry in entries:
         own = entry.get("id") if isinstance(entry, dict) else None
@@ -29,7 +36,7 @@ def _refuse_twins(entries: list[Any]) -> None:
 
 def _model(entry: Entry, notes: Notes) -> Entry:
     read_as = check_model(entry)
-    # Of what it holds, only what the schema knows.
+    # Only fields that the schema knows are kept.
     model = read_as.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     model["id"] = field_values.slug(read_as.id)
     notes.remarks += [(Remark.WARNING, f"{model['id']}: {found.text}") for found in warnings_of_model(entry)]

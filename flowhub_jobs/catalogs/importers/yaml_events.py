@@ -22,7 +22,7 @@ _EACH = 8  # characters that any value takes at least, with its indent and its d
 
 
 class NotYaml(ValueError):
-    """What the text is instead, in plain words."""
+    """The text is not YAML that can be read; the message says why."""
 
 
 class _Merge:
@@ -30,7 +30,7 @@ class _Merge:
 
 
 class _Open:
-    """A list or an object whose end has not come; `size` is what it takes written out."""
+    """A list or an object that is still open; `size` is its length written out."""
 
     __slots__ = ("anchor", "items", "key", "kind", "merges", "size")
 
@@ -52,7 +52,7 @@ def read_yaml(raw: bytes, *, numbers: Collection[str] = ()) -> Any:
     try:
         return _Builder(numbers).build(_events(raw))
     except yaml.YAMLError as fault:
-        # libyaml's scanner, which reads ahead of its events, has a limit of its own since PyYAML 6.0.4.
+        # libyaml's scanner, which reads ahead of its events, has its own depth limit since PyYAML 6.0.4.
         raise NotYaml(_TOO_DEEP if "nesting depth" in str(fault) else f"is not YAML: {_told(fault)}") from None
 
 
@@ -74,7 +74,7 @@ class _Builder:
     def __init__(self, numbers: Collection[str]) -> None:
         self.numbers = numbers
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}  # the value, and what it takes written out
+        self.anchors: dict[str, tuple[Any, int]] = {}  # the value, and its length written out
         self.result: Any = None
         self.documents = 0
 
@@ -167,7 +167,7 @@ class _Builder:
 
 
 def _merged(own: dict[str, Any], merged: Any) -> dict[str, Any]:
-    """Return `own` with what it lacks: from an object, or from the first of a list of objects that has it."""
+    """Return `own` with the missing keys: from an object, or from the first of a list of objects that has them."""
     sources = merged if isinstance(merged, list) else [merged]
     if not all(isinstance(source, dict) for source in sources):
         raise NotYaml("has a merge key (<<) whose value is not an object")

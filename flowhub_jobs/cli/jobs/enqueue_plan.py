@@ -22,6 +22,7 @@ from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.schemas.jobs import jobs_json
+from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.units import format_bytes
@@ -79,7 +80,7 @@ def look_at_sources(session: Session, ordered: Ordered, *, pinned_too: bool) -> 
     """
     kept, lines, unseen = [], [], []
     for order, number, seen in zip(
-        ordered.orders, ordered.lines, session.checked(ordered.orders, pinned_too=pinned_too), strict=True
+        ordered.orders, ordered.lines, session.check_sources(ordered.orders, pinned_too=pinned_too), strict=True
     ):
         if seen is not None and seen.error is not None:
             ordered.bad.append((number, at_line(number, seen.error) if number else seen.error))
@@ -245,7 +246,7 @@ def _answer(session: Session, job: Job, order: EnqueueItem, brief: bool) -> str:
         return line
     if job.reason is not None:
         line += f", {in_short(job, datetime.now(UTC))}"
-    verdict = session.verdict(order.artifact)
+    verdict = judge_one(session, order.artifact, ask_unknown=False).verdict
     if verdict.fit is Fit.UNKNOWN:
         return f"{line}; fit unknown"
     return f"{line}; fits this machine" if verdict.fit is Fit.FITS else f"{line}; {verdict.fit}: {verdict.why}"

@@ -7,6 +7,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, Ordered
 from flowhub_jobs.operations.forecast import Forecast, forecast
 from flowhub_jobs.operations.schemas.jobs import plan_json
+from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import EnqueuePlan, Session
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
@@ -18,7 +19,9 @@ def tell_plan(session: Session, ordered: Ordered) -> None:
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
     outlook = forecast(session.home, plans, begins)
     if output.chosen.json:
-        output.result_json(plan_json([(plan, session.verdict(plan.artifact)) for plan in plans], outlook))
+        output.result_json(
+            plan_json([(plan, judge_one(session, plan.artifact, ask_unknown=False).verdict) for plan in plans], outlook)
+        )
         return
     if output.chosen.quiet:
         output.result("\n".join(plan.artifact.ref for plan in plans))

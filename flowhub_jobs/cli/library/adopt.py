@@ -15,9 +15,9 @@ from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
-from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Finder, Offer
+from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
-from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.operations.library.identify import Identifier
 from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind
@@ -52,11 +52,11 @@ def adopt(
         demand_terminal("adopt", before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
     with open_session() as session:
-        session.installed.demand_store()
+        session.installed.require_store()
         session.open_store()
-        finder = Finder(session.home, Recognizer(session.loaded.catalog), os.environ, kinds)
+        finder = AdoptScanner(session.home, Identifier(session.loaded.catalog), os.environ, kinds)
         with _progress() as watch:
-            survey = finder.survey(places or [], watch)
+            survey = finder.scan(places or [], watch)
         warn_of_catalog(session)
         new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
         if not output.chosen.json:

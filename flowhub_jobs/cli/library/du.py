@@ -3,7 +3,7 @@
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.library.usage import Share, usage
+from flowhub_jobs.operations.library.usage import Share, measure_store
 from flowhub_jobs.operations.schemas.library import du_json
 from flowhub_jobs.units import format_bytes
 
@@ -16,7 +16,7 @@ def du(as_json: AsJson = False) -> None:
     Lists models by size, partial downloads, and bytes shared with other programs.
     """
     with open_session() as session:
-        seen = usage(session)
+        seen = measure_store(session)
     if output.chosen.json:
         output.result_json(du_json(seen))
         return

@@ -27,7 +27,7 @@ def export(
     with open_session() as session:
         errands = LocalJobs(session)
         _check_target(session, folder)
-        run_or_leave(session, errands.export(errands.known(refs), folder), "Exporting", later)
+        run_or_leave(session, errands.export(errands.installed(refs), folder), "Exporting", later)
 
 
 def _check_target(session: Session, folder: Any) -> None:

@@ -22,5 +22,5 @@ def import_models(
     It is verified on the way, and listed like any other model.
     """
     with open_session() as session:
-        numbers = LocalJobs(session).bring(Path(folder).expanduser().absolute(), refs or [])
+        numbers = LocalJobs(session).import_models(Path(folder).expanduser().absolute(), refs or [])
         run_or_leave(session, numbers, "Importing", later)

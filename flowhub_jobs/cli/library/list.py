@@ -8,7 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.library import list_view
 from flowhub_jobs.cli.options import AsJson, Quiet
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
-from flowhub_jobs.operations.library.usage import stock
+from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.schemas.library import installed_json
 
 
@@ -22,7 +22,7 @@ def list_models(
     Models that were put into the store by hand are listed too.
     """
     with open_session() as session:
-        there = stock(session)
+        there = list_store(session)
         warn_of_catalog(session)
     if output.chosen.json:
         output.result_json(installed_json(there))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flowhub_jobs.cli import output, terminal_width
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
-from flowhub_jobs.operations.library.match import can_be_asked
+from flowhub_jobs.operations.library.match import can_be_enqueued
 from flowhub_jobs.operations.library.usage import StoreUsage
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.units import format_bytes, format_duration
@@ -116,7 +116,7 @@ def whose(partial: Partial) -> str:
         return f"job {partial.holder.job}, {partial.holder.state}"
     if partial.state is PartialState.ELSEWHERE:
         return "another node's"
-    return "of no job" if partial.state is PartialState.NOBODY else partial.leaving.work or "a call of download()"
+    return "of no job" if partial.state is PartialState.NOBODY else partial.leaving.operation or "a call of download()"
 
 
 def sums(found: Sequence[Partial]) -> str:
@@ -154,7 +154,7 @@ def _not_as_it_was(stock: StoreUsage) -> list[str]:
     if stock.old:
         lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
     if stock.gone:
-        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_asked(entry)))
+        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_enqueued(entry)))
         fetches = f"`flowhub enqueue {again}` downloads it again; " if again else ""
         names = _some([entry.name for entry in stock.gone])
         lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.library.outdated import OutdatedCheck, Version, survey
+from flowhub_jobs.operations.library.outdated import OutdatedCheck, Version, check_outdated
 from flowhub_jobs.operations.schemas.library import outdated_json
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.units import format_bytes
@@ -34,7 +34,7 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
 
 def survey_of(session: Session, refs: Sequence[str] | None) -> OutdatedCheck:
     names = list(dict.fromkeys(name for ref in refs for name in session.installed.find(ref))) if refs else None
-    return survey(session, names)
+    return check_outdated(session, names)
 
 
 def answers(seen: OutdatedCheck) -> dict[str, FlowhubError | None]:

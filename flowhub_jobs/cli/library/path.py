@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.library.match import entrance
+from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.schemas.library import path_json
 from flowhub_jobs.values.enums import Condition
 
@@ -21,8 +21,8 @@ def path(
     It is a model's file, the first of its parts, or its folder.
     """
     with open_session() as session:
-        model = session.installed.one(ref)
-    where = entrance(model.path)
+        model = session.installed.find_one(ref)
+    where = file_to_open(model.path)
     if model.condition in (Condition.CHANGED, Condition.DAMAGED):
         what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
         output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.")

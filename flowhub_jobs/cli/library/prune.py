@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import each, open_session, raise_for
-from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, litter, sweep
+from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, find_removable, remove_item
 from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import format_bytes, format_duration
@@ -38,7 +38,7 @@ def prune(
     if not (yes or dry_run):
         demand_terminal("prune")
     with open_session() as session:
-        there = litter(session.home, session.installed)
+        there = find_removable(session.home, session.installed)
         items = chosen(there, _kinds(only_partials, only_old), age)
         if not output.chosen.json:
             _tell(items, there)
@@ -47,7 +47,7 @@ def prune(
             return
         by_path = {str(item.path): item for item in items}
         outcomes = each(
-            list(by_path), lambda path: 0 if dry_run else sweep(session.home, session.installed, by_path[path])
+            list(by_path), lambda path: 0 if dry_run else remove_item(session.home, session.installed, by_path[path])
         )
     done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
     if output.chosen.json:

@@ -25,9 +25,9 @@ def rm(
     It asks first. Without a terminal, -y is needed.
     """
     with open_session() as session:
-        session.installed.demand_store()
+        session.installed.require_store()
         names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
-        plans = {name: session.installed.removal(name) for name in names}
+        plans = {name: session.installed.plan_removal(name) for name in names}
         if not (yes or dry_run or _agreed(list(plans.values()))):
             output.hint("Nothing was removed.")
             return

@@ -50,7 +50,7 @@ def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: boo
 
 def leave(session: Session, numbers: Sequence[int]) -> None:
     """Leave these jobs to a worker, and tell of them."""
-    session.ring(len(numbers))
+    session.wake_workers(len(numbers))
     tell(session.queries.jobs(list(dict.fromkeys(numbers))))
     if numbers:
         tell_no_worker(session)

@@ -12,7 +12,7 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.enqueue_options import OptionReader
-from flowhub_jobs.operations.library.outdated import check_ours
+from flowhub_jobs.operations.library.outdated import refuse_changed_by_hand
 from flowhub_jobs.operations.session import EnqueueItem, Session
 
 
@@ -42,7 +42,7 @@ def update(
         seen = survey_of(session, refs)
         warn_of_catalog(session)
         newer = {one.entry.name: one for one in seen.outdated}
-        checked = each(list(newer), lambda name: check_ours(session, newer[name], force=force))
+        checked = each(list(newer), lambda name: refuse_changed_by_hand(session, newer[name], force=force))
         orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
         if not output.chosen.json:
             tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)

@@ -36,7 +36,7 @@ def verify(
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
     with open_session() as session:
         errands = LocalJobs(session)
-        models = errands.known(refs or [])
+        models = errands.installed(refs or [])
         _tell_of_strangers(session, errands, bool(refs))
         if later:
             leave(session, errands.verify(models))
@@ -49,7 +49,7 @@ def verify(
 
 
 def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool) -> None:
-    strangers = [] if named else sorted({one.name for one in session.store.models()} - set(errands.checks.names()))
+    strangers = [] if named else sorted({one.name for one in session.store.models()} - set(errands.records.names()))
     if strangers:
         output.hint(
             output.fold(
@@ -66,7 +66,7 @@ def _whole(
     looked = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
-        damaged = errands.checks.on_shelf(model.name) if error else None
+        damaged = errands.records.record(model.name) if error else None
         if error and repair and damaged and damaged.damage:
             looked.append(_mended(session, errands, damaged, error))
         else:

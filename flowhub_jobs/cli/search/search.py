@@ -10,7 +10,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Quiet
 from flowhub_jobs.cli.search.search_view import print_findings, references
 from flowhub_jobs.operations.schemas.search import search_json
-from flowhub_jobs.operations.search.search import Wanted, find
+from flowhub_jobs.operations.search.search import SearchRequest, run_search
 from flowhub_jobs.settings import load_settings
 
 MANY = 50  # shown where there is no screen to fill
@@ -58,8 +58,8 @@ def search(
         new_on=date.today() if new else None,
     )
     typed = tuple(terms or ())
-    wanted = Wanted(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit))
-    findings = find(load_settings(), wanted)
+    wanted = SearchRequest(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit))
+    findings = run_search(load_settings(), wanted)
     for warning in findings.warnings:
         output.hint(f"flowhub: {warning}")
     if output.chosen.json:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flowhub_jobs.cli import output, terminal_width
-from flowhub_jobs.operations.search.search import RUNS, Findings, FoundModel, FoundVariant, Wanted
+from flowhub_jobs.operations.search.search import RUNS, FoundModel, FoundVariant, SearchRequest, SearchResult
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit
 
@@ -12,7 +12,7 @@ _BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
 
-def print_findings(findings: Findings, wanted: Wanted, *, every_variant: bool) -> None:
+def print_findings(findings: SearchResult, wanted: SearchRequest, *, every_variant: bool) -> None:
     if findings.corrected:
         typed, shown = " ".join(wanted.typed), findings.corrected
         output.hint(output.fold(f"Nothing has {typed!r}; showing {shown!r}."))
@@ -30,7 +30,7 @@ def _shown(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
     return model.variants if every else (model.best,)
 
 
-def references(findings: Findings, *, every_variant: bool) -> list[str]:
+def references(findings: SearchResult, *, every_variant: bool) -> list[str]:
     """Return the references that `enqueue` takes: of each model the best variant, or every one."""
     return [variant.ref for model in findings.models for variant in _shown(model, every_variant)]
 
@@ -61,7 +61,7 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
         output.result(output.dim(text) if fit in QUIET else text)
 
 
-def _foot(findings: Findings) -> str:
+def _foot(findings: SearchResult) -> str:
     """Return how many more there are, and what to do with the first, or the first that runs here."""
     more = findings.total - len(findings.models)
     first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
@@ -72,7 +72,7 @@ def _foot(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _nothing(wanted: Wanted) -> str:
+def _nothing(wanted: SearchRequest) -> str:
     """Return what to try where nothing was found."""
     narrowed = wanted.filters.any or wanted.fits or wanted.installed
     if not wanted.typed:

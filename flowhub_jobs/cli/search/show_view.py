@@ -6,7 +6,7 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.operations.search.model_card import Card, CardVariant
-from flowhub_jobs.operations.search.ranking import merit
+from flowhub_jobs.operations.search.ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Fit
@@ -143,6 +143,6 @@ def _next(card: Card) -> str:
         name = card.installed.name if card.installed else here[0].ref
         return f"`flowhub path {name}` prints its path."
     first = card.variants[0]
-    best = min(card.variants, key=lambda one: merit(one.verdict, one.format, first.format))
+    best = min(card.variants, key=lambda one: rank_key(one.verdict, one.format, first.format))
     runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)
     return f"`flowhub enqueue {(best if runs else first).ref}` queues it."

@@ -1,4 +1,4 @@
-"""Where the catalog that ships with flowhub lies, and how what is in force is loaded: a base, and what was imported."""
+"""Loads the catalog in force: the base (shipped, or FLOWHUB_CATALOG) with the imported catalogs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from flowhub_jobs.errors import CatalogUnreadable
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:  # a search reads the signature alone, and must not wait for what loading needs
-    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.loaded import LoadedCatalog
     from flowhub_jobs.catalogs.overlays import Overlays
 
 _PLACES = (
@@ -25,8 +25,8 @@ def shipped_catalog() -> Path:
     raise CatalogUnreadable("The catalog that ships with flowhub is missing.", hint="Install flowhub again.")
 
 
-def catalog_in_force(settings: Settings) -> "Loaded":
-    """Return the base with the imported catalogs upon it, and what the person must be told about them.
+def catalog_in_force(settings: Settings) -> "LoadedCatalog":
+    """Return the base with the imported catalogs, and the warnings about them.
 
     Raises what `load_catalog` says of the base; an imported catalog that is damaged is a warning.
     """
@@ -35,7 +35,7 @@ def catalog_in_force(settings: Settings) -> "Loaded":
     return with_overlays(base_catalog(settings), imported_catalogs(settings))
 
 
-def base_catalog(settings: Settings) -> "Loaded":
+def base_catalog(settings: Settings) -> "LoadedCatalog":
     """Return the catalog of FLOWHUB_CATALOG, or the shipped one, alone."""
     from flowhub_jobs.catalogs.load import load_catalog
 
@@ -61,9 +61,9 @@ def catalog_files(settings: Settings) -> tuple[Path, ...]:
 
 
 def catalog_signature(settings: Settings) -> Signature:
-    """Return (path, size, mtime_ns) of each file in force: whoever keeps an index makes it anew when this changes.
+    """Return (path, size, mtime_ns) of each file in force: an index of them is stale when this changes.
 
-    A file that is not there is (path, -1, -1). A base at a URL is asked by `catalog_in_force`, not by this.
+    A missing file is (path, -1, -1). The URL of a base is not asked here, but by `catalog_in_force`.
     """
     return tuple(_stamp(path) for path in catalog_files(settings))
 

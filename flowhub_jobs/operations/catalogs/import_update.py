@@ -1,4 +1,4 @@
-"""Importing, updating and removing catalogs: fetched, made ours, settled among the others, and written last of all."""
+"""Imports, updates and removes catalogs: fetched, converted, given unique ids, and written last."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.catalogs.overlays import Overlays, settled
+from flowhub_jobs.catalogs.overlays import Overlays, with_unique_ids
 from flowhub_jobs.catalogs.provenance import BASE as BASE
 from flowhub_jobs.catalogs.provenance import Provenance, check_name
 from flowhub_jobs.catalogs.suggest import nearest
@@ -24,7 +24,7 @@ IMPORTER = 1  # raise it when an importer reads the same bytes otherwise: an upd
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an import or an update did to one catalog: ids that came, changed, went; no `intake` if none was read."""
+    """Changes of one catalog by an import or update: ids added, changed, removed; no `intake` if none was read."""
 
     name: str
     facts: Provenance
@@ -40,7 +40,7 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
     """Take in the catalog of a file or URL, under `name`, or the name of its shape.
 
     Raises UsageInvalid, AddressRefused; of a file CatalogUnreadable and CatalogMalformed, of a URL CatalogUnreachable
-    and CatalogSourceMalformed; what the base raises. Nothing is changed then.
+    and CatalogSourceMalformed, and the errors of the base. Then nothing is changed.
     """
     source = source_of(text)
     name = check_name(name) if name is not None else None
@@ -52,23 +52,23 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
 
 
 def update_catalog(settings: Settings, name: str) -> Change:
-    """Ask the source of an imported catalog again, and take what it has now; the errors of `import_catalog`."""
+    """Ask the source of an imported catalog again, and store its answer; the errors of `import_catalog`."""
     overlays = imported_catalogs(settings)
     check_present(overlays, name)
-    facts = overlays.facts(name)
+    facts = overlays.provenance(name)
     if facts is None:
         hint = f"`flowhub catalog import SOURCE --name {name}` takes it in again."
         raise CatalogUnreadable(f"Where the catalog {name} came from is not known any more.", hint=hint)
     raw = fetch(facts.source, facts if _is_sound(overlays, name, facts) else None, settings)
     if raw.body is None:
         checked = replace(facts, checked_at=_now())
-        overlays.put_facts(name, checked)
+        overlays.save_provenance(name, checked)
         return Change(name, checked)
     return _put(settings, name, facts.source, raw, read(facts.source, raw.body, facts.format))
 
 
 def remove_catalog(settings: Settings, name: str) -> str:
-    """Forget an imported catalog and return its name; what was installed from it stays.
+    """Remove an imported catalog and return its name; models installed from it stay.
 
     Raises NotFound, UsageInvalid for the base.
     """
@@ -97,15 +97,15 @@ def updatable(settings: Settings) -> list[str]:
 
 
 def update_base(settings: Settings) -> Change:
-    """Ask FLOWHUB_CATALOG's URL again. Raises CatalogUnreachable, also where its kept copy goes on being used."""
-    from flowhub_jobs.catalogs.remote import kept_catalog
+    """Ask FLOWHUB_CATALOG's URL again. Raises CatalogUnreachable, also where the cached copy stays in use."""
+    from flowhub_jobs.catalogs.remote import cached_catalog
 
     if not is_at_url(settings):
         raise UsageInvalid(
             "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
         )
     url = settings.catalog or ""
-    kept = kept_catalog(url, settings.home / "catalogs")
+    kept = cached_catalog(url, settings.home / "catalogs")
     loaded = base_catalog(settings)
     if loaded.warning:
         raise CatalogUnreachable(loaded.warning, hint="Check the network and FLOWHUB_CATALOG.")
@@ -121,8 +121,8 @@ def update_base(settings: Settings) -> Change:
 def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "ImportResult") -> Change:
     overlays = imported_catalogs(settings)
     replaced = name in overlays.names()
-    before, known = overlays.entries(name), overlays.facts(name)
-    models, ids = settled(intake.models, name, _taken(settings, overlays, name), known.ids if known else {})
+    before, known = overlays.entries(name), overlays.provenance(name)
+    models, ids = with_unique_ids(intake.models, name, _taken(settings, overlays, name), known.ids if known else {})
     facts = Provenance(
         source,
         intake.format,
@@ -138,7 +138,7 @@ def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "
         remarks=_counts(intake.remarks),
         ids=ids,
     )
-    overlays.put(name, models, facts)
+    overlays.save(name, models, facts)
     change = Change(name, facts, intake, renamed=ids, replaced=replaced)
     return _compared(change, before, {model["id"]: model for model in models})
 
@@ -163,18 +163,18 @@ def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any
 
 
 def _is_sound(overlays: Overlays, name: str, facts: Provenance) -> bool:
-    """Return whether what was imported can stay if its source says "not modified"."""
-    return facts.importer == IMPORTER and overlays.is_whole(name, facts)
+    """Return whether the stored catalog can stay if its source answers "not modified"."""
+    return facts.importer == IMPORTER and overlays.matches(name, facts)
 
 
 def _free_name(overlays: Overlays, shape: str, source: str) -> str:
-    """Return the name of the shape, or of the file for one of ours; UsageInvalid if another source has it."""
+    """Return the name of the shape, or of the file for flowhub's own; UsageInvalid if another source has it."""
     from flowhub_jobs.catalogs.importers.field_values import slug, stem
     from flowhub_jobs.fs.names import filename_from_url
 
     file = filename_from_url(source) if Provenance(source, "").is_url else Path(source).name
     name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
-    known = overlays.facts(name)
+    known = overlays.provenance(name)
     if known is not None and known.source != source:
         hint = f"--name OTHER keeps both; --name {name} replaces it."
         raise UsageInvalid(f"A catalog {name} was imported from elsewhere: {known.shown}.", hint=hint)

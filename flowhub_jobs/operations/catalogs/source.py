@@ -1,4 +1,4 @@
-"""The source of a catalog that somebody names: a file or a URL, its bytes, and what can be taken of them."""
+"""Source of an imported catalog: a file or a URL, its bytes, and the models that can be taken from them."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ def source_of(text: str) -> str:
 
 
 def fetch(source: str, known: Provenance | None, settings: Settings) -> SourceBytes:
-    """Return what the source holds; `known` is what was imported from it, and asked for only if it has changed.
+    """Return the source's content; `known` is the last import, and makes the request conditional.
 
     Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
     """

@@ -19,7 +19,7 @@ from flowhub_jobs.fs.locks import LockFile, held_lock
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.leases import LEASE_S, LeaseStore
 from flowhub_jobs.operations.library.adopt_scan import Offer
-from flowhub_jobs.store.file_hash import FileStamp, HashedFile, Unreadable, hashed, stamp_of
+from flowhub_jobs.store.file_hash import FileStamp, HashedFile, UnreadableFile, hash_file, stamp_of
 from flowhub_jobs.store.install import InstallResult, choose_name, rename_into_place
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
@@ -65,7 +65,7 @@ class Adoption:
                     room = room_at(self._home.store.root, self._home.settings.disk_reserve)
                     check_room(room, offer.size, self._home.queries.bytes_still_needed(), self._home.store.root)
                 return self._link(offer)
-        except Unreadable as error:
+        except UnreadableFile as error:
             message = f"{offer.candidate.where} {error}; it was not taken."
             raise Busy(message, hint="Wait until no program writes to it, then adopt it again.") from error
 
@@ -150,8 +150,8 @@ def _linked(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> Li
     how = link(source.path, source.stamp, target, kinds)
     if how is None:
         raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
-    if how is LinkKind.COPY and hashed(target, lambda: None).sha256 != source.sha256:
-        raise Unreadable("was written to while it was copied")
+    if how is LinkKind.COPY and hash_file(target, lambda: None).sha256 != source.sha256:
+        raise UnreadableFile("was written to while it was copied")
     return how
 
 
@@ -159,7 +159,7 @@ def _check_unchanged(path: Path, read: FileStamp) -> None:
     there = stamp_of(path)
     same_file = there.identity is not None and there.identity == read.identity
     if there.size != read.size or (same_file and there != read):
-        raise Unreadable("was written to since it was read")
+        raise UnreadableFile("was written to since it was read")
 
 
 def _digests(offer: Offer) -> tuple[FileDigest, ...]:

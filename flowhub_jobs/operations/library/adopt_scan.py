@@ -1,8 +1,8 @@
-"""What `adopt` could take: the models of the store that the library does not know, and those of other programs.
+"""Scan for models that `adopt` could take: unknown ones in the store, and those of other programs.
 
-    look (names and first bytes) ─► read every byte of what is new (several files at once) ─► recognize ─► offers
+    names and first bytes ─► every byte of new files is read (several in parallel) ─► identify ─► offers
 
-Nothing is changed by it, and no name is believed: what a model is, its digests alone tell.
+Nothing is changed. Only digests identify a model; names prove nothing.
 """
 
 import os
@@ -16,15 +16,23 @@ from pathlib import Path
 from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.library.identify import Recognized, Recognizer, false_claim
-from flowhub_jobs.operations.library.truncated_files import truncated
-from flowhub_jobs.store.file_hash import HashedFile, Unreadable, hashed, reason, stamp_of
+from flowhub_jobs.operations.library.identify import Identified, Identifier, false_claim
+from flowhub_jobs.operations.library.truncated_files import truncation_problem
+from flowhub_jobs.store.file_hash import HashedFile, UnreadableFile, hash_file, read_error_text, stamp_of
 from flowhub_jobs.store.install import choose_name
 from flowhub_jobs.store.inventory import is_unchanged
 from flowhub_jobs.store.layout import PARTIAL
-from flowhub_jobs.store.links import LINKS, LinkKind, expected
-from flowhub_jobs.store.model_files import STORE, Candidate, FoundFile, ScanResult, Skipped, file_by_name, standing
-from flowhub_jobs.store.other_apps import FOLDER, PROGRAMS, look_at, place_of, places_of
+from flowhub_jobs.store.links import LINKS, LinkKind, probe_link_kind
+from flowhub_jobs.store.model_files import (
+    STORE,
+    Candidate,
+    FoundFile,
+    ScanResult,
+    Skipped,
+    candidate_in_store,
+    file_by_name,
+)
+from flowhub_jobs.store.other_apps import FOLDER, PROGRAMS, app_folder_at, app_folders_of, scan_app_folder
 from flowhub_jobs.values.artifacts import Artifact
 
 AT_ONCE = min(8, os.cpu_count() or 1)
@@ -41,7 +49,7 @@ class Offer:
     """
 
     candidate: Candidate
-    recognized: Recognized
+    recognized: Identified
     how: LinkKind | None
     same_as: str | None = None
     shares: str | None = None
@@ -62,17 +70,17 @@ class AdoptScan:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-class Finder:
+class AdoptScanner:
     """One look around. `stop` may be set from elsewhere to end the reading."""
 
     def __init__(
-        self, home: Home, recognizer: Recognizer, environ: Mapping[str, str], kinds: Sequence[LinkKind] = LINKS
+        self, home: Home, recognizer: Identifier, environ: Mapping[str, str], kinds: Sequence[LinkKind] = LINKS
     ) -> None:
         self._home, self._recognizer, self._environ, self._kinds = home, recognizer, environ, kinds
         self._root = home.store.root.resolve()
         self._stop = threading.Event()
 
-    def survey(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> AdoptScan:
+    def scan(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> AdoptScan:
         """Return what could be adopted from these programs, folders and files, all known places if none is named.
 
         The store is always looked through as well. Raises NotFound, UsageInvalid for a target that is nothing.
@@ -82,7 +90,7 @@ class Finder:
         elsewhere = ScanResult()
         self._look_elsewhere(targets, elsewhere)
         look.skipped += elsewhere.skipped
-        look.found += [one for one in _each_once(elsewhere.found) if not self._is_ours(one)]
+        look.candidates += [one for one in _each_once(elsewhere.candidates) if not self._is_ours(one)]
         hashes = self._read(look, watch)
         return AdoptScan(self._offers(look, hashes), look.skipped)
 
@@ -99,22 +107,22 @@ class Finder:
                 look.skip(path, f"is being worked on by job {job}")
             else:
                 try:
-                    found = standing(path, look)
+                    found = candidate_in_store(path, look)
                 except OSError as error:
-                    look.skip(path, reason(error))
+                    look.skip(path, read_error_text(error))
                     continue
-                look.found += [found] if found else []
+                look.candidates += [found] if found else []
 
     def _look_elsewhere(self, targets: Sequence[str], look: ScanResult) -> None:
-        known = places_of(self._environ)
+        known = app_folders_of(self._environ)
         if not targets:
             for place in known:
-                look_at(place, look)
+                scan_app_folder(place, look)
         for target in targets:
             if target in PROGRAMS:
                 for place in known:
                     if place.program == target:
-                        look_at(place, look)
+                        scan_app_folder(place, look)
             elif target != STORE:
                 self._look_at_path(target, look)
 
@@ -126,13 +134,13 @@ class Finder:
             raise NotFound(f"There is no file and no folder {target!r}.", hint=hint) from None
         try:
             if path.is_dir():
-                look_at(place_of(path), look)
+                scan_app_folder(app_folder_at(path), look)
             elif path.is_file():
                 file_by_name(path, FOLDER, look)
             else:
                 raise UsageInvalid(f"{target!r} is neither a file nor a folder.")
         except OSError as error:
-            look.skip(path, reason(error))
+            look.skip(path, read_error_text(error))
 
     def _is_ours(self, candidate: Candidate) -> bool:
         return any(file.real.is_relative_to(self._root) for file in candidate.files)
@@ -142,7 +150,7 @@ class Finder:
     def _read(self, look: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; what cannot be read is taken out of the look."""
         known = self._known()
-        wanted = {file.real: file for one in look.found for file in one.files}
+        wanted = {file.real: file for one in look.candidates for file in one.files}
         hashes = {path: found for path in wanted if (found := _without_reading(path, known))}
         left = [file for path, file in wanted.items() if path not in hashes]
         reading = _Reading(self._stop, watch, sum(file.size for file in left))
@@ -154,20 +162,20 @@ class Finder:
                 pool.shutdown(cancel_futures=True)
                 raise
         hashes |= {answer.path: answer for answer in answers if isinstance(answer, HashedFile)}
-        failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, Unreadable)}
-        for one in [one for one in look.found if any(file.real in failed for file in one.files)]:
-            look.found.remove(one)
+        failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, UnreadableFile)}
+        for one in [one for one in look.candidates if any(file.real in failed for file in one.files)]:
+            look.candidates.remove(one)
             look.skip(one.where, next(failed[file.real] for file in one.files if file.real in failed))
         return hashes
 
     def _known(self) -> dict[Inode, str]:
-        """Return the sha256 of what is installed and unchanged, by inode: a hard link of it need not be read."""
+        """Return the sha256 of installed, unchanged files by inode: a hard link of one need not be read."""
         found = {}
         for entry in self._home.library.entries_here():
             path = self._home.store.root / entry.name
             if is_unchanged(entry, path):
                 for name, file in entry.files.items():
-                    with suppress(Unreadable):
+                    with suppress(UnreadableFile):
                         stamp = stamp_of(path / name if path.is_dir() else path)
                         if stamp.identity:
                             found[stamp.identity] = file.sha256
@@ -179,19 +187,21 @@ class Finder:
         installed = self._installed()
         others = {
             identity: file.real
-            for one in look.found
+            for one in look.candidates
             for file in one.files
             if one.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
         offers: list[Offer] = []
         promised: dict[str, str] = {}  # whose each name is by the offers so far
-        for one in look.found:
+        for one in look.candidates:
             found = [hashes[file.real] for file in one.files]
             if wrong := false_claim(one, found):
                 look.skip(one.where, wrong)
                 continue
-            recognized = self._recognizer.recognize(one, found, in_place=one.program == STORE)
-            if recognized.artifact.option is None and (wrong := truncated(one, found)):  # no digest vouches for it
+            recognized = self._recognizer.identify(one, found, in_place=one.program == STORE)
+            if recognized.artifact.option is None and (
+                wrong := truncation_problem(one, found)
+            ):  # no digest vouches for it
                 look.skip(one.where, wrong)
                 continue
             offer = self._offer(one, recognized, others)
@@ -213,38 +223,38 @@ class Finder:
         promised.setdefault(same_name_key(name), artifact.claim)
         return name
 
-    def _offer(self, one: Candidate, recognized: Recognized, others: Mapping[Inode, Path]) -> Offer:
+    def _offer(self, one: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
         first = recognized.files[0]
         if one.program != STORE:
-            how = expected(first.path, self._home.store.root / PARTIAL, self._kinds)
+            how = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
             return Offer(one, recognized, how, shares=_place(first.path, one))
         away = None if first.path.is_relative_to(self._root) else first.path
         shares = away or (others.get(first.stamp.identity) if first.stamp.identity else None)
         return Offer(one, recognized, None, shares=_place(shares, one) if shares else None)
 
     def _installed(self) -> dict[tuple[str, ...], str]:
-        """Return the names of what is installed and unchanged, by the digests of all files."""
+        """Return the names of installed, unchanged models, by the digests of all files."""
         entries = self._home.library.entries_here()
         sound = [entry for entry in entries if is_unchanged(entry, self._home.store.root / entry.name)]
         return {_bytes_of(file.sha256 for file in entry.files.values()): entry.name for entry in sound}
 
 
 class _Reading:
-    """Reads files, and counts what was read of all."""
+    """Reads files in parallel, and counts the bytes read."""
 
     def __init__(self, stop: threading.Event, watch: Watch, total: int) -> None:
         self._stop, self._watch, self._total = stop, watch, total
         self._read, self._lock = 0, threading.Lock()
 
-    def read(self, file: FoundFile) -> HashedFile | Unreadable:
+    def read(self, file: FoundFile) -> HashedFile | UnreadableFile:
         try:
-            return hashed(file.real, self._go_on, self._count, git=file.claim is not None and len(file.claim) == 40)
-        except Unreadable as error:
+            return hash_file(file.real, self._go_on, self._count, git=file.claim is not None and len(file.claim) == 40)
+        except UnreadableFile as error:
             return error
 
     def _go_on(self) -> None:
         if self._stop.is_set():
-            raise Unreadable("was not read to its end")
+            raise UnreadableFile("was not read to its end")
 
     def _count(self, count: int) -> None:
         with self._lock:
@@ -253,8 +263,8 @@ class _Reading:
 
 
 def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | None:
-    """Return what is known of a file by its inode. A small one is read in any case: its git id may be wanted."""
-    with suppress(Unreadable):
+    """Return the digests known of a file by its inode. A small file is always read: its git id may be needed."""
+    with suppress(UnreadableFile):
         stamp = stamp_of(path)
         if stamp.size > 64 << 20 and stamp.identity and (sha256 := known.get(stamp.identity)):
             return HashedFile(path, stamp, sha256, "")

@@ -1,6 +1,6 @@
-"""What can be cleared away: partials that nobody goes on with, rests of removals, old versions, entries of what went.
+"""Cleanup of the store: orphaned partials, trash, old versions, and library entries without files.
 
-`litter` only looks. `sweep` looks again at the one thing, under a lock where a job could begin with it meanwhile.
+`find_removable` only looks. `remove_item` checks the item again, under a lock: a job may have started with it.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
-from flowhub_jobs.store.disk_usage import weigh
-from flowhub_jobs.store.inventory import Entry, condition_of, is_gone, old_versions
-from flowhub_jobs.store.partials_dir import PartialsEntry, drop, leavings, put_aside
+from flowhub_jobs.store.disk_usage import measure
+from flowhub_jobs.store.inventory import LibraryEntry, condition_of, is_gone, old_versions
+from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_partials, move_to_trash
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
 from flowhub_jobs.values.enums import Condition
 
@@ -25,17 +25,17 @@ DOWNLOAD = "download"  # in the place of a node's name: the partial of a `downlo
 
 
 class PartialState(StrEnum):
-    """Who goes on with a partial."""
+    """State of a partial: whether a job uses it, or may resume it."""
 
     LIVE = "live"  # a job that is queued, running or paused
-    KEPT = "kept"  # a job that failed or was cancelled, if somebody retries it; or the next call of `download()`
+    KEPT = "kept"  # of a failed or cancelled job that `retry` could resume; or of `download()`
     NOBODY = "nobody"
     ELSEWHERE = "elsewhere"  # another node that shares the store, or another program: none of our business
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A partial and who goes on with it. `age_s`: since it was last written to."""
+    """A partial and the job that owns it. `age_s`: since the last write to it."""
 
     leaving: PartialsEntry
     state: PartialState
@@ -71,8 +71,8 @@ class Item:
 
 
 def partials(home: Home) -> list[Partial]:
-    """Return what is on its way in the store, or was left there, by name."""
-    found = leavings(home.store)
+    """Return the partials in the store, by name."""
+    found = list_partials(home.store)
     own = {leaving.key for leaving in found if leaving.key and leaving.node == home.node}
     held = _held(home, own)
     now = home.clock.now_us() / 1e6
@@ -94,8 +94,8 @@ def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, PartialOwner]"
 
 
 def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", now: float) -> PartialState:
-    if leaving.work is not None:
-        return PartialState.NOBODY if leaving.is_rest(now) else PartialState.LIVE
+    if leaving.operation is not None:
+        return PartialState.NOBODY if leaving.is_leftover(now) else PartialState.LIVE
     if leaving.node == DOWNLOAD:
         return PartialState.LIVE if is_in_use(leaving.path, home.this_run()) else PartialState.KEPT
     if leaving.node != home.node:
@@ -110,9 +110,9 @@ def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", no
 # What there is -------------------------------------------------------------------------------------------------------
 
 
-def litter(home: Home, shelf: InstalledModels) -> list[Item]:
-    """Return all that could be cleared away. Raises StoreOffline: what is not to be seen is not gone."""
-    shelf.demand_store()
+def find_removable(home: Home, shelf: InstalledModels) -> list[Item]:
+    """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
+    shelf.require_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
     return [*found, *_old(home, home.clock.now_us()), *_gone(home, shelf)]
 
@@ -120,8 +120,8 @@ def litter(home: Home, shelf: InstalledModels) -> list[Item]:
 def _of_partial(partial: Partial) -> Item | None:
     leaving, holder = partial.leaving, partial.holder
     about = (partial.name, leaving.path, leaving.bytes, leaving.frees, partial.age_s)
-    if partial.state is PartialState.NOBODY and leaving.work:
-        return Item(Removable.REST, *about, why=f"of {leaving.work} that was cut short", leaving=leaving)
+    if partial.state is PartialState.NOBODY and leaving.operation:
+        return Item(Removable.REST, *about, why=f"of {leaving.operation} that was cut short", leaving=leaving)
     if partial.state is PartialState.NOBODY:
         return Item(Removable.PARTIAL, *about, why="no job uses it", leaving=leaving)
     if partial.state is PartialState.KEPT:
@@ -134,7 +134,7 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 
 def _old(home: Home, now: int) -> list[Item]:
-    """Return the versions whose successor is installed and sound. What was changed by hand stays."""
+    """Return the versions whose successor is installed and unchanged. Models that were changed by hand stay."""
     entries, found = home.entries.entries_here(), []
     by_name = {entry.name: entry for entry in entries}
     for name, newer in old_versions(entries).items():
@@ -142,11 +142,11 @@ def _old(home: Home, now: int) -> list[Item]:
             path = home.store.root / name
             why = f"{newer.name} is newer"
             age = max(0, (now - newer.installed_at) // 1_000_000)
-            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, weigh(path).own, age, why))
+            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, measure(path).own, age, why))
     return found
 
 
-def _is_sound(home: Home, entry: Entry) -> bool:
+def _is_sound(home: Home, entry: LibraryEntry) -> bool:
     return condition_of(entry, home.store.root / entry.name) is Condition.GOOD
 
 
@@ -160,7 +160,7 @@ def _gone(home: Home, shelf: InstalledModels) -> list[Item]:
 # Clear it away -------------------------------------------------------------------------------------------------------
 
 
-def sweep(home: Home, shelf: InstalledModels, item: Item) -> int:
+def remove_item(home: Home, shelf: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
     if item.kind in (Removable.OLD, Removable.GONE):
         again = _old(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
@@ -174,19 +174,19 @@ def sweep(home: Home, shelf: InstalledModels, item: Item) -> int:
 
 
 def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
-    """Put it aside in one step, and only then remove it: a job that begins meanwhile finds all, or nothing."""
+    """Rename it in one step, then remove it: a job that starts in between finds all of it, or nothing."""
     aside: list[Path] = []
 
     def away() -> None:
-        aside.append(put_aside(home.store, leaving.path))
+        aside.append(move_to_trash(home.store, leaving.path))
 
     try:
         done = _if_still(home, item, leaving, away)
     except FileNotFoundError:
-        return  # somebody else was faster
+        return  # another process removed it first
     if not done:
         raise _came_back(item)
-    drop(aside[0])
+    delete_trash(aside[0])
     if item.job is not None:
         home.commands.purged(item.job)
 
@@ -207,6 +207,6 @@ def _came_back(item: Item) -> Busy:
 
 
 def chosen(items: Sequence[Item], kinds: Sequence[Removable], older_s: float | None) -> list[Item]:
-    """Return what is to go. What is kept for `retry` goes only where an age is named, and it is older. Pure."""
+    """Return the items to remove. A partial kept for `retry` is removed only if it is older than a given age. Pure."""
     fit = [item for item in items if item.kind in kinds and item.age_s >= (older_s or 0)]
     return [item for item in fit if older_s is not None or item.kind is not Removable.KEPT]

@@ -1,11 +1,11 @@
-"""What files are, by their digests: an option of the catalog in force, else themselves. Pure."""
+"""Identifies files by their digests: as an option of the catalog in force, else as themselves. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flowhub_jobs.huggingface.urls import file_url
+from flowhub_jobs.huggingface.hub_urls import file_url
 from flowhub_jobs.store.file_hash import HashedFile
 from flowhub_jobs.store.model_files import Candidate, FoundFile
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognized:
-    """What a candidate is, and which of its files each file of the artifact is, in the artifact's order."""
+class Identified:
+    """The artifact of a candidate, and the candidate's file for each file of the artifact, in its order."""
 
     artifact: Artifact
     files: tuple[HashedFile, ...]
 
 
-class Recognizer:
+class Identifier:
     def __init__(self, catalog: "HubCatalog") -> None:
         self._files: dict[str, list[Artifact]] = {}  # artifacts of one file, by sha256
         self._folders: dict[str, list[Artifact]] = {}  # folders, by the digest of a file that is pinned
@@ -33,23 +33,23 @@ class Recognizer:
             elif pins and artifact.files[0].sha256:
                 self._files.setdefault(pins[0], []).append(artifact)
 
-    def recognize(self, candidate: Candidate, hashes: Sequence[HashedFile], *, in_place: bool) -> Recognized:
-        """Return what the candidate is. `in_place`: its files keep their names, so that only those of an option fit."""
+    def identify(self, candidate: Candidate, hashes: Sequence[HashedFile], *, in_place: bool) -> Identified:
+        """Return the candidate's artifact. `in_place`: its files keep their names, so only an option's fit."""
         known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
-        return known or Recognized(_itself(candidate, hashes), tuple(hashes))
+        return known or Identified(_itself(candidate, hashes), tuple(hashes))
 
-    def _file(self, candidate: Candidate, found: HashedFile) -> Recognized | None:
+    def _file(self, candidate: Candidate, found: HashedFile) -> Identified | None:
         options = [one for one in self._files.get(found.sha256, ()) if one.size in (None, found.stamp.size)]
         named = [option for option in options if option.name == candidate.name]
-        return Recognized((named or options)[0], (found,)) if options else None
+        return Identified((named or options)[0], (found,)) if options else None
 
-    def _folder(self, candidate: Candidate, hashes: Sequence[HashedFile], in_place: bool) -> Recognized | None:
+    def _folder(self, candidate: Candidate, hashes: Sequence[HashedFile], in_place: bool) -> Identified | None:
         digests = {digest for found in hashes for digest in (found.sha256, found.git_sha1)}
         for option in (option for digest in sorted(digests) for option in self._folders.get(digest, ())):
             by_path = {file.path: found for file, found in zip(candidate.files, hashes, strict=True)}
             files = [_the_one(file, by_path, in_place) for file in option.files]
             if len(whole := [found for found in files if found is not None]) == len(files):
-                return Recognized(option, tuple(whole))
+                return Identified(option, tuple(whole))
         return None
 
 
@@ -99,7 +99,7 @@ def _url(candidate: Candidate, file: FoundFile) -> str:
 
 
 def _hub_ref(candidate: Candidate) -> str:
-    from flowhub_jobs.huggingface.reference import HubRef
+    from flowhub_jobs.huggingface.hub_ref import HubRef
 
     hub = candidate.hub
     assert hub is not None

@@ -1,4 +1,4 @@
-"""What stands on the shelf: the models that are installed, found by what a person types, and removed."""
+"""Installed models: listed, found by name or reference, and removed."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from pathlib import Path
 from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.library.match import can_be_asked, matching
-from flowhub_jobs.store.disk_usage import Size, weigh
+from flowhub_jobs.operations.library.match import can_be_enqueued, match_entries
+from flowhub_jobs.store.disk_usage import Size, measure
 from flowhub_jobs.store.inventory import (
-    Entry,
     Inventory,
+    LibraryEntry,
     Presence,
-    by_hand,
+    installed_model,
     is_gone,
     is_unchanged,
-    joined,
     take_inventory,
+    unknown_model,
 )
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.units import format_bytes
@@ -26,7 +26,7 @@ from flowhub_jobs.values.artifacts import InstalledModel
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What the removal of a model comes to. `bytes` is its size as it is listed.
+    """Effects of the removal of a model. `bytes` is its listed size.
 
     `leads_to` is where it leads if it is a link, `linked_from` whose bytes it shares; `forgotten`: it is gone already.
     """
@@ -49,7 +49,7 @@ class Removal:
 
 
 def freed_note(one: Removal) -> str:
-    """Return what a sentence about a removal adds, such as "; this frees …", where that is not all that it has."""
+    """Return the addition to a sentence on a removal, e.g. "; this frees …", if not all of its bytes are freed."""
     if one.leads_to:
         return f"; this frees no space: {one.leads_to} stays"
     if one.weight.shared + one.weight.linked:
@@ -64,25 +64,25 @@ class InstalledModels:
         """`options` returns each model and option of the catalog; it is called where that matters."""
         self._home, self._options = home, options
 
-    # What is here --------------------------------------------------------------------------------------------------
+    # Presence -------------------------------------------------------------------------------------------------------
 
     @property
     def presence(self) -> Presence:
-        """Whether the store is there. Nothing is made or written to find it out."""
+        """Whether the store is there. Nothing is made or written."""
         store, known = self._home.store, self._home.entries.known_store()
         away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
         return Presence.AWAY if away else Presence.HERE
 
     @property
-    def presence_of(self) -> Callable[[Entry], Presence]:
-        """Whether the store of an entry is the one that is there."""
+    def presence_of(self) -> Callable[[LibraryEntry], Presence]:
+        """Whether an entry is of the store that is there."""
         presence, here = self.presence, self._home.entries.store_id
         if presence is Presence.AWAY:
             return lambda entry: Presence.AWAY
         return lambda entry: Presence.HERE if entry.store_id in (here, "") else Presence.ANOTHER
 
     def inventory(self) -> Inventory:
-        """Return what is installed, joined to the catalog in force, and what was removed by hand."""
+        """Return the installed models, joined to the catalog in force, and those whose files were removed by hand."""
         options, entries = self._options(), self._home.entries.entries()
         in_catalog = lambda model, option: (model, option) in options  # noqa: E731
         return take_inventory(self._home.store, entries, in_catalog, self.presence_of)
@@ -97,28 +97,28 @@ class InstalledModels:
         local = local_model(self._home.store.root / name)
         entry = self._entry(name)
         if entry is None:
-            return by_hand(local) if local else None
+            return unknown_model(local) if local else None
         presence = self.presence_of(entry)
         if presence is Presence.ANOTHER and local and not is_unchanged(entry, local.path):
-            return by_hand(local)
+            return unknown_model(local)
         if is_gone(self._home.store, entry, presence):
             return None
-        return joined(self._home.store, entry, local, lambda model, option: False, presence)
+        return installed_model(self._home.store, entry, local, lambda model, option: False, presence)
 
-    def _entry(self, name: str) -> Entry | None:
+    def _entry(self, name: str) -> LibraryEntry | None:
         """Return the entry of a name in the store that is there, else in another."""
         entries = (entry for entry in self._home.entries.entries() if entry.name == name)
         return self._home.entries.entry(name) or next(entries, None)
 
-    def demand_store(self) -> None:
+    def require_store(self) -> None:
         """Raise StoreOffline while the store's disk is not there."""
         if self.presence is Presence.AWAY:
             why = f"The store {self._home.store.root} is not there: its disk is not mounted."
             raise StoreOffline(why, hint="Mount the disk, then try again.")
 
-    def demand(self, name: str) -> None:
+    def require_store_of(self, name: str) -> None:
         """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
-        self.demand_store()
+        self.require_store()
         entry = self._entry(name)
         if entry and self.presence_of(entry) is Presence.ANOTHER and not self._lies_there(name):
             why = f"{name} is in another store than the one that is at {self._home.store.root} now."
@@ -129,7 +129,7 @@ class InstalledModels:
     def find(self, text: str) -> list[str]:
         """Return the names of the models that a reference or an installed name means, the newest version first.
 
-        Raises NotFound, in other words for what was removed by hand.
+        Raises NotFound, with a different message for a model whose files were removed by hand.
         """
         presence_of, entries = self.presence_of, self._matching(text)
         if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
@@ -140,12 +140,12 @@ class InstalledModels:
             ref = entries[0].ref
             raise NotFound(
                 f"{text} was installed as {entries[0].name}, which was removed by hand since.",
-                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_asked(entries[0]) else "")
+                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_enqueued(entries[0]) else "")
                 + f"`flowhub rm {entries[0].name}` forgets it.",
             )
         raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self._names()))
 
-    def one(self, text: str) -> InstalledModel:
+    def find_one(self, text: str) -> InstalledModel:
         """Return the one model that is meant, of several versions the newest.
 
         Raises NotFound, StoreOffline, and UsageInvalid where several variants are meant.
@@ -153,7 +153,7 @@ class InstalledModels:
         names = self.find(text)
         if len(names) > 1 and not self.are_versions(names):
             raise UsageInvalid(f"{text} is installed in {len(names)} variants.", hint=f"Name one: {', '.join(names)}.")
-        self.demand(names[0])
+        self.require_store_of(names[0])
         model = self.model(names[0])
         if model is None:
             raise NotFound(f"{names[0]} was removed meanwhile.", hint="`flowhub list` shows what is installed.")
@@ -173,9 +173,9 @@ class InstalledModels:
         """Return whether these are all versions of one variant of a model."""
         return len({entry.claim for entry in self._home.entries.entries() if entry.name in names}) == 1
 
-    def _matching(self, text: str) -> list[Entry]:
+    def _matching(self, text: str) -> list[LibraryEntry]:
         entries = self._home.entries.entries()
-        found, presence_of = matching(text, entries, self._home.settings.hf_endpoint), self.presence_of
+        found, presence_of = match_entries(text, entries, self._home.settings.hf_endpoint), self.presence_of
         newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
         # What another store has does not stand in the way of what can be used.
         here = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
@@ -190,7 +190,7 @@ class InstalledModels:
 
     # Remove --------------------------------------------------------------------------------------------------------
 
-    def removal(self, name: str) -> Removal:
+    def plan_removal(self, name: str) -> Removal:
         """Return what `remove` would come to."""
         path = self._home.store.path_of(name)
         entry = self._home.entries.entry(name)
@@ -199,21 +199,21 @@ class InstalledModels:
         local = local_model(path)
         leads_to = path.readlink() if path.is_symlink() else None
         shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
-        return Removal(name, local.bytes if local else 0, weigh(path), leads_to, shares)
+        return Removal(name, local.bytes if local else 0, measure(path), leads_to, shares)
 
     def remove(self, name: str) -> int:
-        """Remove a model by its bare name; return the bytes it had. What was removed by hand is forgotten.
+        """Remove a model by its bare name; return the bytes it had. If its files are gone, only its entry is removed.
 
         Raises Busy while a job works on it, NotFound, StoreOffline.
         """
-        self.demand(name)
+        self.require_store_of(name)
         path = self._home.store.path_of(name)
         job = self._home.queries.working_on([str(path)])
         if job is not None:
             raise Busy(
                 f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
             )
-        forgotten = self.removal(name).forgotten
+        forgotten = self.plan_removal(name).forgotten
         size = 0 if forgotten else self._home.store.remove(name)
         self._home.library.forget(name)
         return size

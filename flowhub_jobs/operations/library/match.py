@@ -1,18 +1,18 @@
-"""Which installed models a person means, and which file of one a runtime opens. No network is asked."""
+"""Matches a typed reference to installed models, and picks the file that a runtime opens. Uses no network."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.store.inventory import Entry
+from flowhub_jobs.store.inventory import LibraryEntry
 from flowhub_jobs.values.artifacts import HUB_PREFIX
 
 if TYPE_CHECKING:
-    from flowhub_jobs.huggingface.reference import HubRef
+    from flowhub_jobs.huggingface.hub_ref import HubRef
 
 
-def matching(text: str, entries: Sequence[Entry], endpoint: str) -> list[Entry]:
+def match_entries(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> list[LibraryEntry]:
     """Return the entries that are meant: by the name, else by model and option, else by where they came from."""
     if by_name := [entry for entry in entries if entry.name == text]:
         return by_name
@@ -22,12 +22,12 @@ def matching(text: str, entries: Sequence[Entry], endpoint: str) -> list[Entry]:
     return [entry for entry in entries if entry.ref == text.strip()] or _from_the_hub(text, entries, endpoint)
 
 
-def can_be_asked(entry: Entry) -> bool:
-    """Return whether its reference is one that `enqueue` takes: what was only adopted has its name alone."""
+def can_be_enqueued(entry: LibraryEntry) -> bool:
+    """Return whether `enqueue` accepts its reference: an adopted model may have only a name."""
     return bool(entry.model) or entry.ref.startswith((HUB_PREFIX, "https://", "http://"))
 
 
-def _from_the_hub(text: str, entries: Sequence[Entry], endpoint: str) -> list[Entry]:
+def _from_the_hub(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> list[LibraryEntry]:
     wanted = _read(text, endpoint) if "/" in text else None
     if wanted is None:
         return []
@@ -38,10 +38,10 @@ def _from_the_hub(text: str, entries: Sequence[Entry], endpoint: str) -> list[En
 
 
 def _read(ref: str, endpoint: str) -> "HubRef | None":
-    from flowhub_jobs.huggingface.reference import parse_hub
+    from flowhub_jobs.huggingface.reference import parse_hub_ref
 
     try:
-        return parse_hub(ref, endpoint)
+        return parse_hub_ref(ref, endpoint)
     except UsageInvalid:
         return None
 
@@ -52,8 +52,8 @@ def _label(ref: "HubRef") -> str | None:
     return (quant_of(ref.quant) or ref.quant.upper()) if ref.quant else None
 
 
-def _covers(wanted: "HubRef", entry: Entry, ref: "HubRef") -> bool:
-    """Return whether what was taken from the Hub is meant: what was not typed may be anything."""
+def _covers(wanted: "HubRef", entry: LibraryEntry, ref: "HubRef") -> bool:
+    """Return whether a model from the Hub matches: parts that were not typed match anything."""
     label = _label(wanted)
     return (
         (wanted.kind, wanted.repo.lower()) == (ref.kind, ref.repo.lower())
@@ -63,10 +63,10 @@ def _covers(wanted: "HubRef", entry: Entry, ref: "HubRef") -> bool:
     )
 
 
-def entrance(path: Path) -> Path:
-    """Return what a runtime is given to open: the file, a folder's one GGUF (of split parts the first), or the folder.
+def file_to_open(path: Path) -> Path:
+    """Return the path for a runtime to open: the file, a folder's one GGUF (of split parts the first), or the folder.
 
-    What belongs to a GGUF beside it, as an mmproj file, is none by itself.
+    A companion of a GGUF, such as an mmproj file, does not count.
     """
     from flowhub_jobs.huggingface.quants import gguf_models
     from flowhub_jobs.huggingface.responses import RepoFile

@@ -1,4 +1,4 @@
-"""What is outdated: the catalog, or the Hub, pins another digest or commit now for what is installed.
+"""Outdated models: the catalog or the Hub now pins another digest or commit than the installed one.
 
 A file without a digest is no statement; another size is one, and so is another set of files.
 """
@@ -12,10 +12,10 @@ from flowhub_jobs.errors import FlowhubError, NameTaken
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.store.inventory import Entry, EntryFile, is_gone, old_versions
+from flowhub_jobs.store.inventory import EntryFile, LibraryEntry, is_gone, old_versions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
-AT_ONCE = 4  # repositories that are asked at a time
+AT_ONCE = 4  # repositories that are asked in parallel
 _COMMIT = re.compile(r"/resolve/([0-9a-f]{40})/")
 
 Latest = Callable[[Settings, Artifact], Artifact | None]
@@ -31,11 +31,11 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
+class OutdatedModel:
     """An installed model and what there is in its place now. `version` is the catalog's newest, by name."""
 
-    entry: Entry
-    commit: str | None  # of what is installed
+    entry: LibraryEntry
+    commit: str | None  # the installed version
     artifact: Artifact
     version: str | None = None
 
@@ -52,7 +52,7 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An installed model of which nobody tells whether there is a newer one, and why."""
+    """An installed model whose latest version is unknown, and the reason."""
 
     name: str
     ref: str | None
@@ -61,9 +61,9 @@ class Unknown:
 
 @dataclass(slots=True)
 class OutdatedCheck:
-    """What was found of each model that was asked about; `current` are names. `failed` could not be asked, by name."""
+    """Result for each model that was checked; `current` are names. `failed` maps a name to the error of its source."""
 
-    outdated: list[Newer] = field(default_factory=list)
+    outdated: list[OutdatedModel] = field(default_factory=list)
     current: list[str] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     failed: dict[str, FlowhubError] = field(default_factory=dict)
@@ -76,10 +76,10 @@ class OutdatedCheck:
 # Compare: pure -------------------------------------------------------------------------------------------------------
 
 
-def differs(entry: Entry, before: Artifact | None, now: Artifact) -> bool | None:
-    """Return whether `now` is other bytes than what is installed; None if nothing tells.
+def differs(entry: LibraryEntry, before: Artifact | None, now: Artifact) -> bool | None:
+    """Return whether `now` differs from the installed bytes; None if that is unknown.
 
-    `before` is what was asked for when it was installed. Another name of a single file alone is no difference.
+    `before` is the artifact as it was installed. For a single file, another name alone is no difference.
     """
     pairs = _pairs(entry, now)
     if pairs is None:
@@ -92,8 +92,8 @@ def differs(entry: Entry, before: Artifact | None, now: Artifact) -> bool | None
     return False if False in said else None
 
 
-def _pairs(entry: Entry, now: Artifact) -> list[tuple[EntryFile, ArtifactFile]] | None:
-    """Return each file as it is here with what it is now; None if they are not the same files."""
+def _pairs(entry: LibraryEntry, now: Artifact) -> list[tuple[EntryFile, ArtifactFile]] | None:
+    """Return each installed file with its latest version; None if the files differ in number or name."""
     if not now.folder:
         is_file = list(entry.files) == [entry.name]
         return [(entry.files[entry.name], now.files[0])] if is_file else None
@@ -122,7 +122,7 @@ def commit_of(file: ArtifactFile | None) -> str | None:
 # Ask -----------------------------------------------------------------------------------------------------------------
 
 
-def survey(session: Session, names: Sequence[str] | None, latest: Latest | None = None) -> OutdatedCheck:
+def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest | None = None) -> OutdatedCheck:
     """Compare the models of these names, None for all that are installed, with the catalog and the Hub.
 
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
@@ -143,12 +143,12 @@ def survey(session: Session, names: Sequence[str] | None, latest: Latest | None 
 
 
 def _latest() -> Latest:
-    from flowhub_jobs.operations.references import latest
+    from flowhub_jobs.operations.references import latest_version
 
-    return latest
+    return latest_version
 
 
-def _ask_catalog(session: Session, entries: Sequence[Entry], found: OutdatedCheck) -> None:
+def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], found: OutdatedCheck) -> None:
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
 
     for entry in entries:
@@ -159,11 +159,11 @@ def _ask_catalog(session: Session, entries: Sequence[Entry], found: OutdatedChec
             continue
         version = max(model.versions, key=lambda one: one.released_at or "", default=None)
         before = session.home.library.artifact(entry.name)
-        newer = Newer(entry, _commit(before), artifact_of(model, option), version.version if version else None)
+        newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
         _sort_in(newer, before, found, "the catalog has no digest of it")
 
 
-def _ask_hub(session: Session, entries: Sequence[Entry], found: OutdatedCheck, latest: Latest) -> None:
+def _ask_hub(session: Session, entries: Sequence[LibraryEntry], found: OutdatedCheck, latest: Latest) -> None:
     from_hub = []
     for entry in entries:
         before = session.home.library.artifact(entry.name)
@@ -179,8 +179,8 @@ def _ask_hub(session: Session, entries: Sequence[Entry], found: OutdatedCheck, l
         if isinstance(answer, FlowhubError):
             found.failed[entry.name] = answer
         elif answer is not None:
-            # A repository that was renamed keeps the name that it was asked by: it takes the place of the old version.
-            newer = Newer(entry, _commit(before), replace(answer, ref=entry.ref))
+            # A renamed repository keeps the name that it was installed by, so that the new version replaces the old.
+            newer = OutdatedModel(entry, _commit(before), replace(answer, ref=entry.ref))
             _sort_in(newer, before, found, "the Hub has no digest of it")
 
 
@@ -191,7 +191,7 @@ def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact |
         return error
 
 
-def _sort_in(newer: Newer, before: Artifact | None, found: OutdatedCheck, untold: str) -> None:
+def _sort_in(newer: OutdatedModel, before: Artifact | None, found: OutdatedCheck, untold: str) -> None:
     answer = differs(newer.entry, before, newer.artifact)
     if answer:
         found.outdated.append(newer)
@@ -210,10 +210,10 @@ def _commit(artifact: Artifact | None) -> str | None:
 # Update --------------------------------------------------------------------------------------------------------------
 
 
-def check_ours(session: Session, newer: Newer, *, force: bool) -> None:
-    """Raise NameTaken where the newer one would take the place of what somebody changed by hand; `force` lets it.
+def refuse_changed_by_hand(session: Session, newer: OutdatedModel, *, force: bool) -> None:
+    """Raise NameTaken if the new version would replace files that were changed by hand; `force` allows it.
 
-    What somebody put into a folder of ours is never replaced.
+    Files that were added to an installed folder are never replaced.
     """
     name, artifact = newer.entry.name, newer.artifact
     keys = {same_name_key(artifact.name), same_name_key(artifact.second_name())}

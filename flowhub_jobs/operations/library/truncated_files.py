@@ -1,4 +1,4 @@
-"""Model files that end before their own header says: what a download that was interrupted leaves under a final name."""
+"""Model files shorter than their own header says: the result of an interrupted download under a final name."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +10,7 @@ from flowhub_jobs.store.model_files import Candidate
 _FORMATS = (".gguf", ".safetensors")
 
 
-def truncated(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
+def truncation_problem(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
     """Return a sentence's end if one of the candidate's files is shorter than its own header says.
 
     A file whose name claims a digest is not looked at: the digest has told whether it is whole.

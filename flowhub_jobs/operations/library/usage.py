@@ -1,4 +1,4 @@
-"""The store as a whole: what is installed, what is on its way, and where the disk is gone."""
+"""Disk usage of the store: installed models, partials, and everything else."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from flowhub_jobs.operations.library.cleanup import Partial, partials
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.disk_usage import DiskUsage, Size
-from flowhub_jobs.store.inventory import Entry, Presence
-from flowhub_jobs.store.partials_dir import leavings
+from flowhub_jobs.store.inventory import LibraryEntry, Presence
+from flowhub_jobs.store.partials_dir import list_partials
 from flowhub_jobs.values.artifacts import InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUsage:
-    """What `list` shows. `gone` was removed by hand, `old` are the names of what has a newer version beside it.
+    """Content of `list`. `gone` were removed by hand, `old` are names of models with a newer version installed.
 
     `free` bytes has the store's disk, None while it is not there.
     """
 
     models: list[InstalledModel]
-    gone: list[Entry]
+    gone: list[LibraryEntry]
     old: list[str]
     partials: list[Partial]
     presence: Presence
@@ -31,7 +31,7 @@ class StoreUsage:
         return self.presence is not Presence.AWAY
 
 
-def stock(session: Session) -> StoreUsage:
+def list_store(session: Session) -> StoreUsage:
     """Return what there is; nothing is written, and no job is kept from anything."""
     inventory, shelf = session.installed.inventory(), session.installed
     presence = shelf.presence
@@ -43,7 +43,7 @@ def stock(session: Session) -> StoreUsage:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one model takes of the disk. `part` is of all that the store takes, from 0 to 1."""
+    """Disk usage of one model. `part` is its share of the store's, from 0 to 1."""
 
     name: str
     bytes: int
@@ -57,7 +57,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Where the store's disk is gone: models, the largest first, and what lies under its partials. Bytes."""
+    """Disk usage of the store: models, the largest first, and the entries of the partials folder. Bytes."""
 
     models: list[Share]
     partials: Share
@@ -84,13 +84,13 @@ class Usage:
         return [*self.models, self.partials, self.rests]
 
 
-def usage(session: Session) -> Usage:
-    """Weigh all that lies in the store; a file with several names counts once. Raises StoreOffline."""
-    session.installed.demand_store()
+def measure_store(session: Session) -> Usage:
+    """Measure everything in the store; a file with several names counts once. Raises StoreOffline."""
+    session.installed.require_store()
     scales, store = DiskUsage(), session.store
-    models = [Share(model.name, model.bytes, scales.weigh(model.path)) for model in store.models()]
-    lies = leavings(store)
-    under = {aside: [one.path for one in lies if (one.work is not None) is aside] for aside in (False, True)}
+    models = [Share(model.name, model.bytes, scales.measure(model.path)) for model in store.models()]
+    lies = list_partials(store)
+    under = {aside: [one.path for one in lies if (one.operation is not None) is aside] for aside in (False, True)}
     ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))
     found = Usage(models, ways, rests, session.room().free, store.root)
     total = found.total or 1
@@ -101,6 +101,6 @@ def usage(session: Session) -> Usage:
 
 
 def _sum(name: str, scales: DiskUsage, paths: list[Path]) -> Share:
-    weights = [scales.weigh(path) for path in paths]
+    weights = [scales.measure(path) for path in paths]
     whole = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
     return Share(name, whole.total, whole)

@@ -32,6 +32,6 @@ def _compared(model: InstalledArtifact) -> VerifyResult:
     changed = next((file for file in model.files if not file.unchanged), None)
     if changed is None:
         return VerifyResult(model, "unchanged")
-    differs = "has another size or time than it was installed with" if changed.place.exists() else "is missing"
+    differs = "has another size or time than it was installed with" if changed.store_path.exists() else "is missing"
     hint = f"`flowhub verify {model.name}` reads it and shows what differs."
-    return VerifyResult(model, "changed", DigestMismatch(f"{changed.place} {differs}.", hint=hint))
+    return VerifyResult(model, "changed", DigestMismatch(f"{changed.store_path} {differs}.", hint=hint))

@@ -1,1 +1,1 @@
-"""Looks at the sources of what is to be queued, before it is queued: `enqueue --check`."""
+"""Preflight: asks the sources for the first bytes before jobs are queued (`enqueue --check`)."""

@@ -1,4 +1,4 @@
-"""What the first answer about a file tells, and what that makes of the artifact. Pure.
+"""Assessment of a source's first answer: size, name, sign-in, and its effect on the artifact. Pure.
 
 An artifact is refused for what no other time and no other way of asking would change. All else is left to the worker.
 """
@@ -32,7 +32,7 @@ _NAME_HINT = "Give the file a name: --name model.gguf."
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """What an answer showed: the whole file's size in bytes, a name for it, what is wrong, or why nothing was seen."""
+    """Result of an answer: the whole file's size in bytes, its name, the error, or the reason why nothing was seen."""
 
     size: int | None = None
     name: str | None = None
@@ -54,7 +54,7 @@ class Checked:
 
 
 def judged_artifact(artifact: Artifact, seen: Sequence[FirstAnswer]) -> Checked:
-    """Return what the answers about its first files make of an artifact."""
+    """Return the artifact as changed by the answers about its first files."""
     unseen = next((one.unseen for one in seen if one.unseen), None)
     if not seen and artifact.files:
         unseen = "a call looks at so many files and no more"
@@ -80,10 +80,10 @@ def _size(artifact: Artifact, seen: Sequence[FirstAnswer]) -> int | None:
 
 
 def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
-    """Return what an answer of status 200 or 206 with the file's first bytes shows."""
+    """Return the result of an answer of status 200 or 206 with the file's first bytes."""
     size, name = total_size(answer), _suggestion(answer)
     head = answer.body[:HEAD_BYTES]
-    # Exactly as much as was asked for may be a part that calls itself the whole file: the worker asks in another way.
+    # An answer of exactly the asked length may be a part that claims to be the whole: the worker asks in another way.
     if file.size is not None and size not in (None, file.size, ASKED_BYTES):
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
         return FirstAnswer(error=SizeMismatch(message))

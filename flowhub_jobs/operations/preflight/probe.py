@@ -1,4 +1,4 @@
-"""Asks the sources for the first bytes of what is to be queued: several files at once, for a bounded time."""
+"""Probe: asks the sources for the first bytes of files, several in parallel, for a bounded time."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ _LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
 def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
     """Look at the files of all artifacts, for `CALL_S` seconds at most, and return each as it can be queued.
 
-    What was not reached in that time, or is beyond `ALL_MAX` files, is not refused; `unseen` says so.
+    Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
     """
     asked = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
     seen = _Look(settings).at([file for _, file in asked])

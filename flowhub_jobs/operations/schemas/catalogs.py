@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.catalogs.load import MAX_BYTES
+from flowhub_jobs.catalogs.loaded import MAX_BYTES
 from flowhub_jobs.catalogs.overlays import Overlays
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
 from flowhub_jobs.catalogs.provenance import BASE, Provenance
@@ -23,7 +23,7 @@ from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.importers.import_result import ImportResult
-    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.loaded import LoadedCatalog
 
 EXAMPLES = 3  # named for each reason
 _DOCUMENTED = "`flowhub help catalog` shows the shape of a catalog."
@@ -41,7 +41,7 @@ def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
     return {"schema": "flowhub/catalogs/1", "catalogs": rows, "warning": loaded.warning}, loaded.warning
 
 
-def _base_row(settings: Settings, loaded: "Loaded") -> Page:
+def _base_row(settings: Settings, loaded: "LoadedCatalog") -> Page:
     own = len(loaded.catalog.models) - len(loaded.overlays)
     source = urls.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
     return {
@@ -56,8 +56,8 @@ def _base_row(settings: Settings, loaded: "Loaded") -> Page:
     }
 
 
-def _row(overlays: Overlays, name: str, loaded: "Loaded") -> Page:
-    facts = overlays.facts(name)
+def _row(overlays: Overlays, name: str, loaded: "LoadedCatalog") -> Page:
+    facts = overlays.provenance(name)
     return {
         "name": name,
         "format": facts.format if facts else None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Offer
     from flowhub_jobs.operations.library.cleanup import Item, Partial
     from flowhub_jobs.operations.library.installed import Removal
-    from flowhub_jobs.operations.library.outdated import Newer, OutdatedCheck
+    from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
     from flowhub_jobs.operations.library.usage import Share, StoreUsage, Usage
     from flowhub_jobs.operations.library.verify import VerifyResult
     from flowhub_jobs.values.artifacts import InstalledModel
@@ -105,7 +105,7 @@ def outdated_json(check: "OutdatedCheck", to_fetch: Mapping[str, int | None]) ->
     }
 
 
-def _newer_json(newer: "Newer", to_fetch: int | None) -> dict[str, Any]:
+def _newer_json(newer: "OutdatedModel", to_fetch: int | None) -> dict[str, Any]:
     return {
         "name": newer.entry.name,
         "ref": newer.entry.ref,

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
     from flowhub_jobs.operations.search.fitting import Variant
     from flowhub_jobs.operations.search.model_card import Card, CardVariant
-    from flowhub_jobs.operations.search.search import Findings, FoundModel, FoundVariant
+    from flowhub_jobs.operations.search.search import FoundModel, FoundVariant, SearchResult
 
 
-def search_json(findings: "Findings", typed: tuple[str, ...]) -> dict[str, Any]:
+def search_json(findings: "SearchResult", typed: tuple[str, ...]) -> dict[str, Any]:
     """Return `flowhub/search/1`; `corrected` is null, or the words as typed and the words that were searched."""
     corrected = {"typed": " ".join(typed), "shown": findings.corrected} if findings.corrected else None
     models = [_found_model_json(model) for model in findings.models]

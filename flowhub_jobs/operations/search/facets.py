@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from flowhub_jobs.catalogs.search_filters import Filters, parameter_range
 from flowhub_jobs.catalogs.search_query import Query, key
-from flowhub_jobs.catalogs.search_reader import Lookup
-from flowhub_jobs.operations.search.index_update import looked_up
+from flowhub_jobs.catalogs.search_reader import IndexReader
+from flowhub_jobs.operations.search.index_update import query_index
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import HubFormat
 
@@ -27,11 +27,11 @@ class Facets:
 
 def facets(settings: Settings, typed: Sequence[str], filters: Filters) -> Facets:
     """Return the counts of a search. Raises what `find` raises."""
-    return looked_up(settings, lambda index: _facets(index, typed, filters))[0]
+    return query_index(settings, lambda index: _facets(index, typed, filters))[0]
 
 
-def _facets(index: Lookup, typed: Sequence[str], filters: Filters) -> Facets:
-    what = index.understood(Query.of(typed))
+def _facets(index: IndexReader, typed: Sequence[str], filters: Filters) -> Facets:
+    what = index.parse(Query.of(typed))
 
     def counts(values: Sequence[str], narrowed: Callable[[str], Filters]) -> dict[str, int]:
         return {value: index.count(what, narrowed(value)) for value in values}
@@ -41,7 +41,7 @@ def _facets(index: Lookup, typed: Sequence[str], filters: Filters) -> Facets:
         parameters=counts(list(PARAMETERS), lambda value: replace(filters, parameters=parameter_range(value))),
         tags=counts(index.tags(TAGS_SHOWN), lambda value: replace(filters, tags=_with(filters.tags, key(value)))),
         licenses=counts(index.values("license"), lambda value: replace(filters, license=key(value))),
-        all=index.count(index.understood(Query.of(())), Filters()),
+        all=index.count(index.parse(Query.of(())), Filters()),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.operations.search.ranking import RUNNING, merit
+from flowhub_jobs.operations.search.ranking import RUNNING, rank_key
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Fit, Offload, platform_of
 
@@ -41,7 +41,7 @@ def weights_of(artifact: Artifact) -> int | None:
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def asked_of(
+def needs_of(
     artifact: Artifact,
     model: "HubModel | None",
     *,
@@ -92,7 +92,7 @@ def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
         least = min(variants, key=lambda variant: variant.artifact.size or 0)
         model = least.artifact.model or least.artifact.ref
         raise DoesNotFit(f"No variant of {model} runs here. {least.artifact.ref}: {least.verdict.why}.")
-    best = min(running, key=lambda one: merit(one.verdict, one.artifact.format, variants[0].artifact.format))
+    best = min(running, key=lambda one: rank_key(one.verdict, one.artifact.format, variants[0].artifact.format))
     peers = [
         one for one in running if one.verdict.fit is best.verdict.fit and one.artifact.format is best.artifact.format
     ]

@@ -15,7 +15,7 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
 
 if TYPE_CHECKING:
-    from flowhub_jobs.formats.metadata import Anatomy
+    from flowhub_jobs.formats.metadata import ModelMetadata
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
 
@@ -28,12 +28,12 @@ CONNECT_S, LOOK_S = 5.0, 20.0  # a person waits for the answer, and a rule stand
 class HeaderReading:
     """What a header told, or `note`: why none could be read. `size` is the whole file's, where its source said it."""
 
-    anatomy: "Anatomy | None" = None
+    anatomy: "ModelMetadata | None" = None
     note: str | None = None
     size: int | None = None
 
 
-def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "Anatomy | None":
+def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "ModelMetadata | None":
     """Return what the header of an installed model tells, or of its partial; None where neither lies here."""
     folder = store.partial_of(artifact, node)
     places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
@@ -49,7 +49,7 @@ def anatomy_here(store: "Store", node: str, artifact: Artifact, installed: str |
     return None
 
 
-def anatomy_there(artifact: Artifact, settings: "Settings") -> HeaderReading:
+def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
     """Return what the first kilobytes of an artifact tell at its source; nothing of it is kept."""
     from flowhub_jobs.formats.metadata import HeaderUnreadable
 
@@ -58,14 +58,14 @@ def anatomy_there(artifact: Artifact, settings: "Settings") -> HeaderReading:
     if not files:
         return HeaderReading(note="no header could be read: it has no file that would hold one")
     try:
-        return anatomy_of_url(files[0].url, settings, pinned=files[0].sha256 is not None)
+        return metadata_of_url(files[0].url, settings, pinned=files[0].sha256 is not None)
     except HeaderUnreadable as error:
         return HeaderReading(note=f"its header could not be read: {error}")
     except FlowhubError as error:
         return HeaderReading(note=f"its header could not be read: {error.message.rstrip('.')}")
 
 
-def anatomy_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> HeaderReading:
+def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> HeaderReading:
     """Return what the first bytes of a remote file tell; of a config.json, all of it.
 
     Raises HeaderUnreadable and what `documents.get` does.

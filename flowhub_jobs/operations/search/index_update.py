@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from flowhub_jobs.catalogs.search_reader import Lookup
+from flowhub_jobs.catalogs.search_reader import IndexReader
 from flowhub_jobs.operations.catalogs.active import base_catalog, catalog_signature, imported_catalogs, is_at_url
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.load import Loaded
+    from flowhub_jobs.catalogs.loaded import LoadedCatalog
     from flowhub_jobs.catalogs.schema import DownloadOption, HubModel
     from flowhub_jobs.catalogs.search_index import Source
 
@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 class Opened(NamedTuple):
     """An index, and what the person must be told of it."""
 
-    lookup: Lookup
+    lookup: IndexReader
     warnings: tuple[str, ...] = ()
 
 
@@ -32,8 +32,8 @@ def index_path(settings: Settings) -> Path:
     return settings.home / "search.db"
 
 
-def looked_up(
-    settings: Settings, ask: Callable[[Lookup], Answer], base: "Loaded | None" = None
+def query_index(
+    settings: Settings, ask: Callable[[IndexReader], Answer], base: "LoadedCatalog | None" = None
 ) -> tuple[Answer, tuple[str, ...]]:
     """Return what `ask` finds in the index, and the warnings. A damaged index is made anew, once.
 
@@ -52,18 +52,18 @@ def looked_up(
     raise AssertionError("the second time, it answers or raises")
 
 
-def _opened(settings: Settings, base: "Loaded | None", *, anew: bool) -> Opened:
+def _opened(settings: Settings, base: "LoadedCatalog | None", *, anew: bool) -> Opened:
     if base is None and _is_to_be_asked(settings):
         base = base_catalog(settings)
     told = base.warning if base else None
     signature = _signature(settings)
-    lookup = None if anew else Lookup.open(index_path(settings), signature)
+    lookup = None if anew else IndexReader.open(index_path(settings), signature)
     if lookup is None:
         return _made(settings, base or base_catalog(settings), signature)
     return Opened(lookup, _only(told, lookup.about.get("warning")))
 
 
-def _made(settings: Settings, base: "Loaded", signature: str) -> Opened:
+def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
     from dataclasses import replace
 
     from flowhub_jobs.catalogs.search_index import build, build_in_memory
@@ -73,16 +73,16 @@ def _made(settings: Settings, base: "Loaded", signature: str) -> Opened:
     source = _source(settings, replace(base, warning=None), signature)
     try:
         build(index_path(settings), source)
-        if lookup := Lookup.open(index_path(settings), signature):
+        if lookup := IndexReader.open(index_path(settings), signature):
             return Opened(lookup, _only(base.warning, source.warning))
         why = "it does not read as it was written"
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
     slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
-    return Opened(Lookup(build_in_memory(source)), _only(base.warning, source.warning, slow))
+    return Opened(IndexReader(build_in_memory(source)), _only(base.warning, source.warning, slow))
 
 
-def _source(settings: Settings, base: "Loaded", signature: str) -> "Source":
+def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":
     from flowhub_jobs.catalogs.overlays import with_overlays
     from flowhub_jobs.catalogs.provenance import BASE
     from flowhub_jobs.catalogs.search_index import Source
@@ -94,18 +94,18 @@ def _source(settings: Settings, base: "Loaded", signature: str) -> "Source":
         models=loaded.catalog.models,
         catalog_of=lambda model: loaded.overlays.get(model, BASE),
         parameters=parse_parameters,
-        needs=needs_of,
+        needs=needs_as_json,
         warning=loaded.warning,
     )
 
 
-def needs_of(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
+def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
     """Return what a verdict asks (device.need.ModelNeeds) without what is not known."""
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.operations.search.fitting import asked_of
+    from flowhub_jobs.operations.search.fitting import needs_of
 
-    asked = asked_of(artifact(model, option), model)
-    known = {name: getattr(asked, name) for name in asked.__slots__}
+    needs = needs_of(artifact(model, option), model)
+    known = {name: getattr(needs, name) for name in needs.__slots__}
     return {name: value for name, value in known.items() if value is not None}
 
 

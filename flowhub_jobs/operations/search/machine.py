@@ -13,7 +13,7 @@ from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
-    from flowhub_jobs.store.installed_fast import Mark
+    from flowhub_jobs.store.installed_fast import OptionKey
 
 NODE_BYTES = 1000
 
@@ -32,30 +32,30 @@ class Machine:
         return probe(self._settings.store)
 
     @cached_property
-    def marks(self) -> "frozenset[Mark] | None":
+    def installed(self) -> "frozenset[OptionKey] | None":
         """What is installed, as far as that is told at once; None is unknown."""
-        from flowhub_jobs.store.installed_fast import installed_marks
+        from flowhub_jobs.store.installed_fast import installed_options
 
         settings = self._settings
-        return installed_marks(settings.database_url, _node(settings), settings.store)
+        return installed_options(settings.database_url, _node(settings), settings.store)
 
     @cached_property
-    def marks_surely(self) -> "frozenset[Mark]":
+    def installed_surely(self) -> "frozenset[OptionKey]":
         """What is installed, by the library itself where it is not told at once. Raises what `opened` raises."""
-        if self.marks is not None:
-            return self.marks
+        if self.installed is not None:
+            return self.installed
         from flowhub_jobs.home import opened
 
         with opened(self._settings) as home:
             models = home.library.models(lambda model, option: True)
-        self.marks = frozenset((one.model, one.option) for one in models if one.model and one.option)
-        return self.marks
+        self.installed = frozenset((one.model, one.option) for one in models if one.model and one.option)
+        return self.installed
 
     def has(self, model: str, option: str) -> bool | None:
-        return None if self.marks is None else (model, option) in self.marks
+        return None if self.installed is None else (model, option) in self.installed
 
     def verdict(self, needs: str, *, installed: bool, context: int | None = None) -> Verdict:
-        """Return whether a variant runs here; `needs` is from the index (searching.needs_of)."""
+        """Return whether a variant runs here; `needs` is from the index (index_update.needs_as_json)."""
         asked = read_needs(needs)
         if context is not None:  # a search asks for thousands of verdicts: nothing is copied without need
             asked = replace(asked, context=context)
@@ -64,14 +64,14 @@ class Machine:
     @cached_property
     def _reserve(self) -> int:
         """The bytes of the disk that are kept back."""
-        from flowhub_jobs.store.space import kept_back
+        from flowhub_jobs.store.space import effective_reserve
 
         total = self.device.disk_total_bytes
-        return self._settings.disk_reserve if total is None else kept_back(total, self._settings.disk_reserve)
+        return self._settings.disk_reserve if total is None else effective_reserve(total, self._settings.disk_reserve)
 
 
 def read_needs(needs: str) -> ModelNeeds:
-    """Return what `searching.needs_of` wrote."""
+    """Return what `index_update.needs_as_json` wrote."""
     values = json.loads(needs)
     kinds = {"format": HubFormat, "offload": Offload, "platforms": tuple}
     return ModelNeeds(**{name: kinds[name](value) if name in kinds else value for name, value in values.items()})

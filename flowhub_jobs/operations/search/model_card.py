@@ -77,7 +77,7 @@ def _of_catalog(session: "Session", ref: str, context: int | None) -> Card:
     from flowhub_jobs.catalogs.resolve import no_model, parse_reference
 
     wanted = parse_reference(ref)
-    model = session.listed(wanted.model)
+    model = session.listed_model(wanted.model)
     if model is None:
         raise no_model(wanted.model, session.titles())
     return _of_listed(session, model, wanted.option, context)
@@ -184,7 +184,7 @@ def _rounded(parameters: int | None) -> str | None:
 
 def _of_installed(session: "Session", model: InstalledModel) -> Card:
     """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
-    if model.model and model.option and (listed := session.listed(model.model)) is not None:
+    if model.model and model.option and (listed := session.listed_model(model.model)) is not None:
         try:
             known = _of_listed(session, listed, model.option)
         except NotFound:  # the option is gone from the catalog

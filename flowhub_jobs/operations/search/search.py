@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.catalogs.search_query import Query
-from flowhub_jobs.catalogs.search_reader import Lookup, ModelRow, OptionRow, Understood
+from flowhub_jobs.catalogs.search_reader import IndexReader, ModelRow, OptionRow, ParsedQuery
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.search.index_update import looked_up
+from flowhub_jobs.operations.search.index_update import query_index
 from flowhub_jobs.operations.search.machine import Machine
-from flowhub_jobs.operations.search.ranking import BEST_FIRST, merit
+from flowhub_jobs.operations.search.ranking import BEST_FIRST, rank_key
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import Fit, HubFormat
 
@@ -28,8 +28,8 @@ RUNS = (Fit.FITS, Fit.TIGHT)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a search is for. `fits` and `installed` keep only such variants, and models that have one.
+class SearchRequest:
+    """Conditions of a search. `fits` and `installed` keep only such variants, and models that have one.
 
     `sort` is one of SORTS; None is the best match first, without words the catalog's order. No `limit` is all.
     `context` is the tokens that the verdicts count with; None is the usual (fit.DEFAULT_CONTEXT).
@@ -49,7 +49,7 @@ class Wanted:
 
     @property
     def weighed(self) -> bool:
-        """Whether it depends on this machine which models there are, or which is first: all must be looked at."""
+        """Whether the result or its order depends on this machine: then all variants must be judged."""
         return self.fits or self.installed or self.sort in ("fit", "size")
 
 
@@ -83,10 +83,10 @@ class FoundModel(NamedTuple):
         return None if None in marks else any(marks)
 
 
-class Findings(NamedTuple):
-    """What a search found: `models` are the first of `total`.
+class SearchResult(NamedTuple):
+    """Result of a search: `models` are the first of `total`.
 
-    `corrected` is what was looked for in the place of what was typed, `warnings` what the person must be told.
+    `corrected` is the query that replaced a misspelt one, `warnings` are for the user.
     """
 
     models: tuple[FoundModel, ...]
@@ -95,30 +95,30 @@ class Findings(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def find(settings: Settings, wanted: Wanted, device: "Device | None" = None) -> Findings:
+def run_search(settings: Settings, wanted: SearchRequest, device: "Device | None" = None) -> SearchResult:
     """Search the catalogs in force; `device` is another machine than this one.
 
     Nothing found is an answer. Where the catalogs have changed, it raises what loading them raises.
     """
     site = Machine(settings, device)
-    found, warnings = looked_up(settings, lambda index: _Search(index, wanted, site).findings())
-    return Findings(found.models, found.total, found.corrected, warnings)
+    found, warnings = query_index(settings, lambda index: _Search(index, wanted, site).findings())
+    return SearchResult(found.models, found.total, found.corrected, warnings)
 
 
 class _Search:
     """One search in one index."""
 
-    def __init__(self, index: Lookup, wanted: Wanted, site: Machine) -> None:
+    def __init__(self, index: IndexReader, wanted: SearchRequest, site: Machine) -> None:
         self._index, self._wanted, self._site = index, wanted, site
-        self._what: Understood = index.understood(Query.of(wanted.typed))
+        self._what: ParsedQuery = index.parse(Query.of(wanted.typed))
 
-    def findings(self) -> Findings:
+    def findings(self) -> SearchResult:
         models, total = self._weighed() if self._wanted.weighed else self._first()
-        return Findings(tuple(models), total, " ".join(self._what.query.typed) if self._what.corrected else None)
+        return SearchResult(tuple(models), total, " ".join(self._what.query.typed) if self._what.corrected else None)
 
     @property
     def _order(self) -> str:
-        """The order in which the index is asked (lookup.ORDERS)."""
+        """The order in which the index returns models (search_reader.ORDERS)."""
         wanted = self._wanted
         if wanted.sort in ("name", "recent"):
             return wanted.sort
@@ -136,7 +136,7 @@ class _Search:
         wanted = self._wanted
         numbers = self._index.numbers(self._what, wanted.filters, self._order)
         if wanted.installed:
-            here = self._index.numbers_of(sorted({model for model, _ in self._site.marks_surely}))
+            here = self._index.numbers_of(sorted({model for model, _ in self._site.installed_surely}))
             numbers = [number for number in numbers if number in here]
         if wanted.sort not in ("fit", "size"):
             passing = self._passing(numbers)
@@ -181,7 +181,7 @@ class _Search:
 def _best(variants: Sequence[FoundVariant]) -> FoundVariant:
     """Return the variant to show of a model: the best for this machine of those that were named, if any was."""
     named = [one for one in variants if one.named] or variants
-    return min(named, key=lambda one: merit(one.verdict, one.format, named[0].format))
+    return min(named, key=lambda one: rank_key(one.verdict, one.format, named[0].format))
 
 
 def _by_fit(model: FoundModel) -> int:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.catalogs.resolve import no_option
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
-from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
-from flowhub_jobs.operations.search.headers import HeaderReading, anatomy_here, anatomy_there
+from flowhub_jobs.operations.search.fitting import Variant, best_fit, needs_of
+from flowhub_jobs.operations.search.headers import HeaderReading, local_metadata, remote_metadata
 from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Fit, HubFormat
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
     from flowhub_jobs.catalogs.search_reader import ListedModel
     from flowhub_jobs.device.description import Device
-    from flowhub_jobs.formats.metadata import Anatomy
+    from flowhub_jobs.formats.metadata import ModelMetadata
     from flowhub_jobs.operations.references import RepoCard
     from flowhub_jobs.operations.session import Session
 
@@ -28,15 +28,15 @@ def judge(
     """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
 
     Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
-    `ask`, a source is asked for the first kilobytes of a model that does not lie here. Raises NotFound and what else
+    `ask`, the source of a model that is not installed is asked for its header. Raises NotFound and the errors of
     `session.artifact` raises.
     """
-    return _judged(session, meant(session, ref), machine, context, ask)
+    return _judge_all(session, expand_reference(session, ref), machine, context, ask)
 
 
 def judge_repository(session: "Session", card: "RepoCard", context: int | None = None) -> list[Variant]:
-    """Return the variants of a repository with their verdicts on this machine; of each format one header is asked."""
-    return _judged(session, _of_card(card), None, context, ask=True)
+    """Return the variants of a repository with their verdicts on this machine; one header of each format is fetched."""
+    return _judge_all(session, _of_card(card), None, context, ask=True)
 
 
 def judge_listed(
@@ -47,28 +47,28 @@ def judge_listed(
     if option is not None and not named:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
     if (lying := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judged(session, _lying_there(session, lying), None, context, ask=False)
+        return _judge_all(session, _of_installed(session, lying), None, context, ask=False)
     needs = {one.artifact.option: one.needs for one in named}
     artifacts = [one.artifact for one in named]
-    said = Candidates(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
-    return _judged(session, said, None, context, ask=False)
+    said = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
+    return _judge_all(session, said, None, context, ask=False)
 
 
-def _judged(
-    session: "Session", said: "Candidates", machine: "Device | None", context: int | None, ask: bool
+def _judge_all(
+    session: "Session", said: "VariantSet", machine: "Device | None", context: int | None, ask: bool
 ) -> list[Variant]:
     bench = _Judge(session, said, machine, context, ask)
     here = session.home.entries.unchanged([artifact.key for artifact in said.artifacts])
     names = {key: found.name for key, found in here.items()}
-    return [bench.judge(artifact, names.get(artifact.key, _lying(artifact))) for artifact in said.artifacts]
+    return [bench.judge(artifact, names.get(artifact.key, _installed_name(artifact))) for artifact in said.artifacts]
 
 
 @dataclass(slots=True)
 class _Judge:
-    """Judges the variants of one reference. `looks` is what was told of a variant of each format."""
+    """Judges the variants of one reference. `looks` caches the header of one variant of each format."""
 
     session: "Session"
-    said: "Candidates"
+    said: "VariantSet"
     machine: "Device | None"
     context: int | None
     ask: bool
@@ -76,7 +76,7 @@ class _Judge:
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self.session.home
-        looked = HeaderReading(anatomy_here(home.store, home.node, artifact, installed))
+        looked = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         judged = Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
         to_ask = looked.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if to_ask else judged
@@ -84,7 +84,7 @@ class _Judge:
     def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
         """Return the variant as the header at its source tells."""
         looked = self._asked(artifact)
-        artifact = _sized(artifact, looked.size)
+        artifact = _with_size(artifact, looked.size)
         return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
 
     def _verdict(self, artifact: Artifact, looked: HeaderReading, installed: str | None) -> Verdict:
@@ -96,16 +96,16 @@ class _Judge:
         )
 
     def _asked(self, artifact: Artifact) -> HeaderReading:
-        """Return what the source tells. The variants of one model are built alike: one of each format is asked."""
+        """Return the source's header. The variants of one model are built alike: one of each format is fetched."""
         if (known := self.looks.get(artifact.format)) is not None:
             return known
-        looked = anatomy_there(artifact, self.session.settings)
+        looked = remote_metadata(artifact, self.session.settings)
         self.looks[artifact.format] = HeaderReading(_shape_of(looked.anatomy), looked.note)
         return looked
 
 
 def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> Variant:
-    """Return one artifact with its verdict; where nothing here tells, and `ask_unknown`, its source is asked."""
+    """Return one artifact with its verdict; if it is unknown and `ask_unknown`, the source's header is fetched."""
     here = session.home.entries.unchanged([artifact.key]).get(artifact.key)
     installed = here.name if here else None
     bench = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
@@ -116,8 +116,8 @@ def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> V
 
 def best(session: "Session", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
-    said = meant(session, ref)
-    return best_fit(_judged(session, said, None, None, ask=not said.in_catalog))
+    said = expand_reference(session, ref)
+    return best_fit(_judge_all(session, said, None, None, ask=not said.in_catalog))
 
 
 def leaves_choice(session: "Session", ref: str) -> bool:
@@ -126,15 +126,15 @@ def leaves_choice(session: "Session", ref: str) -> bool:
 
 
 def _is_repository(session: "Session", ref: str) -> bool:
-    from flowhub_jobs.huggingface.reference import parse_hub
+    from flowhub_jobs.huggingface.reference import parse_hub_ref
 
-    asked = parse_hub(ref, session.settings.hf_endpoint)
+    asked = parse_hub_ref(ref, session.settings.hf_endpoint)
     return asked is not None and not (asked.quant or asked.path)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
-    """What a reference may mean: all variants of a bare model or repository, and what each asks of a machine.
+class VariantSet:
+    """Artifacts that a reference may mean: all variants of a bare model or repository, and the needs of each.
 
     `asked` also takes a variant whose size its source told since.
     """
@@ -144,14 +144,14 @@ class Candidates:
     in_catalog: bool
 
 
-def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Candidates:
-    return Candidates(artifacts, lambda artifact: asked_of(artifact, model), model is not None)
+def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> VariantSet:
+    return VariantSet(artifacts, lambda artifact: needs_of(artifact, model), model is not None)
 
 
-def meant(session: "Session", ref: str) -> Candidates:
+def expand_reference(session: "Session", ref: str) -> VariantSet:
     """Return the artifacts that a reference may mean. Raises what `session.artifact` raises."""
     if (lying := _installed(session, ref)) is not None:
-        return _lying_there(session, lying)
+        return _of_installed(session, lying)
     if _is_repository(session, ref):
         return _repository(session, ref)
     named = session.artifact(ref)
@@ -167,7 +167,7 @@ def _model_of(session: "Session", artifact: Artifact) -> "HubModel | None":
     return session.loaded.catalog.by_id.get(artifact.model) if artifact.model else None
 
 
-def _repository(session: "Session", ref: str) -> Candidates:
+def _repository(session: "Session", ref: str) -> VariantSet:
     from flowhub_jobs.operations.references import repo_card
 
     card = repo_card(session.settings, ref)
@@ -176,13 +176,13 @@ def _repository(session: "Session", ref: str) -> Candidates:
     return _of_card(card)
 
 
-def _of_card(card: "RepoCard") -> Candidates:
+def _of_card(card: "RepoCard") -> VariantSet:
     known = {"parameters": card.parameters, "context_max": card.context_length}
-    return Candidates(card.variants, lambda artifact: asked_of(artifact, None, **known), in_catalog=False)
+    return VariantSet(card.variants, lambda artifact: needs_of(artifact, None, **known), in_catalog=False)
 
 
 def _installed(session: "Session", name: str) -> Artifact | None:
-    """Return what lies in the store under a bare name, as an artifact without a source."""
+    """Return the model under a bare name in the store, as an artifact without a source."""
     found = session.installed.model(name)
     if found is None:
         return None
@@ -190,21 +190,21 @@ def _installed(session: "Session", name: str) -> Artifact | None:
     return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
 
 
-def _lying_there(session: "Session", lying: Artifact) -> Candidates:
+def _of_installed(session: "Session", lying: Artifact) -> VariantSet:
     return _in_catalog([lying], _model_of(session, lying))
 
 
-def _lying(artifact: Artifact) -> str | None:
+def _installed_name(artifact: Artifact) -> str | None:
     return artifact.name if artifact.files[0].url == "" else None
 
 
-def _sized(artifact: Artifact, size: int | None) -> Artifact:
-    """Return an artifact of one file with the size that its source said, where nobody else did."""
+def _with_size(artifact: Artifact, size: int | None) -> Artifact:
+    """Return an artifact of one file with the size from its source, if no other is known."""
     if size is None or artifact.size is not None or len(artifact.files) != 1:
         return artifact
     return replace(artifact, files=(replace(artifact.files[0], size=size),))
 
 
-def _shape_of(anatomy: "Anatomy | None") -> "Anatomy | None":
+def _shape_of(anatomy: "ModelMetadata | None") -> "ModelMetadata | None":
     """Return what holds for every variant of a model: not the bytes and the type of this one's weights."""
     return replace(anatomy, weights_bytes=None, quantization=None, parts=None) if anatomy else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from flowhub_jobs.operations.library.usage import stock
+from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.library import installed_json, removed_json
@@ -16,15 +16,15 @@ NAME = f"{PATH}/{{name}}"
 
 
 def list_installed(call: Call) -> Response:
-    return JSONResponse(installed_json(stock(call.session)))
+    return JSONResponse(installed_json(list_store(call.session)))
 
 
 def remove(call: Call) -> Response:
     """Remove a model by the name that the list has. Refused (409) while a job works on it."""
     shelf = call.session.installed
-    shelf.demand_store()
+    shelf.require_store()
     name = shelf.named(call.path("name"))
-    removal = shelf.removal(name)
+    removal = shelf.plan_removal(name)
     shelf.remove(name)
     return JSONResponse(removed_json([removal], dry_run=False))
 
@@ -32,13 +32,13 @@ def remove(call: Call) -> Response:
 def verify(call: Call) -> Response:
     """Queue a job that reads every byte of a model again."""
     errands = LocalJobs(call.session)
-    return _queued(call, lambda: errands.verify(errands.known([call.session.installed.named(call.path("name"))])))
+    return _queued(call, lambda: errands.verify(errands.installed([call.session.installed.named(call.path("name"))])))
 
 
 def repair(call: Call) -> Response:
     """Queue a job that downloads what the last verification found damaged, and no more."""
     errands = LocalJobs(call.session)
-    [model] = errands.known([call.session.installed.named(call.path("name"))])
+    [model] = errands.installed([call.session.installed.named(call.path("name"))])
     return _queued(call, lambda: [errands.repair(model)])
 
 
@@ -47,7 +47,7 @@ def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:
     session = call.session
     before = set(session.home.queries.live_jobs().values())
     numbers = queue()
-    session.ring(len(numbers))
+    session.wake_workers(len(numbers))
     page = jobs_json(session.home.queries.jobs(numbers))
     return JSONResponse(page, 200 if set(numbers) <= before else 201)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_card import card
-from flowhub_jobs.operations.search.search import Wanted, find
+from flowhub_jobs.operations.search.search import SearchRequest, run_search
 from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
 from flowhub_jobs.web.endpoint import Call, JSONResponse
 
@@ -18,7 +18,7 @@ SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer
 def search(call: Call) -> Response:
     typed = tuple((call.query("q") or "").split())
     sort, limit = call.query("sort"), call.number("limit", most=SHOWN_MAX)
-    wanted = Wanted(
+    wanted = SearchRequest(
         typed=typed,
         filters=Filters.typed(
             format=call.query("format"),
@@ -34,7 +34,7 @@ def search(call: Call) -> Response:
         sort=sort.strip().lower() if sort else None,
         limit=SHOWN if limit is None else limit or None,
     )
-    return JSONResponse(search_json(find(call.context.home.settings, wanted, call.context.device()), typed))
+    return JSONResponse(search_json(run_search(call.context.home.settings, wanted, call.context.device()), typed))
 
 
 def show(call: Call) -> Response:

@@ -13,7 +13,7 @@ from flowhub_jobs.device.need import DEFAULT_CONTEXT
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.references import is_file_address, repository_named
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets
-from flowhub_jobs.operations.search.search import Findings, FoundModel, Wanted, find
+from flowhub_jobs.operations.search.search import FoundModel, SearchRequest, SearchResult, run_search
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.web.endpoint import Call, endpoint
 from flowhub_jobs.web.pages.badges import BADGES, RUNS, Badge, memory
@@ -157,7 +157,7 @@ class DiscoverView:
 
 
 def discover_view(
-    search: Search, findings: Findings, counts: Facets, queued: frozenset[str], notes: Sequence[str] = ()
+    search: Search, findings: SearchResult, counts: Facets, queued: frozenset[str], notes: Sequence[str] = ()
 ) -> DiscoverView:
     more = min(SHOWN_MAX, search.shown + 4 * SHOWN) if findings.total > len(findings.models) else 0
     return DiscoverView(
@@ -223,8 +223,8 @@ def show_discover(call: Call) -> Response:
     typed = () if is_link else tuple(search.words.split())
     filters = search.filters(date.today())
     sort = None if search.sort == "match" else search.sort
-    wanted = Wanted(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
-    findings = find(settings, wanted, session.device)
+    wanted = SearchRequest(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
+    findings = run_search(settings, wanted, session.device)
     counts = facets(settings, typed, filters)
     notes = [f"Nothing has “{search.words}”; showing “{findings.corrected}”."] if findings.corrected else []
     queued = frozenset(job.ref for job in session.home.queries.all(live=True))

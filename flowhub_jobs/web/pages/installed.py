@@ -12,7 +12,7 @@ from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.installed import Removal, freed_note
-from flowhub_jobs.operations.library.usage import StoreUsage, Usage, stock, usage
+from flowhub_jobs.operations.library.usage import StoreUsage, Usage, list_store, measure_store
 from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.units import format_bytes
@@ -150,7 +150,7 @@ def installed_view(
         found=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
         sort=sort,
         gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
-        partials=tuple(_partial(one) for one in found.partials if one.leaving.work is None),
+        partials=tuple(_partial(one) for one in found.partials if one.leaving.operation is None),
         can_verify=any(model.condition in _BUTTONS for model in found.models),
     )
 
@@ -222,13 +222,13 @@ def show_installed(call: Call) -> Response:
     session, sort = call.session, call.query("sort") or "size"
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
-    found, live = stock(session), session.home.queries.all(live=True)
+    found, live = list_store(session), session.home.queries.all(live=True)
     total = session.device.disk_total_bytes
     disk = None
     if found.online and total is not None:
         waiting = [job for job in live if job.brings]
         promised = session.home.queries.bytes_still_needed()
-        disk = disk_of(usage(session), total, promised, len(found.models), len(waiting))
+        disk = disk_of(measure_store(session), total, promised, len(found.models), len(waiting))
     view = installed_view(found, disk, live, titles_or_none(session), sort)
     return render(
         call,
@@ -246,7 +246,7 @@ def ask_removal(call: Call) -> Response:
     session, name = call.session, call.path("name")
     if name not in session.installed.find_all(name):
         raise NotFound(f"{name[:200]!r} is not installed.")
-    removal = session.installed.removal(name)
+    removal = session.installed.plan_removal(name)
     return render(
         call,
         "remove.html",
@@ -263,22 +263,22 @@ def ask_removal(call: Call) -> Response:
 def change_installed(call: Call) -> Response:
     session, name, verb = call.session, call.path("name"), call.form().get("do", [""])[0]
     if verb == "remove":
-        forgotten = session.installed.removal(name).forgotten
+        forgotten = session.installed.plan_removal(name).forgotten
         session.installed.remove(name)
         return back(call, "/installed", "forgotten" if forgotten else "removed")
     jobs = LocalJobs(session)
-    model = next((one for one in jobs.known([name]) if one.name == name), None)
+    model = next((one for one in jobs.installed([name]) if one.name == name), None)
     if model is None or verb not in ("verify", "repair"):
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to {name[:200]!r}.")
     numbers = jobs.verify([model]) if verb == "verify" else [jobs.repair(model)]
-    session.ring(len(numbers))
+    session.wake_workers(len(numbers))
     return back(call, "/installed", verb, numbers)
 
 
 def verify_all(call: Call) -> Response:
     session = call.session
     jobs = LocalJobs(session)
-    session.ring(len(jobs.verify(jobs.known([]))))
+    session.wake_workers(len(jobs.verify(jobs.installed([]))))
     return back(call, "/installed", "verify-all")
 
 

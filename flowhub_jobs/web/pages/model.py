@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.operations.search.model_card import Card, CardVariant, card
-from flowhub_jobs.operations.search.ranking import merit
+from flowhub_jobs.operations.search.ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Offload
@@ -116,7 +116,7 @@ def model_view(one: Card, context: int) -> ModelView:
 
 def best_variant(variants: Sequence[CardVariant]) -> CardVariant | None:
     """Return the variant that suits this machine best; None where there is none."""
-    return min(variants, key=lambda one: merit(one.verdict, one.format, variants[0].format), default=None)
+    return min(variants, key=lambda one: rank_key(one.verdict, one.format, variants[0].format), default=None)
 
 
 def command_for(refs: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ import pytest
 from support.answer_faults import Redirect, Status
 from support.origin import Origin
 
-from flowhub_jobs.catalogs.load import Loaded, load_catalog
+from flowhub_jobs.catalogs.load import load_catalog
+from flowhub_jobs.catalogs.loaded import LoadedCatalog
 from flowhub_jobs.errors import (
     AddressRefused,
     CatalogMalformed,
@@ -42,7 +43,7 @@ class Loads:
     def __init__(self, shipped: Path, cache: Path) -> None:
         self.shipped, self.cache = shipped, cache
 
-    def __call__(self, source: str | None) -> Loaded:
+    def __call__(self, source: str | None) -> LoadedCatalog:
         return load_catalog(source, shipped=self.shipped, cache_dir=self.cache)
 
 
@@ -51,7 +52,7 @@ def load(shipped: Path, tmp_path: Path, home: Path) -> Loads:
     return Loads(shipped, tmp_path / "cache" / "catalogs")
 
 
-def ids(loaded: Loaded) -> list[str]:
+def ids(loaded: LoadedCatalog) -> list[str]:
     return [model.id for model in loaded.catalog.models]
 
 

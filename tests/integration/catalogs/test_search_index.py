@@ -16,7 +16,7 @@ from flowhub_jobs.catalogs.search_reader import SCHEMA
 from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.fit import fit
 from flowhub_jobs.operations.search import index_update
-from flowhub_jobs.operations.search.search import SORTS, Wanted, find
+from flowhub_jobs.operations.search.search import SORTS, SearchRequest, run_search
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.values.enums import Fit
 
@@ -70,7 +70,7 @@ def of_catalog(folder, *models) -> Settings:
 def many(tmp_path_factory):
     """Settings with a catalog of twenty thousand models, indexed."""
     found = of_catalog(tmp_path_factory.mktemp("many"), *map(made, range(MANY)))
-    find(found, Wanted(limit=1), LAPTOP)
+    run_search(found, SearchRequest(limit=1), LAPTOP)
     return found
 
 
@@ -80,24 +80,24 @@ def few(tmp_path):
 
 
 def ids(settings, *typed, device=LAPTOP, **wanted):
-    return [model.row.id for model in find(settings, Wanted(typed, **wanted), device).models]
+    return [model.row.id for model in run_search(settings, SearchRequest(typed, **wanted), device).models]
 
 
 def filtered(settings, *typed, limit=None, **filters):
-    return find(settings, Wanted(typed, Filters.typed(**filters), limit=limit), LAPTOP)
+    return run_search(settings, SearchRequest(typed, Filters.typed(**filters), limit=limit), LAPTOP)
 
 
 # What is found ------------------------------------------------------------------------------------------------------
 
 
 def test_every_model_is_counted_and_as_many_shown_as_are_asked(many):
-    found = find(many, Wanted(limit=7), LAPTOP)
+    found = run_search(many, SearchRequest(limit=7), LAPTOP)
     assert (found.total, len(found.models)) == (MANY, 7)
     assert [model.row.number for model in found.models] == [1, 2, 3, 4, 5, 6, 7]  # the catalog's order
 
 
 def test_all_words_must_be_there_in_any_order_case_and_accents_aside(many):
-    found = find(many, Wanted(("spaziergange", "PHI"), limit=20), LAPTOP)
+    found = run_search(many, SearchRequest(("spaziergange", "PHI"), limit=20), LAPTOP)
     assert found.total == sum(number % 7 == 0 and number % 5 == 3 for number in range(MANY))
     assert {model.row.family for model in found.models} == {"phi"}
 
@@ -113,15 +113,19 @@ def test_a_beginning_of_a_word_is_enough(few):
 
 
 def test_seven_billion_comes_before_one_point_seven(few):
-    found = find(few, Wanted(("7b",)), LAPTOP).models
+    found = run_search(few, SearchRequest(("7b",)), LAPTOP).models
     sizes = [model.row.parameters for model in found]
     assert sizes == sorted(sizes, reverse=True)
     assert set(sizes) == {"7B", "1.7B"}
 
 
 def test_the_variant_that_was_named_is_shown(few):
-    assert {model.best.option for model in find(few, Wanted(("phi", "q4_k_m")), LAPTOP).models} == {"q4_k_m"}
-    assert {model.best.option for model in find(few, Wanted(("phi", "safetensors")), LAPTOP).models} == {"st"}
+    assert {model.best.option for model in run_search(few, SearchRequest(("phi", "q4_k_m")), LAPTOP).models} == {
+        "q4_k_m"
+    }
+    assert {model.best.option for model in run_search(few, SearchRequest(("phi", "safetensors")), LAPTOP).models} == {
+        "st"
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,14 +133,14 @@ def test_the_variant_that_was_named_is_shown(few):
     [("qwne", "qwen", "qwen"), ("Grantie 0.5b", "granite 0.5b", "granite"), ("mitsral no", "mistral no", "mistral")],
 )
 def test_typos_are_forgiven_and_told(many, typed, shown, family):
-    found = find(many, Wanted((typed,), limit=5), LAPTOP)
+    found = run_search(many, SearchRequest((typed,), limit=5), LAPTOP)
     assert found.corrected == shown
     assert {model.row.family for model in found.models} == {family}
 
 
 @pytest.mark.parametrize("typed", ["unheardofword", "***", "qwen unheardofword", "qwen llama"])
 def test_what_no_model_has_is_an_empty_answer(many, typed):
-    found = find(many, Wanted((typed,)), LAPTOP)
+    found = run_search(many, SearchRequest((typed,)), LAPTOP)
     assert (found.models, found.total, found.corrected) == ((), 0, None)
 
 
@@ -149,14 +153,14 @@ SYNTAX = ['"', "'", '"qwen', "qwen*", "NEAR(qwen phi, 2)", "id:qwen", "^qwen", "
 
 @pytest.mark.parametrize("text", SYNTAX, ids=range(len(SYNTAX)))
 def test_the_syntax_of_fts5_is_text(few, text):
-    find(few, Wanted((text,)), LAPTOP)
-    assert find(few, Wanted(("qwen",)), LAPTOP).total == 6
+    run_search(few, SearchRequest((text,)), LAPTOP)
+    assert run_search(few, SearchRequest(("qwen",)), LAPTOP).total == 6
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(typed=st.lists(st.text(max_size=40) | st.sampled_from(SYNTAX), max_size=5), sort=st.sampled_from([None, *SORTS]))
 def test_no_text_ends_a_search(few, typed, sort):
-    found = find(few, Wanted(tuple(typed), sort=sort), LAPTOP)
+    found = run_search(few, SearchRequest(tuple(typed), sort=sort), LAPTOP)
     assert len(found.models) == found.total <= 30
 
 
@@ -169,7 +173,7 @@ def test_no_text_of_a_filter_ends_a_search(few, text, name):
         filters = Filters.typed(**{name: text}, tags=(text,))
     except UsageInvalid:
         return
-    find(few, Wanted(filters=filters), LAPTOP)
+    run_search(few, SearchRequest(filters=filters), LAPTOP)
 
 
 # Filters ------------------------------------------------------------------------------------------------------------
@@ -223,18 +227,18 @@ def test_license_tags_and_publisher_narrow_it(many, filters, count):
 
 
 def test_fits_leaves_what_fits_or_is_tight_on_that_machine(few):
-    found = find(few, Wanted(fits=True), LAPTOP)
+    found = run_search(few, SearchRequest(fits=True), LAPTOP)
     assert {variant.verdict.fit for model in found.models for variant in model.variants} <= {Fit.FITS, Fit.TIGHT}
     assert {model.row.parameters for model in found.models} == {"0.5B", "1.7B", "7B"}
     assert found.total == len(found.models)
     large = replace(LAPTOP, ram_total_bytes=512 * GIB)
-    assert find(few, Wanted(fits=True, limit=4), large).total == 30
+    assert run_search(few, SearchRequest(fits=True, limit=4), large).total == 30
 
 
 def test_new_is_what_was_released_in_ninety_days_newest_first(few):
     from datetime import date
 
-    found = find(few, Wanted(filters=Filters.typed(new_on=date(2025, 7, 1))), LAPTOP)
+    found = run_search(few, SearchRequest(filters=Filters.typed(new_on=date(2025, 7, 1))), LAPTOP)
     dates = [model.row.released_at for model in found.models]
     assert dates == sorted(dates, reverse=True)
     assert dates
@@ -246,7 +250,7 @@ def test_new_is_what_was_released_in_ninety_days_newest_first(few):
 
 def test_each_order_is_that_order(few):
     def rows(sort):
-        return find(few, Wanted(sort=sort), LAPTOP).models
+        return run_search(few, SearchRequest(sort=sort), LAPTOP).models
 
     assert [m.row.name.lower() for m in rows("name")] == sorted(m.row.name.lower() for m in rows("name"))
     dates = [model.row.released_at for model in rows("recent")]
@@ -267,20 +271,20 @@ def test_what_is_not_known_comes_last(tmp_path):
     some = of_catalog(tmp_path, undated, dated, unsized, sized)
     assert ids(some, sort="recent")[-1] == undated["id"]
     assert ids(some, sort="size")[-1] == unsized["id"]
-    found = find(some, Wanted(("granite",)), LAPTOP).models[0].best
+    found = run_search(some, SearchRequest(("granite",)), LAPTOP).models[0].best
     assert (found.bytes, found.verdict.fit) == (None, Fit.UNKNOWN)
 
 
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.operations.catalogs.active import catalog_in_force
-    from flowhub_jobs.operations.search.fitting import Variant, asked_of, best_fit
+    from flowhub_jobs.operations.search.fitting import Variant, best_fit, needs_of
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:
         found = [artifact(model, option) for option in model.downloads]
-        best, _ = best_fit([Variant(one, fit(asked_of(one, model), machine)) for one in found])
-        [shown] = find(few, Wanted((model.id,), limit=1), machine).models
+        best, _ = best_fit([Variant(one, fit(needs_of(one, model), machine)) for one in found])
+        [shown] = run_search(few, SearchRequest((model.id,), limit=1), machine).models
         assert (shown.best.ref, shown.best.verdict) == (best.artifact.ref, best.verdict)
 
 
@@ -308,9 +312,9 @@ def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
     other.write_text(json.dumps({"apiVersion": "v1", "models": [{**made(99), "id": "newcomer", "name": "Newcomer"}]}))
     assert ids(few, "newcomer") == []
     import_catalog(few, str(other), name="mine")
-    [model] = find(few, Wanted(("newcomer",)), LAPTOP).models
+    [model] = run_search(few, SearchRequest(("newcomer",)), LAPTOP).models
     assert (model.row.id, model.row.catalog) == ("newcomer", "mine")
-    assert {one.row.catalog for one in find(few, Wanted(("qwen",)), LAPTOP).models} == {"base"}
+    assert {one.row.catalog for one in run_search(few, SearchRequest(("qwen",)), LAPTOP).models} == {"base"}
     (few.home / "catalogs" / "overlays" / "mine.json").unlink()
     assert ids(few, "newcomer") == []
 
@@ -357,7 +361,7 @@ def test_where_no_index_can_be_kept_it_is_in_memory_and_that_is_said(few, way):
         few.home.write_text("")
     else:
         index_update.index_path(few).mkdir(parents=True)
-    found = find(few, Wanted(("qwen",)), LAPTOP)
+    found = run_search(few, SearchRequest(("qwen",)), LAPTOP)
     assert found.total == 6
     assert "in memory" in found.warnings[-1]
     assert not list(few.home.parent.rglob(".search-*"))
@@ -389,9 +393,9 @@ def test_what_a_build_that_was_killed_left_is_removed_when_it_is_old(few):
 
 def test_processes_that_build_at_once_all_answer_and_leave_one_index(few, tmp_path):
     ask = (
-        "from flowhub_jobs.operations.search.search import Wanted, find;"
+        "from flowhub_jobs.operations.search.search import SearchRequest, run_search;"
         "from flowhub_jobs.settings import load_settings;"
-        "print(find(load_settings(), Wanted(('qwen',))).total)"
+        "print(run_search(load_settings(), SearchRequest(('qwen',))).total)"
     )
     environ = {"FLOWHUB_HOME": str(few.home), "FLOWHUB_CATALOG": str(few.catalog), "PYTHONPATH": ":".join(sys.path)}
     started = [subprocess.Popen([sys.executable, "-c", ask], env=environ, stdout=subprocess.PIPE) for _ in range(4)]
@@ -430,7 +434,7 @@ def test_a_source_that_is_gone_leaves_the_kept_copy_with_a_warning(remote, origi
     ids(remote)
     _age_copy(remote)
     origin.remove("/catalog.json")
-    found = find(remote, Wanted(("qwen",)), LAPTOP)
+    found = run_search(remote, SearchRequest(("qwen",)), LAPTOP)
     assert found.total == 1
     assert "last good copy" in found.warnings[0]
 

@@ -11,7 +11,7 @@ from support.cli import cli_app, work
 from support.hub import commit_of
 from support.models import gguf, mlx_folder
 
-from flowhub_jobs.operations.references import latest, repo_card
+from flowhub_jobs.operations.references import latest_version, repo_card
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 
@@ -161,12 +161,12 @@ def test_many_pages_make_one_artifact(cli, shop, hub):
 
 def test_the_latest_of_what_was_taken_is_asked_in_the_same_words(cli, shop, hub):
     first = shop.artifact(f"hf:{GGUF}:Q8_0,include=mmproj*")
-    assert latest(shop.settings, first) == first
+    assert latest_version(shop.settings, first) == first
     newer = "b" * 40
     for path in ("Tiny-Q8_0.gguf", "Tiny-Q4_K_M.gguf", "mmproj-F16.gguf"):
         hub.add(GGUF, path, gguf(8192, 7), revision=newer)
     hub.repositories.points[GGUF, "main"] = newer
-    found = latest(shop.settings, first)
+    found = latest_version(shop.settings, first)
     assert found is not None
     assert (found.ref, found.name, found.hub.commit) == (first.ref, first.name, newer)
     assert found.key != first.key

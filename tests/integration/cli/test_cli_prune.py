@@ -12,7 +12,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
 from flowhub_jobs.fs.locks import LockFile
-from flowhub_jobs.operations.library.cleanup import Removable, chosen, litter, sweep
+from flowhub_jobs.operations.library.cleanup import Removable, chosen, find_removable, remove_item
 from flowhub_jobs.transfer.partial import journal
 
 A = gguf(4096, 1)
@@ -137,29 +137,29 @@ def test_a_partial_of_a_call_of_download_is_kept_and_while_it_is_locked_untouche
 
 def test_a_job_that_was_queued_since_the_look_keeps_its_partial(shop):
     left = keep(shop, "a")
-    [item] = litter(shop.home, shop.session.installed)
+    [item] = find_removable(shop.home, shop.session.installed)
     shop.enqueue("a")
     with pytest.raises(Busy):
-        sweep(shop.home, shop.session.installed, item)
+        remove_item(shop.home, shop.session.installed, item)
     assert left.exists()
 
 
 def test_a_job_that_failed_since_the_look_keeps_its_partial(shop):
     left = keep(shop, "a")
-    [item] = litter(shop.home, shop.session.installed)
+    [item] = find_removable(shop.home, shop.session.installed)
     fail(shop, shop.enqueue("a"), SourceMissing("It is gone."))
     with pytest.raises(Busy):
-        sweep(shop.home, shop.session.installed, item)
+        remove_item(shop.home, shop.session.installed, item)
     assert left.exists()
 
 
 def test_a_retry_since_the_look_keeps_what_was_kept(shop):
     job, left = shop.enqueue("a"), keep(shop, "a")
     fail(shop, job, SourceMissing("It is gone."))
-    [item] = litter(shop.home, shop.session.installed)
+    [item] = find_removable(shop.home, shop.session.installed)
     shop.home.commands.retry(job)
     with pytest.raises(Busy):
-        sweep(shop.home, shop.session.installed, item)
+        remove_item(shop.home, shop.session.installed, item)
     assert left.exists()
 
 
@@ -191,7 +191,7 @@ def test_jobs_that_begin_while_prune_runs_end_with_all_their_bytes(shop):
 
 def test_what_a_prune_that_was_cut_short_left_goes_with_the_next(cli, shop, monkeypatch):
     left = keep(shop, "a")
-    [item] = litter(shop.home, shop.session.installed)
+    [item] = find_removable(shop.home, shop.session.installed)
 
     class PowerCut(BaseException):
         pass
@@ -200,9 +200,9 @@ def test_what_a_prune_that_was_cut_short_left_goes_with_the_next(cli, shop, monk
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowhub_jobs.operations.library.cleanup.drop", cut)
+        patch.setattr("flowhub_jobs.operations.library.cleanup.delete_trash", cut)
         with pytest.raises(PowerCut):
-            sweep(shop.home, shop.session.installed, item)
+            remove_item(shop.home, shop.session.installed, item)
     assert not left.exists()
     assert journal.load(left).files == {}
     [(kind, name)] = prune(cli)
@@ -246,7 +246,7 @@ def test_an_age_that_is_none_is_a_usage_error(cli, shop, bad):
 
 def test_what_is_kept_is_chosen_by_its_age_alone(shop):
     keep(shop, "a")
-    [item] = litter(shop.home, shop.session.installed)
+    [item] = find_removable(shop.home, shop.session.installed)
     kept = replace(item, kind=Removable.KEPT, age_s=100)
     assert chosen([kept], list(Removable), None) == []
     assert chosen([kept], list(Removable), 101) == []

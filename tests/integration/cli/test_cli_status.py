@@ -329,7 +329,7 @@ def test_show_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
     shop.store.mkdir()
     (shop.store / "by-hand.gguf").write_bytes(A)
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
-    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.api"]) == ["psutil"]
+    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.hub_client"]) == ["psutil"]
 
 
 def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):

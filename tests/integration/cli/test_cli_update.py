@@ -8,7 +8,7 @@ from support.cli import cli_app, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
-from flowhub_jobs.operations.library.outdated import survey
+from flowhub_jobs.operations.library.outdated import check_outdated
 
 V1, V2, V3 = gguf(4096, 1), gguf(5000, 2), gguf(5000, 3)
 
@@ -219,7 +219,7 @@ def test_all_repositories_are_asked_also_where_the_first_fails(shop, repos):
             raise SourceMissing("It is gone.")
         return artifact
 
-    found = survey(shop.session, None, latest)
+    found = check_outdated(shop.session, None, latest)
     assert list(found.failed) == ["x-Q4_K_M.gguf"]
     assert "y-Q4_K_M.gguf" in found.current
 
@@ -231,5 +231,5 @@ def test_a_repository_that_was_renamed_keeps_the_name_that_it_was_taken_by(shop,
         [file] = artifact.files
         return replace(artifact, ref="hf:org/renamed:Q4_K_M", files=(replace(file, sha256="ab" * 32),))
 
-    found = survey(shop.session, ["x-Q4_K_M.gguf"], latest)
+    found = check_outdated(shop.session, ["x-Q4_K_M.gguf"], latest)
     assert [newer.artifact.ref for newer in found.outdated] == ["hf:org/x:Q4_K_M"]

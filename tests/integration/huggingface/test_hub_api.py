@@ -21,8 +21,8 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
-from flowhub_jobs.huggingface import api
-from flowhub_jobs.huggingface.api import Hub
+from flowhub_jobs.huggingface import hub_client
+from flowhub_jobs.huggingface.hub_client import HubClient
 from flowhub_jobs.huggingface.responses import RepoFile
 from flowhub_jobs.net.urls import origin as origin_of
 
@@ -37,7 +37,7 @@ def slept():
 @pytest.fixture
 def asked(hub, slept):
     def make(token=None):
-        return Hub(hub.endpoint, {origin_of(hub.endpoint): token} if token else {}, sleep=slept.append)
+        return HubClient(hub.endpoint, {origin_of(hub.endpoint): token} if token else {}, sleep=slept.append)
 
     return make
 
@@ -106,7 +106,7 @@ def test_what_was_said_once_is_not_asked_again(hub, asked):
 
 
 def test_a_huge_repository_ends_in_a_clear_error(hub, asked, monkeypatch):
-    monkeypatch.setattr(api, "FILES_MAX", 10)
+    monkeypatch.setattr(hub_client, "FILES_MAX", 10)
     hub.facts.page_size = 4
     for number in range(30):
         hub.add("o/r", f"{number}.json", b"{}", lfs=False)
@@ -116,7 +116,7 @@ def test_a_huge_repository_ends_in_a_clear_error(hub, asked, monkeypatch):
 
 
 def test_a_list_without_end_ends(hub, asked, monkeypatch):
-    monkeypatch.setattr(api, "PAGES_MAX", 5)
+    monkeypatch.setattr(hub_client, "PAGES_MAX", 5)
     url = f"{hub.endpoint}/api/models/o/r/tree/{'c' * 40}"
     hub.break_front(Status(200, {"Link": f'<{url}?cursor=1>; rel="next"'}, b"[]"))
     with pytest.raises(TooLarge, match="in a circle"):
@@ -125,7 +125,7 @@ def test_a_list_without_end_ends(hub, asked, monkeypatch):
 
 
 def test_a_list_of_too_many_pages_ends(hub, asked, monkeypatch):
-    monkeypatch.setattr(api, "PAGES_MAX", 5)
+    monkeypatch.setattr(hub_client, "PAGES_MAX", 5)
     url = f"{hub.endpoint}/api/models/o/r/tree/{'c' * 40}"
     pages = [Status(200, {"Link": f'<{url}?cursor={n}>; rel="next"'}, b"[]").nth(n) for n in range(1, 9)]
     hub.break_front(*pages)

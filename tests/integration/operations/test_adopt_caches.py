@@ -5,7 +5,7 @@ from support.cli import cli_app
 from support.models import gguf, mlx_folder, one_file_model
 from support.other_apps import COMMIT, hugging_face, modelscope, put, sha256, shared_blobs, without_links
 
-from flowhub_jobs.store.other_apps import AppFolder, Wanted, claimants, places
+from flowhub_jobs.store.other_apps import AppFolder, WantedFile, app_folders, find_by_digest
 
 A, B, C = (gguf((1 << 20) + seed, seed) for seed in range(1, 4))
 
@@ -71,14 +71,14 @@ def test_modelscopes_cache_is_read_in_both_of_its_forms(cli, shop, person, revis
 @pytest.mark.parametrize("lay", [hugging_face, shared_blobs, without_links, modelscope])
 def test_bytes_that_a_job_wants_are_found_in_every_form_of_a_cache(person, lay):
     lay(person, "own/beta", {"beta.gguf": B, "other.gguf": C})
-    found = list(claimants(places({}, person), [Wanted(sha256(B), len(B))]))
+    found = list(find_by_digest(app_folders({}, person), [WantedFile(sha256(B), len(B))]))
     assert {path.read_bytes() == B for _, path in found} == {True}
 
 
 def test_a_data_sets_blobs_are_looked_through_as_well(person):
     folder = hugging_face(person, "own/beta", {"beta.gguf": B})
     folder.rename(folder.with_name("datasets--own--beta"))
-    found = list(claimants(places({}, person), [Wanted(sha256(B), len(B))]))
+    found = list(find_by_digest(app_folders({}, person), [WantedFile(sha256(B), len(B))]))
     assert len(found) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_folder_that_is_named_by_hand_is_known_by_its_layout(cli, shop, person
     folder = modelscope(person, "own/beta", {"beta-q8_0.gguf": B})
     page = cli("adopt", folder.parents[3], "--dry-run", "--json").page
     assert page["models"][0]["ref"] == "ms:own/beta/beta-q8_0.gguf"
-    assert AppFolder("modelscope", folder.parents[3].resolve()) in places({}, person)
+    assert AppFolder("modelscope", folder.parents[3].resolve()) in app_folders({}, person)
 
 
 def test_a_dry_run_tells_the_name_under_which_it_would_be_adopted(cli, shop, person):

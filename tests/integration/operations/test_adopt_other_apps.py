@@ -14,10 +14,10 @@ from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollam
 
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library import adopt
-from flowhub_jobs.operations.library.adopt_scan import Finder
-from flowhub_jobs.operations.library.identify import Recognizer
+from flowhub_jobs.operations.library.adopt_scan import AdoptScanner
+from flowhub_jobs.operations.library.identify import Identifier
 from flowhub_jobs.store.model_files import safe_name
-from flowhub_jobs.store.other_apps import places
+from flowhub_jobs.store.other_apps import app_folders
 
 A, B, C, D = (gguf(40_000 + seed, seed) for seed in range(1, 5))
 MLX = mlx_folder(seed=7)
@@ -242,8 +242,8 @@ def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypa
 
     shop.home.open_store()
     monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
-    finder = Finder(shop.home, Recognizer(shop.session.loaded.catalog), os.environ)
-    [offer] = finder.survey([]).offers
+    finder = AdoptScanner(shop.home, Identifier(shop.session.loaded.catalog), os.environ)
+    [offer] = finder.scan([]).offers
     with closing(adopt.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
         adoption.adopt(offer)
     assert not (shop.store / "A-Q4.gguf").exists()
@@ -432,7 +432,7 @@ def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, shop, perso
     before = {path: path.read_bytes() for path in person.rglob("*") if path.is_file()}
     if kind == "symlink":
         monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
-        monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+        monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
     [model] = cli("adopt", "-y", "--json").page["models"]
     assert (model["how"] == "symlink") is (kind == "symlink")
     assert theirs.exists()
@@ -462,7 +462,7 @@ def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
         json.dumps({"downloadsFolder": str(tmp_path / "lm")}).encode(),
     )
     environ = {"HF_HUB_CACHE": str(tmp_path / "hub"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "LLAMA_CACHE": ""}
-    found = [place for place in places(environ, tmp_path / "home") if place.root.is_relative_to(tmp_path)]
+    found = [place for place in app_folders(environ, tmp_path / "home") if place.root.is_relative_to(tmp_path)]
     assert [(place.program, str(place.root.relative_to(tmp_path))) for place in found] == [
         ("lm-studio", "lm"),
         ("lm-studio", "home/.lmstudio/models"),
@@ -471,7 +471,7 @@ def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
         ("llama.cpp", "cache/llama.cpp"),
     ]
     environ |= {"OLLAMA_MODELS": str(tmp_path / "gone"), "LLAMA_CACHE": str(tmp_path / "gone")}
-    assert {place.program for place in places(environ, tmp_path / "home")} == {"lm-studio", "huggingface"}
+    assert {place.program for place in app_folders(environ, tmp_path / "home")} == {"lm-studio", "huggingface"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from support.disks import own_disk
 
 from flowhub_jobs import system
-from flowhub_jobs.store.file_hash import Unreadable, hashed, stamp_of
-from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind, expected, link
+from flowhub_jobs.store.file_hash import UnreadableFile, hash_file, stamp_of
+from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind, link, probe_link_kind
 
 BYTES = os.urandom(100_000)
 
@@ -46,7 +46,7 @@ def cloning_disk(tmp_path: Path) -> Iterator[Path]:
 def test_where_the_disk_can_a_reflink_is_a_file_of_our_own_that_shares_the_bytes(cloning_disk):
     source, target = cloning_disk / "theirs.gguf", cloning_disk / "ours.gguf"
     source.write_bytes(BYTES)
-    assert expected(source, cloning_disk) is LinkKind.REFLINK
+    assert probe_link_kind(source, cloning_disk) is LinkKind.REFLINK
     assert link(source, stamp_of(source), target) is LinkKind.REFLINK
     assert (target.read_bytes(), target.stat().st_ino == source.stat().st_ino) == (BYTES, False)
     with source.open("r+b") as file:
@@ -113,7 +113,7 @@ def no_reflink(monkeypatch):
 
 def test_else_a_hardlink_is_made(source, tmp_path, no_reflink):
     target = tmp_path / "ours.gguf"
-    assert expected(source, tmp_path) is LinkKind.HARDLINK
+    assert probe_link_kind(source, tmp_path) is LinkKind.HARDLINK
     assert link(source, stamp_of(source), target) is LinkKind.HARDLINK
     assert target.stat().st_ino == source.stat().st_ino
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.gguf", "theirs.gguf"]
@@ -122,7 +122,7 @@ def test_else_a_hardlink_is_made(source, tmp_path, no_reflink):
 def test_on_another_disk_a_symlink_is_made_and_never_a_copy(source, tmp_path):
     with own_disk(tmp_path / "other") as disk:
         target = disk.place / "ours.gguf"
-        assert expected(source, disk.place) is LinkKind.SYMLINK
+        assert probe_link_kind(source, disk.place) is LinkKind.SYMLINK
         assert link(source, stamp_of(source), target) is LinkKind.SYMLINK
         assert target.readlink() == source
         assert target.read_bytes() == BYTES
@@ -143,7 +143,7 @@ def test_what_was_written_to_since_it_was_read_is_not_linked(source, tmp_path, k
     with source.open("ab" if longer else "r+b") as file:
         file.write(b"more")
     os.utime(source, ns=(1, 1))
-    with pytest.raises(Unreadable, match="written to"):
+    with pytest.raises(UnreadableFile, match="written to"):
         link(source, stamp, tmp_path / "ours.gguf", [kind])
     assert not (tmp_path / "ours.gguf").exists()
 
@@ -162,11 +162,11 @@ def test_a_file_that_grows_while_it_is_read_is_not_believed(source):
         with source.open("ab") as file:
             file.write(b"more")
 
-    with pytest.raises(Unreadable, match="was written to while it was read"):
-        hashed(source, grow)
+    with pytest.raises(UnreadableFile, match="was written to while it was read"):
+        hash_file(source, grow)
 
 
 def test_a_pipe_is_not_read_from(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unreadable, match="is not a regular file"):
-        hashed(tmp_path / "pipe", lambda: None)
+    with pytest.raises(UnreadableFile, match="is not a regular file"):
+        hash_file(tmp_path / "pipe", lambda: None)

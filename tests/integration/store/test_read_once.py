@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.disk_files import in_cache, only_where_direct
 
-from flowhub_jobs.store.file_hash import hashed
+from flowhub_jobs.store.file_hash import hash_file
 from flowhub_jobs.system import let_go_of_cache, read_once
 
 MIB = 1 << 20
@@ -40,7 +40,7 @@ def test_what_was_read_once_is_gone_from_the_cache(large):
 
 def test_a_file_that_is_known_by_its_digest_leaves_the_cache_to_others(large):
     only_where_direct(large.parent)
-    assert hashed(large, lambda: None).stamp.size == SIZE
+    assert hash_file(large, lambda: None).stamp.size == SIZE
     assert in_cache(large) < SIZE // 2
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import DiskFull
-from flowhub_jobs.store.space import Room, check_room, room_at, spoken_for
+from flowhub_jobs.store.space import Room, check_room, reserved_bytes, room_at
 
 WHERE = Path("/models")
 
@@ -51,4 +51,4 @@ def test_the_refusal_says_every_figure_and_the_place():
     [(0, [], 0), (10, [], 10), (10, [20, 30], 60), (10, [95, 30], 40), (10, [60, 40, 20], 90), (95, [5], 95)],
 )
 def test_what_goes_first_is_spoken_for_unless_it_has_no_room_itself(running, ahead, taken):
-    assert spoken_for(Room(100, 10), running, ahead) == taken
+    assert reserved_bytes(Room(100, 10), running, ahead) == taken

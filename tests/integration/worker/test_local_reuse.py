@@ -137,7 +137,7 @@ def after(monkeypatch, module, name, act):
 def shared(request, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
     if request.param == "symlink":
-        monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+        monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
 
 
 def test_a_linked_file_that_is_written_to_while_the_rest_is_fetched_is_fetched_too(
@@ -200,7 +200,7 @@ def test_a_path_that_is_no_utf8_is_passed_over_and_the_rest_is_used(shop, person
 @pytest.mark.parametrize("ref", ["a", "c"])
 def test_a_dead_link_of_ours_gives_way_to_a_fetch(shop, person, monkeypatch, ref):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
-    monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+    monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
     if ref == "a":
         lm_studio(person, "pub/repo/a.gguf", A)
     else:
@@ -226,7 +226,7 @@ def test_a_dead_link_that_is_somebody_s_own_is_never_replaced(shop, person):
 
 def test_a_folder_with_a_dead_link_and_a_file_that_a_person_changed_is_theirs(shop, person, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
-    monkeypatch.setattr("flowhub_jobs.store.links._hardlinked", lambda source, target: False)
+    monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
     theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
     run(shop, "c")
     shutil.rmtree(theirs)

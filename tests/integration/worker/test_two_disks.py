@@ -9,7 +9,7 @@ from support.models import gguf, one_file_model
 from support.origin import Origin
 
 from flowhub_jobs.errors import StoreOffline
-from flowhub_jobs.operations.library.cleanup import Removable, litter
+from flowhub_jobs.operations.library.cleanup import Removable, find_removable
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, State
 
@@ -65,7 +65,7 @@ def test_a_second_disk_takes_nothing_away_from_the_first(shop: App, slot: Slot) 
     assert conditions(shop) == {"a.gguf": Condition.OFFLINE}
     fetched(shop, "b")
     assert conditions(shop) == {"a.gguf": Condition.OFFLINE, "b.gguf": Condition.GOOD}
-    assert [item for item in litter(shop.home, shop.session.installed) if item.kind is Removable.GONE] == []
+    assert [item for item in find_removable(shop.home, shop.session.installed) if item.kind is Removable.GONE] == []
     slot.insert("one")
     assert conditions(shop) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.OFFLINE}
 
@@ -78,7 +78,7 @@ def test_a_model_of_the_disk_that_is_away_is_neither_removed_nor_verified_nor_ta
         shop.session.installed.remove("a.gguf")
     from flowhub_jobs.operations.local_jobs import LocalJobs
 
-    assert LocalJobs(shop.session).known([]) == []
+    assert LocalJobs(shop.session).installed([]) == []
     fetched(shop, "a")  # an unpinned one of the same name
     assert conditions(shop) == {"a.gguf": Condition.GOOD}
     assert len(shop.home.library.entries()) == 2

@@ -11,7 +11,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
 from flowhub_jobs.operations.local_jobs import LocalJobs
-from flowhub_jobs.store.verification import Checks
+from flowhub_jobs.store.verification import VerificationRecords
 from flowhub_jobs.values.enums import JobKind, State
 
 MIB = 1 << 20
@@ -191,10 +191,10 @@ def test_what_a_wrong_call_says(cli, shop):
 
 
 def test_pieces_are_learned_by_a_first_reading(shop, cli):
-    checks = Checks(shop.home.engine, shop.home.node, shop.home.store)
+    checks = VerificationRecords(shop.home.engine, shop.home.node, shop.home.store)
     with writing(shop.home.engine) as tx:
         tx.execute(artifact_pieces.delete())
-    assert checks.on_shelf("big.gguf").files[0].pieces is None
+    assert checks.record("big.gguf").files[0].pieces is None
     assert cli("verify", "big").status == 0
     turn(shop.store / "big.gguf", 2 * MIB)
     assert f"bytes {2 * MIB:,}-{3 * MIB - 1:,}" in cli("verify", "big").err
@@ -248,11 +248,11 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, mo
         tx.execute(artifact_pieces.delete())  # from front to back
     monkeypatch.setattr(os, "preadv", harm)
     errands = LocalJobs(shop.session)
-    [number] = errands.verify(errands.known(["big"]))
+    [number] = errands.verify(errands.installed(["big"]))
     work(shop)
     assert harmed
     assert shop.job(number).error["code"] == "storage_failed"
-    assert shop.session.installed.one("big").condition == "changed"
+    assert shop.session.installed.find_one("big").condition == "changed"
 
 
 def test_a_repair_of_a_model_with_a_job_that_waits_is_busy(cli, shop):

@@ -1,4 +1,4 @@
-"""Asks the Hub what a repository is and what it holds. Waits out a busy Hub for a while; all else is an error of ours.
+"""Client of the Hub's API: information on a repository, and the list of its files. Retries while the Hub is busy.
 
 Shapes and headers: huggingface_hub, `hf_api` and `utils/_http`.
 """
@@ -31,8 +31,8 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
+from flowhub_jobs.huggingface.hub_urls import api_url, page_url
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo, read_info, read_tree
-from flowhub_jobs.huggingface.urls import api_url, page_url
 from flowhub_jobs.net import get
 from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Answer
@@ -46,11 +46,11 @@ PAGES_MAX = 1_000
 PAGE_BYTES = 64_000_000
 TRIES = 4
 PAUSE_S = 0.5  # before the second try; doubled each time
-SILENT_S = 3.0  # a longer wait is told
-WAIT_MAX_S = 60.0  # for which a person at a terminal waits for a Hub that asks to be left alone
+SILENT_S = 3.0  # the user is told of a longer wait
+WAIT_MAX_S = 60.0  # in all, for a busy Hub, while a person waits at a terminal
 
 LINK_MAX = 8192  # characters of a Link header
-_LINK = re.compile(r"<([^<>]*)>([^<>]*)")  # an address, which may hold commas, and what is said of it
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")  # an address, which may hold commas, and its parameters
 _IS_NEXT = re.compile(r';[^,]*\brel="?next"?')
 _DISABLED = re.compile(r"\bdisabled\b", re.IGNORECASE)
 _AGAIN = "Check the network, or try again later."
@@ -61,10 +61,10 @@ _NO_LEAVE = {
 
 
 @dataclass(slots=True)
-class Hub:
-    """The Hub as it is asked at `endpoint`. `tokens` maps an origin to its token. What it said is remembered.
+class HubClient:
+    """Client of the Hub at `endpoint`. `tokens` maps an origin to its token. Answers are cached in the object.
 
-    `tell` is told in words of each wait that a person would wonder about.
+    `tell` gets a sentence about each wait that is longer than 3 s.
     """
 
     endpoint: str = HUB
@@ -72,19 +72,19 @@ class Hub:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
     _infos: dict[tuple[RepoKind, str, str], RepoInfo] = field(default_factory=dict, repr=False)
-    _away: SourceError | None = field(default=None, repr=False)  # why it is not asked again
+    _away: SourceError | None = field(default=None, repr=False)  # the error after which it is not asked again
     _trees: dict[tuple[RepoKind, str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
 
     def info(self, repo: str, revision: str = "main", kind: RepoKind = RepoKind.MODEL) -> RepoInfo:
-        """Return what the repository is, and the commit that the revision stands for now.
+        """Return information on the repository, and the commit that the revision names now.
 
         Raises NotFound, TokenMissing, TokenRefused, Gated, SourceError.
         """
-        asked = kind, repo, revision
-        if asked not in self._infos:
+        key = kind, repo, revision
+        if key not in self._infos:
             what = _title(repo, kind) if revision == "main" else f"{_title(repo, kind)} at {revision}"
             url = f"{api_url(repo, kind)}/revision/{quote(revision, safe='')}"
-            answer = self._asked(url, what, page_url(repo, kind))
+            answer = self._get(url, what, page_url(repo, kind))
             info = read_info(_json(answer), repo, kind)
             if info is None:
                 raise WrongContent(
@@ -92,25 +92,25 @@ class Hub:
                 )
             if info.disabled:
                 raise _disabled(what)
-            self._infos[asked] = info
-        return self._infos[asked]
+            self._infos[key] = info
+        return self._infos[key]
 
     def tree(self, repo: str, commit: str, kind: RepoKind = RepoKind.MODEL) -> list[RepoFile]:
         """Return all files of a commit. Raises TooLarge beyond 50,000 of them, and what `info` raises."""
         if (kind, repo, commit) not in self._trees:
-            self._trees[kind, repo, commit] = self._listed(repo, commit, kind)
+            self._trees[kind, repo, commit] = self._list_files(repo, commit, kind)
         return self._trees[kind, repo, commit]
 
-    def _listed(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
+    def _list_files(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
         what = _title(repo, kind)
         url = f"{api_url(repo, kind)}/tree/{commit}?recursive=true&expand=false"
         files: list[RepoFile] = []
-        asked: set[str] = set()
+        visited: set[str] = set()
         for _ in range(PAGES_MAX):
-            if url in asked:
+            if url in visited:
                 raise TooLarge(f"{host_of(url)} lists the files of the {what} in a circle: a page follows itself.")
-            asked.add(url)
-            answer = self._asked(url, what, page_url(repo, kind))
+            visited.add(url)
+            answer = self._get(url, what, page_url(repo, kind))
             page = read_tree(_json(answer))
             if page is None:
                 raise WrongContent(
@@ -130,7 +130,7 @@ class Hub:
         )
 
     def _next_page(self, answer: Answer) -> str | None:
-        """Return the address of the next page (RFC 8288). It is asked only where the first was."""
+        """Return the address of the next page (RFC 8288). Only the host of the first page is asked."""
         target = _following(answer)
         if target is None:
             return None
@@ -143,16 +143,16 @@ class Hub:
             raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")
         return following
 
-    # One question ----------------------------------------------------------------------------------------------------
+    # One request ----------------------------------------------------------------------------------------------------
 
-    def _asked(self, url: str, what: str, page: str) -> Answer:
-        """Return the answer of status 200; a Hub that is busy is asked again, one that cannot be reached only once."""
+    def _get(self, url: str, what: str, page: str) -> Answer:
+        """Return the answer of status 200. A busy Hub is asked again; one that cannot be reached only once."""
         if self._away is not None:
             raise self._away
         waited = 0.0
         for number in range(1, TRIES + 1):
             try:
-                return self._once(url, what, page)
+                return self._get_once(url, what, page)
             except NetworkDown as error:
                 self._away = error
                 raise
@@ -170,7 +170,7 @@ class Hub:
                 waited += pause
         raise AssertionError("unreachable")
 
-    def _once(self, url: str, what: str, page: str) -> Answer:
+    def _get_once(self, url: str, what: str, page: str) -> Answer:
         try:
             answer = get.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
         except SourceError as error:
@@ -182,8 +182,8 @@ class Hub:
         raise self._refused(answer, what, page)
 
     def _refused(self, answer: Answer, what: str, page: str) -> FlowhubError:
-        said = answer.headers.get("x-error-message", "")
-        if answer.status == 403 and _DISABLED.search(said):
+        text = answer.headers.get("x-error-message", "")
+        if answer.status == 403 and _DISABLED.search(text):
             return _disabled(what)
         error = status_error(
             answer.status,
@@ -211,31 +211,31 @@ def _title(repo: str, kind: RepoKind) -> str:
 
 
 def _following(answer: Answer) -> str | None:
-    """Return the address that a Link header calls the next; SourceRefused if it is longer than any honest one."""
-    said = answer.headers.get("link", "")
-    if len(said) > LINK_MAX:
-        raise SourceRefused(f"{host_of(answer.url)} answers with a Link header of {len(said):,} characters: not read.")
-    return next((url for url, about in _LINK.findall(said) if _IS_NEXT.match(about.lstrip())), None)
+    """Return the next page's address in the Link header. Raises SourceRefused for a header of absurd length."""
+    links = answer.headers.get("link", "")
+    if len(links) > LINK_MAX:
+        raise SourceRefused(f"{host_of(answer.url)} answers with a Link header of {len(links):,} characters: not read.")
+    return next((url for url, about in _LINK.findall(links) if _IS_NEXT.match(about.lstrip())), None)
 
 
 def _json(answer: Answer) -> Any:
     host = host_of(answer.url)
     if answer.body.lstrip()[:1] == b"<":
-        hint = "A proxy or a sign-in page stands before the Hub, or HF_ENDPOINT is not one."
+        hint = "A proxy or a sign-in page answers in the Hub's place, or HF_ENDPOINT is not one."
         raise WrongContent(f"{host} answers with a web page where the Hub's JSON should be.", hint=hint)
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise WrongContent(f"{host} answers with what is not JSON.", hint=_AGAIN) from error
+        raise WrongContent(f"{host} answers with something that is not JSON.", hint=_AGAIN) from error
 
 
 def _disabled(what: str) -> SourceRefused:
-    return SourceRefused(f"The Hub has disabled the {what}.", hint="Its page at the Hub may say why; take another.")
+    return SourceRefused(f"The Hub has disabled the {what}.", hint="Its page at the Hub may give the reason.")
 
 
 def _too_long(url: str, endpoint: str, seconds: float) -> WaitTooLong:
     host = host_of(at_endpoint(url, endpoint))
     return WaitTooLong(
-        f"{host} is busy and asks to be left alone for {format_duration(seconds)}.",
+        f"{host} is busy and asks clients to wait {format_duration(seconds)}.",
         hint="Try again after that time.",
     )

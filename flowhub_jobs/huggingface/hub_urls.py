@@ -1,4 +1,4 @@
-"""Addresses of a repository on the Hub: its page, its files, and its place in the Hub's API. Pure."""
+"""Addresses of a repository on the Hub: its page, its files, and its address in the Hub's API. Pure."""
 
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ _API = {RepoKind.MODEL: "models", RepoKind.DATASET: "datasets"}
 
 
 def page_url(repo: str, kind: RepoKind = RepoKind.MODEL) -> str:
-    """Return the address of the page that a person opens."""
+    """Return the address of the repository's page."""
     return f"{HUB}/{repo}" if kind is RepoKind.MODEL else f"{HUB}/datasets/{repo}"
 
 

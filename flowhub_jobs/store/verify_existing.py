@@ -1,0 +1,56 @@
+"""Verification of an existing file or folder in the store: with the right digests it is adopted, else left alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
+from flowhub_jobs.store.install import InstallResult
+from flowhub_jobs.store.inventory import LibraryEntry, is_as_installed
+from flowhub_jobs.store.layout import files_in
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
+
+
+def verify_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
+    """Return the artifact found at `path`; None unless each file has its pinned digest, and there is no other file."""
+    if artifact.folder != path.is_dir() or path.is_symlink():
+        return None
+    wanted = {file.path for file in artifact.files}
+    if artifact.folder and {str(file.relative_to(path)) for file in files_in(path)} != wanted:
+        return None
+    digests = []
+    for file in artifact.files:
+        digest = _digest(path / file.path if artifact.folder else path, file, may_go_on)
+        if digest is None:
+            return None
+        digests.append(digest)
+    return InstallResult(path.name, path, tuple(digests))
+
+
+def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
+    if path.is_symlink() or not path.is_file():
+        return None  # a link, a pipe: nothing to read from
+    if file.size is not None and file.size != path.stat().st_size:
+        return None
+    if file.sha256 is None and file.git_sha1 is None:
+        return None  # without a digest the file cannot be identified
+    try:
+        hashed = hash_file(path, may_go_on, git=file.sha256 is None)
+    except UnreadableFile:
+        return None
+    same = hashed.sha256 == file.sha256 if file.sha256 else hashed.git_sha1 == file.git_sha1
+    if not same:
+        return None
+    return FileDigest(file.path, hashed.stamp.size, hashed.sha256, pinned=True, mtime_ns=hashed.stamp.mtime_ns)
+
+
+def is_lost(entry: LibraryEntry, top: Path) -> bool:
+    """Return whether all that an entry lacks are dead links, and every other file is as installed."""
+    paths = {top / path if top.is_dir() else top: file for path, file in entry.files.items()}
+    intact = {path: file for path, file in paths.items() if not _is_dead_link(path)}
+    return len(intact) < len(paths) and all(
+        is_as_installed(path, file.bytes, file.mtime_ns) for path, file in intact.items()
+    )
+
+
+def _is_dead_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
