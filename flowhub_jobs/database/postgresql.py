@@ -161,7 +161,8 @@ def is_outage(error: BaseException) -> bool:
 
 def as_ours(where: str, cause: BaseException) -> FlowhubError:
     """Return psycopg's error as flowhub's, with what helps."""
-    said = " ".join(str(cause).split())
+    # libpq adds a question on a line of its own, which the hint answers.
+    said = " ".join(line.strip() for line in str(cause).splitlines() if not line.startswith("\t"))
     return DatabaseUnusable(
         f"The database {where} does not answer: {said.rstrip('.')}.",
         hint=_HINTS.get(getattr(cause, "sqlstate", None) or "", _HINT),

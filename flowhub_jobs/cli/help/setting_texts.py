@@ -1,5 +1,6 @@
 """The meaning of every setting, and its value in words. Units: seconds, bytes, bytes a second."""
 
+import re
 from typing import Any
 
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
@@ -37,6 +38,7 @@ TEXTS = {
     "hf_endpoint": "The address of the Hugging Face Hub, or of a mirror of its API.",
     "tokens": "Tokens of other origins, by origin.",
 }
+_PASSWORD = re.compile(r"(://[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
 _OF_THE_FILE = ("tokens", "notify")
 
 
@@ -57,6 +59,8 @@ def in_words(name: str, value: Any) -> str:
         return f"{value:g} s ({format_duration(value)})" if value >= 60 else f"{value:g} s"
     if name.endswith("_bps") or name == "limit_rate":
         return f"{value} ({format_rate(value)})"
+    if name == "database_url":
+        return _PASSWORD.sub(r"\1…", value)
     if name == "disk_reserve":
         return f"{value} ({format_bytes(value)})"
     return str(value)

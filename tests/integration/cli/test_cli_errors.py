@@ -149,6 +149,15 @@ def test_the_states_of_the_help_are_those_of_the_code():
     assert set(MOVED_BY) == set(MOVES)
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:s3cret@h.example/flow", "postgresql://h.example/flow?password=s3cret&x=1"]
+)
+def test_the_settings_show_a_database_without_its_password(cli, home, monkeypatch, url):
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", url)
+    shown = cli("help", "settings").out
+    assert f"FLOWHUB_DATABASE_URL = {url.replace('s3cret', '…')}\n" in shown
+
+
 def test_the_settings_show_no_secret(cli, home, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
     assert "very_secret" not in cli("help", "settings").out

@@ -9,15 +9,18 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from support.app import app_of
+from support.models import gguf_pattern, one_file_model
 from support.postgres import Server
 
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
-from flowhub_jobs.database.postgresql import POOL_SIZE, connection_settings, shown_place
+from flowhub_jobs.database.postgresql import connection_settings, shown_place
 from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.database.tables import jobs, metadata, nodes
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library
+from flowhub_jobs.values.enums import State
 
 
 @pytest.fixture
@@ -175,8 +178,17 @@ def test_a_reader_sees_one_state_of_the_database(job_store_on_postgresql):
     assert rooms.row(job)["state"] == "queued"
 
 
-def test_no_call_needs_more_connections_than_the_pool_has(job_store_on_postgresql):
-    assert job_store_on_postgresql.engine.pool.size() == POOL_SIZE == 2
+def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres_url, monkeypatch):
+    """Two threads that each held one and wanted another would wait for each other."""
+    monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_SIZE", 1)
+    monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_TIMEOUT_S", 10)
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
+    content = gguf_pattern(100_000, 1)
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        job = app.enqueue("m")
+        app.work_here()
+        assert app.job(job).state is State.COMPLETED
+        assert [model.model for model in app.session.installed.models()] == ["m"]
 
 
 def test_a_node_is_seen_at_the_databases_time_whatever_its_own_clock_says(job_store_on_postgresql, tmp_path):
