@@ -23,7 +23,7 @@ class Settings:
 
     home: Path
     store: Path
-    database_url: str = field(repr=False)  # may hold a password
+    database_url: str
     database_listen: bool = True  # False: a pooler gives each transaction another session, where LISTEN hears nothing
     catalog: str | None = None
     node: str | None = None
