@@ -198,5 +198,5 @@ def http_date(text: str) -> datetime | None:
 
 
 def unsatisfied_total(headers: Headers) -> int | None:
-    """Return the size of the file that a 416 tells, or None."""
+    """Return the size of the file that a 416 states, or None."""
     return content_range.unsatisfied_total(headers.get("content-range"))

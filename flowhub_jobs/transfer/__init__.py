@@ -5,7 +5,7 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
 
     fetch              the story: open, fetch, verify, finish · options: how it behaves, and the token that stops it
     resume             continues a partial: the journal's claims, checked against the disk
-    state, file_state  what all threads share: the transfer, a file, a range in flight
+    state, file_state  what all threads share: the transfer, a file, a range in flight · open_parts: open files
     fetchers           the pool of fetchers ─► range_scheduler (which range next), http (request it)
     acceptance         accepts or rejects a response ─► identity, answer_checks, content (is it the right file?)
     receiver           reads a body and writes it ─► hash_queue ─► hasher

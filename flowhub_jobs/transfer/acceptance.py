@@ -60,7 +60,7 @@ def accept_response(
 
 
 def accept_end(transfer: TransferState, task: RangeTask) -> None:
-    """Record that a body has ended. If nothing told the size of the file, it ends there too."""
+    """Record that a body has ended. A file of unknown size ends there too."""
     with transfer.changed:
         state = task.state
         if task.at < task.end:

@@ -11,6 +11,7 @@ from typing import Any
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.file_state import FileState
+from flowhub_jobs.transfer.open_parts import closable_locked, close_verified
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial.journal import Journal, Record, file_entry
 from flowhub_jobs.transfer.partial.part_file import PartFile, sync_all
@@ -57,7 +58,7 @@ class Committer(threading.Thread):
 
     def _is_due(self) -> bool:
         transfer = self._transfer
-        return transfer.unsynced >= COMMIT_AT or len(transfer.closable_locked()) >= COMMIT_AT_FILES
+        return transfer.unsynced >= COMMIT_AT or len(closable_locked(transfer)) >= COMMIT_AT_FILES
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
@@ -81,7 +82,7 @@ class Committer(threading.Thread):
                 except Exception as error:
                     self._failed = error
                     raise
-            self._transfer.close_verified()
+            close_verified(self._transfer)
 
     def _commit(self, snapshot: Snapshot) -> None:
         """Write a snapshot down. After a failure nothing more is committed.

@@ -31,7 +31,7 @@ SAFETENSORS_HEADER_MAX = 100_000_000  # the limit of the format's own reader
 
 
 class Proof(Enum):
-    """What will show, once a file is complete, whether it is the right one."""
+    """The evidence that a complete file is the right one."""
 
     NOTHING = 0  # only its first bytes can be checked
     TYPED = 1  # a digest that the user typed with the address

@@ -42,7 +42,7 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all transfers of a process share: the limits of the hosts, and the rate limit."""
+    """Shared by all transfers of a process: the limits of the hosts, and the rate limit."""
 
     hosts: HostLimits
     bucket: TokenBucket
@@ -50,7 +50,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class PriorAttempts:
-    """What earlier attempts left: bytes over the wire, and the faults since the last new byte.
+    """The result of earlier attempts: bytes over the wire, and the faults since the last new byte.
 
     `tag` names the job that `fetched` belongs to. `one_try`: the transfer waits out no fault itself, as when one job
     tries a host for all jobs that wait for it.

@@ -15,6 +15,7 @@ from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.headers import read_answer
+from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 
@@ -138,10 +139,10 @@ class FetcherPool:
     def fetch(self, task: RangeTask, *, new_connection: bool = False) -> None:
         """Request the task's range, check the response, and store the body. Raises what went wrong."""
         state, transfer = task.state, self.transfer
-        transfer.wait_to_open()
+        wait_to_open(transfer)
         # After the wait: a worker that was suspended in it may have lost its lease, and with it the partial.
         self._context.cancel.check()
-        transfer.open_part(task)
+        open_part(transfer, task)
         with transfer.changed:
             requested, size = (task.start, task.end), state.size
             range_header, if_range = task.request_headers_locked()

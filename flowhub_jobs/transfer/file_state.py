@@ -194,7 +194,7 @@ class RangeTask:
     form: RangeForm = RangeForm.BOUNDED  # of the request
     conditional: bool = False  # the request had If-Range
     requested_end: int = -1  # of the range in the request
-    total_stated: bool = False  # the response told the size of the file
+    total_stated: bool = False  # the response stated the size of the file
     encoded: bool = False  # the body must be decoded
     location: str | None = None  # where a redirect led, if the request did not go to the file's own URL
     accepted: bool = False  # the response was found to be what was requested
@@ -214,7 +214,7 @@ class RangeTask:
 
     @property
     def proof(self) -> Proof:
-        """What will show that the response is of the right file; a size counts only where the response told it too."""
+        """The proof that the response is of the right file; a size counts only if the response stated it too."""
         proof = self.state.identity.proof
         return Proof.PUBLISHED if proof is Proof.PUBLISHED_WITH_SIZE and not self.total_stated else proof
 

@@ -20,6 +20,7 @@ from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.identity import contradiction, source_host
+from flowhub_jobs.transfer.open_parts import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1
@@ -57,7 +58,7 @@ class Hasher(threading.Thread):
                 if transfer.ended:
                     return False
                 transfer.hash_ready.wait()
-        transfer.wait_to_open()
+        wait_to_open(transfer)
         work()
         return True
 

@@ -1,4 +1,4 @@
-"""What all jobs of a process know about each host: how many connections it takes, and until when it is left alone."""
+"""Limits of each host, shared by all jobs of a process: how many connections it takes, and its cooldown."""
 
 import threading
 import time

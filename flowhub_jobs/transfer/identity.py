@@ -74,7 +74,7 @@ def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata |
 
 
 def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
-    """Adopt what the response tells about the file, and set the task to what the body is.
+    """Adopt the response's facts about the file, and set the task to the bytes of the body.
 
     Raises WrongRange for an impossible end, SourceChanged if the file must be requested in one go, SizeMismatch if the
     Hub and the place it redirects to have different sizes.

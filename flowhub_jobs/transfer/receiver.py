@@ -54,7 +54,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class TransferContext:
-    """What all receivers of a transfer share."""
+    """Shared by all receivers of a transfer."""
 
     transfer: TransferState
     committer: Committer

@@ -130,32 +130,6 @@ class TransferState:
             self.pool_resized.notify_all()
             self.commit_due.notify_all()
 
-    # Open parts ----------------------------------------------------------------------------------------------------
-
-    def closable_locked(self) -> list[FileState]:
-        """Return the verified files that no thread uses: their parts can be closed once they are synced."""
-        return [state for state in self.verified_open if not state.tasks]
-
-    def wait_to_open(self) -> None:
-        """Wait until one more part may be opened: a commit closes the parts of verified files."""
-        if len(self.verified_open) < OPEN_FILES_MAX:
-            return
-        with self.changed:
-            self.changed.wait_for(lambda: self.ended or len(self.verified_open) < OPEN_FILES_MAX)
-
-    def close_verified(self) -> None:
-        """Close the parts of verified and synced files that no task uses."""
-        with self.changed:
-            before, still_open = self.verified_open, []
-            for state in before:
-                if state.tasks or state.disk.dirty:
-                    still_open.append(state)
-                elif state.disk.part is not None:
-                    state.disk.part.close()
-            self.verified_open = still_open
-            if len(still_open) < len(before):
-                self.changed.notify_all()  # wakes `wait_to_open`
-
     def close(self) -> None:
         """Close every part.
 
@@ -165,21 +139,6 @@ class TransferState:
         if not self.fetcher_hung:
             for part in [*self.retired_parts, *(state.disk.part for state in self.files if state.disk.part)]:
                 part.close()
-
-    def open_part(self, task: RangeTask) -> None:
-        """Create the file for a task's bytes if it is the first task of its file; no other task runs before that.
-
-        Raises SourceChanged if the file started over while it was created.
-        """
-        if task.part is not None:
-            return
-        part = PartFile(self.folder, task.state.record.part, new=True)
-        with self.changed:
-            if task in task.state.tasks:
-                task.state.disk.part = task.part = part
-                return
-        part.close()
-        raise _started_over(task)
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
@@ -204,9 +163,9 @@ class TransferState:
 
     @staticmethod
     def check_current_locked(task: RangeTask) -> None:
-        """Raise SourceChanged if the task's file started over: its bytes belong to a retired part."""
+        """Raise SourceChanged if the task's file started over."""
         if task not in task.state.tasks:
-            raise _started_over(task)
+            raise started_over(task)
 
     def wait_for_hasher(self, task: RangeTask, count: int) -> None:
         """Wait while the hash queue has no room for `count` bytes: the hasher would have to read them from the disk."""
@@ -330,5 +289,6 @@ class TransferState:
             self.commit_due.notify_all()
 
 
-def _started_over(task: RangeTask) -> SourceChanged:
+def started_over(task: RangeTask) -> SourceChanged:
+    """Return the error for a task whose file started over: its bytes belong to a retired part."""
     return SourceChanged("the download was started over.", path=task.state.file.path)

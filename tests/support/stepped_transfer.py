@@ -22,6 +22,7 @@ from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.http.headers import HubMetadata, read_answer
+from flowhub_jobs.transfer.open_parts import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.range_scheduler import next_task
@@ -103,7 +104,7 @@ class ByHand:
         task.started_at = self.now
         fetcher = Fetcher(task)
         self.fetchers.append(fetcher)
-        self.transfer.open_part(task)
+        open_part(self.transfer, task)
         return fetcher
 
     def bind(self, fetcher: Fetcher) -> None:

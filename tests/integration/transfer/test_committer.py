@@ -16,6 +16,7 @@ from flowhub_jobs.transfer.fetchers import FetcherPool
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.open_parts import close_verified, open_part, wait_to_open
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.journal import Journal
 from flowhub_jobs.transfer.partial.part_file import PartFile
@@ -40,7 +41,7 @@ def begun(transfer: TransferState) -> RangeTask:
     with transfer.changed:
         task = next_task(transfer)
     assert task is not None
-    transfer.open_part(task)
+    open_part(transfer, task)
     return task
 
 
@@ -70,7 +71,7 @@ def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp
     assert is_open(task), "a range of it is on its way"
     task.state.disk.dirty = True
     transfer.release(task)
-    transfer.close_verified()
+    close_verified(transfer)
     assert is_open(task), "not synced"
     committer.commit()
     assert not is_open(task)
@@ -114,7 +115,7 @@ def test_what_was_closed_is_opened_by_its_next_use_if_it_is_the_same_file(tmp_pa
 def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path) -> None:
     transfer, committer, log = opened(tmp_path, OPEN_FILES_MAX)
     for _ in range(OPEN_FILES_MAX):
-        transfer.wait_to_open()
+        wait_to_open(transfer)
         task = begun(transfer)
         verified(transfer, task)
         transfer.incomplete.pop(task.state.number)
@@ -122,7 +123,7 @@ def test_who_opens_one_more_waits_until_a_commit_has_closed_some(tmp_path: Path)
     passed = threading.Event()
 
     def one_more() -> None:
-        transfer.wait_to_open()
+        wait_to_open(transfer)
         passed.set()
 
     waiting = threading.Thread(target=one_more)

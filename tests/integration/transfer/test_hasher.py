@@ -6,6 +6,7 @@ from support.run_fetch import pinned
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.open_parts import open_part
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.state import TransferState
 
@@ -18,7 +19,7 @@ def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does
     log = resume_partial(transfer, "job", 0)
     state, data = transfer.files[0], memoryview(bytearray(MODEL.read()))
     task = transfer.start_locked(RangeTask(state, 0, MODEL.size))
-    transfer.open_part(task)
+    open_part(transfer, task)
     assert task.part is not None
     task.part.write(data, 0)
     transfer.note_written(task, data, data)

@@ -16,6 +16,7 @@ from flowhub_jobs.transfer import hasher
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
+from flowhub_jobs.transfer.open_parts import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.resume import resume_partial
@@ -36,7 +37,7 @@ class ByItself:
         self.state = self.transfer.files[0]
         self.state.identity.identified, self.state.record.identity = True, 'etag:"1"'
         self.task = self.transfer.start_locked(RangeTask(self.state, 0, MODEL.size))
-        self.transfer.open_part(self.task)
+        open_part(self.transfer, self.task)
         assert self.task.part is not None
         self.task.part.write(MODEL.read(0, MODEL.size // 2), 0)
         self.state.record.kept.add(0, MODEL.size // 2)
