@@ -35,7 +35,7 @@ from flowhub_jobs.huggingface.hub_urls import api_url, page_url
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo, read_info, read_tree
 from flowhub_jobs.net import get
 from flowhub_jobs.net.credentials import token_for
-from flowhub_jobs.net.get import Answer
+from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.urls import HUB, at_endpoint, host_of, origin
 from flowhub_jobs.units import format_duration
@@ -129,7 +129,7 @@ class HubClient:
             hint=hint,
         )
 
-    def _next_page(self, answer: Answer) -> str | None:
+    def _next_page(self, answer: Document) -> str | None:
         """Return the address of the next page (RFC 8288). Only the host of the first page is asked."""
         target = _following(answer)
         if target is None:
@@ -145,7 +145,7 @@ class HubClient:
 
     # One request ----------------------------------------------------------------------------------------------------
 
-    def _get(self, url: str, what: str, page: str) -> Answer:
+    def _get(self, url: str, what: str, page: str) -> Document:
         """Return the answer of status 200. A busy Hub is asked again; one that cannot be reached only once."""
         if self._away is not None:
             raise self._away
@@ -170,7 +170,7 @@ class HubClient:
                 waited += pause
         raise AssertionError("unreachable")
 
-    def _get_once(self, url: str, what: str, page: str) -> Answer:
+    def _get_once(self, url: str, what: str, page: str) -> Document:
         try:
             answer = get.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
         except SourceError as error:
@@ -181,7 +181,7 @@ class HubClient:
             return answer
         raise self._refused(answer, what, page)
 
-    def _refused(self, answer: Answer, what: str, page: str) -> FlowhubError:
+    def _refused(self, answer: Document, what: str, page: str) -> FlowhubError:
         text = answer.headers.get("x-error-message", "")
         if answer.status == 403 and _DISABLED.search(text):
             return _disabled(what)
@@ -210,7 +210,7 @@ def _title(repo: str, kind: RepoKind) -> str:
     return f"repository {repo}" if kind is RepoKind.MODEL else f"data set {repo}"
 
 
-def _following(answer: Answer) -> str | None:
+def _following(answer: Document) -> str | None:
     """Return the next page's address in the Link header. Raises SourceRefused for a header of absurd length."""
     links = answer.headers.get("link", "")
     if len(links) > LINK_MAX:
@@ -218,7 +218,7 @@ def _following(answer: Answer) -> str | None:
     return next((url for url, about in _LINK.findall(links) if _IS_NEXT.match(about.lstrip())), None)
 
 
-def _json(answer: Answer) -> Any:
+def _json(answer: Document) -> Any:
     host = host_of(answer.url)
     if answer.body.lstrip()[:1] == b"<":
         hint = "A proxy or a sign-in page answers in the Hub's place, or HF_ENDPOINT is not one."

@@ -47,8 +47,8 @@ Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response. `headers` have lower-case names, `body` is decompressed, `url` is the last one of the redirects."""
+class Document:
+    """A response, in memory. `headers` have lower-case names, `body` is decompressed, `url` is the last redirect's."""
 
     status: int
     headers: dict[str, str]
@@ -68,7 +68,7 @@ def get(
     tokens: Mapping[str, str] = _NOTHING,
     endpoint: str = HUB,
     pinned: bool = False,
-) -> Answer:
+) -> Document:
     """Return the response to a GET, whatever its status. A URL of the Hub is requested at `endpoint`.
 
     `max_bytes` limits the decompressed body of a 200 or 206; of any other status only the beginning is kept.
@@ -91,7 +91,7 @@ def get(
             with _answered(client, url, own, watch) as response:
                 if not response.has_redirect_location:
                     body = _body(response, url, max_bytes, byte_range)
-                    return Answer(response.status_code, dict(response.headers), body, url, tuple(redirects))
+                    return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
                 redirects.append(dict(response.headers))
                 url = _next_hop(url, location_of(response.headers.raw))
     raise RedirectRefused(

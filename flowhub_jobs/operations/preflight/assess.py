@@ -13,7 +13,7 @@ from flowhub_jobs.errors import FlowhubError, SizeMismatch, UsageInvalid, WrongC
 from flowhub_jobs.fs.names import filename_from_url, name_problem
 from flowhub_jobs.net.content_disposition import suggested_name
 from flowhub_jobs.net.content_range import coding_of
-from flowhub_jobs.net.get import Answer
+from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.store.model_files import safe_name
 from flowhub_jobs.transfer.content import HEAD_BYTES, check_first_bytes
@@ -79,7 +79,7 @@ def _size(artifact: Artifact, seen: Sequence[FirstAnswer]) -> int | None:
     return sum(sizes) if len(sizes) == len(artifact.files) else None
 
 
-def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
+def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
     """Return the result of an answer of status 200 or 206 with the file's first bytes."""
     size, name = total_size(answer), _suggestion(answer)
     head = answer.body[:HEAD_BYTES]
@@ -100,11 +100,11 @@ def judged_answer(file: ArtifactFile, answer: Answer) -> FirstAnswer:
     return FirstAnswer(size, name)
 
 
-def _is_page(answer: Answer) -> bool:
+def _is_page(answer: Document) -> bool:
     return answer.body[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
-def total_size(answer: Answer) -> int | None:
+def total_size(answer: Document) -> int | None:
     """Return the size of the whole file: the total of Content-Range, else the length of a whole answer."""
     if found := _TOTAL.search(answer.headers.get("content-range", "")):
         return int(found[1])
@@ -117,7 +117,7 @@ def total_size(answer: Answer) -> int | None:
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
-def _suggestion(answer: Answer) -> str | None:
+def _suggestion(answer: Document) -> str | None:
     """Return the name that the answer or a redirect to it suggests by Content-Disposition, else its address's own."""
     for headers in (answer.headers, *reversed(answer.redirects)):
         suggested = suggested_name(headers.get("content-disposition", ""))

@@ -18,7 +18,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net import get
 from flowhub_jobs.net.credentials import token_for
-from flowhub_jobs.net.get import Answer, Range
+from flowhub_jobs.net.get import Document, Range
 from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FirstAnswer, judged_answer, judged_artifact
@@ -109,7 +109,7 @@ class _Look:
             FirstAnswer(error=error) if isinstance(error, _LASTING) else FirstAnswer(unseen=error.message.rstrip("."))
         )
 
-    def _asked(self, file: ArtifactFile, byte_range: Range | None) -> Answer:
+    def _asked(self, file: ArtifactFile, byte_range: Range | None) -> Document:
         return get.get(
             file.url,
             max_bytes=ASKED_BYTES,
@@ -122,7 +122,7 @@ class _Look:
             pinned=file.sha256 is not None,
         )
 
-    def _refusal(self, answer: Answer, where: str) -> FlowhubError:
+    def _refusal(self, answer: Document, where: str) -> FlowhubError:
         return status_error(
             answer.status,
             answer.headers,
@@ -135,7 +135,7 @@ class _Look:
         )
 
 
-def _hint(error: FlowhubError, file: ArtifactFile, answer: Answer) -> str | None:
+def _hint(error: FlowhubError, file: ArtifactFile, answer: Document) -> str | None:
     """Return what to do before it is queued; the hints of a transfer speak of a job."""
     page = hub_page(file.url)
     if isinstance(error, Gated) and page:
