@@ -1,4 +1,4 @@
-"""The home opened: its folder made, the node named, the database brought up to date, the rooms handed their keys."""
+"""Opens a home: makes its folder, names the node, migrates the database, and gives access to jobs and store."""
 
 import logging
 import os
@@ -40,7 +40,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What every command and every worker of one home works with."""
+    """An open home: its settings, node, database and store, for commands and workers."""
 
     settings: Settings
     node: str
@@ -52,7 +52,7 @@ class Home:
     def engine(self) -> "sa.Engine":
         return self.database.engine
 
-    # Imported when they are used: SQLAlchemy, with which they write, takes longer than a verb that only reads.
+    # Imported at use: SQLAlchemy, with which they write, takes longer to import than a reading command takes to run.
 
     @property
     def commands(self) -> "JobCommands":
@@ -80,7 +80,7 @@ class Home:
 
     @property
     def entries(self) -> LibraryReader:
-        """What is installed, to be read alone."""
+        """The installed models, for reading only."""
         return LibraryReader(self.database, self.node, self.store)
 
     def open_store(self) -> None:
@@ -104,7 +104,7 @@ class Home:
 
     def take_back_orphans(self) -> list[int]:
         """Take back the jobs whose worker is gone, and carry out their requested actions; return their numbers."""
-        from flowhub_jobs.jobs.rescue import rescue  # screens do without
+        from flowhub_jobs.jobs.rescue import rescue  # only where it is needed
         from flowhub_jobs.jobs.workers import remove_dead
 
         taken = rescue(self.engine, self.node, self.clock, self.is_dead)
@@ -116,15 +116,15 @@ class Home:
         return list(taken)
 
     def purge(self, job: int) -> None:
-        """Drop what was kept of a job that has ended, unless another job goes on with it.
+        """Delete the bytes that are kept of an ended job, unless another job uses them.
 
-        A run that was killed may have given it its name already, of which nobody knows: then that is taken away.
+        A killed run may have installed the artifact without recording it: then the installed copy is deleted, too.
         """
         from flowhub_jobs.store.install import find_installed
         from flowhub_jobs.store.partials_dir import delete_trash, move_to_trash
 
         if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
-            return  # it keeps nothing in the store
+            return  # it has no bytes in the store
         artifact = self.commands.artifact(job)
         if artifact.key not in self.queries.live_jobs():
             self.discard_partials(artifact, job)
@@ -134,7 +134,7 @@ class Home:
             self.commands.purged(job)
 
     def discard_partials(self, artifact: Artifact, job: int) -> None:
-        """Remove what this node keeps of an artifact; what another home with this node's name works in stays."""
+        """Remove this node's partials of an artifact, except one that another home with this node's name works in."""
         from flowhub_jobs.jobs.partial_owners import run_tokens
         from flowhub_jobs.transfer.partial.claim import discard
 
@@ -144,7 +144,7 @@ class Home:
             discard(partials, self.this_run(), own_runs=run_tokens(self.engine, job))
 
     def this_run(self, token: str = "") -> "Owner":
-        """Return who works in a partial here, as its lock says it."""
+        """Return this home and run as the owner that the lock of a partial names."""
         from flowhub_jobs.transfer.partial.ownership import this_run
 
         return this_run(os.path.realpath(self.settings.home), token)
@@ -184,7 +184,8 @@ def make_folders(settings: Settings) -> None:
             raise HomeUnusable(f"{settings.locks} is a symbolic link; nothing is written through it.")
         settings.locks.mkdir(0o700, exist_ok=True)
         home = settings.home.resolve()
-        if home not in (Path("/"), Path(os.path.expanduser("~")).resolve()):  # set so, but for others' use too
+        # Such a folder has other uses, and keeps its permissions.
+        if home not in (Path("/"), Path(os.path.expanduser("~")).resolve()):
             tighten(home)
         tighten(settings.locks)
         for database in ("flowhub.db", "queue.db"):

@@ -1,1 +1,1 @@
-"""All tables, the engine with its pragmas, and the migrations applied. Nobody above makes a connection otherwise."""
+"""The tables, the engine with its pragmas, and the migrations. Every connection of flowhub is made here."""

@@ -57,7 +57,7 @@ def _keep_private(path: str) -> None:
     """Make SQLite's file for its owner alone, and so what SQLite makes next to it: rows hold signed addresses."""
     if not path or path.startswith((":", "file:")):
         return
-    with suppress(OSError):  # SQLite says it in its own words
+    with suppress(OSError):  # SQLite reports it when it opens the file
         make_private(Path(path))
     for log in (f"{path}-wal", f"{path}-shm"):
         tighten(Path(log))
@@ -122,7 +122,7 @@ def _engine(url: str, node: str, pooled_sessions: bool) -> sa.Engine:
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we begin ourselves, in _begin
+    connection.isolation_level = None  # _begin starts the transactions
     connection.text_factory = as_text
     _use_wal(connection)
     # FULL: a committed state survives power loss; NORMAL does not promise it.
@@ -146,8 +146,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later fails at once with "database is locked" in WAL mode if another
-    # wrote in between, whatever the timeout; one that says that it will write waits for its turn.
+    # In WAL mode a transaction that reads first and writes later fails at once with "database is locked" if another
+    # one wrote in between: SQLite cannot let it wait, since its snapshot is out of date. BEGIN IMMEDIATE takes the
+    # write lock first, so that a writer waits for its turn, up to the timeout, and reads what is current.
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
@@ -170,14 +171,14 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn a driver's error into ours, at the one border."""
+    """Convert a driver's errors into FlowhubErrors."""
     try:
         yield
     except (sa.exc.DatabaseError, sa.exc.TimeoutError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
         if postgresql.is_postgresql(url):
-            raise postgresql.as_ours(postgresql.shown_place(url), cause) from error
-        raise _as_ours(str(sa.make_url(url).database), cause) from error
+            raise postgresql.to_flowhub_error(postgresql.shown_place(url), cause) from error
+        raise _to_flowhub_error(str(sa.make_url(url).database), cause) from error
 
 
 _NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -190,8 +191,8 @@ _HINTS = {
 _START_AGAIN = "Restore a backup, or move the file away and start again: models that are in the store stay there."
 
 
-def _as_ours(where: str, cause: BaseException) -> FlowhubError:
-    """Return a driver's error as ours, with what helps: by SQLite's code, where it is SQLite's."""
+def _to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
+    """Return a driver's error as a FlowhubError with its remedy, chosen by SQLite's error code."""
     code = getattr(cause, "sqlite_errorcode", None)
     if code is None:
         return DatabaseUnusable(f"The database {where} does not answer: {cause}.")
@@ -223,7 +224,7 @@ def _migrate(engine: sa.Engine, lock_folder: Path) -> None:
     lock = os.open(lock_folder / "migrate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _revision(engine) != HEAD:  # another process may have done it while we waited
+        if _revision(engine) != HEAD:  # another process may have done it while this one waited for the lock
             _upgrade(engine)
     finally:
         os.close(lock)

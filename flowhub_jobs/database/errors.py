@@ -1,11 +1,11 @@
-"""The errors of a database file that is lost, as those who handle a failing database see them, too."""
+"""The errors of a lost database file, which are errors of SQLAlchemy as well."""
 
 import sqlalchemy as sa
 
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
 
-# Both are also errors of SQLAlchemy: a run whose end cannot be written handles them like any other of those.
-# Of `code`, which both have, ours is used.
+# So that a run whose end cannot be written handles them like any other failure of the database.
+# Both bases have a `code`: FlowhubError's comes first.
 
 
 class Replaced(DatabaseReplaced, sa.exc.SQLAlchemyError):  # type: ignore[misc]

@@ -1,8 +1,9 @@
 """Notices that an open SQLite database was replaced, removed, emptied or damaged, before anything is written to it.
 
-A process that has a database open works on in the file that it opened, whatever has its path by then: its writes reach
-nobody, and its log (-wal) is applied to the new file ("How To Corrupt An SQLite Database File", sections 1.2 and 2.4).
-So every transaction begins with a look at the path. What is found once holds for the rest of the process's connections.
+A process with an open database keeps working in the file that it opened, even if another file has its path by then. Its
+writes are lost, and its log (-wal) is applied to the new file ("How To Corrupt An SQLite Database File", sections 1.2
+and 2.4). So every transaction begins with a check of the path. Once it fails, every later transaction of the process
+fails.
 """
 
 import os
@@ -21,7 +22,7 @@ from flowhub_jobs.database.errors import Damaged, Replaced
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-TRIES_MAX = 5  # looks, one a second, at a file that another may still be writing
+TRIES_MAX = 5  # checks, one a second, of a file that another program may still be writing
 
 Answer = TypeVar("Answer")
 Identity = tuple[int, int]  # device and inode
@@ -29,7 +30,7 @@ Identity = tuple[int, int]  # device and inode
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which files a connection has open; None for one that is not there."""
+    """Which files a connection has open; None for one that does not exist."""
 
     database: Identity | None
     log: Identity | None
@@ -39,22 +40,23 @@ class Files:
 
 
 class FileGuard:
-    """Looks after one database file for one engine. Thread-safe."""
+    """Guards one database file for one engine. Thread-safe."""
 
     def __init__(self, path: str) -> None:
         self._path, self._lock = path, threading.Lock()
         self._lost: Replaced | Damaged | None = None
-        self._written_ns: int | None = None  # the file's time when all that was written to it was ours
+        # The file's time at the last checkpoint of flowhub's; a later one is that of another program's write.
+        self._written_ns: int | None = None
         self._tries = 0
 
     def watch(self, engine: sa.Engine) -> None:
-        """Look at every checkout, from the first connection on."""
+        """Check the path at every checkout, from the first connection on."""
         _guards[engine] = self
         sa.event.listen(engine, "connect", self._connected)
         sa.event.listen(engine, "checkout", self._checked_out)
 
     def name_errors(self, engine: sa.Engine) -> None:
-        """Raise what no repetition mends as Damaged or Replaced. To be called once the schema is known to be there."""
+        """Raise errors that a repetition cannot mend as Damaged or Replaced. Called once the schema exists."""
         sa.event.listen(engine, "handle_error", self._failed)
 
     def _connected(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
@@ -148,7 +150,7 @@ class FileGuard:
             self._lose_overwritten(problem)
 
     def checkpointed(self, knows: Callable[[sqlite3.Connection], bool]) -> None:
-        """Remember that what was written to the file so far is ours."""
+        """Remember that all writes to the file so far were made by flowhub."""
         with suppress(sqlite3.Error):
             if self._written_ns is not None or self._on_disk(knows):
                 self._written_ns = self._files().written_ns
@@ -177,7 +179,7 @@ class FileGuard:
         return self._ask("mode=rw", lambda fresh: str(fresh.execute("PRAGMA quick_check(1)").fetchone()[0]))
 
     def _ask(self, mode: str, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        # By SQLite: had we opened the file by ourselves, to close it would drop SQLite's locks (2.2 of the same page).
+        # Through SQLite: to open and close the file otherwise would drop SQLite's locks on it (section 2.2).
         uri = f"{Path(self._path).absolute().as_uri()}?{mode}"
         with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
             return question(fresh)
@@ -197,8 +199,8 @@ def _stat(path: str) -> os.stat_result | None:
         return None
 
 
-def _identity(there: os.stat_result | None) -> Identity | None:
-    return (there.st_dev, there.st_ino) if there else None
+def _identity(status: os.stat_result | None) -> Identity | None:
+    return (status.st_dev, status.st_ino) if status else None
 
 
 _guards: WeakKeyDictionary[sa.Engine, FileGuard] = WeakKeyDictionary()

@@ -159,7 +159,7 @@ def is_outage(error: BaseException) -> bool:
     return passing or getattr(cause, "sqlstate", None) == _READ_ONLY
 
 
-def as_ours(where: str, cause: BaseException) -> FlowhubError:
+def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
     """Return psycopg's error as flowhub's, with what helps."""
     # libpq adds a question on a line of its own, which the hint answers.
     said = " ".join(line.strip() for line in str(cause).splitlines() if not line.startswith("\t"))

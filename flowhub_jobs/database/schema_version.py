@@ -1,3 +1,3 @@
-"""The newest migration; a test holds it against migrations/. Knowing it saves Alembic's import on every command."""
+"""The newest migration, so that a command need not import Alembic. A test compares it with migrations/."""
 
 HEAD = "0004"

@@ -1,4 +1,4 @@
-"""Values of the rows of plain SQL, which the drivers return as they are stored, as SQLAlchemy's types return them."""
+"""Converts the values of plain SQL, which drivers return as stored, as SQLAlchemy's types would."""
 
 import json
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Every table.
+"""The tables.
 
 Times are whole microseconds since 1970, UTC: one type for SQLite and PostgreSQL, and comparable in SQL.
-A lease's end is on the machine's awake clock instead, which nobody can set.
+The end of a lease is on the machine's awake clock instead, which no user and no time service sets.
 """
 
 from typing import Any
@@ -58,13 +58,13 @@ jobs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
-    Column("kind", String(16), nullable=False, server_default="fetch"),  # kinds.JobKind
-    Column("task", StoredJson),  # what a job of another kind than `fetch` works on (jobs/tasks.py)
+    Column("kind", String(16), nullable=False, server_default="fetch"),  # enums.JobKind
+    Column("task", StoredJson),  # what a job of another kind than `fetch` works on (values/jobs.py: JobTarget)
     Column("ref", Text, nullable=False),
     Column("model", Text),
     Column("option", Text),
     Column("format", String(16)),
-    Column("artifact_key", String(16), nullable=False),  # of a fetch artifacts.Artifact.key, else its task's own key
+    Column("artifact_key", String(16), nullable=False),  # of a fetch Artifact.key, else JobTarget.key_of
     Column("artifact", StoredJson, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
     Column("source_origin", Text),  # of a fetch, where its first file is: what a row of host_waits holds
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
@@ -74,7 +74,7 @@ jobs = Table(
     Column("group", Text),
     Column("forced", Boolean, nullable=False, server_default=text("false")),
     Column("attempt", Integer, nullable=False, server_default="0"),
-    # What is known of its progress, for the screens; the journal beside the partial is the truth.
+    # What is known of its progress, for the screens; the journal in the partial is authoritative.
     Column("bytes_total", BigInteger),
     Column("bytes_done", BigInteger, nullable=False, server_default="0"),
     Column("bytes_fetched", BigInteger, nullable=False, server_default="0"),
@@ -91,7 +91,7 @@ jobs = Table(
     Column("rescues", Integer, nullable=False, server_default="0"),  # in a row, without any progress
     Column("furthest", Integer, nullable=False, server_default="0"),  # how many stages it ever finished
     Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
-    Column("intent", StoredJson),  # what the installation was about to name (store/install.py)
+    Column("intent", StoredJson),  # what the run was about to install (store/install.py)
     Column("requested", String(16)),  # enums.RequestedAction: what the user wants of a running job
     # The lease: who may write, and until when.
     Column("lease_token", String(32)),
@@ -138,8 +138,8 @@ Index("ix_jobs_created", jobs.c.node, jobs.c.created_at)
 # By which a later job for the same reference is found.
 Index("ix_jobs_ref", jobs.c.node, jobs.c.ref, jobs.c.id)
 
-# Which earlier jobs a job waits for. A table, and no list in a column: whether they have ended is asked of their rows
-# alone, at each claim, so that it holds also after a `retry`; and both databases have an index for it.
+# The earlier jobs that a job waits for. A table, not a list in a column: each claim reads from the rows of these jobs
+# whether they have ended, which stays right after a `retry`, and both databases have an index for it.
 job_after = Table(
     "job_after",
     metadata,
@@ -236,7 +236,7 @@ artifact_pieces = Table(
     Column("artifact_id", Integer, ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
     Column("path", Text, primary_key=True),
     Column("piece", BigInteger, nullable=False),  # bytes
-    Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (transfer/digest.py)
+    Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (pieces/digest.py)
 )
 
 nodes = Table(

@@ -141,7 +141,7 @@ class ManifestUnusable(FlowhubError):
 
 
 class JobCancelled(FlowhubError):
-    """What `--wait` says of a job that somebody cancelled."""
+    """A job that `--wait` waited for was cancelled."""
 
     code = "cancelled"
     default_hint = "{retry} queues it again."
@@ -203,7 +203,7 @@ class OutOfMemory(FlowhubError):
 
 
 class ServiceUnavailable(FlowhubError):
-    """No service manager that serves this person: a container, a log-in by `su`, an ssh session on macOS."""
+    """No service manager that serves this user: a container, a log-in by `su`, an ssh session on macOS."""
 
     code = "service_unavailable"
     default_hint = "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron."
@@ -443,7 +443,7 @@ class AnswerMalformed(SourceError):
 
 
 class AddressExpired(SourceError):
-    """A CDN no longer honours its signed URL: the Hub is asked again, at no cost."""
+    """A CDN no longer honours its signed URL. A request to the Hub gives a new one, at no cost."""
 
     code = "address_expired"
 
@@ -534,7 +534,7 @@ class DiskFull(FlowhubError):
 
 
 class TargetFull(FlowhubError):
-    """The disk that an export goes to is full: nobody waits for a disk that is carried around."""
+    """The disk of an export is full. The job fails rather than waits, since such a disk is carried away."""
 
     code = "target_full"
     exit_status = 6

@@ -1,4 +1,4 @@
-"""The meaning and the remedy of every error code: what `flowhub help errors` and `flowhub help CODE` show.
+"""The meaning and the remedy of every error code, for `flowhub help errors` and `flowhub help CODE`.
 
 `remedy` is for a user of the command line, `in_call` for a program that called `download()`, which has no commands, no
 jobs and no worker. An error that is not listed has its class's docstring and hint.

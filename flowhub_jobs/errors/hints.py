@@ -1,7 +1,7 @@
 """Fills the placeholders of hints: how to try again differs for a job, for a command and for a call of `download()`.
 
-A hint is written once, where the error is raised: "Move or remove it, then {retry}." Nobody there knows who will read
-it. The one who shows it fills it, by `for_command_line`, `for_jobs` or `for_call`.
+A hint is written where the error is raised: "Move or remove it, then {retry}." That code does not know the reader. The
+code that shows the hint fills it, by `for_command_line`, `for_jobs` or `for_call`.
 """
 
 from collections.abc import Sequence

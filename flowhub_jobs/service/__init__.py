@@ -1,1 +1,1 @@
-"""The worker as a service of the person's own session: systemd's user unit on Linux, launchd's agent on macOS."""
+"""The worker as a service of the user's own session: systemd's user unit on Linux, launchd's agent on macOS."""

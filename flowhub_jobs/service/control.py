@@ -44,7 +44,7 @@ class Service(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise ServiceUnavailable where this manager does not serve this person."""
+        """Raise ServiceUnavailable where this manager does not serve this user."""
         ...
 
     def install(self, text: str) -> None:
@@ -58,7 +58,7 @@ class Service(Protocol):
     def look(self) -> ServiceState: ...
 
     def hints(self, program: Program) -> list[str]:
-        """Return what the person should know once it is installed."""
+        """Return what the user should know once it is installed."""
         ...
 
 

@@ -47,15 +47,15 @@ def program(
 
 def this_flowhub(argv: Sequence[str]) -> list[str]:
     """Return the words that start this installation, absolute: a service has neither our PATH nor our folder."""
-    typed, beside = Path(argv[0]).absolute(), Path(sys.executable).with_name("flowhub")
-    for script in (typed, beside):
+    typed, next_to_python = Path(argv[0]).absolute(), Path(sys.executable).with_name("flowhub")
+    for script in (typed, next_to_python):
         if script.name == "flowhub" and script.is_file():
             return [str(script)]
     return [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
 
 def _placed(name: str, value: str) -> str:
-    # A relative path, or a ~, means something where the person stands, and something else where a service runs.
+    # A relative path, or a ~, means one thing in the user's shell, and another where a service runs.
     if name == "FLOWHUB_CATALOG" and "://" not in value:
         return str(Path(value).expanduser().absolute())
     return str(Path(value).expanduser().absolute()) if name in PATHS else value

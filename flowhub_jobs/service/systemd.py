@@ -129,7 +129,7 @@ def _state(said: Mapping[str, str]) -> str | None:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Return where a person's settings lie: XDG_CONFIG_HOME, if it is absolute as it has to be, else ~/.config."""
+    """Return the folder of the user's settings: XDG_CONFIG_HOME, if it is absolute as it has to be, else ~/.config."""
     named = environ.get("XDG_CONFIG_HOME", "")
     return Path(named) if named.startswith("/") else Path("~/.config").expanduser()
 
