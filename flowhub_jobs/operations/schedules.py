@@ -1,18 +1,21 @@
 """The schedule in force: set, and described in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
+from flowhub_jobs.jobs.week import Cell, minutes_of, paint, schedule_of
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_duration, format_rate
 
 if TYPE_CHECKING:
     from flowhub_jobs.operations.session import Session
 
+_MORE_HINT = 'Send {"more": [{"windows": ["00:00-24:00"], "days": ["sat", "sun"]}]}.'
 _OUTSIDE_HINT = 'Send {"outside": "pause"} or {"outside": "500K"}.'
 NO_SCHEDULE = "No schedule: jobs run at any time."
 
@@ -36,7 +39,36 @@ def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
     outside = data.get("outside", data.get("outside_bps"))
     if isinstance(outside, bool) or not isinstance(outside, str | int | None):
         raise UsageInvalid("What holds outside of the windows is neither a text nor a number.", hint=_OUTSIDE_HINT)
-    return Schedule.parse(windows, days, "pause" if outside is None else str(outside))
+    first = Schedule.parse(windows, days, "pause" if outside is None else str(outside))
+    return replace(first, more=_more(data.get("more") or ()))
+
+
+def _more(groups: Any) -> tuple[DayWindows, ...]:
+    """Return the further windows of a JSON object, each group with days of its own. Raises UsageInvalid."""
+    if not isinstance(groups, list | tuple) or not all(isinstance(one, dict) and "windows" in one for one in groups):
+        raise UsageInvalid("more is not a list of objects with windows and days.", hint=_MORE_HINT)
+    found = [(_joined("windows", one["windows"]), _joined("days", one.get("days"))) for one in groups]
+    parsed = [Schedule.parse(windows or "", days) for windows, days in found]
+    return tuple(DayWindows(one.windows, one.days) for one in parsed)
+
+
+def paint_week(session: "Session", cells: Collection[Cell], *, is_open: bool) -> None:
+    """Have jobs run in these hours of the week, or not; each other hour stays as it is.
+
+    Raises UsageInvalid where no hour would be left.
+    """
+    known = session.controls.schedule()
+    painted = paint(minutes_of(known), cells, is_open=is_open)
+    set_schedule(session, schedule_of(painted, known.outside_bps if known else None))
+
+
+def set_outside(session: "Session", rate: str) -> None:
+    """Set what holds outside of the windows: "pause", or a rate such as "500K". Raises UsageInvalid."""
+    known = session.controls.schedule()
+    if known is None:
+        raise UsageInvalid("There is no schedule.", hint="Set its windows first.")
+    outside = Schedule.parse("00:00-01:00", None, rate).outside_bps
+    set_schedule(session, replace(known, outside_bps=outside))
 
 
 def _joined(name: str, given: Any) -> str | None:

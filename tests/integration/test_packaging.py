@@ -72,11 +72,15 @@ def test_the_wheel_carries_every_migration_and_the_catalog(wheel):
         assert inside[f"flowhub_jobs/_shipped/{path.relative_to(TOP).as_posix()}"] == path.read_bytes()
 
 
-def test_the_wheel_carries_every_module_and_nothing_of_the_tests(wheel):
+def test_the_wheel_carries_every_module_and_page_and_nothing_of_the_tests(wheel):
     inside = contents(wheel)
     modules = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs").rglob("*.py")}
     assert modules <= inside.keys()
     assert "flowhub_jobs/py.typed" in inside
+    for folder in ("templates", "static"):
+        of_pages = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs/web" / folder).iterdir()}
+        assert of_pages
+        assert of_pages <= inside.keys()
     assert not [name for name in inside if not name.startswith(("flowhub_jobs/", "flowhub-"))]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.jobs.week import DAY, MINUTES, minutes_of, paint, schedule_of, share
-from flowhub_jobs.operations.schedules import schedule_lines
+from flowhub_jobs.operations.schedules import schedule_from, schedule_lines
 
 NIGHTS = Schedule.parse("23:00-07:00", "mon-fri")
 MONDAY = datetime(2026, 11, 30, tzinfo=UTC)
@@ -83,3 +83,16 @@ def test_any_week_comes_back_as_it_was(spans, inverted):
     schedule = schedule_of(minutes, None)
     assert minutes_of(schedule) == minutes
     assert schedule is None or Schedule.from_json(schedule.as_json()) == schedule
+
+
+def test_the_json_of_a_schedule_with_groups_of_days_is_taken_back():
+    schedule = schedule_of(paint(minutes_of(NIGHTS), {(5, 12)}, is_open=True), 500_000)
+    assert schedule is not None
+    assert schedule.more
+    assert schedule_from(schedule.as_json()) == schedule
+
+
+@pytest.mark.parametrize("more", ["x", [1], [{"days": ["mon"]}], [{"windows": ["25:00-26:00"]}], {"windows": []}])
+def test_a_group_that_is_none_is_refused(more):
+    with pytest.raises(UsageInvalid):
+        schedule_from({"windows": ["23:00-07:00"], "more": more})

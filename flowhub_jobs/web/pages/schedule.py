@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.jobs.week import Cell, minutes_of, paint, schedule_of, share
+from flowhub_jobs.jobs.week import Cell, minutes_of, share
 from flowhub_jobs.operations.limits import in_force, limit_lines, set_limit
-from flowhub_jobs.operations.schedules import schedule_lines, set_schedule
+from flowhub_jobs.operations.schedules import paint_week, schedule_lines, set_outside, set_schedule
 from flowhub_jobs.operations.worker_status import living_workers
 from flowhub_jobs.web.endpoint import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
@@ -156,7 +156,7 @@ def show_schedule(call: Call) -> Response:
 def change_week(call: Call) -> Response:
     """Paint the chosen hours, or remove the schedule."""
     session, form = call.session, call.form()
-    verb, known = form.get("do", [""])[0], session.home.controls.schedule()
+    verb = form.get("do", [""])[0]
     if verb == "off":
         set_schedule(session, None)
         return back(call, "/schedule", "schedule")
@@ -165,20 +165,14 @@ def change_week(call: Call) -> Response:
         raise UsageInvalid(
             "No hour was chosen.", hint="Check hours or days of the week, then press what happens in them."
         )
-    minutes = paint(minutes_of(known), cells, is_open=verb == "open")
-    set_schedule(session, schedule_of(minutes, known.outside_bps if known else None))
+    paint_week(session, cells, is_open=verb == "open")
     return back(call, "/schedule", "schedule")
 
 
 def change_outside(call: Call) -> Response:
     """Set what happens outside of the windows: nothing runs, or all jobs at a rate."""
-    session, form = call.session, call.form()
-    known = session.home.controls.schedule()
-    if known is None:
-        raise UsageInvalid("There is no schedule.", hint="Choose hours of the week first.")
-    rate = rate_of(form.get("rate", [""])[0])
-    outside = Schedule.parse("00:00-01:00", None, "pause" if rate == "off" else rate).outside_bps
-    set_schedule(session, Schedule(known.windows, known.days, outside, known.more))
+    rate = rate_of(call.form().get("rate", [""])[0])
+    set_outside(call.session, "pause" if rate == "off" else rate)
     return back(call, "/schedule", "schedule")
 
 
