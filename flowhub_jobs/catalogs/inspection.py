@@ -30,7 +30,7 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class CatalogInspection:
     """Result of an inspection. With a fault the catalog is refused; warnings and notes do no harm.
 
     `models` counts the entries of a catalog without a fault, else it is 0.
@@ -42,18 +42,18 @@ class Inspection:
     notes: list[Finding] = field(default_factory=list)
 
 
-def inspect(raw: bytes) -> Inspection:
+def inspect(raw: bytes) -> CatalogInspection:
     """Return all findings on the catalog in `raw`."""
     try:
         document = read_json(raw)
     except NotJson as fault:
-        return Inspection(faults=[Finding("", None, str(fault))])
+        return CatalogInspection(faults=[Finding("", None, str(fault))])
     parts = list(_parts(document))
     faults = _faults(document, parts)
     warnings = [*_repeated(raw), *(finding for part in parts for finding in part.warnings(document))]
     notes = [finding for part in parts for finding in part.notes(document)]
     models = document.get("models")
-    return Inspection(0 if faults or not isinstance(models, list) else len(models), faults, warnings, notes)
+    return CatalogInspection(0 if faults or not isinstance(models, list) else len(models), faults, warnings, notes)
 
 
 def warnings_of_model(model: Values) -> list[Finding]:

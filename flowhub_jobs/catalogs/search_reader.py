@@ -38,7 +38,7 @@ ORDERS = {
 _PARAMETERS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,4})?[bm]", re.IGNORECASE)
 
 
-class ModelRow(NamedTuple):
+class IndexedModel(NamedTuple):
     """A model, as the catalog has it. `number` is its place in the index; `tags` is a list in JSON."""
 
     number: int
@@ -183,10 +183,10 @@ class IndexReader:
         asked = "SELECT number FROM models WHERE id IN (SELECT value FROM json_each(?))"
         return {number for (number,) in self._connection.execute(asked, (json.dumps(ids),))}
 
-    def models(self, numbers: Sequence[int]) -> list[ModelRow]:
+    def models(self, numbers: Sequence[int]) -> list[IndexedModel]:
         """Return these models in this order."""
-        asked = f"SELECT {', '.join(ModelRow._fields)} FROM models WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
-        rows = map(ModelRow._make, self._connection.execute(asked, (json.dumps(list(numbers)),)))
+        asked = f"SELECT {', '.join(IndexedModel._fields)} FROM models WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
+        rows = map(IndexedModel._make, self._connection.execute(asked, (json.dumps(list(numbers)),)))
         found = {row.number: row for row in rows}
         return [found[number] for number in numbers]
 

@@ -6,7 +6,7 @@ HeaderUnreadable. The values of other keys are skipped and never kept in memory.
 
 from typing import Any
 
-from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, Cursor, read_preamble
+from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, GgufCursor, read_preamble
 from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, ModelMetadata, windowed_of
 
 MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name
@@ -43,7 +43,7 @@ def read_gguf(data: bytes) -> ModelMetadata:
     Raises NeedMore if they end too early, HeaderUnreadable if they are no such header. Writers put the model's
     own keys before its vocabulary, which is megabytes: reading ends there if by then the context can be computed.
     """
-    cursor = Cursor(data)
+    cursor = GgufCursor(data)
     preamble = read_preamble(cursor)
     values: dict[str, Any] = {}
     for _ in range(preamble.keys):
@@ -54,7 +54,7 @@ def read_gguf(data: bytes) -> ModelMetadata:
     return _anatomy(values)
 
 
-def _value(cursor: Cursor, key: str, values: dict[str, Any]) -> None:
+def _value(cursor: GgufCursor, key: str, values: dict[str, Any]) -> None:
     """Read a value if it is wanted, else skip it."""
     kind = cursor.number("I")
     if key in _GENERAL or key.partition(".")[2] in _OWN:

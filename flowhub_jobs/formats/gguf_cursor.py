@@ -32,7 +32,7 @@ class Preamble:
     keys: int
 
 
-def read_preamble(cursor: "Cursor") -> Preamble:
+def read_preamble(cursor: "GgufCursor") -> Preamble:
     """Return the preamble, and set the cursor's byte order and the width of its counts."""
     magic = cursor.data[:4]
     if not (MAGIC.startswith(magic) or SWAPPED_MAGIC.startswith(magic)):
@@ -51,7 +51,7 @@ def read_preamble(cursor: "Cursor") -> Preamble:
     return preamble
 
 
-class Cursor:
+class GgufCursor:
     """A position in the bytes that only moves forward.
 
     `order` is struct's byte order, `width` its letter for a count, a length or a dimension. Every method raises

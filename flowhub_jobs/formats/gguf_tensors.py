@@ -1,6 +1,6 @@
 """Computes where the tensors of a GGUF file end: the least size of a complete file."""
 
-from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, Cursor, read_preamble
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, GgufCursor, read_preamble
 from flowhub_jobs.formats.metadata import MAX_COUNT, HeaderUnreadable
 
 MAX_DIMENSIONS = 16  # ggml has 4
@@ -26,7 +26,7 @@ def least_size(head: bytes) -> int:
 
     Raises NeedMore if `head` ends inside the header, HeaderUnreadable if it is invalid.
     """
-    cursor = Cursor(head)
+    cursor = GgufCursor(head)
     preamble = read_preamble(cursor)
     if preamble.tensors * 20 > MAX_HEADER:  # a name's length, dimensions, type and offset
         raise HeaderUnreadable(f"it claims {preamble.tensors:,} tensors")
@@ -37,7 +37,7 @@ def least_size(head: bytes) -> int:
     return -(-cursor.at // alignment) * alignment + end
 
 
-def _skip_keys(cursor: Cursor, keys: int) -> int:
+def _skip_keys(cursor: GgufCursor, keys: int) -> int:
     """Skip the metadata; return the alignment of the tensors' data, 1 if the stated one is impossible."""
     alignment = DEFAULT_ALIGNMENT
     for _ in range(keys):
@@ -51,7 +51,7 @@ def _skip_keys(cursor: Cursor, keys: int) -> int:
     return alignment
 
 
-def _tensor_end(cursor: Cursor) -> int:
+def _tensor_end(cursor: GgufCursor) -> int:
     """Return the least end of a tensor's data, from the beginning of all tensors' data."""
     cursor.text(MAX_KEY_LENGTH, "a tensor's name")
     dimensions = cursor.number("I")

@@ -67,7 +67,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class FileProgress:
+class FileCounts:
     number: int
     bytes: int | None
     done: int
@@ -89,6 +89,6 @@ class Progress:
     fetched: int
     rate_bps: int | None
     sha256_state: DigestState
-    files: tuple[FileProgress, ...] = ()
+    files: tuple[FileCounts, ...] = ()
     faults: int = 0
     fruitless_s: float = 0.0

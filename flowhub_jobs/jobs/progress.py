@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import job_files, jobs
-from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
+from flowhub_jobs.jobs.lease import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
 from flowhub_jobs.values.enums import State
 
@@ -58,7 +58,7 @@ def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
     }
 
 
-def file_values(job: int, file: FileProgress) -> dict[str, Any]:
+def file_values(job: int, file: FileCounts) -> dict[str, Any]:
     """Return the parameters of WRITE_FILE."""
     return {
         "of_job": job,

@@ -11,7 +11,7 @@ from flowhub_jobs.system import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ValueVersion:
     """The value as it was read. `version` is the microsecond at which it was set, or a little later."""
 
     value: Any
@@ -24,17 +24,17 @@ class SharedValue:
     def __init__(self, engine: sa.Engine, node: str, clock: Clock, name: str) -> None:
         self._engine, self._node, self._name, self._clock = engine, node, name, clock
 
-    def read(self) -> Version | None:
+    def read(self) -> ValueVersion | None:
         """Return the value as it stands; None if it was never set."""
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
-        return None if row is None else Version(row.value, row.set_at)
+        return None if row is None else ValueVersion(row.value, row.set_at)
 
-    def compare_and_set(self, seen: Version | None, value: Any) -> Version | None:
+    def compare_and_set(self, seen: ValueVersion | None, value: Any) -> ValueVersion | None:
         """Set the value unless it has changed since it was read; return the new version, or None: another was first."""
         now = self._clock.now_us()
         # The clock may stand still, or be set back: no version is used twice.
-        new = Version(value, now if seen is None else max(now, seen.version + 1))
+        new = ValueVersion(value, now if seen is None else max(now, seen.version + 1))
         try:
             with writing(self._engine) as tx:
                 if seen is None:  # psycopg has no count of what was inserted
@@ -44,10 +44,10 @@ class SharedValue:
         except sa.exc.IntegrityError:
             return None
 
-    def _insert(self, new: Version) -> sa.Insert:
+    def _insert(self, new: ValueVersion) -> sa.Insert:
         return controls.insert().values(node=self._node, name=self._name, value=new.value, set_at=new.version)
 
-    def _update(self, seen: Version, new: Version) -> sa.Update:
+    def _update(self, seen: ValueVersion, new: ValueVersion) -> sa.Update:
         as_seen = sa.and_(self._mine(), controls.c.set_at == seen.version)
         return sa.update(controls).where(as_seen).values(value=new.value, set_at=new.version)
 

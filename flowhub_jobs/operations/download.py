@@ -128,7 +128,7 @@ def _fetch_and_install(
 
 def _fetch_with_waits(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
     """Fetch, sleeping through the waits for which a worker would give its slot away."""
-    from flowhub_jobs.transfer.fetch import PriorAttempts, RetryLater, Shared, fetch
+    from flowhub_jobs.transfer.fetch import PriorAttempts, RetryLater, SharedLimits, fetch
     from flowhub_jobs.transfer.host_limits import HostLimits
     from flowhub_jobs.transfer.options import CancelToken
     from flowhub_jobs.transfer.rate_limit import TokenBucket
@@ -139,7 +139,7 @@ def _fetch_with_waits(artifact: Artifact, partial: Path, on_progress: OnProgress
     options = transfer_options(settings)
     # A call does not wait all night as a job does: after ten tries its caller decides about an outage.
     options = replace(options, patience=replace(options.patience, give_up_after_s=0.0))
-    shared = Shared(HostLimits(settings.connections_per_host), TokenBucket(settings.limit_rate))
+    shared = SharedLimits(HostLimits(settings.connections_per_host), TokenBucket(settings.limit_rate))
     report = _reporter(on_progress)
 
     def show(progress: "TransferProgress") -> None:

@@ -22,7 +22,7 @@ UNSYNCED_MAX = 44 * MIB
 
 
 @dataclass(slots=True)
-class Snapshot:
+class CommitSnapshot:
     """The state of the transfer at one instant, for one commit. With `record` the journal is rewritten."""
 
     parts: list[PartFile]
@@ -84,7 +84,7 @@ class Committer(threading.Thread):
                     raise
             close_verified(self._transfer)
 
-    def _commit(self, snapshot: Snapshot) -> None:
+    def _commit(self, snapshot: CommitSnapshot) -> None:
         """Write a snapshot down. After a failure nothing more is committed.
 
         The order is: snapshot, sync, journal. Bytes that are written after the snapshot may be synced too, but the
@@ -113,13 +113,13 @@ class Committer(threading.Thread):
             with disk_errors(self._transfer.folder):
                 self._journal.commit({"clean": True})
 
-    def _snapshot(self) -> Snapshot | None:
+    def _snapshot(self) -> CommitSnapshot | None:
         transfer = self._transfer
         with transfer.changed:
             dirty = [state for state in transfer.files if state.disk.dirty]
             if not dirty:
                 return None
-            snapshot = Snapshot(
+            snapshot = CommitSnapshot(
                 parts=[state.disk.part for state in dirty if state.disk.part is not None],
                 entry=self._entry(dirty),
                 record=self._record() if self._journal.is_long else None,
@@ -148,7 +148,7 @@ class Committer(threading.Thread):
         files = {state.file.path: copy.deepcopy(state.record) for state in self._transfer.files}
         return Record(files=files, fetched=self._transfer.fetched, tag=self._tag)
 
-    def _settle(self, snapshot: Snapshot) -> None:
+    def _settle(self, snapshot: CommitSnapshot) -> None:
         """Record what is committed, wake the fetchers that wait in `admit`, and remove the retired parts."""
         transfer = self._transfer
         with transfer.changed:

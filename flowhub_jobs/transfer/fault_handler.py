@@ -27,7 +27,7 @@ from flowhub_jobs.transfer.form_fallback import try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity import RESTARTS_MAX, source_host
 from flowhub_jobs.transfer.options import TransferOptions
-from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, Wait, decide
+from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -99,7 +99,7 @@ class FaultHandler:
         decision = decide(error, prior, random.random(), self._options.patience, free=free)  # noqa: S311
         if isinstance(decision, GiveUp):
             self._transfer.end(decision.error)
-        elif isinstance(decision, Wait):
+        elif isinstance(decision, RetryWait):
             recorded = not first and self._last is not None and self._last.code == error.code
             self._wait(task, error, decision, recorded=recorded)
         else:
@@ -113,7 +113,7 @@ class FaultHandler:
         prior = self._transfer.prior_faults_locked()
         return replace(prior, faults=max(1, prior.faults))
 
-    def _wait(self, task: RangeTask, error: FlowhubError, decision: Wait, *, recorded: bool) -> None:
+    def _wait(self, task: RangeTask, error: FlowhubError, decision: RetryWait, *, recorded: bool) -> None:
         self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.source.origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:

@@ -41,7 +41,7 @@ WATCH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedLimits:
     """Shared by all transfers of a process: the limits of the hosts, and the rate limit."""
 
     hosts: HostLimits
@@ -123,7 +123,7 @@ def fetch(
     folder: Path,
     *,
     options: TransferOptions,
-    shared: Shared,
+    shared: SharedLimits,
     cancel: CancelToken,
     prior: PriorAttempts,
     on_progress: Callable[[TransferProgress], None],
@@ -155,7 +155,7 @@ class _Transfer:
         transfer: TransferState,
         log: journal.Journal,
         options: TransferOptions,
-        shared: Shared,
+        shared: SharedLimits,
         cancel: CancelToken,
         prior: PriorAttempts,
         on_progress: Callable[[TransferProgress], None],

@@ -37,7 +37,7 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class RetryWait:
     """`asked`: the host named the time, so every job waits for it."""
 
     seconds: float
@@ -49,7 +49,7 @@ class GiveUp:
     error: FlowhubError
 
 
-Decision = Again | Wait | GiveUp
+Decision = Again | RetryWait | GiveUp
 
 
 def decide(
@@ -82,9 +82,9 @@ def decide(
         return GiveUp(error)
     delay = retry_delay(prior.faults, jitter, patience)
     if server_wait_s is None:
-        return Wait(delay)
+        return RetryWait(delay)
     # The server knows when its limit resets. But a wait of 0, or a date in the past, must not mean a request at once.
-    return Wait(max(server_wait_s, delay), asked=True)
+    return RetryWait(max(server_wait_s, delay), asked=True)
 
 
 def _is_hopeless(error: SourceError, prior: PriorFaults, patience: Patience) -> bool:

@@ -4,7 +4,7 @@ A parameter that is an option of a verb has the help text of that option, and ev
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -27,16 +27,19 @@ _PATH_HELP = {
 
 def operations_with(others: Iterable[Operation]) -> tuple[Operation, ...]:
     """Return all operations of the document, its own among them; `others` are the API's."""
-    own = Operation("GET", PATH, show_document, "Return this document.", "object")
+    own = Operation("GET", PATH, None, "Return this document.", "object")
     health = Operation("GET", "/healthz", None, "Tell whether the server and its database answer.", "object")
     metrics = Operation("GET", "/metrics", None, "Return figures for Prometheus.", "text", media_type="text/plain")
     return (*others, own, health, metrics)
 
 
-def show_document(call: Call) -> Response:
-    from flowhub_jobs.web.api import OPERATIONS  # it holds this operation, too
+def document_of(operations: Iterable[Operation]) -> Callable[[Call], Response]:
+    """Return the handler that answers with the document of these operations and its own."""
 
-    return JSONResponse(document(operations_with(OPERATIONS), call.context.manual()))
+    def show_document(call: Call) -> Response:
+        return JSONResponse(document(operations_with(operations), call.context.manual()))
+
+    return show_document
 
 
 def document(operations: Iterable[Operation], manual: Manual) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from flowhub_jobs.jobs.lease import Claimed, Lease
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.system import allow_open_files
-from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
@@ -54,7 +54,9 @@ class WorkerContext:
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
         self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock)
-        self.shared = Shared(HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate))
+        self.shared = SharedLimits(
+            HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate)
+        )
         self.gates = GateCache(home)
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)

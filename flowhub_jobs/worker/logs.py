@@ -45,10 +45,10 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _plain(stream: TextIO, environ: Mapping[str, str]) -> "Line":
+def _plain(stream: TextIO, environ: Mapping[str, str]) -> "LogLine":
     if _is_journal(stream, environ.get("JOURNAL_STREAM", "")):
         return JournalLine()
-    return TerminalLine(stream) if stream.isatty() else Line("%Y-%m-%dT%H:%M:%S%z")
+    return TerminalLine(stream) if stream.isatty() else LogLine("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _is_journal(stream: TextIO, journal: str) -> bool:
@@ -63,7 +63,7 @@ def _is_journal(stream: TextIO, journal: str) -> bool:
     return journal == f"{found.st_dev}:{found.st_ino}"
 
 
-class Line(logging.Formatter):
+class LogLine(logging.Formatter):
     """`12:34:56 Job 3 is completed`, on one line whatever is in it."""
 
     def __init__(self, time_format: str) -> None:
@@ -75,7 +75,7 @@ class Line(logging.Formatter):
         return f"{at} {grave}{words(record)}"
 
 
-class TerminalLine(Line):
+class TerminalLine(LogLine):
     """The same for a terminal, which would break a long line in the middle of a word."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -97,7 +97,7 @@ class TerminalLine(Line):
             return 0
 
 
-class JournalLine(Line):
+class JournalLine(LogLine):
     """`<6>Job 3 is completed`: the journal knows the time."""
 
     def __init__(self) -> None:

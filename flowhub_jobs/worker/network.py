@@ -16,7 +16,7 @@ from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.disk_demand import addresses_wanted
-from flowhub_jobs.jobs.shared_values import SharedValue, Version
+from flowhub_jobs.jobs.shared_values import SharedValue, ValueVersion
 from flowhub_jobs.net.reachability import Endpoint, answers, any_answers, local_network_fault, remote_endpoint
 from flowhub_jobs.net.urls import at_endpoint, driver_words, host_of
 from flowhub_jobs.values.artifacts import Artifact
@@ -65,7 +65,7 @@ class Network:
         known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in wanted])
         return [place for place in dict.fromkeys([*more, *known]) if place != failed][:WITNESSES]
 
-    def _wait(self, down: dict[str, Any], seen: Version | None, number: int) -> None:
+    def _wait(self, down: dict[str, Any], seen: ValueVersion | None, number: int) -> None:
         """Keep the gate shut until the next look."""
         at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
         self._turn.compare_and_set(seen, {"at": at, "number": number})
@@ -89,7 +89,7 @@ class Network:
             self._prober = threading.Thread(target=self._probe, args=(found[0], turn), name="network", daemon=True)
             self._prober.start()
 
-    def _probe(self, down: dict[str, Any], turn: Version) -> None:
+    def _probe(self, down: dict[str, Any], turn: ValueVersion) -> None:
         """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
         number, (host, port) = turn.value["number"], down["place"]
         try:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.notifications import Cursor, Notification, PendingNotifications
-from flowhub_jobs.jobs.shared_values import SharedValue, Version
+from flowhub_jobs.jobs.shared_values import SharedValue, ValueVersion
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.notify_delivery import Delivery
@@ -69,7 +69,7 @@ class Notifications:
         elif self._is_due(pending, now):
             self._begin(seen, cursor, pending, now)
 
-    def _note(self, seen: Version, cursor: Cursor, pending: Notification) -> None:
+    def _note(self, seen: ValueVersion, cursor: Cursor, pending: Notification) -> None:
         """Remember what was read; in the table, too, if another worker has to know it."""
         self._seen = pending.cursor
         if pending.cursor.parked != cursor.parked:
@@ -81,7 +81,7 @@ class Notifications:
         rested = not 0 <= now - pending.cursor.at < every  # a time ahead: the calendar was set back
         return rested and (pending.calm or now - pending.since >= every)
 
-    def _begin(self, seen: Version, cursor: Cursor, pending: Notification, now: int) -> None:
+    def _begin(self, seen: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
         """Take the turn by one conditional UPDATE, and deliver in a thread."""
         turn = self._shared.compare_and_set(seen, _shared_value(cursor, turn=[self._worker, now]))
         if turn is None:
@@ -91,7 +91,7 @@ class Notifications:
         )
         self._sender.start()
 
-    def _deliver(self, turn: Version, cursor: Cursor, pending: Notification, now: int) -> None:
+    def _deliver(self, turn: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
         finished = self._delivery.deliver(_notice(self._home.node, pending, now))
         after = replace(pending.cursor, at=now) if finished else cursor
         if finished:

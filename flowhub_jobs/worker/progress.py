@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
-from flowhub_jobs.jobs.lease import FileProgress, Lease, Progress
+from flowhub_jobs.jobs.lease import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.leases import LeaseStore
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
@@ -22,14 +22,14 @@ class ProgressWriter:
     def __init__(self, leases: LeaseStore, lease: Lease, fetched: int) -> None:
         self._leases, self._lease = leases, lease
         self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
-        self._files: dict[int, FileProgress] = {}
+        self._files: dict[int, FileCounts] = {}
         self._notes: list[Note] = []
         self._begun_at = time.monotonic()
 
     def show(self, seen: TransferProgress) -> None:
         """Write the progress of the transfer and its notes. Raises LeaseLost."""
         files = {
-            file.number: FileProgress(file.number, file.size, file.kept, file.expected, file.identity, file.state)
+            file.number: FileCounts(file.number, file.size, file.kept, file.expected, file.identity, file.state)
             for file in seen.files
         }
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
@@ -70,7 +70,7 @@ class ProgressWriter:
             if note.kind is EventKind.CONNECTION:
                 log.info("Job %d: %s", self._lease.job, note.text, extra={"job": self._lease.job})
 
-    def reads(self, total: int, read: int, files: Sequence[FileProgress]) -> None:
+    def reads(self, total: int, read: int, files: Sequence[FileCounts]) -> None:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
         rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
         self._last = Progress(Stage.VERIFY, total, read, self._last.fetched, rate, DigestState.RUNNING, tuple(files))
@@ -83,7 +83,7 @@ class ProgressWriter:
         )
 
 
-def _whole(files: dict[int, FileProgress]) -> DigestState:
+def _whole(files: dict[int, FileCounts]) -> DigestState:
     """Return one state for all files: verified only when every one is."""
     states = {file.sha256_state for file in files.values()}
     if states <= {DigestState.VERIFIED}:

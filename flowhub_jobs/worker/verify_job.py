@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, NotFound
-from flowhub_jobs.jobs.lease import FileProgress
+from flowhub_jobs.jobs.lease import FileCounts
 from flowhub_jobs.store.piece_check import CheckResult, FileToCheck, check_files
 from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
 from flowhub_jobs.units import format_bytes
@@ -39,7 +39,7 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
 
 def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
     files = [
-        FileProgress(number, file.bytes, done, file.sha256, None, DigestState.RUNNING)
+        FileCounts(number, file.bytes, done, file.sha256, None, DigestState.RUNNING)
         for number, (file, done) in enumerate(zip(model.files, read, strict=True))
     ]
     progress.reads(model.bytes, sum(read), files)

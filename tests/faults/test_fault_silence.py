@@ -7,7 +7,7 @@ from support.models import gguf_pattern
 from support.run_fetch import Run, Running, kept_in, pinned, quick, run
 
 from flowhub_jobs.errors import HeadersTimeout, Stalled, TooSlow
-from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
@@ -87,7 +87,7 @@ def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
         return now[0]
 
     options = quick(stall_s=0.3, slow_bps=1 << 40, slow_window_s=0.5)
-    shared = Shared(HostLimits(), TokenBucket(10_000_000, clock))
+    shared = SharedLimits(HostLimits(), TokenBucket(10_000_000, clock))
     got = run(sought(origin, True), tmp_path, options=options, shared=shared)
     assert got.content() == MODEL.read()
 
@@ -102,7 +102,7 @@ def test_a_person_who_stops_a_job_does_not_wait_for_a_host_that_is_silent(origin
 
 def test_a_limit_of_a_few_bytes_a_second_is_no_fault_of_the_host(origin, tmp_path):
     tiny = gguf_pattern(70)
-    shared = Shared(HostLimits(), TokenBucket(300))
+    shared = SharedLimits(HostLimits(), TokenBucket(300))
     got = Run(pinned(origin.serve("tiny.gguf", tiny), tiny), tmp_path, shared=shared).go()
     assert got.content() == tiny.read()
     assert got.notes == []

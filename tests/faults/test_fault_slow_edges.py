@@ -10,7 +10,7 @@ from support.run_fetch import Run, pinned, quick
 from flowhub_jobs.transfer import connection_watch, slow_connections
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
-from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
@@ -32,7 +32,7 @@ def fetched(origin, tmp_path, fault, connections, **options):
     """Fetch a model from an origin with this habit, over so many connections; return how it went."""
     url = origin.serve("m.gguf", MODEL, faults=[fault])
     run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **options))
-    run.shared = Shared(HostLimits(connections), TokenBucket())
+    run.shared = SharedLimits(HostLimits(connections), TokenBucket())
     run.go()
     assert run.content() == MODEL.read()
     assert set(run.note_kinds) <= {"connection"}  # no fault: it costs the job nothing
@@ -68,7 +68,7 @@ def test_a_single_connection_far_below_the_best_of_its_host_is_replaced(origin, 
     hosts.note_rate(f"http://127.0.0.1:{origin.port}", 6e6)
     url = origin.serve("m.gguf", MODEL, faults=[SlowEdges(slow_bps=1e5, fast_bps=9e6, of=2, first_is_fast=False)])
     run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=1))
-    run.shared = Shared(hosts, TokenBucket())
+    run.shared = SharedLimits(hosts, TokenBucket())
     run.go()
     assert run.content() == MODEL.read()
     assert run.note_kinds == ["connection"]
@@ -81,7 +81,7 @@ def test_a_source_that_knows_no_ranges_is_never_left_for_being_slow(origin, tmp_
     small = gguf_pattern(2 << 20, seed=5)
     url = origin.serve("m.gguf", small, faults=[IgnoreRange(), SlowEdges(fast_bps=1e6)])
     run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
-    run.shared = Shared(hosts, TokenBucket())
+    run.shared = SharedLimits(hosts, TokenBucket())
     run.go()
     assert run.content() == small.read()
     assert "connection" not in run.note_kinds
@@ -92,7 +92,7 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
     small = gguf_pattern(2 << 20, seed=5)
     url = origin.serve("m.gguf", small, faults=[SlowEdges(slow_bps=2e4, fast_bps=1e6, of=2)])
     run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
-    run.shared = Shared(HostLimits(4), TokenBucket(1_000_000))
+    run.shared = SharedLimits(HostLimits(4), TokenBucket(1_000_000))
     run.go()
     assert "connection" not in run.note_kinds
 

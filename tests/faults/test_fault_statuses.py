@@ -11,7 +11,7 @@ from support.origin import Origin
 from support.run_fetch import folder_of, held_after, kept_in, pinned, quick, run
 
 from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
-from flowhub_jobs.transfer.fetch import RetryLater, Shared
+from flowhub_jobs.transfer.fetch import RetryLater, SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
@@ -113,7 +113,7 @@ def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
 
 
 def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
-    shared = Shared(HostLimits(), TokenBucket())
+    shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     other = pinned(origin.serve("other.gguf", OTHER), OTHER)
@@ -124,7 +124,7 @@ def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
 
 
 def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(origin, tmp_path):
-    shared = Shared(HostLimits(), TokenBucket())
+    shared = SharedLimits(HostLimits(), TokenBucket())
     with held_after(HALF, sought(origin, True), tmp_path / "one", origin, shared=shared) as running:
         busy = origin.serve("busy.gguf", OTHER, faults=[Status(429, {"Retry-After": "60"})])
         with pytest.raises(RetryLater):
@@ -138,7 +138,7 @@ def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(
 
 
 def test_peace_for_one_host_is_none_for_another(origin, tmp_path):
-    shared = Shared(HostLimits(), TokenBucket())
+    shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     with Origin() as other:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
-from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, Wait, decide, retry_delay
+from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, RetryWait, decide, retry_delay
 
 PROMISED = Patience()
 HOUR_S = PROMISED.server_wait_max_s
@@ -43,8 +43,8 @@ PASSING_ERRORS = any_of(st.sampled_from(PASSING)) | busy(st.floats(0, HOUR_S))
 @given(ERRORS_OF_ANY_KIND, TRIES, JITTERS, PATIENCES, st.booleans())
 def test_every_fault_has_a_decision_and_every_wait_an_end(error, tries, jitter, patience, free):
     decision = decide(error, tries, jitter, patience, free=free)
-    assert isinstance(decision, Again | Wait | GiveUp)
-    if isinstance(decision, Wait):
+    assert isinstance(decision, Again | RetryWait | GiveUp)
+    if isinstance(decision, RetryWait):
         assert math.isfinite(decision.seconds)
         assert 0 <= decision.seconds <= max(patience.cap_s, patience.server_wait_max_s)
     if isinstance(decision, GiveUp):
@@ -87,7 +87,7 @@ def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, tr
 @given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
 def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
     decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, PROMISED)
-    assert isinstance(decision, Wait)
+    assert isinstance(decision, RetryWait)
     assert decision.asked
     assert wait_s <= decision.seconds <= max(wait_s, PROMISED.cap_s)
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import FlowhubError, SourceMissing
-from flowhub_jobs.jobs.lease import Claimed, FileProgress, Progress
+from flowhub_jobs.jobs.lease import Claimed, FileCounts, Progress
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage
 from flowhub_jobs.values.jobs import Note
 from support.job_store import JobStore, digests
 
-FILE = FileProgress(0, 1000, 9, None, None, DigestState.RUNNING)
+FILE = FileCounts(0, 1000, 9, None, None, DigestState.RUNNING)
 
 
-def seen(stage: Stage = Stage.DOWNLOAD, fetched: int = 0, files: tuple[FileProgress, ...] = ()) -> Progress:
+def seen(stage: Stage = Stage.DOWNLOAD, fetched: int = 0, files: tuple[FileCounts, ...] = ()) -> Progress:
     return Progress(stage, 1000, fetched, fetched, None, DigestState.RUNNING, files)
 
 

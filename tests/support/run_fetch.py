@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, Shared, TransferProgress, fetch
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, SharedLimits, TransferProgress, fetch
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import Cancelled, CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
@@ -78,7 +78,7 @@ class Run:
     options: TransferOptions = QUICK
     cancel: CancelToken = field(default_factory=CancelToken)
     prior: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
-    shared: Shared = field(default_factory=lambda: Shared(HostLimits(), TokenBucket()))
+    shared: SharedLimits = field(default_factory=lambda: SharedLimits(HostLimits(), TokenBucket()))
     seen: list[TransferProgress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     fetched: Fetched | None = None

@@ -26,7 +26,7 @@ from flowhub_jobs.errors import (
     WrongContent,
     WrongRange,
 )
-from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, Wait, decide, retry_delay
+from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, RetryWait, decide, retry_delay
 
 PROMISED = Patience()
 PASSING = [ConnectionLost, HeadersTimeout, Stalled, TooSlow, NetworkDown, ServerBusy, TlsUntrusted]
@@ -41,12 +41,12 @@ def test_the_contracts_patience():
 
 @pytest.mark.parametrize("kind", [*PASSING, WrongRange])
 def test_a_fault_that_may_pass_is_waited_for(kind):
-    assert decide(kind("x"), PriorFaults(1), 0.5, PROMISED) == Wait(0.5)
+    assert decide(kind("x"), PriorFaults(1), 0.5, PROMISED) == RetryWait(0.5)
 
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_an_outage_ends_a_job_after_a_day_without_a_byte_and_not_after_any_number_of_tries(kind):
-    assert isinstance(decide(kind("x"), PriorFaults(10_000, DAY_S - 1), 0.5, PROMISED), Wait)
+    assert isinstance(decide(kind("x"), PriorFaults(10_000, DAY_S - 1), 0.5, PROMISED), RetryWait)
     error = kind("x")
     assert decide(error, PriorFaults(10, DAY_S), 0.5, PROMISED) == GiveUp(error)
     assert error.hint is not None
@@ -57,13 +57,13 @@ def test_an_outage_ends_a_job_after_a_day_without_a_byte_and_not_after_any_numbe
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_a_day_with_fewer_than_ten_tries_is_no_end(kind):
-    assert isinstance(decide(kind("x"), PriorFaults(9, 10 * DAY_S), 0.5, PROMISED), Wait)
+    assert isinstance(decide(kind("x"), PriorFaults(9, 10 * DAY_S), 0.5, PROMISED), RetryWait)
 
 
 @pytest.mark.parametrize("kind", [WrongRange, WrongContent, SourceChanged])
 def test_a_source_that_answers_and_never_with_the_right_bytes_ends_it_after_ten_tries(kind):
     error = kind("x")
-    assert isinstance(decide(error, PriorFaults(9), 0.5, PROMISED, free=False), Wait)
+    assert isinstance(decide(error, PriorFaults(9), 0.5, PROMISED, free=False), RetryWait)
     assert decide(error, PriorFaults(10), 0.5, PROMISED, free=False) == GiveUp(error)
 
 
@@ -85,11 +85,11 @@ def test_another_address_or_content_is_asked_for_again_at_no_cost(kind):
 
 
 def test_a_host_that_names_a_time_is_waited_for_exactly():
-    assert decide(ServerBusy("x", wait_s=42.0), PriorFaults(1), 0.0, PROMISED) == Wait(42.0, asked=True)
+    assert decide(ServerBusy("x", wait_s=42.0), PriorFaults(1), 0.0, PROMISED) == RetryWait(42.0, asked=True)
 
 
 def test_an_hour_is_waited_for_and_more_is_not():
-    assert decide(ServerBusy("x", wait_s=3600.0), PriorFaults(1), 0.0, PROMISED) == Wait(3600.0, asked=True)
+    assert decide(ServerBusy("x", wait_s=3600.0), PriorFaults(1), 0.0, PROMISED) == RetryWait(3600.0, asked=True)
     decision = decide(ServerBusy("busy.", wait_s=7200.0), PriorFaults(1), 0.0, PROMISED)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.library.outdated import OutdatedCheck, Version, check_outdated
+from flowhub_jobs.operations.library.outdated import ModelVersion, OutdatedCheck, check_outdated
 from flowhub_jobs.operations.schemas.library import outdated_json
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.units import format_bytes
@@ -80,7 +80,7 @@ def _to_fetch(session: Session, seen: OutdatedCheck) -> dict[str, int | None]:
     return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
 
 
-def _shown(version: Version) -> str:
+def _shown(version: ModelVersion) -> str:
     """Return a few digits that tell two versions apart."""
     if version.commit or version.sha256:
         return f"commit {version.commit[:8]}" if version.commit else f"sha256 {(version.sha256 or '')[:8]}"

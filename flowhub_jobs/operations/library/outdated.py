@@ -22,7 +22,7 @@ Latest = Callable[[Settings, Artifact], Artifact | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ModelVersion:
     """What tells one version of a model from another; None is unknown. `sha256` is None for a folder."""
 
     version: str | None
@@ -40,14 +40,14 @@ class OutdatedModel:
     version: str | None = None
 
     @property
-    def installed(self) -> Version:
-        return Version(None, self.commit, self.entry.sha256)
+    def installed(self) -> ModelVersion:
+        return ModelVersion(None, self.commit, self.entry.sha256)
 
     @property
-    def available(self) -> Version:
+    def available(self) -> ModelVersion:
         artifact = self.artifact
         commit = artifact.hub.commit if artifact.hub else commit_of(artifact.files[0])
-        return Version(self.version, commit, None if artifact.folder else artifact.files[0].sha256)
+        return ModelVersion(self.version, commit, None if artifact.folder else artifact.files[0].sha256)
 
 
 @dataclass(frozen=True, slots=True)

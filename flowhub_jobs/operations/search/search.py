@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.catalogs.search_query import Query
-from flowhub_jobs.catalogs.search_reader import IndexReader, ModelRow, OptionRow, ParsedQuery
+from flowhub_jobs.catalogs.search_reader import IndexedModel, IndexReader, OptionRow, ParsedQuery
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.search.index_update import query_index
@@ -69,7 +69,7 @@ class FoundVariant(NamedTuple):
 class FoundModel(NamedTuple):
     """A model that was found; its variants that pass the filters, in the catalog's order; `best` is one of them."""
 
-    row: ModelRow
+    row: IndexedModel
     variants: tuple[FoundVariant, ...]
     best: FoundVariant
 
@@ -164,7 +164,7 @@ class _Search:
         runs = not self._wanted.fits or variant.verdict.fit in RUNS
         return runs and (not self._wanted.installed or variant.installed is True)
 
-    def _variant(self, model: ModelRow, option: OptionRow) -> FoundVariant:
+    def _variant(self, model: IndexedModel, option: OptionRow) -> FoundVariant:
         installed = self._site.has(model.id, option.option)
         return FoundVariant(
             ref=f"{model.id}@{option.option}",

@@ -14,4 +14,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *controls.OPERATIONS,
     *events.OPERATIONS,
 )
-ROUTES: list[BaseRoute] = [*routes(OPERATIONS), Route(openapi.PATH, endpoint(openapi.show_document), methods=["GET"])]
+ROUTES: list[BaseRoute] = [
+    *routes(OPERATIONS),
+    Route(openapi.PATH, endpoint(openapi.document_of(OPERATIONS)), methods=["GET"]),
+]

@@ -90,7 +90,7 @@ class EventLine:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRow:
+class JobFileRow:
     path: str
     size: str
     done: str
@@ -119,7 +119,7 @@ class JobView:
     strips: tuple[Strip, ...]
     attempts: tuple[AttemptRow, ...]
     events: tuple[EventLine, ...]
-    files: tuple[FileRow, ...]
+    files: tuple[JobFileRow, ...]
     files_more: int
 
 
@@ -151,7 +151,7 @@ def job_view(detail: JobDetail, why: Sequence[str], titles: Mapping[str, str], n
             for event in reversed(detail.events[-EVENTS_SHOWN:])
         ),
         files=tuple(
-            FileRow(
+            JobFileRow(
                 file.path,
                 format_bytes(file.bytes) if file.bytes is not None else "unknown",
                 f"{100 * file.bytes_done // file.bytes} %" if file.bytes else "",

@@ -14,7 +14,7 @@ from support.cli import PROGRAM, cli_app, fail, owner, process, started
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
-from flowhub_jobs.jobs.lease import FileProgress, Progress
+from flowhub_jobs.jobs.lease import FileCounts, Progress
 from flowhub_jobs.values.enums import DigestState, Stage
 
 A = gguf(4096, 1)
@@ -35,7 +35,7 @@ def mixed(shop):
     failed = pen.claim()
     pen.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
     running = pen.claim()
-    file = FileProgress(0, 4096, 1024, None, "etag", DigestState.RUNNING)
+    file = FileCounts(0, 4096, 1024, None, "etag", DigestState.RUNNING)
     pen.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
     shop.home.commands.pause(numbers[2])
     shop.home.commands.cancel(numbers[3])

@@ -8,7 +8,7 @@ from support.job_store import NODE, JobStore, artifact, folder_artifact
 
 from flowhub_jobs.errors import FlowhubError, NotFound, SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.lease import FileProgress, Progress
+from flowhub_jobs.jobs.lease import FileCounts, Progress
 from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
@@ -64,7 +64,7 @@ def test_a_fresh_job_knows_nothing_that_it_cannot_know(rooms):
 def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(rooms):
     [job] = rooms.enqueue("tiny")
     lease = rooms.claim().lease
-    file = FileProgress(0, 1000, 400, "ab" * 32, "etag", DigestState.RUNNING)
+    file = FileCounts(0, 1000, 400, "ab" * 32, "etag", DigestState.RUNNING)
     rooms.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, (file,)))
     [seen] = rooms.queries.jobs([job])
     assert (seen.state, seen.stage, seen.sha256_state, seen.reason) == ("running", "download", "running", None)

@@ -14,7 +14,7 @@ from support.fake_service_tools import FakeServiceTools
 from support.models import gguf, one_file_model
 from support.systemd_syntax import command, values
 
-from flowhub_jobs.jobs.lease import FileProgress, Progress
+from flowhub_jobs.jobs.lease import FileCounts, Progress
 from flowhub_jobs.service.sd_notify import status_line
 from flowhub_jobs.service.unit_files import EX_CONFIG
 from flowhub_jobs.values.enums import DigestState, Stage, State
@@ -283,7 +283,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
         shop.enqueue("m1")
         context.leases.register(os.getpid(), 2)
         running = context.leases.claim()
-        file = FileProgress(0, 4096, 1024, None, "etag", DigestState.RUNNING)
+        file = FileCounts(0, 4096, 1024, None, "etag", DigestState.RUNNING)
         context.leases.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 5_000_000, file.sha256_state))
         cli("worker", "install")
         pid = os.getpid() if by == "systemd" else 1

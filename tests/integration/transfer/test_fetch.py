@@ -11,7 +11,7 @@ from support.run_fetch import Running, folder_of, one_file, part_in, pinned, qui
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
-from flowhub_jobs.transfer.fetch import Shared
+from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -77,7 +77,7 @@ def test_the_number_of_connections_grows_by_itself_where_each_is_slow(origin, tm
 def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origin, tmp_path, four_connections):
     model = gguf_pattern(52 * MIB, seed=3)
     origin.limit(per_connection_bps=60e6)
-    shared = Shared(HostLimits(cap=2), TokenBucket())
+    shared = SharedLimits(HostLimits(cap=2), TokenBucket())
     got = run(pinned(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert got.content() == model.read()
     assert origin.peak_connections == 2
@@ -283,7 +283,7 @@ def test_a_speed_limit_lets_through_its_rate_times_the_time(origin, tmp_path, fo
     """Counted at the origin, against the limit's own clock: nobody looks at it but who asks for bytes."""
     model, clock, rate = gguf_pattern(24 * MIB, seed=5), Ticking(), 100_000_000
     url = origin.serve("m.gguf", model)
-    got = run(pinned(url, model), tmp_path, shared=Shared(HostLimits(), TokenBucket(rate, clock)))
+    got = run(pinned(url, model), tmp_path, shared=SharedLimits(HostLimits(), TokenBucket(rate, clock)))
     assert got.content() == model.read()
     assert origin.sent("m.gguf") == pytest.approx(rate * clock.now, rel=0.1)
 
