@@ -61,17 +61,17 @@ OVERVIEW = Verb(
 
 # The verbs by the heading of `flowhub --help` under which they stand.
 VERBS: dict[str, dict[str, Verb]] = {
-    "Find a model": {
+    "Find models": {
         "search": Verb("search.search", "search", "Search the catalogs: names, sizes, what runs here."),
         "show": Verb("search.show", "show", "Show a model: its variants, and which of them run here."),
         "fits": Verb("search.fits", "fits", "Show whether a model runs on this machine."),
         "device": Verb("search.device", "device", "Show this machine: memory, GPUs, disk."),
         "catalog": Verb("search.catalog", "catalog", "List, import and update catalogs of models."),
     },
-    "Fetch it": {
-        "enqueue": Verb("jobs.enqueue", "enqueue", "Queue models for a worker to fetch."),
+    "Download models": {
+        "enqueue": Verb("jobs.enqueue", "enqueue", "Queue models for a worker to download."),
         "status": Verb("jobs.status", "status", "Show the queue, or everything about one job."),
-        "wait": Verb("jobs.wait", "wait", "Return when the jobs have ended."),
+        "wait": Verb("jobs.wait", "wait", "Wait until jobs end."),
         "cancel": Verb("jobs.cancel", "cancel", "Cancel jobs."),
         "pause": Verb("jobs.pause", "pause", "Pause jobs until `resume`."),
         "resume": Verb("jobs.resume", "resume", "Resume paused jobs."),
@@ -79,14 +79,14 @@ VERBS: dict[str, dict[str, Verb]] = {
         "start": Verb("jobs.start", "start", "Start jobs now, whatever --at or the schedule says."),
         "priority": Verb("jobs.priority", "priority", "Change the priority of jobs."),
     },
-    "Leave it alone": {
-        "worker": Verb("worker.worker", "app", "Download what is queued, until stopped."),
+    "Run unattended": {
+        "worker": Verb("worker.worker", "app", "Download queued models until stopped."),
         "schedule": Verb("worker.schedule", "schedule", "Set the weekly windows in which jobs run."),
         "limit": Verb("worker.limit", "limit", "Limit the speed of all jobs together, or show the limit."),
-        "report": Verb("worker.report", "report", "Show what arrived, what needed no help, what needs you."),
+        "report": Verb("worker.report", "report", "Show what was downloaded, what recovered, what needs you."),
         "logs": Verb("worker.logs", "logs", "Print every event of a job, oldest first."),
     },
-    "Keep it": {
+    "Manage installed models": {
         "list": Verb("library.list", "list_models", "List installed models, and partial downloads."),
         "path": Verb("library.path", "path", "Print the path of an installed model for a runtime."),
         "verify": Verb("library.verify", "verify", "Check installed models against their checksums."),
@@ -96,13 +96,13 @@ VERBS: dict[str, dict[str, Verb]] = {
         "prune": Verb("library.prune", "prune", "Remove partial downloads, old versions and leftovers."),
         "du": Verb("library.du", "du", "Show disk usage by model."),
     },
-    "Share it": {
+    "Exchange models with other programs and machines": {
         "adopt": Verb("library.adopt", "adopt", "Link models of other programs into the store."),
         "export": Verb("library.export", "export", "Copy installed models to a folder, to carry them."),
-        "import": Verb("library.import_", "import_models", "Take in what `export` copied to a folder."),
+        "import": Verb("library.import_", "import_models", "Import models from a folder made by `export`."),
     },
-    "Look at it": {"web": Verb("web", "web", "Serve a local page and the HTTP API, until stopped.")},
-    "More": {
+    "Web": {"web": Verb("web", "web", "Serve a local page and the HTTP API, until stopped.")},
+    "Help": {
         "help": Verb("help.help", "help_page", "Explain verbs, errors, states, settings, references."),
         "completion": Verb("completion.completion", "completion", "Print the completion script of a shell."),
     },

@@ -20,25 +20,31 @@ if TYPE_CHECKING:  # the packages of the extra may be missing
 
 def web(
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Listen at this address (default 127.0.0.1).")
+        str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1).")
     ] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="N", min=0, max=65535, help="Default: 7811, or the next free one; 0: any."),
+        typer.Option(
+            "--port", metavar="N", min=0, max=65535, help="Port (default: 7811, or the next free port; 0 for any)."
+        ),
     ] = None,
     share: Annotated[
         bool, typer.Option("--share", help="Serve installed models to other machines, in the Hub's protocol.")
     ] = False,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="Answer for this name too: that of a proxy, NAME:PORT."),
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Also accept requests for this host name, such as that of a proxy, NAME:PORT.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a local page and the HTTP API, until stopped.
 
-    Prints the URL to open, which signs in one browser, once. Programs send the token of web.token, in the home.
+    Prints a URL that signs in one browser, once. Programs send the token in web.token, in flowhub's home.
     """
     try:  # late, since the packages of the extra may be missing
         from flowhub_jobs.web.server import Options, serve

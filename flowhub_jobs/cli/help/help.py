@@ -25,7 +25,7 @@ def help_page(
 ) -> None:
     """Explain verbs, errors, states, settings, references.
 
-    --json prints all of it as one object, whatever WORD is.
+    --json prints everything as one object, and ignores WORD.
     """
     if output.chosen.json:
         output.result_json(manual_json())

@@ -20,59 +20,68 @@ def enqueue(
         typer.Argument(metavar="REF…", help="model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
     ] = None,
     file: Annotated[
-        str | None, typer.Option("-f", "--file", metavar="FILE", help="A list: one reference a line; - is stdin.")
+        str | None,
+        typer.Option("-f", "--file", metavar="FILE", help="Read references from a list, one a line; - is stdin."),
     ] = None,
     tonight: Annotated[
-        bool, typer.Option("--tonight", help="Start in the schedule's window; without one, 23:00-07:00.")
+        bool, typer.Option("--tonight", help="Start in the schedule's window (without one, 23:00-07:00).")
     ] = False,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Start at: 02:30, +3h, RFC 3339.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Start at this time: 02:30, +3h, RFC 3339.")
+    ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option("--after", metavar="JOB", help="Start after these jobs finish or fail: 12, 12,15-18."),
+        typer.Option("--after", metavar="JOB", help="Start after these jobs have ended: 12, 12,15-18."),
     ] = None,
     priority: Annotated[
-        int | None, typer.Option("--priority", metavar="N", help="Higher goes first (default 0).")
+        int | None, typer.Option("--priority", metavar="N", help="Higher starts first (default 0).")
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs, for --group of other verbs.")
+        str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
     ] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX", help="The digest of the URL's file.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 digest of the URL's file.")
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name the URL's file; by default as its address ends.")
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="File name to install the URL's file under (default: the end of the URL)."
+        ),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: take these files along."),
+        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: also download these files; repeatable."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: leave these out.")
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: skip these files; repeatable."),
     ] = None,
     best_fit: Annotated[
-        bool, typer.Option("--best-fit", help="Of a model, queue the variant that suits this machine best.")
+        bool, typer.Option("--best-fit", help="Queue the variant that suits this machine best.")
     ] = False,
     require_fit: Annotated[
-        bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if something would not run here.")
+        bool, typer.Option("--require-fit", help="Queue nothing (exit 7) if a model would not run here.")
     ] = False,
     check: Annotated[
         bool | None,
         typer.Option(
             "--check/--no-check",
-            help="Ask the source for the first bytes before queueing (default: of what no catalog pins).",
+            help="Request the first bytes before queueing (default: unless a catalog has the digest).",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs end.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Watch the jobs until they have ended; Ctrl-C detaches.")
+        bool, typer.Option("--watch", help="Show live progress until the jobs end; Ctrl-C detaches.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Download again what is installed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download installed models again.")] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Queue what is right; exit 10 if something was wrong.")
+        bool, typer.Option("--keep-going", help="Queue the valid references; exit 10 if one is invalid.")
     ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue models for a worker to fetch."""
+    """Queue models for a worker to download."""
     defaults = {
         "at": at,
         "tonight": tonight,

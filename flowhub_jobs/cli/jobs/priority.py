@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.requests import checked_priority
 
 
 def priority(
-    number: Annotated[int, typer.Argument(metavar="N", help="Higher goes first; the default is 0.")],
+    number: Annotated[int, typer.Argument(metavar="N", help="Higher starts first (default 0).")],
     jobs: JobArguments = None,
     every: AllLive = False,
     group: Group = None,

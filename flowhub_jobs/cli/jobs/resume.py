@@ -7,6 +7,6 @@ from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
 def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
     """Resume paused jobs.
 
-    A time set by --at that is still ahead stays.
+    A start time set by --at is kept.
     """
     steer("resume", jobs, every, group, ("paused",), lambda session, job: session.again(job, "resume"))

@@ -15,14 +15,12 @@ def retry(
     jobs: JobArguments = None,
     every: AllFailed = False,
     group: Group = None,
-    cancelled: Annotated[
-        bool, typer.Option("--cancelled", help="With --all or --group: the cancelled jobs too.")
-    ] = False,
+    cancelled: Annotated[bool, typer.Option("--cancelled", help="With --all or --group: cancelled jobs too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue failed or cancelled jobs again.
 
-    The job keeps its number and its files, and continues with what was kept.
+    A job keeps its number and continues its partial download.
     """
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")

@@ -7,6 +7,6 @@ from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
 def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
     """Start jobs now, whatever --at or the schedule says.
 
-    A started job still waits for the jobs of --after, for room on the disk and for the network.
+    A started job still waits for the jobs in --after, for disk space and for the network.
     """
     steer("start", jobs, every, group, ("queued", "paused"), lambda session, job: session.again(job, "start"))

@@ -1,4 +1,4 @@
-"""status, wait, and what a bare `flowhub` shows."""
+"""status: shows the queue, or one job in detail."""
 
 from typing import Annotated
 
@@ -15,14 +15,18 @@ from flowhub_jobs.operations.job_numbers import job_numbers
 
 def status(
     jobs: JobArguments = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch; Ctrl-C leaves, the jobs continue.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Jobs of every state and age, by number.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show live progress; Ctrl-C detaches.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All jobs, in the order of their numbers.")] = False,
     state: Annotated[
         str | None,
-        typer.Option("--state", metavar="S", help="Only: queued, running, paused, completed, failed, cancelled."),
+        typer.Option(
+            "--state",
+            metavar="S",
+            help="Only jobs in this state: queued, running, paused, completed, failed, cancelled.",
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="T", help="Queued or ended since: 12h, 22:00, RFC 3339.")
+        str | None, typer.Option("--since", metavar="T", help="Only jobs queued or ended since: 12h, 22:00, RFC 3339.")
     ] = None,
     group: Annotated[str | None, typer.Option("--group", metavar="G", help="Only jobs of this group.")] = None,
     quiet: Quiet = False,
@@ -30,8 +34,8 @@ def status(
 ) -> None:
     """Show the queue, or everything about one job.
 
-    Without JOB: running jobs, failed ones that need you, waiting ones with reason and time, and the last 20 that ended;
-    below them the total, and when all is done. On a terminal it is cut to one screen.
+    Without JOB: running jobs, failed jobs, waiting jobs with their reason and time, the last 20 that ended, and a total
+    with the expected end. On a terminal, the list is cut to one screen.
     """
     with open_session() as session:
         numbers = job_numbers(jobs) if jobs else None

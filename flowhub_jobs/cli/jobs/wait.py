@@ -25,15 +25,17 @@ NAMED = 5
 
 def wait(
     jobs: JobArguments = None,
-    every: Annotated[bool, typer.Option("--all", help="Every live job.")] = False,
-    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Every live job of this group.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All queued, running and paused jobs.")] = False,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="G", help="All queued, running and paused jobs of this group.")
+    ] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="S", help="Give up after: 90, 15m, 2h.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Return when the jobs have ended.
+    """Wait until jobs end.
 
-    Exit status: 0 if all are completed, that of its error if the one job failed, 10 if some of several did, 124 when
-    the time of --timeout is over.
+    Exit status: 0 if all are completed, the error's own if one job was named and failed, 10 if some of several failed,
+    124 after --timeout.
     """
     limit = parse_span(timeout) if timeout else None
     with open_session() as session:

@@ -1,4 +1,4 @@
-"""adopt: what other programs have already, and what the library does not know of its own store."""
+"""adopt: links models of other programs into the store, and adds models in the store to the library."""
 
 import os
 import time
@@ -25,8 +25,8 @@ from flowhub_jobs.units import format_bytes
 
 Outcomes = Mapping[int, "Adopted | FlowhubError"]
 
-SHOWN_MAX = 8  # of what is not taken
-BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # what is said where nobody can be asked
+SHOWN_MAX = 8  # skipped files that are named
+BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # for the error without a terminal
 
 
 def adopt(
@@ -36,17 +36,15 @@ def adopt(
             metavar="[PLACE…]", help="lm-studio, huggingface, ollama, llama.cpp, modelscope, store; a folder or file."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be adopted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be adopted.")] = False,
     yes: Yes = False,
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Give the store its own bytes, at the price of their room.")
-    ] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the models instead of linking them.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Link models of other programs into the store.
 
-    The store itself is always looked through as well: what lies in it and is not in the library is written down.
-    Every byte is read first; what is linked is never copied unless --copy is given. It asks before it changes anything.
+    Also adds models in the store that are not in the library yet. Reads every byte first, and asks before it changes
+    anything. Models are linked; --copy copies them.
     """
     if not (yes or dry_run):
         demand_terminal("adopt", before=BEFORE, hint=HINT)

@@ -15,13 +15,13 @@ from flowhub_jobs.operations.session import Session
 
 def export(
     refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
-    to: Annotated[str, typer.Option("--to", metavar="DIR", help="The folder to copy them to.")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="Target folder.")],
     later: Later = False,
     as_json: AsJson = False,
 ) -> None:
     """Copy installed models to a folder, to carry them.
 
-    A manifest there has their digests. `flowhub import DIR` takes them in on another machine.
+    Writes a manifest with their digests. `flowhub import DIR` imports them on another machine.
     """
     folder = Path(to).expanduser().absolute()
     with open_session() as session:

@@ -12,14 +12,14 @@ from flowhub_jobs.operations.local_jobs import LocalJobs
 
 
 def import_models(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder that `flowhub export` filled.")],
-    refs: Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Only these of its models.")] = None,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder made by `flowhub export`.")],
+    refs: Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Only these models of the folder.")] = None,
     later: Later = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take in what `export` copied to a folder.
+    """Import models from a folder made by `export`.
 
-    It is verified on the way, and listed like any other model.
+    The models are verified while they are copied.
     """
     with open_session() as session:
         numbers = LocalJobs(session).import_models(Path(folder).expanduser().absolute(), refs or [])

@@ -13,13 +13,13 @@ from flowhub_jobs.operations.schemas.library import installed_json
 
 
 def list_models(
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Paths, digests and sources, too.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also show paths, digests and sources.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """List installed models, and partial downloads.
 
-    Models that were put into the store by hand are listed too.
+    Includes models that were put into the store by hand.
     """
     with open_session() as session:
         there = list_store(session)

@@ -20,7 +20,7 @@ Refs = Annotated[list[str] | None, typer.Argument(metavar="REF…", help="Models
 def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
     """List models with a newer version.
 
-    Asks the catalog and the Hub. Exits 0 whether or not a model is outdated.
+    Checks the catalog and the Hub. Exits 0 whether or not a model is outdated.
     """
     with open_session() as session:
         seen = survey_of(session, refs)

@@ -13,12 +13,14 @@ from flowhub_jobs.values.enums import Condition
 
 
 def path(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="A model, model@option, hf:…, or a name from the list.")],
+    ref: Annotated[
+        str, typer.Argument(metavar="REF", help="model, model@option, hf:…, or a name from `flowhub list`.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Print the path of an installed model for a runtime.
 
-    It is a model's file, the first of its parts, or its folder.
+    The path is the model's file, the first of its parts, or its folder.
     """
     with open_session() as session:
         model = session.installed.find_one(ref)

@@ -23,14 +23,16 @@ def prune(
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", metavar="AGE", help="Only what is older: 7d, 12h. Includes what is kept for retry."
+            "--older-than",
+            metavar="AGE",
+            help="Only items older than this: 7d, 12h. Includes partial downloads kept for `retry`.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove partial downloads, old versions and leftovers.
 
-    It asks first. Partial downloads of live jobs stay.
+    Asks first. Partial downloads of queued, running and paused jobs stay.
 
     Partial downloads of failed and cancelled jobs are kept for `retry`; --older-than removes those too.
     """

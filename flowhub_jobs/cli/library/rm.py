@@ -22,7 +22,7 @@ def rm(
 ) -> None:
     """Remove installed models.
 
-    It asks first. Without a terminal, -y is needed.
+    Asks first; without a terminal, -y is required.
     """
     with open_session() as session:
         session.installed.require_store()

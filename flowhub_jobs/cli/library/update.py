@@ -20,14 +20,20 @@ def update(
     refs: Refs = None,
     every: Annotated[bool, typer.Option("--all", help="All outdated models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also replace models that were changed by hand.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also replace models that were modified by hand.")] = False,
     tonight: Annotated[
-        bool, typer.Option("--tonight", help="In the schedule's window; without a schedule, from 23:00 to 07:00.")
+        bool, typer.Option("--tonight", help="Start in the schedule's window (without one, 23:00-07:00).")
     ] = False,
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not before: 02:30, +3h, RFC 3339.")] = None,
-    priority: Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher goes first.")] = None,
-    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="A name for these jobs.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Start at this time: 02:30, +3h, RFC 3339.")
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="Higher starts first (default 0).")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs end.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue newer versions of outdated models.

@@ -20,17 +20,17 @@ from flowhub_jobs.units import format_bytes
 
 def verify(
     refs: Annotated[
-        list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`; none is all.")
+        list[str] | None, typer.Argument(metavar="REF…", help="Models, or names from `flowhub list` (default: all).")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Compare sizes and times only; read no file.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Download again what differs, and no more.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Download damaged pieces again.")] = False,
     later: Later = False,
     as_json: AsJson = False,
 ) -> None:
     """Check installed models against their checksums.
 
-    Reads every byte. It runs here, as a job that `flowhub status` shows; --later leaves it to a worker. Exit status: 8
-    if the one model differs, 10 if one of several does.
+    Reads every byte. The check runs here, as a job that `flowhub status` shows, or with --later in a worker. Exit
+    status: 8 if one model was checked and differs, 10 if some of several differ.
     """
     if ((fast or repair) and later) or (fast and repair):
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")

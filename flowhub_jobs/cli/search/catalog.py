@@ -1,4 +1,4 @@
-"""catalog list, import, update, remove, validate: whose models there are, beside those of the shipped catalog."""
+"""catalog list, import, update, remove, validate: the shipped catalog, and catalogs imported in addition to it."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -44,13 +44,13 @@ catalog = typer.Typer(
 )
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="SHAPE", help="lmstudio, gpt4all, localai or flowhub (default: by its content)."),
+    typer.Option("--format", metavar="SHAPE", help="lmstudio, gpt4all, localai or flowhub (default: detected)."),
 ]
 
 
 @catalog.command("list")
 def list_catalogs(as_json: AsJson = False) -> None:
-    """List the catalogs in force, in the order in which they count."""
+    """List the catalogs, in the order in which they are searched."""
     page, warning = catalogs_json(load_settings())
     if output.chosen.json:
         output.result_json(page)
@@ -63,17 +63,19 @@ def list_catalogs(as_json: AsJson = False) -> None:
 @catalog.command("import")
 def import_catalog(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|URL", help="LM Studio's, GPT4All's, LocalAI's, or one in flowhub's format.")
+        str, typer.Argument(metavar="FILE|URL", help="A catalog of LM Studio, GPT4All, LocalAI or flowhub.")
     ],
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What to call it (default: its shape, or its file).")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the catalog (default: its format or file name)."),
     ] = None,
     shape: Format = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in another catalog; what cannot be taken is counted.
+    """Import a catalog of this or another format.
 
-    The models stand behind those of the shipped catalog. One whose id is taken there gets its catalog's name behind it.
+    Entries that cannot be imported are counted and named. The models are listed after those of the shipped catalog;
+    an id that is in use gets the catalog's name appended.
     """
     change = take(load_settings(), source, name=name, shape=_shape(shape))
     if output.chosen.json:
@@ -82,23 +84,26 @@ def import_catalog(
     for line in import_lines(change):
         output.result(line)
     output.hint(
-        "\n" + output.fold(f"`flowhub show MODEL` shows one; `flowhub catalog remove {change.name}` takes all away.")
+        "\n"
+        + output.fold(f"`flowhub show MODEL` shows one; `flowhub catalog remove {change.name}` removes all of them.")
     )
 
 
 @catalog.command()
 def update(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="Which ones (default: all).")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME…]", help="Catalogs to update (default: all).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the sources of the imported catalogs again.
+    """Fetch the imported catalogs again.
 
-    FLOWHUB_CATALOG's URL is asked, too. One whose source fails stays as it is.
+    Also fetches the URL in FLOWHUB_CATALOG. A catalog whose source fails stays unchanged.
     """
     settings = load_settings()
     wanted = list(dict.fromkeys(names)) if names else updatable(settings)
     done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
-    alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is told as an error, once
+    alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is printed once, as the error
     if output.chosen.json and not alone:
         output.result_json(update_json(done))
     elif not alone:
@@ -116,11 +121,14 @@ def _tell_update(done: Mapping[str, Change | FlowhubError]) -> None:
 
 @catalog.command()
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="From `flowhub catalog list`.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Names from `flowhub catalog list`.")],
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take imported catalogs away; it asks first. What was installed from them stays."""
+    """Remove imported catalogs.
+
+    Asks first. Installed models stay.
+    """
     settings = load_settings()
     wanted = list(dict.fromkeys(names))
     for name in wanted:
@@ -145,14 +153,14 @@ def _agreed(names: list[str]) -> bool:
 @catalog.command()
 def validate(
     source: Annotated[
-        str | None, typer.Argument(metavar="[FILE|URL]", help="Any catalog (default: what is in force).")
+        str | None, typer.Argument(metavar="[FILE|URL]", help="A catalog (default: the one in use).")
     ] = None,
     shape: Format = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a catalog: all its faults, unknown fields, and files without a digest.
+    """Check a catalog for faults, unknown fields and files without a digest.
 
-    Writes nothing. For a catalog of another shape, it says what an import would take. See `flowhub help catalog`.
+    Writes nothing. For a catalog of another program, shows what an import would take. See `flowhub help catalog`.
     """
     page, error = validate_json(load_settings(), source, _shape(shape))
     if output.chosen.json:

@@ -10,7 +10,7 @@ from flowhub_jobs.operations.schemas.search import device_json
 def device(as_json: AsJson = False) -> None:
     """Show this machine: memory, GPUs, disk.
 
-    Each figure says how it was found.
+    Each figure names its source.
     """
     with open_session() as session:
         machine, store = session.device, session.store.root

@@ -17,18 +17,17 @@ from flowhub_jobs.operations.search import variants
 def fits(
     ref: Annotated[
         str,
-        typer.Argument(metavar="REF", help="model, model@option, hf:owner/repo[:QUANT], a URL, or what is installed."),
+        typer.Argument(metavar="REF", help="model, model@option, hf:owner/repo[:QUANT], a URL, or an installed name."),
     ],
     context: Annotated[
-        int | None, typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Tokens of context (default 4096).")
+        int | None,
+        typer.Option("--ctx", metavar="N", min=1, max=10**9, help="Context length in tokens (default 4096)."),
     ] = None,
     on: Annotated[
         str | None,
-        typer.Option("--on", metavar="FILE", help="Another machine: its `flowhub device --json` in a file."),
+        typer.Option("--on", metavar="FILE", help="Judge another machine: a file with its `flowhub device --json`."),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no server for the file's header; estimate instead.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Estimate, and request no file headers.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show whether a model runs on this machine.

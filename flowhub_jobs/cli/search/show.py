@@ -1,4 +1,4 @@
-"""show: all that is known of one model, and whether it runs here."""
+"""show: shows one model, its variants, and whether they run here."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.operations.schemas.search import model_json
 from flowhub_jobs.operations.search.model_card import card
 
-_REF = "A model of the catalogs, model@option, hf:owner/repo, or a name from `flowhub list`."
+_REF = "model, model@option, hf:owner/repo, or a name from `flowhub list`."
 
 
 def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json: AsJson = False) -> None:

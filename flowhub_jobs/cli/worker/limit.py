@@ -1,4 +1,4 @@
-"""limit: how fast all jobs together may be, while they run."""
+"""limit: sets or shows the speed limit of all jobs together."""
 
 from typing import Annotated
 
@@ -13,14 +13,12 @@ from flowhub_jobs.operations.schemas.controls import limit_json
 
 def limit(
     rate: Annotated[str | None, typer.Argument(metavar="[RATE|off]", help="Bytes a second: 500K, 5M, off.")] = None,
-    span: Annotated[
-        str | None, typer.Option("--for", metavar="TIME", help="How long, or until when: 2h, 90m, 07:00.")
-    ] = None,
+    span: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Duration or end: 2h, 90m, 07:00.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Limit the speed of all jobs together, or show the limit.
 
-    Running jobs obey within a second. The lowest of this limit, the schedule's and config.toml's applies.
+    Applies to running jobs within a second. The lowest of this limit, the schedule's and config.toml's applies.
     """
     check_limit(rate, span)
     with open_session() as session:

@@ -14,7 +14,7 @@ from flowhub_jobs.operations.schemas.jobs import logs_json
 
 
 def logs(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Numbers and ranges: 12 128-130.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Job numbers and ranges: 12 128-130.")],
     as_json: AsJson = False,
 ) -> None:
     """Print every event of a job, oldest first."""

@@ -18,11 +18,13 @@ LAST_NIGHT = "last-night"
 def report(
     since: Annotated[
         str,
-        typer.Option("--since", metavar="T", help="last-night (since 18:00 of yesterday), or 12h, 22:00, RFC 3339."),
+        typer.Option(
+            "--since", metavar="T", help="Start of the report: last-night (18:00 yesterday), 12h, 22:00, RFC 3339."
+        ),
     ] = LAST_NIGHT,
     as_json: AsJson = False,
 ) -> None:
-    """Show what arrived, what needed no help, what needs you."""
+    """Show what was downloaded, what recovered, what needs you."""
     begin = report_begins(since, datetime.now().astimezone())
     with open_session() as session:
         morning = read_morning(session.home, begin)

@@ -1,4 +1,4 @@
-"""schedule set, off, show: the windows in which jobs may start."""
+"""schedule set, off, show: the weekly windows in which jobs run."""
 
 from typing import Annotated
 
@@ -31,17 +31,21 @@ def set_schedule(
     ],
     days: Annotated[
         str | None,
-        typer.Option("--days", metavar="DAYS", help="The days on which a window opens: mon-fri,sun (default: all)."),
+        typer.Option("--days", metavar="DAYS", help="Days on which a window opens: mon-fri,sun (default: all)."),
     ] = None,
     outside: Annotated[
         str,
-        typer.Option("--outside", metavar="pause|RATE", help="Outside: nothing runs, or all jobs at a rate (500K)."),
+        typer.Option(
+            "--outside",
+            metavar="pause|RATE",
+            help="Outside the windows: pause, or a speed limit such as 500K (default pause).",
+        ),
     ] = "pause",
     as_json: AsJson = False,
 ) -> None:
-    """Run jobs only in these windows, every week.
+    """Run jobs only in these weekly windows.
 
-    When a window closes, running jobs stop and keep their partial downloads; they continue in the next one.
+    When a window closes, running jobs stop and keep their partial downloads. They continue in the next window.
     """
     wanted = Schedule.parse(windows, days, outside)
     with open_session() as session:
@@ -51,7 +55,7 @@ def set_schedule(
 
 @schedule.command()
 def off(as_json: AsJson = False) -> None:
-    """Remove the schedule: jobs run at any time."""
+    """Remove the schedule, so that jobs run at any time."""
     with open_session() as session:
         set_it(session, None)
         _tell(session)

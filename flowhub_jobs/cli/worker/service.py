@@ -1,4 +1,4 @@
-"""worker install, uninstall, status: the worker as a service that starts with every log-in and comes back."""
+"""worker install, uninstall, status: the worker as a service that starts at login and restarts after a failure."""
 
 import os
 import shlex
@@ -24,16 +24,16 @@ from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.units import format_duration, format_rate, parse_rate
 from flowhub_jobs.values.enums import State
 
-PrintOnly = Annotated[bool, typer.Option("--print", help="Print the file and the commands, and do nothing.")]
+PrintOnly = Annotated[bool, typer.Option("--print", help="Only print the file and the commands.")]
 
 
 def install(
     jobs: Jobs = None, limit_rate: LimitRate = None, print_only: PrintOnly = False, as_json: AsJson = False
 ) -> None:
-    """Run a worker as a service, from every login on.
+    """Install a worker as a service that starts at login.
 
-    It restarts after a failure and at login. Linux: a systemd user unit. macOS: a launchd agent. It takes over this
-    shell's variables for flowhub, but no secrets. Installing again replaces it.
+    The service restarts after a failure. Linux: a systemd user unit; macOS: a launchd agent. It gets this shell's
+    FLOWHUB_ variables, but no secrets. Installing again replaces it.
     """
     settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
     service, program = service_of(settings), _program(jobs, limit_rate)
@@ -53,7 +53,10 @@ def install(
 
 
 def uninstall(as_json: AsJson = False) -> None:
-    """Stop the service and remove it. What is queued stays queued."""
+    """Stop and remove the service.
+
+    Queued jobs stay queued.
+    """
     service = service_of(load_settings())
     removed = service.uninstall()
     if output.chosen.json:

@@ -1,4 +1,4 @@
-"""worker: fetch what is queued; and below it install, uninstall, status: the same as a service of this machine's."""
+"""worker: downloads queued models. worker install, uninstall, status: the worker as a service."""
 
 import os
 import sys
@@ -22,24 +22,24 @@ def worker(
     context: typer.Context,
     jobs: Jobs = None,
     drain: Annotated[
-        bool, typer.Option("--drain", help="Exit when nothing is left to do; 10 if a job failed.")
+        bool, typer.Option("--drain", help="Exit when the queue is empty; exit 10 if a job failed.")
     ] = False,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Exit at this time: 07:00, +3h.")] = None,
     patience: Annotated[
         str | None,
         typer.Option(
-            "--patience", metavar="SPAN", help="With --drain: how long to wait for a host that is away (default 1h)."
+            "--patience", metavar="SPAN", help="With --drain: time to wait for an unreachable host (default 1h)."
         ),
     ] = None,
     limit_rate: LimitRate = None,
-    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Work under this node's name.")] = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node name to work under.")] = None,
     log_format: Annotated[
-        str | None, typer.Option("--log-format", metavar="FORM", help="plain (default), or json: an object a line.")
+        str | None, typer.Option("--log-format", metavar="FORM", help="plain (default), or json: one object a line.")
     ] = None,
 ) -> int:
-    """Download what is queued, until stopped.
+    """Download queued models until stopped.
 
-    Ctrl-C or SIGTERM saves every job's progress and ends the worker within seconds; a second one ends it at once.
+    Ctrl-C or SIGTERM saves the progress of every job and stops the worker within seconds; the second stops it at once.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
