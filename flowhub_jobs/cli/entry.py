@@ -1,4 +1,4 @@
-"""The console script: ends silently at a Ctrl-C that comes before the program has begun to handle it."""
+"""The console script. A Ctrl-C during the imports ends it without a traceback."""
 
 import os
 import signal

@@ -7,9 +7,9 @@ import typer.core
 
 from flowhub_jobs.errors import UsageInvalid
 
-SHOWN = 3  # arguments that are repeated in the answer
+SHOWN = 3  # arguments that a hint repeats
 
-# By the path of a group: the words, and the command that does it here. `{}` stands for the arguments that were typed.
+# By the path of a group: commands of other tools, and the hint. {MODEL} and {TERM} are replaced by the arguments.
 _ENQUEUE = "`flowhub enqueue {MODEL}` queues a download; `flowhub worker` runs it."
 _RUN = "flowhub does not run models. `flowhub path {MODEL}` prints the path for your runtime."
 _WORKER = "`flowhub worker` downloads what is queued; `flowhub worker install` runs it at login."
@@ -71,28 +71,28 @@ _WORDS = {"flowhub": _TOP, **_BELOW}
 
 
 def answer(group: str, typed: Sequence[str]) -> UsageInvalid | None:
-    """Return what to say to a command of another tool; None where the word is not known.
+    """Return the error that answers a command of another tool; None if the command is not known.
 
-    `group` is the path of the group of commands, as "flowhub worker"; `typed` is the word and what follows it.
+    `group` is the path of the group, as "flowhub worker"; `typed` is the command and its arguments.
     """
-    word = typed[0].lower()
+    command = typed[0].lower()
     for words, hint in _WORDS.get(group, {}).items():
-        if word in words.split():
+        if command in words.split():
             return UsageInvalid(f"{group} has no command {typed[0]!r}.", hint=_filled(hint, typed[1:]))
     return None
 
 
 def _filled(hint: str, arguments: Sequence[str]) -> str:
-    """Return the hint with what was typed in the place of `{MODEL}`, if it is short and has no options."""
+    """Return the hint with the typed arguments in place of `{MODEL}`, if they are few and have no options."""
     fits = 0 < len(arguments) <= SHOWN and not any(argument.startswith("-") for argument in arguments)
-    said = shlex.join(arguments) if fits else ""
+    typed = shlex.join(arguments) if fits else ""
     for name in ("MODEL", "TERM"):
-        hint = hint.replace(f"{{{name}}}", said or name)
+        hint = hint.replace(f"{{{name}}}", typed or name)
     return hint
 
 
 class AnsweringGroup(typer.core.TyperGroup):
-    """A group of commands that answers those of other tools."""
+    """A group of commands that answers the commands of other tools with a hint."""
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # Typer exports no names for these
         if args and args[0] not in self.commands and (known := answer(ctx.command_path, args)):

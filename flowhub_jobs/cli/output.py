@@ -13,11 +13,11 @@ from typing import Any, TextIO
 
 from flowhub_jobs.cli import terminal_width
 
-UNBOUNDED = 10_000  # columns of a pipe or a file: nothing is cut there
-READABLE = 100  # prose is not set wider than this
+UNBOUNDED = 10_000  # columns of a pipe or a file: no line is cut
+READABLE = 100  # columns of prose at most
 _PLAIN = {"…": ".", "·": "."}
 _NO_BREAK = "\xa0"
-# What stays on one line: a command (longer ones would not fit a line themselves), a figure with its unit.
+# Parts of a text that stay on one line: a command of at most 40 characters, a figure with its unit.
 _WHOLE = re.compile(r"`[^`]{1,40}`|[0-9] (?:[KMGT]?B(?:/s)?|%|s|min|h|d)\b")
 _BLOCKS = "▏▎▍▌▋▊▉█"
 
@@ -49,7 +49,7 @@ def choose(*, json: bool = False, quiet: bool = False) -> None:
 
 
 def prepare_streams() -> None:
-    """Let no character that a stream cannot write end a command: `█` becomes `#` there, `…` a dot, others `?`."""
+    """Replace characters that a stream cannot encode: `█` by `#`, `…` by a dot, others by `?`."""
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
@@ -74,11 +74,11 @@ def result(text: str) -> None:
 
 
 def exactly(text: str) -> None:
-    """Print what is copied, or read by another program: it is never folded, and a path keeps its bytes."""
+    """Print a line without folding it, with the bytes of a path as they are: for copying, and for other programs."""
     if text.isascii() or not hasattr(sys.stdout, "buffer"):
         sys.stdout.write(text + "\n")
         return
-    sys.stdout.flush()  # what was written as text stands before it
+    sys.stdout.flush()  # text that was written before stands before it
     sys.stdout.buffer.write(_bytes_of(text) + b"\n")
 
 
@@ -98,12 +98,12 @@ def result_json(page: dict[str, Any]) -> None:
 def hint(text: str) -> None:
     """Print a note that is not part of the result, unless the command prints JSON or is quiet."""
     if chosen.hints:
-        sys.stdout.flush()  # where both go to one screen, the result stands first
+        sys.stdout.flush()  # on one terminal, the result stands first
         sys.stderr.write(_fitted(text, sys.stderr) + "\n")
 
 
 def _fitted(text: str, stream: TextIO) -> str:
-    """Return a text whose lines a terminal does not break in the middle of a word; elsewhere they stay as they are."""
+    """Return the text folded at words for a terminal; unchanged for a pipe or a file."""
     if not stream.isatty():
         return text
     width = columns()
@@ -123,7 +123,7 @@ def shows_progress() -> bool:
 
 
 def progress(line: str) -> None:
-    """Draw over the last line of a terminal's stderr; nothing clears it."""
+    """Overwrite the last line on stderr's terminal; an empty line clears it."""
     sys.stderr.write(f"\r{shorten(line, columns() - 1)}\x1b[K")
     sys.stderr.flush()
 
@@ -139,27 +139,27 @@ def height() -> int:
 
 
 def is_terminal() -> bool:
-    """Return whether stdout is a screen that can be drawn over: a dumb terminal, as in an editor, cannot."""
+    """Return whether stdout is a terminal that can overwrite lines; a dumb terminal, as in an editor, cannot."""
     return redraws(sys.stdout)
 
 
 def redraws(stream: TextIO) -> bool:
-    """Return whether what stands on this stream's terminal can be drawn over."""
+    """Return whether a stream's terminal can overwrite earlier lines."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, code: str) -> str:
-    """Return the text in a colour (an ANSI code), where colour is wanted."""
+    """Return the text in a colour (an ANSI code), if colours are on."""
     return f"\x1b[{code}m{text}\x1b[0m" if colour_wanted(sys.stdout) else text
 
 
 def bold(text: str) -> str:
-    """Return a heading, bold where colour is wanted."""
+    """Return a heading, bold if colours are on."""
     return paint(text, "1")
 
 
 def dim(text: str) -> str:
-    """Return what is done and needs no attention, quiet where colour is wanted."""
+    """Return text about finished work, dim if colours are on."""
     return paint(text, "2")
 
 
@@ -176,7 +176,7 @@ def colour_wanted(stream: TextIO) -> bool:
 
 
 def clean(text: str) -> str:
-    """Return the text without what would steer a terminal: a name put into the store by hand can hold anything."""
+    """Return the text without control characters: file names in the store can contain any."""
     if text.isprintable():
         return text
     return "".join("?" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") else one for one in text)
@@ -202,7 +202,7 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
-    """Return aligned columns, no wider than the terminal: column `give` gives way. `right` are set flush right."""
+    """Return aligned columns, no wider than the terminal: column `give` is cut. `right` are set flush right."""
     lines, widths = _measured(head, rows, give)
     cut = [
         [terminal_width.shorten_words(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines
@@ -211,7 +211,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
 
 
 def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Return aligned columns, no wider than the terminal: the last goes on in lines below, so that nothing is cut."""
+    """Return aligned columns, no wider than the terminal: the last column is folded, so that no text is cut."""
     last = len(head) - 1
     lines, widths = _measured(head, rows, last)
     shown = []

@@ -1,4 +1,4 @@
-"""Asking on the terminal before something is changed."""
+"""Questions on the terminal before a change."""
 
 import sys
 
@@ -10,9 +10,9 @@ HINT = "Pass -y to remove, or --dry-run to see what would be removed."
 
 
 def agreed(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) -> bool:
-    """Ask on the terminal; no answer is a no. Raises UsageInvalid where there is no terminal."""
+    """Ask on the terminal; no answer means no. Raises UsageInvalid without a terminal."""
     demand_terminal(verb, before=before, hint=hint)
-    sys.stdout.flush()  # what the question is about stands above it
+    sys.stdout.flush()  # the result above the question first
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     try:
@@ -23,6 +23,6 @@ def agreed(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) 
 
 
 def demand_terminal(verb: str, *, before: str = BEFORE, hint: str = HINT) -> None:
-    """Raise UsageInvalid where there is no terminal; `before` is what the verb asks about, `hint` what to do."""
+    """Raise UsageInvalid without a terminal. The message names the verb and `before`, the change that it asks about."""
     if output.chosen.json or not sys.stdin.isatty():
         raise UsageInvalid(f"{verb} asks before {before}, and this is not a terminal.", hint=hint)

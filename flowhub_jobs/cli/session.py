@@ -1,4 +1,4 @@
-"""A verb's way to the hub: the settings read, the home opened, job numbers read from what was typed."""
+"""An open session for a verb, the jobs that it applies to, and the errors of several jobs as one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +25,13 @@ def open_session(node: str | None = None) -> Iterator[Session]:
 
 
 def warn_of_catalog(session: Session) -> None:
-    """Tell what the person must know of the catalog, such as that a kept copy was used."""
+    """Print the warning about the catalog, such as that a cached copy was used."""
     if session.catalog_warning:
         output.hint(f"flowhub: {session.catalog_warning}")
 
 
 def tell_no_worker(session: Session) -> None:
-    """Say so where nobody is there to do what waits."""
+    """Print a hint if no worker runs."""
     if not session.living_workers():
         output.hint(NO_WORKER)
 
@@ -39,14 +39,14 @@ def tell_no_worker(session: Session) -> None:
 def chosen_jobs(
     session: Session, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
 ) -> list[int]:
-    """Return the jobs that a verb is about: those typed, else all (of a group) in one of the states of `fit`."""
+    """Return the jobs that a verb applies to: those typed, else all (of a group) in one of the states of `fit`."""
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
     return job_numbers(typed) if typed else session.queries.in_state(fit, group)
 
 
 def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
-    """Do something to each job or model; one that refuses does not keep the others from it."""
+    """Apply `act` to each job or model; return each result, or the error of each that failed."""
     outcomes: dict[Thing, Outcome | FlowhubError] = {}
     for thing in things:
         try:
@@ -57,7 +57,7 @@ def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing
 
 
 def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:
-    """Raise the one error there was; of several jobs, SomeFailed."""
+    """Raise the error, if there was one job or model; SomeFailed if some of several failed."""
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
     if not errors:
         return

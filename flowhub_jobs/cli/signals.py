@@ -11,38 +11,38 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptedBySignal(BaseException):
-    """SIGTERM came. Not one of our errors: what collects those and goes on would collect this one, too."""
+    """SIGTERM or SIGHUP arrived. Not a FlowhubError, since code that collects those must not collect this one."""
 
 
 def listen() -> None:
     """Have SIGTERM raise `InterruptedBySignal` in the main thread, as Ctrl-C raises KeyboardInterrupt."""
-    with contextlib.suppress(ValueError):  # not in the main thread: the caller minds its signals
+    with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
         signal.signal(signal.SIGTERM, _stop)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def listen_again() -> None:
-    """Take the signals back from a worker that has ended, until the next one has them."""
+    """Handle the signals here again, after a worker has ended and until the next one handles them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, _stop)
     listen()
 
 
-def leave_at_once(word: BaseException) -> NoReturn:
-    """End the process, told by a second Ctrl-C or SIGTERM while the first was being obeyed."""
-    os._exit(128 + (signal.SIGTERM if isinstance(word, InterruptedBySignal) else signal.SIGINT))
+def leave_at_once(interruption: BaseException) -> NoReturn:
+    """End the process, after a second Ctrl-C or SIGTERM during the handling of the first."""
+    os._exit(128 + (signal.SIGTERM if isinstance(interruption, InterruptedBySignal) else signal.SIGINT))
 
 
 def keep_to(status: int) -> None:
-    """Have no signal change the exit status of a process that has done its work and is on its way out."""
+    """Keep the exit status of a process that is ending, whatever signal arrives."""
     for signum in STOPPING:
         signal.signal(signum, lambda _signum, _frame: os._exit(status))
-    # Python's last act gives signals back to the system, which would kill: what came last would pass for a crash.
-    atexit.register(_hear_nothing)
+    # At its end, Python restores the default handlers. A late signal would kill the process and look like a crash.
+    atexit.register(_ignore_signals)
 
 
-def _hear_nothing() -> None:
+def _ignore_signals() -> None:
     for signum in STOPPING:
         signal.signal(signum, signal.SIG_IGN)
 

@@ -1,7 +1,7 @@
 """Text measured in a terminal's cells: a Chinese character and an emoji take two, a combining mark none.
 
-By hand, and not by wcwidth: `unicodedata` knows the widths (Unicode Standard Annex 11), and the screens need only these
-few rules. Ambiguous characters take one cell, as in terminals outside of East Asian locales.
+Without wcwidth: `unicodedata` has the widths (Unicode Standard Annex 11), and the screens need only these few rules.
+Ambiguous characters take one cell, as in terminals outside of East Asian locales.
 """
 
 import textwrap
@@ -21,7 +21,7 @@ def width(text: str) -> int:
 
 
 def shorten(text: str, cells: int) -> str:
-    """Return the text in at most so many cells, with `…` at the end of what was cut."""
+    """Return the text in at most `cells` cells; `…` marks a cut."""
     if width(text) <= cells:
         return text
     taken, kept = 1, 0
@@ -34,7 +34,7 @@ def shorten(text: str, cells: int) -> str:
 
 
 def shorten_words(text: str, cells: int) -> str:
-    """Return the same, cut behind a whole word where that leaves half of the cells or more."""
+    """Return the same, cut after a whole word if at least half of the cells stay filled."""
     short = shorten(text, cells)
     if short == text or text[len(short) - 1 : len(short)] == " ":
         return short
@@ -43,17 +43,17 @@ def shorten_words(text: str, cells: int) -> str:
 
 
 def left(text: str, cells: int) -> str:
-    """Return the text with spaces behind it, up to so many cells."""
+    """Return the text padded with spaces on the right."""
     return text + " " * (cells - width(text))
 
 
 def right(text: str, cells: int) -> str:
-    """Return the text with spaces before it, up to so many cells."""
+    """Return the text padded with spaces on the left."""
     return " " * (cells - width(text)) + text
 
 
 def wrap(text: str, cells: int, *, first: str = "", after: str = "", break_long: bool = True) -> list[str]:
-    """Return the text in lines of at most so many cells. `first` and `after` are their indents.
+    """Return the text in lines of at most `cells` cells. `first` and `after` are their indents.
 
     A word that is longer than a line is cut only with `break_long`; one of wide characters, which are written without
     spaces, always.
@@ -90,7 +90,7 @@ def _words(text: str, cells: int, break_long: bool) -> Iterator[str]:
 
 
 def _widths(text: str) -> Iterator[int]:
-    """Yield the cells of each character, where it stands."""
+    """Yield the cells of each character in its context."""
     before = 0
     previous = ""
     for one in text:

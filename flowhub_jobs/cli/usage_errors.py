@@ -1,4 +1,4 @@
-"""Typer's complaint about what was typed, made ours."""
+"""Typer's usage errors, converted to UsageInvalid."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 def usage_invalid(error: Exception, hint: str | None = None) -> UsageInvalid:
-    """Return the complaint as one sentence, with a hint that names the verb."""
+    """Return the error as one sentence, with a hint that names the verb."""
     format_message = getattr(error, "format_message", None)
     text = str(format_message() if format_message else error).strip().rstrip(".")
     text = text.replace("is not a valid int", "is not a whole number").replace(

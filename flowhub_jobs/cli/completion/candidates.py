@@ -1,7 +1,7 @@
 """Prints names for the shell's completion: models, installed models, jobs. `flowhub __complete KIND [PREFIX]`.
 
-The shell waits for it at every Tab: it imports no more than the settings and SQLite, reads without locking anything,
-ends after `LIMIT_S` whatever it waits for, and says nothing of an error.
+The shell waits for it at every Tab. So it imports no more than the settings and SQLite, takes no lock, ends after
+`LIMIT_S` in any case, and prints no error.
 """
 
 import contextlib

@@ -7,7 +7,7 @@ from typing import Any
 from flowhub_jobs.values.enums import State
 
 SHELLS = ("bash", "zsh", "fish")
-# What the arguments of a verb name: a kind of cli/completion/candidates.py.
+# The kind of names (cli/completion/candidates.py) that a verb takes.
 NAMES = {
     "enqueue": "models",
     "show": "models",
@@ -30,7 +30,7 @@ NAMES = {
     "catalog remove": "catalogs",
     "catalog update": "catalogs",
 }
-# The values of an option or argument that are always the same.
+# Fixed values of options and arguments.
 VALUES = {"--state": [str(state) for state in State], "--outside": ["pause"], "--log-format": ["plain", "json"]}
 WORDS = {"help": ["errors", "states", "reasons", "settings", "references", "units"], "completion": list(SHELLS)}
 
@@ -59,7 +59,7 @@ def _words(verbs: Sequence[Mapping[str, Any]], verb: Mapping[str, Any]) -> str:
 
 
 def _cases(verbs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the branches of a `case` of bash or zsh: for each verb its words, and the kind of name it takes."""
+    """Return the branches of a `case` of bash or zsh: each verb's options, and the kind of names it takes."""
     lines = []
     for verb in verbs:
         kind = f" kind={NAMES[verb['name']]}" if verb["name"] in NAMES else ""

@@ -1,1 +1,1 @@
-"""What `flowhub help` shows: pages for a terminal, and one JSON object for programs."""
+"""The verb help: pages for a terminal, and the manual as one JSON object."""

@@ -48,7 +48,7 @@ def _contents() -> str:
 
 
 def _explain(words: Sequence[str]) -> None:
-    """Print a verb's own help, else what is known of one word. Raises UsageInvalid."""
+    """Print the help of a verb, or of a topic word. Raises UsageInvalid."""
     top = command()
     if words[0] in top.commands:
         with top.make_context("flowhub", [*words, "--help"]) as context:

@@ -27,7 +27,7 @@ def error_lines(one: Guide) -> list[str]:
 
 def states() -> str:
     """Return the states, and who moves a job from one to the next."""
-    moves = [(str(old), str(new), who) for (old, new), who in MOVED_BY.items()]
+    moves = [(str(old), str(new), mover) for (old, new), mover in MOVED_BY.items()]
     return "\n\n".join(
         [
             output.folded_table(("STATE", "MEANING"), [(str(state), text) for state, text in STATES.items()]),
@@ -82,7 +82,7 @@ def _prose(*sentences: str) -> list[str]:
 
 
 def find(word: str) -> list[str]:
-    """Return what is known of one word: an error code, a state, a reason to wait, a setting."""
+    """Return the texts about a word: an error code, a state, a reason to wait, a setting."""
     return [page for look in (_error, _state, _reason, _setting) if (page := look(word))]
 
 
@@ -96,8 +96,8 @@ def _one_error(one: Guide) -> list[str]:
 
 
 def _state(word: str) -> str:
-    found = {str(state): text for state, text in STATES.items()}
-    return "\n".join([f"State {word}:", *_prose(found[word])]) if word in found else ""
+    texts = {str(state): text for state, text in STATES.items()}
+    return "\n".join([f"State {word}:", *_prose(texts[word])]) if word in texts else ""
 
 
 def _reason(word: str) -> str:

@@ -1,4 +1,4 @@
-"""The states of a job in words, and who moves it from one to the next."""
+"""Texts about the states of a job, and about each transition."""
 
 from flowhub_jobs.values.enums import State
 

@@ -1,1 +1,1 @@
-"""enqueue, status, wait, and the verbs that steer a job."""
+"""Verbs of the queue: enqueue, status, wait, cancel, pause, resume, retry, start, priority; bare `flowhub`."""

@@ -111,7 +111,7 @@ def enqueue(
         enqueue_plan.tell_notes(session)
         enqueue_plan.tell_unseen(unseen)
         if dry_run:
-            plan_view.tell_plan(session, order)
+            plan_view.print_plan(session, order)
         else:
             numbers = enqueue_plan.place(session, order)
             if wait or watch:

@@ -1,4 +1,4 @@
-"""What `--best-fit` and `--require-fit` ask of an order."""
+"""The options --best-fit and --require-fit of `enqueue`."""
 
 from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.operations.search import variants
@@ -22,8 +22,8 @@ def best_of(session: Session, ref: str, notes: list[str]) -> str:
 
 
 def require_fit(session: Session, artifact: Artifact) -> None:
-    """Raise DoesNotFit for what does not run here, or of what nobody knows."""
+    """Raise DoesNotFit for an artifact that does not run here, or whose fit is unknown."""
     verdict = variants.judge_one(session, artifact, ask_unknown=True).verdict
     if verdict.fit not in _RUNS:
-        word = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
-        raise DoesNotFit(f"{artifact.ref} {word} ({verdict.fit}): {verdict.why}.")
+        phrase = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
+        raise DoesNotFit(f"{artifact.ref} {phrase} ({verdict.fit}): {verdict.why}.")

@@ -1,4 +1,4 @@
-"""A job as a row of a table: number, model, state, size, progress, and a few words; and the table of several."""
+"""The table of jobs: number, model, state, size, progress, and a few words about each."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def table_lines(jobs: Sequence[Job]) -> list[str]:
 
 
 def painted(line: str, job: Job, *, needs_user: bool) -> str:
-    """Return a line in the colour of its job: what needs the user stands out, what has ended is quiet."""
+    """Return a line in the colour of its job: red if it needs the user, dim if it has ended."""
     if job.state is State.PAUSED:
         return output.paint(line, _YELLOW)
     if (job.state is State.FAILED and needs_user) or waits_for_user(job):
@@ -33,7 +33,7 @@ def painted(line: str, job: Job, *, needs_user: bool) -> str:
 
 
 def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows with names that leave room: on a narrow screen long words give way first, then the names."""
+    """Return the rows with the names cut for a narrow screen; the last column is cut before the names are."""
     words_give = max(0, max(terminal_width.width(row[-1]) for row in rows) - WORDS_LEAST)
     over = output.width_of(HEAD, rows) - words_give - output.columns()
     longest = max(NAME_LEAST, max(terminal_width.width(row[1]) for row in rows) - max(0, over))
@@ -53,7 +53,7 @@ def progress(job: Job) -> str:
 
 
 def how_it_is(job: Job, now: datetime) -> str:
-    """Return a few words: speed and time left, what it waits for, why it failed, when it ended."""
+    """Return a few words: speed and time left, reason to wait, error code, or time of the end."""
     if job.state is State.RUNNING:
         speed = [format_rate(job.rate_bps)] if job.rate_bps else []
         left = [f"{format_duration(job.eta_s)} left"] if job.eta_s else []

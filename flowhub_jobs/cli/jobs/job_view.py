@@ -1,4 +1,4 @@
-"""Everything of one job: first why it does not move, then its figures, its files, and what happened."""
+"""The screen of one job: why it does not run, its figures, its files, and its events."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ EVENTS_SHOWN = 12
 
 
 def print_job(session: Session, job: Job) -> None:
-    """Print everything of one job, and first why it does not move."""
+    """Print one job in detail, beginning with why it does not run."""
     now = datetime.now(UTC)
     stage = f" ({job.stage})" if job.stage else ""
     output.result(output.fold(f"Job {job.id}: {job.title} {_VERBS[job.state]}{stage}.", after="  "))

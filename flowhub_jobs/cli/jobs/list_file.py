@@ -14,20 +14,20 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.user_text import decode_text
 
-# What may stand behind a reference: what is said of one job, not of the call.
+# Options that a line may have: those of one job, not of the whole command.
 _OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "name", "include", "exclude", "force"}
-# All before a `#` that begins a word outside of quotes. A URL's fragment is no comment.
-_SAID = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
+# The part of a line before a `#` that begins a word outside of quotes. A URL's fragment is not a comment.
+_BEFORE_COMMENT = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
 _QUOTED = re.compile(r"""[\\"'#]""")
 BYTES_MAX = 32_000_000  # a hundred thousand long addresses with options
 LINES_MAX = 100_000
 LINE_MAX = 16_384  # characters; the longest address that servers take has 8,000
-_HINT = "A list has one reference a line; options of `enqueue` may stand behind it."
+_HINT = "A list has one reference a line; options of `enqueue` may follow it."
 
 
 @dataclass(frozen=True, slots=True)
 class ListLine:
-    """A line that names a model: its number in the file, the reference, and the options typed behind it."""
+    """A line: its number in the file, the reference, and the options that follow it."""
 
     number: int
     ref: str
@@ -35,18 +35,18 @@ class ListLine:
 
 
 def read_lines(source: str) -> list[tuple[int, str]]:
-    """Return the lines that say something, with their numbers from 1; `-` is stdin. Raises UsageInvalid."""
+    """Return the lines with a reference, with their numbers from 1; `-` is stdin. Raises UsageInvalid."""
     name = "on stdin" if source == "-" else source
     try:
         raw = sys.stdin.buffer.read(BYTES_MAX + 1) if source == "-" else _first_bytes(Path(source).expanduser())
         if len(raw) > BYTES_MAX:
-            hint = "Part it into several lists."
+            hint = "Split it into several lists."
             raise UsageInvalid(f"The list {name} is larger than {format_bytes(BYTES_MAX)}.", hint=hint)
         text = decode_text(raw)
     except UnicodeDecodeError as error:
         number = raw.count(b"\n", 0, error.start) + 1
         raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=_HINT) from error
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an unknown ~user
         why = getattr(error, "strerror", None) or str(error)
         raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=_HINT) from error
     lines = [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
@@ -61,7 +61,7 @@ def _first_bytes(path: Path) -> bytes:
 
 def _check_bounds(name: str, lines: list[tuple[int, str]]) -> None:
     if len(lines) > LINES_MAX:
-        hint = "Part it into several lists."
+        hint = "Split it into several lists."
         raise UsageInvalid(f"The list {name} has {len(lines):,} lines; {LINES_MAX:,} are allowed.", hint=hint)
     for number, line in lines:
         if len(line) > LINE_MAX:
@@ -89,10 +89,10 @@ def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
 
 
 def without_comment(text: str) -> str:
-    """Return a line without the comment at its end. Where quotes do not close, nothing is taken off."""
-    found = _SAID.match(text)
-    said = found[0] if found else ""
-    return said if text[len(said) :].lstrip().startswith("#") else text
+    """Return a line without the comment at its end. A line with an unclosed quote is returned whole."""
+    match = _BEFORE_COMMENT.match(text)
+    before = match[0] if match else ""
+    return before if text[len(before) :].lstrip().startswith("#") else text
 
 
 def at_line(number: int, error: FlowhubError) -> FlowhubError:
@@ -101,7 +101,7 @@ def at_line(number: int, error: FlowhubError) -> FlowhubError:
 
 
 def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubError:
-    """Return an error of the same class that says something else."""
+    """Return an error of the same class with another message."""
     other = type(error).__new__(type(error))
     FlowhubError.__init__(other, message, hint=hint)
     return other
@@ -121,7 +121,7 @@ def _ref_and_options(words: tuple[str, ...], enqueue: Any) -> tuple[str, dict[st
     try:
         parameters = enqueue.make_context("enqueue", list(words)).params
     except USAGE_ERROR as error:
-        raise usage_invalid(error, hint="Behind a reference stand options of `enqueue`, as typed.") from error
+        raise usage_invalid(error, hint="Options of `enqueue` may follow a reference, as typed.") from error
     refs = parameters.pop("refs") or []
     given = {name: value for name, value in parameters.items() if not (value is None or value is False or value == ())}
     if len(refs) != 1 or not given.keys() <= _OF_A_JOB:

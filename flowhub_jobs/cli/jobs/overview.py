@@ -1,4 +1,4 @@
-"""What the bare `flowhub` shows: workers, the queue, what is installed, what to do next."""
+"""Bare `flowhub`: one screen of workers, the queue and installed models."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,25 +16,25 @@ from flowhub_jobs.operations.totals import counts, in_words
 from flowhub_jobs.store.inventory import Presence
 from flowhub_jobs.units import format_bytes
 
-GLANCE_ROWS = 14
+ROWS_MAX = 14
 _FAILED = "Failed:"
 
 
 def overview() -> None:
-    """Print one screen of what is going on."""
+    """Print workers, queue and installed models on one screen."""
     with open_session() as session:
-        print_glance_json(session) if output.chosen.json else print_glance(session)
+        _print_json(session) if output.chosen.json else _print_screen(session)
 
 
-def print_glance(session: Session) -> None:
-    """Print one screen of all that there is: workers, jobs, models, and the next step."""
+def _print_screen(session: Session) -> None:
+    """Print the screen, with the next step."""
     overview = arrange(session.queries.overview(), session.queries.need_user())
     for name, text in _facts(session, overview):
         line = output.fold(f"{name:<11}{text}", after=" " * 11)
         output.result(output.paint(line, "31") if name == _FAILED else line)
     if overview.live:
         output.result("")
-        for line in section_lines(replace(overview, ended=()), GLANCE_ROWS):
+        for line in section_lines(replace(overview, ended=()), ROWS_MAX):
             output.result(line)
     else:
         output.hint("\n`flowhub enqueue MODEL` queues a model; `flowhub --help` lists all commands.")
@@ -63,8 +63,8 @@ def _installed(session: Session) -> str:
     return f"{len(models)} model{'' if len(models) == 1 else 's'}, {size}, in {where}"
 
 
-def print_glance_json(session: Session) -> None:
-    """Print the live jobs and those that need the user, with the workers and what is installed."""
+def _print_json(session: Session) -> None:
+    """Print the live jobs, the failed ones, the workers and the installed models as JSON."""
     overview = arrange(session.queries.overview(), session.queries.need_user())
     models = session.store.models()
     output.result_json(

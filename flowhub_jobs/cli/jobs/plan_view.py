@@ -1,4 +1,4 @@
-"""The screen of `enqueue --dry-run`: what an order would come to."""
+"""The screen of `enqueue --dry-run`: downloads, disk space and expected end."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 
-def tell_plan(session: Session, ordered: Ordered) -> None:
-    """Say what an order would come to: what is fetched, what the disk holds afterwards, when it is done."""
+def print_plan(session: Session, ordered: Ordered) -> None:
+    """Print what would be downloaded, the disk space left afterwards, and the expected end."""
     plans = _each_once(session.plan(ordered.orders))
     begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
     outlook = forecast(session.home, plans, begins)
@@ -36,7 +36,7 @@ def tell_plan(session: Session, ordered: Ordered) -> None:
 
 
 def _each_once(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
-    """Return one plan of each artifact: one that several lines of a list name is downloaded once, if any line says."""
+    """Return one plan of each artifact: an artifact that several lines name is downloaded once."""
     found: dict[str, EnqueuePlan] = {}
     for plan in plans:
         if plan.artifact.key not in found or plan.action == "fetch":
@@ -49,7 +49,7 @@ def _size(size: int | None) -> str:
 
 
 def outlook_lines(found: Forecast) -> list[str]:
-    """Return the same in words."""
+    """Return the forecast in sentences."""
     return [_to_fetch(found), _disk(found), _done(found)]
 
 

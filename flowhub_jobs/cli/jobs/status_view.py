@@ -1,4 +1,4 @@
-"""What `status` shows: the queue in the order of what matters, with sizes, a total and when all is done."""
+"""The screen of `status`: the queue by urgency, with sizes, a total and the expected end."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from flowhub_jobs.operations.totals import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
 from flowhub_jobs.values.jobs import Job
 
-LINES_LEAST = 12  # of a terminal, below which nothing is left out: one can scroll
+LINES_LEAST = 12  # a terminal with fewer lines gets the whole table
 _ALL_OF = ("--state running", "--state failed", "--state queued", "--all")
 
 
@@ -39,7 +39,7 @@ def print_plain(session: Session, choice: JobChoice) -> None:
         print_job(session, jobs[0])
     elif jobs:
         print_table(jobs)
-        tell_worker(session, jobs)
+        hint_worker(session, jobs)
     else:
         output.hint("No job matches. `flowhub status --all` lists every job.")
 
@@ -66,7 +66,7 @@ def print_table(jobs: Sequence[Job]) -> None:
 
 
 def print_overview(session: Session, overview: Overview) -> None:
-    """Print what runs, what failed, what waits and what ended; on a terminal no more than it has lines for."""
+    """Print running, failed, waiting and ended jobs; on a terminal, no more lines than it has."""
     if not overview.jobs:
         output.hint("No jobs. `flowhub enqueue MODEL` queues one.")
         return
@@ -75,19 +75,19 @@ def print_overview(session: Session, overview: Overview) -> None:
         output.result(line)
     for line in foot:
         output.result(line)
-    tell_worker(session, overview.live)
+    hint_worker(session, overview.live)
 
 
 def foot_lines(session: Session, overview: Overview) -> list[str]:
-    """Return what is said below the table: what many wait for, the total, what needs the user."""
+    """Return the lines below the table: shared reasons to wait, the total, failed jobs."""
     now = datetime.now(UTC)
     lines = [output.fold(line, after="  ") for line in shared_waits(overview.waiting, now)]
     if overview.live:
         lines.append(output.fold(total_line(session, overview, now), after="  "))
     if overview.failed:
         many = len(overview.failed) > 1
-        said = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"
-        lines.append(output.paint(f"{said}: `flowhub report` says what to do.", "31"))
+        count = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"
+        lines.append(output.paint(f"{count}: `flowhub report` says what to do.", "31"))
     return lines
 
 
@@ -108,7 +108,7 @@ def section_lines(overview: Overview, lines: int) -> list[str]:
 
 
 def _room(foot: int) -> int:
-    """Return how many lines the table may take; all of it where it is not a terminal."""
+    """Return the lines that the table may take; unbounded if stdout is not a terminal."""
     if not output.is_terminal() or output.height() < LINES_LEAST:
         return output.UNBOUNDED
     return max(
@@ -116,8 +116,8 @@ def _room(foot: int) -> int:
     )  # the command, the head, the hint that no worker runs, the prompt
 
 
-def tell_worker(session: Session, jobs: Sequence[Job]) -> None:
-    """Say what is missing for the live ones to move, and what slows them down."""
+def hint_worker(session: Session, jobs: Sequence[Job]) -> None:
+    """Print a hint about a speed limit, and one if no worker runs."""
     if not any(job.live for job in jobs):
         return
     if line := limit_line(session):

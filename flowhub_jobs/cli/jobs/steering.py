@@ -23,7 +23,7 @@ def steer(
     states: Sequence[str],
     act: Callable[[Session, int], State],
 ) -> None:
-    """Apply a verb to the jobs that are typed, else to all (of a group) in one of `states`."""
+    """Apply a verb to the typed jobs, else to all jobs (of a group) in one of `states`."""
     with open_session() as session:
         session.rescue_orphans()  # a job whose worker died changes at once
         numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
@@ -48,7 +48,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _tell(session: Session, verb: str, done: Sequence[int]) -> None:
-    """Print what became of each job, and that no worker runs where one is needed."""
+    """Print the new state of each job, and a hint if a worker is needed and none runs."""
     now = datetime.now(UTC)
     jobs = session.queries.jobs(done)
     for job in jobs:
@@ -58,7 +58,7 @@ def _tell(session: Session, verb: str, done: Sequence[int]) -> None:
 
 
 def _became(verb: str, job: Job, now: datetime) -> str:
-    """Return in a few words how a job stands after the verb."""
+    """Return a job's state after the verb, in a few words."""
     if verb == "priority":
         return f"priority {job.priority}."
     if job.state is State.RUNNING and verb in ("cancel", "pause"):  # its worker obeys within a second

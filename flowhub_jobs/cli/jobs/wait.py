@@ -40,14 +40,14 @@ def wait(
     limit = parse_span(timeout) if timeout else None
     with open_session() as session:
         numbers = chosen_jobs(session, jobs, every, group, LIVE)
-        session.queries.jobs(numbers)  # a number that is none is told at once
+        session.queries.jobs(numbers)  # raises NotFound for an unknown number before it waits
         until_ended(session, numbers, limit_s=limit)
         status_view.print_some(session, numbers)
         raise_for(session, numbers)
 
 
 def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None) -> None:
-    """Return when no job of these is live; say what is waited for. Raises TimedOut after `limit_s`."""
+    """Wait until all these jobs have ended, and print a hint about it. Raises TimedOut after `limit_s`."""
     session.watch_database()
     live = [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]
     if live:
@@ -71,7 +71,7 @@ def _not_in_time(live: Sequence[int], count: int) -> str:
 
 
 def raise_for(session: Session, numbers: Sequence[int]) -> None:
-    """Raise what ended badly: the job's own error if it is the only one asked for, else SomeFailed."""
+    """Raise the job's own error if one job was waited for and failed, SomeFailed if some of several failed."""
     jobs = session.queries.jobs(list(dict.fromkeys(numbers)))
     bad = [job for job in jobs if job.state in (State.FAILED, State.CANCELLED)]
     if not bad:
@@ -83,7 +83,7 @@ def raise_for(session: Session, numbers: Sequence[int]) -> None:
 
 
 def error_of(job: Job) -> FlowhubError:
-    """Return a job's error as it was raised, with its exit status."""
+    """Return a job's stored error as an exception of its class."""
     if job.error is None:
         return JobCancelled(f"Job {job.id} was cancelled.", hint=f"`flowhub retry {job.id}` queues it again.")
     kind = ERRORS.get(job.error["code"], FlowhubError)

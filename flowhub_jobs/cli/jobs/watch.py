@@ -1,4 +1,4 @@
-"""The live view: bars, sizes, speed, time left, twice a second. Ctrl-C leaves it; the jobs continue."""
+"""The live view of `--watch`: bars, sizes, speeds, times left, redrawn twice a second. Ctrl-C detaches."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ REFRESH_S = 0.5
 LOG_S = 1.0
 BAR_LEAST, BAR_MOST = 6, 24
 _NAME_LEAST, _WORDS_MOST = 12, 30
-_BESIDE = 4 + 2 + 2 + 1 + 5 + 2 + 1  # the number, the percentage, what parts the columns, and the edge
+_FIXED = 4 + 2 + 2 + 1 + 5 + 2 + 1  # the number, the percentage, the gaps, and the edge
 # Eighths of a block, so that a bar moves smoothly.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _TO_THE_END, _BELOW = "\x1b[K", "\x1b[J"
@@ -31,7 +31,7 @@ Read = Callable[[], Sequence[Job]]
 def watch_jobs(session: Session, read: Read, *, until_ended: bool) -> None:
     """Show the jobs until they have ended, or until Ctrl-C, which raises Interrupted and cancels nothing.
 
-    A terminal is drawn over; anything else gets a line where something has changed, and an end with the last job.
+    A terminal is redrawn. Another stdout gets a line at each change, and the table when the last job has ended.
     """
     session.watch_database()
     try:
@@ -55,7 +55,7 @@ def _draw(session: Session, read: Read, until_ended: bool) -> None:
         lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(session, jobs)) or [
             "No jobs."
         ]
-        # Over the old lines, not after erasing them: an empty screen between two pictures would flicker.
+        # Overwrite the old lines instead of erasing them first, which would flicker.
         back = f"\x1b[{drawn}F" if drawn else ""
         sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
         sys.stdout.flush()
@@ -66,20 +66,20 @@ def _draw(session: Session, read: Read, until_ended: bool) -> None:
 
 
 def _foot(session: Session, jobs: Sequence[Job]) -> str | None:
-    """Return the total, where there is more than one live job to add up."""
+    """Return the total line, if more than one job is live."""
     overview = arrange(jobs, ())
     return total_line(session, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
 
 
 def _log(read: Read) -> None:
-    said = ""
+    printed = ""
     while True:
         jobs = read()
         line = _one_line(jobs)
-        if line not in ("", said):
+        if line not in ("", printed):
             output.result(line)
             sys.stdout.flush()
-        said = line
+        printed = line
         if not any(job.live for job in jobs):
             output.result("\n".join(picture(jobs, datetime.now(UTC), output.columns(), output.UNBOUNDED)) or "No jobs.")
             return
@@ -87,9 +87,9 @@ def _log(read: Read) -> None:
 
 
 def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: str | None = None) -> list[str]:
-    """Return the lines of one moment, none wider than `width`, and `height` of them at most.
+    """Return the screen: at most `height` lines, none wider than `width`.
 
-    What runs stands first, then what failed, what waits, what ended. What has no room is counted. `foot` is the last.
+    Running jobs first, then failed, waiting and ended jobs; jobs without room are counted. `foot` is the last line.
     """
     overview = arrange(jobs, [job.id for job in jobs if job.state is State.FAILED])
     room = height - (1 if foot else 0)
@@ -103,7 +103,7 @@ def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: s
 
 @dataclass(frozen=True, slots=True)
 class _Widths:
-    """Cells of the columns that give way; no size at all where `size` is 0."""
+    """Cells of the variable columns; without the size column, `size` is 0."""
 
     name: int
     bar: int
@@ -115,7 +115,7 @@ def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
     wanted = max((terminal_width.width(job.title) for job in jobs), default=0)
     sizes = max((len(size(job)) for job in jobs), default=0)
-    rest = width - _BESIDE - words
+    rest = width - _FIXED - words
     if rest - sizes - 2 < wanted + BAR_LEAST:
         sizes = 0
     rest -= sizes + 2 if sizes else 0
@@ -145,7 +145,7 @@ def bar(share: float, width: int) -> str:
 
 
 def _one_line(jobs: Sequence[Job]) -> str:
-    """Return one line of what runs, and how many wait, for a log."""
+    """Return one line for a log: the running jobs, and the number of waiting ones."""
     running = [f"{job.id} {output.clean(job.title)} {progress(job)}" for job in jobs if job.state is State.RUNNING]
     waiting = sum(job.state in (State.QUEUED, State.PAUSED) for job in jobs)
     return "; ".join([*running, *([f"{waiting} waiting"] if waiting else [])])

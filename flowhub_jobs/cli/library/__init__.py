@@ -1,1 +1,1 @@
-"""list, path, verify, outdated, update, rm, prune, du, adopt, export, import: what is here."""
+"""Verbs of the store: list, path, verify, outdated, update, rm, prune, du, adopt, export, import."""

@@ -53,7 +53,7 @@ def adopt(
         session.installed.require_store()
         session.open_store()
         finder = AdoptScanner(session.home, Identifier(session.loaded.catalog), os.environ, kinds)
-        with _progress() as watch:
+        with _ReadProgress() as watch:
             survey = finder.scan(places or [], watch)
         warn_of_catalog(session)
         new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
@@ -72,8 +72,8 @@ def adopt(
         raise_for(outcomes)
 
 
-class _progress:  # noqa: N801, reads as a word where it is used
-    """Shows on a terminal how much was read."""
+class _ReadProgress:
+    """Progress of reading, drawn on a terminal."""
 
     def __init__(self) -> None:
         self._shown = output.shows_progress()
@@ -103,7 +103,7 @@ def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[Link
         return each(list(offers), lambda number: adoption.adopt(offers[number]))
 
 
-# What is said --------------------------------------------------------------------------------------------------------
+# Printing ------------------------------------------------------------------------------------------------------------
 
 
 def _tell_found(survey: AdoptScan) -> None:
@@ -144,14 +144,14 @@ def _short(path: Path) -> str:
 def _tell_outcomes(outcomes: Outcomes, survey: AdoptScan) -> None:
     for number, outcome in outcomes.items():
         if isinstance(outcome, FlowhubError):
-            if len(outcomes) > 1:  # a single one is said as the command's own error
+            if len(outcomes) > 1:  # a single failure is the command's own error
                 output.hint(output.fold(f"Not adopted: {survey.offers[number].candidate.name}. {outcome.message}"))
         else:
             output.result(output.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
 
 
 def _tell_partials(session: Session) -> None:
-    """Mention what a lost database leaves: partials that no job goes on with."""
+    """Print a hint about partial downloads that no job continues, as after the loss of a database."""
     left = [one for one in partials(session.home) if one.state is PartialState.NOBODY]
     if left:
         size = format_bytes(sum(one.leaving.bytes for one in left))

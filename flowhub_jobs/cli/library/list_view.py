@@ -1,4 +1,4 @@
-"""What `list` shows: the models, what is on its way, and what the person should know of the store."""
+"""The screen of `list`: models, partial downloads, and the state of the store."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -44,16 +44,16 @@ def _chosen(columns: Sequence[int], row: Sequence[str]) -> tuple[str, ...]:
 
 
 def _painted(model: InstalledModel, line: str) -> str:
-    """Return a line in the colour of its state: damage stands out."""
+    """Return a line in the colour of its state: red if it is damaged, yellow if it was changed."""
     colour = {Condition.DAMAGED: "31", Condition.CHANGED: "33"}.get(model.condition)
     return output.paint(line, colour) if colour else line
 
 
 def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
-    """Yield two lines a model, and one more for a name that is too long; `verbose` adds what else is known."""
+    """Yield two lines a model, and one more for a name that is too long; `verbose` adds paths, digests and sources."""
     short = [(output.clean(row[0]), row[3], row[5]) for row in rows]
-    beside = output.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
-    room = max(len("NAME"), min(max(terminal_width.width(name) for name, _, _ in short), output.columns() - beside))
+    fixed = output.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
+    room = max(len("NAME"), min(max(terminal_width.width(name) for name, _, _ in short), output.columns() - fixed))
     wide = max(len("SIZE"), *(len(size) for _, size, _ in short))
     yield f"{'NAME':<{room}}  {'SIZE':>{wide}}  STATE"
     for model, row, (name, size, state) in zip(models, rows, short, strict=True):
@@ -78,7 +78,7 @@ def _row(model: InstalledModel) -> tuple[str, ...]:
 
 
 def state_of(model: InstalledModel) -> str:
-    """Return how a model stands, in a word or two: what is wrong with its bytes comes first."""
+    """Return the state of a model in a word or two, damage first."""
     if model.condition is not Condition.GOOD:
         return str(model.condition)
     return "not in catalog" if model.model and not model.in_catalog else "ok"
@@ -97,11 +97,11 @@ def without_trifles(stock: StoreUsage) -> StoreUsage:
     return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
 
 
-def partials_text(found: Sequence[Partial]) -> str:
-    """Return what is on its way or was left there, with its age."""
+def partials_text(partials: Sequence[Partial]) -> str:
+    """Return the partial downloads, with their age and job."""
     rows = [
         (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), whose(partial))
-        for partial in found
+        for partial in partials
     ]
     if output.width_of(head := ("PARTIAL", "SIZE", "UNTOUCHED FOR", "WHOSE"), rows) <= output.columns():
         return output.table(head, rows, right=(1, 2))
@@ -119,18 +119,18 @@ def whose(partial: Partial) -> str:
     return "of no job" if partial.state is PartialState.NOBODY else partial.leaving.operation or "a call of download()"
 
 
-def sums(found: Sequence[Partial]) -> str:
-    """Return how much the partials hold, by who goes on with them."""
+def sums(partials: Sequence[Partial]) -> str:
+    """Return the sizes of the partial downloads, by who continues them."""
     parts = []
-    for state, words in _SUMS.items():
-        sizes = [partial.leaving.bytes for partial in found if partial.state is state]
+    for state, text in _SUMS.items():
+        sizes = [partial.leaving.bytes for partial in partials if partial.state is state]
         if sizes:
-            parts.append(words.format(size=format_bytes(sum(sizes))))
+            parts.append(text.format(size=format_bytes(sum(sizes))))
     return f"Partials: {'; '.join(parts)}."
 
 
 def foot(stock: StoreUsage) -> list[str]:
-    """Return what is said below: how many, how much, and what is not as it was."""
+    """Return the lines below the list: count, sizes, and models that are missing, changed or damaged."""
     lines = []
     if stock.models:
         count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
@@ -138,10 +138,10 @@ def foot(stock: StoreUsage) -> list[str]:
         lines.append(f"{count}, {format_bytes(sum(model.bytes for model in stock.models))}, in {stock.root}{free}")
     if stock.partials:
         lines.append(sums(stock.partials))
-    return [*lines, *_not_as_it_was(stock)]
+    return [*lines, *_problems(stock)]
 
 
-def _not_as_it_was(stock: StoreUsage) -> list[str]:
+def _problems(stock: StoreUsage) -> list[str]:
     lines = []
     if stock.presence is Presence.AWAY:
         lines.append(f"The store {stock.root} is offline: its disk is not mounted. The list shows what was on it.")

@@ -23,31 +23,31 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
     Checks the catalog and the Hub. Exits 0 whether or not a model is outdated.
     """
     with open_session() as session:
-        seen = survey_of(session, refs)
+        check = check_of(session, refs)
         warn_of_catalog(session)
         if output.chosen.json:
-            output.result_json(outdated_json(seen, _to_fetch(session, seen)))
+            output.result_json(outdated_json(check, _to_fetch(session, check)))
         else:
-            _tell(session, seen)
-    raise_for(answers(seen))
+            _tell(session, check)
+    raise_for(errors_by_model(check))
 
 
-def survey_of(session: Session, refs: Sequence[str] | None) -> OutdatedCheck:
+def check_of(session: Session, refs: Sequence[str] | None) -> OutdatedCheck:
     names = list(dict.fromkeys(name for ref in refs for name in session.installed.find(ref))) if refs else None
     return check_outdated(session, names)
 
 
-def answers(seen: OutdatedCheck) -> dict[str, FlowhubError | None]:
-    """Return every model that was asked about, with the error of those that got no answer."""
-    answered = [*seen.current, *(one.entry.name for one in seen.outdated), *(one.name for one in seen.unknown)]
-    return dict.fromkeys(answered) | seen.failed
+def errors_by_model(check: OutdatedCheck) -> dict[str, FlowhubError | None]:
+    """Return every checked model by name, with the error of each that could not be checked."""
+    answered = [*check.current, *(one.entry.name for one in check.outdated), *(one.name for one in check.unknown)]
+    return dict.fromkeys(answered) | check.failed
 
 
-def _tell(session: Session, seen: OutdatedCheck) -> None:
-    if seen.outdated:
-        sizes = _to_fetch(session, seen)
+def _tell(session: Session, check: OutdatedCheck) -> None:
+    if check.outdated:
+        sizes = _to_fetch(session, check)
         rows = []
-        for one in seen.outdated:
+        for one in check.outdated:
             size = sizes[one.entry.name]
             here, there = _shown(one.installed), _shown(one.available)
             rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
@@ -57,27 +57,27 @@ def _tell(session: Session, seen: OutdatedCheck) -> None:
         else:
             said = ((output.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
             output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in said))
-    for other in seen.unknown:
+    for other in check.unknown:
         output.hint(output.fold(f"{other.name}: unknown; {other.why}.", after="  "))
-    tell_rest(seen, [], nothing=not seen.outdated)
-    if seen.outdated:
+    hint_rest(check, [], nothing=not check.outdated)
+    if check.outdated:
         output.hint("`flowhub update --all` queues them; the old ones stay until the new ones are verified.")
 
 
-def tell_rest(seen: OutdatedCheck, refused: Sequence[FlowhubError | None], *, nothing: bool) -> None:
-    """Tell what could not be asked or is not done, and why."""
-    lines = [f"{name}: could not be asked. {error.message}" for name, error in seen.failed.items()]
+def hint_rest(check: OutdatedCheck, refused: Sequence[FlowhubError | None], *, nothing: bool) -> None:
+    """Print a hint for each model that could not be checked or is not updated, and why."""
+    lines = [f"{name}: could not be checked. {error.message}" for name, error in check.failed.items()]
     lines += [f"{error.message} {error.hint}" for error in refused if error]
     if nothing and not refused:
-        lines.append(f"Nothing is outdated, of {seen.count} model{'s' * (seen.count != 1)}.")
+        lines.append(f"Nothing is outdated, of {check.count} model{'s' * (check.count != 1)}.")
     for line in lines:
         output.hint(output.fold(line, after="  "))
 
 
-def _to_fetch(session: Session, seen: OutdatedCheck) -> dict[str, int | None]:
+def _to_fetch(session: Session, check: OutdatedCheck) -> dict[str, int | None]:
     """Return the bytes that each update would fetch, by name; None where a size is unknown."""
-    plans = session.plan([EnqueueItem(one.artifact) for one in seen.outdated])
-    return {one.entry.name: plan.to_fetch for one, plan in zip(seen.outdated, plans, strict=True)}
+    plans = session.plan([EnqueueItem(one.artifact) for one in check.outdated])
+    return {one.entry.name: plan.to_fetch for one, plan in zip(check.outdated, plans, strict=True)}
 
 
 def _shown(version: ModelVersion) -> str:

@@ -37,7 +37,7 @@ def rm(
             output.result_json(removed_json(removed, dry_run=dry_run))
         elif removed:
             for one in removed:
-                output.result(output.fold(_told(one, dry_run), after="  "))
+                output.result(output.fold(_sentence(one, dry_run), after="  "))
         raise_for(outcomes)
 
 
@@ -48,8 +48,8 @@ def _agreed(plans: Sequence[Removal]) -> bool:
     return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?")
 
 
-def _told(one: Removal, dry_run: bool) -> str:
-    """Return what was removed, or would be, and what of it is freed."""
+def _sentence(one: Removal, dry_run: bool) -> str:
+    """Return a sentence about a removal and the space that it frees."""
     if one.forgotten:
         would = "Would forget" if dry_run else "Forgot"
         return f"{would} {one.name}: it was removed by hand."

@@ -1,4 +1,4 @@
-"""Jobs that the calling process runs itself or leaves to a worker, and the lines that say how far they are."""
+"""Runs jobs in the calling process, or leaves them to a worker, and prints their progress."""
 
 import time
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ LOOK_S = 0.2
 
 
 def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
-    """Run these jobs here, or wait where another worker has one; return them as they ended, or as they wait.
+    """Run these jobs here, or wait for a worker that runs one; return them as they ended, or as they wait.
 
-    `verb` begins the line that a person sees meanwhile: "Verifying". Ctrl-C hands back what runs.
+    `verb` begins the progress line: "Verifying". Ctrl-C hands running jobs back.
     """
     wanted = list(dict.fromkeys(numbers))
     shows = output.shows_progress()
@@ -39,24 +39,24 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
 
 
 def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool) -> None:
-    """Leave the jobs to a worker (`later`), or run them here and tell of them. Raises what kept one from its end."""
+    """Leave the jobs to a worker (`later`), or run them here and raise for those not done. Prints them."""
     if later:
         leave(session, numbers)
         return
     jobs = run_here(session, numbers, verb)
-    tell(jobs)
+    print_jobs(jobs)
     raise_for_undone(jobs)
 
 
 def leave(session: Session, numbers: Sequence[int]) -> None:
-    """Leave these jobs to a worker, and tell of them."""
+    """Leave these jobs to a worker, and print them."""
     session.wake_workers(len(numbers))
-    tell(session.queries.jobs(list(dict.fromkeys(numbers))))
+    print_jobs(session.queries.jobs(list(dict.fromkeys(numbers))))
     if numbers:
         tell_no_worker(session)
 
 
-def tell(jobs: Sequence[Job]) -> None:
+def print_jobs(jobs: Sequence[Job]) -> None:
     if output.chosen.json:
         output.result_json(jobs_json(jobs))
         return
@@ -73,7 +73,7 @@ def _look_after(session: Session) -> None:
 
 
 def why_not_done(job: Job) -> FlowhubError | None:
-    """Return why a job is not completed: its own error, or what it waits for; None if it is."""
+    """Return the error of a job that is not completed, or its reason to wait as an error; None if it is completed."""
     if job.state is State.COMPLETED:
         return None
     if not job.live:
@@ -86,7 +86,7 @@ def why_not_done(job: Job) -> FlowhubError | None:
 
 
 def raise_for_undone(jobs: Sequence[Job]) -> None:
-    """Raise what kept a job from its end: its own error if it is the only job, else SomeFailed."""
+    """Raise the error of the only job, or SomeFailed if some of several are not done."""
     errors = [error for job in jobs if (error := why_not_done(job))]
     if errors and len(jobs) == 1:
         raise errors[0]

@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.library.outdated import Refs, answers, survey_of, tell_rest
+from flowhub_jobs.cli.library.outdated import Refs, check_of, errors_by_model, hint_rest
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
@@ -42,24 +42,24 @@ def update(
     """
     if bool(refs) == every:
         raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
-    said = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
+    options = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
     with open_session() as session:
-        terms = OptionReader(session).terms(said)
-        seen = survey_of(session, refs)
+        terms = OptionReader(session).terms(options)
+        check = check_of(session, refs)
         warn_of_catalog(session)
-        newer = {one.entry.name: one for one in seen.outdated}
+        newer = {one.entry.name: one for one in check.outdated}
         checked = each(list(newer), lambda name: refuse_changed_by_hand(session, newer[name], force=force))
         orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
         if not output.chosen.json:
-            tell_rest(seen, list(checked.values()) if every else [], nothing=not orders)
+            hint_rest(check, list(checked.values()) if every else [], nothing=not orders)
         if orders or output.chosen.json:
             _plan(session, orders) if dry_run else _queue(session, orders, wait=wait)
-    # Whoever names a model wants to be refused; of --all, what was changed by hand is only told.
-    raise_for(answers(seen) | ({} if every else checked))
+    # A named model that was changed by hand is an error; with --all, it is only a hint.
+    raise_for(errors_by_model(check) | ({} if every else checked))
 
 
 def _plan(session: Session, orders: list[EnqueueItem]) -> None:
-    plan_view.tell_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)))
+    plan_view.print_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)))
 
 
 def _queue(session: Session, orders: list[EnqueueItem], *, wait: bool) -> None:

@@ -1,1 +1,1 @@
-"""search, show, fits, device, catalog: before a download."""
+"""Verbs of the catalogs and of this machine: search, show, fits, device, catalog."""

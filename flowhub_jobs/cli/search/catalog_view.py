@@ -1,4 +1,4 @@
-"""How catalogs are shown: what there is, what an import took and what not, what an update brought."""
+"""The screens of `catalog`: the catalogs, an import, an update, a validation."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def list_table(catalogs: Sequence[Entry]) -> str:
 
 
 def _age(at: str | None, now: datetime) -> str:
-    """Return how long ago a catalog's source was asked."""
+    """Return the time since a catalog's source was checked."""
     try:
         age = (now - datetime.fromisoformat(at)).total_seconds() if at else None
     except (ValueError, TypeError):
@@ -42,7 +42,7 @@ def _age(at: str | None, now: datetime) -> str:
 
 
 def import_lines(change: Change) -> list[str]:
-    """Return what came of an import: what was taken, which ids are others than in the source, what was not taken."""
+    """Return the result of an import: models taken, ids changed, entries not taken."""
     facts = change.facts
     again = ", in place of what was imported before" if change.replaced else ""
     head = f"Imported {change.name}: {_models(facts.models)} ({TITLES[facts.format]}'s shape){again}."
@@ -123,7 +123,7 @@ def _told(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> 
 
 
 def update_lines(name: str, outcome: Change | FlowhubError) -> list[str]:
-    """Return what an update brought of one catalog."""
+    """Return the result of updating one catalog."""
     if isinstance(outcome, FlowhubError):
         return [output.fold(f"{name}: not updated, what was imported stays. {outcome.message}", after="  ")]
     moved = {"new": outcome.new, "changed": outcome.changed, "gone": outcome.gone}

@@ -1,4 +1,4 @@
-"""The screen of `device`: what was found, and how."""
+"""The screen of `device`: memory, GPUs and disk, and the source of each figure."""
 
 from pathlib import Path
 
@@ -11,29 +11,29 @@ _AFTER = " " * 13
 
 
 def print_device(machine: Device, store: Path) -> None:
-    """Print what was found, and how."""
-    found = machine.found
+    """Print each figure with its source."""
+    sources = machine.found
     _line("machine", f"{machine.hostname or 'unknown'}, {machine.platform} on {machine.architecture or 'unknown'}")
     _line("processor", f"{machine.cpu or 'unknown'}, {machine.cores or 'unknown'} cores")
     limit = ", the container's limit" if machine.ram_source == "cgroup" else ""
     memory = f"{_gib(machine.ram_total_bytes)}{limit}, {_gib(machine.ram_available_bytes)} available"
-    _line("memory", memory, found.get("ram_total_bytes"))
+    _line("memory", memory, sources.get("ram_total_bytes"))
     if machine.unified_memory:
-        _line("metal", f"may use {_gib(machine.metal_bytes)} of it", found.get("metal_bytes"))
+        _line("metal", f"may use {_gib(machine.metal_bytes)} of it", sources.get("metal_bytes"))
     for gpu in machine.gpus:
-        _line("gpu", _gpu(gpu), found.get("gpus"))
+        _line("gpu", _gpu(gpu), sources.get("gpus"))
     if not machine.gpus and not machine.unified_memory:
         _line("gpu", "none found")
     free, total = machine.disk_free_bytes, machine.disk_total_bytes
     known = free is not None and total is not None
     room = f"{format_bytes(free or 0)} free of {format_bytes(total or 0)}" if known else "unknown"
-    _line("store", f"{store}: {room}", found.get("disk_total_bytes"))
+    _line("store", f"{store}: {room}", sources.get("disk_total_bytes"))
     for note in machine.notes:
         output.hint(output.fold(note, after="  "))
 
 
-def _line(name: str, text: str, found: str | None = None) -> None:
-    output.result(output.fold(f"{name:<10} {text}" + (f" ({found})" if found else ""), "  ", after=_AFTER))
+def _line(name: str, text: str, source: str | None = None) -> None:
+    output.result(output.fold(f"{name:<10} {text}" + (f" ({source})" if source else ""), "  ", after=_AFTER))
 
 
 def _gpu(gpu: Gpu) -> str:

@@ -10,7 +10,7 @@ from flowhub_jobs.values.enums import Fit
 
 
 def print_fits(variants: Sequence[Variant], machine: Device, profile: str | None) -> None:
-    """Print each variant's verdict, and what to do next."""
+    """Print each variant's verdict, and the next step."""
     if profile:
         output.hint(output.fold(f"On {machine.hostname or 'the machine'} of {profile}:"))
     rows = [

@@ -1,4 +1,4 @@
-"""What `search` shows: a line a model with the variant that is best for this machine, and what to do next."""
+"""The screen of `search`: each model with its best variant for this machine, and the next step."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from flowhub_jobs.operations.search.search import RUNS, FoundModel, FoundVariant
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit
 
-QUIET = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # what does not run here
+QUIET = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # variants that do not run here
 _BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
@@ -62,7 +62,7 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
 
 
 def _foot(findings: SearchResult) -> str:
-    """Return how many more there are, and what to do with the first, or the first that runs here."""
+    """Return the number of further models, and the next step with the first one that runs here."""
     more = findings.total - len(findings.models)
     first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
     lines = [f"{more:,} more: --limit 0 shows all; more words narrow the search."] if more > 0 else []
@@ -73,7 +73,7 @@ def _foot(findings: SearchResult) -> str:
 
 
 def _nothing(wanted: SearchRequest) -> str:
-    """Return what to try where nothing was found."""
+    """Return a hint for a search without results."""
     narrowed = wanted.filters.any or wanted.fits or wanted.installed
     if not wanted.typed:
         return "No model passes these filters; try fewer."

@@ -1,4 +1,4 @@
-"""What `show` shows: who made a model and what it is, each variant with its verdict, the versions, what to do next."""
+"""The screen of `show`: a model's facts, each variant with its verdict, the versions, and the next step."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Fit
 
 VERSIONS_SHOWN = 5
-# Characters that a catalog's text may fill of the screen: who wrote the catalog decides how long its texts are.
+# Characters shown of a catalog's texts, whose length the catalog's author decides.
 DESCRIPTION_SHOWN, TEXT_SHOWN, LABEL_SHOWN = 2000, 500, 80
 _WIDTH = 10  # of the names of facts
 
@@ -26,7 +26,7 @@ def print_card(card: Card) -> None:
         output.result(output.fold(_cut(facts["description"], DESCRIPTION_SHOWN), "  "))
     _print_facts({name: value and _cut(value, TEXT_SHOWN) for name, value in _facts(card).items()})
     if card.installed:
-        _print_facts(_lying(card.installed))
+        _print_facts(_store_facts(card.installed))
     if card.variants:
         output.result("")
         output.result(_variants(card.variants))
@@ -59,7 +59,7 @@ def _facts(card: Card) -> dict[str, str | None]:
 
 
 def _needs(hardware: Mapping[str, Any]) -> str:
-    """Return what the catalog says that a machine must have."""
+    """Return the machine that the catalog recommends."""
     least, wanted, disk = (hardware.get(name) for name in ("minRamGb", "recommendedRamGb", "diskGb"))
     platforms = list(hardware.get("platforms") or ())
     parts = [
@@ -77,8 +77,8 @@ def _access(facts: Mapping[str, Any]) -> str | None:
     return "private" if facts.get("private") else None
 
 
-def _lying(model: InstalledModel) -> dict[str, str | None]:
-    """Return what is known of a model in the store."""
+def _store_facts(model: InstalledModel) -> dict[str, str | None]:
+    """Return the facts about a model in the store."""
     return {
         "path": str(model.path),
         "state": str(model.condition),
@@ -101,7 +101,7 @@ def _print_facts(facts: Mapping[str, str | None]) -> None:
 
 
 def _variants(variants: Sequence[CardVariant]) -> str:
-    """Return a table of them; why a variant runs or not may take several lines, and nothing is cut."""
+    """Return a table of them; the reason is folded, so that no text is cut."""
     rows = [
         (
             _cut(one.option or one.quantization or one.ref, LABEL_SHOWN),
@@ -138,7 +138,7 @@ def _version(version: Mapping[str, Any]) -> str:
 
 
 def _next(card: Card) -> str:
-    """Return what to do next: open what is here, else fetch what runs here best, else the first."""
+    """Return the next step: open an installed variant, else queue the best one that runs here, else the first."""
     if here := [one for one in card.variants if one.state == "installed"]:
         name = card.installed.name if card.installed else here[0].ref
         return f"`flowhub path {name}` prints its path."

@@ -1,1 +1,1 @@
-"""worker, schedule, limit, report, logs: what goes on unattended."""
+"""Verbs of the worker: worker, schedule, limit, report, logs."""

@@ -1,4 +1,4 @@
-"""Every event of a job, oldest first, as text and as JSON."""
+"""The screen of `logs`: every event of a job, oldest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ _LABELS: dict[str, str] = {EventKind.PIECE_AGAIN: "repeated", EventKind.FILE_AGA
 
 
 def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
-    """Return the events; where an attempt began stands a line about the whole of it. `headed`: the job's name first."""
+    """Return a line for each event; an attempt's first event is a line about the attempt. `headed`: name the job."""
     begun = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
     shown = [f"Job {job.id}: {output.clean(job.title)}"] if headed else []
     for event in events:

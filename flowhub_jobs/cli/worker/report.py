@@ -1,4 +1,4 @@
-"""report: shows what happened unattended."""
+"""report: shows downloads, recoveries and problems of the last night."""
 
 from datetime import datetime
 from typing import Annotated

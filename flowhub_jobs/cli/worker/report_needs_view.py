@@ -1,4 +1,4 @@
-"""The section of the report that needs the user: each problem once, in full, with the command that helps."""
+"""The section of `report` about jobs that need the user: each problem once, with its remedy."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def needs_lines(morning: Report) -> list[str]:
 
 
 def _group_lines(group: Sequence[ActionNeeded], room: RoomNeeded | None) -> list[str]:
-    """Return what is wrong, in as many lines as that takes, then what to do."""
+    """Return the problem and the remedy, folded."""
     first = group[0]
     if first.code == "disk_full" and room is not None:
         what = output.fold(room_sentence(len(group), room), INDENT, INDENT)

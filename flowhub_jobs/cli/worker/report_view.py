@@ -1,4 +1,4 @@
-"""The morning report as a screen that fits 80 columns."""
+"""The screen of `report`, at most 80 columns wide."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ _BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WA
 
 
 def lines(morning: Report) -> list[str]:
-    """Return the screen: a headline, then the sections that have something to tell, apart where there is room."""
+    """Return the screen: a headline, then the sections that are not empty, with blank lines if there is room."""
     sections = [_came(morning), _healed(morning.recoveries), _going(morning), needs_lines(morning), _totals(morning)]
     parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
@@ -98,7 +98,7 @@ def _done(job: Job) -> str:
 
 
 def _goes(job: Job, now: datetime) -> str:
-    """Return a few words: how it goes on, and when."""
+    """Return a few words: how a job continues, and when."""
     if job.state is State.PAUSED:
         return f"paused: `flowhub resume {job.id}`"
     if job.state is State.RUNNING:

@@ -85,7 +85,7 @@ def _program(jobs: int | None, rate: str | None) -> Program:
 
 
 def _also_running(settings: Settings, service: Service) -> list[str]:
-    """Return a hint if a worker runs by hand. What of the home cannot be opened is said now, not in a log."""
+    """Return a hint if a worker was started by hand. Opens the home, so that an error shows here and not in a log."""
     with opened(settings) as home:
         look = service.look()
         by_hand = [str(worker.pid) for worker in living_workers(home) if started_by(worker, look) == "hand"]
@@ -95,7 +95,7 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
 
 
 def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:
-    """Print the file alone, so that it can be sent into one; beside it, what would happen."""
+    """Print the file on stdout, so that it can be redirected, and the commands on stderr."""
     sys.stdout.write(text)
     output.hint(f"\nNothing was done. It would be written to {service.path}, then be run:")
     for command in commands:

@@ -87,7 +87,7 @@ def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float 
 
 
 def _as_service(work: Callable[[], int]) -> int:
-    """Return what `work` returns. To systemd alone, what no restart can mend has an exit status of its own."""
+    """Return what `work` returns. For systemd, an error that no restart repairs has its own exit status."""
     from flowhub_jobs.errors import DatabaseNewer, SettingInvalid
 
     try:
