@@ -58,8 +58,8 @@ def prepare_streams() -> None:
 
 def _is_ascii_terminal(stream: TextIO) -> bool:
     """Return whether a terminal is to get ASCII alone: with LC_ALL=C Python writes UTF-8 all the same (PEP 540)."""
-    asked = os.environ.get("LC_ALL") in ("C", "POSIX") and not os.environ.get("PYTHONIOENCODING")
-    return asked and stream.isatty()
+    c_locale = os.environ.get("LC_ALL") in ("C", "POSIX") and not os.environ.get("PYTHONIOENCODING")
+    return c_locale and stream.isatty()
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -192,7 +192,7 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
     A command in backticks stays on one line, so that it can be copied; so does a figure with its unit.
     """
     lines = terminal_width.wrap(
-        _WHOLE.sub(lambda found: found[0].replace(" ", _NO_BREAK), clean(text)),
+        _WHOLE.sub(lambda match: match[0].replace(" ", _NO_BREAK), clean(text)),
         width if (width := columns()) == UNBOUNDED else min(width, READABLE),
         first=indent,
         after=indent if after is None else after,
@@ -225,14 +225,14 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
 def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Return how wide these columns are when nothing is cut."""
     lines = [head, *rows]
-    return sum(max(terminal_width.width(line[place]) for line in lines) for place in range(len(head))) + 2 * (
+    return sum(max(terminal_width.width(line[column]) for line in lines) for column in range(len(head))) + 2 * (
         len(head) - 1
     )
 
 
 def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> tuple[list[list[str]], list[int]]:
     lines = [list(head), *[[clean(cell) for cell in row] for row in rows]]
-    widths = [max(terminal_width.width(line[place]) for line in lines) for place in range(len(head))]
+    widths = [max(terminal_width.width(line[column]) for line in lines) for column in range(len(head))]
     over = sum(widths) + 2 * (len(widths) - 1) - columns()
     if over > 0:
         widths[give] = min(widths[give], max(len(head[give]), 12, widths[give] - over))
@@ -241,6 +241,6 @@ def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> 
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
     return "  ".join(
-        terminal_width.right(text, width) if place in right else terminal_width.left(text, width)
-        for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        terminal_width.right(text, width) if column in right else terminal_width.left(text, width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
     ).rstrip()

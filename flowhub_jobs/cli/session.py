@@ -41,7 +41,7 @@ def chosen_jobs(
 ) -> list[int]:
     """Return the jobs that a verb applies to: those typed, else all (of a group) in one of the states of `fit`."""
     if bool(typed) == (every or group is not None):
-        raise UsageInvalid("Say which jobs: their numbers, or --all, or --group.", hint="`flowhub status` lists them.")
+        raise UsageInvalid("Name jobs by number, --all or --group.", hint="`flowhub status` lists them.")
     return job_numbers(typed) if typed else session.queries.in_state(fit, group)
 
 

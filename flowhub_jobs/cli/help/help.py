@@ -53,14 +53,14 @@ def _explain(words: Sequence[str]) -> None:
     if words[0] in top.commands:
         with top.make_context("flowhub", [*words, "--help"]) as context:
             top.invoke(context)
-    found = pages.find(words[0]) if len(words) == 1 else []
-    if not found:
+    texts = pages.find(words[0]) if len(words) == 1 else []
+    if not texts:
         raise answer("flowhub", words) or _unknown(" ".join(words))
-    output.result("\n".join(found))
+    output.result("\n".join(texts))
 
 
 def _unknown(word: str) -> Exception:
     known = [*TOPICS, *(name for names in VERBS.values() for name in names), *ERRORS]
     near = get_close_matches(word, known, 3, 0.6)
-    meant = f"Did you mean {', '.join(near)}?" if near else f"Topics: {', '.join(TOPICS)}; or a verb or an error code."
-    return UsageInvalid(f"There is no help on {word!r}.", hint=meant)
+    hint = f"Did you mean {', '.join(near)}?" if near else f"Topics: {', '.join(TOPICS)}; or a verb or an error code."
+    return UsageInvalid(f"There is no help on {word!r}.", hint=hint)

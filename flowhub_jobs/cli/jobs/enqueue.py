@@ -82,7 +82,7 @@ def enqueue(
     as_json: AsJson = False,
 ) -> None:
     """Queue models for a worker to download."""
-    defaults = {
+    options = {
         "at": at,
         "tonight": tonight,
         "after": after,
@@ -100,26 +100,26 @@ def enqueue(
     with open_session() as session:
         if note := token_note(os.environ):
             output.hint(note)
-        looks = session.settings.check if check is None else check
+        checks = session.settings.check if check is None else check
         session.references.tell = output.hint
-        session.references.may_lack_name = looks
-        order = enqueue_plan.read(session, refs or [], file, defaults, context.command)
-        unseen = enqueue_plan.look_at_sources(session, order, pinned_too=bool(check)) if looks else []
+        session.references.may_lack_name = checks
+        requested = enqueue_plan.read(session, refs or [], file, options, context.command)
+        unchecked = enqueue_plan.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:
-            enqueue_plan.raise_if_bad(order)
+            enqueue_plan.raise_if_bad(requested)
         warn_of_catalog(session)
-        enqueue_plan.tell_notes(session)
-        enqueue_plan.tell_unseen(unseen)
+        enqueue_plan.hint_notes(session)
+        enqueue_plan.hint_unchecked(unchecked)
         if dry_run:
-            plan_view.print_plan(session, order)
+            plan_view.print_plan(session, requested)
         else:
-            numbers = enqueue_plan.place(session, order)
+            numbers = enqueue_plan.queue(session, requested)
             if wait or watch:
                 jobs_wait.until_ended(session, numbers, watch=watch and output.chosen.hints)
             if quiet and not output.chosen.json:
-                enqueue_plan.tell_ids(numbers)
+                enqueue_plan.print_numbers(numbers)
             else:
-                enqueue_plan.tell(session, order, numbers, brief=wait or watch)
-        enqueue_plan.raise_for(order)
+                enqueue_plan.print_jobs(session, requested, numbers, brief=wait or watch)
+        enqueue_plan.raise_for(requested)
         if (wait or watch) and not dry_run:
             jobs_wait.raise_for(session, numbers)

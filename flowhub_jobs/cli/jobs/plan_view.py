@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, Ordered
+from flowhub_jobs.cli.jobs.enqueue_plan import SHOWN, EnqueueList
 from flowhub_jobs.operations.forecast import Forecast, forecast
 from flowhub_jobs.operations.schemas.jobs import plan_json
 from flowhub_jobs.operations.search.variants import judge_one
@@ -13,10 +13,10 @@ from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 
 
-def print_plan(session: Session, ordered: Ordered) -> None:
+def print_plan(session: Session, requested: EnqueueList) -> None:
     """Print what would be downloaded, the disk space left afterwards, and the expected end."""
-    plans = _each_once(session.plan(ordered.orders))
-    begins = min((order.terms.not_before or 0 for order in ordered.orders), default=0)
+    plans = _each_once(session.plan(requested.items))
+    begins = min((item.terms.not_before or 0 for item in requested.items), default=0)
     outlook = forecast(session.home, plans, begins)
     if output.chosen.json:
         output.result_json(
@@ -37,47 +37,47 @@ def print_plan(session: Session, ordered: Ordered) -> None:
 
 def _each_once(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
     """Return one plan of each artifact: an artifact that several lines name is downloaded once."""
-    found: dict[str, EnqueuePlan] = {}
+    by_key: dict[str, EnqueuePlan] = {}
     for plan in plans:
-        if plan.artifact.key not in found or plan.action == "fetch":
-            found[plan.artifact.key] = plan
-    return list(found.values())
+        if plan.artifact.key not in by_key or plan.action == "fetch":
+            by_key[plan.artifact.key] = plan
+    return list(by_key.values())
 
 
 def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
 
 
-def outlook_lines(found: Forecast) -> list[str]:
+def outlook_lines(outlook: Forecast) -> list[str]:
     """Return the forecast in sentences."""
-    return [_to_fetch(found), _disk(found), _done(found)]
+    return [_to_fetch(outlook), _disk(outlook), _done(outlook)]
 
 
-def _to_fetch(found: Forecast) -> str:
-    sizes = f", and {found.unknown} of unknown size" if found.unknown else ""
-    before = f"; {format_bytes(found.queued)} are queued before it" if found.queued else ""
-    return f"To fetch: {format_bytes(found.to_fetch)}{sizes}{before}."
+def _to_fetch(outlook: Forecast) -> str:
+    sizes = f", and {outlook.unknown} of unknown size" if outlook.unknown else ""
+    before = f"; {format_bytes(outlook.queued)} are queued before it" if outlook.queued else ""
+    return f"To fetch: {format_bytes(outlook.to_fetch)}{sizes}{before}."
 
 
-def _disk(found: Forecast) -> str:
-    room = found.room
-    said = f"The store's disk has {format_bytes(room.free)} free"
-    if found.free_after < room.reserve:
-        missing = format_bytes(room.reserve - found.free_after)
+def _disk(outlook: Forecast) -> str:
+    room = outlook.room
+    free = f"The store's disk has {format_bytes(room.free)} free"
+    if outlook.free_after < room.reserve:
+        missing = format_bytes(room.reserve - outlook.free_after)
         kept = f", of which {format_bytes(room.reserve)} are kept back"
-        return f"{said}{kept}: {missing} are missing. Jobs without room wait."
-    return f"{said}, and would have {format_bytes(found.free_after)} afterwards."
+        return f"{free}{kept}: {missing} are missing. Jobs without room wait."
+    return f"{free}, and would have {format_bytes(outlook.free_after)} afterwards."
 
 
-def _done(found: Forecast) -> str:
-    if not found.to_fetch and not found.unknown:
+def _done(outlook: Forecast) -> str:
+    if not outlook.to_fetch and not outlook.unknown:
         return "Nothing to download."
-    if found.unknown:
+    if outlook.unknown:
         return "ETA unknown (a size is missing)."
-    if found.usual_bps is None:
+    if outlook.usual_bps is None:
         return "ETA unknown (no recent downloads)."
-    now, done = datetime.now(UTC), moment(found.done_at)
+    now, done = datetime.now(UTC), moment(outlook.done_at)
     if done is None:
-        return f"At {format_rate(found.usual_bps)}, the speed of the last day: years."
+        return f"At {format_rate(outlook.usual_bps)}, the speed of the last day: years."
     end = f"{at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"
-    return f"At {format_rate(found.usual_bps)}, the speed of the last day, done {end}."
+    return f"At {format_rate(outlook.usual_bps)}, the speed of the last day, done {end}."

@@ -32,22 +32,22 @@ def steer(
         if output.chosen.json and (done or not numbers):
             output.result_json(jobs_json(session.queries.jobs(done)))
         elif not output.chosen.json:
-            _tell(session, verb, done)
+            _print_states(session, verb, done)
             if not numbers:
                 output.hint(_nothing(verb, states))
         raise_for(outcomes)
 
 
 def _nothing(verb: str, states: Sequence[str]) -> str:
-    what = "No job to change." if verb == "priority" else f"No job to {verb}."
-    return f"{what} (`flowhub {verb}` applies to {_either(states)} jobs.)"
+    sentence = "No job to change." if verb == "priority" else f"No job to {verb}."
+    return f"{sentence} (`flowhub {verb}` applies to {_either(states)} jobs.)"
 
 
-def _either(words: Sequence[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _either(states: Sequence[str]) -> str:
+    return " or ".join([", ".join(states[:-1]), states[-1]] if len(states) > 1 else states)
 
 
-def _tell(session: Session, verb: str, done: Sequence[int]) -> None:
+def _print_states(session: Session, verb: str, done: Sequence[int]) -> None:
     """Print the new state of each job, and a hint if a worker is needed and none runs."""
     now = datetime.now(UTC)
     jobs = session.queries.jobs(done)

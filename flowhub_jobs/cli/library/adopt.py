@@ -54,21 +54,21 @@ def adopt(
         session.open_store()
         finder = AdoptScanner(session.home, Identifier(session.loaded.catalog), os.environ, kinds)
         with _ReadProgress() as watch:
-            survey = finder.scan(places or [], watch)
+            scan = finder.scan(places or [], watch)
         warn_of_catalog(session)
-        new = {number: offer for number, offer in enumerate(survey.offers) if offer.same_as is None}
+        new = {number: offer for number, offer in enumerate(scan.offers) if offer.same_as is None}
         if not output.chosen.json:
-            _tell_found(survey)
+            _print_offers(scan)
         outcomes: Outcomes = {}
         if not dry_run and (yes or not new or _agreed(list(new.values()), session.store.root)):
             outcomes = _adopt_each(session, new, kinds)
         elif not dry_run:
             output.hint("Nothing was adopted.")
         if output.chosen.json:
-            output.result_json(adopt_json(survey, outcomes, dry_run=dry_run))
+            output.result_json(adopt_json(scan, outcomes, dry_run=dry_run))
         else:
-            _tell_outcomes(outcomes, survey)
-            _tell_partials(session)
+            _print_outcomes(outcomes, scan)
+            _hint_partials(session)
         raise_for(outcomes)
 
 
@@ -106,15 +106,15 @@ def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[Link
 # Printing ------------------------------------------------------------------------------------------------------------
 
 
-def _tell_found(survey: AdoptScan) -> None:
-    for offer in survey.offers:
+def _print_offers(scan: AdoptScan) -> None:
+    for offer in scan.offers:
         output.result(output.clean(offer.name))
         output.result(output.fold(", ".join(_about(offer)), "  "))
-    for skipped in survey.skipped[:SHOWN_MAX]:
+    for skipped in scan.skipped[:SHOWN_MAX]:
         output.hint(output.fold(f"Not taken: {_short(skipped.path)} {skipped.why}."))
-    if len(survey.skipped) > SHOWN_MAX:
-        output.hint(f"Not taken, either: {len(survey.skipped) - SHOWN_MAX} more. --json names them all.")
-    if not survey.offers:
+    if len(scan.skipped) > SHOWN_MAX:
+        output.hint(f"… and {len(scan.skipped) - SHOWN_MAX} more were not taken; --json lists all.")
+    if not scan.offers:
         output.hint("No new models found.")
 
 
@@ -141,23 +141,23 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _tell_outcomes(outcomes: Outcomes, survey: AdoptScan) -> None:
+def _print_outcomes(outcomes: Outcomes, scan: AdoptScan) -> None:
     for number, outcome in outcomes.items():
         if isinstance(outcome, FlowhubError):
             if len(outcomes) > 1:  # a single failure is the command's own error
-                output.hint(output.fold(f"Not adopted: {survey.offers[number].candidate.name}. {outcome.message}"))
+                output.hint(output.fold(f"Not adopted: {scan.offers[number].candidate.name}. {outcome.message}"))
         else:
             output.result(output.fold(f"Adopted {outcome.name} ({outcome.how or 'already in the store'}).", after="  "))
 
 
-def _tell_partials(session: Session) -> None:
+def _hint_partials(session: Session) -> None:
     """Print a hint about partial downloads that no job continues, as after the loss of a database."""
     left = [one for one in partials(session.home) if one.state is PartialState.NOBODY]
     if left:
         size = format_bytes(sum(one.leaving.bytes for one in left))
-        what = f"{len(left)} partial downloads are" if len(left) > 1 else "1 partial download is"
+        count = f"{len(left)} partial downloads are" if len(left) > 1 else "1 partial download is"
         output.hint(output.fold(
-            f"{what} in the store ({size}), without a job. "
+            f"{count} in the store ({size}), without a job. "
             "A job for the same model continues them; `flowhub prune` removes them."
         ))  # fmt: skip
 

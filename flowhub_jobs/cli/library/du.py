@@ -16,25 +16,25 @@ def du(as_json: AsJson = False) -> None:
     Lists models by size, partial downloads, and bytes shared with other programs.
     """
     with open_session() as session:
-        seen = measure_store(session)
+        used = measure_store(session)
     if output.chosen.json:
-        output.result_json(du_json(seen))
+        output.result_json(du_json(used))
         return
-    shares = [*seen.models, *(share for share in (seen.partials, seen.rests) if share.on_disk)]
+    shares = [*used.models, *(share for share in (used.partials, used.rests) if share.on_disk)]
     if shares:
         head = ("ON DISK", "", "", "WHAT")
         output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
-    line = f"{format_bytes(seen.total)} in {seen.root}; {format_bytes(seen.free)} free on its disk."
-    if seen.shared:
-        line += f" {format_bytes(seen.shared)} of it have other names elsewhere: removing them here frees nothing."
-    if seen.linked:
-        line += f" {format_bytes(seen.linked)} more are elsewhere, behind links."
+    line = f"{format_bytes(used.total)} in {used.root}; {format_bytes(used.free)} free on its disk."
+    if used.shared:
+        line += f" {format_bytes(used.shared)} of it have other names elsewhere: removing them here frees nothing."
+    if used.linked:
+        line += f" {format_bytes(used.linked)} more are elsewhere, behind links."
     output.hint(output.fold(line))
 
 
 def _share_row(share: Share) -> tuple[str, str, str, str]:
     notes = {"shared": share.weight.shared, "elsewhere": share.weight.linked}
-    said = ", ".join(f"{format_bytes(size)} {what}" for what, size in notes.items() if size)
+    note = ", ".join(f"{format_bytes(size)} {name}" for name, size in notes.items() if size)
     name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
     bar = "█" * round(share.part * BAR) or "▏"
-    return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({said})" if said else name
+    return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({note})" if note else name

@@ -25,9 +25,9 @@ def export(
     """
     folder = Path(to).expanduser().absolute()
     with open_session() as session:
-        errands = LocalJobs(session)
+        local_jobs = LocalJobs(session)
         _check_target(session, folder)
-        run_or_leave(session, errands.export(errands.installed(refs), folder), "Exporting", later)
+        run_or_leave(session, local_jobs.export(local_jobs.installed(refs), folder), "Exporting", later)
 
 
 def _check_target(session: Session, folder: Any) -> None:
@@ -35,4 +35,4 @@ def _check_target(session: Session, folder: Any) -> None:
     if folder == store or folder.is_relative_to(store):
         raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
     if folder.exists() and not folder.is_dir():
-        raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is made if it is not there.")
+        raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is created if it does not exist.")

@@ -22,22 +22,22 @@ def list_models(
     Includes models that were put into the store by hand.
     """
     with open_session() as session:
-        there = list_store(session)
+        usage = list_store(session)
         warn_of_catalog(session)
     if output.chosen.json:
-        output.result_json(installed_json(there))
+        output.result_json(installed_json(usage))
         return
     if quiet:
-        for model in there.models:
+        for model in usage.models:
             output.exactly(output.clean(model.name))
         return
-    if there.models:
-        output.result(list_view.models_text(there.models, verbose=verbose))
+    if usage.models:
+        output.result(list_view.models_text(usage.models, verbose=verbose))
     else:
-        output.hint(f"Nothing is installed in {there.root}. `flowhub enqueue MODEL` queues a model.")
+        output.hint(f"Nothing is installed in {usage.root}. `flowhub enqueue MODEL` queues a model.")
     if not verbose:
-        there = list_view.without_trifles(there)
-    if there.partials and (verbose or len(there.partials) <= list_view.FEW):
-        output.result(("\n" if there.models else "") + list_view.partials_text(there.partials))
-    for line in list_view.foot(there):
+        usage = list_view.without_trifles(usage)
+    if usage.partials and (verbose or len(usage.partials) <= list_view.FEW):
+        output.result(("\n" if usage.models else "") + list_view.partials_text(usage.partials))
+    for line in list_view.foot(usage):
         output.hint(output.fold(line, after="  "))

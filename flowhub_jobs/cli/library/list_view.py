@@ -31,7 +31,7 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
     """
     rows = [_row(model) for model in models]
     for left_out in range(0 if verbose else len(_LESS) + 1):
-        columns = [place for place, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
+        columns = [number for number, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
         head, terminal_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
         if output.width_of(head, terminal_width) <= output.columns():
             first, *lines = output.table(head, terminal_width, right=(head.index("SIZE"),)).split("\n")
@@ -40,7 +40,7 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
 
 
 def _chosen(columns: Sequence[int], row: Sequence[str]) -> tuple[str, ...]:
-    return tuple(row[place] for place in columns)
+    return tuple(row[number] for number in columns)
 
 
 def _painted(model: InstalledModel, line: str) -> str:
@@ -100,7 +100,7 @@ def without_trifles(stock: StoreUsage) -> StoreUsage:
 def partials_text(partials: Sequence[Partial]) -> str:
     """Return the partial downloads, with their age and job."""
     rows = [
-        (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), whose(partial))
+        (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), owner_of(partial))
         for partial in partials
     ]
     if output.width_of(head := ("PARTIAL", "SIZE", "UNTOUCHED FOR", "WHOSE"), rows) <= output.columns():
@@ -111,7 +111,7 @@ def partials_text(partials: Sequence[Partial]) -> str:
     return "\n".join(lines)
 
 
-def whose(partial: Partial) -> str:
+def owner_of(partial: Partial) -> str:
     if partial.holder:
         return f"job {partial.holder.job}, {partial.holder.state}"
     if partial.state is PartialState.ELSEWHERE:

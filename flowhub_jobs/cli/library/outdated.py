@@ -28,7 +28,7 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
         if output.chosen.json:
             output.result_json(outdated_json(check, _to_fetch(session, check)))
         else:
-            _tell(session, check)
+            _print_check(session, check)
     raise_for(errors_by_model(check))
 
 
@@ -43,20 +43,20 @@ def errors_by_model(check: OutdatedCheck) -> dict[str, FlowhubError | None]:
     return dict.fromkeys(answered) | check.failed
 
 
-def _tell(session: Session, check: OutdatedCheck) -> None:
+def _print_check(session: Session, check: OutdatedCheck) -> None:
     if check.outdated:
         sizes = _to_fetch(session, check)
         rows = []
         for one in check.outdated:
             size = sizes[one.entry.name]
-            here, there = _shown(one.installed), _shown(one.available)
-            rows.append((one.entry.name, here, there, "unknown" if size is None else format_bytes(size)))
+            installed, available = _shown(one.installed), _shown(one.available)
+            rows.append((one.entry.name, installed, available, "unknown" if size is None else format_bytes(size)))
         head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
         if output.width_of(head, rows) <= output.columns():
             output.result(output.table(head, rows, right=(3,)))
         else:
-            said = ((output.clean(name), f"{here} → {there}, {size} to fetch") for name, here, there, size in rows)
-            output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in said))
+            lines = ((output.clean(name), f"{old} → {new}, {size} to fetch") for name, old, new, size in rows)
+            output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in lines))
     for other in check.unknown:
         output.hint(output.fold(f"{other.name}: unknown; {other.why}.", after="  "))
     hint_rest(check, [], nothing=not check.outdated)

@@ -26,8 +26,8 @@ def path(
         model = session.installed.find_one(ref)
     where = file_to_open(model.path)
     if model.condition in (Condition.CHANGED, Condition.DAMAGED):
-        what = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
-        output.hint(f"flowhub: {output.clean(model.name)} {what}; `flowhub verify` shows more.")
+        state = "is damaged" if model.condition is Condition.DAMAGED else "was changed by hand since it was verified"
+        output.hint(f"flowhub: {output.clean(model.name)} {state}; `flowhub verify` shows more.")
     if output.chosen.json:
         output.result_json(path_json(model, where))
     else:

@@ -40,10 +40,10 @@ def prune(
     if not (yes or dry_run):
         demand_terminal("prune")
     with open_session() as session:
-        there = find_removable(session.home, session.installed)
-        items = chosen(there, _kinds(only_partials, only_old), age)
+        found = find_removable(session.home, session.installed)
+        items = chosen(found, _kinds(only_partials, only_old), age)
         if not output.chosen.json:
-            _tell(items, there)
+            _print_items(items, found)
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
@@ -53,15 +53,15 @@ def prune(
         )
     done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
     if output.chosen.json:
-        output.result_json(pruned_json(done, _kept(there, done), dry_run=dry_run))
+        output.result_json(pruned_json(done, _kept(found, done), dry_run=dry_run))
     elif items:
         _tell_freed(done, dry_run=dry_run)
     raise_for(outcomes)
 
 
 def _question(items: Sequence[Item]) -> str:
-    what = "this item" if len(items) == 1 else f"these {len(items)} items"
-    return f"Remove {what} ({format_bytes(sum(item.frees for item in items))})?"
+    items_text = "this item" if len(items) == 1 else f"these {len(items)} items"
+    return f"Remove {items_text} ({format_bytes(sum(item.frees for item in items))})?"
 
 
 def _tell_freed(done: Sequence[Item], *, dry_run: bool) -> None:
@@ -74,18 +74,20 @@ def _kinds(partials: bool, old: bool) -> list[Any]:
     return [*some, *([Removable.OLD] if old else [])] or list(Removable)
 
 
-def _tell(items: Sequence[Item], there: Sequence[Item]) -> None:
+def _print_items(items: Sequence[Item], found: Sequence[Item]) -> None:
     if items:
         rows = [(_frees(item), str(item.kind), f"{item.name}: {_why(item)}") for item in items]
         output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
     else:
         output.hint("Nothing to remove.")
-    if kept := _kept(there, items):
+    if kept := _kept(found, items):
         size = format_bytes(sum(item.frees for item in kept))
         oldest = format_duration(max(item.age_s for item in kept))
-        what = f"{len(kept)} partial{'s' * (len(kept) > 1)} of failed or cancelled jobs ({size}, at most {oldest} old)"
+        partials = (
+            f"{len(kept)} partial{'s' * (len(kept) > 1)} of failed or cancelled jobs ({size}, at most {oldest} old)"
+        )
         output.hint(
-            output.fold(f"Kept for `flowhub retry`: {what}; --older-than 7d removes those that are older.", after="  ")
+            output.fold(f"Kept for `flowhub retry`: {partials}; --older-than 7d removes older ones.", after="  ")
         )
 
 

@@ -22,20 +22,20 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
 
     `verb` begins the progress line: "Verifying". Ctrl-C hands running jobs back.
     """
-    wanted = list(dict.fromkeys(numbers))
+    unique = list(dict.fromkeys(numbers))
     shows = output.shows_progress()
     try:
-        with running_inline(session.home, wanted) as over:
-            while not over.is_set() or State.RUNNING in session.queries.state_of(wanted).values():
+        with running_inline(session.home, unique) as over:
+            while not over.is_set() or State.RUNNING in session.queries.state_of(unique).values():
                 if shows:
-                    output.progress(_line(verb, session.queries.jobs(wanted)))
+                    output.progress(_line(verb, session.queries.jobs(unique)))
                 over.wait(LOOK_S) if not over.is_set() else _look_after(session)
     except KeyboardInterrupt:
         hint = "What is not done waits in the queue, for a worker or for the same command; `flowhub status` shows it."
         raise Interrupted("Interrupted.", hint=hint) from None
     if shows:
         output.progress("")
-    return session.queries.jobs(wanted)
+    return session.queries.jobs(unique)
 
 
 def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool) -> None:

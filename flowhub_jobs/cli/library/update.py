@@ -41,7 +41,7 @@ def update(
     The old version stays until the new one is verified.
     """
     if bool(refs) == every:
-        raise UsageInvalid("Say what to update: names, or --all.", hint="`flowhub outdated` lists what can be.")
+        raise UsageInvalid("Name models, or give --all.", hint="`flowhub outdated` lists outdated models.")
     options = {"at": at, "tonight": tonight, "after": None, "priority": priority, "group": group, "force": force}
     with open_session() as session:
         terms = OptionReader(session).terms(options)
@@ -49,24 +49,24 @@ def update(
         warn_of_catalog(session)
         newer = {one.entry.name: one for one in check.outdated}
         checked = each(list(newer), lambda name: refuse_changed_by_hand(session, newer[name], force=force))
-        orders = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
+        items = [EnqueueItem(one.artifact, terms) for name, one in newer.items() if checked[name] is None]
         if not output.chosen.json:
-            hint_rest(check, list(checked.values()) if every else [], nothing=not orders)
-        if orders or output.chosen.json:
-            _plan(session, orders) if dry_run else _queue(session, orders, wait=wait)
+            hint_rest(check, list(checked.values()) if every else [], nothing=not items)
+        if items or output.chosen.json:
+            _plan(session, items) if dry_run else _queue(session, items, wait=wait)
     # A named model that was changed by hand is an error; with --all, it is only a hint.
     raise_for(errors_by_model(check) | ({} if every else checked))
 
 
-def _plan(session: Session, orders: list[EnqueueItem]) -> None:
-    plan_view.print_plan(session, enqueue_plan.Ordered(orders=orders, count=len(orders)))
+def _plan(session: Session, items: list[EnqueueItem]) -> None:
+    plan_view.print_plan(session, enqueue_plan.EnqueueList(items=items, count=len(items)))
 
 
-def _queue(session: Session, orders: list[EnqueueItem], *, wait: bool) -> None:
-    order = enqueue_plan.Ordered(orders=orders, count=len(orders))
-    numbers = enqueue_plan.place(session, order)
+def _queue(session: Session, items: list[EnqueueItem], *, wait: bool) -> None:
+    requested = enqueue_plan.EnqueueList(items=items, count=len(items))
+    numbers = enqueue_plan.queue(session, requested)
     if wait:
         jobs_wait.until_ended(session, numbers)
-    enqueue_plan.tell(session, order, numbers, brief=wait)
+    enqueue_plan.print_jobs(session, requested, numbers, brief=wait)
     if wait:
         jobs_wait.raise_for(session, numbers)

@@ -35,53 +35,53 @@ def verify(
     if ((fast or repair) and later) or (fast and repair):
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
     with open_session() as session:
-        errands = LocalJobs(session)
-        models = errands.installed(refs or [])
-        _tell_of_strangers(session, errands, bool(refs))
+        local_jobs = LocalJobs(session)
+        models = local_jobs.installed(refs or [])
+        _hint_unknown(session, local_jobs, bool(refs))
         if later:
-            leave(session, errands.verify(models))
+            leave(session, local_jobs.verify(models))
         else:
-            looked = compare_stamps(models) if fast else _whole(session, errands, models, repair)
-            _tell(looked)
-            _raise_for(looked)
+            results = compare_stamps(models) if fast else _verified(session, local_jobs, models, repair)
+            _print_results(results)
+            _raise_for(results)
     if not models:
         output.hint("No installed model can be verified.")
 
 
-def _tell_of_strangers(session: Session, errands: LocalJobs, named: bool) -> None:
-    strangers = [] if named else sorted({one.name for one in session.store.models()} - set(errands.records.names()))
-    if strangers:
+def _hint_unknown(session: Session, local_jobs: LocalJobs, named: bool) -> None:
+    unknown = [] if named else sorted({one.name for one in session.store.models()} - set(local_jobs.records.names()))
+    if unknown:
         output.hint(
             output.fold(
-                f"Put there by hand, without a known digest: {output.clean(', '.join(strangers))}. "
+                f"Put there by hand, without a known digest: {output.clean(', '.join(unknown))}. "
                 "`flowhub adopt` adds them."
             ),
         )
 
 
-def _whole(
-    session: Session, errands: LocalJobs, models: Sequence[InstalledArtifact], repair: bool
+def _verified(
+    session: Session, local_jobs: LocalJobs, models: Sequence[InstalledArtifact], repair: bool
 ) -> list[VerifyResult]:
-    jobs = run_here(session, errands.verify(models), "Verifying")
-    looked = []
+    jobs = run_here(session, local_jobs.verify(models), "Verifying")
+    results = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
-        damaged = errands.records.record(model.name) if error else None
+        damaged = local_jobs.records.record(model.name) if error else None
         if error and repair and damaged and damaged.damage:
-            looked.append(_mended(session, errands, damaged, error))
+            results.append(_repaired(session, local_jobs, damaged, error))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
-            looked.append(VerifyResult(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
-    return looked
+            results.append(VerifyResult(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
+    return results
 
 
-def _mended(session: Session, errands: LocalJobs, model: InstalledArtifact, found_damage: FlowhubError) -> VerifyResult:
+def _repaired(session: Session, local_jobs: LocalJobs, model: InstalledArtifact, damage: FlowhubError) -> VerifyResult:
     earlier = model.artifact.key in session.queries.live_jobs()
     try:
-        [job] = run_here(session, [errands.repair(model)], "Repairing")
+        [job] = run_here(session, [local_jobs.repair(model)], "Repairing")
     except FlowhubError as refused:
-        what = DigestMismatch(found_damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
-        return VerifyResult(model, "damaged", what, damage=model.damage)
+        mismatch = DigestMismatch(damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
+        return VerifyResult(model, "damaged", mismatch, damage=model.damage)
     undone = why_not_done(job)
     if earlier and isinstance(undone, NotDoneYet):
         hint = f"`flowhub start {job.id}` starts it now, `flowhub cancel {job.id}` ends it."
@@ -90,22 +90,22 @@ def _mended(session: Session, errands: LocalJobs, model: InstalledArtifact, foun
     return VerifyResult(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _tell(looked: Sequence[VerifyResult]) -> None:
+def _print_results(results: Sequence[VerifyResult]) -> None:
     if output.chosen.json:
-        output.result_json(verify_json(looked))
+        output.result_json(verify_json(results))
         return
-    for one in looked:
-        words = one.state
-        if words == "repaired":
-            words += f", {format_bytes(one.bytes_fetched)} fetched"
-        output.result(f"{output.clean(one.model.name)}: {words}, {format_bytes(one.model.bytes)}")
-        if one.error and len(looked) > 1:  # of one alone, the error itself says it
+    for one in results:
+        state = one.state
+        if state == "repaired":
+            state += f", {format_bytes(one.bytes_fetched)} fetched"
+        output.result(f"{output.clean(one.model.name)}: {state}, {format_bytes(one.model.bytes)}")
+        if one.error and len(results) > 1:  # a single result is printed as the error itself
             output.hint(output.fold(one.error.message, "  "))
 
 
-def _raise_for(looked: Sequence[VerifyResult]) -> None:
-    errors = [one.error for one in looked if one.error]
-    if errors and len(looked) == 1:
+def _raise_for(results: Sequence[VerifyResult]) -> None:
+    errors = [one.error for one in results if one.error]
+    if errors and len(results) == 1:
         raise errors[0]
     if errors:
-        raise SomeFailed(f"{len(errors)} of {len(looked)} models differ or could not be checked.", hint=errors[0].hint)
+        raise SomeFailed(f"{len(errors)} of {len(results)} models differ or could not be checked.", hint=errors[0].hint)

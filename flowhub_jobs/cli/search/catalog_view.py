@@ -50,9 +50,9 @@ def import_lines(change: Change) -> list[str]:
     lines = [output.fold(head)]
     if renamed:
         one = len(renamed) == 1
-        whose = "1 id was in use, and got" if one else f"{len(renamed):,} ids were in use, and got"
-        told = f"{whose} the catalog's name behind {'it' if one else 'them'}: {_some(renamed)}."
-        lines.append(output.fold(told, after="  "))
+        ids = "1 id was in use, and got" if one else f"{len(renamed):,} ids were in use, and got"
+        renames = f"{ids} the catalog's name behind {'it' if one else 'them'}: {_some(renamed)}."
+        lines.append(output.fold(renames, after="  "))
     counts = {"refused": facts.refused, "left_out": facts.left_out, "remark": facts.remarks}
     return lines + _told(counts, examples(change.intake))
 
@@ -62,8 +62,8 @@ def validate_lines(page: Entry) -> list[str]:
     if page["faults"]:
         head = f"{page['source']}: {_many(page['faults'], 'fault')}."
     else:
-        said = "would be taken" if page["format"] != "flowhub" else "without a fault"
-        head = f"{page['source']}: {TITLES[page['format']]}, {_models(page['models'])} {said}."
+        verdict = "would be taken" if page["format"] != "flowhub" else "without a fault"
+        head = f"{page['source']}: {TITLES[page['format']]}, {_models(page['models'])} {verdict}."
     lines = [output.fold(head, after="  ")]
     lines += _findings("Faults", page["faults"]) + _findings("Warnings", page["warnings"]) + _unpinned(page["notes"])
     counts = {"refused": page["refused"], "left_out": page["left_out"], "remark": page["remarks"]}

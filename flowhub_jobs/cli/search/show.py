@@ -17,9 +17,9 @@ _REF = "model, model@option, hf:owner/repo, or a name from `flowhub list`."
 def show(ref: Annotated[str, typer.Argument(metavar="REF", help=_REF)], as_json: AsJson = False) -> None:
     """Show a model: its variants, and which of them run here."""
     with open_session() as session:
-        told = card(session, ref)
+        model_card = card(session, ref)
         warn_of_catalog(session)
     if output.chosen.json:
-        output.result_json(model_json(told))
+        output.result_json(model_json(model_card))
     else:
-        print_card(told)
+        print_card(model_card)

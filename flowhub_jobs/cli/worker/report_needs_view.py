@@ -23,8 +23,8 @@ def _group_lines(group: Sequence[ActionNeeded], room: RoomNeeded | None) -> list
     """Return the problem and the remedy, folded."""
     first = group[0]
     if first.code == "disk_full" and room is not None:
-        what = output.fold(room_sentence(len(group), room), INDENT, INDENT)
+        text = output.fold(room_sentence(len(group), room), INDENT, INDENT)
     else:
         number = f"{first.job.id:>3}  " if first.job else INDENT
-        what = output.fold(problem(group), number, INDENT)
-    return [*(output.paint(line, "31") for line in what.split("\n")), *output.fold(remedy(group), INDENT).split("\n")]
+        text = output.fold(problem(group), number, INDENT)
+    return [*(output.paint(line, "31") for line in text.split("\n")), *output.fold(remedy(group), INDENT).split("\n")]

@@ -43,8 +43,8 @@ def _headline(morning: Report) -> str:
         (len(morning.going), "still to come"),
         (need, "needs you" if need == 1 else "need you"),
     )
-    told = ", ".join(f"{count} {word}" for count, word in counts if count)
-    return f"Since {since}: {told or 'nothing happened'}."
+    text = ", ".join(f"{count} {name}" for count, name in counts if count)
+    return f"Since {since}: {text or 'nothing happened'}."
 
 
 def _came(morning: Report) -> list[str]:

@@ -47,10 +47,10 @@ def set_schedule(
 
     When a window closes, running jobs stop and keep their partial downloads. They continue in the next window.
     """
-    wanted = Schedule.parse(windows, days, outside)
+    schedule = Schedule.parse(windows, days, outside)
     with open_session() as session:
-        set_it(session, wanted)
-        _tell(session)
+        set_it(session, schedule)
+        _print_schedule(session)
 
 
 @schedule.command()
@@ -58,17 +58,17 @@ def off(as_json: AsJson = False) -> None:
     """Remove the schedule, so that jobs run at any time."""
     with open_session() as session:
         set_it(session, None)
-        _tell(session)
+        _print_schedule(session)
 
 
 @schedule.command()
 def show(as_json: AsJson = False) -> None:
     """Show the schedule, and whether jobs may run now."""
     with open_session() as session:
-        _tell(session)
+        _print_schedule(session)
 
 
-def _tell(session: Session) -> None:
+def _print_schedule(session: Session) -> None:
     now, known = session.now_us(), session.controls.schedule()
     if output.chosen.json:
         output.result_json(schedule_json(known, now))

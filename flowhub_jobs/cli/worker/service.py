@@ -71,11 +71,11 @@ def status(as_json: AsJson = False) -> None:
     """Show running workers and the service."""
     with open_session() as session:
         workers, queued = living_workers(session.home), len(session.queries.in_state((State.QUEUED,)))
-        look = service_of(session.settings).look()
+        state = service_of(session.settings).look()
     if output.chosen.json:
-        output.result_json(worker_json(session.node, workers, queued, look))
+        output.result_json(worker_json(session.node, workers, queued, state))
         return
-    for line in _worker_lines(workers, queued, look, datetime.now(UTC)) + _service_lines(look):
+    for line in _worker_lines(workers, queued, state, datetime.now(UTC)) + _service_lines(state):
         output.result(line)
 
 
@@ -87,8 +87,8 @@ def _program(jobs: int | None, rate: str | None) -> Program:
 def _also_running(settings: Settings, service: Service) -> list[str]:
     """Return a hint if a worker was started by hand. Opens the home, so that an error shows here and not in a log."""
     with opened(settings) as home:
-        look = service.look()
-        by_hand = [str(worker.pid) for worker in living_workers(home) if started_by(worker, look) == "hand"]
+        state = service.look()
+        by_hand = [str(worker.pid) for worker in living_workers(home) if started_by(worker, state) == "hand"]
     if not by_hand:
         return []
     return [f"A worker runs by hand, too (process {', '.join(by_hand)}): they share the queue, each has its own slots."]
@@ -114,28 +114,28 @@ def _print_hints(hints: list[str]) -> None:
         output.hint(output.fold(hint, after="  "))
 
 
-def _worker_lines(workers: list[WorkerStatus], queued: int, look: ServiceState, now: datetime) -> list[str]:
+def _worker_lines(workers: list[WorkerStatus], queued: int, state: ServiceState, now: datetime) -> list[str]:
     if not workers:
         return [f"Workers:  none running; {queued} queued"]
-    return [f"Workers:  {len(workers)} running; {queued} queued", *(_worker_line(one, look, now) for one in workers)]
+    return [f"Workers:  {len(workers)} running; {queued} queued", *(_worker_line(one, state, now) for one in workers)]
 
 
-def _worker_line(worker: WorkerStatus, look: ServiceState, now: datetime) -> str:
+def _worker_line(worker: WorkerStatus, state: ServiceState, now: datetime) -> str:
     since = worker.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
     age = format_duration((now - worker.started_at).total_seconds())
-    by = "started by hand" if started_by(worker, look) == "hand" else f"run by {look.kind}"
+    by = "started by hand" if started_by(worker, state) == "hand" else f"run by {state.kind}"
     speed = f", {format_rate(worker.rate_bps)}" if worker.rate_bps else ""
     return f"  process {worker.pid}, {by}, since {since} ({age}): {worker.running} of {worker.slots} slots taken{speed}"
 
 
-def _service_lines(look: ServiceState) -> list[str]:
-    if not look.installed:
-        if is_there(look.path):
-            return [f"Service:  {look.path} is there, but flowhub did not write it."]
+def _service_lines(state: ServiceState) -> list[str]:
+    if not state.installed:
+        if is_there(state.path):
+            return [f"Service:  {state.path} is there, but flowhub did not write it."]
         return ["Service:  not installed. To start a worker at login: `flowhub worker install`"]
-    lines = [f"Service:  {look.name}, {look.state or f'but {look.kind} does not answer here'}"]
-    lines += [f"  it says:  {clean(look.status)}"] if look.status else []
-    lines += [f"  file:     {look.path}", f"  log:      {look.logs}"]
-    if look.outlives_log_out is False:
+    lines = [f"Service:  {state.name}, {state.state or f'but {state.kind} does not answer here'}"]
+    lines += [f"  status:   {clean(state.status)}"] if state.status else []
+    lines += [f"  file:     {state.path}", f"  log:      {state.logs}"]
+    if state.outlives_log_out is False:
         lines.append("  It stops when you log out; `loginctl enable-linger` keeps it running.")
     return lines

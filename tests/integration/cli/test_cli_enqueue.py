@@ -176,7 +176,7 @@ def test_keep_going_with_one_bad_reference_alone_is_that_error(cli, shop):
 def test_a_list_that_names_nothing_queues_nothing(cli, shop, tmp_path):
     said = cli("enqueue", "-f", listed(tmp_path, "# nothing\n"))
     assert (said.status, said.out) == (0, "")
-    assert "names no model" in said.err
+    assert "The list is empty" in said.err
 
 
 def test_a_list_comes_from_stdin(shop):
