@@ -3,16 +3,22 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
+from flowhub_jobs.cli import signals
+from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import Jobs, LimitRate
 from flowhub_jobs.cli.worker import service
-
-if TYPE_CHECKING:
-    from flowhub_jobs.settings import Settings
+from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid
+from flowhub_jobs.service.sd_notify import Notifier
+from flowhub_jobs.service.unit_files import EX_CONFIG
+from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.times import micros, parse_span, parse_time
+from flowhub_jobs.units import parse_rate
 
 app = typer.Typer(cls=AnsweringGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
@@ -45,12 +51,6 @@ def worker(
         _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
         return 0
 
-    from datetime import datetime
-
-    from flowhub_jobs.settings import load_settings
-    from flowhub_jobs.times import micros, parse_span, parse_time
-    from flowhub_jobs.units import parse_rate
-
     end = micros(parse_time(until, datetime.now().astimezone())) if until else None
     rate = parse_rate(limit_rate) if limit_rate else None
     patience_s = parse_span(patience) if patience else None
@@ -64,14 +64,12 @@ def worker(
 
 def _refuse_options(verb: str, *given: object) -> None:
     if any(given):
-        from flowhub_jobs.errors import UsageInvalid
-
         hint = f"Write them after it: `flowhub worker {verb} --help`."
         raise UsageInvalid(f"Options before {verb} have no effect.", hint=hint)
 
 
-def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float | None) -> int:
-    from flowhub_jobs.cli import signals
+def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | None) -> int:
+    # Late, since `worker status` and the other verbs below do without the transfer engine and the HTTP client.
     from flowhub_jobs.worker.logs import set_up
     from flowhub_jobs.worker.process import PATIENCE_S
     from flowhub_jobs.worker.restarts import run_on_current_database
@@ -88,20 +86,14 @@ def _work(settings: "Settings", drain: bool, end: int | None, patience_s: float 
 
 def _as_service(work: Callable[[], int]) -> int:
     """Return what `work` returns. For systemd, an error that no restart repairs has its own exit status."""
-    from flowhub_jobs.errors import DatabaseNewer, SettingInvalid
-
     try:
         return work()
     except (DatabaseNewer, SettingInvalid) as error:
-        from flowhub_jobs.cli.main import tell
-        from flowhub_jobs.service.sd_notify import Notifier
-        from flowhub_jobs.service.unit_files import EX_CONFIG
-
         notifier = Notifier()
         if not notifier.wanted:
             raise
         notifier.status(error.message)
-        tell(error)
+        print_error(error)
         return EX_CONFIG
 
 
