@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flowhub_jobs.catalogs.inspection import inspect
 from flowhub_jobs.catalogs.loaded import MAX_BYTES
 from flowhub_jobs.catalogs.overlays import Overlays
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.importers.import_result import ImportResult
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
 
-EXAMPLES = 3  # named for each reason
-_DOCUMENTED = "`flowhub help catalog` shows the shape of a catalog."
+EXAMPLES = 3  # entries named for each reason
+_DOCUMENTED = "`flowhub help catalog` shows the format of a catalog."
 Page = dict[str, Any]
 
 
@@ -35,7 +36,7 @@ def catalog_removed_json(names: Sequence[str]) -> Page:
 
 
 def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
-    """Return all that is in force, in its order, and what the person must be told."""
+    """Return `flowhub/catalogs/1` of all catalogs, in the order of a search, and the warning about them."""
     loaded, overlays = catalog_in_force(settings), imported_catalogs(settings)
     rows = [_base_row(settings, loaded), *(_row(overlays, name, loaded) for name in overlays.names())]
     return {"schema": "flowhub/catalogs/1", "catalogs": rows, "warning": loaded.warning}, loaded.warning
@@ -93,13 +94,13 @@ def _counts(facts: Provenance) -> Page:
 
 
 def examples(intake: "ImportResult | None") -> list[Page]:
-    """Return the first few that each reason is about."""
+    """Return the first few entries of each reason."""
     kinds = {"refused": intake.refused, "left_out": intake.left_out, "remark": intake.remarks} if intake else {}
     return [
-        {"entry": what, "kind": kind, "reason": reason}
+        {"entry": entry, "kind": kind, "reason": reason}
         for kind, named in kinds.items()
-        for reason, all_of_it in named.items()
-        for what in all_of_it[:EXAMPLES]
+        for reason, entries in named.items()
+        for entry in entries[:EXAMPLES]
     ]
 
 
@@ -127,39 +128,39 @@ def _update_row(name: str, outcome: Change | FlowhubError) -> Page:
 
 
 def validate_json(settings: Settings, text: str | None, shape: str | None) -> tuple[Page, FlowhubError | None]:
-    """Return what is to be said of a catalog, and the error that it ends with: one of ours that has a fault.
+    """Return `flowhub/catalog-validate/1` of a catalog, and an error if it is in flowhub's format and has a fault.
 
-    `text` is a path or a URL; None is what is in force. Raises what `fetch` and `read` do.
+    `text` is a path or a URL; None is the catalog in use. Raises the errors of `fetch` and `read`.
     """
     if text is None:
         return _in_force(settings)
     source = source_of(text)
     raw = fetch(source, None, settings).body or b""
-    told = Provenance(source, "").shown
+    shown = Provenance(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _inspected(told, raw, CatalogSourceMalformed if Provenance(source, "").is_url else CatalogMalformed)
+        return _inspected(shown, raw, CatalogSourceMalformed if Provenance(source, "").is_url else CatalogMalformed)
     intake = read(source, raw, shape)
     counts = {
-        "refused": {reason: len(what) for reason, what in intake.refused.items()},
-        "left_out": {reason: len(what) for reason, what in intake.left_out.items()},
-        "remarks": {reason: len(what) for reason, what in intake.remarks.items()},
+        "refused": {reason: len(entries) for reason, entries in intake.refused.items()},
+        "left_out": {reason: len(entries) for reason, entries in intake.left_out.items()},
+        "remarks": {reason: len(entries) for reason, entries in intake.remarks.items()},
     }
-    return _validated(told, intake.format, len(intake.models), counts, examples(intake)), None
+    return _validated(shown, intake.format, len(intake.models), counts, examples(intake)), None
 
 
 def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
-    from flowhub_jobs.catalogs.inspection import inspect
-
-    found = inspect(raw)
-    page = _validated(source, "flowhub", found.models) | {
-        "faults": [fault.as_dict() for fault in found.faults],
-        "warnings": [warning.as_dict() for warning in found.warnings],
-        "notes": [note.as_dict() for note in found.notes],
+    report = inspect(raw)
+    page = _validated(source, "flowhub", report.models) | {
+        "faults": [fault.as_dict() for fault in report.faults],
+        "warnings": [warning.as_dict() for warning in report.warnings],
+        "notes": [note.as_dict() for note in report.notes],
     }
-    if not found.faults:
+    if not report.faults:
         return page, None
-    more = f" (and {len(found.faults) - 1:,} more)" if len(found.faults) > 1 else ""
-    error = malformed(f"The catalog {source}: {found.faults[0].text}{more}", hint=f"It is refused whole. {_DOCUMENTED}")
+    more = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
+    error = malformed(
+        f"The catalog {source}: {report.faults[0].text}{more}", hint=f"It is refused whole. {_DOCUMENTED}"
+    )
     return page, error
 
 
@@ -175,13 +176,13 @@ def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
         hint = (
             f"`flowhub catalog update {damaged[0]}` fetches it again, `flowhub catalog remove {damaged[0]}` drops it."
         )
-        raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged, and left out.", hint=hint)
-    told = base_catalog(settings).where
-    return _validated(told, "flowhub", 0) | page | {"source": told, "models": len(loaded.catalog.models)}, None
+        raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged and is not used.", hint=hint)
+    where = base_catalog(settings).where
+    return _validated(where, "flowhub", 0) | page | {"source": where, "models": len(loaded.catalog.models)}, None
 
 
 def _shape_of(raw: bytes) -> str | None:
-    """Return "flowhub" for what is meant to be of our shape, however faulty: an object."""
+    """Return "flowhub" for a JSON object, even a malformed one; None for another format."""
     try:
         return "flowhub" if isinstance(read_value(raw), dict) else None
     except NotJson:
