@@ -12,7 +12,7 @@ SHOWN = 3  # arguments that a hint repeats
 # By the path of a group: commands of other tools, and the hint. {MODEL} and {TERM} are replaced by the arguments.
 _ENQUEUE = "`flowhub enqueue {MODEL}` queues a download; `flowhub worker` runs it."
 _RUN = "flowhub does not run models. `flowhub path {MODEL}` prints the path for your runtime."
-_WORKER = "`flowhub worker` downloads what is queued; `flowhub worker install` runs it at login."
+_WORKER = "`flowhub worker` downloads queued models; `flowhub worker install` runs it at login."
 _SIGN_IN = "Set HF_TOKEN to a token of your account; flowhub also reads the token that `hf auth login` saved."
 _TOP = {
     "pull download get fetch install add clone wget curl": _ENQUEUE,

@@ -26,7 +26,7 @@ def error_lines(one: Guide) -> list[str]:
 
 
 def states() -> str:
-    """Return the states, and who moves a job from one to the next."""
+    """Return the states, and the cause of each transition."""
     moves = [(str(old), str(new), mover) for (old, new), mover in MOVED_BY.items()]
     return "\n\n".join(
         [

@@ -50,7 +50,7 @@ def variable(name: str) -> str:
 
 
 def in_words(name: str, value: Any) -> str:
-    """Return a value as it could be typed, with its unit; what it comes to in parentheses."""
+    """Return a value as it could be typed, with its meaning in parentheses."""
     if value is None:
         return "not set"
     if isinstance(value, bool):

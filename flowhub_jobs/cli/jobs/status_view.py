@@ -52,7 +52,7 @@ def print_some(session: Session, numbers: Sequence[int]) -> None:
     elif jobs:
         print_table(jobs)
     else:
-        output.hint("There is no live job to wait for.")
+        output.hint("No job to wait for.")
 
 
 def print_table(jobs: Sequence[Job]) -> None:

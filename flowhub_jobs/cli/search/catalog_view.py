@@ -44,7 +44,7 @@ def _age(at: str | None, now: datetime) -> str:
 def import_lines(change: Change) -> list[str]:
     """Return the result of an import: models taken, ids changed, entries not taken."""
     facts = change.facts
-    again = ", in place of what was imported before" if change.replaced else ""
+    again = ", in place of the previous import" if change.replaced else ""
     head = f"Imported {change.name}: {_models(facts.models)} ({TITLES[facts.format]}'s shape){again}."
     renamed = list(change.renamed.values())
     lines = [output.fold(head)]
@@ -101,8 +101,8 @@ def _many(things: Sequence[Any], word: str) -> str:
 
 _KINDS = {
     "refused": ("Not taken", "entry", "entries"),
-    "left_out": ("Left out of what was taken", "file", "files"),
-    "remark": ("Warnings on what was taken", "file", "files"),
+    "left_out": ("Left out of the imported models", "file", "files"),
+    "remark": ("Warnings on the imported models", "file", "files"),
 }
 
 
@@ -125,7 +125,7 @@ def _told(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> 
 def update_lines(name: str, outcome: Change | FlowhubError) -> list[str]:
     """Return the result of updating one catalog."""
     if isinstance(outcome, FlowhubError):
-        return [output.fold(f"{name}: not updated, what was imported stays. {outcome.message}", after="  ")]
+        return [output.fold(f"{name}: not updated; the previous import stays. {outcome.message}", after="  ")]
     moved = {"new": outcome.new, "changed": outcome.changed, "gone": outcome.gone}
     if not any(moved.values()):
         return [f"{name}: {_models(outcome.facts.models)}, nothing new."]

@@ -9,8 +9,7 @@ from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Event, Job
 
-# What a line begins with, where the kind of the event would promise too much: a file that is downloaded again may
-# still fail.
+# Labels of events whose kind would promise too much: a file that is downloaded again may still fail.
 _LABELS: dict[str, str] = {EventKind.PIECE_AGAIN: "repeated", EventKind.FILE_AGAIN: "repeated"}
 
 

@@ -1,4 +1,4 @@
-"""The library and the store as JSON: `flowhub/installed/1`, and what the verbs that change them print."""
+"""The library and the store as JSON: `flowhub/installed/1`, and the results of the verbs that change them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ _VERSION = ("version", "commit", "sha256")
 
 
 def adopt_json(scan: "AdoptScan", outcomes: "Mapping[int, Adopted | FlowhubError]", *, dry_run: bool) -> dict[str, Any]:
-    """Return `flowhub/adopt/1`; `outcomes` has what became of an offer, by its place in the scan."""
+    """Return `flowhub/adopt/1`; `outcomes` has the result of each adoption, by the offer's index in the scan."""
     return {
         "schema": "flowhub/adopt/1",
         "dry_run": dry_run,

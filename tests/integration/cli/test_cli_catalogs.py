@@ -261,7 +261,7 @@ def test_of_several_one_that_fails_leaves_the_others_updated(cli, shop, origin, 
     assert (good["name"], good["new"]) == ("gpt4all", ["p"])
     assert (bad["name"], bad["outcome"], bad["error"]["code"]) == ("localai", "failed", "catalog_unreadable")
     assert rows(cli)["localai"]["models"] == 6
-    assert "what was imported stays" in cli("catalog", "update").out
+    assert "the previous import stays" in cli("catalog", "update").out
 
 
 def test_the_base_at_a_url_is_updated_too(cli, home, origin, monkeypatch):

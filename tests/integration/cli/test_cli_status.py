@@ -198,7 +198,7 @@ def test_one_job_says_first_why_it_does_not_move(cli, shop, number, words):
     mixed(shop)
     said = cli("status", number)
     assert said.out.startswith(words)
-    assert "What happened" in said.out
+    assert "Events" in said.out
 
 
 def test_a_job_that_is_held_says_for_how_long(cli, shop):
