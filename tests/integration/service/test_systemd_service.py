@@ -309,7 +309,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
     assert (service["installed"], service["state"], service["pid"]) == (True, "active (running)", pid)
     assert service["outlives_log_out"] is True
     assert "1 of 2 slots taken, 5.0 MB/s" in plain
-    assert "it says:  1 job" in plain
+    assert "status:   1 job" in plain
     assert "journalctl --user -u flowhub" in plain
 
 
