@@ -195,11 +195,11 @@ def test_another_commit_with_other_bytes_is_outdated_and_update_fetches_it(cli, 
 
 def test_a_repository_that_fails_does_not_keep_the_others_from_their_answer(cli, shop, repos):
     repos.add("org/x", "x-Q4_K_M.gguf", V2)
-    del repos.installed.files["org/y", "main", "y-Q4_K_M.gguf"]
+    del repos.repositories.files["org/y", "main", "y-Q4_K_M.gguf"]
     said = cli("outdated")
     assert said.status == 10
     assert "x-Q4_K_M.gguf" in said.out
-    assert "y-Q4_K_M.gguf: could not be asked" in said.err
+    assert "y-Q4_K_M.gguf: could not be checked" in said.err
     alone = cli("outdated", "y-Q4_K_M.gguf", "--json")
     assert (alone.status, alone.error["code"]) == (4, "token_missing")  # a repository that is gone, as the Hub says it
 
