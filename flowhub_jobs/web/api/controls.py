@@ -51,6 +51,7 @@ _SCHEDULE = (
     Field("days", {"type": ["string", "array", "null"], "items": TEXT}, "--days"),
     Field("outside", TEXT_OR_NUMBER, "--outside"),
     Field("outside_bps", {"type": ["integer", "null"]}, help="The same as outside, as the answer has it; null: pause."),
+    Field("more", {"type": ["array", "null"], "items": {"type": "object"}}, help="Windows on days of their own."),
 )
 _SINCE = (Field("since", TEXT, "--since"),)
 
