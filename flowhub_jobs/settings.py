@@ -83,7 +83,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     """
     env = os.environ if environ is None else environ
     home = _place("home", flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio")
-    # A relative store in the file means beside the file; from the environment, where the person stands.
+    # A relative store is relative to config.toml; from the environment, to the working directory.
     given = _from_file(home / "config.toml") | _from_environment(env)
     given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
     store = _place("store", given.pop("store", None) or home / "llms")
@@ -163,7 +163,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _refuse_notify(env: Mapping[str, str]) -> None:
-    """Say so, rather than be silent: somebody counts on being told of what fails in the night."""
+    """Raise, rather than ignore it: the user relies on being notified of failures."""
     if name := next((name for name in env if env[name] and name.startswith("FLOWHUB_NOTIFY")), None):
         hint = "Unset it, and write a [notify] table into config.toml in flowhub's home."
         raise SettingInvalid(f"{name} is set; whom flowhub notifies is taken from config.toml alone.", hint=hint)
@@ -183,7 +183,7 @@ def _from_file(path: Path) -> dict[str, Any]:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
         read = {"tokens": _tokens, "notify": _notify}.get(name)
         found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
-    if "store" in found:  # relative means beside the file
+    if "store" in found:  # relative to config.toml
         found["store"] = path.parent / _expanded("store", found["store"])
     if "catalog" in found and "://" not in found["catalog"]:
         found["catalog"] = str(path.parent / _expanded("catalog", found["catalog"]))

@@ -31,7 +31,7 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _RENAME_SWAP, _RENAME_EXCL = 2, 4  # macOS sys/stdio.h
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CLONE_NOFOLLOW = 1  # macOS sys/clonefile.h
-_STRETCH = 16 << 20  # bytes; of less at a time, the system lets nothing go: what it read ahead lies in large folios
+_STRETCH = 16 << 20  # bytes; the system drops nothing from smaller parts: its read-ahead is in large folios
 _GOOD_AT_DIRECT = frozenset({0xEF53, 0x58465342})  # linux/magic.h: ext4, XFS
 # Error codes of file systems that cannot sync a folder or a file: the server or driver orders writes itself.
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOTTY})
@@ -169,8 +169,8 @@ def let_go_of_cache(fd: int, start: int, end: int) -> None:
 def read_once(fd: int, buffer: memoryview, offset: int) -> int:
     """Fill `buffer` from `offset` of a file that is read from front to back; return how much there was.
 
-    What lies behind goes from the cache, a stretch at a time: nobody reads it again, and a model of many gigabytes
-    would push all else out. Where memory is lent page by page, as to a small virtual machine, it comes faster, too.
+    The bytes already read are dropped from the page cache, a stretch at a time: they are not read again, and a model of
+    many gigabytes would evict everything else. On a small virtual machine this is also faster.
     """
     count = os.preadv(fd, [buffer], offset)
     if (stretch := (offset + count) // _STRETCH) > offset // _STRETCH:

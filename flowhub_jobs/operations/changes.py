@@ -1,4 +1,4 @@
-"""What has changed since a known moment: jobs, installed models, the limit and the schedule. Reads rows only.
+"""Changes since a known moment: jobs, installed models, the limit and the schedule. Reads rows only.
 
 A `Position` says up to which rows a reader has seen them. It is made of row numbers and not of a server's memory, so a
 reader that was away resumes exactly, also after a restart of the server: whatever changed is sent as it is now.
@@ -54,7 +54,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed up to `position`. `stock` and `controls` are None where they are as before."""
+    """Changes up to `position`. `stock` and `controls` are None where they did not change."""
 
     position: Position
     jobs: Sequence[Job]
@@ -89,7 +89,7 @@ def changes_since(session: Session, seen: Position) -> Changes:
 
 
 def current_state(session: Session) -> Changes:
-    """Return the overview of the queue, what is installed and the controls, for a reader without a position."""
+    """Return the queue's overview, the installed models and the controls, for a reader without a position."""
     position = position_now(session.home)  # first: what changes while the rest is read is sent once more
     return Changes(position, session.queries.overview(), list_store(session), controls_object(session))
 

@@ -14,7 +14,7 @@ from flowhub_jobs.values.jobs import Event, Job
 
 @dataclass(frozen=True, slots=True)
 class FilePieces:
-    """What of a file is on the disk: half-open ranges of bytes, in order; `hashed` bytes from its start are hashed."""
+    """The kept parts of a file: half-open ranges of bytes, in order; `hashed` bytes from its start are hashed."""
 
     path: str
     size: int

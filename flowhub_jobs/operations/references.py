@@ -1,4 +1,4 @@
-"""What a reference means, wherever it points: to the catalog, to a repository of the Hub, or to the URL of a file."""
+"""Resolves references: into the catalog, to a repository of the Hub, or the URL of a file."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RepoCard:
-    """What a repository of the Hub says of itself, and its variants, the preferred one first."""
+    """Information on a repository of the Hub, and its variants, the preferred one first."""
 
     name: str
     commit: str
@@ -40,17 +40,16 @@ class RepoCard:
 
 @dataclass(slots=True)
 class References:
-    """Understands references. `catalog` is called only for those that are into the catalog.
+    """Resolver of references. `catalog` is called only for references into the catalog.
 
-    What a person should know of a choice that was made for them is in `notes`, in order; `tell` is told at once why
-    it takes long.
+    `notes` tell the user of choices that were made for them, in order; `tell` gets a sentence when it takes long.
     """
 
     settings: Settings
     catalog: "Callable[[], HubCatalog]"
     notes: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = field(default=lambda text: None)
-    may_lack_name: bool = False  # a file whose address has no name is named when its server is asked
+    may_lack_name: bool = False  # a file whose URL has no name gets one from its server later
     _hub: "HubClient | None" = None
 
     def artifact_of(
@@ -61,10 +60,10 @@ class References:
         exclude: Sequence[str] = (),
         name: str | None = None,
     ) -> Artifact:
-        """Return what is to be fetched. `name` is a file's, in place of the one that its URL ends in.
+        """Return the artifact of a reference. `name` is a file's, in place of the one that its URL ends in.
 
         Raises NotFound, UsageInvalid, AddressRefused; of a repository also TokenMissing, TokenRefused, Gated and
-        SourceError: the Hub is asked now, so that what is queued is bound to the commit that answered.
+        SourceError: the Hub is asked now, so that the job is bound to the commit that it answers.
         """
         from flowhub_jobs.huggingface.reference import parse_hub_ref
         from flowhub_jobs.net.urls import check_source
@@ -107,7 +106,7 @@ class References:
 
     @property
     def hub(self) -> "HubClient":
-        """The Hub; what it said of a repository is asked once."""
+        """The Hub's client; it asks for each repository once."""
         if self._hub is None:
             from flowhub_jobs.huggingface.hub_client import HubClient
 
@@ -119,7 +118,7 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class RepoRead:
-    """A repository that was read, what was asked of it, and what that is."""
+    """A repository, the reference to it, and the artifact that was picked."""
 
     asked: "HubRef"
     info: "RepoInfo"
@@ -149,7 +148,7 @@ def _read(hub: "HubClient", asked: "HubRef") -> RepoRead:
 
 
 def latest_version(settings: Settings, artifact: Artifact) -> Artifact | None:
-    """Return what the same words mean on the Hub now; None for an artifact that was not taken from there.
+    """Return the latest artifact for the reference of an artifact from the Hub; None for any other artifact.
 
     Raises what `artifact_of` raises for a repository.
     """
@@ -219,7 +218,7 @@ def _as_address(ref: str) -> str:
 
 
 def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:
-    """Refuse what is said of one file at a URL where a repository is meant."""
+    """Raise UsageInvalid for options of a single URL that are used with a repository."""
     if sha256 is not None:
         hint = "The Hub has the digests of its files; they are checked anyway."
         raise UsageInvalid(f"A sha256 goes with the address of a file, not with {ref}.", hint=hint)

@@ -1,4 +1,4 @@
-"""What happened while nobody looked, read from one opened home."""
+"""Report of the last night, read from one opened home."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ Happened = tuple[Job, list[Event], list[Attempt]]
 def report_begins(text: str, now: datetime) -> datetime:
     """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
 
-    In the evening, too: the night that is over is still the last one, and a page that empties at 18:00 helps nobody.
+    In the evening the last night is still shown: a page that empties at 18:00 helps no reader.
     """
     if text.strip().lower() != LAST_NIGHT:
         return parse_since(text, now)
@@ -34,7 +34,8 @@ def read_morning(home: Home, since: datetime) -> Report:
     begin, now = micros(since), home.clock.now_us()
     until = moment(now)
     assert until is not None
-    found = {job.id: job for job in home.queries.all(live=True)}  # first: one that ends meanwhile is read once more
+    # First the live ones: a job that ends in between is read twice, not missed.
+    found = {job.id: job for job in home.queries.all(live=True)}
     found |= {job.id: job for job in home.queries.all(since=begin) if job.finished_at and job.finished_at >= since}
     jobs = [found[number] for number in sorted(found)]
     history = History(home.database)
@@ -49,7 +50,7 @@ def _waits_for_room(jobs: Sequence[Job]) -> bool:
 
 
 def _room_needed(home: Home) -> RoomNeeded | None:
-    """Return what the queue needs of the store's disk; None where the disk is not there to be asked."""
+    """Return the bytes that the queue needs on the store's disk; None where the disk is away."""
     try:
         room = room_at(home.store.root, home.settings.disk_reserve)
     except FlowhubError:

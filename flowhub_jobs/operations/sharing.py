@@ -1,4 +1,4 @@
-"""What other machines may download from this one: installed models whose files are as they were verified.
+"""Installed models that other machines may download from this one: those whose files are as verified.
 
 Each file is addressed as the Hub addresses it, by repository, commit and path. A model that was taken from the Hub has
 its own there, so that caches filled from either agree; any other one is in a repository `flowhub/MODEL`, at a commit
@@ -47,7 +47,7 @@ class SharedFile:
 
     @property
     def etag(self) -> str:
-        """Return what the Hub has as its ETag: the blob's id of a small file, the sha256 of a large one."""
+        """Return the Hub's ETag of a file: the blob id of a small file, the sha256 of a large one."""
         return self.git_sha1 or self.sha256
 
     @property

@@ -136,7 +136,7 @@ def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
 
 
 def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
-    """Return what holds a job, until when, and what a person can do; then what would hold it besides."""
+    """Return the reason that holds a job, its end, and the user's remedy; then the other reasons."""
     first, *others = holds
     if first.reason is Reason.HOST_WAIT and first.text:
         lines = [first.text, *_remedy(first), _next_try(first, now)]
@@ -150,7 +150,7 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
 
 
 def _remedy(hold: Hold) -> list[str]:
-    """Return what the user can do about a host's fault that hardly passes by itself."""
+    """Return the user's remedy for a host's fault that rarely passes by itself."""
     kind = ERRORS.get(hold.code or "")
     return [for_command_line(kind.default_hint)] if kind is not None and kind.needs_user and kind.default_hint else []
 

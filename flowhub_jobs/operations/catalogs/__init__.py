@@ -1,1 +1,1 @@
-"""The catalogs in force: the base and what was imported; how they are imported, updated and told of."""
+"""The catalogs in force: the base and the imported ones; their import and update."""

@@ -1,1 +1,1 @@
-"""What is installed: listed, found, adopted, compared with its source, cleared away."""
+"""Installed models: listed, found, adopted, compared with their source, removed."""

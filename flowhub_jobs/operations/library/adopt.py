@@ -1,9 +1,9 @@
-"""Takes what was found into the library: links it into the store, then writes it down.
+"""Adopts models: links their files into the store, then records them in the library.
 
-    link into a folder of partials ─► look that it is still what was read ─► sync ─► rename ─► sync ─► the index
+    link into a folder of partials ─► check that the file did not change ─► sync ─► rename ─► sync ─► the index
 
 A crash before the rename leaves nothing under a name; one after it leaves a file that the library does not know, which
-the next `adopt` finds in the store and writes down as it lies.
+the next `adopt` finds in the store and records in place.
 """
 
 import shutil
@@ -29,7 +29,7 @@ from flowhub_jobs.values.artifacts import Artifact, FileDigest
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What became of an offer: the name that it has in the store, and how it came there; None: it lay there."""
+    """Result of an adoption: the model's name in the store, and the kind of link; None: it was in the store already."""
 
     name: str
     path: Path
@@ -37,7 +37,7 @@ class Adopted:
 
 
 class Adoption:
-    """Adopts one offer after the other; no other `adopt` of this home runs meanwhile. Raises Busy."""
+    """Adopts one offer at a time; no other `adopt` of this home runs concurrently. Raises Busy."""
 
     def __init__(self, home: Home, kinds: tuple[LinkKind, ...] = LINKS) -> None:
         self._home, self._kinds = home, kinds
@@ -52,7 +52,7 @@ class Adoption:
         self._lock.release()
 
     def _sweep(self) -> None:
-        """Remove the links that were staged: names of ours, never the files of others."""
+        """Remove the staged links: flowhub's own names, never the files of other programs."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def adopt(self, offer: Offer) -> Adopted:
@@ -69,7 +69,7 @@ class Adoption:
             message = f"{offer.candidate.where} {error}; it was not taken."
             raise Busy(message, hint="Wait until no program writes to it, then adopt it again.") from error
 
-    # What lies in the store ----------------------------------------------------------------------------------------
+    # In the store --------------------------------------------------------------------------------------------------
 
     def _write_down(self, offer: Offer) -> Adopted:
         name, artifact = offer.candidate.name, offer.recognized.artifact
@@ -80,7 +80,7 @@ class Adoption:
             self._index(offer, InstallResult(name, path, _digests(offer), offer.shares), artifact)
         return Adopted(name, path, None)
 
-    # What lies elsewhere -------------------------------------------------------------------------------------------
+    # In other folders ----------------------------------------------------------------------------------------------
 
     def _link(self, offer: Offer) -> Adopted:
         artifact = offer.recognized.artifact
@@ -97,7 +97,7 @@ class Adoption:
                     )
                     self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, how)), artifact)
                 except NameTaken:
-                    raise  # what bears the name is somebody else's
+                    raise  # flowhub did not install what has the name
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
                     self._take_back(name, mark)
                     raise
@@ -106,7 +106,7 @@ class Adoption:
         return Adopted(name, path, how)
 
     def _take_back(self, name: str, mark: tuple[int, ...]) -> None:
-        """Remove what was placed under the name, if that has happened."""
+        """Remove the adopted model from its name, if the rename has happened."""
         with suppress(OSError):
             path = self._home.store.path_of(name)
             if mark_of(path.lstat(), traits_of(path.parent)) == mark:

@@ -23,7 +23,7 @@ Latest = Callable[[Settings, Artifact], Artifact | None]
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """What tells one version of a model from another; None is unknown. `sha256` is None for a folder."""
+    """Identity of one version of a model; None is unknown. `sha256` is None for a folder."""
 
     version: str | None
     commit: str | None

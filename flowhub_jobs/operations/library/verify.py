@@ -10,7 +10,7 @@ from flowhub_jobs.store.verification import InstalledArtifact
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What a check found of one model: `state` is ok, unchanged, changed, damaged, repaired or unknown.
+    """Result of the check of one model: `state` is ok, unchanged, changed, damaged, repaired or unknown.
 
     `damage` is the stored list of damaged parts, `bytes_fetched` what a repair downloaded, `job` the job of the check.
     """

@@ -1,1 +1,1 @@
-"""What there is, and whether it runs here: search, cards, variants held against a machine."""
+"""Search of the catalogs, and verdicts on models: search, cards, variants."""

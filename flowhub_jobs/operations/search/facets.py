@@ -1,4 +1,4 @@
-"""How many models each filter of a search would leave: what the page shows beside its chips."""
+"""Counts of models for each filter of a search, for the page's chips."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

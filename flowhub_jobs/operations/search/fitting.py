@@ -1,4 +1,4 @@
-"""Joins what a catalog says of a model, what its header tells and what a machine is: will it run here?"""
+"""Needs of a model, from its catalog entry and its header, and the choice of the best variant."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _WEIGHTS = (".gguf", ".safetensors", ".npz", ".bin")
 def parse_parameters(text: str | None) -> int | None:
     """Return how many parameters "0.5B", "22.7M", "8x7B" or "7 billion" are; None where the text does not say it.
 
-    Of a mixture "8x7B" the product: what is loaded is at most that.
+    Of a mixture "8x7B" the product, which is an upper bound of the loaded parameters.
     """
     found = _COUNT.search(text or "")
     if text is None or found is None:
@@ -48,7 +48,7 @@ def needs_of(
     parameters: int | None = None,
     context_max: int | None = None,
 ) -> ModelNeeds:
-    """Return what an artifact asks of a machine, by all that is known of it.
+    """Return an artifact's needs of a machine, from all known sources.
 
     `parameters` and `context_max` are those of a model that is in no catalog.
     """
@@ -83,7 +83,7 @@ class Variant:
 def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
     """Return the best variant for this machine, and in a sentence why; they stand in the catalog's order.
 
-    What fits comes before what is tight, that before what is slow. Among those the model's default format, which is
+    Order: fits, tight, slow. Among equals the model's default format, which is
     that of its first option, comes first, and in it the largest weights: of one model, more bytes are more of it. What
     is not known is taken only where nothing else is left, and then the first. Raises DoesNotFit.
     """

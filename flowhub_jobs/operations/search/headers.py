@@ -1,4 +1,4 @@
-"""What a model's header tells, wherever the model lies: installed, on its way, or at its source.
+"""Metadata from a model's header: of an installed file, a partial, or the source.
 
 What reads a header is imported where there is one: `show` of a model that does not lie here does without.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 64 * 1024  # enough for the keys that come before a vocabulary
 MOST_BYTES = 32 * 2**20  # the largest vocabularies take some 10 MB
-CONNECT_S, LOOK_S = 5.0, 20.0  # a person waits for the answer, and a rule stands in for it
+CONNECT_S, LOOK_S = 5.0, 20.0  # a user waits for the answer, and a rule replaces a missing header
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderReading:
-    """What a header told, or `note`: why none could be read. `size` is the whole file's, where its source said it."""
+    """Metadata of a header, or a `note` on why it is missing. `size` is the whole file's, if its source gave it."""
 
     anatomy: "ModelMetadata | None" = None
     note: str | None = None
@@ -34,7 +34,7 @@ class HeaderReading:
 
 
 def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "ModelMetadata | None":
-    """Return what the header of an installed model tells, or of its partial; None where neither lies here."""
+    """Return the metadata of an installed model or its partial; None where there is neither."""
     folder = store.partial_of(artifact, node)
     places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
     if not any(map(os.path.exists, places)):
@@ -43,14 +43,14 @@ def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str
     from flowhub_jobs.formats.read_metadata import read_anatomy
 
     for place in places:
-        # A partial may still lack its beginning, and what is installed may have been changed by hand.
+        # A partial may lack its beginning, and an installed file may have been changed by hand.
         with suppress(HeaderUnreadable, OSError):
             return read_anatomy(place)
     return None
 
 
 def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
-    """Return what the first kilobytes of an artifact tell at its source; nothing of it is kept."""
+    """Return the metadata in the first kilobytes of an artifact at its source; the bytes are not kept."""
     from flowhub_jobs.formats.metadata import HeaderUnreadable
 
     config = next((file for file in artifact.files if file.path == "config.json"), None)
@@ -66,7 +66,7 @@ def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
 
 
 def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> HeaderReading:
-    """Return what the first bytes of a remote file tell; of a config.json, all of it.
+    """Return the metadata in the first bytes of a remote file; a config.json is read whole.
 
     Raises HeaderUnreadable and what `documents.get` does.
     """

@@ -1,4 +1,4 @@
-"""The index of the catalogs in force, opened for a search: made anew when they have changed, in memory if need be."""
+"""Opens the search index of the catalogs in force; builds it when they have changed, in memory if necessary."""
 
 import sqlite3
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 class Opened(NamedTuple):
-    """An index, and what the person must be told of it."""
+    """An index, and warnings for the user."""
 
     lookup: IndexReader
     warnings: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ def index_path(settings: Settings) -> Path:
 def query_index(
     settings: Settings, ask: Callable[[IndexReader], Answer], base: "LoadedCatalog | None" = None
 ) -> tuple[Answer, tuple[str, ...]]:
-    """Return what `ask` finds in the index, and the warnings. A damaged index is made anew, once.
+    """Return the answer of `ask` on the index, and the warnings. A damaged index is built again, once.
 
     `base` is the base catalog of a caller that has loaded it already; its source is not asked again.
     Raises what loading the catalog raises, where it has to be loaded.
@@ -100,7 +100,7 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
 
 
 def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
-    """Return what a verdict asks (device.need.ModelNeeds) without what is not known."""
+    """Return the needs of an option (device.need.ModelNeeds) as JSON values, without unknown ones."""
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.operations.search.fitting import needs_of
 

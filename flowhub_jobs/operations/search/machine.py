@@ -1,4 +1,4 @@
-"""What a list of models is held against: this machine, and what is installed on it. Each is looked at once at most."""
+"""The machine that models are judged for: its memory, and the options installed on it. Each is read at most once."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ class Machine:
 
     @cached_property
     def installed(self) -> "frozenset[OptionKey] | None":
-        """What is installed, as far as that is told at once; None is unknown."""
+        """The installed options, if they can be read without SQLAlchemy; else None."""
         from flowhub_jobs.store.installed_fast import installed_options
 
         settings = self._settings
@@ -41,7 +41,7 @@ class Machine:
 
     @cached_property
     def installed_surely(self) -> "frozenset[OptionKey]":
-        """What is installed, by the library itself where it is not told at once. Raises what `opened` raises."""
+        """The installed options, read with SQLAlchemy if necessary. Raises what `opened` raises."""
         if self.installed is not None:
             return self.installed
         from flowhub_jobs.home import opened

@@ -1,4 +1,4 @@
-"""All that is known of one model, as `show` tells it: one of a catalog, of a repository on the Hub, of the store.
+"""Card of one model, for `show`: of a catalog, of a repository on the Hub, or of the store.
 
 Values, for the command line and the page alike; nothing here prints.
 """
@@ -53,7 +53,7 @@ class Card:
 
 
 def card(session: "Session", ref: str, context: int | None = None) -> Card:
-    """Return what a reference or an installed name means, judged at `context` tokens.
+    """Return the card of a reference or an installed name, judged at `context` tokens.
 
     Raises NotFound with the nearest names, UsageInvalid.
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
@@ -138,7 +138,7 @@ def _of_repo(session: "Session", repo: "RepoCard", context: int | None) -> Card:
 
 
 def _judged(session: "Session", repo: "RepoCard", states: Mapping[str, str], context: int | None) -> list[Verdict]:
-    """Return a verdict a variant: by a header that its source is asked for, or by what the card alone tells."""
+    """Return a verdict for each variant: by the header at its source, or by the repository's card alone."""
     from flowhub_jobs.operations.search.variants import judge_repository
 
     try:
@@ -164,7 +164,7 @@ def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: boo
 
 
 def _states(session: "Session") -> dict[str, str]:
-    """Return by reference what is queued, and what is installed."""
+    """Return the state, queued or installed, by reference."""
     queued = {job.ref: "queued" for job in session.queries.all(live=True)}
     return queued | {model.source: "installed" for model in session.installed.models() if model.source}
 
@@ -179,11 +179,11 @@ def _rounded(parameters: int | None) -> str | None:
     return str(parameters)
 
 
-# Of what lies here --------------------------------------------------------------------------------------------------
+# From the store -----------------------------------------------------------------------------------------------------
 
 
 def _of_installed(session: "Session", model: InstalledModel) -> Card:
-    """Return what is known of a model in the store: of one from the catalog, its whole card beside it."""
+    """Return the card of a model in the store: for one from the catalog, with its whole catalog entry."""
     if model.model and model.option and (listed := session.listed_model(model.model)) is not None:
         try:
             known = _of_listed(session, listed, model.option)

@@ -28,7 +28,7 @@ def judge(
     """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
 
     Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
-    `ask`, the source of a model that is not installed is asked for its header. Raises NotFound and the errors of
+    `ask`, the header of a model that is not installed is fetched. Raises NotFound and the errors of
     `session.artifact` raises.
     """
     return _judge_all(session, expand_reference(session, ref), machine, context, ask)
