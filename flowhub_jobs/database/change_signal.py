@@ -30,13 +30,13 @@ class ChangeSignal:
         return changed
 
     def _state(self, path: Path) -> tuple[int, int, int]:
-        there = os.stat(path)
-        if self._seen is not None and self._seen[:2] != (there.st_dev, there.st_ino):
+        status = os.stat(path)
+        if self._seen is not None and self._seen[:2] != (status.st_dev, status.st_ino):
             self.close()  # another file has its name: the open connection would read the old one for ever
         if self._connection is None:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False)
         [version] = self._connection.execute("PRAGMA data_version").fetchone()
-        return there.st_dev, there.st_ino, version
+        return status.st_dev, status.st_ino, version
 
     def close(self) -> None:
         if self._connection is not None:

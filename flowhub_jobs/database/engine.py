@@ -79,9 +79,9 @@ def check_whole(engine: sa.Engine) -> None:
     """Raise DatabaseDamaged if SQLite finds a page of its file malformed."""
     if engine.dialect.name == "sqlite":
         with reading(engine) as tx:
-            found = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if found != "ok":
-            raise Damaged(f"The database {engine.url.database} is damaged: {found}.")
+            result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if result != "ok":
+            raise Damaged(f"The database {engine.url.database} is damaged: {result}.")
 
 
 def rebuild_indices(engine: sa.Engine) -> None:

@@ -35,8 +35,8 @@ class ClaimableJobs:
     def count(self, at_most: int | None) -> int:
         """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
         startable = sa.select(jobs.c.id).where(*self._startable)
-        found = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
-        count = int(self._tx.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+        claimable = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
+        count = int(self._tx.execute(sa.select(sa.func.count()).select_from(claimable)).scalar_one())
         if self._to_probe:
             probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
             count += self._tx.execute(probes).first() is not None

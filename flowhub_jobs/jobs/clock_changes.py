@@ -1,7 +1,7 @@
 """Shifts flowhub's own waits (backoff, host, disk, network, `limit --for`) when the calendar is set.
 
 A wait ends at a time of the system clock, which a screen can show and a reboot does not change. When that clock is set,
-a backoff of a minute would end at once, or last a day. Two cases are told apart:
+a backoff of a minute would end at once, or last a day. There are two cases:
 
 - Within one boot, the system clock and the awake clock advance together. If their distance has changed since the last
   check, the system clock was set, and every wait is shifted by the difference.

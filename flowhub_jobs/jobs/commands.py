@@ -57,10 +57,10 @@ class JobCommands:
     def artifact(self, job: int) -> Artifact:
         """Return what a job fetches. Raises NotFound."""
         with reading(self._engine) as tx:
-            found = tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar()
-            if found is None:
+            stored = tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar()
+            if stored is None:
                 raise no_such_job(snapshot_of(tx), job)
-        return artifact_of(job, found)
+        return artifact_of(job, stored)
 
     def intent(self, job: int) -> dict[str, Any] | None:
         """Return the install intent of the job's last run, unless the library has the result already."""
@@ -71,12 +71,12 @@ class JobCommands:
     def kind(self, job: int) -> JobKind:
         """Return what a job does. Raises NotFound."""
         with reading(self._engine) as tx:
-            found = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
-            if found is None:
+            stored = tx.execute(sa.select(jobs.c.kind).where(jobs.c.id == job)).scalar()
+            if stored is None:
                 raise no_such_job(snapshot_of(tx), job)
-        if found not in frozenset[str](JobKind):
-            raise JobUnreadable(f"Job {job} cannot be read: its kind is {found!r}, which this version does not know.")
-        return JobKind(found)
+        if stored not in frozenset[str](JobKind):
+            raise JobUnreadable(f"Job {job} cannot be read: its kind is {stored!r}, which this version does not know.")
+        return JobKind(stored)
 
     def purged(self, job: int) -> None:
         """Record that no bytes of an ended job are kept any more."""
@@ -206,12 +206,12 @@ class JobCommands:
         return tx.execute(sa.update(jobs).where(where).values(**changes)).rowcount == 1
 
     def _checked_state(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
-        found = tx.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar()
-        if found is None:
+        stored = tx.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar()
+        if stored is None:
             raise no_such_job(snapshot_of(tx), job)
-        if State(found) not in fine:
-            raise WrongState(f"Job {job} is {found} and cannot be {verb}.", hint=_NEXT.get(State(found)))
-        return State(found)
+        if State(stored) not in fine:
+            raise WrongState(f"Job {job} is {stored} and cannot be {verb}.", hint=_NEXT.get(State(stored)))
+        return State(stored)
 
     def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:
         mine = sa.select(jobs.c.artifact_key).where(jobs.c.id == job).scalar_subquery()
@@ -236,7 +236,7 @@ _NEXT = {
 def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
     """Raise NotFound for the first job of an `after` that does not exist."""
     for group in in_groups(dict.fromkeys(job for request in requests for job in request.terms.after)):
-        there = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
+        existing = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())
         for job in group:
-            if job not in there:
+            if job not in existing:
                 raise no_such_job(snapshot_of(tx), job)

@@ -46,8 +46,8 @@ class Controls:
             return self._in_force(snapshot, name).get(name)
 
     def schedule(self) -> Schedule | None:
-        found = self.get(SCHEDULE)
-        return Schedule.from_json(found[0]) if found else None
+        in_force = self.get(SCHEDULE)
+        return Schedule.from_json(in_force[0]) if in_force else None
 
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
@@ -56,12 +56,12 @@ class Controls:
 
     def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
         """Return the same, as one state of the database has it."""
-        now, found = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK)
-        why, down_until = found.get(NETWORK, ({}, None))
+        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK)
+        why, down_until = in_force.get(NETWORK, ({}, None))
         gates = Gates(network_down_until_us=down_until, network_text=why.get("text"))
-        if SCHEDULE not in found:
+        if SCHEDULE not in in_force:
             return gates
-        schedule = Schedule.from_json(found[SCHEDULE][0])
+        schedule = Schedule.from_json(in_force[SCHEDULE][0])
         opens = schedule.opens_at(now, zone)
         if schedule.outside_bps is None:
             return replace(gates, window_opens_us=opens)

@@ -41,30 +41,30 @@ class History:
 
     def events(self, numbers: Sequence[int]) -> dict[int, list[Event]]:
         """Return all events of these jobs, oldest first."""
-        found: dict[int, list[Event]] = {number: [] for number in numbers}
+        by_job: dict[int, list[Event]] = {number: [] for number in numbers}
         for some in in_groups(numbers):
             with self._database.reading() as snapshot:
                 for row in snapshot.rows(_EVENTS, numbers=some):
-                    found[row["job_id"]].append(_event(row))
-        return found
+                    by_job[row["job_id"]].append(_event(row))
+        return by_job
 
     def events_since(self, since: int, kinds: Iterable[str]) -> dict[int, list[Event]]:
         """Return all events of these kinds from that microsecond on, by job, oldest first; other nodes' too."""
         # Without a join to `jobs` by node: the planner would begin with those, and there may be a hundred thousand.
-        found: dict[int, list[Event]] = {}
+        by_job: dict[int, list[Event]] = {}
         with self._database.reading() as snapshot:
             for row in snapshot.rows(_EVENTS_SINCE, since=since, kinds=list(kinds)):
-                found.setdefault(row["job_id"], []).append(_event(row))
-        return found
+                by_job.setdefault(row["job_id"], []).append(_event(row))
+        return by_job
 
     def attempts(self, numbers: Sequence[int], now: int) -> dict[int, list[Attempt]]:
         """Return all attempts at these jobs, oldest first."""
-        found: dict[int, list[Attempt]] = {number: [] for number in numbers}
+        by_job: dict[int, list[Attempt]] = {number: [] for number in numbers}
         for some in in_groups(numbers):
             with self._database.reading() as snapshot:
                 for row in snapshot.rows(_ATTEMPTS, numbers=some):
-                    found[row["job_id"]].append(_attempt(row, now))
-        return found
+                    by_job[row["job_id"]].append(_attempt(row, now))
+        return by_job
 
 
 def _event(row: Row) -> Event:
@@ -88,6 +88,6 @@ def _attempt(row: Row, now: int) -> Attempt:
 
 
 def _time(micros: int) -> datetime:
-    found = moment(micros)
-    assert found is not None
-    return found
+    time = moment(micros)
+    assert time is not None
+    return time

@@ -88,12 +88,12 @@ class PendingNotifications:
         mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
         # For a job that its rescuer failed, the rescue is the event.
-        found = {
+        by_job = {
             row["job_id"]: (row, job)
             for row in rows
             if (job := known.get(row["job_id"])) and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
         }
-        return list(found.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
+        return list(by_job.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
 
     def _ended(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
         """Return the last end of a job and, if the queue is empty since, how many ended in which state."""

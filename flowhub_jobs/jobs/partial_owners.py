@@ -46,14 +46,14 @@ def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, Par
 
 
 def _living(tx: sa.Connection, node: str) -> dict[str, PartialOwner]:
-    found = {}
+    owners = {}
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state, writes_to_store)
     live = (jobs.c.node == node, is_live)
     for key, job, ref, state, fetches in tx.execute(sa.select(*columns).where(*live)):
         # A job of another kind has a key of its own; a partial of it has the key of its artifact.
         with suppress(JobUnreadable):  # it has no partial that could be named
-            found[key if fetches else _artifact_key(tx, job)] = PartialOwner(job, ref, State(state))
-    return found
+            owners[key if fetches else _artifact_key(tx, job)] = PartialOwner(job, ref, State(state))
+    return owners
 
 
 def _artifact_key(tx: sa.Connection, job: int) -> str:

@@ -53,11 +53,11 @@ class JobQueries:
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
         with self._database.reading() as snapshot:
-            found = {job.id: job for job in self._numbered(snapshot, numbers)}
+            by_number = {job.id: job for job in self._numbered(snapshot, numbers)}
             for number in numbers:
-                if number not in found:
+                if number not in by_number:
                     raise no_such_job(snapshot, number)
-        return [found[number] for number in numbers]
+        return [by_number[number] for number in numbers]
 
     def known(self, numbers: Sequence[int]) -> list[Job]:
         """Return those of these jobs that are there, by number."""
@@ -244,11 +244,11 @@ class JobQueries:
 
     def _still_to_end(self, snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
         """Return the live jobs that each of these waits for, with their states."""
-        found: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
+        earlier: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
         for some in in_groups(queued):
             for row in snapshot.rows(EARLIER, jobs=some):
-                found[row["job_id"]].append((row["id"], State(row["state"])))
-        return found
+                earlier[row["job_id"]].append((row["id"], State(row["state"])))
+        return earlier
 
     def _slots_taken(self, snapshot: Snapshot) -> bool:
         [row] = self._rows(snapshot, "SELECT sum(slots) AS slots FROM workers WHERE node = :node")
@@ -307,6 +307,6 @@ def _eta(total: int | None, done: int, rate: int | None) -> int | None:
 
 
 def _time(micros: int) -> Any:
-    found = moment(micros)
-    assert found is not None
-    return found
+    time = moment(micros)
+    assert time is not None
+    return time

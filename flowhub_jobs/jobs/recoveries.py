@@ -46,14 +46,14 @@ class Recovered:
 
 def recoveries(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tuple[Recovered, ...]:
     """Return the recoveries by kind, without those of failed or cancelled jobs, and without a wait that still lasts."""
-    found: dict[str, dict[int, int]] = {}
+    by_kind: dict[str, dict[int, int]] = {}
     for job in jobs:
         for kind in _kinds(job, events.get(job.id, ())):
-            counts = found.setdefault(kind, {})
+            counts = by_kind.setdefault(kind, {})
             # A parked job checks again every few seconds: that is one wait.
             counts[job.id] = 1 if kind == PARKED else counts.get(job.id, 0) + 1
     return tuple(
-        Recovered(kind, sum(found[kind].values()), tuple(sorted(found[kind]))) for kind in ORDER if kind in found
+        Recovered(kind, sum(by_kind[kind].values()), tuple(sorted(by_kind[kind]))) for kind in ORDER if kind in by_kind
     )
 
 

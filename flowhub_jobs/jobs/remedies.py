@@ -44,8 +44,8 @@ def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind 
 
 def hub_page_of(ref: str) -> str | None:
     """Return the address of a repository's page on the Hub; None for another reference."""
-    found = _HUB_REF.match(ref)
-    return HUB_PAGE + found[1] if found else None
+    match = _HUB_REF.match(ref)
+    return HUB_PAGE + match[1] if match else None
 
 
 def _for_digest(ref: str, model: str | None) -> str:

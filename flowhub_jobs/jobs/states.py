@@ -92,10 +92,10 @@ def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, 
 
 def after_hold(earlier: Iterable[tuple[int, State]]) -> list[Hold]:
     """Return the wait for earlier jobs, which are named with their states; none where there are none."""
-    found = sorted(earlier)
-    said = ", ".join(f"job {job} ({state})" for job, state in found[:EARLIER_NAMED])
-    more = f" and {len(found) - EARLIER_NAMED} more" if len(found) > EARLIER_NAMED else ""
-    return [Hold(Reason.AFTER, text=f"Still to end: {said}{more}.")] if found else []
+    live = sorted(earlier)
+    named = ", ".join(f"job {job} ({state})" for job, state in live[:EARLIER_NAMED])
+    more = f" and {len(live) - EARLIER_NAMED} more" if len(live) > EARLIER_NAMED else ""
+    return [Hold(Reason.AFTER, text=f"Still to end: {named}{more}.")] if live else []
 
 
 def requested_state(action: RequestedAction) -> State:

@@ -20,10 +20,10 @@ def fail_unreadable(engine: sa.Engine, node: str, clock: Clock) -> dict[int, Job
         # By what it is not: a state that this version does not know is unreadable, too.
         where = "jobs.node = :node AND jobs.state NOT IN :ended"
         rows = shown_rows(snapshot_of(tx), where, node=node, ended=list(ENDED))
-        found = {row["id"]: error for row in rows if (error := _problem(row)) is not None}
-    for job, error in found.items():
+        errors = {row["id"]: error for row in rows if (error := _problem(row)) is not None}
+    for job, error in errors.items():
         _fail(engine, clock, job, error)
-    return found
+    return errors
 
 
 def _problem(row: Row) -> JobUnreadable | None:

@@ -62,8 +62,8 @@ class Launchd:
         return True
 
     def look(self) -> ServiceState:
-        said = self._printed()
-        state, pid = _field(said, "state"), _field(said, "pid")
+        output = self._printed()
+        state, pid = _field(output, "state"), _field(output, "pid")
         return ServiceState(
             self.kind,
             LABEL,
@@ -107,7 +107,7 @@ class Launchd:
         return "" if answer.status else answer.out
 
 
-def _field(said: str, name: str) -> str | None:
+def _field(output: str, name: str) -> str | None:
     """Return a field of what `launchctl print` says: the first of its name, which is the service's own."""
-    found = re.search(rf"^\s*{name} = (.+)$", said, re.MULTILINE)
+    found = re.search(rf"^\s*{name} = (.+)$", output, re.MULTILINE)
     return found[1].strip() if found else None

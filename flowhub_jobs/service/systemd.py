@@ -69,19 +69,19 @@ class Systemd:
 
     def look(self) -> ServiceState:
         try:
-            said = self._properties()
+            properties = self._properties()
         except (ServiceUnavailable, ServiceFailed):
-            said = {}
-        pid = said.get("MainPID", "0")
+            properties = {}
+        pid = properties.get("MainPID", "0")
         return ServiceState(
             self.kind,
             UNIT,
             self.path,
             installed=is_own(self.path),
-            state=_state(said),
+            state=_state(properties),
             pid=int(pid) if pid.isdecimal() and int(pid) else None,
-            status=said.get("StatusText") or None,
-            outlives_log_out=self._lingers() if said else None,
+            status=properties.get("StatusText") or None,
+            outlives_log_out=self._lingers() if properties else None,
             logs=LOGS,
         )
 
@@ -120,11 +120,11 @@ class Systemd:
         return {"Linger=yes": True, "Linger=no": False}.get(answer.out.strip())
 
 
-def _state(said: Mapping[str, str]) -> str | None:
+def _state(properties: Mapping[str, str]) -> str | None:
     """Return systemd's words for a unit that it knows: "active (running)", "activating (auto-restart)", "failed"."""
-    if said.get("LoadState") in (None, "not-found"):
+    if properties.get("LoadState") in (None, "not-found"):
         return None
-    state, more = said.get("ActiveState", "unknown"), said.get("SubState")
+    state, more = properties.get("ActiveState", "unknown"), properties.get("SubState")
     return state if more in (None, "", state) else f"{state} ({more})"
 
 

@@ -63,13 +63,13 @@ class HostOutages:
 
     def reached(self, origin: str) -> None:
         """Let the jobs of a host continue: it answers."""
-        found = self._table.clear(origin)
-        if found is None or found.tries < OUTAGE_TRIES:
+        ended = self._table.clear(origin)
+        if ended is None or ended.tries < OUTAGE_TRIES:
             return
-        away = format_duration((self._home.clock.now_us() - found.since) / 1e6)
+        away = format_duration((self._home.clock.now_us() - ended.since) / 1e6)
         # The job that tried the host runs: it is not among those that wait.
         waiting = counted(self._table.waiting(origin) + 1, "job continues", "jobs continue")
-        log.info("%s answers again after %s; its %s.", found.host or origin, away, waiting)
+        log.info("%s answers again after %s; its %s.", ended.host or origin, away, waiting)
 
     def given_up(self, patience_s: float, started_us: int) -> list[str]:
         """Return the origins that this worker, at work since `started_us`, has waited for longer than that."""

@@ -44,14 +44,14 @@ def import_into_partial(
         source = folder / carried.name / file.path if artifact.folder else folder / carried.name
         part = partial / BROUGHT / file.path
         size, expected = carried.files[file.path]
-        found = copier.copy(source, size, part)
-        if found != expected:
+        digest = copier.copy(source, size, part)
+        if digest != expected:
             raise DigestMismatch(
-                f"{source} is damaged: its sha256 is {found}, and the manifest says {expected}.",
+                f"{source} is damaged: its sha256 is {digest}, and the manifest says {expected}.",
                 hint=DAMAGED,
             )
         parts.append(part)
-        digests.append(FileDigest(file.path, size, found, pinned=True))
+        digests.append(FileDigest(file.path, size, digest, pinned=True))
     traits = traits_of(partial)
     marks = tuple(mark_of(part.lstat(), traits) for part in parts)
     return ArtifactParts(tuple(digests), tuple(parts), marks, BROUGHT)

@@ -57,10 +57,10 @@ def _is_journal(stream: TextIO, journal: str) -> bool:
     It is inherited by what a service starts with another stream, such as a terminal: that it is set says nothing.
     """
     try:
-        found = os.fstat(stream.fileno())
+        status = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return journal == f"{found.st_dev}:{found.st_ino}"
+    return journal == f"{status.st_dev}:{status.st_ino}"
 
 
 class LogLine(logging.Formatter):

@@ -75,8 +75,8 @@ class Network:
         """Probe whether the network is back, if it is time and this worker gets the turn. Returns at once."""
         if self._prober is not None and self._prober.is_alive():
             return
-        found, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
-        if found is None or not found[0].get("place"):
+        control, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
+        if control is None or not control[0].get("place"):
             return
         seen = self._turn.read()
         latest = now + PROBE_MAX_US + int(self._home.settings.look_again_s * 1e6)
@@ -85,8 +85,8 @@ class Network:
         number = seen.value["number"] + 1 if seen else 1
         turn = self._turn.compare_and_set(seen, {"at": now + PROBE_MAX_US, "number": number})
         if turn is not None:
-            self._home.controls.set(NETWORK, found[0], until=now + PROBE_MAX_US)
-            self._prober = threading.Thread(target=self._probe, args=(found[0], turn), name="network", daemon=True)
+            self._home.controls.set(NETWORK, control[0], until=now + PROBE_MAX_US)
+            self._prober = threading.Thread(target=self._probe, args=(control[0], turn), name="network", daemon=True)
             self._prober.start()
 
     def _probe(self, down: dict[str, Any], turn: ValueVersion) -> None:

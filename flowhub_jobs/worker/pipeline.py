@@ -210,15 +210,15 @@ def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult
 def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return the file or folder with the artifact's name, if it is the artifact. Raises NameTaken if it is not."""
     home, artifact = context.home, run.claimed.artifact
-    there = home.store.taken(artifact.name)
-    if there is None or _owner(context, run)(there.name) is not None:
+    existing = home.store.taken(artifact.name)
+    if existing is None or _owner(context, run)(existing.name) is not None:
         return None
-    found = verify_existing(artifact, there, run.control.check)
-    if found is None:
+    verified = verify_existing(artifact, existing, run.control.check)
+    if verified is None:
         raise NameTaken(
-            f"{there} is there already, and is not what {artifact.ref} would install; it is never replaced."
+            f"{existing} is there already, and is not what {artifact.ref} would install; it is never replaced."
         )
-    return found
+    return verified
 
 
 def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:

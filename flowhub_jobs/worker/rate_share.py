@@ -32,10 +32,10 @@ class RateShare:
                 self._set(now, begun=at_once)
 
     def _set(self, now: float, *, begun: bool) -> None:
-        found = limits(self._home.controls, self._gates.current().rate_bps, None)
+        in_force = limits(self._home.controls, self._gates.current().rate_bps, None)
         rate = self._home.settings.limit_rate
-        if found.rate_bps is not None:
-            share = int(found.rate_bps * self._share_at(now, begun=begun))
+        if in_force.rate_bps is not None:
+            share = int(in_force.rate_bps * self._share_at(now, begun=begun))
             rate = max(1, share if rate is None else min(rate, share))
         else:
             self._share, self._more_since = 1.0, None

@@ -28,13 +28,13 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
         raise NotFound(f"{task.place} is not installed any more.", hint="`flowhub list` shows what is.")
     files = [FileToCheck(file.store_path, file.bytes, file.sha256, file.pieces) for file in model.files]
     progress.reads(model.bytes, 0, [])
-    looked = check_files(files, run.control.check, lambda read: _show(progress, model, read))
+    results = check_files(files, run.control.check, lambda read: _show(progress, model, read))
     run.lease.check()
-    if all(one.good for one in looked):
-        _good(context, run, checks, model, looked)
+    if all(result.good for result in results):
+        _good(context, run, checks, model, results)
     else:
-        checks.record_damaged(model, _damage(model, looked))
-        raise DigestMismatch(_what_differs(model, looked), hint=f"`flowhub verify {model.name} --repair` mends it.")
+        checks.record_damaged(model, _damage(model, results))
+        raise DigestMismatch(_what_differs(model, results), hint=f"`flowhub verify {model.name} --repair` mends it.")
 
 
 def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
@@ -50,10 +50,10 @@ def _good(
     run: Run,
     checks: VerificationRecords,
     model: InstalledArtifact,
-    looked: Sequence[CheckResult],
+    results: Sequence[CheckResult],
 ) -> None:
-    learned = {file.path: one.pieces for file, one in zip(model.files, looked, strict=True) if one.pieces is not None}
-    times = {file.path: one.mtime_ns for file, one in zip(model.files, looked, strict=True)}
+    learned = {file.path: one.pieces for file, one in zip(model.files, results, strict=True) if one.pieces is not None}
+    times = {file.path: one.mtime_ns for file, one in zip(model.files, results, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
     with writing(context.home.engine) as tx:
@@ -61,18 +61,18 @@ def _good(
         context.leases.complete(tx, run.lease, str(context.home.store.path_of(model.name)), digests, text)
 
 
-def _damage(model: InstalledArtifact, looked: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
+def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
     """Return what differs, by file; a file that is only too long differs behind its end."""
     return {
         file.path: [list(one) for one in found.bad] or [[found.known.bytes, found.bytes]]
-        for file, found in zip(model.files, looked, strict=True)
+        for file, found in zip(model.files, results, strict=True)
         if not found.good
     }
 
 
-def _what_differs(model: InstalledArtifact, looked: Sequence[CheckResult]) -> str:
+def _what_differs(model: InstalledArtifact, results: Sequence[CheckResult]) -> str:
     """Return in a sentence what of the model is not as it was installed, with both numbers."""
-    bad = [(file, one) for file, one in zip(model.files, looked, strict=True) if not one.good]
+    bad = [(file, one) for file, one in zip(model.files, results, strict=True) if not one.good]
     file, one = bad[0]
     where = f"{model.name}/{file.path}" if model.artifact.folder else model.name
     more = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""

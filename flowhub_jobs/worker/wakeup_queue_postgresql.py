@@ -32,7 +32,7 @@ class WakeupSignal:
     """Passes each notification on to one thread that waits, or to the next that will."""
 
     def __init__(self, most: int) -> None:
-        """No more than `most` are kept: whoever is woken continues until nothing is due."""
+        """No more than `most` are kept: a woken slot continues until no job is due."""
         self._most, self._pending, self._stopped = most, 0, False
         self._changed = threading.Condition()
 
