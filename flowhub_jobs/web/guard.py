@@ -25,9 +25,9 @@ PAGE_TOKEN_HEADER, PAGE_TOKEN_FIELD = "x-page-token", "page_token"
 SAFE_METHODS = ("GET", "HEAD")
 OPEN_PATHS = ("/healthz", "/metrics", "/sign-in")  # answer without a sign-in
 OPEN_FOLDER = "/static/"
-# What is shared with other machines: the catalog's shape and the Hub's.
-SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/.+")
-
+# What is shared with other machines, in the catalog's shape and in the Hub's: exactly the paths of web/share, whose
+# routes come before all pages. A path that matches here and not there would reach a page without a sign-in.
+SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/[^/]+/.+")
 # The one request of the Hub's protocol that reads with POST, since it names many files.
 PATHS_INFO = re.compile(r"/api/(models|datasets)/[^/]+/[^/]+/paths-info/[^/]+")
 
@@ -154,6 +154,8 @@ async def _read_body(receive: Receive) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":  # what came of the body must not pass for all of it
+                    raise UsageInvalid("The connection ended before the body did.")
                 body += message.get("body", b"")
                 if len(body) > BODY_MAX:
                     raise BodyTooLarge(f"The body is larger than {BODY_MAX:,} bytes.")

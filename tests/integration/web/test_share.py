@@ -168,6 +168,13 @@ def test_only_what_is_as_it_was_verified_is_shared(client, node, cli):
     assert client.get("/flowhub/a/resolve/main/a.gguf").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path", ["/models/a/resolve/x", "/models/a/resolve/", "/models/a", "/datasets/a", "/installed", "/api/v1/jobs", "/"]
+)
+def test_nothing_else_is_open_with_it(client, path):
+    assert_problem(client.get(path), 401, "sign_in_required")
+
+
 def test_the_share_is_read_only(client):
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, RESOLVE).status_code in (401, 405)
