@@ -68,6 +68,8 @@ class LibraryReader:
 
     def named(self, name: str) -> LibraryEntry | None:
         """Return the entry of a name in the store that is there, whatever the case of its letters."""
+        if "\0" in name:  # no file has such a name, and PostgreSQL refuses the query
+            return None
         entries = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
         return entries[0] if entries else None
 

@@ -178,6 +178,11 @@ def test_a_reader_sees_one_state_of_the_database(job_store_on_postgresql):
     assert rooms.row(job)["state"] == "queued"
 
 
+def test_a_name_that_postgresql_cannot_hold_is_not_installed(job_store_on_postgresql, tmp_path):
+    rooms = job_store_on_postgresql
+    assert Library(rooms.database, rooms.node, Store(tmp_path / "llms")).named("a\0b") is None
+
+
 def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres_url, monkeypatch):
     """Two threads that each held one and wanted another would wait for each other."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_SIZE", 1)
