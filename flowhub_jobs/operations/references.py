@@ -63,30 +63,32 @@ class References:
         """Return the artifact of a reference. `name` is a file's, in place of the one that its URL ends in.
 
         Raises NotFound, UsageInvalid, AddressRefused; of a repository also TokenMissing, TokenRefused, Gated and
-        SourceError: the Hub is asked now, so that the job is bound to the commit that it answers.
+        SourceError: the Hub is hub_ref now, so that the job is bound to the commit that it answers.
         """
         from flowhub_jobs.huggingface.reference import parse_hub_ref
         from flowhub_jobs.net.urls import check_source
 
-        asked = parse_hub_ref(ref, self.settings.hf_endpoint)
-        if asked is not None:
-            _refuse_options(asked.text, sha256 or sha256_in_fragment(ref.partition("#")[2]), name)
-            artifact = self._of_repo(_with_globs(asked, include, exclude))
+        hub_ref = parse_hub_ref(ref, self.settings.hf_endpoint)
+        if hub_ref is not None:
+            _refuse_options(hub_ref.text, sha256 or sha256_in_fragment(ref.partition("#")[2]), name)
+            artifact = self._of_repo(_with_globs(hub_ref, include, exclude))
         else:
             artifact = self._of_file_or_catalog(ref, sha256, [*include, *exclude], name)
         for file in artifact.files:
             check_source(file.url, self.settings.hf_endpoint, pinned=file.sha256 is not None)
         return artifact
 
-    def _of_repo(self, asked: "HubRef") -> Artifact:
+    def _of_repo(self, hub_ref: "HubRef") -> Artifact:
         try:
-            read = read_repo(self.hub, asked)
+            read = read_repo(self.hub, hub_ref)
         except (TokenMissing, TokenRefused, Gated, SourceError) as error:
             # A token that was copied with something around it is a likely cause.
             error.hint = " ".join(text for text in (error.hint, token_note(os.environ)) if text) or None
             raise
         moved = (
-            f"{asked.repo} is called {read.info.repo} now." if read.info.repo.lower() != asked.repo.lower() else None
+            f"{hub_ref.repo} is called {read.info.repo} now."
+            if read.info.repo.lower() != hub_ref.repo.lower()
+            else None
         )
         self.notes += [f"{read.info.repo}: {note}" for note in (moved, *read.picked.notes) if note]
         return read.picked.artifact
@@ -120,31 +122,31 @@ class References:
 class RepoRead:
     """A repository, the reference to it, and the artifact that was picked."""
 
-    asked: "HubRef"
+    hub_ref: "HubRef"
     info: "RepoInfo"
     files: "Sequence[RepoFile]"
     picked: "Picked"
 
 
-def read_repo(hub: "HubClient", asked: "HubRef") -> RepoRead:
+def read_repo(hub: "HubClient", hub_ref: "HubRef") -> RepoRead:
     """Ask the Hub, and choose. Slashes behind `@` that no branch and path of these names fit may be a branch's own."""
     from flowhub_jobs.huggingface.hub_ref import other_readings
 
     try:
-        return _read(hub, asked)
+        return _read(hub, hub_ref)
     except NotFound as error:
-        for other in other_readings(asked):
+        for other in other_readings(hub_ref):
             with suppress(NotFound):
                 return _read(hub, other)
         raise error
 
 
-def _read(hub: "HubClient", asked: "HubRef") -> RepoRead:
+def _read(hub: "HubClient", hub_ref: "HubRef") -> RepoRead:
     from flowhub_jobs.huggingface.pick import pick
 
-    info = hub.info(asked.repo, asked.revision, asked.kind)
-    files = hub.tree(info.repo, info.commit, asked.kind)
-    return RepoRead(asked, info, files, pick(info, files, asked))
+    info = hub.info(hub_ref.repo, hub_ref.revision, hub_ref.kind)
+    files = hub.tree(info.repo, info.commit, hub_ref.kind)
+    return RepoRead(hub_ref, info, files, pick(info, files, hub_ref))
 
 
 def latest_version(settings: Settings, artifact: Artifact) -> Artifact | None:
@@ -159,16 +161,16 @@ def latest_version(settings: Settings, artifact: Artifact) -> Artifact | None:
     if source is None:
         return None
     hub = HubClient(settings.hf_endpoint, settings.tokens_by_origin)
-    words = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
-    return _read(hub, HubRef(*words)).picked.artifact
+    parts = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
+    return _read(hub, HubRef(*parts)).picked.artifact
 
 
 def repository_named(settings: Settings, text: str) -> str | None:
     """Return the reference of the repository that a reference or a pasted link names; None if it names none."""
     from flowhub_jobs.huggingface.reference import parse_hub_ref
 
-    asked = parse_hub_ref(text, settings.hf_endpoint)
-    return asked.text if asked else None
+    hub_ref = parse_hub_ref(text, settings.hf_endpoint)
+    return hub_ref.text if hub_ref else None
 
 
 def is_file_address(text: str) -> bool:
@@ -185,17 +187,17 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
     """
     from flowhub_jobs.huggingface.reference import parse_hub_ref
 
-    asked = parse_hub_ref(ref, settings.hf_endpoint)
-    if asked is None:
+    hub_ref = parse_hub_ref(ref, settings.hf_endpoint)
+    if hub_ref is None:
         return None
     from flowhub_jobs.huggingface.hub_client import HubClient  # which a model of the catalog does without
     from flowhub_jobs.huggingface.quants import is_companion
     from flowhub_jobs.huggingface.repository_options import variants_of
 
     hub = HubClient(settings.hf_endpoint, settings.tokens_by_origin)
-    info = hub.info(asked.repo, asked.revision, asked.kind)
-    files = hub.tree(info.repo, info.commit, asked.kind)
-    found, notes = variants_of(info, files, asked)
+    info = hub.info(hub_ref.repo, hub_ref.revision, hub_ref.kind)
+    files = hub.tree(info.repo, info.commit, hub_ref.kind)
+    found, notes = variants_of(info, files, hub_ref)
     return RepoCard(
         name=info.repo,
         commit=info.commit,
@@ -226,5 +228,5 @@ def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:
         raise UsageInvalid(f"--name goes with the URL of a file, not with {ref}.")
 
 
-def _with_globs(asked: "HubRef", include: Sequence[str], exclude: Sequence[str]) -> "HubRef":
-    return replace(asked, include=(*asked.include, *include), exclude=(*asked.exclude, *exclude))
+def _with_globs(hub_ref: "HubRef", include: Sequence[str], exclude: Sequence[str]) -> "HubRef":
+    return replace(hub_ref, include=(*hub_ref.include, *include), exclude=(*hub_ref.exclude, *exclude))

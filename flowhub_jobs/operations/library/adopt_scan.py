@@ -85,48 +85,50 @@ class AdoptScanner:
 
         The store is always looked through as well. Raises NotFound, UsageInvalid for a target that is nothing.
         """
-        look = ScanResult()
-        self._look_in_store(look)
-        elsewhere = ScanResult()
-        self._look_elsewhere(targets, elsewhere)
-        look.skipped += elsewhere.skipped
-        look.candidates += [one for one in _each_once(elsewhere.candidates) if not self._is_ours(one)]
-        hashes = self._read(look, watch)
-        return AdoptScan(self._offers(look, hashes), look.skipped)
+        result = ScanResult()
+        self._look_in_store(result)
+        others_result = ScanResult()
+        self._look_elsewhere(targets, others_result)
+        result.skipped += others_result.skipped
+        result.candidates += [
+            candidate for candidate in _each_once(others_result.candidates) if not self._is_ours(candidate)
+        ]
+        hashes = self._read(result, watch)
+        return AdoptScan(self._offers(result, hashes), result.skipped)
 
     # Look ----------------------------------------------------------------------------------------------------------
 
-    def _look_in_store(self, look: ScanResult) -> None:
+    def _look_in_store(self, result: ScanResult) -> None:
         known = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
         for path in sorted(self._root.iterdir()):
             if path.name.startswith(".") or same_name_key(path.name) in known:
                 continue
             if problem := name_problem(path.name):
-                look.skip(path, f"has a name that is not taken: it {problem}")
+                result.skip(path, f"has a name that is not taken: it {problem}")
             elif job := self._home.queries.working_on([str(self._home.store.root / path.name)]):
-                look.skip(path, f"is being worked on by job {job}")
+                result.skip(path, f"is being worked on by job {job}")
             else:
                 try:
-                    found = candidate_in_store(path, look)
+                    found = candidate_in_store(path, result)
                 except OSError as error:
-                    look.skip(path, read_error_text(error))
+                    result.skip(path, read_error_text(error))
                     continue
-                look.candidates += [found] if found else []
+                result.candidates += [found] if found else []
 
-    def _look_elsewhere(self, targets: Sequence[str], look: ScanResult) -> None:
+    def _look_elsewhere(self, targets: Sequence[str], result: ScanResult) -> None:
         known = app_folders_of(self._environ)
         if not targets:
-            for place in known:
-                scan_app_folder(place, look)
+            for app in known:
+                scan_app_folder(app, result)
         for target in targets:
             if target in PROGRAMS:
-                for place in known:
-                    if place.program == target:
-                        scan_app_folder(place, look)
+                for app in known:
+                    if app.program == target:
+                        scan_app_folder(app, result)
             elif target != STORE:
-                self._look_at_path(target, look)
+                self._look_at_path(target, result)
 
-    def _look_at_path(self, target: str, look: ScanResult) -> None:
+    def _look_at_path(self, target: str, result: ScanResult) -> None:
         try:
             path = Path(target).expanduser().resolve(strict=True)
         except (OSError, ValueError, RuntimeError):
@@ -134,23 +136,23 @@ class AdoptScanner:
             raise NotFound(f"There is no file and no folder {target!r}.", hint=hint) from None
         try:
             if path.is_dir():
-                scan_app_folder(app_folder_at(path), look)
+                scan_app_folder(app_folder_at(path), result)
             elif path.is_file():
-                file_by_name(path, FOLDER, look)
+                file_by_name(path, FOLDER, result)
             else:
                 raise UsageInvalid(f"{target!r} is neither a file nor a folder.")
         except OSError as error:
-            look.skip(path, read_error_text(error))
+            result.skip(path, read_error_text(error))
 
     def _is_ours(self, candidate: Candidate) -> bool:
         return any(file.real.is_relative_to(self._root) for file in candidate.files)
 
     # Read ----------------------------------------------------------------------------------------------------------
 
-    def _read(self, look: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
+    def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; what cannot be read is taken out of the look."""
         known = self._known()
-        wanted = {file.real: file for one in look.candidates for file in one.files}
+        wanted = {file.real: file for candidate in result.candidates for file in candidate.files}
         hashes = {path: found for path in wanted if (found := _without_reading(path, known))}
         left = [file for path, file in wanted.items() if path not in hashes]
         reading = _Reading(self._stop, watch, sum(file.size for file in left))
@@ -163,9 +165,11 @@ class AdoptScanner:
                 raise
         hashes |= {answer.path: answer for answer in answers if isinstance(answer, HashedFile)}
         failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, UnreadableFile)}
-        for one in [one for one in look.candidates if any(file.real in failed for file in one.files)]:
-            look.candidates.remove(one)
-            look.skip(one.where, next(failed[file.real] for file in one.files if file.real in failed))
+        for candidate in [
+            candidate for candidate in result.candidates if any(file.real in failed for file in candidate.files)
+        ]:
+            result.candidates.remove(candidate)
+            result.skip(candidate.where, next(failed[file.real] for file in candidate.files if file.real in failed))
         return hashes
 
     def _known(self) -> dict[Inode, str]:
@@ -183,33 +187,33 @@ class AdoptScanner:
 
     # Recognize -----------------------------------------------------------------------------------------------------
 
-    def _offers(self, look: ScanResult, hashes: Mapping[Path, HashedFile]) -> list[Offer]:
+    def _offers(self, result: ScanResult, hashes: Mapping[Path, HashedFile]) -> list[Offer]:
         installed = self._installed()
         others = {
             identity: file.real
-            for one in look.candidates
-            for file in one.files
-            if one.program != STORE and (identity := hashes[file.real].stamp.identity)
+            for candidate in result.candidates
+            for file in candidate.files
+            if candidate.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
         offers: list[Offer] = []
         promised: dict[str, str] = {}  # whose each name is by the offers so far
-        for one in look.candidates:
-            found = [hashes[file.real] for file in one.files]
-            if wrong := false_claim(one, found):
-                look.skip(one.where, wrong)
+        for candidate in result.candidates:
+            found = [hashes[file.real] for file in candidate.files]
+            if wrong := false_claim(candidate, found):
+                result.skip(candidate.where, wrong)
                 continue
-            recognized = self._recognizer.identify(one, found, in_place=one.program == STORE)
+            recognized = self._recognizer.identify(candidate, found, in_place=candidate.program == STORE)
             if recognized.artifact.option is None and (
-                wrong := truncation_problem(one, found)
+                wrong := truncation_problem(candidate, found)
             ):  # no digest vouches for it
-                look.skip(one.where, wrong)
+                result.skip(candidate.where, wrong)
                 continue
-            offer = self._offer(one, recognized, others)
+            offer = self._offer(candidate, recognized, others)
             bytes_of = _bytes_of(file.sha256 for file in offer.recognized.files)
             same_as = None if offer.in_place else installed.get(bytes_of)
-            name = one.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
+            name = candidate.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
             installed.setdefault(bytes_of, name)
-            offers.append(Offer(one, offer.recognized, offer.how, same_as, offer.shares, name))
+            offers.append(Offer(candidate, offer.recognized, offer.how, same_as, offer.shares, name))
         return offers
 
     def _name(self, artifact: Artifact, promised: dict[str, str]) -> str:
@@ -223,14 +227,14 @@ class AdoptScanner:
         promised.setdefault(same_name_key(name), artifact.claim)
         return name
 
-    def _offer(self, one: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
+    def _offer(self, candidate: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
         first = recognized.files[0]
-        if one.program != STORE:
+        if candidate.program != STORE:
             how = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
-            return Offer(one, recognized, how, shares=_place(first.path, one))
+            return Offer(candidate, recognized, how, shares=_place(first.path, candidate))
         away = None if first.path.is_relative_to(self._root) else first.path
         shares = away or (others.get(first.stamp.identity) if first.stamp.identity else None)
-        return Offer(one, recognized, None, shares=_place(shares, one) if shares else None)
+        return Offer(candidate, recognized, None, shares=_place(shares, candidate) if shares else None)
 
     def _installed(self) -> dict[tuple[str, ...], str]:
         """Return the names of installed, unchanged models, by the digests of all files."""
@@ -273,7 +277,9 @@ def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | Non
 
 def _each_once(found: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates without those that are the very files of an earlier one, under other names."""
-    return list({tuple(file.real for file in one.files): one for one in reversed(found)}.values())[::-1]
+    return list({tuple(file.real for file in candidate.files): candidate for candidate in reversed(found)}.values())[
+        ::-1
+    ]
 
 
 def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:
@@ -281,8 +287,8 @@ def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(digests))
 
 
-def _place(first: Path, one: Candidate) -> str:
+def _place(first: Path, candidate: Candidate) -> str:
     """Return the other program's file, or the folder of its files."""
-    if not one.folder:
+    if not candidate.folder:
         return str(first)
-    return str(one.where if one.where.is_dir() and one.program != STORE else first.parent)
+    return str(candidate.where if candidate.where.is_dir() and candidate.program != STORE else first.parent)

@@ -84,12 +84,12 @@ def differs(entry: LibraryEntry, before: Artifact | None, now: Artifact) -> bool
     pairs = _pairs(entry, now)
     if pairs is None:
         return True
-    asked = {file.path: file for file in before.files} if before else {}
+    earlier = {file.path: file for file in before.files} if before else {}
     alone = before.files[0] if before and not now.folder and len(before.files) == 1 else None
-    said = [_file_differs(here, asked.get(file.path) or alone, file) for here, file in pairs]
-    if True in said:
+    answers = [_file_differs(here, earlier.get(file.path) or alone, file) for here, file in pairs]
+    if True in answers:
         return True
-    return False if False in said else None
+    return False if False in answers else None
 
 
 def _pairs(entry: LibraryEntry, now: Artifact) -> list[tuple[EntryFile, ArtifactFile]] | None:
@@ -115,8 +115,8 @@ def _file_differs(here: EntryFile, before: ArtifactFile | None, now: ArtifactFil
 
 def commit_of(file: ArtifactFile | None) -> str | None:
     """Return the Hub's commit that a file's address names."""
-    found = _COMMIT.search(file.url) if file else None
-    return found[1] if found else None
+    match = _COMMIT.search(file.url) if file else None
+    return match[1] if match else None
 
 
 # Ask -----------------------------------------------------------------------------------------------------------------
@@ -127,19 +127,19 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
 
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
     """
-    found, presence = OutdatedCheck(), session.installed.presence
+    check, presence = OutdatedCheck(), session.installed.presence
     entries = {entry.name: entry for entry in session.home.library.entries_here()}
     old = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:
-            found.unknown.append(Unknown(name, None, "it was put there by hand"))
+            check.unknown.append(Unknown(name, None, "it was put there by hand"))
         elif name in old:
-            found.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
+            check.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
     wanted = [entries[name] for name in names or entries if name in entries and name not in old]
     wanted = [entry for entry in wanted if not is_gone(session.store, entry, presence)]
-    _ask_catalog(session, [entry for entry in wanted if entry.model], found)
-    _ask_hub(session, [entry for entry in wanted if not entry.model], found, latest or _latest())
-    return found
+    _ask_catalog(session, [entry for entry in wanted if entry.model], check)
+    _ask_hub(session, [entry for entry in wanted if not entry.model], check, latest or _latest())
+    return check
 
 
 def _latest() -> Latest:
@@ -148,27 +148,27 @@ def _latest() -> Latest:
     return latest_version
 
 
-def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], found: OutdatedCheck) -> None:
+def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck) -> None:
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
 
     for entry in entries:
         model = session.loaded.catalog.by_id.get(str(entry.model))
         option = next((option for option in model.downloads if option.id == entry.option), None) if model else None
         if model is None or option is None:
-            found.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
+            check.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
             continue
         version = max(model.versions, key=lambda one: one.released_at or "", default=None)
         before = session.home.library.artifact(entry.name)
         newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
-        _sort_in(newer, before, found, "the catalog has no digest of it")
+        _sort_in(newer, before, check, "the catalog has no digest of it")
 
 
-def _ask_hub(session: Session, entries: Sequence[LibraryEntry], found: OutdatedCheck, latest: Latest) -> None:
+def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck, latest: Latest) -> None:
     from_hub = []
     for entry in entries:
         before = session.home.library.artifact(entry.name)
         if before is None or before.hub is None:
-            found.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
+            check.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
         else:
             from_hub.append((entry, before))
     if not from_hub:
@@ -177,11 +177,11 @@ def _ask_hub(session: Session, entries: Sequence[LibraryEntry], found: OutdatedC
         answers = list(pool.map(lambda pair: _tried(latest, session.settings, pair[1]), from_hub))
     for (entry, before), answer in zip(from_hub, answers, strict=True):
         if isinstance(answer, FlowhubError):
-            found.failed[entry.name] = answer
+            check.failed[entry.name] = answer
         elif answer is not None:
             # A renamed repository keeps the name that it was installed by, so that the new version replaces the old.
             newer = OutdatedModel(entry, _commit(before), replace(answer, ref=entry.ref))
-            _sort_in(newer, before, found, "the Hub has no digest of it")
+            _sort_in(newer, before, check, "the Hub has no digest of it")
 
 
 def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact | FlowhubError | None:
@@ -191,14 +191,14 @@ def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact |
         return error
 
 
-def _sort_in(newer: OutdatedModel, before: Artifact | None, found: OutdatedCheck, untold: str) -> None:
+def _sort_in(newer: OutdatedModel, before: Artifact | None, check: OutdatedCheck, untold: str) -> None:
     answer = differs(newer.entry, before, newer.artifact)
     if answer:
-        found.outdated.append(newer)
+        check.outdated.append(newer)
     elif answer is None:
-        found.unknown.append(Unknown(newer.entry.name, newer.entry.ref, untold))
+        check.unknown.append(Unknown(newer.entry.name, newer.entry.ref, untold))
     else:
-        found.current.append(newer.entry.name)
+        check.current.append(newer.entry.name)
 
 
 def _commit(artifact: Artifact | None) -> str | None:

@@ -56,10 +56,10 @@ class Machine:
 
     def verdict(self, needs: str, *, installed: bool, context: int | None = None) -> Verdict:
         """Return whether a variant runs here; `needs` is from the index (index_update.needs_as_json)."""
-        asked = read_needs(needs)
+        model_needs = read_needs(needs)
         if context is not None:  # a search asks for thousands of verdicts: nothing is copied without need
-            asked = replace(asked, context=context)
-        return fit(asked, self.device, reserve_bytes=self._reserve, installed=installed)
+            model_needs = replace(model_needs, context=context)
+        return fit(model_needs, self.device, reserve_bytes=self._reserve, installed=installed)
 
     @cached_property
     def _reserve(self) -> int:

@@ -153,14 +153,14 @@ def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> Ca
 
 
 def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
-    asked = ModelNeeds(
+    needs = ModelNeeds(
         weights_bytes=one.size,
         format=one.format,
         parameters=repo.parameters,
         context_max=repo.context_length,
         disk_bytes=one.size,
     )
-    return fit(asked, session.device, reserve_bytes=session.room().reserve, installed=installed)
+    return fit(needs, session.device, reserve_bytes=session.room().reserve, installed=installed)
 
 
 def _states(session: "Session") -> dict[str, str]:

@@ -46,21 +46,23 @@ def judge_listed(
     named = [one for one in model.options if option in (None, one.artifact.option)]
     if option is not None and not named:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
-    if (lying := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judge_all(session, _of_installed(session, lying), None, context, ask=False)
+    if (installed := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
+        return _judge_all(session, _of_installed(session, installed), None, context, ask=False)
     needs = {one.artifact.option: one.needs for one in named}
     artifacts = [one.artifact for one in named]
-    said = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
-    return _judge_all(session, said, None, context, ask=False)
+    variants = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
+    return _judge_all(session, variants, None, context, ask=False)
 
 
 def _judge_all(
-    session: "Session", said: "VariantSet", machine: "Device | None", context: int | None, ask: bool
+    session: "Session", variants: "VariantSet", machine: "Device | None", context: int | None, ask: bool
 ) -> list[Variant]:
-    bench = _Judge(session, said, machine, context, ask)
-    here = session.home.entries.unchanged([artifact.key for artifact in said.artifacts])
+    judge_of = _Judge(session, variants, machine, context, ask)
+    here = session.home.entries.unchanged([artifact.key for artifact in variants.artifacts])
     names = {key: found.name for key, found in here.items()}
-    return [bench.judge(artifact, names.get(artifact.key, _installed_name(artifact))) for artifact in said.artifacts]
+    return [
+        judge_of.judge(artifact, names.get(artifact.key, _installed_name(artifact))) for artifact in variants.artifacts
+    ]
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class _Judge:
     """Judges the variants of one reference. `looks` caches the header of one variant of each format."""
 
     session: "Session"
-    said: "VariantSet"
+    variants: "VariantSet"
     machine: "Device | None"
     context: int | None
     ask: bool
@@ -76,48 +78,48 @@ class _Judge:
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self.session.home
-        looked = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
-        judged = Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
-        to_ask = looked.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
+        header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
+        judged = Variant(artifact, self._verdict(artifact, header, installed), header.note)
+        to_ask = header.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if to_ask else judged
 
     def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
         """Return the variant as the header at its source tells."""
-        looked = self._asked(artifact)
-        artifact = _with_size(artifact, looked.size)
-        return Variant(artifact, self._verdict(artifact, looked, installed), looked.note)
+        header = self._remote_header(artifact)
+        artifact = _with_size(artifact, header.size)
+        return Variant(artifact, self._verdict(artifact, header, installed), header.note)
 
-    def _verdict(self, artifact: Artifact, looked: HeaderReading, installed: str | None) -> Verdict:
+    def _verdict(self, artifact: Artifact, header: HeaderReading, installed: str | None) -> Verdict:
         return fit(
-            replace(self.said.asked(artifact), anatomy=looked.anatomy, context=self.context),
+            replace(self.variants.needs(artifact), anatomy=header.anatomy, context=self.context),
             self.machine or self.session.device,
             reserve_bytes=self.session.room().reserve,
             installed=installed is not None and self.machine is None,
         )
 
-    def _asked(self, artifact: Artifact) -> HeaderReading:
+    def _remote_header(self, artifact: Artifact) -> HeaderReading:
         """Return the source's header. The variants of one model are built alike: one of each format is fetched."""
         if (known := self.looks.get(artifact.format)) is not None:
             return known
-        looked = remote_metadata(artifact, self.session.settings)
-        self.looks[artifact.format] = HeaderReading(_shape_of(looked.anatomy), looked.note)
-        return looked
+        header = remote_metadata(artifact, self.session.settings)
+        self.looks[artifact.format] = HeaderReading(_shape_of(header.anatomy), header.note)
+        return header
 
 
 def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> Variant:
     """Return one artifact with its verdict; if it is unknown and `ask_unknown`, the source's header is fetched."""
     here = session.home.entries.unchanged([artifact.key]).get(artifact.key)
     installed = here.name if here else None
-    bench = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
-    judged = bench.judge(artifact, installed)
+    judge_of = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
+    judged = judge_of.judge(artifact, installed)
     ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
-    return bench.judge_there(artifact, installed) if ask else judged
+    return judge_of.judge_there(artifact, installed) if ask else judged
 
 
 def best(session: "Session", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
-    said = expand_reference(session, ref)
-    return best_fit(_judge_all(session, said, None, None, ask=not said.in_catalog))
+    variants = expand_reference(session, ref)
+    return best_fit(_judge_all(session, variants, None, None, ask=not variants.in_catalog))
 
 
 def leaves_choice(session: "Session", ref: str) -> bool:
@@ -136,11 +138,11 @@ def _is_repository(session: "Session", ref: str) -> bool:
 class VariantSet:
     """Artifacts that a reference may mean: all variants of a bare model or repository, and the needs of each.
 
-    `asked` also takes a variant whose size its source told since.
+    `needs` also takes a variant whose size its source gave later.
     """
 
     artifacts: Sequence[Artifact]
-    asked: Callable[[Artifact], ModelNeeds]
+    needs: Callable[[Artifact], ModelNeeds]
     in_catalog: bool
 
 
@@ -150,8 +152,8 @@ def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Vari
 
 def expand_reference(session: "Session", ref: str) -> VariantSet:
     """Return the artifacts that a reference may mean. Raises what `session.artifact` raises."""
-    if (lying := _installed(session, ref)) is not None:
-        return _of_installed(session, lying)
+    if (installed := _installed(session, ref)) is not None:
+        return _of_installed(session, installed)
     if _is_repository(session, ref):
         return _repository(session, ref)
     named = session.artifact(ref)
@@ -190,8 +192,8 @@ def _installed(session: "Session", name: str) -> Artifact | None:
     return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
 
 
-def _of_installed(session: "Session", lying: Artifact) -> VariantSet:
-    return _in_catalog([lying], _model_of(session, lying))
+def _of_installed(session: "Session", installed: Artifact) -> VariantSet:
+    return _in_catalog([installed], _model_of(session, installed))
 
 
 def _installed_name(artifact: Artifact) -> str | None:
