@@ -26,7 +26,7 @@ JOB_STEPS = [
     f"{LEASES}.record_event:before",
     *INSTALLATION,
 ]
-MIXED_STEPS = [*JOB_STEPS, f"{REUSE}:link:after:2", f"{REUSE}:_beside:before", f"{REUSE}:_beside:after"]
+MIXED_STEPS = [*JOB_STEPS, f"{REUSE}:link:after:2", f"{REUSE}:_link_fetched:before", f"{REUSE}:_link_fetched:after"]
 ADOPT_STEPS = [
     f"{ADOPTING}:link:before",
     f"{ADOPTING}:link:after",
