@@ -17,6 +17,13 @@ import pytest
 NEEDED = "needs PostgreSQL's server (initdb and pg_ctl; Debian's package is `postgresql`)"
 USER = "flowhub"
 READY_S = 60
+# Ends the server and removes its folder when the pipe from this process closes, also by its SIGKILL.
+UNTIL_OUR_END = """
+cat >/dev/null
+[ -f "$1/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"
+while [ -f "$1/data/postmaster.pid" ] && kill -0 "$(head -n 1 "$1/data/postmaster.pid")" 2>/dev/null; do sleep 0.1; done
+rm -rf "$1"
+"""
 
 
 def binary(name: str) -> str | None:
@@ -41,6 +48,9 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", UNTIL_OUR_END, "sh", self._folder], stdin=subprocess.PIPE, start_new_session=True
+        )
         self.start()
 
     def _run(self, *command: str | Path) -> None:
@@ -69,7 +79,7 @@ class Server:
     def close(self) -> None:
         with contextlib.suppress(RuntimeError):
             self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", "immediate", "stop"))
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._guard.communicate(timeout=READY_S)
 
     # Databases -------------------------------------------------------------------------------------------------------
 
