@@ -1,5 +1,6 @@
 """web: serves the local page and the HTTP API."""
 
+import os
 import sys
 import threading
 import webbrowser
@@ -13,6 +14,7 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
 from flowhub_jobs.operations.schemas.web import web_json
+from flowhub_jobs.worker.logs import set_up
 
 if TYPE_CHECKING:  # the packages of the extra may be missing
     from flowhub_jobs.web.server import Serving
@@ -56,6 +58,7 @@ def web(
         ) from error
     options = Options(host, port, share, tuple(allow_host or ()))
     with open_session() as session:
+        set_up(session.home.settings.log_format, sys.stderr, os.environ)
         serve(session.home, options, lambda serving: _announce(serving, no_open=no_open), manual_json)
 
 
