@@ -95,6 +95,14 @@ def test_every_script_that_a_person_runs_and_every_path_of_contributing_exists()
         assert (TOP / "flowhub_jobs" / name).exists() or (TOP / name).exists() or (TOP / "tests" / name).exists(), name
 
 
+def test_the_drawing_of_a_transfer_has_every_condition_of_its_state():
+    source = (TOP / "flowhub_jobs" / "transfer" / "state.py").read_text()
+    conditions = re.findall(r"self\.(\w+) = threading\.Condition", source)
+    text = (TOP / "CONTRIBUTING.md").read_text()
+    assert len(conditions) == 4
+    assert all(name in text for name in conditions)
+
+
 def test_contributing_is_short():
     assert len((TOP / "CONTRIBUTING.md").read_text().splitlines()) <= 250
 
