@@ -48,13 +48,19 @@
     enhance();
   }
 
-  document.addEventListener("pointerdown", () => { held = true; });
-  for (const end of ["pointerup", "pointercancel"]) {
-    document.addEventListener(end, () => {
-      held = false;
-      if (stale || whole) setTimeout(() => changed(""), 0);
-    });
+  const HELD_MS = 3000; // a list that opens, or a drag out of the window, may swallow the end of a press
+  let letGo = null;
+  function release() {
+    clearTimeout(letGo);
+    held = false;
+    if (stale || whole) setTimeout(() => changed(""), 0);
   }
+  document.addEventListener("pointerdown", () => {
+    held = true;
+    clearTimeout(letGo);
+    letGo = setTimeout(release, HELD_MS);
+  });
+  for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, release);
   document.addEventListener("visibilitychange", () => { if (!document.hidden && (whole || stale)) changed(""); });
 
   let said = find("#bar")?.dataset.said ?? "";

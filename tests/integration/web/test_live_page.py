@@ -129,3 +129,12 @@ def test_arrow_keys_move_over_the_week(visitor):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     expect(page.get_by_label("Wed 13:00, runs")).to_be_checked()
+
+
+def test_a_change_during_a_press_is_shown_after_it(visitor, shop):
+    page = visitor.open("/queue")
+    page.get_by_role("heading", name="Queue").hover()
+    page.mouse.down()
+    job = shop.enqueue("a@q4")
+    page.mouse.up()
+    expect(page.locator(f"#job-{job}")).to_be_visible()
