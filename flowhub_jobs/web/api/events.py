@@ -9,6 +9,7 @@ from flowhub_jobs.web.api.operation import TEXT, Field, Operation
 from flowhub_jobs.web.endpoint import CONTEXT
 from flowhub_jobs.web.live import Live, as_sse
 
+MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 1000  # after which a browser connects again
 KEEP_ALIVE_S = 15.0  # a comment, so that neither side takes a quiet connection for a dead one
 
@@ -16,8 +17,11 @@ KEEP_ALIVE_S = 15.0  # a comment, so that neither side takes a quiet connection 
 async def stream_events(request: Request) -> Response:
     """Answer with the changes after `Last-Event-ID`; a first connection may give it as `?last_event_id=`."""
     seen = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+    headers = {"x-accel-buffering": "no"}
+    if request.method == "HEAD":  # a stream without a body would never end
+        return Response(headers=headers, media_type=MEDIA_TYPE)
     live = request.scope[CONTEXT].live
-    return StreamingResponse(_events(live, seen), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    return StreamingResponse(_events(live, seen), media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _events(live: Live, seen: str | None) -> AsyncIterator[str]:
@@ -42,7 +46,7 @@ OPERATIONS = (
         None,
         "Follow changes: Server-Sent Events `job`, `installed`, `controls`.",
         "text",
-        media_type="text/event-stream",
+        media_type=MEDIA_TYPE,
         query=(Field("last_event_id", TEXT, help="As the header Last-Event-ID, which a browser cannot set."),),
         stream=stream_events,
     ),

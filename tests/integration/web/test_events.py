@@ -139,6 +139,11 @@ def test_every_subscriber_gets_every_change(web, shop):
             assert stream.until("job").data["id"] == number
 
 
+def test_head_ends_at_once(program):
+    response = program.head(EVENTS)
+    assert (response.status_code, response.content) == (200, b"")
+
+
 def test_events_need_a_sign_in(web):
     assert_problem(web.stranger.get(EVENTS), 401, "sign_in_required")
 
