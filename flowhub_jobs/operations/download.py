@@ -1,21 +1,32 @@
 """Download of one option without a queue or a database: the implementation of `api.download`."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flowhub_jobs.catalogs.schema import DownloadOption
+from flowhub_jobs.catalogs.schema import artifact as artifact_of
 from flowhub_jobs.errors import Busy, NameTaken
+from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.store.install import ArtifactParts, Installer, remove_partial
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.store.verify_existing import verify_existing
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, RetryLater, SharedLimits, TransferProgress, fetch
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.options import CancelToken
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.partial.claim import claimed
+from flowhub_jobs.transfer.partial.ownership import this_run
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import DownloadOption
-    from flowhub_jobs.store.install import Installer
-    from flowhub_jobs.transfer.fetch import Fetched, TransferProgress
+from flowhub_jobs.worker.transfer_options import transfer_options
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
 NODE = "download"  # takes the place of a node's name in the partials of `download()`
@@ -23,9 +34,6 @@ NODE = "download"  # takes the place of a node's name in the partials of `downlo
 
 def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
     """Return the path of what an option installs, downloaded and verified, as `api.download` documents."""
-    from flowhub_jobs.catalogs.schema import artifact as artifact_of
-    from flowhub_jobs.fs.disk_errors import disk_errors
-
     artifact = artifact_of(None, option)
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
@@ -40,10 +48,6 @@ def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress:
 @contextmanager
 def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
     """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
-    from flowhub_jobs.store.install import remove_partial
-    from flowhub_jobs.transfer.partial.claim import claimed
-    from flowhub_jobs.transfer.partial.ownership import this_run
-
     fresh = store.new_partial(artifact, NODE)
     with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
         if claim.other_owners:
@@ -54,8 +58,6 @@ def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
 
 
 def _verified_existing(artifact: Artifact, existing: Path) -> Path:
-    from flowhub_jobs.store.verify_existing import verify_existing
-
     if verify_existing(artifact, existing, lambda: None) is None:
         raise NameTaken(
             f"{existing} is there already, and is not what {artifact.ref} is; it is never replaced.",
@@ -66,8 +68,6 @@ def _verified_existing(artifact: Artifact, existing: Path) -> Path:
 
 def _recover_or_download(artifact: Artifact, partial: Path, store: Store, on_progress: OnProgress | None) -> Path:
     """Return the path of the installed artifact: an earlier call's, an existing file's, or that of a new download."""
-    from flowhub_jobs.store.install import Installer, remove_partial
-
     # The claim of the partial is this call's for as long as it lives: no lease can be lost, and no job be cancelled.
     installer = Installer(
         store, _JournalIntent(partial), owner=lambda name: None, check=lambda: None, may_write=lambda: None
@@ -89,13 +89,9 @@ class _JournalIntent:
     partial: Path
 
     def read_intent(self) -> dict[str, Any] | None:
-        from flowhub_jobs.transfer.partial import journal
-
         return journal.load(self.partial).install
 
     def write_intent(self, intent: dict[str, Any]) -> None:
-        from flowhub_jobs.transfer.partial import journal
-
         journal.append(self.partial, {"install": intent})
 
 
@@ -115,10 +111,6 @@ def _fetch_and_install(
     artifact: Artifact, partial: Path, installer: "Installer", on_progress: OnProgress | None
 ) -> Path:
     """Fetch the missing bytes of the partial, and install it; return its path."""
-    from flowhub_jobs.store.install import ArtifactParts
-    from flowhub_jobs.store.space import check_room, room_at
-    from flowhub_jobs.transfer.partial import journal
-
     root = installer.store.root
     kept = sum(file.kept.total for file in journal.load(partial).files.values())
     check_room(room_at(root, load_settings().disk_reserve), max(0, (artifact.size or 0) - kept), 0, root)
@@ -128,13 +120,6 @@ def _fetch_and_install(
 
 def _fetch_with_waits(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
     """Fetch, sleeping through the waits for which a worker would give its slot away."""
-    from flowhub_jobs.transfer.fetch import PriorAttempts, RetryLater, SharedLimits, fetch
-    from flowhub_jobs.transfer.host_limits import HostLimits
-    from flowhub_jobs.transfer.options import CancelToken
-    from flowhub_jobs.transfer.rate_limit import TokenBucket
-    from flowhub_jobs.transfer.retry import PriorFaults
-    from flowhub_jobs.worker.transfer_options import transfer_options
-
     settings = load_settings()
     options = transfer_options(settings)
     # A call does not wait all night as a job does: after ten tries its caller decides about an outage.
@@ -161,8 +146,6 @@ def _reporter(on_progress: OnProgress | None) -> Callable[[str, int, int | None]
     """Return how `on_progress` is called: by name if it has these three names, else in this order."""
     if on_progress is None:
         return lambda stage, bytes_done, bytes_total: None
-    import inspect
-
     try:
         inspect.signature(on_progress).bind(stage="", bytes_done=0, bytes_total=None)
     except (TypeError, ValueError):  # other names; or a builtin without a signature
