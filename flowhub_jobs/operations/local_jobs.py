@@ -3,19 +3,19 @@
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.store.install import remove_partial
 from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.store.manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.space import check_room
 from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
+from flowhub_jobs.transfer.partial.claim import is_in_use
+from flowhub_jobs.transfer.partial.seed import SeedFile, seed_partial
 from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import JobTarget
-
-if TYPE_CHECKING:
-    from flowhub_jobs.store.manifest import ManifestEntry
 
 
 class LocalJobs:
@@ -51,8 +51,6 @@ class LocalJobs:
 
         A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
         """
-        from flowhub_jobs.store.manifest import read_manifest
-
         models = read_manifest(folder)
         meant = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
         if missing := [name for name in names if not meant[name]]:
@@ -80,10 +78,6 @@ class LocalJobs:
         return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True))])[0].job
 
     def _seed(self, model: InstalledArtifact) -> None:
-        from flowhub_jobs.store.install import remove_partial
-        from flowhub_jobs.transfer.partial.claim import is_in_use
-        from flowhub_jobs.transfer.partial.seed import SeedFile, seed_partial
-
         store, damage = self._home.store, model.damage or {}
         check_room(self._session.room(), model.bytes, 0, store.root)
         seeds = [

@@ -14,7 +14,6 @@ from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
-from flowhub_jobs.operations.references import References
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import State
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.operations.preflight.assess import Checked
+    from flowhub_jobs.operations.references import References
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
 
@@ -127,8 +127,10 @@ class Session:
     # Queue ---------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def references(self) -> References:
+    def references(self) -> "References":
         """The resolver of references; its `notes` are for the user."""
+        from flowhub_jobs.operations.references import References
+
         return References(self.home.settings, lambda: self.loaded.catalog)
 
     def artifact(

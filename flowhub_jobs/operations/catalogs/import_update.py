@@ -4,20 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flowhub_jobs.catalogs.importers.field_values import slug, stem
+from flowhub_jobs.catalogs.importers.import_result import ImportResult
 from flowhub_jobs.catalogs.overlays import Overlays, with_unique_ids
 from flowhub_jobs.catalogs.provenance import BASE as BASE
 from flowhub_jobs.catalogs.provenance import Provenance, check_name
+from flowhub_jobs.catalogs.remote import cached_catalog
 from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
+from flowhub_jobs.fs.names import filename_from_url
 from flowhub_jobs.operations.catalogs.active import base_catalog, imported_catalogs, is_at_url
 from flowhub_jobs.operations.catalogs.source import SourceBytes, digest_of, fetch, read, source_of
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.times import rfc3339
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.importers.import_result import ImportResult
 
 IMPORTER = 1  # raise it when an importer reads the same bytes otherwise: an update then reads them again
 
@@ -98,8 +99,6 @@ def updatable(settings: Settings) -> list[str]:
 
 def update_base(settings: Settings) -> Change:
     """Ask FLOWHUB_CATALOG's URL again. Raises CatalogUnreachable, also where the cached copy stays in use."""
-    from flowhub_jobs.catalogs.remote import cached_catalog
-
     if not is_at_url(settings):
         raise UsageInvalid(
             "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
@@ -169,9 +168,6 @@ def _is_sound(overlays: Overlays, name: str, facts: Provenance) -> bool:
 
 def _free_name(overlays: Overlays, shape: str, source: str) -> str:
     """Return the name of the shape, or of the file for flowhub's own; UsageInvalid if another source has it."""
-    from flowhub_jobs.catalogs.importers.field_values import slug, stem
-    from flowhub_jobs.fs.names import filename_from_url
-
     file = filename_from_url(source) if Provenance(source, "").is_url else Path(source).name
     name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
     known = overlays.provenance(name)

@@ -3,8 +3,9 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flowhub_jobs.catalogs.importers.detect import BYTES_MAX, read_catalog
+from flowhub_jobs.catalogs.importers.import_result import ImportResult
 from flowhub_jobs.catalogs.provenance import Provenance
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import (
@@ -19,9 +20,6 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.net import get, urls
 from flowhub_jobs.settings import Settings
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.importers.import_result import ImportResult
 
 TOTAL_S = 120.0
 _NOTHING_DONE = "Nothing was changed."
@@ -59,8 +57,6 @@ def fetch(source: str, known: Provenance | None, settings: Settings) -> SourceBy
 
 
 def _from_url(url: str, known: Provenance | None, settings: Settings) -> SourceBytes:
-    from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
-
     where = f"The catalog {urls.public_url(url)}"
     asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
     headers = {name: value for name, value in asked.items() if value}
@@ -88,8 +84,6 @@ def _from_url(url: str, known: Provenance | None, settings: Settings) -> SourceB
 
 
 def _from_file(path: Path) -> SourceBytes:
-    from flowhub_jobs.catalogs.importers.detect import BYTES_MAX
-
     hint = f"Check the path. {_NOTHING_DONE}"
     try:
         if path.exists() and not path.is_file():  # a pipe or /dev/zero never ends
@@ -107,8 +101,6 @@ def _from_file(path: Path) -> SourceBytes:
 
 def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     """Return what can be taken of the bytes; an error where that is nothing at all."""
-    from flowhub_jobs.catalogs.importers.detect import read_catalog
-
     is_url = Provenance(source, "").is_url
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
     where = f"The catalog {urls.public_url(source) if is_url else source}"

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from flowhub_jobs.catalogs.schema import HubCatalog
+from flowhub_jobs.catalogs.schema import artifact as artifact_of
+from flowhub_jobs.huggingface.hub_ref import HubRef
 from flowhub_jobs.huggingface.hub_urls import file_url
 from flowhub_jobs.store.file_hash import HashedFile
 from flowhub_jobs.store.model_files import Candidate, FoundFile
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import HubCatalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,9 @@ class Identifier:
 
 
 def _artifacts(catalog: "HubCatalog") -> Iterator[Artifact]:
-    from flowhub_jobs.catalogs.schema import artifact
-
     for model in catalog.models:
         for option in model.downloads:
-            yield artifact(model, option)
+            yield artifact_of(model, option)
 
 
 def _the_one(file: ArtifactFile, by_path: dict[str, HashedFile], in_place: bool) -> HashedFile | None:
@@ -99,8 +96,6 @@ def _url(candidate: Candidate, file: FoundFile) -> str:
 
 
 def _hub_ref(candidate: Candidate) -> str:
-    from flowhub_jobs.huggingface.hub_ref import HubRef
-
     hub = candidate.hub
     assert hub is not None
     return HubRef(hub.repo, hub.revision, path=hub.path, include=hub.include).text

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.huggingface.hub_ref import HubRef
+from flowhub_jobs.huggingface.quants import gguf_models, quant_of
+from flowhub_jobs.huggingface.reference import parse_hub_ref
+from flowhub_jobs.huggingface.responses import RepoFile
 from flowhub_jobs.store.inventory import LibraryEntry
 from flowhub_jobs.values.artifacts import HUB_PREFIX
-
-if TYPE_CHECKING:
-    from flowhub_jobs.huggingface.hub_ref import HubRef
 
 
 def match_entries(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> list[LibraryEntry]:
@@ -38,8 +38,6 @@ def _from_the_hub(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> 
 
 
 def _read(ref: str, endpoint: str) -> "HubRef | None":
-    from flowhub_jobs.huggingface.reference import parse_hub_ref
-
     try:
         return parse_hub_ref(ref, endpoint)
     except UsageInvalid:
@@ -47,8 +45,6 @@ def _read(ref: str, endpoint: str) -> "HubRef | None":
 
 
 def _label(ref: "HubRef") -> str | None:
-    from flowhub_jobs.huggingface.quants import quant_of
-
     return (quant_of(ref.quant) or ref.quant.upper()) if ref.quant else None
 
 
@@ -68,9 +64,6 @@ def file_to_open(path: Path) -> Path:
 
     A companion of a GGUF, such as an mmproj file, does not count.
     """
-    from flowhub_jobs.huggingface.quants import gguf_models
-    from flowhub_jobs.huggingface.responses import RepoFile
-
     if not path.is_dir():
         return path
     inside = sorted(str(file.relative_to(path)) for file in path.rglob("*.[gG][gG][uU][fF]"))

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from flowhub_jobs.catalogs.schema import artifact as artifact_of
 from flowhub_jobs.errors import FlowhubError, NameTaken
 from flowhub_jobs.fs.names import same_name_key
+from flowhub_jobs.operations.repositories import latest_version
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.inventory import EntryFile, LibraryEntry, is_gone, old_versions
@@ -143,14 +145,10 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
 
 
 def _latest() -> Latest:
-    from flowhub_jobs.operations.references import latest_version
-
     return latest_version
 
 
 def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck) -> None:
-    from flowhub_jobs.catalogs.schema import artifact as artifact_of
-
     for entry in entries:
         model = session.loaded.catalog.by_id.get(str(entry.model))
         option = next((option for option in model.downloads if option.id == entry.option), None) if model else None

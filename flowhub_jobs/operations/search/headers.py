@@ -7,17 +7,18 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata
+from flowhub_jobs.formats.read_metadata import grown, read_anatomy
+from flowhub_jobs.formats.transformers_config import MAX_BYTES as CONFIG_BYTES
+from flowhub_jobs.formats.transformers_config import read_config
+from flowhub_jobs.net import get
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.store.layout import Store
 from flowhub_jobs.transfer.partial.part_file import FILES
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
-
-if TYPE_CHECKING:
-    from flowhub_jobs.formats.metadata import ModelMetadata
-    from flowhub_jobs.settings import Settings
-    from flowhub_jobs.store.layout import Store
 
 FIRST_BYTES = 64 * 1024  # enough for the keys that come before a vocabulary
 MOST_BYTES = 32 * 2**20  # the largest vocabularies take some 10 MB
@@ -39,9 +40,6 @@ def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str
     places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
     if not any(map(os.path.exists, places)):
         return None
-    from flowhub_jobs.formats.metadata import HeaderUnreadable
-    from flowhub_jobs.formats.read_metadata import read_anatomy
-
     for place in places:
         # A partial may lack its beginning, and an installed file may have been changed by hand.
         with suppress(HeaderUnreadable, OSError):
@@ -51,8 +49,6 @@ def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str
 
 def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
     """Return the metadata in the first kilobytes of an artifact at its source; the bytes are not kept."""
-    from flowhub_jobs.formats.metadata import HeaderUnreadable
-
     config = next((file for file in artifact.files if file.path == "config.json"), None)
     files = [config] if config and artifact.format is not HubFormat.GGUF else _headed(artifact)
     if not files:
@@ -70,12 +66,6 @@ def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> 
 
     Raises HeaderUnreadable and what `documents.get` does.
     """
-    from flowhub_jobs.formats.metadata import HeaderUnreadable
-    from flowhub_jobs.formats.read_metadata import grown
-    from flowhub_jobs.formats.transformers_config import MAX_BYTES as CONFIG_BYTES
-    from flowhub_jobs.formats.transformers_config import read_config
-    from flowhub_jobs.net import get
-
     sizes: list[int] = []
 
     def first(count: int) -> bytes:

@@ -17,7 +17,7 @@ from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
-    from flowhub_jobs.operations.references import RepoCard
+    from flowhub_jobs.operations.repositories import RepoCard
     from flowhub_jobs.operations.session import Session
 
 
@@ -58,7 +58,7 @@ def card(session: "Session", ref: str, context: int | None = None) -> Card:
     Raises NotFound with the nearest names, UsageInvalid.
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
     """
-    from flowhub_jobs.operations.references import repo_card
+    from flowhub_jobs.operations.repositories import repo_card
 
     if (repo := repo_card(session.settings, ref)) is not None:
         return _of_repo(session, repo, context)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
     from flowhub_jobs.device.description import Device
     from flowhub_jobs.formats.metadata import ModelMetadata
-    from flowhub_jobs.operations.references import RepoCard
+    from flowhub_jobs.operations.repositories import RepoCard
     from flowhub_jobs.operations.session import Session
 
 
@@ -170,7 +170,7 @@ def _model_of(session: "Session", artifact: Artifact) -> "HubModel | None":
 
 
 def _repository(session: "Session", ref: str) -> VariantSet:
-    from flowhub_jobs.operations.references import repo_card
+    from flowhub_jobs.operations.repositories import repo_card
 
     card = repo_card(session.settings, ref)
     if card is None or not card.variants:

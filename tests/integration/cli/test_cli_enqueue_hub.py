@@ -11,7 +11,7 @@ from support.cli import cli_app, work
 from support.hub import commit_of
 from support.models import gguf, mlx_folder
 
-from flowhub_jobs.operations.references import latest_version, repo_card
+from flowhub_jobs.operations.repositories import latest_version, repo_card
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 
