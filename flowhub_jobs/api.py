@@ -5,23 +5,27 @@ Settings come from the environment and the home's config.toml.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flowhub_jobs.catalogs.resolve import find_model
+from flowhub_jobs.catalogs.resolve import resolve_option as resolve
+from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
+from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.probe import probe
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors.guide import hint_in_call
 from flowhub_jobs.home import opened
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
+from flowhub_jobs.operations.download import OnProgress, download_option
+from flowhub_jobs.operations.library.match import file_to_open
+from flowhub_jobs.operations.library.outdated import OutdatedCheck, check_outdated
+from flowhub_jobs.operations.search.fitting import Variant
+from flowhub_jobs.operations.search.search import SearchRequest, SearchResult, run_search
+from flowhub_jobs.operations.search.variants import judge
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.artifacts import InstalledModel, LocalLlm
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
-    from flowhub_jobs.device.description import Device
-    from flowhub_jobs.operations.download import OnProgress
-    from flowhub_jobs.operations.library.outdated import OutdatedCheck
-    from flowhub_jobs.operations.search.fitting import Variant
-    from flowhub_jobs.operations.search.search import SearchResult
 
 
 def catalog() -> "HubCatalog":
@@ -31,15 +35,11 @@ def catalog() -> "HubCatalog":
 
 def find(model_id: str) -> "HubModel":
     """Return the model of the catalog in force. Raises NotFound, with the nearest names in its hint."""
-    from flowhub_jobs.catalogs.resolve import find_model
-
     return find_model(catalog(), model_id)
 
 
 def resolve_option(model: "HubModel", option_id: str | None = None) -> "DownloadOption":
     """Return the named option of a model, else its first. Raises NotFound."""
-    from flowhub_jobs.catalogs.resolve import resolve_option as resolve
-
     return resolve(model, option_id)
 
 
@@ -66,9 +66,6 @@ def download(option: "DownloadOption", dest_dir: str | Path, on_progress: "OnPro
     An interrupted call is resumed by the next one. Raises the errors of flowhub_jobs.errors: NameTaken, Busy (another
     process downloads the same), DiskFull, DigestMismatch, SizeMismatch and those of the source.
     """
-    from flowhub_jobs.errors.guide import hint_in_call
-    from flowhub_jobs.operations.download import download_option
-
     try:
         return download_option(option, dest_dir, on_progress)
     except FlowhubError as error:
@@ -94,9 +91,6 @@ def search(
     The filters are those of `flowhub search`, in its words: `params="7..14B"`, `max_size="10G"`, `sort="fit"`. Raises
     UsageInvalid for one that is not understood. Nothing found is an answer.
     """
-    from flowhub_jobs.catalogs.search_filters import Filters
-    from flowhub_jobs.operations.search.search import SearchRequest, run_search
-
     filters = Filters.typed(
         format=format, params=params, max_size=max_size, license=license, tags=tuple(tags), publisher=publisher
     )
@@ -105,8 +99,6 @@ def search(
 
 def machine() -> "Device":
     """Return what this machine is: memory, graphics processors, the disk of the store. None is unknown, never 0."""
-    from flowhub_jobs.device.probe import probe
-
     return probe(load_settings().store)
 
 
@@ -115,8 +107,6 @@ def fits(ref: str, *, context: int | None = None, on: "Device | None" = None) ->
 
     `context` is in tokens. Raises NotFound, UsageInvalid, and for the Hub's repositories what it answers.
     """
-    from flowhub_jobs.operations.search.variants import judge
-
     with opened(load_settings()) as home:
         return judge(Session(home), ref, on, context=context)
 
@@ -129,8 +119,6 @@ def installed() -> list[InstalledModel]:
 
 def outdated(*names: str) -> "OutdatedCheck":
     """Return what the catalog or the Hub has in another version; of these installed names, or of all."""
-    from flowhub_jobs.operations.library.outdated import check_outdated
-
     with opened(load_settings()) as home:
         return check_outdated(Session(home), names or None)
 
@@ -140,7 +128,5 @@ def path(ref: str) -> Path:
 
     Raises NotFound, and UsageInvalid where several variants are installed.
     """
-    from flowhub_jobs.operations.library.match import file_to_open
-
     with opened(load_settings()) as home:
         return file_to_open(Session(home).installed.find_one(ref).path)

@@ -35,10 +35,13 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
+from flowhub_jobs.worker.export_job import export_installed
+from flowhub_jobs.worker.import_job import import_into_partial
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
 from flowhub_jobs.worker.outcomes import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_options
+from flowhub_jobs.worker.verify_job import verify_installed
 
 log = logging.getLogger("flowhub.job")
 
@@ -83,12 +86,8 @@ def _attempt(context: WorkerContext, run: Run) -> None:
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
-        from flowhub_jobs.worker.verify_job import verify_installed
-
         verify_installed(context, run, progress)
     elif kind is JobKind.EXPORT:
-        from flowhub_jobs.worker.export_job import export_installed
-
         export_installed(context, run, progress)
     else:
         _install_artifact(context, run, progress)
@@ -181,8 +180,6 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
 
 
 def _imported(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
-    from flowhub_jobs.worker.import_job import import_into_partial
-
     assert run.partial is not None, "a run that imports has its partial"
     return import_into_partial(run, run.partial, progress, lambda need: _check_need(context, run, need))
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -64,8 +65,6 @@ def _opened(settings: Settings, base: "LoadedCatalog | None", *, anew: bool) -> 
 
 
 def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
-    from dataclasses import replace
-
     from flowhub_jobs.catalogs.search_index import build, build_in_memory
 
     if is_at_url(settings):
