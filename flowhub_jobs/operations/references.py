@@ -63,7 +63,9 @@ class References:
             error.hint = " ".join(text for text in (error.hint, token_note(os.environ)) if text) or None
             raise
         moved = (
-            f"{asked.repo} is called {read.info.repo} now." if read.info.repo.lower() != hub_ref.repo.lower() else None
+            f"{hub_ref.repo} is called {read.info.repo} now."
+            if read.info.repo.lower() != hub_ref.repo.lower()
+            else None
         )
         self.notes += [f"{read.info.repo}: {note}" for note in (moved, *read.picked.notes) if note]
         return read.picked.artifact
