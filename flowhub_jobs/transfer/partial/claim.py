@@ -23,7 +23,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import rename_new
 from flowhub_jobs.transfer.partial.copy import copy_kept
-from flowhub_jobs.transfer.partial.owner_lock import LOCK, TAKEN_OVER, Inspection, Lock, inspect, lock_new, owner_json
+from flowhub_jobs.transfer.partial.owner_lock import LOCK, TAKEN_OVER, Inspection, Lock, inspect, lock_new, write_owner
 from flowhub_jobs.transfer.partial.ownership import UNKNOWN_OWNER, Owner, PartialUse
 
 
@@ -123,16 +123,14 @@ def _claim(
             other_owners.append(inspection.owner or UNKNOWN_OWNER)
     if to_copy:
         return Claim(fresh, tuple(other_owners), _take_over(to_copy[0], fresh, owner, may_continue))
-    with disk_errors(fresh):
-        fresh.mkdir(0o775)  # not its parents: a disk that is not there must not be taken for an empty one
-        return Claim(fresh, tuple(other_owners), lock_new(fresh, owner))
+    return Claim(fresh, tuple(other_owners), _new(fresh, owner))
 
 
 def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection) -> Claim | None:
     """Return the claim of a partial whose owner is dead; None if another run was first."""
     with disk_errors(folder):
         if inspection.lock is not None:
-            inspection.lock.write(owner_json(owner))
+            write_owner(inspection.lock, owner)
             return Claim(folder, (), inspection.lock)
         try:
             folder.rename(fresh)  # without locks the rename decides: of two runs only one succeeds
@@ -141,16 +139,31 @@ def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection
         return Claim(fresh, (), lock_new(fresh, owner))
 
 
+def _new(fresh: Path, owner: Owner) -> Lock:
+    """Make an empty partial, and return its lock."""
+    with disk_errors(fresh):
+        fresh.mkdir(0o775)  # not its parents: a disk that is not there must not be taken for an empty one
+        try:
+            return lock_new(fresh, owner)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                fresh.rmdir()
+            raise
+
+
 def _take_over(late: Path, fresh: Path, owner: Owner, may_continue: Callable[[], None]) -> Lock:
     """Copy the kept bytes of a partial to new files named `fresh`, remove the partial, return the copy's lock."""
     staged = fresh.with_name(f"{TAKEN_OVER}{fresh.name}")
     with disk_errors(staged):
+        lock: Lock | None = None
         try:
             staged.mkdir(0o775)
             lock = lock_new(staged, owner)
             copy_kept(late, staged, may_continue)
             rename_new(staged, fresh)
         except BaseException:
+            if lock is not None:
+                lock.release()
             shutil.rmtree(staged, ignore_errors=True)
             raise
         lock.moved_to(fresh / LOCK)

@@ -64,11 +64,17 @@ def inspect(folder: Path, owner: Owner, own_runs: Collection[str]) -> Inspection
         try:
             if folder.is_symlink():
                 return None
-            status, previous, lock = _try_lock(folder / LOCK)
+            status, lock = _try_lock(folder / LOCK)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        traits = traits_of(folder)
-        use = decide_use(status, previous, owner, traits, own_runs=own_runs, is_silent=lambda: _is_silent(folder))
+        try:
+            previous = _parse_owner(lock.content() if lock else read_regular(folder / LOCK, CONTENT_BYTES))
+            traits = traits_of(folder)
+            use = decide_use(status, previous, owner, traits, own_runs=own_runs, is_silent=lambda: _is_silent(folder))
+        except BaseException:
+            if lock is not None:
+                lock.leave()
+            raise
         return Inspection(use, previous, lock)
 
 
@@ -81,24 +87,36 @@ def lock_new(folder: Path, owner: Owner) -> Lock:
         if error.errno not in NO_LOCKS:
             raise
         lock = _OwnerFile(folder)
-    lock.write(owner_json(owner))
+    write_owner(lock, owner)
     return lock
+
+
+def write_owner(lock: Lock, owner: Owner) -> None:
+    """Write the owner into a lock that this process holds; give the lock up if that fails, as on a full disk.
+
+    A descriptor that stays open keeps the partial locked for as long as the process lives: every later run would take
+    its owner for alive, and would work in another partial.
+    """
+    try:
+        lock.write(owner_json(owner))
+    except BaseException:
+        lock.release()
+        raise
 
 
 def owner_json(owner: Owner) -> bytes:
     return json.dumps(asdict(owner)).encode()
 
 
-def _try_lock(path: Path) -> tuple[LockStatus, Owner | None, LockFile | None]:
+def _try_lock(path: Path) -> tuple[LockStatus, LockFile | None]:
     try:
-        lock = LockFile(path)
+        return LockStatus.FREE, LockFile(path)
     except BlockingIOError:
-        return LockStatus.LOCKED, _parse_owner(read_regular(path, CONTENT_BYTES)), None
+        return LockStatus.LOCKED, None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        return LockStatus.UNKNOWN, _parse_owner(read_regular(path, CONTENT_BYTES)), None
-    return LockStatus.FREE, _parse_owner(lock.content()), lock
+        return LockStatus.UNKNOWN, None
 
 
 def _parse_owner(content: bytes) -> Owner | None:
