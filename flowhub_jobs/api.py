@@ -19,8 +19,8 @@ from flowhub_jobs.operations.catalogs.active import catalog_in_force
 from flowhub_jobs.operations.download import OnProgress, download_option
 from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.library.outdated import OutdatedCheck, check_outdated
-from flowhub_jobs.operations.search.fitting import Variant
 from flowhub_jobs.operations.search.search import SearchRequest, SearchResult, run_search
+from flowhub_jobs.operations.search.variant_fit import Variant
 from flowhub_jobs.operations.search.variants import judge
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings

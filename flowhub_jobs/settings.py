@@ -10,7 +10,7 @@ from typing import Any
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.net.urls import HUB, is_loopback, origin
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
-from flowhub_jobs.values.user_text import decode_text, parse_token, unquoted
+from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
 
 LOG_FORMATS = ("plain", "json")
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from flowhub_jobs.fs import names
-from flowhub_jobs.values.digests import parse_sha256
 from flowhub_jobs.values.enums import HubFormat, Offload
+from flowhub_jobs.values.sha256_text import parse_sha256
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SHA1 = re.compile(r"[0-9a-f]{40}")

@@ -19,8 +19,8 @@ from flowhub_jobs.catalogs.parsing import NotJson, loads, read_json, read_text
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
 from flowhub_jobs.catalogs.suggest import typos
 from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, locate, shown
-from flowhub_jobs.values.digests import parse_sha256
 from flowhub_jobs.values.enums import PLATFORMS, platform_of
+from flowhub_jobs.values.sha256_text import parse_sha256
 
 _PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/[^/]+/[^/]+/(?:blob|tree)/", re.IGNORECASE)
 _SHA1 = re.compile(r"[0-9a-fA-F]{40}")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from flowhub_jobs.catalogs.cached_copy import FACTS_BYTES, copy_path, facts_path
+from flowhub_jobs.catalogs.cached_copy_paths import FACTS_BYTES, copy_path, facts_path
 from flowhub_jobs.catalogs.loaded import MAX_BYTES, Fetch, LoadedCatalog
 from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import NETWORK_SETTINGS, CatalogSourceMalformed, CatalogUnreachable, FlowhubError

@@ -10,8 +10,8 @@ from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.fs import names
 from flowhub_jobs.net import urls
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.values.digests import parse_sha256, sha256_in_fragment
 from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.sha256_text import parse_sha256, sha256_in_fragment
 
 if TYPE_CHECKING:  # pydantic is only paid for by those who load a catalog
     from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel

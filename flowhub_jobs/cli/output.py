@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from flowhub_jobs.cli import terminal_width
+from flowhub_jobs.cli import text_width
 
 UNBOUNDED = 10_000  # columns of a pipe or a file: no line is cut
 READABLE = 100  # columns of prose at most
@@ -107,7 +107,7 @@ def _fitted(text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return text
     width = columns()
-    return "\n".join(_folded_line(line) if terminal_width.width(line) > width else line for line in text.split("\n"))
+    return "\n".join(_folded_line(line) if text_width.width(line) > width else line for line in text.split("\n"))
 
 
 def _folded_line(line: str) -> str:
@@ -183,7 +183,7 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    return terminal_width.shorten(text, width)
+    return text_width.shorten(text, width)
 
 
 def fold(text: str, indent: str = "", after: str | None = None) -> str:
@@ -191,7 +191,7 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
 
     A command in backticks stays on one line, so that it can be copied; so does a figure with its unit.
     """
-    lines = terminal_width.wrap(
+    lines = text_width.wrap(
         _WHOLE.sub(lambda match: match[0].replace(" ", _NO_BREAK), clean(text)),
         width if (width := columns()) == UNBOUNDED else min(width, READABLE),
         first=indent,
@@ -204,9 +204,7 @@ def fold(text: str, indent: str = "", after: str | None = None) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), give: int = 0) -> str:
     """Return aligned columns, no wider than the terminal: column `give` is cut. `right` are set flush right."""
     lines, widths = _measured(head, rows, give)
-    cut = [
-        [terminal_width.shorten_words(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines
-    ]
+    cut = [[text_width.shorten_words(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join(_line(line, widths, right) for line in cut)
 
 
@@ -216,7 +214,7 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
     lines, widths = _measured(head, rows, last)
     shown = []
     for line in lines:
-        parts = terminal_width.wrap(line[last], widths[last]) or [""]
+        parts = text_width.wrap(line[last], widths[last]) or [""]
         shown.append(_line([*line[:last], parts[0]], widths, right))
         shown += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
     return "\n".join(shown)
@@ -225,14 +223,14 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
 def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Return how wide these columns are when nothing is cut."""
     lines = [head, *rows]
-    return sum(max(terminal_width.width(line[column]) for line in lines) for column in range(len(head))) + 2 * (
+    return sum(max(text_width.width(line[column]) for line in lines) for column in range(len(head))) + 2 * (
         len(head) - 1
     )
 
 
 def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> tuple[list[list[str]], list[int]]:
     lines = [list(head), *[[clean(cell) for cell in row] for row in rows]]
-    widths = [max(terminal_width.width(line[column]) for line in lines) for column in range(len(head))]
+    widths = [max(text_width.width(line[column]) for line in lines) for column in range(len(head))]
     over = sum(widths) + 2 * (len(widths) - 1) - columns()
     if over > 0:
         widths[give] = min(widths[give], max(len(head[give]), 12, widths[give] - over))
@@ -241,6 +239,6 @@ def _measured(head: Sequence[str], rows: Sequence[Sequence[str]], give: int) -> 
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
     return "  ".join(
-        terminal_width.right(text, width) if column in right else terminal_width.left(text, width)
+        text_width.right(text, width) if column in right else text_width.left(text, width)
         for column, (text, width) in enumerate(zip(row, widths, strict=True))
     ).rstrip()

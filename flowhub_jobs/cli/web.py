@@ -13,7 +13,7 @@ from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
-from flowhub_jobs.operations.schemas.web import web_json
+from flowhub_jobs.operations.schemas.web_address import web_json
 from flowhub_jobs.worker.logs import set_up
 
 if TYPE_CHECKING:  # the packages of the extra may be missing

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flowhub_jobs.database.schema_version import HEAD
+from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S, as_text
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from flowhub_jobs.database.change_signal import ChangeSignal
+    from flowhub_jobs.database.change_detector import ChangeSignal
 
 _SQLITE = "sqlite:///"
 Row = Mapping[str, Any]
@@ -31,7 +31,7 @@ class Snapshot(Protocol):
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Return the rows of a query with `:name` for its values; a list is for `IN :name`, and is not empty.
 
-        The values are as they are stored: database/stored_values.py reads JSON and booleans.
+        The values are as they are stored: database/plain_sql_values.py reads JSON and booleans.
         """
         ...
 
@@ -103,7 +103,7 @@ class Database:
 
     def change_signal(self) -> "ChangeSignal":
         """Return what notices a write by any other connection."""
-        from flowhub_jobs.database.change_signal import ChangeSignal
+        from flowhub_jobs.database.change_detector import ChangeSignal
 
         return ChangeSignal(_path_of(self._url))
 

@@ -236,7 +236,7 @@ artifact_pieces = Table(
     Column("artifact_id", Integer, ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
     Column("path", Text, primary_key=True),
     Column("piece", BigInteger, nullable=False),  # bytes
-    Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (pieces/digest.py)
+    Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (pieces/resumable_sha256.py)
 )
 
 nodes = Table(

@@ -2,14 +2,14 @@
 
 from typing import Any, ClassVar, Self
 
-from flowhub_jobs.errors.hints import for_command_line
+from flowhub_jobs.errors.hint_placeholders import for_command_line
 
 
 class FlowhubError(Exception):
     """The message says what happened and why; the hint says what to do next.
 
-    A hint is given with placeholders for the job's command (errors/hints.py): `hint` is filled for the command line,
-    and `hint_template` is the hint as it was given.
+    A hint is given with placeholders for the job's command (errors/hint_placeholders.py): `hint` is filled for the
+    command line, and `hint_template` is the hint as it was given.
 
     `host` and `path` tell where it happened: which host, which of the artifact's files. The message is composed from
     them and from `text` when it is shown, so that no code has to look for a name in a sentence.

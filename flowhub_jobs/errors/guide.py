@@ -7,7 +7,7 @@ jobs and no worker. An error that is not listed has its class's docstring and hi
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.errors.hints import for_call, for_command_line, names_command
+from flowhub_jobs.errors.hint_placeholders import for_call, for_command_line, names_command
 
 CALL_AGAIN = "Call download() again; it continues where it stopped."
 _BY_ITSELF = "A worker tries again by itself and continues where it stopped."

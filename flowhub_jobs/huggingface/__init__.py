@@ -3,10 +3,10 @@
 reference           parses `hf:…` references and links to the Hub's pages
 hub_ref             the parsed reference, and its short form
 hub_client          asks the Hub's API, with retries
-hub_urls            addresses of a repository
+repository_urls     addresses of a repository
 responses           parses the Hub's JSON
 file_filters        globs, and the files that a whole model needs
 quants              GGUF models, their parts and quants
 pick                chooses the files for one reference
-repository_options  lists all that a repository offers
+repository_variants lists all that a repository offers
 """

@@ -31,12 +31,12 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
-from flowhub_jobs.huggingface.hub_urls import api_url, page_url
+from flowhub_jobs.huggingface.repository_urls import api_url, page_url
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo, read_info, read_tree
 from flowhub_jobs.net import get
-from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.status_errors import status_error
+from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import HUB, at_endpoint, host_of, origin
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import RepoKind

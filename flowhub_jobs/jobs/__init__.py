@@ -3,19 +3,20 @@
 states              the states of a job, who moves it, and the holds of a queued one; pure
 commands            the user's writes: enqueue, cancel, pause, resume, start, retry, priority
 requests            the rows that an enqueued artifact becomes; pure
-leases              the worker's writes: claim, renew, progress, the ends of an attempt; lease holds their values
+worker_writes       the worker's writes: claim, renew, progress, the ends of an attempt; lease_values are their values
 claims              the jobs that may start now, and the UPDATE that takes the best of them
 progress            the statements that write the progress of a run
 rescue              takes back the jobs of dead workers
 unreadable_rows     fails the jobs whose rows cannot be decoded
-retention           deletes old events
+event_retention     deletes old events
 
-queries             every read of jobs, as values; history reads attempts and events, overview orders jobs for a screen
-row_decoding        decodes and checks rows; select_sql and update_sql hold the SQL that several modules share
+queries             every read of jobs, as values; history reads attempts and events
+status_order        orders jobs for a screen
+row_decoding        decodes and checks rows; select_conditions and update_sql hold the SQL that several modules share
 workers             the rows of workers
 
 controls            the user's settings of a node: limit, schedule; shared_values are those that workers agree on
-schedule, week      the hours in which jobs may run; a schedule as the minutes of a week
+schedule, week_grid the hours in which jobs may run; a schedule as the minutes of a week
 rate_limits         the speed limit in force
 host_waits, held_hosts      hosts that do not answer, and the jobs that they hold
 disk_waits, disk_demand     jobs that wait for disk space, and the space that other jobs still need
@@ -24,5 +25,5 @@ partial_owners      finds the job that a partial belongs to
 
 report              the morning report; recoveries counts the faults that needed no help
 remedies            the remedy for a failed or waiting job
-notifications       the events that the user is to be notified of
+pending_notifications  the events that the user is to be notified of
 """

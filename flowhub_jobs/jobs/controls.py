@@ -5,7 +5,7 @@ from datetime import tzinfo
 from typing import Any
 
 from flowhub_jobs.database.lazy import Database, Snapshot
-from flowhub_jobs.database.stored_values import json_of
+from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import Clock

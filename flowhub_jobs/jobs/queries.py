@@ -11,9 +11,8 @@ from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
-from flowhub_jobs.jobs.overview import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows
-from flowhub_jobs.jobs.select_sql import (
+from flowhub_jobs.jobs.select_conditions import (
     BRING,
     EARLIER,
     FILES,
@@ -26,6 +25,7 @@ from flowhub_jobs.jobs.select_sql import (
     no_such_job,
 )
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
+from flowhub_jobs.jobs.status_order import unanswered_failures
 from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import known_format

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flowhub_jobs.errors.hints import for_jobs, names_command
+from flowhub_jobs.errors.hint_placeholders import for_jobs, names_command
 from flowhub_jobs.values.enums import JobKind, Reason
 
 NO_WORKER = "No worker is running; start one with `flowhub worker`."
@@ -24,7 +24,7 @@ def what_to_do(job: int, ref: str, model: str | None, error: Mapping[str, Any], 
 
 
 def remedy(ref: str, model: str | None, error: Mapping[str, Any], kind: JobKind = JobKind.FETCH) -> str:
-    """Return the same with the placeholders of errors/hints.py, so that one text can be filled for several jobs."""
+    """Return the same with placeholders (errors/hint_placeholders.py), so that one text serves several jobs."""
     code = error["code"]
     if kind is JobKind.VERIFY and code in ("digest_mismatch", "size_mismatch"):
         return f"`flowhub verify --repair {ref}` downloads the damaged part again."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
-from flowhub_jobs.errors.hints import for_jobs
+from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.recoveries import Recovered, recoveries
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, remedy
@@ -33,7 +33,7 @@ class CompletedJob:
 class ActionNeeded:
     """Something that only the user can do. `job` is None where it is about all of them.
 
-    `remedy` names the command that helps, with the placeholders of errors/hints.py; `hint` is filled for this job.
+    `remedy` names the command that helps, with placeholders (errors/hint_placeholders.py); `hint` has them filled.
     """
 
     job: Job | None

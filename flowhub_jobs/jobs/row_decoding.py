@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flowhub_jobs.database.lazy import Row, Snapshot
-from flowhub_jobs.database.stored_values import Unreadable, boolean_of, json_of
+from flowhub_jobs.database.plain_sql_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
-from flowhub_jobs.errors.hints import for_jobs
+from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, RequestedAction, Stage, State

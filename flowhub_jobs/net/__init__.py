@@ -1,6 +1,6 @@
 """Network: URLs, proxies, httpx transports, small documents, and foreign errors converted into flowhub's.
 
-urls                  which URLs may be requested, and what of them may be shown · credentials: when a token is sent
+urls                  which URLs may be requested, and what of them may be shown · token_choice: when a token is sent
 get                   one GET of a small document into memory
 httpx_transport       httpx's transport by the environment's proxies ─► happy_eyeballs, proxies, socks
 httpx_errors          httpx's errors and the trusted certificates · status_errors: a status as an error

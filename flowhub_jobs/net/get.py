@@ -24,7 +24,7 @@ from flowhub_jobs.errors import (
     WrongRange,
 )
 from flowhub_jobs.net.content_range import ImpossibleRange, coding_of, content_range
-from flowhub_jobs.net.credentials import token_for
+from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import (
     HUB,
     at_endpoint,

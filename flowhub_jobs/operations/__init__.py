@@ -5,7 +5,7 @@ references       resolves a reference: the catalogs, the Hub, or a URL
 enqueue          references to jobs; enqueue_options parses the options
 actions          pause, resume, cancel, retry
 job_choice       jobs by state, time, group or number; job_numbers parses ranges
-queue_view       the queue as the screens show it; totals sums it up
+queue_view       the queue as the screens show it; total_line sums it up
 wait_reasons     why a job does not move, and the remedies
 needs            problems that need the user
 changes          changes since a known moment

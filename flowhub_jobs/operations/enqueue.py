@@ -8,7 +8,7 @@ from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, Flow
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session
-from flowhub_jobs.values.user_text import unquoted
+from flowhub_jobs.values.pasted_text import unquoted
 
 NAMED_MAX = 12  # wrong references that one error names
 _OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)

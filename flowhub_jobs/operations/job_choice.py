@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.overview import Overview, arrange
+from flowhub_jobs.jobs.status_order import Overview, arrange
 from flowhub_jobs.operations.schemas.jobs import job_with_events_json, jobs_json
 from flowhub_jobs.times import micros, parse_since
 from flowhub_jobs.values.enums import State

@@ -7,11 +7,11 @@ from pathlib import Path
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.install import remove_partial
 from flowhub_jobs.store.layout import PARTIAL
-from flowhub_jobs.store.manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.space import check_room
-from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
+from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
 from flowhub_jobs.transfer.partial.claim import is_in_use
 from flowhub_jobs.transfer.partial.seed import SeedFile, seed_partial
 from flowhub_jobs.values.enums import JobKind

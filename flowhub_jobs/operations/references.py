@@ -14,8 +14,8 @@ from flowhub_jobs.net.urls import check_source
 from flowhub_jobs.operations.repositories import read_repo
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.digests import sha256_in_fragment
-from flowhub_jobs.values.user_text import token_note
+from flowhub_jobs.values.pasted_text import token_note
+from flowhub_jobs.values.sha256_text import sha256_in_fragment
 
 
 @dataclass(slots=True)

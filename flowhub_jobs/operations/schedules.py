@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
-from flowhub_jobs.jobs.week import Cell, minutes_of, paint, schedule_of
+from flowhub_jobs.jobs.week_grid import Cell, minutes_of, paint, schedule_of
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_duration, format_rate
 

@@ -205,7 +205,7 @@ class Session:
         return answers
 
     def wake_workers(self, times: int) -> None:
-        from flowhub_jobs.worker.wakeups import command_wakeups
+        from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
 
         # The job is committed; a worker repairs a queue that cannot be opened now, and wakes itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):

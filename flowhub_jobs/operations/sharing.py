@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from flowhub_jobs.file_systems import same_time, traits_of
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.store.inventory import LibraryEntry, Presence, condition_of
+from flowhub_jobs.store.library_check import LibraryEntry, Presence, condition_of
 from flowhub_jobs.times import known_moment, rfc3339
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flowhub_jobs.errors import ERRORS
-from flowhub_jobs.errors.hints import for_command_line
+from flowhub_jobs.errors.hint_placeholders import for_command_line
 from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.operations.session import Session

@@ -4,14 +4,14 @@ layout            paths, names and identity of the store
 install           the save order: stage, record the intent, rename, sync
 verify_existing   verifies an existing file before it is taken over
 library           the index, with SQLAlchemy; library_fast reads it without, installed_fast for a search
-inventory         compares the index with the files
-verification      records for `verify`; piece_check reads the files again
+library_check     compares the index with the files
+verification_records  records for `verify`; piece_check reads the files again
 file_hash         digests of whole files
 partials_dir      transfers in progress, and the trash
 disk_usage        bytes that a removal frees
 space             free space less the reserve
 links             reflink, hard link, symlink, copy
-model_files       models in any folder, by their first bytes
+folder_scan       models in any folder, by their first bytes
 other_apps        folders of LM Studio, Ollama and others; hf_cache and modelscope_cache know two layouts
-manifest          the manifest of an export
+export_manifest   the manifest of an export
 """

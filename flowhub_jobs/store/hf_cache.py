@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowhub_jobs.fs.names import name_problem
-from flowhub_jobs.store.model_files import NO_UTF8, FoundFile, ScanResult, first_bytes, is_utf8, safe_name, scan_folder
+from flowhub_jobs.store.folder_scan import NO_UTF8, FoundFile, ScanResult, first_bytes, is_utf8, safe_name, scan_folder
 from flowhub_jobs.values.artifacts import HubSource
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

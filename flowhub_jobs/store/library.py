@@ -12,8 +12,8 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.store.inventory import added_files, has_its_files, is_unchanged
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library_check import added_files, has_its_files, is_unchanged
 from flowhub_jobs.store.library_fast import LibraryReader, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 

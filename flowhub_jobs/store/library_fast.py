@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.database.lazy import Database, Row
-from flowhub_jobs.database.stored_values import json_of
+from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.store.inventory import (
+from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.library_check import (
     Damage,
     EntryFile,
     InCatalog,
@@ -18,7 +19,6 @@ from flowhub_jobs.store.inventory import (
     is_unchanged,
     take_inventory,
 )
-from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel, known_format
 
 _SAME = (

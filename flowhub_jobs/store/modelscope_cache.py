@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowhub_jobs.fs.names import name_problem
-from flowhub_jobs.store.model_files import ScanResult, is_utf8, safe_name, scan_folder
+from flowhub_jobs.store.folder_scan import ScanResult, is_utf8, safe_name, scan_folder
 
 SITE = "https://modelscope.cn"
 DEFAULT_REVISION = "master"

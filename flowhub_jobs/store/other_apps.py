@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flowhub_jobs.store import hf_cache, modelscope_cache
 from flowhub_jobs.store.file_hash import UnreadableFile, stamp_of
-from flowhub_jobs.store.model_files import (
+from flowhub_jobs.store.folder_scan import (
     ScanResult,
     find_ggufs,
     first_bytes,

@@ -14,8 +14,8 @@ from threading import Lock
 
 from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.fs.disk_errors import disk_errors
-from flowhub_jobs.pieces.digest import PieceDigest, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges, piece_size
+from flowhub_jobs.pieces.resumable_sha256 import PieceDigest, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.system import let_go_of_cache, read_once
 from flowhub_jobs.values.artifacts import Pieces
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
 from flowhub_jobs.store.install import InstallResult
-from flowhub_jobs.store.inventory import LibraryEntry, is_as_installed
 from flowhub_jobs.store.layout import files_in
+from flowhub_jobs.store.library_check import LibraryEntry, is_as_installed
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 

@@ -7,16 +7,16 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     resume             continues a partial: the journal's claims, checked against the disk
     state, file_state  what all threads share: the transfer, a file, a range in flight · open_parts: open files
     fetchers           the pool of fetchers ─► range_scheduler (which range next), http (request it)
-    acceptance         accepts or rejects a response ─► identity, answer_checks, content (is it the right file?)
+    response_acceptance  accepts or rejects a response ─► identity_check, response_checks, content (right file?)
     receiver           reads a body and writes it ─► hash_queue ─► hasher
     committer          syncs what is written, then records it in the journal
     fault_handler      what follows a fault ─► retry; form_fallback, range_forms: another form of the Range header
-    concurrency        how many connections · connection_watch ─► slow_connections: replaces slow ones
+    concurrency        how many connections · connection_watch ─► slow_connection_rules: replaces slow ones
     host_limits        connections and cooldowns of each host · rate_limit: the token bucket; both shared by all jobs
     http/              client, connections, responses        knows nothing of `state`
     partial/           part files, journal, claims, copies   knows nothing of `state`
 
-Pure: concurrency, retry, range_forms, content, slow_connections, http.headers, partial.ownership.
+Pure: concurrency, retry, range_forms, content, slow_connection_rules, http.response_headers, partial.ownership.
 
 Threads and their conditions (all share the transfer's lock, `TransferState.changed`):
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.identity import source_host
+from flowhub_jobs.transfer.identity_check import source_host
 from flowhub_jobs.transfer.rate_limit import TokenBucket
-from flowhub_jobs.transfer.slow_connections import (
+from flowhub_jobs.transfer.slow_connection_rules import (
     REPLACED_MAX,
     ConnectionSample,
     HostThroughput,

@@ -8,16 +8,21 @@ import time
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.acceptance import accept_response, check_hub, drop_decoded_locked, note_other_form_locked
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
-from flowhub_jobs.transfer.http.headers import read_answer
+from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
+from flowhub_jobs.transfer.response_acceptance import (
+    accept_response,
+    check_hub,
+    drop_decoded_locked,
+    note_other_form_locked,
+)
 
 JOIN_S = 2.0
 LOOK_AGAIN_S = 0.5  # until another connection may have become slow

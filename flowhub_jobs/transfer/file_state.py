@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flowhub_jobs.pieces.digest import Sha256
+from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.content import Proof
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile

@@ -17,7 +17,6 @@ from functools import partial
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, TooSlow, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.acceptance import accept_end
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.content import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
@@ -26,6 +25,7 @@ from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
 from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.response_acceptance import accept_end
 from flowhub_jobs.transfer.state import TransferState
 
 DIRECT_MIN = MIB  # a smaller range is copied sooner than its disk has written it

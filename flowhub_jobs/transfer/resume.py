@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flowhub_jobs.errors import StorageFailed, StoreOffline
 from flowhub_jobs.fs.disk_errors import disk_errors, refuse_links
-from flowhub_jobs.pieces.digest import Sha256, can_save
 from flowhub_jobs.pieces.ranges import Ranges, piece_size
+from flowhub_jobs.pieces.resumable_sha256 import Sha256, can_save
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record, load
 from flowhub_jobs.transfer.partial.part_file import FILES, PartFile, generation_of, part_path

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from flowhub_jobs.errors import SourceChanged
 from flowhub_jobs.net.urls import request_origin
-from flowhub_jobs.pieces.digest import Sha256
 from flowhub_jobs.pieces.ranges import MIB
+from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.concurrency import Flow
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hash_queue import HashQueue
-from flowhub_jobs.transfer.identity import RESTARTS_MAX, proof_of
+from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, proof_of
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
 from flowhub_jobs.transfer.retry import PriorFaults

@@ -12,7 +12,7 @@ from flowhub_jobs.home import Home, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.rates import RateHistory
-from flowhub_jobs.web.shared import ShareIndex
+from flowhub_jobs.web.share_index import ShareIndex
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import Manual, WebContext
-from flowhub_jobs.web.protocol import DeadlineProtocol
+from flowhub_jobs.web.request_deadline import DeadlineProtocol
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in
 
 HOST, PORT = "127.0.0.1", 7811

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.lease import Claimed, Lease
-from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.jobs.lease_values import Claimed, Lease
+from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.system import allow_open_files
 from flowhub_jobs.transfer.fetch import SharedLimits
@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.values.enums import StopReason
-from flowhub_jobs.worker.database_outage import DatabaseOutage
+from flowhub_jobs.worker.database_outage_log import DatabaseOutage
 from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network

@@ -15,10 +15,16 @@ from flowhub_jobs.errors import DigestMismatch, DiskFull, NameTaken, NotFound, S
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.fs.safe_read import is_regular
+from flowhub_jobs.store.export_manifest import (
+    PARTIAL,
+    ManifestEntry,
+    read_manifest_if_any,
+    without_queries,
+    write_manifest,
+)
 from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
-from flowhub_jobs.store.manifest import PARTIAL, ManifestEntry, read_manifest_if_any, without_queries, write_manifest
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.store.verification import InstalledArtifact, VerificationRecords
+from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
 from flowhub_jobs.system import rename_new, sync_path
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.worker.context import Run, WorkerContext

@@ -5,7 +5,7 @@ import threading
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
-from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.jobs.worker_writes import LEASE_S
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import WorkerContext
 

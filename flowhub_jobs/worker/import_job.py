@@ -9,8 +9,8 @@ from pathlib import Path
 from flowhub_jobs.errors import DigestMismatch, NotFound
 from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import refuse_links
+from flowhub_jobs.store.export_manifest import read_manifest
 from flowhub_jobs.store.install import ArtifactParts
-from flowhub_jobs.store.manifest import read_manifest
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.worker.context import Run
 from flowhub_jobs.worker.copier import Copier

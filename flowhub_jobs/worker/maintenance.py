@@ -13,15 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
 from flowhub_jobs.jobs.clock_changes import shift_waits
-from flowhub_jobs.jobs.retention import prune
+from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import WorkerContext
-from flowhub_jobs.worker.database_watch import DatabaseWatch
+from flowhub_jobs.worker.database_identity import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 from flowhub_jobs.worker.notifications import Notifications
-from flowhub_jobs.worker.wakeups import Wakeups
+from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 
 log = logging.getLogger("flowhub.maintenance")
 

@@ -21,7 +21,7 @@ from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.maintenance import Maintenance
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.pipeline import run_job
-from flowhub_jobs.worker.wakeups import worker_wakeups
+from flowhub_jobs.worker.wakeup_queue_choice import worker_wakeups
 
 log = logging.getLogger("flowhub.worker")
 

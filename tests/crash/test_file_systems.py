@@ -140,7 +140,7 @@ def test_times_that_the_disk_itself_changes_are_no_change_by_hand(
         now = was // 2_000_000_000 * 2_000_000_000 if change == "cut" else was + int(change) * 1_000_000_000
         os.utime(path, ns=(now, now))
         assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]
-        monkeypatch.setattr("flowhub_jobs.store.inventory.traits_of", lambda place: getattr(file_systems, traits))
+        monkeypatch.setattr("flowhub_jobs.store.library_check.traits_of", lambda place: getattr(file_systems, traits))
         assert [model.condition for model in shop.session.installed.models()] == [Condition.GOOD]
         os.utime(path, ns=(now + 7_000_000_001, now + 7_000_000_001))
         assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]

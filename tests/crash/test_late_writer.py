@@ -16,7 +16,7 @@ from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
 from support.run_fetch import kept_in
 
-from flowhub_jobs.jobs.leases import LEASE_S
+from flowhub_jobs.jobs.worker_writes import LEASE_S
 from flowhub_jobs.values.enums import State
 
 MOMENTS = {
@@ -33,7 +33,7 @@ MOMENTS = {
     "in install": "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
     "with a name in mind": "flowhub_jobs.store.install:choose_name:after",
     "staged": "flowhub_jobs.store.install:stage:after",
-    "with the intent written": "flowhub_jobs.jobs.leases:LeaseStore.record_intent:after",
+    "with the intent written": "flowhub_jobs.jobs.worker_writes:LeaseStore.record_intent:after",
     "at the rename": "RENAME:before",
     "after the rename": "RENAME:after",
     "before it tidies up": "flowhub_jobs.worker.pipeline:remove_partial:before",

@@ -12,7 +12,7 @@ from support.origin import Since
 from support.run_fetch import crashed_after, one_file, part_in, pinned, quick, run, unpinned
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
-from flowhub_jobs.pieces import digest
+from flowhub_jobs.pieces import resumable_sha256
 from flowhub_jobs.transfer.options import Cancelled, CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -118,7 +118,7 @@ def test_a_finished_file_that_turned_on_the_disk_before_it_had_its_name_is_heale
 
 def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, tmp_path, monkeypatch):
     """Also where nothing has to be asked any more, and no state of the digest was saved."""
-    monkeypatch.setattr(digest, "_library", lambda: None)
+    monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     hub.add("org/model", "m.gguf", MODEL)
     artifact = unpinned(URL)
     run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
@@ -142,7 +142,7 @@ def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_che
 
 
 def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(digest, "_library", lambda: None)
+    monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     flip(part_in(partial), 5)
     since = Since(origin)

@@ -9,7 +9,7 @@ from support.fault_files import HALF, MIB, MODEL
 from support.origin import Since
 from support.run_fetch import crashed_after, kept_in, part_in, pinned, run, stopped_after
 
-from flowhub_jobs.pieces import digest
+from flowhub_jobs.pieces import resumable_sha256
 from flowhub_jobs.transfer.partial import journal
 
 
@@ -90,7 +90,7 @@ def test_a_partial_goes_on_with_what_is_left_of_it(origin, model, tmp_path, dama
 @pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
 def test_a_partial_without_saved_digests_goes_on_with_what_is_left_of_it(origin, model, tmp_path, damage, monkeypatch):
     """Where a digest cannot be saved, what lies there is hashed again, and fetched no more often."""
-    monkeypatch.setattr(digest, "_library", lambda: None)
+    monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     damage(partial)
     since = Since(origin)

@@ -7,7 +7,7 @@ from support.models import gguf_pattern
 from support.range_faults import IgnoreRange
 from support.run_fetch import Run, pinned, quick
 
-from flowhub_jobs.transfer import connection_watch, slow_connections
+from flowhub_jobs.transfer import connection_watch, slow_connection_rules
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.fetch import SharedLimits
@@ -21,10 +21,10 @@ MODEL = gguf_pattern(24 << 20, seed=5)
 def in_a_hurry(monkeypatch):
     """Seconds are tenths."""
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.05)
-    monkeypatch.setattr(slow_connections, "SLOW_S", 0.5)
-    monkeypatch.setattr(slow_connections, "RECENT_S", 0.4)
-    monkeypatch.setattr(slow_connections, "REPLACE_EVERY_S", 0.1)
-    monkeypatch.setattr(slow_connections, "COLLAPSED_S", 1.5)
+    monkeypatch.setattr(slow_connection_rules, "SLOW_S", 0.5)
+    monkeypatch.setattr(slow_connection_rules, "RECENT_S", 0.4)
+    monkeypatch.setattr(slow_connection_rules, "REPLACE_EVERY_S", 0.1)
+    monkeypatch.setattr(slow_connection_rules, "COLLAPSED_S", 1.5)
     monkeypatch.setattr(connection_watch, "STEADY_S", 0.1)
 
 

@@ -167,7 +167,7 @@ WORK = """
 import sys
 from pathlib import Path
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.fs.locks import LockFile
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:

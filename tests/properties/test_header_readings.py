@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
-from flowhub_jobs.transfer.http.headers import (
+from flowhub_jobs.transfer.http.response_headers import (
     LARGEST,
     parse_hub_metadata,
     read_answer,

@@ -16,7 +16,7 @@ import pytest
 
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.jobs.leases import LeaseStore
+from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.process import run_claimable_jobs
 from support.app import App, app_of

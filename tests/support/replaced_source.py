@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.transfer.http.headers import HubMetadata
+from flowhub_jobs.transfer.http.response_headers import HubMetadata
 from flowhub_jobs.values.artifacts import ArtifactFile, git_sha1
 from support.stepped_transfer import Answered, Fetcher
 

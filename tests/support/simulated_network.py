@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, Flow, adjust
-from flowhub_jobs.transfer.slow_connections import ConnectionSample, HostThroughput, learn_best, update_throughput
+from flowhub_jobs.transfer.slow_connection_rules import ConnectionSample, HostThroughput, learn_best, update_throughput
 
 LOOK_S = 0.5  # how often it looks at its connections
 TICK_S = 0.05  # how often a transfer looks

@@ -17,15 +17,15 @@ from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer import file_state, hasher, range_scheduler
 from flowhub_jobs.transfer import state as transfer_state
-from flowhub_jobs.transfer.acceptance import accept_end, accept_response, check_hub
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.http.headers import HubMetadata, read_answer
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, read_answer
 from flowhub_jobs.transfer.open_parts import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.range_scheduler import next_task
+from flowhub_jobs.transfer.response_acceptance import accept_end, accept_response, check_hub
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact

@@ -3,7 +3,7 @@
 import pytest
 
 from flowhub_jobs.errors import SourceMissing, TokenMissing
-from flowhub_jobs.net.credentials import token_for, with_withheld_token
+from flowhub_jobs.net.token_choice import token_for, with_withheld_token
 from flowhub_jobs.net.urls import origin, without_secrets
 
 TOKEN = "hf_secretsecretsecret"

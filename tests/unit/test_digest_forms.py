@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.values.digests import parse_sha256
+from flowhub_jobs.values.sha256_text import parse_sha256
 
 RAW = hashlib.sha256(b"weights").digest()
 HEX = RAW.hex()

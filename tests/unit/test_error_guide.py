@@ -6,7 +6,7 @@ import pytest
 
 from flowhub_jobs.errors import ERRORS, Busy, DiskFull, NameTaken
 from flowhub_jobs.errors.guide import _TEXTS, guide, guides, hint_in_call
-from flowhub_jobs.errors.hints import for_jobs
+from flowhub_jobs.errors.hint_placeholders import for_jobs
 
 EACH = pytest.mark.parametrize("code", list(ERRORS))
 

@@ -8,7 +8,7 @@ from support.time_zones import machine_in
 
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at
-from flowhub_jobs.operations.totals import in_words
+from flowhub_jobs.operations.total_line import in_words
 
 HOUR = 3600.0
 NOON = "2026-11-23T12:00+01:00"  # a Monday

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flowhub_jobs.operations.library.outdated import differs
-from flowhub_jobs.store.inventory import EntryFile, LibraryEntry, old_versions
+from flowhub_jobs.store.library_check import EntryFile, LibraryEntry, old_versions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.http.response_head import readable_head
+from flowhub_jobs.transfer.http.head_repair import readable_head
 
 OK = b"HTTP/1.1 206 Partial Content\r\n"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.pieces import digest
-from flowhub_jobs.pieces.digest import PieceDigest, Sha256, can_save, pieces_of, states_of
+from flowhub_jobs.pieces import resumable_sha256
+from flowhub_jobs.pieces.resumable_sha256 import PieceDigest, Sha256, can_save, pieces_of, states_of
 from flowhub_jobs.values.artifacts import git_sha1
 
 MIB = 1 << 20
@@ -58,7 +58,7 @@ def test_what_was_saved_does_not_change_when_more_comes():
 
 
 def test_without_libcrypto_it_hashes_and_says_that_it_cannot_be_saved(monkeypatch):
-    monkeypatch.setattr(digest, "_library", lambda: None)
+    monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     running = Sha256()
     running.update(b"abc")
     running.update(memoryview(b"def"))
@@ -86,7 +86,7 @@ def test_a_libcrypto_with_another_struct_is_not_trusted():
         def SHA256_Final(self, answer, context):  # noqa: N802
             answer.raw = self.running.digest()
 
-    assert not digest._proves_itself(Foreign())
+    assert not resumable_sha256._proves_itself(Foreign())
 
 
 def test_a_git_sha1_is_gits_own():

@@ -8,7 +8,7 @@ import flowhub_jobs
 PACKAGE = Path(flowhub_jobs.__file__).parent
 SCHEMA = re.compile(r'"schema": "flowhub/([a-z-]+)/[0-9]+"')
 # A notification and the manifest of an export are made below the operations.
-ELSEWHERE = {("notice", "worker/notifications.py"), ("export", "store/manifest.py")}
+ELSEWHERE = {("notice", "worker/notifications.py"), ("export", "store/export_manifest.py")}
 
 
 def test_no_module_outside_of_the_schemas_makes_a_public_object():

@@ -8,7 +8,7 @@ import pytest
 
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.settings import HUB, Settings, load_settings
-from flowhub_jobs.values.user_text import token_note
+from flowhub_jobs.values.pasted_text import token_note
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.slow_connections import (
+from flowhub_jobs.transfer.slow_connection_rules import (
     COLLAPSED_S,
     RECENT_S,
     REPLACE_EVERY_S,

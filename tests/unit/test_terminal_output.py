@@ -12,7 +12,7 @@ import pytest
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress
-from flowhub_jobs.cli.jobs.watch import bar, picture
+from flowhub_jobs.cli.jobs.live_view import bar, picture
 from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.times import clock_time

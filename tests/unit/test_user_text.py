@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowhub_jobs.values.user_text import decode_text, parse_token
+from flowhub_jobs.values.pasted_text import decode_text, parse_token
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"])

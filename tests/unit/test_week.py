@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.jobs.week import DAY, MINUTES, minutes_of, paint, schedule_of, share
+from flowhub_jobs.jobs.week_grid import DAY, MINUTES, minutes_of, paint, schedule_of, share
 from flowhub_jobs.operations.schedules import schedule_from, schedule_lines
 
 NIGHTS = Schedule.parse("23:00-07:00", "mon-fri")

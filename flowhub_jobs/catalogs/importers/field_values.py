@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from flowhub_jobs.fs.names import is_unseen
-from flowhub_jobs.values.digests import parse_sha256
+from flowhub_jobs.values.sha256_text import parse_sha256
 
 ID_MAX = 100
 TITLE_MAX = 200

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.options import AsJson, Quiet
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
-from flowhub_jobs.values.user_text import token_note
+from flowhub_jobs.values.pasted_text import token_note
 
 
 def enqueue(
@@ -103,23 +103,23 @@ def enqueue(
         checks = session.settings.check if check is None else check
         session.references.tell = output.hint
         session.references.may_lack_name = checks
-        requested = enqueue_plan.read(session, refs or [], file, options, context.command)
-        unchecked = enqueue_plan.check_sources(session, requested, pinned_too=bool(check)) if checks else []
+        requested = enqueue_run.read(session, refs or [], file, options, context.command)
+        unchecked = enqueue_run.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:
-            enqueue_plan.raise_if_bad(requested)
+            enqueue_run.raise_if_bad(requested)
         warn_of_catalog(session)
-        enqueue_plan.hint_notes(session)
-        enqueue_plan.hint_unchecked(unchecked)
+        enqueue_run.hint_notes(session)
+        enqueue_run.hint_unchecked(unchecked)
         if dry_run:
             plan_view.print_plan(session, requested)
         else:
-            numbers = enqueue_plan.queue(session, requested)
+            numbers = enqueue_run.queue(session, requested)
             if wait or watch:
                 jobs_wait.until_ended(session, numbers, watch=watch and output.chosen.hints)
             if quiet and not output.chosen.json:
-                enqueue_plan.print_numbers(numbers)
+                enqueue_run.print_numbers(numbers)
             else:
-                enqueue_plan.print_jobs(session, requested, numbers, brief=wait or watch)
-        enqueue_plan.raise_for(requested)
+                enqueue_run.print_jobs(session, requested, numbers, brief=wait or watch)
+        enqueue_run.raise_for(requested)
         if (wait or watch) and not dry_run:
             jobs_wait.raise_for(session, numbers)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.jobs.report import needs_user as waits_for_user
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.times import clock_time
@@ -34,9 +34,9 @@ def painted(line: str, job: Job, *, needs_user: bool) -> str:
 
 def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return the rows with the names cut for a narrow screen; the last column is cut before the names are."""
-    words_give = max(0, max(terminal_width.width(row[-1]) for row in rows) - WORDS_LEAST)
+    words_give = max(0, max(text_width.width(row[-1]) for row in rows) - WORDS_LEAST)
     over = output.width_of(HEAD, rows) - words_give - output.columns()
-    longest = max(NAME_LEAST, max(terminal_width.width(row[1]) for row in rows) - max(0, over))
+    longest = max(NAME_LEAST, max(text_width.width(row[1]) for row in rows) - max(0, over))
     return [(row[0], output.shorten(row[1], longest), *row[2:]) for row in rows]
 
 

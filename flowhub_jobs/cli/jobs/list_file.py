@@ -12,7 +12,7 @@ from typing import Any
 from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.user_text import decode_text
+from flowhub_jobs.values.pasted_text import decode_text
 
 # Options that a line may have: those of one job, not of the whole command.
 _OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "name", "include", "exclude", "force"}

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.status_view import section_lines
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.jobs.overview import Overview, arrange
+from flowhub_jobs.jobs.status_order import Overview, arrange
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import overview_json
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.totals import counts, in_words
-from flowhub_jobs.store.inventory import Presence
+from flowhub_jobs.operations.total_line import counts, in_words
+from flowhub_jobs.store.library_check import Presence
 from flowhub_jobs.units import format_bytes
 
 ROWS_MAX = 14

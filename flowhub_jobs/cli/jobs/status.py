@@ -6,7 +6,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import status_view
-from flowhub_jobs.cli.jobs.watch import watch_jobs
+from flowhub_jobs.cli.jobs.live_view import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments, Quiet
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import painted, table_lines
 from flowhub_jobs.cli.jobs.job_view import print_job
-from flowhub_jobs.jobs.overview import Overview, fitted
 from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.jobs.status_order import Overview, fitted
 from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.totals import total_line
+from flowhub_jobs.operations.total_line import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
 from flowhub_jobs.values.jobs import Job
 

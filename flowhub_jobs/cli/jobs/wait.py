@@ -8,7 +8,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import status_view
-from flowhub_jobs.cli.jobs.watch import watch_jobs
+from flowhub_jobs.cli.jobs.live_view import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments
 from flowhub_jobs.cli.session import chosen_jobs, open_session, tell_no_worker
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.match import can_be_enqueued
 from flowhub_jobs.operations.library.usage import StoreUsage
-from flowhub_jobs.store.inventory import Presence
+from flowhub_jobs.store.library_check import Presence
 from flowhub_jobs.units import format_bytes, format_duration
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition
@@ -32,9 +32,9 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
     rows = [_row(model) for model in models]
     for left_out in range(0 if verbose else len(_LESS) + 1):
         columns = [number for number, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
-        head, terminal_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
-        if output.width_of(head, terminal_width) <= output.columns():
-            first, *lines = output.table(head, terminal_width, right=(head.index("SIZE"),)).split("\n")
+        head, text_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
+        if output.width_of(head, text_width) <= output.columns():
+            first, *lines = output.table(head, text_width, right=(head.index("SIZE"),)).split("\n")
             return "\n".join([output.bold(first), *map(_painted, models, lines)])
     return "\n".join(_stacked(models, rows, verbose=verbose))
 
@@ -53,14 +53,14 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
     """Yield two lines a model, and one more for a name that is too long; `verbose` adds paths, digests and sources."""
     short = [(output.clean(row[0]), row[3], row[5]) for row in rows]
     fixed = output.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
-    room = max(len("NAME"), min(max(terminal_width.width(name) for name, _, _ in short), output.columns() - fixed))
+    room = max(len("NAME"), min(max(text_width.width(name) for name, _, _ in short), output.columns() - fixed))
     wide = max(len("SIZE"), *(len(size) for _, size, _ in short))
     yield f"{'NAME':<{room}}  {'SIZE':>{wide}}  STATE"
     for model, row, (name, size, state) in zip(models, rows, short, strict=True):
-        if terminal_width.width(name) > room:
+        if text_width.width(name) > room:
             yield name
             name = ""
-        yield f"{terminal_width.left(name, room)}  {size:>{wide}}  {state}"
+        yield f"{text_width.left(name, room)}  {size:>{wide}}  {state}"
         if about := _about(row):
             yield output.fold(about, "  ")
         yield from _facts(model) if verbose else ()

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs import enqueue_plan, plan_view
+from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.library.outdated import Refs, check_of, errors_by_model, hint_rest
 from flowhub_jobs.cli.options import AsJson
@@ -59,14 +59,14 @@ def update(
 
 
 def _plan(session: Session, items: list[EnqueueItem]) -> None:
-    plan_view.print_plan(session, enqueue_plan.EnqueueList(items=items, count=len(items)))
+    plan_view.print_plan(session, enqueue_run.EnqueueList(items=items, count=len(items)))
 
 
 def _queue(session: Session, items: list[EnqueueItem], *, wait: bool) -> None:
-    requested = enqueue_plan.EnqueueList(items=items, count=len(items))
-    numbers = enqueue_plan.queue(session, requested)
+    requested = enqueue_run.EnqueueList(items=items, count=len(items))
+    numbers = enqueue_run.queue(session, requested)
     if wait:
         jobs_wait.until_ended(session, numbers)
-    enqueue_plan.print_jobs(session, requested, numbers, brief=wait)
+    enqueue_run.print_jobs(session, requested, numbers, brief=wait)
     if wait:
         jobs_wait.raise_for(session, numbers)

@@ -10,11 +10,11 @@ from flowhub_jobs.cli.library.run_inline import leave, run_here, why_not_done
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
-from flowhub_jobs.operations.library.verify import VerifyResult, compare_stamps
+from flowhub_jobs.operations.library.verify_results import VerifyResult, compare_stamps
 from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.operations.schemas.library import verify_json
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.store.verification import InstalledArtifact
+from flowhub_jobs.store.verification_records import InstalledArtifact
 from flowhub_jobs.units import format_bytes
 
 

@@ -14,7 +14,7 @@ from flowhub_jobs.cli.search.catalog_view import import_lines, list_table, updat
 from flowhub_jobs.cli.session import each, raise_for
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.operations.catalogs.active import imported_catalogs
-from flowhub_jobs.operations.catalogs.import_update import (
+from flowhub_jobs.operations.catalogs.imports import (
     BASE,
     Change,
     check_present,
@@ -23,7 +23,7 @@ from flowhub_jobs.operations.catalogs.import_update import (
     update_base,
     update_catalog,
 )
-from flowhub_jobs.operations.catalogs.import_update import import_catalog as take
+from flowhub_jobs.operations.catalogs.imports import import_catalog as take
 from flowhub_jobs.operations.schemas.catalogs import (
     catalog_removed_json,
     catalogs_json,

@@ -7,7 +7,7 @@ from typing import Any
 from flowhub_jobs.catalogs.provenance import TITLES
 from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.catalogs.import_update import Change
+from flowhub_jobs.operations.catalogs.imports import Change
 from flowhub_jobs.operations.schemas.catalogs import examples
 from flowhub_jobs.units import format_duration
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.operations.search.search import RUNS, FoundModel, FoundVariant, SearchRequest, SearchResult
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit
@@ -44,7 +44,7 @@ def _row(model: FoundModel, variant: FoundVariant) -> _Row:
 def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
     """Return the rows with the names of variants cut as far as the screen asks; the ids stay, which `show` takes."""
     over = output.width_of(head, rows) - output.columns()
-    width = max(terminal_width.width(row[_BEST]) for row in rows) - max(0, over)
+    width = max(text_width.width(row[_BEST]) for row in rows) - max(0, over)
     if over <= 0 or width < _BEST_MIN:
         return rows
     return [(id_, parameters, output.shorten(best, width), size, here) for id_, parameters, best, size, here in rows]

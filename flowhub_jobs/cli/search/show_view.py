@@ -6,7 +6,7 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.operations.search.model_card import Card, CardVariant
-from flowhub_jobs.operations.search.ranking import rank_key
+from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Fit

@@ -72,7 +72,7 @@ def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | 
     # Late, since `worker status` and the other verbs below do without the transfer engine and the HTTP client.
     from flowhub_jobs.worker.logs import set_up
     from flowhub_jobs.worker.process import PATIENCE_S
-    from flowhub_jobs.worker.restarts import run_on_current_database
+    from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
 
     set_up(settings.log_format, sys.stderr, os.environ)
     return run_on_current_database(

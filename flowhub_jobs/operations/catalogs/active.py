@@ -80,7 +80,7 @@ def base_file(settings: Settings) -> Path:
     if settings.catalog is None:
         return shipped_catalog()
     if is_at_url(settings):
-        from flowhub_jobs.catalogs.cached_copy import copy_path
+        from flowhub_jobs.catalogs.cached_copy_paths import copy_path
 
         return copy_path(settings.catalog, _kept(settings))
     return Path(settings.catalog).expanduser().absolute()

@@ -19,11 +19,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.identify import Identified, Identifier, false_claim
 from flowhub_jobs.operations.library.truncated_files import truncation_problem
 from flowhub_jobs.store.file_hash import HashedFile, UnreadableFile, hash_file, read_error_text, stamp_of
-from flowhub_jobs.store.install import choose_name
-from flowhub_jobs.store.inventory import is_unchanged
-from flowhub_jobs.store.layout import PARTIAL
-from flowhub_jobs.store.links import LINKS, LinkKind, probe_link_kind
-from flowhub_jobs.store.model_files import (
+from flowhub_jobs.store.folder_scan import (
     STORE,
     Candidate,
     FoundFile,
@@ -32,6 +28,10 @@ from flowhub_jobs.store.model_files import (
     candidate_in_store,
     file_by_name,
 )
+from flowhub_jobs.store.install import choose_name
+from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.store.library_check import is_unchanged
+from flowhub_jobs.store.links import LINKS, LinkKind, probe_link_kind
 from flowhub_jobs.store.other_apps import FOLDER, PROGRAMS, app_folder_at, app_folders_of, scan_app_folder
 from flowhub_jobs.values.artifacts import Artifact
 

@@ -13,7 +13,7 @@ from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.disk_usage import measure
-from flowhub_jobs.store.inventory import LibraryEntry, condition_of, is_gone, old_versions
+from flowhub_jobs.store.library_check import LibraryEntry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_partials, move_to_trash
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
 from flowhub_jobs.values.enums import Condition

@@ -9,7 +9,8 @@ from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.match import can_be_enqueued, match_entries
 from flowhub_jobs.store.disk_usage import Size, measure
-from flowhub_jobs.store.inventory import (
+from flowhub_jobs.store.layout import local_model
+from flowhub_jobs.store.library_check import (
     Inventory,
     LibraryEntry,
     Presence,
@@ -19,7 +20,6 @@ from flowhub_jobs.store.inventory import (
     take_inventory,
     unknown_model,
 )
-from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 

@@ -8,7 +8,7 @@ from flowhub_jobs.huggingface.hub_ref import HubRef
 from flowhub_jobs.huggingface.quants import gguf_models, quant_of
 from flowhub_jobs.huggingface.reference import parse_hub_ref
 from flowhub_jobs.huggingface.responses import RepoFile
-from flowhub_jobs.store.inventory import LibraryEntry
+from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import HUB_PREFIX
 
 

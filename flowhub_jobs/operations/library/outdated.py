@@ -14,7 +14,7 @@ from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.operations.repositories import latest_version
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.store.inventory import EntryFile, LibraryEntry, is_gone, old_versions
+from flowhub_jobs.store.library_check import EntryFile, LibraryEntry, is_gone, old_versions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 AT_ONCE = 4  # repositories that are asked in parallel

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from flowhub_jobs.formats.declared_size import declared_size_of
 from flowhub_jobs.store.file_hash import HashedFile
-from flowhub_jobs.store.model_files import Candidate
+from flowhub_jobs.store.folder_scan import Candidate
 
 _FORMATS = (".gguf", ".safetensors")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from flowhub_jobs.operations.library.cleanup import Partial, partials
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.disk_usage import DiskUsage, Size
-from flowhub_jobs.store.inventory import LibraryEntry, Presence
+from flowhub_jobs.store.library_check import LibraryEntry, Presence
 from flowhub_jobs.store.partials_dir import list_partials
 from flowhub_jobs.values.artifacts import InstalledModel
 

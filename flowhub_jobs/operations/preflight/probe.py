@@ -17,9 +17,9 @@ from flowhub_jobs.errors import (
     TooLarge,
 )
 from flowhub_jobs.net import get
-from flowhub_jobs.net.credentials import token_for
 from flowhub_jobs.net.get import Document, Range
 from flowhub_jobs.net.status_errors import status_error
+from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FirstAnswer, judged_answer, judged_artifact
 from flowhub_jobs.settings import Settings

@@ -18,8 +18,8 @@ from flowhub_jobs.operations.catalogs.active import (
     imported_catalogs,
     is_at_url,
 )
-from flowhub_jobs.operations.catalogs.import_update import Change
-from flowhub_jobs.operations.catalogs.source import fetch, read, source_of
+from flowhub_jobs.operations.catalogs.import_source import fetch, read, source_of
+from flowhub_jobs.operations.catalogs.imports import Change
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flowhub_jobs.jobs.rate_limits import Limits
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.operations.schemas.fields import time_json
+from flowhub_jobs.operations.schemas.plain_json import time_json
 from flowhub_jobs.times import known_moment, moment
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.operations.schemas.fields import fields_json
+from flowhub_jobs.operations.schemas.plain_json import fields_json
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.values.jobs import Event, Job
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.schemas.fields import fields_json
+from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.installed import Removal
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
     from flowhub_jobs.operations.library.usage import Share, StoreUsage, Usage
-    from flowhub_jobs.operations.library.verify import VerifyResult
+    from flowhub_jobs.operations.library.verify_results import VerifyResult
     from flowhub_jobs.values.artifacts import InstalledModel
 
 _INSTALLED = [

@@ -7,7 +7,7 @@ from typing import Any
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.operations.schemas.fields import fields_json
+from flowhub_jobs.operations.schemas.plain_json import fields_json
 from flowhub_jobs.operations.wait_reasons import REASONS
 from flowhub_jobs.values.enums import State
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.operations.schemas.fields import fields_json
+from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
-    from flowhub_jobs.operations.search.fitting import Variant
     from flowhub_jobs.operations.search.model_card import Card, CardVariant
     from flowhub_jobs.operations.search.search import FoundModel, FoundVariant, SearchResult
+    from flowhub_jobs.operations.search.variant_fit import Variant
 
 
 def search_json(findings: "SearchResult", typed: tuple[str, ...]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
     from flowhub_jobs.catalogs.overlays import with_overlays
     from flowhub_jobs.catalogs.provenance import BASE
     from flowhub_jobs.catalogs.search_index import Source
-    from flowhub_jobs.operations.search.fitting import parse_parameters
+    from flowhub_jobs.operations.search.variant_fit import parse_parameters
 
     loaded = with_overlays(base, imported_catalogs(settings))
     return Source(
@@ -101,7 +101,7 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
 def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
     """Return the needs of an option (device.need.ModelNeeds) as JSON values, without unknown ones."""
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.operations.search.fitting import needs_of
+    from flowhub_jobs.operations.search.variant_fit import needs_of
 
     needs = needs_of(artifact(model, option), model)
     known = {name: getattr(needs, name) for name in needs.__slots__}
@@ -115,7 +115,7 @@ def _signature(settings: Settings) -> str:
 def _is_to_be_asked(settings: Settings) -> bool:
     if not is_at_url(settings):
         return False
-    from flowhub_jobs.catalogs.cached_copy import checked_at
+    from flowhub_jobs.catalogs.cached_copy_paths import checked_at
 
     assert settings.catalog is not None, "it is a URL"
     checked = checked_at(settings.catalog, settings.home / "catalogs")

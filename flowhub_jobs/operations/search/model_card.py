@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
-from flowhub_jobs.operations.search.fitting import Variant
 from flowhub_jobs.operations.search.machine import read_needs
+from flowhub_jobs.operations.search.variant_fit import Variant
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel
 from flowhub_jobs.values.enums import HubFormat, Offload
 

@@ -16,7 +16,7 @@ from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.search.index_update import query_index
 from flowhub_jobs.operations.search.machine import Machine
-from flowhub_jobs.operations.search.ranking import BEST_FIRST, rank_key
+from flowhub_jobs.operations.search.variant_ranking import BEST_FIRST, rank_key
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import Fit, HubFormat
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.catalogs.resolve import no_option
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
-from flowhub_jobs.operations.search.fitting import Variant, best_fit, needs_of
 from flowhub_jobs.operations.search.headers import HeaderReading, local_metadata, remote_metadata
 from flowhub_jobs.operations.search.machine import read_needs
+from flowhub_jobs.operations.search.variant_fit import Variant, best_fit, needs_of
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Fit, HubFormat
 

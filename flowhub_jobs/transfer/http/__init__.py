@@ -1,9 +1,9 @@
 """HTTP for ranges: requests, redirects, connections and bodies. It knows nothing of a running transfer's state.
 
-client            sends the request for a range and follows its redirects ─► backend, response
-backend, stream   httpcore's network backend; one socket, whose body flowhub reads itself
+client            sends the request for a range and follows its redirects ─► connections, response
+connections, socket_stream   httpcore's network backend; one socket, whose body flowhub reads itself
 response          a response whose body is still to come
-headers           what the headers of a response say
-response_head     tolerates malformed heads · redirect_cookies: cookies of one chain of redirects
+response_headers  parses the headers of a response
+head_repair       tolerates malformed heads · redirect_cookies: cookies of one chain of redirects
 decoding          gzip and deflate bodies
 """

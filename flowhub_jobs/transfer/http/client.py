@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, RedirectRefused
-from flowhub_jobs.net.credentials import token_for, with_withheld_token
 from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
 from flowhub_jobs.net.status_errors import Headers, status_error
+from flowhub_jobs.net.token_choice import token_for, with_withheld_token
 from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
-from flowhub_jobs.transfer.http.backend import HttpBackend
-from flowhub_jobs.transfer.http.headers import HubMetadata, folded, parse_hub_metadata, tells_end
+from flowhub_jobs.transfer.http.connections import HttpBackend
 from flowhub_jobs.transfer.http.redirect_cookies import RedirectCookies
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, folded, parse_hub_metadata, tells_end
 from flowhub_jobs.transfer.options import TransferOptions
 
 REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10

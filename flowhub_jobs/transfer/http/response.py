@@ -8,8 +8,8 @@ from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.status_errors import Headers
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.http.decoding import Decoder
-from flowhub_jobs.transfer.http.headers import HubMetadata, body_length, stays_open
-from flowhub_jobs.transfer.http.stream import HttpStream
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, body_length, stays_open
+from flowhub_jobs.transfer.http.socket_stream import HttpStream
 
 SMALL_BODY = 64 * 1024  # of a redirect: read and dropped, so that the connection can be kept
 DROP_S = 1.0

@@ -22,7 +22,7 @@ from pathlib import Path
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import rename_new
-from flowhub_jobs.transfer.partial.copy import copy_kept
+from flowhub_jobs.transfer.partial.kept_bytes_copy import copy_kept
 from flowhub_jobs.transfer.partial.owner_lock import LOCK, TAKEN_OVER, Inspection, Lock, inspect, lock_new, write_owner
 from flowhub_jobs.transfer.partial.ownership import UNKNOWN_OWNER, Owner, PartialUse
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.fs.disk_errors import disk_errors, sync_tree
-from flowhub_jobs.pieces.digest import states_of
 from flowhub_jobs.pieces.ranges import Range, piece_size
+from flowhub_jobs.pieces.resumable_sha256 import states_of
 from flowhub_jobs.system import reflink, sync_path
 from flowhub_jobs.transfer.partial.journal import FileRecord, Journal, Record
 from flowhub_jobs.transfer.partial.part_file import part_path

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from flowhub_jobs.web.api.operation import TEXT, Field, Operation
-from flowhub_jobs.web.endpoint import CONTEXT
+from flowhub_jobs.web.api.route_table import TEXT, Field, Operation
+from flowhub_jobs.web.handler import CONTEXT
 from flowhub_jobs.web.live import Live, as_sse
 
 MEDIA_TYPE = "text/event-stream"

@@ -8,8 +8,8 @@ from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_card import card
 from flowhub_jobs.operations.search.search import SearchRequest, run_search
-from flowhub_jobs.web.api.operation import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
-from flowhub_jobs.web.endpoint import Call, JSONResponse
+from flowhub_jobs.web.api.route_table import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
+from flowhub_jobs.web.handler import Call, JSONResponse
 
 PATH = "/api/v1/models"
 SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer

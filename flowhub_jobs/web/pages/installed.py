@@ -19,7 +19,7 @@ from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition, JobKind, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.pages.drawing import Band, bands
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of

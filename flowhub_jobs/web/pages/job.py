@@ -14,7 +14,7 @@ from flowhub_jobs.operations.wait_reasons import why_not_moving
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.pages.drawing import strip
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.model import Fact, source_of

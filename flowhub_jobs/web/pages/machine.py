@@ -22,7 +22,7 @@ from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begi
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import ServiceState
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
 from flowhub_jobs.web.pages.notices import notice_of

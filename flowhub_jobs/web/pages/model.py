@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.operations.search.model_card import Card, CardVariant, card
-from flowhub_jobs.operations.search.ranking import rank_key
+from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Offload
-from flowhub_jobs.web.endpoint import Call, endpoint
-from flowhub_jobs.web.pages.badges import BADGES, RUNS, Badge, memory, why
+from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.pages.discover import CONTEXT_LEAST, CONTEXT_MOST, context_of, license_name
+from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory, why
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
 from flowhub_jobs.web.pages.notices import notice_of

@@ -8,19 +8,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.overview import Overview
 from flowhub_jobs.jobs.remedies import NO_WORKER, hub_page_of
 from flowhub_jobs.jobs.report import need_of
+from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.queue_view import needing, read_overview, titles_or_none
-from flowhub_jobs.operations.totals import in_words
+from flowhub_jobs.operations.total_line import in_words
 from flowhub_jobs.operations.wait_reasons import cause, reason_alone, shared_waits
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.web.endpoint import Call, endpoint
+from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.pages.drawing import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
 from flowhub_jobs.web.pages.frame import back, render, show_bar
 from flowhub_jobs.web.pages.naming import Name, name_of_job

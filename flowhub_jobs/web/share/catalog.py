@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.operations.sharing import SharedModel, shared_catalog
 from flowhub_jobs.values.enums import RepoKind
-from flowhub_jobs.web.endpoint import Call, JSONResponse, endpoint
+from flowhub_jobs.web.handler import Call, JSONResponse, endpoint
 
 
 def show_catalog(call: Call) -> Response:

@@ -278,7 +278,7 @@ def test_what_is_not_known_comes_last(tmp_path):
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.operations.catalogs.active import catalog_in_force
-    from flowhub_jobs.operations.search.fitting import Variant, best_fit, needs_of
+    from flowhub_jobs.operations.search.variant_fit import Variant, best_fit, needs_of
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:
@@ -306,7 +306,7 @@ def test_the_index_is_made_once_and_anew_when_the_catalog_changes(few, tmp_path)
 
 
 def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
-    from flowhub_jobs.operations.catalogs.import_update import import_catalog
+    from flowhub_jobs.operations.catalogs.imports import import_catalog
 
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"apiVersion": "v1", "models": [{**made(99), "id": "newcomer", "name": "Newcomer"}]}))

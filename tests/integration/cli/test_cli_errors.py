@@ -266,12 +266,12 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
 
 def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
     """`--keep-going` collects errors; SIGTERM is none of those."""
-    from flowhub_jobs.cli.jobs import enqueue_plan
+    from flowhub_jobs.cli.jobs import enqueue_run
 
     def stop(*_):
         raise InterruptedBySignal
 
-    monkeypatch.setattr(enqueue_plan, "parse_line", stop)
+    monkeypatch.setattr(enqueue_run, "parse_line", stop)
     (tmp_path / "list").write_text("m\nm\n")
     said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--json")
     assert (said.status, said.error["code"]) == (143, "terminated")

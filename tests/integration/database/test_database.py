@@ -14,7 +14,7 @@ from support.job_store import JobStore
 from support.python_process import kill, start
 
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, translated, writing
-from flowhub_jobs.database.schema_version import HEAD
+from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.tables import jobs, metadata
 from flowhub_jobs.errors import DatabaseNewer, DatabaseReplaced, DatabaseUnusable, HomeUnusable, SettingInvalid
 

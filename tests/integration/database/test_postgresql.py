@@ -14,8 +14,8 @@ from support.models import gguf_pattern, one_file_model
 from support.postgres import Server
 
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
+from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.postgresql import connection_settings, shown_place
-from flowhub_jobs.database.schema_version import HEAD
 from flowhub_jobs.database.tables import jobs, metadata, nodes
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
 from flowhub_jobs.store.layout import Store

@@ -6,9 +6,9 @@ from support.job_store import JobStore
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, events, jobs
-from flowhub_jobs.jobs import retention
+from flowhub_jobs.jobs import event_retention
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.retention import prune
+from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.jobs.update_sql import note
 from flowhub_jobs.values.enums import State
 
@@ -80,8 +80,8 @@ def test_a_calendar_that_was_set_back_does_not_keep_it_from_being_done(rooms):
 
 
 def test_each_transaction_is_small_and_the_rest_waits_for_the_next_hour(rooms, monkeypatch):
-    monkeypatch.setattr(retention, "AT_ONCE", 10)
-    monkeypatch.setattr(retention, "TURNS_MAX", 3)
+    monkeypatch.setattr(event_retention, "AT_ONCE", 10)
+    monkeypatch.setattr(event_retention, "TURNS_MAX", 3)
     note_many(rooms, rooms.job_in(State.COMPLETED), 47)
     rooms.time.turn(91 * DAY)
     commits: list[int] = []

@@ -16,7 +16,7 @@ from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library import adopt
 from flowhub_jobs.operations.library.adopt_scan import AdoptScanner
 from flowhub_jobs.operations.library.identify import Identifier
-from flowhub_jobs.store.model_files import safe_name
+from flowhub_jobs.store.folder_scan import safe_name
 from flowhub_jobs.store.other_apps import app_folders
 
 A, B, C, D = (gguf(40_000 + seed, seed) for seed in range(1, 5))
@@ -407,7 +407,7 @@ def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, 
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr("flowhub_jobs.store.model_files.os.scandir", scandir)
+    monkeypatch.setattr("flowhub_jobs.store.folder_scan.os.scandir", scandir)
     page = cli("adopt", "-y", "--json").page
     assert [model["name"] for model in page["models"]] == ["c.gguf"]
     assert [one["why"] for one in page["skipped"]] == ["may not be read"]

@@ -26,7 +26,7 @@ from support.run_fetch import (
 )
 
 from flowhub_jobs.errors import ConnectionLost
-from flowhub_jobs.pieces import digest
+from flowhub_jobs.pieces import resumable_sha256
 from flowhub_jobs.transfer import committer, hash_queue, hasher
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.fetch import PriorAttempts
@@ -174,7 +174,7 @@ def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_
 def test_where_a_digest_cannot_be_saved_the_prefix_is_hashed_again_and_not_fetched(
     origin, model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(digest, "_library", lambda: None)
+    monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     since = Since(origin)
     assert run(model, partial).content() == MODEL.read()

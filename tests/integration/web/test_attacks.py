@@ -74,7 +74,7 @@ def test_two_hundred_silent_connections_keep_nobody_out(address, web):
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_a_connection_that_sends_no_whole_head_is_closed(address, web, begun, monkeypatch):
-    monkeypatch.setattr("flowhub_jobs.web.protocol.HEAD_S", 0.05)
+    monkeypatch.setattr("flowhub_jobs.web.request_deadline.HEAD_S", 0.05)
     with socket.create_connection(address, timeout=PATIENCE_S) as connection:
         connection.sendall(begun)
         assert connection.recv(100) == b""

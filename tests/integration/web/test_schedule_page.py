@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.jobs.week import minutes_of, share
+from flowhub_jobs.jobs.week_grid import minutes_of, share
 from flowhub_jobs.operations.limits import in_force
 from flowhub_jobs.operations.schedules import set_schedule
 

@@ -11,11 +11,11 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.other_apps import hugging_face, lm_studio, ollama, put, sha256
 
 from flowhub_jobs.errors import SettingInvalid
-from flowhub_jobs.jobs.lease import LeaseLost
+from flowhub_jobs.jobs.lease_values import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store import file_hash, install
-from flowhub_jobs.store.inventory import is_unchanged
+from flowhub_jobs.store.library_check import is_unchanged
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.enums import DigestState, State, StopReason
 from flowhub_jobs.worker import pipeline

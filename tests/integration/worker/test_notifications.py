@@ -19,7 +19,7 @@ from support.webhook_server import WebhookServer, webhook_server
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.errors import FlowhubError, Gated, SourceMissing
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs import notifications
+from flowhub_jobs.jobs import pending_notifications
 from flowhub_jobs.jobs.states import RESCUES_MAX
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
@@ -243,7 +243,7 @@ def test_a_calendar_that_was_set_back_silences_nobody(rooms, session):
 
 
 def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch):
-    monkeypatch.setattr(notifications, "AT_ONCE", 10)
+    monkeypatch.setattr(pending_notifications, "AT_ONCE", 10)
     rooms.enqueue("waits", priority=-1)
     failed = [fail(rooms, f"m{number}") for number in range(15)]
     first = session.look()

@@ -11,7 +11,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
 from flowhub_jobs.operations.local_jobs import LocalJobs
-from flowhub_jobs.store.verification import VerificationRecords
+from flowhub_jobs.store.verification_records import VerificationRecords
 from flowhub_jobs.values.enums import JobKind, State
 
 MIB = 1 << 20

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
+from flowhub_jobs.cli.jobs import logs_view
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.cli.worker import logs_view
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.report import read_history
 from flowhub_jobs.operations.schemas.jobs import logs_json

@@ -9,7 +9,7 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.content import Proof, check_first_bytes
 from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask
-from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flowhub_jobs.cli import output, terminal_width
+from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.cli.jobs.job_table import how_it_is, painted, progress, size
 from flowhub_jobs.errors import Interrupted
-from flowhub_jobs.jobs.overview import arrange
 from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.jobs.status_order import arrange
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.totals import total_line
+from flowhub_jobs.operations.total_line import total_line
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
@@ -113,7 +113,7 @@ class _Widths:
 def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
     words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
-    wanted = max((terminal_width.width(job.title) for job in jobs), default=0)
+    wanted = max((text_width.width(job.title) for job in jobs), default=0)
     sizes = max((len(size(job)) for job in jobs), default=0)
     rest = width - _FIXED - words
     if rest - sizes - 2 < wanted + BAR_LEAST:
@@ -132,7 +132,7 @@ def _words(job: Job, now: datetime) -> str:
 
 def _line(job: Job, now: datetime, widths: _Widths) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
-    ref = terminal_width.left(output.shorten(output.clean(job.title), widths.name), widths.name)
+    ref = text_width.left(output.shorten(output.clean(job.title), widths.name), widths.name)
     whole = f"  {size(job):>{widths.size}}" if widths.size else ""
     return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
 

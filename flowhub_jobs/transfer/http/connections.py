@@ -16,7 +16,7 @@ import httpcore
 
 from flowhub_jobs.net.httpx_transport import open_socket
 from flowhub_jobs.net.proxies import Proxy
-from flowhub_jobs.transfer.http.stream import Endpoint, HttpStream, httpcore_errors
+from flowhub_jobs.transfer.http.socket_stream import Endpoint, HttpStream, httpcore_errors
 
 IDLE_MAX = 32  # idle connections to one endpoint
 

@@ -16,7 +16,7 @@ from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
 from flowhub_jobs.fs.names import filename_from_url
 from flowhub_jobs.operations.catalogs.active import base_catalog, imported_catalogs, is_at_url
-from flowhub_jobs.operations.catalogs.source import SourceBytes, digest_of, fetch, read, source_of
+from flowhub_jobs.operations.catalogs.import_source import SourceBytes, digest_of, fetch, read, source_of
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.times import rfc3339
 

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.fs.names import same_name_key
-from flowhub_jobs.store.inventory import Damage, is_as_installed
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import here, read_pieces, write_pieces
+from flowhub_jobs.store.library_check import Damage, is_as_installed
 from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
 

@@ -6,8 +6,8 @@ The transfer's lock is held throughout.
 from flowhub_jobs.errors import SourceChanged, WrongRange
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.form_fallback import request_whole
-from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity import check_size, identity_of, source_host
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.identity_check import check_size, identity_of, source_host
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
-from flowhub_jobs.errors.hints import for_jobs
+from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
 from flowhub_jobs.jobs.report import PARKED
 from flowhub_jobs.times import moment, rfc3339

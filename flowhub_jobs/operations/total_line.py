@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from flowhub_jobs.jobs.overview import Overview
+from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.forecast import Remaining, remaining
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, moment

@@ -28,7 +28,7 @@ from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.values.user_text import unquoted
+from flowhub_jobs.values.pasted_text import unquoted
 
 SHOWN = 40  # lines printed of a long list
 NAMED_MAX = 12  # wrong lines that one error names

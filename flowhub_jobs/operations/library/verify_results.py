@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.errors import DigestMismatch, FlowhubError
-from flowhub_jobs.store.verification import InstalledArtifact
+from flowhub_jobs.store.verification_records import InstalledArtifact
 
 
 @dataclass(frozen=True, slots=True)

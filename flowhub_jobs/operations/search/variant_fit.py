@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.operations.search.ranking import RUNNING, rank_key
+from flowhub_jobs.operations.search.variant_ranking import RUNNING, rank_key
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Fit, Offload, platform_of
 

@@ -5,7 +5,11 @@ The checks (`identity`, `answer_checks`) raise; what they accept is recorded in 
 
 from flowhub_jobs.errors import FlowhubError, SourceChanged
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.answer_checks import (
+from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.identity_check import accept, check_hub_metadata, check_size, is_another_version
+from flowhub_jobs.transfer.range_forms import WHOLE
+from flowhub_jobs.transfer.response_checks import (
     check_condition,
     check_decoded,
     check_end,
@@ -13,10 +17,6 @@ from flowhub_jobs.transfer.answer_checks import (
     check_not_a_part,
     no_resume_reason,
 )
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
-from flowhub_jobs.transfer.http.headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity import accept, check_hub_metadata, check_size, is_another_version
-from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import httpcore
 
 from flowhub_jobs.system import read_tick
-from flowhub_jobs.transfer.http.response_head import readable_head
+from flowhub_jobs.transfer.http.head_repair import readable_head
 
 TICK_S = 0.1  # how long one read of the socket waits; deadlines are checked between two reads
 HEAD_READ = 16 * 1024
