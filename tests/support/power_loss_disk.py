@@ -202,7 +202,7 @@ class FailingPower:
 
     def _committed(self) -> None:
         with self._lock:
-            self._steps = [step for step in self._steps if not step.plan_removal]
+            self._steps = [step for step in self._steps if not step.removal]
 
     # The plug -------------------------------------------------------------------------------------------------------
 

@@ -6,15 +6,18 @@ open), then prints one JSON line of what it sent. `map.json` is a list of {"repo
 """
 
 import argparse
-import contextlib
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from lib.origin.hub.repositories import HubFile, Key
 from lib.origin.hub.server import HubOrigin
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def read_map(root: Path, rows: list[dict[str, Any]]) -> dict[Key, HubFile]:
@@ -47,15 +50,18 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     given = parse_arguments()
     files = read_map(given.root, json.loads(given.map.read_text()))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Blocked and waited for: a handler could run just before a call that blocks, which would then never end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with HubOrigin(files, rate_bps=given.rate, expires_s=given.expires) as hub:
-        try:
-            # Inside, so that a SIGTERM that comes as soon as this line is read finds the last line prepared.
-            print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                sys.stdin.read()
-        finally:
-            print(json.dumps({"bytes_sent": hub.sent(), "leaked_tokens": len(hub.leaked_tokens)}), flush=True)
+        print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)
+        threading.Thread(target=terminate_at_end_of_input, daemon=True).start()
+        signal.sigwait(SIGNALS)
+        print(json.dumps({"bytes_sent": hub.sent(), "leaked_tokens": len(hub.leaked_tokens)}), flush=True)
+
+
+def terminate_at_end_of_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
