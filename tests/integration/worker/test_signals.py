@@ -35,7 +35,7 @@ def told(*_, **__):
 def command():
     os.kill(os.getpid(), {first})
 
-main.tell, app.command = told, command
+main.print_error, app.command = told, command
 sys.argv = ["flowhub", "status"]
 main.main()
 """
