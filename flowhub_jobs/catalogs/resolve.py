@@ -149,7 +149,7 @@ def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
 
 
 def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, may_lack_name: bool = False) -> Artifact:
-    """Return the artifact of one file at a URL, which no catalog knows; `sha256` as `digests.parse_sha256` reads it.
+    """Return the artifact of one file at a URL, which no catalog knows; `sha256` as `parse_sha256` reads it.
 
     `name` is the file's, in place of the one that the URL ends in. `may_lack_name`: where neither can be used, the
     artifact is called `PLACEHOLDER`, and its server is asked for a name later. Raises AddressRefused for an address

@@ -1,4 +1,4 @@
-"""Samples the connections of a transfer and replaces slow ones; `slow_connections` decides which.
+"""Samples the connections of a transfer and replaces slow ones; `slow_connection_rules` decides which.
 
 A replacement costs the job nothing: the bytes so far are kept, and the rest of the range goes over a new connection.
 """

@@ -1,6 +1,7 @@
 """Accepts or rejects a response, before a byte of it is written, and the end of a body of unknown length.
 
-The checks (`identity`, `answer_checks`) raise; what they accept is recorded in the task and the file under the lock.
+The checks (`identity_check`, `response_checks`) raise; what they accept is recorded in the task and the file, under
+the lock.
 """
 
 from flowhub_jobs.errors import FlowhubError, SourceChanged

@@ -1,4 +1,4 @@
-"""One reading for each kind of text that people write or paste: a text file, a token (a sha256: `digests`). Pure.
+"""One reading for each kind of text that people write or paste: a text file, a token (a sha256: `sha256_text`). Pure.
 
 Every place that takes such a text reads it here: settings, options, list files, catalogs, token files.
 """
