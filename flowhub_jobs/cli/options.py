@@ -10,6 +10,12 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only ids, name
 JobArguments = Annotated[list[str] | None, typer.Argument(metavar="JOB…", help="Job numbers and ranges: 12 128-130.")]
 AllLive = Annotated[bool, typer.Option("--all", help="All eligible jobs.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="G", help="All eligible jobs of this group.")]
+Tonight = Annotated[bool, typer.Option("--tonight", help="Start in the schedule's window (without one, 23:00-07:00).")]
+StartAt = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Start at this time: 02:30, +3h, RFC 3339.")]
+Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="Higher starts first (default 0).")]
+GroupName = Annotated[
+    str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
+]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Number of concurrent jobs (default 3).")]
 LimitRate = Annotated[

@@ -11,7 +11,7 @@ unreadable_rows     fails the jobs whose rows cannot be decoded
 event_retention     deletes old events
 
 queries             every read of jobs, as values; history reads attempts and events
-status_order        orders jobs for a screen
+status_order        orders jobs for a screen; open_failures finds those that need the user
 row_decoding        decodes and checks rows; select_conditions and update_sql hold the SQL that several modules share
 workers             the rows of workers
 

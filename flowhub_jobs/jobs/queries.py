@@ -11,6 +11,7 @@ from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
+from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows
 from flowhub_jobs.jobs.select_conditions import (
     BRING,
@@ -25,7 +26,6 @@ from flowhub_jobs.jobs.select_conditions import (
     no_such_job,
 )
 from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
-from flowhub_jobs.jobs.status_order import unanswered_failures
 from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import known_format

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
@@ -69,26 +68,3 @@ def fitted(overview: Overview, lines: int) -> list[tuple[tuple[Job, ...], int]]:
         shown.append((section[:count], len(section) - count))
         lines -= count + (count < len(section))
     return shown
-
-
-NEED_FOR_US = 14 * 86_400_000_000  # microseconds; a failure that was left alone for longer needs no one
-AT_MOST = 200
-_UNANSWERED = """
-    SELECT jobs.id FROM jobs WHERE jobs.node = :node AND jobs.state = 'failed' AND jobs.finished_at >= :since
-    AND NOT EXISTS (
-        SELECT 1 FROM jobs AS later WHERE later.node = :node AND later.ref = jobs.ref AND later.id > jobs.id
-        AND later.state <> 'cancelled'
-        AND (later.kind = jobs.kind OR (jobs.kind = 'verify' AND later.kind = 'fetch'))
-    )
-    ORDER BY jobs.id DESC LIMIT :at_most
-"""
-
-
-def unanswered_failures(snapshot: Snapshot, node: str, now: int) -> list[int]:
-    """Return the failed jobs of the last two weeks for which no later job speaks, newest first.
-
-    A later job for the same reference speaks for a failed one, unless it was cancelled; of a model whose verification
-    failed, a new download too.
-    """
-    rows = snapshot.rows(_UNANSWERED, node=node, since=now - NEED_FOR_US, at_most=AT_MOST)
-    return [row["id"] for row in rows]

@@ -14,7 +14,7 @@ from flowhub_jobs.errors import Busy, NameTaken
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.install import ArtifactParts, Installer, remove_partial
-from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.layout import DIRECT_DOWNLOAD, Store
 from flowhub_jobs.store.space import check_room, room_at
 from flowhub_jobs.store.verify_existing import verify_existing
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, RetryLater, SharedLimits, TransferProgress, fetch
@@ -29,7 +29,6 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.worker.transfer_options import transfer_options
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
-NODE = "download"  # takes the place of a node's name in the partials of `download()`
 
 
 def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
@@ -38,7 +37,7 @@ def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress:
     store = Store(Path(dest_dir).absolute())
     store.open(None, own=True)
     with disk_errors(store.root):
-        existing = None if store.partials_of(artifact, NODE) else store.taken(artifact.name)
+        existing = None if store.partials_of(artifact, DIRECT_DOWNLOAD) else store.taken(artifact.name)
     if existing is not None:
         return _verified_existing(artifact, existing)
     with _exclusive_partial(store, artifact) as partial:
@@ -48,8 +47,8 @@ def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress:
 @contextmanager
 def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
     """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
-    fresh = store.new_partial(artifact, NODE)
-    with claimed(store.partials_of(artifact, NODE), fresh, this_run("", "")) as claim:
+    fresh = store.new_partial(artifact, DIRECT_DOWNLOAD)
+    with claimed(store.partials_of(artifact, DIRECT_DOWNLOAD), fresh, this_run("", "")) as claim:
         if claim.other_owners:
             if claim.folder == fresh:
                 remove_partial(fresh)

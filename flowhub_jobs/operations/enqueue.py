@@ -8,10 +8,34 @@ from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, Flow
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.pasted_text import unquoted
 
 NAMED_MAX = 12  # wrong references that one error names
-_OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)
+
+
+def is_about_call(error: FlowhubError) -> bool:
+    """Return whether an error is about the whole call: of the catalog or the machine, and of no single reference."""
+    return error.exit_status == 1 or isinstance(error, CatalogUnreachable | CatalogSourceMalformed)
+
+
+def refuse_digest_of_model(artifact: Artifact, sha256: str | None, option: str, ref: str) -> None:
+    """Raise UsageInvalid where `option` gives a digest for a model, whose digests the catalog has."""
+    if sha256 and artifact.model is not None:
+        hint = "The catalog has the digests of its models."
+        raise UsageInvalid(f"{option} goes with the address of a file, not with the model {ref!r}.", hint=hint)
+
+
+def named_together(errors: Sequence[FlowhubError]) -> str:
+    """Return the messages of the first errors in one line, each once."""
+    return " ".join(dict.fromkeys(error.message for error in errors[:NAMED_MAX]))
+
+
+def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubError:
+    """Return an error of the same class with another message."""
+    other = type(error).__new__(type(error))
+    FlowhubError.__init__(other, message, hint=hint)
+    return other
 
 
 def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Enqueued]:
@@ -39,13 +63,11 @@ def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTe
     include, exclude = (said.get(name) or () for name in ("include", "exclude"))
     try:
         artifact = session.artifact(unquoted(ref), sha256, include=include, exclude=exclude)
+        refuse_digest_of_model(artifact, sha256, "sha256", ref[:80])
     except FlowhubError as error:
-        if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
-            raise  # the catalog, or the machine: no reference is at fault
+        if is_about_call(error):
+            raise
         return error
-    if sha256 and artifact.model is not None:
-        hint = "The catalog has the digests of its models."
-        return UsageInvalid(f"sha256 goes with the address of a file, not with the model {ref[:80]!r}.", hint=hint)
     return EnqueueItem(artifact, terms)
 
 
@@ -67,8 +89,5 @@ def _raise_for(orders: Sequence[EnqueueItem | FlowhubError]) -> None:
     first = errors[0]
     if len(orders) == 1:
         raise first
-    named = " ".join(dict.fromkeys(error.message for error in errors[:NAMED_MAX]))
-    message = f"{len(errors)} of {len(orders)} cannot be queued, so nothing was. {named}"
-    other = type(first).__new__(type(first))
-    FlowhubError.__init__(other, message, hint=first.hint)
-    raise other
+    message = f"{len(errors)} of {len(orders)} cannot be queued, so nothing was. {named_together(errors)}"
+    raise same_kind(first, message, first.hint)

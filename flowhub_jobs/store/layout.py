@@ -26,6 +26,7 @@ from flowhub_jobs.values.artifacts import Artifact, LocalLlm
 from flowhub_jobs.values.enums import HubFormat
 
 PARTIAL = ".partial"
+DIRECT_DOWNLOAD = "download"  # in place of a node's name in the partials of `download()`, which uses no queue
 STORE_ID = ".store-id"
 TAKEN_OVER = "taken-"
 IDENTITY_BYTES = 1000

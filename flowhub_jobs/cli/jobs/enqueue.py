@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.options import AsJson, Quiet
+from flowhub_jobs.cli.options import AsJson, GroupName, Priority, Quiet, StartAt, Tonight
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.values.pasted_text import token_note
 
@@ -23,22 +23,14 @@ def enqueue(
         str | None,
         typer.Option("-f", "--file", metavar="FILE", help="Read references from a list, one a line; - is stdin."),
     ] = None,
-    tonight: Annotated[
-        bool, typer.Option("--tonight", help="Start in the schedule's window (without one, 23:00-07:00).")
-    ] = False,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="Start at this time: 02:30, +3h, RFC 3339.")
-    ] = None,
+    tonight: Tonight = False,
+    at: StartAt = None,
     after: Annotated[
         list[str] | None,
         typer.Option("--after", metavar="JOB", help="Start after these jobs have ended: 12, 12,15-18."),
     ] = None,
-    priority: Annotated[
-        int | None, typer.Option("--priority", metavar="N", help="Higher starts first (default 0).")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
-    ] = None,
+    priority: Priority = None,
+    group: GroupName = None,
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 digest of the URL's file.")
     ] = None,

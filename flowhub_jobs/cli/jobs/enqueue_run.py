@@ -9,17 +9,16 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.fit_options import best_of, require_fit
-from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines, same_kind
+from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import (
-    CatalogSourceMalformed,
-    CatalogUnreachable,
     FlowhubError,
     SomeFailed,
     UsageInvalid,
 )
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
+from flowhub_jobs.operations.enqueue import is_about_call, named_together, refuse_digest_of_model, same_kind
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.search.variants import judge_one
@@ -31,8 +30,6 @@ from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.values.pasted_text import unquoted
 
 SHOWN = 40  # lines printed of a long list
-NAMED_MAX = 12  # wrong lines that one error names
-_OF_THE_CALL = (CatalogUnreachable, CatalogSourceMalformed)
 
 
 @dataclass(slots=True)
@@ -68,8 +65,8 @@ def read(
             requested.items.append(_understood(session, reader, number, text, defaults, enqueue))
             requested.lines.append(number)
         except FlowhubError as error:
-            if error.exit_status == 1 or isinstance(error, _OF_THE_CALL):
-                raise  # an error of the catalog or the machine, and of no line
+            if is_about_call(error):
+                raise
             requested.bad.append((number, error))
     session.references.notes.extend(reader.notes)
     return requested
@@ -136,9 +133,7 @@ def _order(session: Session, reader: OptionReader, line: ListLine, defaults: Map
     ref = best_of(session, ref, session.references.notes) if defaults["best_fit"] else ref
     name = line.options.get("name", defaults["name"])
     artifact = session.artifact(ref, sha256, include=include, exclude=exclude, name=name)
-    if sha256 and artifact.model is not None:
-        hint = "The catalog has the digests of its models."
-        raise UsageInvalid(f"--sha256 goes with the address of a file, not with the model {line.ref!r}.", hint=hint)
+    refuse_digest_of_model(artifact, sha256, "--sha256", line.ref)
     if defaults["require_fit"]:
         require_fit(session, artifact)
     return EnqueueItem(artifact, reader.terms(defaults, line.options))
@@ -176,9 +171,7 @@ def raise_if_bad(requested: EnqueueList) -> None:
     else:
         _hint_errors(errors)
         message = f"{count} of {requested.count} cannot be queued, so nothing was."
-        message += (
-            " " + " ".join(dict.fromkeys(error.message for error in errors[:NAMED_MAX])) if output.chosen.json else ""
-        )
+        message += f" {named_together(errors)}" if output.chosen.json else ""
     raise same_kind(first, message, f"{first.hint or ''} --keep-going queues the others.".strip())
 
 

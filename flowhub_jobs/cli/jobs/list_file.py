@@ -11,6 +11,7 @@ from typing import Any
 
 from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.operations.enqueue import same_kind
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.pasted_text import decode_text
 
@@ -98,13 +99,6 @@ def without_comment(text: str) -> str:
 def at_line(number: int, error: FlowhubError) -> FlowhubError:
     """Return the same error, with the number of the line in its message."""
     return same_kind(error, f"Line {number}: {error.message}", error.hint)
-
-
-def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubError:
-    """Return an error of the same class with another message."""
-    other = type(error).__new__(type(error))
-    FlowhubError.__init__(other, message, hint=hint)
-    return other
 
 
 def _parsed(number: int, words: list[str], enqueue: Any) -> ListLine:

@@ -8,7 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.library.outdated import Refs, check_of, errors_by_model, hint_rest
-from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.options import AsJson, GroupName, Priority, StartAt, Tonight
 from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.enqueue_options import OptionReader
@@ -21,18 +21,10 @@ def update(
     every: Annotated[bool, typer.Option("--all", help="All outdated models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be downloaded.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also replace models that were modified by hand.")] = False,
-    tonight: Annotated[
-        bool, typer.Option("--tonight", help="Start in the schedule's window (without one, 23:00-07:00).")
-    ] = False,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="Start at this time: 02:30, +3h, RFC 3339.")
-    ] = None,
-    priority: Annotated[
-        int | None, typer.Option("--priority", metavar="N", help="Higher starts first (default 0).")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
-    ] = None,
+    tonight: Tonight = False,
+    at: StartAt = None,
+    priority: Priority = None,
+    group: GroupName = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs end.")] = False,
     as_json: AsJson = False,
 ) -> None:

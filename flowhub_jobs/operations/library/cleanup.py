@@ -13,6 +13,7 @@ from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.disk_usage import measure
+from flowhub_jobs.store.layout import DIRECT_DOWNLOAD
 from flowhub_jobs.store.library_check import LibraryEntry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_partials, move_to_trash
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
@@ -20,8 +21,6 @@ from flowhub_jobs.values.enums import Condition
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.partial_owners import PartialOwner
-
-DOWNLOAD = "download"  # in the place of a node's name: the partial of a `download()` of the Python API
 
 
 class PartialState(StrEnum):
@@ -96,7 +95,7 @@ def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, PartialOwner]"
 def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", now: float) -> PartialState:
     if leaving.operation is not None:
         return PartialState.NOBODY if leaving.is_leftover(now) else PartialState.LIVE
-    if leaving.node == DOWNLOAD:
+    if leaving.node == DIRECT_DOWNLOAD:
         return PartialState.LIVE if is_in_use(leaving.path, home.this_run()) else PartialState.KEPT
     if leaving.node != home.node:
         return PartialState.ELSEWHERE
@@ -192,7 +191,7 @@ def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
 
 
 def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[], None]) -> bool:
-    if leaving.node == DOWNLOAD:
+    if leaving.node == DIRECT_DOWNLOAD:
         return run_unless_in_use(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
     if leaving.key is None:
         away()

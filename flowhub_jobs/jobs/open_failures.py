@@ -1,0 +1,25 @@
+"""Finds the failed jobs that still need the user: those for which no later job speaks."""
+
+from flowhub_jobs.database.lazy import Snapshot
+
+NEED_FOR_US = 14 * 86_400_000_000  # microseconds; a failure that was left alone for longer needs no one
+AT_MOST = 200
+_UNANSWERED = """
+    SELECT jobs.id FROM jobs WHERE jobs.node = :node AND jobs.state = 'failed' AND jobs.finished_at >= :since
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs AS later WHERE later.node = :node AND later.ref = jobs.ref AND later.id > jobs.id
+        AND later.state <> 'cancelled'
+        AND (later.kind = jobs.kind OR (jobs.kind = 'verify' AND later.kind = 'fetch'))
+    )
+    ORDER BY jobs.id DESC LIMIT :at_most
+"""
+
+
+def unanswered_failures(snapshot: Snapshot, node: str, now: int) -> list[int]:
+    """Return the failed jobs of the last two weeks for which no later job speaks, newest first.
+
+    A later job for the same reference speaks for a failed one, unless it was cancelled; of a model whose verification
+    failed, a new download too.
+    """
+    rows = snapshot.rows(_UNANSWERED, node=node, since=now - NEED_FOR_US, at_most=AT_MOST)
+    return [row["id"] for row in rows]
