@@ -50,7 +50,7 @@ def column(shop: App, job: int, name: str) -> int | None:
 
 
 @SET
-def test_a_transfer_does_not_care_when_somebody_sets_the_clock(
+def test_a_transfer_does_not_care_when_the_clock_is_set(
     home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
     wares = InstallCase(origin, "new-file", size=3_000_000)
@@ -70,7 +70,7 @@ def test_a_transfer_does_not_care_when_somebody_sets_the_clock(
 
 
 @SET
-def test_a_wait_of_ours_is_as_long_as_it_was_meant_when_somebody_sets_the_clock(
+def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
     home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
     """Neither skipped nor endless: its end is moved along with the calendar."""
@@ -136,7 +136,7 @@ def asleep(worker: Forked, shop: App, clock: ClockFile) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
-def test_after_a_long_sleep_the_job_goes_on_under_a_fresh_lease_with_all_that_was_kept(
+def test_after_a_long_sleep_the_job_continues_under_a_fresh_lease_with_all_that_was_kept(
     home: Path, origin: Origin, nursery: ForkServer, clock: ClockFile, kind: str
 ) -> None:
     wares, hold = InstallCase(origin, kind), Hold(after=100_000)

@@ -42,7 +42,7 @@ def parked(shop: App, job: int, reason: Reason) -> Job:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["size known beforehand", "size unknown"])
-def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
+def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
     home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
@@ -70,7 +70,7 @@ def test_a_full_disk_parks_the_job_which_goes_on_by_itself_when_there_is_room(
 
 
 @pytest.mark.parametrize("where", ["the disk itself", "a folder on it", "behind a link", "over a stray file"])
-def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_goes_on_when_it_is_back(
+def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues_when_it_is_back(
     home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     under_it = _lay_out(where, disk, home, monkeypatch)
@@ -121,7 +121,7 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
 # Not to be written ---------------------------------------------------------------------------------------------------
 
 
-def test_a_disk_that_may_only_be_read_parks_the_job_which_goes_on_when_it_may_be_written(
+def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_be_written(
     home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
@@ -172,7 +172,7 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
     ],
 )
 @pytest.mark.parametrize("kind", ["new-file", "newer-folder"])
-def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_goes_on(
+def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_continues(
     home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, kind: str, call: str
 ) -> None:
     wares, sick = InstallCase(origin, kind), tmp_path / "sick"

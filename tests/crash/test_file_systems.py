@@ -67,7 +67,7 @@ def test_a_store_without_locks(home: Path, store: Path, origin: Origin, nursery:
         fetches_both(shop, nursery, harm=f"brisk lockless={store.parent}:{code}")
 
 
-def test_a_store_without_locks_whose_worker_was_killed_is_gone_on_with(
+def test_a_download_on_a_disk_without_locks_continues_after_a_kill(
     home: Path, store: Path, origin: Origin, nursery: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process is known for dead, by the system."""

@@ -27,7 +27,7 @@ def schedule(shop: App, wanted: Schedule | None) -> None:
 # The window ----------------------------------------------------------------------------------------------------------
 
 
-def test_when_the_window_closes_what_runs_is_handed_back_and_goes_on_in_the_next_at_no_cost(
+def test_when_the_window_closes_what_runs_is_handed_back_and_continues_in_the_next_at_no_cost(
     home: Path, origin: Origin, nursery: ForkServer
 ) -> None:
     content = gguf_pattern(64 * MIB, 1)
@@ -88,7 +88,7 @@ def offline(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("hosts", [["one.example"], [f"h{number}.example" for number in range(5)]], ids=["one", "many"])
-def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_go_on(
+def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_continue(
     home: Path, origin: Origin, nursery: ForkServer, offline: Path, hosts: list[str]
 ) -> None:
     models = [far(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]

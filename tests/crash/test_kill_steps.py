@@ -150,7 +150,7 @@ def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nurse
 @pytest.mark.parametrize("move", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["new-folder", "newer-folder"])
-def test_a_kill_while_files_that_were_begun_anew_are_put_among_the_others_loses_none(
+def test_a_kill_while_files_that_were_started_over_are_put_among_the_others_loses_none(
     home: Path, origin: Origin, nursery: ForkServer, kind: str, when: str, move: int
 ) -> None:
     """Two files whose bytes came wrong at first lie in a folder of their own until the folder is staged."""

@@ -46,7 +46,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("moment", "kind"), CASES)
-def test_a_late_writer_changes_nothing_that_has_a_name_and_goes_on_with_other_jobs(
+def test_a_late_writer_changes_nothing_that_has_a_name_and_continues_with_other_jobs(
     home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, moment: str, kind: str
 ) -> None:
     wares, clock = InstallCase(origin, kind), ClockFile(tmp_path / "clock")
@@ -74,7 +74,7 @@ def test_a_late_writer_changes_nothing_that_has_a_name_and_goes_on_with_other_jo
         assert shop.left_over() == []
 
 
-def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_anew(
+def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
     home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path
 ) -> None:
     wares, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)

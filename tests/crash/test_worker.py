@@ -95,7 +95,7 @@ def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
         assert (gone.bytes_done, shop.left_over()) == (0, [])
 
 
-def test_jobs_go_on_when_the_queue_is_removed_under_the_worker(home: Path, origin: Origin) -> None:
+def test_jobs_continue_when_the_queue_is_removed_under_the_worker(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
     with app_of(home, one_file_model("m", url, content)) as shop:

@@ -107,7 +107,7 @@ def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
 # Signed addresses ----------------------------------------------------------------------------------------------------
 
 
-def test_a_signed_address_that_expires_in_mid_file_is_asked_for_anew_at_no_cost(hub, model, tmp_path):
+def test_a_signed_address_that_expires_in_mid_file_is_requested_again_at_no_cost(hub, model, tmp_path):
     """With a budget of one fault, any that counted would end it."""
     hold = Hold(after=500_000).once()
     hub.break_cdn(CappedRange(most=MIB), hold)
@@ -133,7 +133,7 @@ def test_addresses_that_expire_before_every_request_cost_an_asking_each_and_no_b
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_an_edge_that_forgets_its_address_is_asked_anew(hub, model, way, status):
+def test_an_edge_that_forgets_its_address_is_asked_again(hub, model, way, status):
     hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
     way.arrives(model, MODEL, at(hub, faults_max=1))
     assert len(hub.front.requests()) == 2

@@ -149,7 +149,7 @@ def test_a_compressed_body_that_expands_without_measure_is_refused(origin, way):
 
 
 @pytest.mark.parametrize("size", [MIB, MIB - 1], ids=["at the end of a buffer", "elsewhere"])
-def test_a_compressed_body_that_goes_on_behind_the_size_of_the_file_is_not_written(origin, tmp_path, size):
+def test_a_compressed_body_that_continues_past_the_size_of_the_file_is_not_written(origin, tmp_path, size):
     url = origin.serve("notes.txt", Bytes(bytes(8 * MIB)), faults=[IgnoreRange(), Gzip(level=9)])
     with pytest.raises(WrongRange, match=f"more in gzip than the file's {size} bytes"):
         run(one_file(ArtifactFile("notes.txt", url, size)), tmp_path)

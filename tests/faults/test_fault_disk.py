@@ -56,7 +56,7 @@ def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched
     assert since.bytes == MODEL.size - kept
 
 
-def test_a_write_that_takes_less_than_it_was_given_is_gone_on_with(origin, model, way, monkeypatch):
+def test_a_write_that_takes_less_than_it_was_given_is_continued(origin, model, way, monkeypatch):
     """As a disk does that fills up, or a network disk."""
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: write(fd, memoryview(data)[:10_000], offset))

@@ -57,7 +57,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("fault", NOT_HTTP.values(), ids=NOT_HTTP)
-def test_what_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
+def test_an_answer_that_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
     error = way.fails(sought(origin, True, fault), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is")
     assert "bytearray" not in error["message"]
     assert len(error["message"]) < 250
@@ -65,7 +65,7 @@ def test_what_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
     assert len(origin.requests()) == 10
 
 
-def test_what_is_not_http_is_no_outage_of_the_host():
+def test_an_answer_that_is_not_http_is_no_outage_of_the_host():
     assert not is_hosts_fault(AnswerMalformed("127.0.0.1 sent an answer that is not valid HTTP."))
 
 

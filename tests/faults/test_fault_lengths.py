@@ -75,7 +75,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
-def test_an_answer_whose_length_or_coding_lies_is_not_written(origin, way, fault):
+def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, way, fault):
     """The front is capped, so that there is a middle to be wrong about, too."""
     way.arrives(sought(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
@@ -108,28 +108,28 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, w
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
-def test_a_length_that_always_lies_contradicts_the_catalog_when_the_whole_is_asked_for(origin, way, by):
+def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, way, by):
     """The ranges contradict themselves; the whole answer's length is the source's word."""
     way.fails(sought(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by)
     assert [request.range for request in origin.requests()][-1] is None
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
-def test_a_whole_of_a_length_that_lies_contradicts_the_catalog_with_both_numbers(origin, way, by):
+def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(origin, way, by):
     artifact = sought(origin, True, IgnoreRange(), LyingLength(by=by))
     way.fails(artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by)
     assert len(origin.requests()) == (1 if by > 0 else 2), "what is shorter than what was asked for may be a part"
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "closed at the end"])
-def test_an_answer_that_goes_on_behind_the_size_that_the_catalog_knows_is_not_written(origin, tmp_path, chunked):
+def test_an_answer_that_continues_past_the_size_that_the_catalog_knows_is_not_written(origin, tmp_path, chunked):
     url = origin.serve("m.gguf", MODEL, faults=[EndlessBody(), NoLength(chunked=chunked)])
     with pytest.raises(WrongRange, match=rf"m\.gguf: more came than .* \({MODEL.size} bytes\)"):
         run(pinned(url, MODEL), tmp_path)
     assert (tmp_path / "files" / "m.gguf").stat().st_size <= MODEL.size
 
 
-def test_an_answer_that_goes_on_behind_its_size_ends_the_job_with_no_file(origin, way):
+def test_an_answer_that_continues_past_its_size_ends_the_job_with_no_file(origin, way):
     way.fails(
         pinned(origin.serve("m.gguf", MODEL, faults=[EndlessBody()]), MODEL),
         WrongRange,

@@ -79,7 +79,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("end", [stopped_after, crashed_after])
 @pytest.mark.parametrize(("damage", "again"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
-def test_a_partial_goes_on_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
+def test_a_partial_continues_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
     partial = end(HALF, model, tmp_path / "p", origin)
     damage(partial)
     since = Since(origin)
@@ -88,7 +88,9 @@ def test_a_partial_goes_on_with_what_is_left_of_it(origin, model, tmp_path, dama
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
-def test_a_partial_without_saved_digests_goes_on_with_what_is_left_of_it(origin, model, tmp_path, damage, monkeypatch):
+def test_a_partial_without_saved_digests_continues_with_what_is_left_of_it(
+    origin, model, tmp_path, damage, monkeypatch
+):
     """Where a digest cannot be saved, what lies there is hashed again, and fetched no more often."""
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
@@ -98,7 +100,7 @@ def test_a_partial_without_saved_digests_goes_on_with_what_is_left_of_it(origin,
     assert since.bytes == DAMAGES[damage]
 
 
-def test_a_journal_whose_last_line_is_torn_goes_on_from_the_line_before(origin, model, tmp_path):
+def test_a_journal_whose_last_line_is_torn_continues_from_the_line_before(origin, model, tmp_path):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     os.truncate(path, path.stat().st_size - 20)

@@ -78,7 +78,7 @@ VALIDATORS = {"with a strong ETag": [], "with a weak ETag": [WeakEtag()], "witho
 
 
 @pytest.mark.parametrize("validators", VALIDATORS.values(), ids=VALIDATORS)
-def test_a_range_ignored_on_a_later_request_is_gone_on_with(origin, way, pin, validators):
+def test_a_transfer_whose_later_range_is_ignored_continues(origin, way, pin, validators):
     way.arrives(sought(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL)
     if pin or validators:
         assert origin.sent("m.gguf") == MODEL.size + HALF, "all of it came once more, in one answer"
@@ -87,7 +87,7 @@ def test_a_range_ignored_on_a_later_request_is_gone_on_with(origin, way, pin, va
         assert [request.headers.get("if-range") for request in origin.requests()] == [None, MODEL.etag, None]
 
 
-def test_a_range_ignored_on_a_resume_is_gone_on_with(origin, tmp_path):
+def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
     artifact = sought(origin, True)
     partial = stopped_after(HALF, artifact, tmp_path, origin)
     origin.break_with(IgnoreRange(), path="/m.gguf")
@@ -245,13 +245,13 @@ def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, way):
     )
 
 
-def test_a_416_that_lies_about_a_file_that_goes_on_is_given_up(origin, way):
+def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, way):
     artifact = sought(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
     way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0")
     assert len(origin.requests()) == 10
 
 
-def test_a_file_whose_total_nobody_tells_ends_where_the_source_says_416(origin, tmp_path):
+def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path):
     got = run(sought(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
     assert got.content() == MODEL.read()
     assert origin.begins() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]

@@ -31,7 +31,7 @@ def test_a_redirect_to_another_host_is_followed_and_what_breaks_there_costs_no_b
         assert other.sent("real.gguf") == MODEL.size
 
 
-def test_a_file_that_moves_in_mid_transfer_goes_on_where_it_is_now(origin, way):
+def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, way):
     """The second request is sent elsewhere."""
     target = origin.serve("sub/real.gguf", MODEL)
     way.arrives(sought(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL)
@@ -193,7 +193,7 @@ SCHEMES = ["file:///etc/passwd", "FILE:/etc/passwd", "ftp://x.example/m.gguf", "
 
 
 @pytest.mark.parametrize("target", SCHEMES)
-def test_a_redirect_to_where_nobody_should_go_is_refused(origin, way, target):
+def test_a_redirect_to_a_forbidden_address_is_refused(origin, way, target):
     artifact = sought(origin, False, Redirect(302, target))
     goes = f"{host_of(origin)}/m.gguf redirects where flowhub does not follow."
     error = way.fails(artifact, RedirectRefused, goes, target)

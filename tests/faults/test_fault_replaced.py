@@ -70,7 +70,7 @@ def test_a_file_that_changes_its_size_and_keeps_its_etag_is_another_file(origin,
     assert run(artifact, partial).content() == SHORTER.read()
 
 
-def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_goes_on(origin, tmp_path):
+def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_continues(origin, tmp_path):
     artifact = unpinned(origin.serve("m.gguf", MODEL))
     partial = crashed_after(HALF, artifact, tmp_path / "p", origin)
     since = Since(origin)
@@ -239,7 +239,7 @@ def test_a_catalog_that_pins_the_new_version_gets_the_new_version(origin, tmp_pa
     assert got.notes == [], "it was known beforehand"
 
 
-def test_a_pinned_file_goes_on_from_another_address(origin, tmp_path):
+def test_a_pinned_file_continues_from_another_address(origin, tmp_path):
     """The digest binds the bytes, not the name: any mirror may go on."""
     partial = stopped_after(HALF, pinned(origin.serve("m.gguf", MODEL), MODEL), tmp_path, origin)
     mirror = pinned(origin.serve("mirror/other-name.gguf", MODEL, etag='"mirror"'), MODEL)

@@ -23,7 +23,7 @@ SILENCES = {
 
 
 @pytest.mark.parametrize("fault", SILENCES.values(), ids=SILENCES)
-def test_a_host_that_falls_silent_is_asked_anew_at_no_cost(origin, way, pin, fault):
+def test_a_host_that_falls_silent_is_asked_again_at_no_cost(origin, way, pin, fault):
     way.arrives_at_no_cost(sought(origin, pin, fault), MODEL, origin, IMPATIENT)
 
 
@@ -52,7 +52,7 @@ def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
     assert origin.sent("m.gguf") == MODEL.size
 
 
-def test_a_trickle_is_left_and_asked_anew(origin, tmp_path):
+def test_a_trickle_is_left_and_asked_again(origin, tmp_path):
     got = run(sought(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["fault"]
