@@ -1,6 +1,9 @@
 """Real workers over PostgreSQL: few connections, and jobs that outlive the database's."""
 
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,18 @@ def models(origin: Origin, count: int, size: int) -> list[dict]:
         one_file_model(f"m{number}", origin.serve(f"/{number}.gguf", content), content)
         for number, content in enumerate(contents)
     ]
+
+
+@contextmanager
+def mid_transfer(home: Path, origin: Origin, size: int) -> Iterator[tuple[App, int, subprocess.Popen[bytes]]]:
+    """Yield an application, the job of a slow model of `size` bytes, and the worker that has fetched a MiB of it."""
+    content = gguf_pattern(size, 1)
+    model = one_file_model("m", origin.serve("/m.gguf", content), content)
+    origin.limit(total_bps=4 * MIB)
+    with app_of(home, model) as shop:
+        job, worker = shop.enqueue("m"), shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        yield shop, job, worker
 
 
 def completed_once(shop: App, jobs: list[int]) -> bool:
@@ -100,13 +115,7 @@ def test_jobs_continue_through_the_loss_of_all_connections(home, origin, postgre
 
 
 def test_a_transfer_continues_while_the_server_is_down_and_its_attempt_is_the_only_one(home, origin, postgres):
-    content = gguf_pattern(32 * MIB, 1)
-    url = origin.serve("/m.gguf", content)
-    origin.limit(total_bps=4 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        shop.worker()
-        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+    with mid_transfer(home, origin, 32 * MIB) as (shop, job, _):
         postgres.stop()
         try:
             sent = origin.sent("/m.gguf")
@@ -117,19 +126,13 @@ def test_a_transfer_continues_while_the_server_is_down_and_its_attempt_is_the_on
         shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
         origin.limit(total_bps=None)
         done = shop.until_ended(job)
-        assert (done.state, done.attempt, done.bytes_fetched) == (State.COMPLETED, 1, content.size)
+        assert (done.state, done.attempt, done.bytes_fetched) == (State.COMPLETED, 1, 32 * MIB)
         assert EventKind.RESCUED not in [event.kind for event in shop.events(job)]
         assert shop.log().count("The database does not answer") == 1
 
 
 def test_a_worker_that_is_stopped_while_the_server_is_down_goes_and_the_job_continues_later(home, origin, postgres):
-    content = gguf_pattern(16 * MIB, 1)
-    url = origin.serve("/m.gguf", content)
-    origin.limit(total_bps=4 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        worker = shop.worker()
-        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+    with mid_transfer(home, origin, 16 * MIB) as (shop, job, worker):
         postgres.stop()
         try:
             worker.send_signal(signal.SIGTERM)
@@ -144,13 +147,7 @@ def test_a_worker_that_is_stopped_while_the_server_is_down_goes_and_the_job_cont
 
 def test_a_read_only_server_stops_no_transfer(home, origin, postgres, database):
     """As a standby is, or one whose disk is nearly full."""
-    content = gguf_pattern(16 * MIB, 1)
-    url = origin.serve("/m.gguf", content)
-    origin.limit(total_bps=4 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        shop.worker()
-        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+    with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
         postgres.sql(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
         try:
             postgres.terminate_all(database)
