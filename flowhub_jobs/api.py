@@ -16,7 +16,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.errors.guide import hint_in_call
 from flowhub_jobs.home import opened
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
-from flowhub_jobs.operations.download import OnProgress, download_option
+from flowhub_jobs.operations.direct_download import OnProgress, download_option
 from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.library.outdated import OutdatedCheck, check_outdated
 from flowhub_jobs.operations.search.search import SearchRequest, SearchResult, run_search

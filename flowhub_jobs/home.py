@@ -105,7 +105,7 @@ class Home:
     def take_back_orphans(self) -> list[int]:
         """Take back the jobs whose worker is gone, and carry out their requested actions; return their numbers."""
         from flowhub_jobs.jobs.rescue import rescue  # only where it is needed
-        from flowhub_jobs.jobs.workers import remove_dead
+        from flowhub_jobs.jobs.worker_rows import remove_dead
 
         taken = rescue(self.engine, self.node, self.clock, self.is_dead)
         for job, requested in taken.items():

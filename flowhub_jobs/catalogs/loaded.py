@@ -20,5 +20,5 @@ class LoadedCatalog:
     catalog: "HubCatalog"
     where: str
     warning: str | None = None
-    overlays: Mapping[str, str] = field(default_factory=dict)  # by model: the imported catalog that it is from
+    imported: Mapping[str, str] = field(default_factory=dict)  # by model: the imported catalog that it is from
     hidden: Mapping[str, int] = field(default_factory=dict)  # by imported catalog: models whose ids were taken

@@ -216,7 +216,7 @@ class IndexReader:
             listed = tuple(ListedOption(one.quantization, one.needs, artifact) for one, artifact in options)
             return ListedModel(model_id, catalog, json.loads(facts), listed)
         except ValueError as error:
-            raise sqlite3.DatabaseError(f"the card of {model_id} is damaged: {error}") from error
+            raise sqlite3.DatabaseError(f"the details of {model_id} are damaged: {error}") from error
 
     def titles(self) -> dict[str, str]:
         """Return each model's name by its id, in the catalog's order."""

@@ -3,7 +3,7 @@
 states              the states of a job, who moves it, and the holds of a queued one; pure
 commands            the user's writes: enqueue, cancel, pause, resume, start, retry, priority
 requests            the rows that an enqueued artifact becomes; pure
-worker_writes       the worker's writes: claim, renew, progress, the ends of an attempt; lease_values are their values
+worker_writes       the worker's writes: claim, renew, progress, the ends of an attempt; run_values are their values
 claims              the jobs that may start now, and the UPDATE that takes the best of them
 progress            the statements that write the progress of a run
 rescue              takes back the jobs of dead workers
@@ -12,8 +12,9 @@ event_retention     deletes old events
 
 queries             every read of jobs, as values; history reads attempts and events
 status_order        orders jobs for a screen; open_failures finds those that need the user
-row_decoding        decodes and checks rows; select_conditions and update_sql hold the SQL that several modules share
-workers             the rows of workers
+row_decoding        decodes and checks rows; shared_select_sql and shared_update_sql hold
+                    the SQL that several modules use
+worker_rows         the rows of workers
 
 controls            the user's settings of a node: limit, schedule; shared_values are those that workers agree on
 schedule, week_grid the hours in which jobs may run; a schedule as the minutes of a week
@@ -23,7 +24,7 @@ disk_waits, disk_demand     jobs that wait for disk space, and the space that ot
 clock_changes       keeps the length of waits when the system clock is set
 partial_owners      finds the job that a partial belongs to
 
-report              the morning report; recoveries counts the faults that needed no help
+report_values       the values of the report; recoveries counts the faults that needed no help
 remedies            the remedy for a failed or waiting job
 pending_notifications  the events that the user is to be notified of
 """

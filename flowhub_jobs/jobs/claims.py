@@ -13,10 +13,10 @@ from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import attempts, jobs
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
-from flowhub_jobs.jobs.lease_values import Claimed, Lease
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, task_of
+from flowhub_jobs.jobs.run_values import Claimed, Lease
+from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.jobs.update_sql import NOT_RUNNING, ended_all_earlier, note
 from flowhub_jobs.system import boot_id
 from flowhub_jobs.values.enums import EventKind, Stage, State
 

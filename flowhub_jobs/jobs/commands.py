@@ -25,9 +25,9 @@ from flowhub_jobs.jobs.requests import (
     needing_job,
 )
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
-from flowhub_jobs.jobs.select_conditions import live_jobs, no_such_job
+from flowhub_jobs.jobs.shared_select_sql import live_jobs, no_such_job
+from flowhub_jobs.jobs.shared_update_sql import note
 from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.jobs.update_sql import note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, RequestedAction, State

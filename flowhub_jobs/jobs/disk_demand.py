@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
 from flowhub_jobs.jobs.row_decoding import readable_artifacts
-from flowhub_jobs.jobs.update_sql import writes_to_store
+from flowhub_jobs.jobs.shared_update_sql import writes_to_store
 from flowhub_jobs.values.enums import JobKind, Stage, State
 
 NEXT, LATELY = 50, 10  # jobs whose hosts are returned: queued or running, and completed

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowhub_jobs.database.lazy import Snapshot
-from flowhub_jobs.jobs.select_conditions import IS_LIVE
+from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.values.enums import Reason
 

@@ -10,7 +10,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.row_decoding import artifact_of
-from flowhub_jobs.jobs.update_sql import writes_to_store
+from flowhub_jobs.jobs.shared_update_sql import writes_to_store
 from flowhub_jobs.values.enums import State
 
 _WAITS = (State.FAILED, State.CANCELLED)

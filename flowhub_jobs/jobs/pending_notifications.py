@@ -11,7 +11,7 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
-from flowhub_jobs.jobs.report import PARKED
+from flowhub_jobs.jobs.report_values import PARKED
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.values.enums import EventKind, JobKind, Reason, State
 from flowhub_jobs.values.notify_settings import FAILED, NEEDS_YOU, QUEUE_EMPTY

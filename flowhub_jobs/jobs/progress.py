@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import job_files, jobs
-from flowhub_jobs.jobs.lease_values import FileCounts, Lease, Progress
+from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
 from flowhub_jobs.values.enums import State
 

@@ -13,7 +13,7 @@ from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
 from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows
-from flowhub_jobs.jobs.select_conditions import (
+from flowhub_jobs.jobs.shared_select_sql import (
     BRING,
     EARLIER,
     FILES,

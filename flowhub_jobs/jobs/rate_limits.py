@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.select_conditions import IS_LIVE
+from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
 _RUNNING = (

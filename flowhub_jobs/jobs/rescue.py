@@ -8,8 +8,8 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.row_decoding import requested_of
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.jobs.states import rescued_state
-from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock, boot_id
 from flowhub_jobs.values.enums import EventKind, RequestedAction, State
 

@@ -7,7 +7,7 @@ from flowhub_jobs.database.lazy import Row, snapshot_of
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.row_decoding import check_row, shown_rows
-from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import EventKind, State
 

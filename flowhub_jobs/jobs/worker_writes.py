@@ -16,11 +16,11 @@ from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.held_hosts import HostWait
-from flowhub_jobs.jobs.lease_values import Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
+from flowhub_jobs.jobs.run_values import Claimed, Lease, LeaseLost, Progress
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.jobs.states import Gates, requested_state
-from flowhub_jobs.jobs.update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, RequestedAction, State

@@ -11,12 +11,12 @@ needs            problems that need the user
 changes          changes since a known moment
 forecast         free space and the time when an order is done
 local_jobs       verify, repair, export, import
-download         download of one option without a queue
+direct_download  download of one option without a queue
 limits           the speed limit; schedules the windows
 report           the report of the night; recovery_texts its sentences
 preflight/       asks sources before jobs are queued
 library/         installed models: list, adopt, update, clean up
-search/          searches, verdicts and model cards
+search/          searches, verdicts and details of a model
 catalogs/        the catalogs in force, imports and updates
 schemas/         all public JSON
 """

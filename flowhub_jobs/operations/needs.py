@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from flowhub_jobs.errors.hint_placeholders import for_jobs
-from flowhub_jobs.jobs.report import ActionNeeded, RoomNeeded
+from flowhub_jobs.jobs.report_values import ActionNeeded, RoomNeeded
 from flowhub_jobs.units import format_bytes
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.report import PARKED, needs_user
+from flowhub_jobs.jobs.report_values import PARKED, needs_user
 from flowhub_jobs.jobs.status_order import Overview, arrange
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.jobs import Job

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
-from flowhub_jobs.jobs.report import Report, RoomNeeded, make_report
+from flowhub_jobs.jobs.report_values import Report, RoomNeeded, make_report
 from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import Reason, State

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RepoCard:
+class RepositoryDetails:
     """Information on a repository of the Hub, and its variants, the preferred one first."""
 
     name: str
@@ -86,8 +86,8 @@ def repository_named(settings: Settings, text: str) -> str | None:
     return hub_ref.text if hub_ref else None
 
 
-def repo_card(settings: Settings, ref: str) -> RepoCard | None:
-    """Return the card of the repository that a reference points to; None if it points elsewhere.
+def repository_details(settings: Settings, ref: str) -> RepositoryDetails | None:
+    """Return the details of the repository that a reference points to; None if it points elsewhere.
 
     Raises what `artifact_of` raises for a repository. Of one without a model there are no variants, and a note.
     """
@@ -98,7 +98,7 @@ def repo_card(settings: Settings, ref: str) -> RepoCard | None:
     info = hub.info(hub_ref.repo, hub_ref.revision, hub_ref.kind)
     files = hub.tree(info.repo, info.commit, hub_ref.kind)
     found, notes = variants_of(info, files, hub_ref)
-    return RepoCard(
+    return RepositoryDetails(
         name=info.repo,
         commit=info.commit,
         license=info.license,

@@ -6,13 +6,13 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.workers import WorkerStatus
+    from flowhub_jobs.jobs.worker_rows import WorkerStatus
     from flowhub_jobs.service.control import Service, ServiceState
 
 
 def living_workers(home: Home) -> "list[WorkerStatus]":
     """Return the workers that are running, the oldest first."""
-    from flowhub_jobs.jobs.workers import living_workers as living
+    from flowhub_jobs.jobs.worker_rows import living_workers as living
 
     return living(home.engine, home.node, home.is_dead)
 

@@ -7,7 +7,7 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     resume             continues a partial: the journal's claims, checked against the disk
     state, file_state  what all threads share: the transfer, a file, a range in flight · open_parts: open files
     fetchers           the pool of fetchers ─► range_scheduler (which range next), http (request it)
-    response_acceptance  accepts or rejects a response ─► identity_check, response_checks, content (right file?)
+    response_acceptance  accepts or rejects a response ─► identity_check, response_checks, first_bytes_check
     receiver           reads a body and writes it ─► hash_queue ─► hasher
     committer          syncs what is written, then records it in the journal
     fault_handler      what follows a fault ─► retry; form_fallback, range_forms: another form of the Range header
@@ -16,7 +16,8 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     http/              client, connections, responses        knows nothing of `state`
     partial/           part files, journal, claims, copies   knows nothing of `state`
 
-Pure: concurrency, retry, range_forms, content, slow_connection_rules, http.response_headers, partial.ownership.
+Pure: concurrency, retry, range_forms, first_bytes_check, slow_connection_rules, http.response_headers,
+partial.ownership.
 
 Threads and their conditions (all share the transfer's lock, `TransferState.changed`):
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
-from flowhub_jobs.transfer.content import Proof
+from flowhub_jobs.transfer.first_bytes_check import Proof
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header

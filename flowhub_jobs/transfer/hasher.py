@@ -16,8 +16,8 @@ from flowhub_jobs.errors import CutShort, FlowhubError
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.pieces.resumable_sha256 import PieceDigest, Sha256, pieces_of
-from flowhub_jobs.transfer.content import check_not_cut_short
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
+from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.identity_check import contradiction, source_host
 from flowhub_jobs.transfer.open_parts import wait_to_open

@@ -7,8 +7,8 @@ that both have: the digest, else the Hub's commit and path, else a strong ETag, 
 from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
-from flowhub_jobs.transfer.content import Proof, check_first_bytes
 from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask
+from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 

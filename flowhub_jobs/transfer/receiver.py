@@ -18,8 +18,8 @@ from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, Too
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.content import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
+from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.http.response import RangeResponse
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Scope
 
 from flowhub_jobs.errors import FlowhubError, InternalError, MethodNotAllowed, NotFound, SignInRequired, UsageInvalid
 from flowhub_jobs.web import api, metrics, pages, share
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.guard import Guard
-from flowhub_jobs.web.handler import Call, endpoint
 from flowhub_jobs.web.problems import problem_response
 from flowhub_jobs.web.sign_in import COOKIE_S
 

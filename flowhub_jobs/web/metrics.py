@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from flowhub_jobs import __version__
 from flowhub_jobs.operations.changes import position_now
 from flowhub_jobs.operations.metrics import Metrics, read_metrics
-from flowhub_jobs.web.handler import Call, JSONResponse, endpoint
+from flowhub_jobs.web.call import Call, JSONResponse, endpoint
 
 
 def healthz(call: Call) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
 from flowhub_jobs.web.api.route_table import TEXT, Field, Operation
-from flowhub_jobs.web.handler import Call, JSONResponse
+from flowhub_jobs.web.call import Call, JSONResponse
 from flowhub_jobs.web.problems import MEDIA_TYPE
 
 PATH = "/api/openapi.json"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.operations.changes import library_version
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.sharing import RepoId, SharedModel, SharedRepo, shared_models, shared_repos
+from flowhub_jobs.operations.shared_models import RepoId, SharedModel, SharedRepo, shared_models, shared_repos
 
 LOOK_AGAIN_S = 10.0
 

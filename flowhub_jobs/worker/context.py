@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.lease_values import Claimed, Lease
+from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.system import allow_open_files

@@ -18,8 +18,8 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import NameTaken
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.disk_demand import room_needed_before
-from flowhub_jobs.jobs.lease_values import Claimed, LeaseLost
 from flowhub_jobs.jobs.partial_owners import run_tokens
+from flowhub_jobs.jobs.run_values import Claimed, LeaseLost
 from flowhub_jobs.jobs.worker_writes import LEASE_S
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
@@ -37,10 +37,10 @@ from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
 from flowhub_jobs.worker.import_job import import_into_partial
-from flowhub_jobs.worker.incomplete_ends import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_options
+from flowhub_jobs.worker.unfinished_attempts import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.verify_job import verify_installed
 
 log = logging.getLogger("flowhub.job")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DigestMismatch, NotFound
-from flowhub_jobs.jobs.lease_values import FileCounts
+from flowhub_jobs.jobs.run_values import FileCounts
 from flowhub_jobs.store.piece_check import CheckResult, FileToCheck, check_files
 from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
 from flowhub_jobs.units import format_bytes

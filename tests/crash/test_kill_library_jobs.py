@@ -21,8 +21,8 @@ NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
 ERRANDS, SEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
-LEDGER, TIDYING = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
-LEAVINGS, OVERLAYS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.overlays"
+LEDGER, CLEANUP = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
+PARTIALS_DIR, IMPORTED_CATALOGS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.imported_catalogs"
 
 VERIFY_STEPS = [
     f"{CHECKING}:check_files:before",
@@ -65,8 +65,12 @@ IMPORT_STEPS = [
     f"{COPIER}:sync_data:after",
     *INSTALLATION,
 ]
-PRUNE_STEPS = [f"{LEAVINGS}:move_to_trash:before", f"{LEAVINGS}:delete_trash:before", f"{TIDYING}:delete_trash:amid"]
-CATALOG_STEPS = [f"{OVERLAYS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
+PRUNE_STEPS = [
+    f"{PARTIALS_DIR}:move_to_trash:before",
+    f"{PARTIALS_DIR}:delete_trash:before",
+    f"{CLEANUP}:delete_trash:amid",
+]
+CATALOG_STEPS = [f"{IMPORTED_CATALOGS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.catalogs.importers.detect import read_catalog
 from flowhub_jobs.catalogs.importers.yaml_events import NotYaml, read_yaml
-from flowhub_jobs.catalogs.provenance import TITLES
 from flowhub_jobs.catalogs.schema import parse_catalog
 from flowhub_jobs.errors import CatalogMalformed
 

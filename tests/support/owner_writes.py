@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import FlowhubError, SourceMissing
-from flowhub_jobs.jobs.lease_values import Claimed, FileCounts, Progress
+from flowhub_jobs.jobs.run_values import Claimed, FileCounts, Progress
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage
 from flowhub_jobs.values.jobs import Note
 from support.job_store import JobStore, digests

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.models import gguf, mlx_folder, safetensors
 
 from flowhub_jobs.errors import WrongContent
-from flowhub_jobs.transfer.content import HEAD_BYTES, Proof, check_first_bytes
+from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, Proof, check_first_bytes
 
 PAGE = b"<!DOCTYPE html>\n<html>"
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from flowhub_jobs.transfer.content import HEAD_BYTES
+from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 

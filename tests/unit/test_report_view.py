@@ -10,7 +10,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.jobs.recoveries import ORDER, Recovered
 from flowhub_jobs.jobs.remedies import what_to_do
-from flowhub_jobs.jobs.report import Report, RoomNeeded, make_report
+from flowhub_jobs.jobs.report_values import Report, RoomNeeded, make_report
 from flowhub_jobs.operations.report import report_begins
 from flowhub_jobs.values.enums import DigestState, HubFormat, JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job, Wait

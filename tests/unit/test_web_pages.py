@@ -7,9 +7,9 @@ import pytest
 
 from flowhub_jobs.operations.actions import top_priority
 from flowhub_jobs.values.enums import HubFormat
-from flowhub_jobs.web.pages.drawing import bands, sparkline, strip
 from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.naming import Name, name_of
+from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
 from flowhub_jobs.web.rates import SPAN_S, RateHistory
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.catalogs.importers import gpt4all, lmstudio, localai, native
 from flowhub_jobs.catalogs.importers.import_result import ImportResult
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
-from flowhub_jobs.catalogs.provenance import TITLES
 from flowhub_jobs.errors import FlowhubError
 
 BYTES_MAX = 50_000_000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output, text_width
-from flowhub_jobs.jobs.report import needs_user as waits_for_user
+from flowhub_jobs.jobs.report_values import needs_user as waits_for_user
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.units import format_bytes, format_duration, format_rate

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flowhub_jobs.catalogs.provenance import TITLES
+from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson, Yes

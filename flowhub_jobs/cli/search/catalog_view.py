@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flowhub_jobs.catalogs.provenance import TITLES
+from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.catalogs.imports import Change

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.operations.search.model_card import Card, CardVariant
+from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelDetails
 from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
@@ -17,24 +17,24 @@ DESCRIPTION_SHOWN, TEXT_SHOWN, LABEL_SHOWN = 2000, 500, 80
 _WIDTH = 10  # of the names of facts
 
 
-def print_card(card: Card) -> None:
-    facts = card.facts
+def print_details(details: ModelDetails) -> None:
+    facts = details.facts
     name = _cut(facts["name"], TEXT_SHOWN) + (f" ({_cut(facts['id'], LABEL_SHOWN)})" if facts["id"] else "")
     maker = f", by {_cut(facts['publisher'], LABEL_SHOWN)}" if facts.get("publisher") else ""
     output.result(output.fold(name + maker, after="  "))
     if facts.get("description"):
         output.result(output.fold(_cut(facts["description"], DESCRIPTION_SHOWN), "  "))
-    _print_facts({name: value and _cut(value, TEXT_SHOWN) for name, value in _facts(card).items()})
-    if card.installed:
-        _print_facts(_store_facts(card.installed))
-    if card.variants:
+    _print_facts({name: value and _cut(value, TEXT_SHOWN) for name, value in _facts(details).items()})
+    if details.installed:
+        _print_facts(_store_facts(details.installed))
+    if details.variants:
         output.result("")
-        output.result(_variants(card.variants))
+        output.result(_variants(details.variants))
     _print_versions(facts.get("versions") or ())
-    for note in card.notes:
+    for note in details.notes:
         output.hint(output.fold(note))
-    if card.variants:
-        output.hint(f"\n{_next(card)}")
+    if details.variants:
+        output.hint(f"\n{_next(details)}")
 
 
 def _cut(text: str, most: int) -> str:
@@ -42,8 +42,8 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
 
 
-def _facts(card: Card) -> dict[str, str | None]:
-    facts = card.facts
+def _facts(details: ModelDetails) -> dict[str, str | None]:
+    facts = details.facts
     return {
         "parameters": facts.get("parameters"),
         "context": f"{facts['contextLength']:,} tokens" if facts.get("contextLength") else None,
@@ -51,7 +51,7 @@ def _facts(card: Card) -> dict[str, str | None]:
         "tags": ", ".join(facts.get("tags") or ()),
         "needs": _needs(facts.get("hardware") or {}),
         "homepage": facts.get("homepage"),
-        "catalog": card.catalog,
+        "catalog": details.catalog,
         "commit": facts.get("commit"),
         "access": _access(facts),
         "companions": ", ".join(facts.get("companions") or ()),
@@ -100,7 +100,7 @@ def _print_facts(facts: Mapping[str, str | None]) -> None:
             output.result(output.fold(f"{name:<{_WIDTH}} {value}", "  ", after=" " * (_WIDTH + 3)))
 
 
-def _variants(variants: Sequence[CardVariant]) -> str:
+def _variants(variants: Sequence[DetailedVariant]) -> str:
     """Return a table of them; the reason is folded, so that no text is cut."""
     rows = [
         (
@@ -137,12 +137,12 @@ def _version(version: Mapping[str, Any]) -> str:
     return f"{head}: {_cut(version['notes'], TEXT_SHOWN)}" if version.get("notes") else head
 
 
-def _next(card: Card) -> str:
+def _next(details: ModelDetails) -> str:
     """Return the next step: open an installed variant, else queue the best one that runs here, else the first."""
-    if here := [one for one in card.variants if one.state == "installed"]:
-        name = card.installed.name if card.installed else here[0].ref
+    if here := [one for one in details.variants if one.state == "installed"]:
+        name = details.installed.name if details.installed else here[0].ref
         return f"`flowhub path {name}` prints its path."
-    first = card.variants[0]
-    best = min(card.variants, key=lambda one: rank_key(one.verdict, one.format, first.format))
+    first = details.variants[0]
+    best = min(details.variants, key=lambda one: rank_key(one.verdict, one.format, first.format))
     runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)
     return f"`flowhub enqueue {(best if runs else first).ref}` queues it."

@@ -15,7 +15,7 @@ from flowhub_jobs.cli.options import AsJson, Jobs, LimitRate
 from flowhub_jobs.cli.output import clean
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.workers import WorkerStatus
+from flowhub_jobs.jobs.worker_rows import WorkerStatus
 from flowhub_jobs.operations.schemas.workers import service_json, service_removed_json, worker_json
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import Service, ServiceState, is_there

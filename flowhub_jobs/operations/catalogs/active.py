@@ -7,8 +7,8 @@ from flowhub_jobs.errors import CatalogUnreadable
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:  # a search reads the signature alone, and must not wait for what loading needs
+    from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
-    from flowhub_jobs.catalogs.overlays import Overlays
 
 _PLACES = (
     Path(__file__).parents[2] / "_shipped" / "hub_catalog.json",  # in the wheel
@@ -30,9 +30,9 @@ def catalog_in_force(settings: Settings) -> "LoadedCatalog":
 
     Raises what `load_catalog` says of the base; an imported catalog that is damaged is a warning.
     """
-    from flowhub_jobs.catalogs.overlays import with_overlays
+    from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
 
-    return with_overlays(base_catalog(settings), imported_catalogs(settings))
+    return with_imported_catalogs(base_catalog(settings), imported_catalogs(settings))
 
 
 def base_catalog(settings: Settings) -> "LoadedCatalog":
@@ -42,10 +42,10 @@ def base_catalog(settings: Settings) -> "LoadedCatalog":
     return load_catalog(settings.catalog, shipped=shipped_catalog(), cache_dir=_kept(settings))
 
 
-def imported_catalogs(settings: Settings) -> "Overlays":
-    from flowhub_jobs.catalogs.overlays import Overlays
+def imported_catalogs(settings: Settings) -> "ImportedCatalogs":
+    from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
 
-    return Overlays(_overlays(settings))
+    return ImportedCatalogs(_overlays(settings))
 
 
 def is_at_url(settings: Settings) -> bool:
@@ -56,8 +56,8 @@ def catalog_files(settings: Settings) -> tuple[Path, ...]:
     """Return the files of all that is in force, the base first; for a base at a URL, its kept copy."""
     if not _overlays(settings).is_dir():
         return (base_file(settings),)
-    overlays = imported_catalogs(settings)
-    return (base_file(settings), *(overlays.path(name) for name in overlays.names()))
+    imported = imported_catalogs(settings)
+    return (base_file(settings), *(imported.path(name) for name in imported.names()))
 
 
 def catalog_signature(settings: Settings) -> Signature:

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowhub_jobs.catalogs.import_record import ImportRecord
 from flowhub_jobs.catalogs.importers.detect import BYTES_MAX, read_catalog
 from flowhub_jobs.catalogs.importers.import_result import ImportResult
-from flowhub_jobs.catalogs.provenance import Provenance
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import (
     NETWORK_SETTINGS,
@@ -46,17 +46,17 @@ def source_of(text: str) -> str:
     return str(Path(text).expanduser().absolute())
 
 
-def fetch(source: str, known: Provenance | None, settings: Settings) -> SourceBytes:
+def fetch(source: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
     """Return the source's content; `known` is the last import, and makes the request conditional.
 
     Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
     """
-    raw = _from_url(source, known, settings) if Provenance(source, "").is_url else _from_file(Path(source))
+    raw = _from_url(source, known, settings) if ImportRecord(source, "").is_url else _from_file(Path(source))
     same = known is not None and raw.body is not None and digest_of(raw.body) == known.sha256
     return replace(raw, body=None) if same else raw
 
 
-def _from_url(url: str, known: Provenance | None, settings: Settings) -> SourceBytes:
+def _from_url(url: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
     where = f"The catalog {urls.public_url(url)}"
     asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
     headers = {name: value for name, value in asked.items() if value}
@@ -101,7 +101,7 @@ def _from_file(path: Path) -> SourceBytes:
 
 def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     """Return what can be taken of the bytes; an error where that is nothing at all."""
-    is_url = Provenance(source, "").is_url
+    is_url = ImportRecord(source, "").is_url
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
     where = f"The catalog {urls.public_url(source) if is_url else source}"
     try:

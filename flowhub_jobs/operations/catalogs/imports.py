@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.catalogs.import_record import BASE as BASE
+from flowhub_jobs.catalogs.import_record import ImportRecord, check_name
+from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs, with_unique_ids
 from flowhub_jobs.catalogs.importers.field_values import slug, stem
 from flowhub_jobs.catalogs.importers.import_result import ImportResult
-from flowhub_jobs.catalogs.overlays import Overlays, with_unique_ids
-from flowhub_jobs.catalogs.provenance import BASE as BASE
-from flowhub_jobs.catalogs.provenance import Provenance, check_name
 from flowhub_jobs.catalogs.remote import cached_catalog
 from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
@@ -28,7 +28,7 @@ class Change:
     """Changes of one catalog by an import or update: ids added, changed, removed; no `intake` if none was read."""
 
     name: str
-    facts: Provenance
+    facts: ImportRecord
     intake: "ImportResult | None" = None
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -47,23 +47,23 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
     name = check_name(name) if name is not None else None
     raw = fetch(source, None, settings)
     intake = read(source, raw.body or b"", shape)
-    overlays = imported_catalogs(settings)
-    name = name or _free_name(overlays, intake.format, source)
+    imported = imported_catalogs(settings)
+    name = name or _free_name(imported, intake.format, source)
     return _put(settings, name, source, raw, intake)
 
 
 def update_catalog(settings: Settings, name: str) -> Change:
     """Ask the source of an imported catalog again, and store its answer; the errors of `import_catalog`."""
-    overlays = imported_catalogs(settings)
-    check_present(overlays, name)
-    facts = overlays.provenance(name)
+    imported = imported_catalogs(settings)
+    check_present(imported, name)
+    facts = imported.record(name)
     if facts is None:
         hint = f"`flowhub catalog import SOURCE --name {name}` takes it in again."
         raise CatalogUnreadable(f"Where the catalog {name} came from is not known any more.", hint=hint)
-    raw = fetch(facts.source, facts if _is_sound(overlays, name, facts) else None, settings)
+    raw = fetch(facts.source, facts if _is_sound(imported, name, facts) else None, settings)
     if raw.body is None:
         checked = replace(facts, checked_at=_now())
-        overlays.save_provenance(name, checked)
+        imported.save_record(name, checked)
         return Change(name, checked)
     return _put(settings, name, facts.source, raw, read(facts.source, raw.body, facts.format))
 
@@ -73,16 +73,16 @@ def remove_catalog(settings: Settings, name: str) -> str:
 
     Raises NotFound, UsageInvalid for the base.
     """
-    overlays = imported_catalogs(settings)
-    check_present(overlays, name)
-    overlays.remove(name)
+    imported = imported_catalogs(settings)
+    check_present(imported, name)
+    imported.remove(name)
     return name
 
 
-def check_present(overlays: Overlays, name: str) -> None:
+def check_present(imported: ImportedCatalogs, name: str) -> None:
     if name == BASE:
         raise UsageInvalid("The base is not an imported catalog.", hint="FLOWHUB_CATALOG says which one it is.")
-    present = overlays.names()
+    present = imported.names()
     if name not in present:
         near = nearest(name, present)
         hint = f"Did you mean {', '.join(near)}?" if near else "`flowhub catalog list` shows what there is."
@@ -110,7 +110,7 @@ def update_base(settings: Settings) -> Change:
         raise CatalogUnreachable(loaded.warning, hint="Check the network and FLOWHUB_CATALOG.")
     before = {model.id: model for model in kept.models} if kept else {}
     after = {model.id: model for model in loaded.catalog.models}
-    facts = Provenance(url, "flowhub", checked_at=_now(), models=len(after))
+    facts = ImportRecord(url, "flowhub", checked_at=_now(), models=len(after))
     return _compared(Change(BASE, facts), before, after)
 
 
@@ -118,11 +118,11 @@ def update_base(settings: Settings) -> Change:
 
 
 def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "ImportResult") -> Change:
-    overlays = imported_catalogs(settings)
-    replaced = name in overlays.names()
-    before, known = overlays.entries(name), overlays.provenance(name)
-    models, ids = with_unique_ids(intake.models, name, _taken(settings, overlays, name), known.ids if known else {})
-    facts = Provenance(
+    imported = imported_catalogs(settings)
+    replaced = name in imported.names()
+    before, known = imported.entries(name), imported.record(name)
+    models, ids = with_unique_ids(intake.models, name, _taken(settings, imported, name), known.ids if known else {})
+    facts = ImportRecord(
         source,
         intake.format,
         imported_at=_now(),
@@ -137,17 +137,17 @@ def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "
         remarks=_counts(intake.remarks),
         ids=ids,
     )
-    overlays.save(name, models, facts)
+    imported.save(name, models, facts)
     change = Change(name, facts, intake, renamed=ids, replaced=replaced)
     return _compared(change, before, {model["id"]: model for model in models})
 
 
-def _taken(settings: Settings, overlays: Overlays, name: str) -> set[str]:
+def _taken(settings: Settings, imported: ImportedCatalogs, name: str) -> set[str]:
     """Return the ids of all catalogs but this one."""
     taken = set(base_catalog(settings).catalog.by_id)
-    for other in overlays.names():
+    for other in imported.names():
         if other != name:
-            taken.update(overlays.entries(other))
+            taken.update(imported.entries(other))
     return taken
 
 
@@ -161,16 +161,16 @@ def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any
     )
 
 
-def _is_sound(overlays: Overlays, name: str, facts: Provenance) -> bool:
+def _is_sound(imported: ImportedCatalogs, name: str, facts: ImportRecord) -> bool:
     """Return whether the stored catalog can stay if its source answers "not modified"."""
-    return facts.importer == IMPORTER and overlays.matches(name, facts)
+    return facts.importer == IMPORTER and imported.matches(name, facts)
 
 
-def _free_name(overlays: Overlays, shape: str, source: str) -> str:
+def _free_name(imported: ImportedCatalogs, shape: str, source: str) -> str:
     """Return the name of the shape, or of the file for flowhub's own; UsageInvalid if another source has it."""
-    file = filename_from_url(source) if Provenance(source, "").is_url else Path(source).name
+    file = filename_from_url(source) if ImportRecord(source, "").is_url else Path(source).name
     name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
-    known = overlays.provenance(name)
+    known = imported.record(name)
     if known is not None and known.source != source:
         hint = f"--name OTHER keeps both; --name {name} replaces it."
         raise UsageInvalid(f"A catalog {name} was imported from elsewhere: {known.shown}.", hint=hint)

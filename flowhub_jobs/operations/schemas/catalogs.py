@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flowhub_jobs.catalogs.import_record import BASE, ImportRecord
+from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
 from flowhub_jobs.catalogs.inspection import inspect
 from flowhub_jobs.catalogs.loaded import MAX_BYTES
-from flowhub_jobs.catalogs.overlays import Overlays
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
-from flowhub_jobs.catalogs.provenance import BASE, Provenance
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.net import urls
@@ -37,13 +37,13 @@ def catalog_removed_json(names: Sequence[str]) -> Page:
 
 def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
     """Return `flowhub/catalogs/1` of all catalogs, in the order of a search, and the warning about them."""
-    loaded, overlays = catalog_in_force(settings), imported_catalogs(settings)
-    rows = [_base_row(settings, loaded), *(_row(overlays, name, loaded) for name in overlays.names())]
+    loaded, imported = catalog_in_force(settings), imported_catalogs(settings)
+    rows = [_base_row(settings, loaded), *(_row(imported, name, loaded) for name in imported.names())]
     return {"schema": "flowhub/catalogs/1", "catalogs": rows, "warning": loaded.warning}, loaded.warning
 
 
 def _base_row(settings: Settings, loaded: "LoadedCatalog") -> Page:
-    own = len(loaded.catalog.models) - len(loaded.overlays)
+    own = len(loaded.catalog.models) - len(loaded.imported)
     source = urls.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
     return {
         "name": BASE,
@@ -57,12 +57,12 @@ def _base_row(settings: Settings, loaded: "LoadedCatalog") -> Page:
     }
 
 
-def _row(overlays: Overlays, name: str, loaded: "LoadedCatalog") -> Page:
-    facts = overlays.provenance(name)
+def _row(imported: ImportedCatalogs, name: str, loaded: "LoadedCatalog") -> Page:
+    facts = imported.record(name)
     return {
         "name": name,
         "format": facts.format if facts else None,
-        "models": sum(owner == name for owner in loaded.overlays.values()),
+        "models": sum(owner == name for owner in loaded.imported.values()),
         "hidden": loaded.hidden.get(name, 0),
         "damaged": name not in loaded.hidden,
         "source": facts.shown if facts else None,
@@ -89,7 +89,7 @@ def _import(change: Change) -> Page:
     }
 
 
-def _counts(facts: Provenance) -> Page:
+def _counts(facts: ImportRecord) -> Page:
     return {"refused": dict(facts.refused), "left_out": dict(facts.left_out), "remarks": dict(facts.remarks)}
 
 
@@ -136,9 +136,9 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
         return _in_force(settings)
     source = source_of(text)
     raw = fetch(source, None, settings).body or b""
-    shown = Provenance(source, "").shown
+    shown = ImportRecord(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _inspected(shown, raw, CatalogSourceMalformed if Provenance(source, "").is_url else CatalogMalformed)
+        return _inspected(shown, raw, CatalogSourceMalformed if ImportRecord(source, "").is_url else CatalogMalformed)
     intake = read(source, raw, shape)
     counts = {
         "refused": {reason: len(entries) for reason, entries in intake.refused.items()},
@@ -171,8 +171,8 @@ def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
     if error:
         return page, error
     loaded = catalog_in_force(settings)
-    overlays = imported_catalogs(settings)
-    if damaged := [name for name in overlays.names() if name not in loaded.hidden]:
+    imported = imported_catalogs(settings)
+    if damaged := [name for name in imported.names() if name not in loaded.hidden]:
         hint = (
             f"`flowhub catalog update {damaged[0]}` fetches it again, `flowhub catalog remove {damaged[0]}` drops it."
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowhub_jobs.jobs.report import ActionNeeded, CompletedJob, Report
+from flowhub_jobs.jobs.report_values import ActionNeeded, CompletedJob, Report
 from flowhub_jobs.operations.schemas.plain_json import time_json
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.jobs import Job

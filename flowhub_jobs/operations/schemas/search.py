@@ -7,7 +7,7 @@ from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.description import Device
-    from flowhub_jobs.operations.search.model_card import Card, CardVariant
+    from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelDetails
     from flowhub_jobs.operations.search.search import FoundModel, FoundVariant, SearchResult
     from flowhub_jobs.operations.search.variant_fit import Variant
 
@@ -51,15 +51,15 @@ def _found_variant_json(variant: "FoundVariant") -> dict[str, Any]:
     }
 
 
-def model_json(card: "Card") -> dict[str, Any]:
+def model_json(details: "ModelDetails") -> dict[str, Any]:
     """Return `flowhub/model/1`; `model` has the facts under the catalog's names (contextLength, …)."""
     return {
         "schema": "flowhub/model/1",
-        "model": dict(card.facts),
-        "variants": [_card_variant_json(variant) for variant in card.variants],
-        "catalog": card.catalog,
-        "installed": fields_json(card.installed, _INSTALLED) if card.installed else None,
-        "notes": list(card.notes),
+        "model": dict(details.facts),
+        "variants": [_detailed_variant_json(variant) for variant in details.variants],
+        "catalog": details.catalog,
+        "installed": fields_json(details.installed, _INSTALLED) if details.installed else None,
+        "notes": list(details.notes),
     }
 
 
@@ -76,7 +76,7 @@ _INSTALLED = (
 )
 
 
-def _card_variant_json(variant: "CardVariant") -> dict[str, Any]:
+def _detailed_variant_json(variant: "DetailedVariant") -> dict[str, Any]:
     known = fields_json(variant, ("ref", "option", "quantization", "bytes", "files", "state", "format"))
     return known | {"fit": str(variant.verdict.fit), "why": variant.verdict.why}
 

@@ -8,7 +8,7 @@ from flowhub_jobs.operations.worker_status import started_by
 from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.workers import WorkerStatus
+    from flowhub_jobs.jobs.worker_rows import WorkerStatus
     from flowhub_jobs.service.control import Service, ServiceState
 
 SERVICE_SCHEMA = "flowhub/service/1"

@@ -1,1 +1,1 @@
-"""Search of the catalogs, and verdicts on models: search, cards, variants."""
+"""Search of the catalogs, and verdicts on models: search, details, variants."""

@@ -82,16 +82,16 @@ def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
 
 
 def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":
-    from flowhub_jobs.catalogs.overlays import with_overlays
-    from flowhub_jobs.catalogs.provenance import BASE
+    from flowhub_jobs.catalogs.import_record import BASE
+    from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
     from flowhub_jobs.catalogs.search_index import Source
     from flowhub_jobs.operations.search.variant_fit import parse_parameters
 
-    loaded = with_overlays(base, imported_catalogs(settings))
+    loaded = with_imported_catalogs(base, imported_catalogs(settings))
     return Source(
         signature=signature,
         models=loaded.catalog.models,
-        catalog_of=lambda model: loaded.overlays.get(model, BASE),
+        catalog_of=lambda model: loaded.imported.get(model, BASE),
         parameters=parse_parameters,
         needs=needs_as_json,
         warning=loaded.warning,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
     from flowhub_jobs.device.description import Device
     from flowhub_jobs.formats.metadata import ModelMetadata
-    from flowhub_jobs.operations.repositories import RepoCard
+    from flowhub_jobs.operations.repositories import RepositoryDetails
     from flowhub_jobs.operations.session import Session
 
 
@@ -34,9 +34,9 @@ def judge(
     return _judge_all(session, expand_reference(session, ref), machine, context, ask)
 
 
-def judge_repository(session: "Session", card: "RepoCard", context: int | None = None) -> list[Variant]:
+def judge_repository(session: "Session", details: "RepositoryDetails", context: int | None = None) -> list[Variant]:
     """Return the variants of a repository with their verdicts on this machine; one header of each format is fetched."""
-    return _judge_all(session, _of_card(card), None, context, ask=True)
+    return _judge_all(session, _of_repository(details), None, context, ask=True)
 
 
 def judge_listed(
@@ -170,17 +170,17 @@ def _model_of(session: "Session", artifact: Artifact) -> "HubModel | None":
 
 
 def _repository(session: "Session", ref: str) -> VariantSet:
-    from flowhub_jobs.operations.repositories import repo_card
+    from flowhub_jobs.operations.repositories import repository_details
 
-    card = repo_card(session.settings, ref)
-    if card is None or not card.variants:
+    details = repository_details(session.settings, ref)
+    if details is None or not details.variants:
         return _in_catalog([session.artifact(ref)], None)
-    return _of_card(card)
+    return _of_repository(details)
 
 
-def _of_card(card: "RepoCard") -> VariantSet:
-    known = {"parameters": card.parameters, "context_max": card.context_length}
-    return VariantSet(card.variants, lambda artifact: needs_of(artifact, None, **known), in_catalog=False)
+def _of_repository(details: "RepositoryDetails") -> VariantSet:
+    known = {"parameters": details.parameters, "context_max": details.context_length}
+    return VariantSet(details.variants, lambda artifact: needs_of(artifact, None, **known), in_catalog=False)
 
 
 def _installed(session: "Session", name: str) -> Artifact | None:

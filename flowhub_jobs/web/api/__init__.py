@@ -5,7 +5,7 @@ from starlette.routing import BaseRoute, Route
 from flowhub_jobs.web import openapi
 from flowhub_jobs.web.api import controls, events, installed, jobs, models
 from flowhub_jobs.web.api.route_table import Operation, routes
-from flowhub_jobs.web.handler import endpoint
+from flowhub_jobs.web.call import endpoint
 
 OPERATIONS: tuple[Operation, ...] = (
     *jobs.OPERATIONS,

@@ -10,7 +10,7 @@ from flowhub_jobs.operations.schedules import schedule_from, set_schedule
 from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
 from flowhub_jobs.operations.schemas.report import report_json
 from flowhub_jobs.web.api.route_table import TEXT, TEXT_OR_NUMBER, Field, Operation
-from flowhub_jobs.web.handler import Call, JSONResponse
+from flowhub_jobs.web.call import Call, JSONResponse
 
 LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from flowhub_jobs.web.api.route_table import TEXT, Field, Operation
-from flowhub_jobs.web.handler import CONTEXT
+from flowhub_jobs.web.call import CONTEXT
 from flowhub_jobs.web.live import Live, as_sse
 
 MEDIA_TYPE = "text/event-stream"

@@ -9,7 +9,7 @@ from flowhub_jobs.operations.local_jobs import LocalJobs
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.library import installed_json, removed_json
 from flowhub_jobs.web.api.route_table import Operation
-from flowhub_jobs.web.handler import Call, JSONResponse
+from flowhub_jobs.web.call import Call, JSONResponse
 
 PATH = "/api/v1/installed"
 NAME = f"{PATH}/{{name}}"

@@ -13,7 +13,7 @@ from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.api.route_table import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXTS, Field, Operation, read_body
-from flowhub_jobs.web.handler import Act, Call, JSONResponse
+from flowhub_jobs.web.call import Act, Call, JSONResponse
 
 PATH = "/api/v1/jobs"
 JOB = f"{PATH}/{{job}}"

@@ -6,10 +6,10 @@ from starlette.responses import Response
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
-from flowhub_jobs.operations.search.model_card import card
+from flowhub_jobs.operations.search.model_details import model_details
 from flowhub_jobs.operations.search.search import SearchRequest, run_search
 from flowhub_jobs.web.api.route_table import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
-from flowhub_jobs.web.handler import Call, JSONResponse
+from flowhub_jobs.web.call import Call, JSONResponse
 
 PATH = "/api/v1/models"
 SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer
@@ -38,7 +38,7 @@ def search(call: Call) -> Response:
 
 
 def show(call: Call) -> Response:
-    return JSONResponse(model_json(card(call.session, call.path("model"))))
+    return JSONResponse(model_json(model_details(call.session, call.path("model"))))
 
 
 def show_device(call: Call) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.web.handler import Act, Call, endpoint
+from flowhub_jobs.web.call import Act, Call, endpoint
 
 Handle = Callable[[Request], Awaitable[Response]]
 Schema = Mapping[str, Any]  # JSON Schema

@@ -16,7 +16,7 @@ from flowhub_jobs.operations.repositories import repository_named
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets
 from flowhub_jobs.operations.search.search import FoundModel, SearchRequest, SearchResult, run_search
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.web.handler import Call, endpoint
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS

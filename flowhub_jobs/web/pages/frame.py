@@ -19,7 +19,7 @@ from flowhub_jobs.operations.queue_view import needing, read_overview
 from flowhub_jobs.times import moment
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.web.handler import Call
+from flowhub_jobs.web.call import Call
 from flowhub_jobs.web.pages.text import capital, day_or_time, finalize, with_commands
 
 FOLDER = Path(__file__).parent.parent

@@ -13,8 +13,8 @@ from flowhub_jobs.device.description import Device
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.need import CONTAINER_RESERVE, GPU_RESERVE, SYSTEM_RESERVE
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.report import CompletedJob, Report
-from flowhub_jobs.jobs.workers import WorkerStatus
+from flowhub_jobs.jobs.report_values import CompletedJob, Report
+from flowhub_jobs.jobs.worker_rows import WorkerStatus
 from flowhub_jobs.operations.needs import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
@@ -22,7 +22,7 @@ from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begi
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import ServiceState
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
-from flowhub_jobs.web.handler import Call, endpoint
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
 from flowhub_jobs.web.pages.notices import notice_of

@@ -9,12 +9,12 @@ from urllib.parse import unquote, urlsplit
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.operations.search.model_card import Card, CardVariant, card
+from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelDetails, model_details
 from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import Offload
-from flowhub_jobs.web.handler import Call, endpoint
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.discover import CONTEXT_LEAST, CONTEXT_MOST, context_of, license_name
 from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory, why
 from flowhub_jobs.web.pages.frame import render
@@ -92,7 +92,7 @@ class ModelView:
         return f"{1 << self.context:,} tokens"
 
 
-def model_view(one: Card, context: int) -> ModelView:
+def model_view(one: ModelDetails, context: int) -> ModelView:
     best = best_variant(one.variants)
     artifact = best.artifact if best else None
     files = artifact.files if artifact else ()
@@ -114,7 +114,7 @@ def model_view(one: Card, context: int) -> ModelView:
     )
 
 
-def best_variant(variants: Sequence[CardVariant]) -> CardVariant | None:
+def best_variant(variants: Sequence[DetailedVariant]) -> DetailedVariant | None:
     """Return the variant that suits this machine best; None where there is none."""
     return min(variants, key=lambda one: rank_key(one.verdict, one.format, variants[0].format), default=None)
 
@@ -125,7 +125,7 @@ def command_for(refs: Sequence[str]) -> str:
     return " ".join(["flowhub enqueue", *map(visible, words)])
 
 
-def _variant(one: CardVariant, is_best: bool) -> VariantRow:
+def _variant(one: DetailedVariant, is_best: bool) -> VariantRow:
     return VariantRow(
         ref=one.ref,
         name=_label(one),
@@ -139,11 +139,11 @@ def _variant(one: CardVariant, is_best: bool) -> VariantRow:
     )
 
 
-def _label(one: CardVariant) -> str:
+def _label(one: DetailedVariant) -> str:
     return _text(one.quantization or one.option or one.ref, LABEL_MAX)
 
 
-def _about(one: CardVariant) -> str:
+def _about(one: DetailedVariant) -> str:
     """Return the second line: the option, where its quantization is another word, the format, the files."""
     known, kind = {(one.quantization or "").lower()}, FORMATS[one.format] if one.format else "other"
     option = _text(one.option, LABEL_MAX) if one.quantization else ""
@@ -160,7 +160,7 @@ def _text(value: object, most: int) -> str:
     return visible(value, most) if isinstance(value, str) else ""
 
 
-def _facts(one: Card, artifact: Artifact | None) -> tuple[Fact, ...]:
+def _facts(one: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
     facts, length = one.facts, one.facts.get("contextLength")
     source, revision = source_of(artifact) if artifact else (None, None)
     found = [
@@ -220,7 +220,7 @@ def _versions(versions: Sequence[Mapping[str, Any]]) -> tuple[Version, ...]:
 
 def show_model(call: Call) -> Response:
     session, context = call.session, context_of(call)
-    view = model_view(card(session, call.path("model"), 1 << context), context)
+    view = model_view(model_details(session, call.path("model"), 1 << context), context)
     return render(
         call,
         "model.html",

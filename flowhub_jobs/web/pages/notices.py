@@ -4,7 +4,7 @@ from flowhub_jobs.errors import NotFound
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.web.handler import Call
+from flowhub_jobs.web.call import Call
 from flowhub_jobs.web.pages.naming import name_of_job
 
 JOBS_NAMED = 5

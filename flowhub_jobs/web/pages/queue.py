@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.remedies import NO_WORKER, hub_page_of
-from flowhub_jobs.jobs.report import need_of
+from flowhub_jobs.jobs.report_values import need_of
 from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
@@ -20,11 +20,11 @@ from flowhub_jobs.operations.wait_reasons import cause, reason_alone, shared_wai
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.web.handler import Call, endpoint
-from flowhub_jobs.web.pages.drawing import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render, show_bar
 from flowhub_jobs.web.pages.naming import Name, name_of_job
 from flowhub_jobs.web.pages.notices import notice_of
+from flowhub_jobs.web.pages.svg_geometry import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time, of_total
 from flowhub_jobs.web.rates import SPAN_S
 

@@ -14,7 +14,7 @@ from flowhub_jobs.jobs.week_grid import Cell, minutes_of, share
 from flowhub_jobs.operations.limits import in_force, limit_lines, set_limit
 from flowhub_jobs.operations.schedules import paint_week, schedule_lines, set_outside, set_schedule
 from flowhub_jobs.operations.worker_status import living_workers
-from flowhub_jobs.web.handler import Call, endpoint
+from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.notices import notice_of
 

@@ -5,9 +5,9 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.operations.sharing import SharedModel, shared_catalog
+from flowhub_jobs.operations.shared_models import SharedModel, shared_catalog
 from flowhub_jobs.values.enums import RepoKind
-from flowhub_jobs.web.handler import Call, JSONResponse, endpoint
+from flowhub_jobs.web.call import Call, JSONResponse, endpoint
 
 
 def show_catalog(call: Call) -> Response:

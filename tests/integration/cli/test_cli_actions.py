@@ -8,7 +8,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.fs.locks import LockFile
-from flowhub_jobs.jobs.lease_values import Progress
+from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.values.enums import DigestState, Stage, State
 
 A = gguf(4096, 1)

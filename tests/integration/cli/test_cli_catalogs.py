@@ -98,7 +98,7 @@ def test_an_id_that_is_taken_gets_the_catalogs_name_and_keeps_it(cli, shop, tmp_
     )
     [row] = cli("catalog", "update", "--json").page["catalogs"]
     assert (row["new"], row["changed"], row["gone"]) == (["o"], [], ["m-two"])
-    assert catalog_in_force(load_settings()).overlays == {"n-two": "two", "o": "two"}
+    assert catalog_in_force(load_settings()).imported == {"n-two": "two", "o": "two"}
 
 
 def test_an_id_that_the_base_took_later_hides_the_imported_one_and_is_counted(cli, shop, tmp_path):

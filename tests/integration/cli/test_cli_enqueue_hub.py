@@ -11,7 +11,7 @@ from support.cli import cli_app, work
 from support.hub import commit_of
 from support.models import gguf, mlx_folder
 
-from flowhub_jobs.operations.repositories import latest_version, repo_card
+from flowhub_jobs.operations.repositories import latest_version, repository_details
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 
@@ -188,7 +188,7 @@ def test_a_retry_fetches_the_commit_of_the_first_time(cli, shop, hub):
 
 def test_a_repository_has_a_card_of_all_its_variants(shop, hub):
     hub.facts.about[GGUF] = {"cardData": {"license": "apache-2.0"}, "tags": ["gguf", "chat"], "gated": "manual"}
-    card = repo_card(shop.settings, f"hf:{GGUF}")
+    card = repository_details(shop.settings, f"hf:{GGUF}")
     assert card is not None
     assert (card.name, card.license, card.tags, card.gated) == (GGUF, "apache-2.0", ("gguf", "chat"), True)
     rows = [(one.ref, one.format, one.hub.quant, one.size, len(one.files)) for one in card.variants]
@@ -198,7 +198,7 @@ def test_a_repository_has_a_card_of_all_its_variants(shop, hub):
         (f"hf:{GGUF}:UD-Q2_K_XL", "gguf", "UD-Q2_K_XL", 8192, 2),
     ]
     assert card.companions == ("mmproj-F16.gguf",)
-    assert repo_card(shop.settings, "qwen3-8b") is None
+    assert repository_details(shop.settings, "qwen3-8b") is None
 
 
 # What cannot be had --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from support.cli import PROGRAM, cli_app, fail, owner, process, started
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
-from flowhub_jobs.jobs.lease_values import FileCounts, Progress
+from flowhub_jobs.jobs.run_values import FileCounts, Progress
 from flowhub_jobs.values.enums import DigestState, Stage
 
 A = gguf(4096, 1)

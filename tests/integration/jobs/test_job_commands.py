@@ -8,8 +8,8 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, job_files
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.lease_values import Progress
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 
 HOUR = 3600

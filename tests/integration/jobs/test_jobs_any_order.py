@@ -17,7 +17,7 @@ from support.postgres import fresh_database
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import job_after, jobs
 from flowhub_jobs.errors import Busy, WrongState
-from flowhub_jobs.jobs.lease_values import Claimed, LeaseLost
+from flowhub_jobs.jobs.run_values import Claimed, LeaseLost
 from flowhub_jobs.jobs.states import LIVE, may_move
 from flowhub_jobs.values.enums import State
 

@@ -9,7 +9,7 @@ from flowhub_jobs.database.tables import attempts, events, jobs
 from flowhub_jobs.jobs import event_retention
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.event_retention import prune
-from flowhub_jobs.jobs.update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import note
 from flowhub_jobs.values.enums import State
 
 DAY, HOUR = 86_400.0, 3600.0

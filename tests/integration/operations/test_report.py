@@ -10,7 +10,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
 from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
-from flowhub_jobs.jobs.lease_values import Progress
+from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.operations.report import read_morning
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State
 from flowhub_jobs.values.jobs import Note

@@ -14,7 +14,7 @@ from support.fake_service_tools import FakeServiceTools
 from support.models import gguf, one_file_model
 from support.systemd_syntax import command, values
 
-from flowhub_jobs.jobs.lease_values import FileCounts, Progress
+from flowhub_jobs.jobs.run_values import FileCounts, Progress
 from flowhub_jobs.service.sd_notify import status_line
 from flowhub_jobs.service.unit_files import EX_CONFIG
 from flowhub_jobs.values.enums import DigestState, Stage, State

@@ -8,7 +8,7 @@ from support.job_store import artifact, digests, folder_artifact
 
 from flowhub_jobs import system
 from flowhub_jobs.errors import NameTaken, StorageFailed
-from flowhub_jobs.jobs.lease_values import LeaseLost
+from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.store.install import (
     ArtifactParts,
     Installer,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.errors import StorageFailed
-from flowhub_jobs.jobs.lease_values import LeaseLost
+from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer

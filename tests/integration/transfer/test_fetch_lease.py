@@ -5,7 +5,7 @@ from support.faults import Stall
 from support.models import gguf_pattern
 from support.run_fetch import Running, held_after, kept_in, pinned
 
-from flowhub_jobs.jobs.lease_values import LeaseLost
+from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.transfer import committer
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.options import CancelToken

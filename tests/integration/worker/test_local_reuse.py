@@ -11,8 +11,8 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.other_apps import hugging_face, lm_studio, ollama, put, sha256
 
 from flowhub_jobs.errors import SettingInvalid
-from flowhub_jobs.jobs.lease_values import LeaseLost
 from flowhub_jobs.jobs.rescue import rescue
+from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store import file_hash, install
 from flowhub_jobs.store.library_check import is_unchanged

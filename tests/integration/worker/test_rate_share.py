@@ -9,8 +9,8 @@ from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.jobs.controls import SCHEDULE
-from flowhub_jobs.jobs.lease_values import Claimed
 from flowhub_jobs.jobs.rate_limits import LIMIT, Limits
+from flowhub_jobs.jobs.run_values import Claimed
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.rate_share import LOOK_EVERY_S, SETTLED_S

@@ -1,4 +1,4 @@
-"""Provenance of an imported catalog: its name, its source, and the counts of its import."""
+"""Record of an imported catalog: its name, its source, and the counts of its import."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class ImportRecord:
     """Source of an imported catalog, and the result of its import. Times are RFC 3339; counts are by reason."""
 
     source: str  # an absolute path, or a URL
@@ -43,7 +43,7 @@ class Provenance:
 
 
 def is_name(name: str) -> bool:
-    """Return whether `NAME.json` may be an imported catalog: `NAME.facts.json` is its provenance."""
+    """Return whether `NAME.json` may be an imported catalog: `NAME.facts.json` is its record."""
     return _NAME.fullmatch(name) is not None and not name.endswith(".facts")
 
 
@@ -57,11 +57,11 @@ def check_name(name: str) -> str:
     return name
 
 
-def parse_provenance(told: Any) -> Provenance | None:
-    """Return the provenance in a JSON value, less fields of a wrong type; None without a source or a known format."""
-    empty = asdict(Provenance("", ""))
-    known = {name: told[name] for name in empty if name in told and type(told[name]) is type(empty[name])}
-    return Provenance(**known) if known.get("source") and known.get("format") in TITLES else None
+def parse_import_record(value: Any) -> ImportRecord | None:
+    """Return the import record in a JSON value, less wrongly typed fields; None without a source or a known format."""
+    empty = asdict(ImportRecord("", ""))
+    known = {name: value[name] for name in empty if name in value and type(value[name]) is type(empty[name])}
+    return ImportRecord(**known) if known.get("source") and known.get("format") in TITLES else None
 
 
 TITLES = {"lmstudio": "LM Studio", "gpt4all": "GPT4All", "localai": "LocalAI", "flowhub": "flowhub"}

@@ -1,4 +1,4 @@
-"""Card of one model, for `show`: of a catalog, of a repository on the Hub, or of the store.
+"""Details of one model, for `show`: of a catalog, of a repository on the Hub, or of the store.
 
 Values, for the command line and the page alike; nothing here prints.
 """
@@ -17,12 +17,12 @@ from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
-    from flowhub_jobs.operations.repositories import RepoCard
+    from flowhub_jobs.operations.repositories import RepositoryDetails
     from flowhub_jobs.operations.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class CardVariant:
+class DetailedVariant:
     """One variant. `bytes` None is unknown; `state` is "installed", "queued" or None. `artifact` is what it fetches."""
 
     ref: str
@@ -38,7 +38,7 @@ class CardVariant:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ModelDetails:
     """A model. `facts` are in the catalog's words (contextLength, …); a repository has some more, and an id of null.
 
     `catalog` is the one that it is from: "base", the name of an imported one, or None. `installed` is the model of the
@@ -46,21 +46,21 @@ class Card:
     """
 
     facts: Mapping[str, Any]
-    variants: tuple[CardVariant, ...]
+    variants: tuple[DetailedVariant, ...]
     catalog: str | None = None
     installed: InstalledModel | None = None
     notes: tuple[str, ...] = field(default=())
 
 
-def card(session: "Session", ref: str, context: int | None = None) -> Card:
-    """Return the card of a reference or an installed name, judged at `context` tokens.
+def model_details(session: "Session", ref: str, context: int | None = None) -> ModelDetails:
+    """Return the details of a reference or an installed name, judged at `context` tokens.
 
     Raises NotFound with the nearest names, UsageInvalid.
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
     """
-    from flowhub_jobs.operations.repositories import repo_card
+    from flowhub_jobs.operations.repositories import repository_details
 
-    if (repo := repo_card(session.settings, ref)) is not None:
+    if (repo := repository_details(session.settings, ref)) is not None:
         return _of_repo(session, repo, context)
     try:
         return _of_catalog(session, ref, context)
@@ -73,7 +73,7 @@ def card(session: "Session", ref: str, context: int | None = None) -> Card:
 # Of the catalog -----------------------------------------------------------------------------------------------------
 
 
-def _of_catalog(session: "Session", ref: str, context: int | None) -> Card:
+def _of_catalog(session: "Session", ref: str, context: int | None) -> ModelDetails:
     from flowhub_jobs.catalogs.resolve import no_model, parse_reference
 
     wanted = parse_reference(ref)
@@ -83,21 +83,25 @@ def _of_catalog(session: "Session", ref: str, context: int | None) -> Card:
     return _of_listed(session, model, wanted.option, context)
 
 
-def _of_listed(session: "Session", model: "ListedModel", option: str | None, context: int | None = None) -> Card:
-    """Return the card of a model with all its variants, or the one that is named. Raises NotFound."""
+def _of_listed(
+    session: "Session", model: "ListedModel", option: str | None, context: int | None = None
+) -> ModelDetails:
+    """Return the details of a model with all its variants, or the one that is named. Raises NotFound."""
     from flowhub_jobs.operations.search.variants import judge_listed
 
-    return Card(model.facts, _variants(session, model, judge_listed(session, model, option, context)), model.catalog)
+    return ModelDetails(
+        model.facts, _variants(session, model, judge_listed(session, model, option, context)), model.catalog
+    )
 
 
-def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[CardVariant, ...]:
+def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[DetailedVariant, ...]:
     from flowhub_jobs.operations.session import EnqueueItem
 
     labels = {option.artifact.option: option.quantization for option in model.options}
     offloads = {option.artifact.option: read_needs(option.needs).offload for option in model.options}
     plans = session.plan([EnqueueItem(one.artifact) for one in judged])
     return tuple(
-        CardVariant(
+        DetailedVariant(
             ref=one.artifact.ref,
             option=one.artifact.option,
             format=one.artifact.format,
@@ -116,7 +120,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
 # Of the Hub ---------------------------------------------------------------------------------------------------------
 
 
-def _of_repo(session: "Session", repo: "RepoCard", context: int | None) -> Card:
+def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None) -> ModelDetails:
     facts = {
         "id": None,
         "name": repo.name,
@@ -134,25 +138,27 @@ def _of_repo(session: "Session", repo: "RepoCard", context: int | None) -> Card:
     states = _states(session)
     judged = _judged(session, repo, states, context)
     found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
-    return Card(facts, tuple(found), notes=repo.notes)
+    return ModelDetails(facts, tuple(found), notes=repo.notes)
 
 
-def _judged(session: "Session", repo: "RepoCard", states: Mapping[str, str], context: int | None) -> list[Verdict]:
-    """Return a verdict for each variant: by the header at its source, or by the repository's card alone."""
+def _judged(
+    session: "Session", repo: "RepositoryDetails", states: Mapping[str, str], context: int | None
+) -> list[Verdict]:
+    """Return a verdict for each variant: by the header at its source, or by the repository's facts alone."""
     from flowhub_jobs.operations.search.variants import judge_repository
 
     try:
         return [one.verdict for one in judge_repository(session, repo, context)]
-    except FlowhubError:  # a Hub that has become busy: the card is there, and is shown
+    except FlowhubError:  # a Hub that has become busy: the details are there, and are shown
         return [_by_card(session, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
 
 
-def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> CardVariant:
+def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> DetailedVariant:
     quant = one.hub.quant if one.hub else None
-    return CardVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref), one)
+    return DetailedVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref), one)
 
 
-def _by_card(session: "Session", repo: "RepoCard", one: Artifact, installed: bool) -> Verdict:
+def _by_card(session: "Session", repo: "RepositoryDetails", one: Artifact, installed: bool) -> Verdict:
     needs = ModelNeeds(
         weights_bytes=one.size,
         format=one.format,
@@ -182,21 +188,21 @@ def _rounded(parameters: int | None) -> str | None:
 # From the store -----------------------------------------------------------------------------------------------------
 
 
-def _of_installed(session: "Session", model: InstalledModel) -> Card:
-    """Return the card of a model in the store: for one from the catalog, with its whole catalog entry."""
+def _of_installed(session: "Session", model: InstalledModel) -> ModelDetails:
+    """Return the details of a model in the store: for one from the catalog, with its whole catalog entry."""
     if model.model and model.option and (listed := session.listed_model(model.model)) is not None:
         try:
             known = _of_listed(session, listed, model.option)
         except NotFound:  # the option is gone from the catalog
             known = None
         if known is not None:
-            return Card(known.facts, known.variants, known.catalog, model)
-    return Card({"id": model.model, "name": model.name}, (_as_it_lies(session, model),), installed=model)
+            return ModelDetails(known.facts, known.variants, known.catalog, model)
+    return ModelDetails({"id": model.model, "name": model.name}, (_as_installed(session, model),), installed=model)
 
 
-def _as_it_lies(session: "Session", model: InstalledModel) -> CardVariant:
+def _as_installed(session: "Session", model: InstalledModel) -> DetailedVariant:
     from flowhub_jobs.operations.search.variants import judge
 
     [one] = judge(session, model.name, ask=False)
     ref = model.source or model.name
-    return CardVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
+    return DetailedVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")

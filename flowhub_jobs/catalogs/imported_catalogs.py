@@ -1,4 +1,4 @@
-"""Overlays: the imported catalogs, each a file of flowhub's own shape with the provenance of its source.
+"""Imported catalogs: each a file of flowhub's own shape with a record of its source.
 
 `NAME.json` is read with every catalog in force; `NAME.facts.json` to list and update it. The facts may hold an
 address with a token in its query: they are the owner's alone (mode 0600), and are shown by `Facts.shown` only.
@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowhub_jobs.catalogs.import_record import BASE as BASE
+from flowhub_jobs.catalogs.import_record import ImportRecord, is_name, parse_import_record
 from flowhub_jobs.catalogs.importers.field_values import Ids
 from flowhub_jobs.catalogs.loaded import LoadedCatalog
-from flowhub_jobs.catalogs.provenance import BASE as BASE
-from flowhub_jobs.catalogs.provenance import Provenance, is_name, parse_provenance
 from flowhub_jobs.errors import CatalogMalformed, HomeUnusable
 from flowhub_jobs.fs.atomic_write import write_whole
 from flowhub_jobs.fs.safe_read import read_regular
@@ -28,7 +28,7 @@ MAX_BYTES = 300_000_000  # YAML of 30 MB grows when its aliases are written out
 
 
 @dataclass(frozen=True, slots=True)
-class Overlays:
+class ImportedCatalogs:
     """The folder of imported catalogs; it need not be there."""
 
     folder: Path
@@ -46,10 +46,10 @@ class Overlays:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def provenance(self, name: str) -> Provenance | None:
-        """Return the provenance; None where it is unknown."""
+    def record(self, name: str) -> ImportRecord | None:
+        """Return the record of its import; None where it is unknown."""
         try:
-            return parse_provenance(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
+            return parse_import_record(json.loads(read_regular(self._facts_path(name), MAX_BYTES)))
         except (OSError, ValueError, RecursionError):
             return None
 
@@ -60,8 +60,8 @@ class Overlays:
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
-    def save(self, name: str, models: list[Entry], facts: Provenance) -> None:
-        """Write a catalog and its provenance over the old ones. A catalog that cannot be read back is refused."""
+    def save(self, name: str, models: list[Entry], facts: ImportRecord) -> None:
+        """Write a catalog and its record over the old ones. A catalog that cannot be read back is refused."""
         from flowhub_jobs.catalogs.schema import parse_catalog
 
         body = json.dumps({"apiVersion": "v1", "models": models}, ensure_ascii=False, indent=1).encode()
@@ -73,16 +73,16 @@ class Overlays:
             write_whole(self.path(name), body)
         except OSError as error:
             raise HomeUnusable(f"The catalog cannot be kept in {self.folder}: {error.strerror}.") from error
-        self.save_provenance(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
+        self.save_record(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
 
-    def matches(self, name: str, facts: Provenance) -> bool:
+    def matches(self, name: str, facts: ImportRecord) -> bool:
         """Return whether the catalog is, byte for byte, what these facts are about."""
         try:
             return hashlib.sha256(self._body(name)).hexdigest() == facts.kept_sha256
         except OSError:
             return False
 
-    def save_provenance(self, name: str, facts: Provenance) -> None:
+    def save_record(self, name: str, facts: ImportRecord) -> None:
         try:
             write_whole(self._facts_path(name), json.dumps(asdict(facts), indent=1).encode())
         except OSError as error:
@@ -105,13 +105,13 @@ class Overlays:
 # In force ------------------------------------------------------------------------------------------------------------
 
 
-def with_overlays(base: LoadedCatalog, overlays: Overlays) -> LoadedCatalog:
+def with_imported_catalogs(base: LoadedCatalog, imported: ImportedCatalogs) -> LoadedCatalog:
     """Return the base followed by the models of all imported catalogs. The first model with an id wins.
 
     One that is damaged is left out, with a warning: it must not disable the others.
     """
     try:
-        present = overlays.names()
+        present = imported.names()
     except HomeUnusable as fault:
         return replace(base, warning=_joined(base.warning, f"{fault.message} Imported catalogs are left out."))
     if not present:
@@ -124,7 +124,7 @@ def with_overlays(base: LoadedCatalog, overlays: Overlays) -> LoadedCatalog:
     taken = set(base.catalog.by_id)
     for name in present:
         try:
-            found = _models_of(overlays, name)
+            found = _models_of(imported, name)
         except CatalogMalformed as fault:
             warning = _joined(warning, fault.message)
             continue
@@ -135,20 +135,20 @@ def with_overlays(base: LoadedCatalog, overlays: Overlays) -> LoadedCatalog:
         models += shown
     # Not validated again: each model was, and their ids differ.
     merged = HubCatalog.model_construct(api_version=base.catalog.api_version, models=tuple(models))
-    return replace(base, catalog=merged, warning=warning, overlays=owners, hidden=hidden)
+    return replace(base, catalog=merged, warning=warning, imported=owners, hidden=hidden)
 
 
 def _joined(first: str | None, second: str) -> str:
     return f"{first} {second}" if first else second
 
 
-def _models_of(overlays: Overlays, name: str) -> "tuple[HubModel, ...]":
+def _models_of(imported: ImportedCatalogs, name: str) -> "tuple[HubModel, ...]":
     """Return the models of one imported catalog; CatalogMalformed says which is damaged and what to do."""
     from flowhub_jobs.catalogs.schema import parse_catalog
 
     remedy = f"`flowhub catalog update {name}` fetches it again, `flowhub catalog remove {name}` drops it."
     try:
-        raw = read_regular(overlays.path(name), MAX_BYTES)
+        raw = read_regular(imported.path(name), MAX_BYTES)
         return parse_catalog(raw, where=f"The imported catalog {name}", error=CatalogMalformed).models
     except OSError as fault:
         message = f"The imported catalog {name} cannot be read ({fault.strerror}) and is left out. {remedy}"

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import attempts, events, jobs
-from flowhub_jobs.jobs.select_conditions import BRING, ENDED_ALL_EARLIER
+from flowhub_jobs.jobs.shared_select_sql import BRING, ENDED_ALL_EARLIER
 from flowhub_jobs.values.enums import DigestState, EventKind
 
 ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
