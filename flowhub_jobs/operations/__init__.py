@@ -3,6 +3,7 @@
 session          one opened home: queue, steer, list, remove
 references       resolves a reference: the catalogs, the Hub, or a URL
 enqueue          references to jobs; enqueue_options parses the options
+arguments        named JSON values that programs send, and their JSON Schema
 actions          pause, resume, cancel, retry
 job_choice       jobs by state, time, group or number; job_numbers parses ranges
 queue_view       the queue as the screens show it; total_line sums it up

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
-from flowhub_jobs.web.api.route_table import TEXT, Field, Operation
+from flowhub_jobs.operations.arguments import TEXT, Field, object_schema
+from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 from flowhub_jobs.web.problems import MEDIA_TYPE
 
@@ -104,11 +105,8 @@ def _help(field: Field, options: Mapping[str, str | None]) -> str:
 
 
 def _body(fields: Iterable[Field], options: Mapping[str, str | None]) -> dict[str, Any]:
-    known = {field.name: {**field.schema, "description": _help(field, options)} for field in fields}
-    required = [field.name for field in fields if field.required]
-    schema: dict[str, Any] = {"type": "object", "properties": known, "additionalProperties": False}
-    schema |= {"required": required} if required else {}
-    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    schema = object_schema(fields, lambda field: _help(field, options))
+    return {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}
 
 
 def _answer(one: Operation) -> dict[str, Any]:

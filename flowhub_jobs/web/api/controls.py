@@ -4,12 +4,13 @@ from datetime import datetime
 
 from starlette.responses import Response
 
+from flowhub_jobs.operations.arguments import TEXT, TEXT_OR_NUMBER, Field
 from flowhub_jobs.operations.limits import in_force, set_limit_from
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.schedules import schedule_from, set_schedule
 from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
 from flowhub_jobs.operations.schemas.report import report_json
-from flowhub_jobs.web.api.route_table import TEXT, TEXT_OR_NUMBER, Field, Operation
+from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 
 LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"

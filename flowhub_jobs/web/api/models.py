@@ -5,10 +5,11 @@ from datetime import date
 from starlette.responses import Response
 
 from flowhub_jobs.catalogs.search_filters import Filters
+from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_details import model_details
 from flowhub_jobs.operations.search.search import SearchRequest, run_search
-from flowhub_jobs.web.api.route_table import NUMBER, SWITCH, TEXT, TEXTS, Field, Operation
+from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 
 PATH = "/api/v1/models"

@@ -1,0 +1,76 @@
+"""Arguments of an operation as programs send them: named JSON values, each with its JSON Schema."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowhub_jobs.errors import UsageInvalid
+
+Schema = Mapping[str, Any]  # JSON Schema
+
+TEXT: Schema = {"type": "string"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+NUMBER: Schema = {"type": "integer"}
+NUMBERS: Schema = {"type": "array", "items": NUMBER}
+SWITCH: Schema = {"type": "boolean"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+TEXT_OR_NUMBER: Schema = {"type": ["string", "integer", "null"]}
+
+_TYPES = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "null": type(None),
+}
+_WORDS = {"string": "a text", "integer": "a whole number", "boolean": "true or false", "array": "a list"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A named value. `option` is that of the verb, whose help describes it."""
+
+    name: str
+    schema: Schema
+    option: str | None = None
+    help: str = ""
+    required: bool = False
+
+
+def object_schema(fields: Iterable[Field], help_of: Callable[[Field], str]) -> dict[str, Any]:
+    """Return the JSON Schema of an object with these keys and no others."""
+    known = list(fields)
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {field.name: {**field.schema, "description": help_of(field)} for field in known},
+        "additionalProperties": False,
+    }
+    required = [field.name for field in known if field.required]
+    return schema | ({"required": required} if required else {})
+
+
+def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
+    """Raise UsageInvalid, which names the key, for an unknown key, a value of another type, or a missing key."""
+    known = {one.name: one for one in fields}
+    for name, value in data.items():
+        if name not in known:
+            keys = ", ".join(known) or "none"
+            raise UsageInvalid(f"{name[:40]!r} is not a key of this object.", hint=f"Keys are: {keys}.")
+        _check(name, value, known[name].schema)
+    for one in known.values():
+        if one.required and one.name not in data:
+            raise UsageInvalid(f"The object has no {one.name}.", hint=f"Send it as {_words(one.schema)}.")
+
+
+def _check(name: str, value: Any, schema: Schema) -> None:
+    wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if type(value) not in [_TYPES[one] for one in wanted]:  # a bool is no int
+        raise UsageInvalid(f"{name} is not {_words(schema)}.")
+    if isinstance(value, list) and "items" in schema:
+        for item in value:
+            _check(f"An item of {name}", item, schema["items"])
+
+
+def _words(schema: Schema) -> str:
+    wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return " or ".join(_WORDS[one] for one in wanted if one in _WORDS)
