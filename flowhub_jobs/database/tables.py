@@ -285,3 +285,49 @@ controls = Table(
     Column("until", BigInteger),
     Column("set_at", BigInteger, nullable=False),
 )
+
+# The references that are kept up to date (operations/subscriptions). `version` counts the writes of checks: the result
+# of a check is written only on the row that it read.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),  # subscription_rows.SubscriptionKind
+    Column("ref", Text, nullable=False),  # a reference, `hf:owner/`, or the absolute path of a list file
+    Column("include", StoredJson),  # globs over an owner's repositories and quants
+    Column("every_us", BigInteger, nullable=False),
+    Column("at_minute", Integer),  # the time of day, in minutes since local midnight; NULL: any
+    Column("keep", Integer),  # old versions that stay; NULL: all
+    Column("place", StoredJson),  # the programs that the jobs place the model in
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("checked_at", BigInteger),
+    Column("changed_at", BigInteger),
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),  # the last one that it queued
+    Column("error", StoredJson),  # of the last check: code, message, hint, retryable
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row
+    Column("failing_since", BigInteger),
+    Column("version", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("node", "ref"),
+    sqlite_autoincrement=True,
+)
+Index("ix_subscriptions_due", subscriptions.c.node, subscriptions.c.next_at)
+
+# The version of each model of a subscription that was seen last: another one is a change.
+subscription_items = Table(
+    "subscription_items",
+    metadata,
+    Column("subscription_id", Integer, ForeignKey("subscriptions.id", ondelete="CASCADE"), primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+)
+
+# The jobs that a subscription queued: only what they installed may be removed for it.
+subscription_jobs = Table(
+    "subscription_jobs",
+    metadata,
+    Column("subscription_id", Integer, ForeignKey("subscriptions.id", ondelete="CASCADE"), primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+)
+Index("ix_subscription_jobs_job_id", subscription_jobs.c.job_id)
