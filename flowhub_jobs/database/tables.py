@@ -57,7 +57,8 @@ jobs = Table(
     "jobs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("node", String(64), nullable=False),
+    Column("node", String(64), nullable=False),  # ANY_NODE until a node has taken it
+    Column("any_node", Boolean, nullable=False, server_default=text("false")),  # goes to another if its node is gone
     Column("kind", String(16), nullable=False, server_default="fetch"),  # enums.JobKind
     Column("task", StoredJson),  # what a job of another kind than `fetch` works on (values/jobs.py: JobTarget)
     Column("ref", Text, nullable=False),
@@ -131,6 +132,7 @@ Index(
     jobs.c.state,
     **_only(LIVE),
 )
+Index("ix_jobs_any", jobs.c.node, **_only(f"any_node AND {LIVE}"))
 Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
 # Partial, so that it never passes for a way to the few jobs that live.
 Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_only("finished_at IS NOT NULL"))
@@ -246,7 +248,13 @@ nodes = Table(
     Column("hostname", Text, nullable=False),
     Column("store", Text, nullable=False),
     Column("store_id", String(32)),  # as it stands in the store itself: another one is another disk, none is offline
-    Column("seen_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),  # on the database's clock, as workers.seen_at
+    Column("owner", Text),  # the machine and home that work under this name; NULL: none does
+    Column("version", String(32)),
+    Column("disk_free", BigInteger),  # what jobs may still fill of the store's disk
+    Column("ram", BigInteger),
+    Column("gpus", StoredJson),  # name, vendor, vram_total_bytes of each
+    Column("share_url", Text),  # where it shares its store; NULL: it does not
 )
 
 workers = Table(
