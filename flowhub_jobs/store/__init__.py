@@ -12,6 +12,7 @@ disk_usage        bytes that a removal frees
 space             free space less the reserve
 links             reflink, hard link, symlink, copy
 folder_scan       models in any folder, by their first bytes
-other_apps        folders of LM Studio, Ollama and others; hf_cache and modelscope_cache know two layouts
+app_folders       where LM Studio, Ollama and others look for models
+other_apps        models in those folders; hf_cache and modelscope_cache know two layouts
 export_manifest   the manifest of an export
 """

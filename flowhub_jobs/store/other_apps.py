@@ -1,4 +1,4 @@
-"""Model folders of other programs on this machine, and the layout of each program.
+"""Models in the folders of other programs on this machine (`store/app_folders`), and the layout of each program.
 
 LM Studio       models/PUBLISHER/REPO/FILE
 Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH (`store/hf_cache`)
@@ -14,6 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.store import hf_cache, modelscope_cache
+from flowhub_jobs.store.app_folders import (
+    HUGGING_FACE,
+    LLAMA_CPP,
+    LM_STUDIO,
+    MODELSCOPE,
+    OLLAMA,
+    UserFolders,
+    model_folders,
+    user_folders,
+)
 from flowhub_jobs.store.file_hash import UnreadableFile, stamp_of
 from flowhub_jobs.store.folder_scan import (
     ScanResult,
@@ -25,15 +35,13 @@ from flowhub_jobs.store.folder_scan import (
     single_file_model,
 )
 
-LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, FOLDER = "lm-studio", "huggingface", "ollama", "llama.cpp", "folder"
-MODELSCOPE = "modelscope"
+FOLDER = "folder"
 PROGRAMS = (LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, MODELSCOPE)
 SMALL = 1 << 20  # bytes: too many files below this size have equal sizes
 MANIFEST_MAX = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _COMPANIONS = {"application/vnd.ollama.image.projector": "mmproj"}
-_SYSTEM_OLLAMA = Path("/usr/share/ollama/.ollama/models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +54,26 @@ class AppFolder:
 
 def app_folders(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
     """Return the model folders that exist, for this environment and home folder."""
-    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
-    hub = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
-    hub_home = Path(environ.get("HF_HOME") or cache / "huggingface")
-    wanted = [
-        (LM_STUDIO, _lm_studio_folder(home)),
-        (LM_STUDIO, home / ".lmstudio" / "models"),
-        (LM_STUDIO, home / ".cache" / "lm-studio" / "models"),
-        (HUGGING_FACE, Path(hub) if hub else hub_home / "hub"),
-        *((OLLAMA, folder) for folder in _of(environ, "OLLAMA_MODELS", home / ".ollama" / "models", _SYSTEM_OLLAMA)),
-        *((LLAMA_CPP, folder) for folder in _llama_cpp_folders(environ, home, cache)),
-        *((MODELSCOPE, folder) for folder in _of(environ, "MODELSCOPE_CACHE", home / ".cache" / "modelscope")),
-    ]
-    existing = [
-        AppFolder(program, root) for program, path in wanted if path is not None and (root := _folder(path, home))
-    ]
-    return list({app.root: app for app in reversed(existing)}.values())[::-1]
+    user = UserFolders(environ, home)
+    wanted = [(program, path) for program in PROGRAMS for path in model_folders(program, user)]
+    existing: dict[Path, AppFolder] = {}
+    for program, path in wanted:
+        if root := _folder(path):
+            existing.setdefault(root, AppFolder(program, root))  # the first program of one that several share
+    return list(existing.values())
 
 
 def app_folders_of(environ: Mapping[str, str]) -> list[AppFolder]:
     """Return the model folders that exist, for the user or service with this environment."""
+    user = user_folders(environ)
+    return app_folders(user.environ, user.home)
+
+
+def _folder(path: Path) -> Path | None:
+    """Return a folder without links in its path; None if it does not exist."""
     try:
-        home = Path(environ.get("HOME") or Path.home())
-    except RuntimeError:  # a user whom the system does not know, as in a container
-        home = Path("/nonexistent")
-    return app_folders(environ, home)
-
-
-def _of(environ: Mapping[str, str], name: str, *default: Path) -> tuple[Path, ...]:
-    return (Path(environ[name]),) if environ.get(name) else default
-
-
-def _llama_cpp_folders(environ: Mapping[str, str], home: Path, cache: Path) -> tuple[Path, ...]:
-    return _of(environ, "LLAMA_CACHE", cache / "llama.cpp", home / "Library" / "Caches" / "llama.cpp")
-
-
-def _lm_studio_folder(home: Path) -> Path | None:
-    """Return the models folder of LM Studio's settings."""
-    try:
-        folder = json.loads(first_bytes(home / ".lmstudio" / "settings.json", MANIFEST_MAX)).get("downloadsFolder")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return Path(folder) if isinstance(folder, str) and folder else None
-
-
-def _folder(path: Path, home: Path) -> Path | None:
-    """Return a folder without links in its path; None if it does not exist. `~` is this home."""
-    try:
-        parts = path.parts
-        whole = home.joinpath(*parts[1:]) if parts[:1] == ("~",) else path
-        real = whole.resolve(strict=True)
-        return real if whole.is_absolute() and real.is_dir() else None
+        real = path.resolve(strict=True)
+        return real if path.is_absolute() and real.is_dir() else None
     except (OSError, ValueError, RuntimeError):
         return None
 
