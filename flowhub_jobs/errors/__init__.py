@@ -167,6 +167,12 @@ class NameTaken(FlowhubError):
     default_hint = "Move or remove it, then {retry}."
 
 
+class PlacementRefused(FlowhubError):
+    """The program's layout has no place for this model, or its folder cannot have links to it."""
+
+    code = "placement_refused"
+
+
 class WorkerLost(FlowhubError):
     code = "worker_lost"
     default_hint = "Look at the worker's log and the machine's memory, then {retry}."

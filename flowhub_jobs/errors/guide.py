@@ -83,6 +83,10 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Move or remove the file, then `flowhub retry JOB`.",
         "Move or remove the file, then call download() again.",
     ),
+    "placement_refused": (
+        "A model cannot be placed in the folder of another program.",
+        "The message says why; the model stays installed.",
+    ),
     "worker_lost": (
         "The worker died ten times in a row without any progress on this job.",
         "Look at the worker's log and the machine's memory, then `flowhub retry JOB`.",

@@ -1,0 +1,1 @@
+"""Links to installed models in the folders of other programs."""
