@@ -4,3 +4,10 @@
 LIVE = "state IN ('queued', 'running', 'paused')"
 # In `jobs.node` of a job that no node has taken yet; no node has this name.
 ANY_NODE = "*"
+
+# The orders of `queue_order` within one priority (jobs/claims.py), each the expression of an index. Numbers are written
+# out for the same reason. A job of unknown size comes last.
+_LAST = "9223372036854775807"
+SMALLEST = f"coalesce(bytes_total, {_LAST})"
+# The bytes that are left of a job that has kept some; one that has kept none comes after all of those.
+LEFT_OF_BEGUN = f"CASE WHEN bytes_done > 0 THEN coalesce(bytes_total - bytes_done, {_LAST}) ELSE {_LAST} END"

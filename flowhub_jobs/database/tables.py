@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from flowhub_jobs.database.conditions import LIVE
+from flowhub_jobs.database.conditions import LEFT_OF_BEGUN, LIVE, SMALLEST
 from flowhub_jobs.database.stored_json import StoredJson
 
 metadata = MetaData(
@@ -74,6 +74,7 @@ jobs = Table(
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("group", Text),
     Column("forced", Boolean, nullable=False, server_default=text("false")),
+    Column("limit_bps", BigInteger),  # the most that it may fetch, bytes a second; NULL: what the node allows
     Column("attempt", Integer, nullable=False, server_default="0"),
     # What is known of its progress, for the screens; the journal in the partial is authoritative.
     Column("bytes_total", BigInteger),
@@ -126,6 +127,9 @@ Index(
     jobs.c.id,
     **_only("state = 'queued'"),
 )
+# The claim's indexes for the other orders of the queue.
+for _name, _order in (("ix_jobs_smallest", SMALLEST), ("ix_jobs_nearly_done", LEFT_OF_BEGUN)):
+    Index(_name, jobs.c.node, jobs.c.priority.desc(), text(f"({_order})"), jobs.c.id, **_only("state = 'queued'"))
 Index(
     "ix_jobs_live",
     jobs.c.node,
@@ -339,3 +343,12 @@ subscription_jobs = Table(
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
 )
 Index("ix_subscription_jobs_job_id", subscription_jobs.c.job_id)
+
+# The bytes that the workers of a node received, by local day (`2026-11-30`): what a cap counts.
+wire_bytes = Table(
+    "wire_bytes",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+)
