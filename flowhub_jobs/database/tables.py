@@ -95,6 +95,7 @@ jobs = Table(
     Column("progressed", Boolean, nullable=False, server_default=text("false")),  # since the last rescue
     Column("intent", StoredJson),  # what the run was about to install (store/install.py)
     Column("requested", String(16)),  # enums.RequestedAction: what the user wants of a running job
+    Column("place", StoredJson),  # the programs that it is to place the model in, once installed
     # The lease: who may write, and until when.
     Column("lease_token", String(32)),
     Column("lease_worker", String(64)),
@@ -352,3 +353,32 @@ wire_bytes = Table(
     Column("day", String(10), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
 )
+
+# Models in the folders of other programs, by links. A row is written before the first link and removed after the last
+# one: `state` says how far it is (placement/rows.py).
+placements = Table(
+    "placements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", String(64), nullable=False),
+    Column("store_id", String(32), nullable=False, server_default=""),  # as in artifacts
+    Column("name", Text, nullable=False),  # of the model in the store
+    Column("artifact_key", String(16), nullable=False),  # of the version that is placed, or is to be
+    Column("claim", Text, nullable=False),  # Artifact.claim: a newer version of it takes the placement over
+    Column("model", Text),
+    Column("option", Text),
+    Column("app", Text, nullable=False),  # a program, or `dir:PATH`
+    Column("root", Text, nullable=False),  # the absolute path of its folder
+    Column("state", String(16), nullable=False),
+    Column("token", String(16), nullable=False),  # in the names of the files that are not yet in place
+    Column("path", Text),  # the file or folder to open
+    Column("how", String(16)),  # links.LinkKind
+    Column("entries", StoredJson),  # the files, with stamps (placement/entries.py)
+    Column("folders", StoredJson),  # those that flowhub made below the root
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),  # whose history hears of it
+    Column("created_at", BigInteger, nullable=False),
+    Column("placed_at", BigInteger),
+    UniqueConstraint("node", "store_id", "name", "app", "root"),
+    sqlite_autoincrement=True,
+)
+Index("ix_placements_unfinished", placements.c.node, **_only("state <> 'placed'"))
