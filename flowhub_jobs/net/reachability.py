@@ -44,7 +44,7 @@ Endpoint = tuple[str, int]  # host, port
 
 def remote_endpoint(url: str) -> Endpoint | None:
     """Return `connection_endpoint`, but None for this machine itself, which can be reached offline too."""
-    return None if is_loopback(_host_and_port(url)[1]) else connection_endpoint(url)
+    return None if is_loopback(host_and_port(url)[1]) else connection_endpoint(url)
 
 
 def connection_endpoint(url: str) -> Endpoint | None:
@@ -52,7 +52,7 @@ def connection_endpoint(url: str) -> Endpoint | None:
 
     None if the proxy's variable is invalid.
     """
-    scheme, host, port = _host_and_port(url)
+    scheme, host, port = host_and_port(url)
     try:
         proxy = proxy_for(scheme, host, int(port))
     except ProxyUnusable:
@@ -60,7 +60,7 @@ def connection_endpoint(url: str) -> Endpoint | None:
     return (host, int(port)) if proxy is None else (proxy.host, proxy.port)
 
 
-def _host_and_port(url: str) -> tuple[str, str, str]:
+def host_and_port(url: str) -> tuple[str, str, str]:
     """Return scheme, host and port of a URL."""
     scheme, _, authority = origin(url).partition("://")
     bracketed, _, port = authority.rpartition(":")

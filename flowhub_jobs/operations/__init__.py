@@ -15,6 +15,7 @@ local_jobs       verify, repair, export, import
 direct_download  download of one option without a queue
 limits           the speed limit; schedules the windows
 report           the report of the night; recovery_texts its sentences
+doctor/          the checks of `flowhub doctor`
 preflight/       asks sources before jobs are queued
 library/         installed models: list, adopt, update, clean up
 search/          searches, verdicts and details of a model

@@ -1,0 +1,38 @@
+"""Facts about a PostgreSQL server: version, role, connections, clock."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import reading
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """What a server says of itself. `now_us` is its clock in microseconds since 1970; `version_number` is as 160004."""
+
+    version: str
+    version_number: int
+    is_standby: bool
+    is_read_only: bool
+    connections: int
+    connections_max: int
+    now_us: int
+
+
+_QUERY = """
+SELECT current_setting('server_version') AS version,
+       current_setting('server_version_num')::int AS version_number,
+       pg_is_in_recovery() AS is_standby,
+       current_setting('default_transaction_read_only')::bool AS is_read_only,
+       (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         AS connections_max,
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us
+"""
+
+
+def server_health(engine: sa.Engine) -> ServerHealth:
+    """Return the facts about the PostgreSQL server of an engine."""
+    with reading(engine) as tx:
+        return ServerHealth(**tx.exec_driver_sql(_QUERY).mappings().one())

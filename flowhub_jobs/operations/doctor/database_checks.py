@@ -1,0 +1,124 @@
+"""Checks of the database: it opens, it is whole, it can be written at once, its clock is right, the queue is there."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from flowhub_jobs.database import postgresql
+from flowhub_jobs.database.engine import check_current, check_whole, writing
+from flowhub_jobs.database.health import ServerHealth, server_health
+from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, warn
+from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
+
+_BUSY_S = 1.0
+_SKEW_S = 5.0
+_CONNECTIONS_MIN = 6  # two worker processes
+
+
+def database_checks(home: Home) -> Iterator[Check]:
+    """Yield the checks of a database that opens."""
+    yield from guarded(
+        [
+            ("database.schema", lambda: _schema(home)),
+            ("database.whole", lambda: _whole(home)),
+            ("database.write", lambda: _write(home)),
+            ("database.queue", lambda: _queue(home)),
+        ],
+        url := home.settings.database_url,
+    )
+    if postgresql.is_postgresql(url):
+        yield from _server_checks(home, url)
+
+
+def _schema(home: Home) -> Check:
+    check_current(home.engine)
+    return ok("database.schema", f"schema {HEAD}, as this flowhub wants it")
+
+
+def _whole(home: Home) -> Check:
+    check_whole(home.engine)
+    return ok("database.whole", "no damage was found")
+
+
+def _write(home: Home) -> Check:
+    """Begin a transaction that writes, and measure how long another program kept it waiting."""
+    name, begun = "database.write", time.monotonic()
+    with writing(home.engine):
+        pass
+    waited = time.monotonic() - begun
+    if waited > _BUSY_S:
+        return warn(
+            name,
+            f"A write had to wait {waited:.1f} s: another program holds the database.",
+            "End programs that keep it open, such as a backup or a database browser.",
+        )
+    return ok(name, "can be written at once")
+
+
+def _queue(home: Home) -> Check:
+    with closing(command_wakeups(home)) as wakeups:
+        return ok("database.queue", f"{wakeups.waiting()} wake-ups are waiting")
+
+
+# PostgreSQL ----------------------------------------------------------------------------------------------------------
+
+
+def _server_checks(home: Home, url: str) -> Iterator[Check]:
+    found: list[tuple[ServerHealth, int]] = []
+    yield from guarded([("database.version", lambda: _server(home, found))], url)
+    for server, skew_us in found:
+        yield role(server)
+        yield connections(server)
+        yield clock_skew(skew_us)
+
+
+def _server(home: Home, found: list[tuple[ServerHealth, int]]) -> Check:
+    """Read the server's facts; they and its clock's microseconds ahead of this machine's are added to `found`."""
+    before = time.time_ns() // 1000
+    server = server_health(home.engine)
+    found.append((server, server.now_us - (before + time.time_ns() // 1000) // 2))
+    return version(server)
+
+
+def version(server: ServerHealth) -> Check:
+    """Check the server's version."""
+    name, text = "database.version", f"PostgreSQL {server.version}"
+    if server.version_number < 120000:
+        return fail(name, f"{text} is too old.", "Use PostgreSQL 12 or newer.")
+    return ok(name, text)
+
+
+def role(server: ServerHealth) -> Check:
+    """Check that the server takes writes."""
+    name = "database.role"
+    if server.is_standby or server.is_read_only:
+        what = "a standby" if server.is_standby else "read-only"
+        return fail(
+            name,
+            f"The server is {what}: nothing can be queued.",
+            "Name the primary in FLOWHUB_DATABASE_URL, or several hosts with target_session_attrs=read-write.",
+        )
+    return ok(name, "the primary, takes writes")
+
+
+def connections(server: ServerHealth) -> Check:
+    """Check how many connections are left; a worker process needs three."""
+    name, left = "database.connections", server.connections_max - server.connections
+    text = f"{server.connections} of {server.connections_max} connections are in use"
+    if left < _CONNECTIONS_MIN:
+        return warn(name, f"{text}; a worker needs three.", "Raise max_connections, or use a pooler.")
+    return ok(name, text)
+
+
+def clock_skew(skew_us: int) -> Check:
+    """Check the server's clock against this machine's. Leases are by the server's clock, so a skew loses no job."""
+    name, seconds = "database.clock", abs(skew_us) / 1e6
+    if seconds > _SKEW_S:
+        return warn(
+            name,
+            f"The server's clock is {seconds:.0f} s {'ahead of' if skew_us > 0 else 'behind'} this machine's.",
+            "Let both set their clocks over the network (NTP).",
+        )
+    return ok(name, f"within {max(seconds, 0.1):.1f} s of this machine's")

@@ -1,0 +1,70 @@
+"""Checks of what works in the home: workers, the service, the library, the catalog."""
+
+from collections.abc import Iterator
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.catalogs.active import catalog_in_force
+from flowhub_jobs.operations.doctor.check import Check, guarded, ok, skip, warn
+from flowhub_jobs.operations.worker_status import living_workers, service_of
+from flowhub_jobs.store.library_check import has_its_files
+from flowhub_jobs.values.enums import State
+
+
+def worker_checks(home: Home) -> Iterator[Check]:
+    """Yield the checks of workers, service, library and catalog."""
+    return guarded(
+        [
+            ("worker.running", lambda: _running(home)),
+            ("worker.service", lambda: _service(home)),
+            ("library.files", lambda: _library(home)),
+            ("catalog.read", lambda: _catalog(home)),
+        ],
+        home.settings.database_url,
+    )
+
+
+def _running(home: Home) -> Check:
+    name, queued = "worker.running", len(home.queries.in_state([State.QUEUED]))
+    workers = living_workers(home)
+    if workers:
+        return ok(name, f"{len(workers)} with {sum(one.slots for one in workers)} slots; {queued} jobs are queued")
+    if queued:
+        return warn(name, f"{queued} jobs are queued, and no worker runs.", "`flowhub worker` runs them.")
+    return ok(name, "no worker runs, and nothing is queued")
+
+
+def _service(home: Home) -> Check:
+    name = "worker.service"
+    try:
+        service = service_of(home.settings)
+        service.check()
+        state = service.look()
+    except FlowhubError as error:
+        return skip(name, error.message)
+    if not state.installed:
+        return skip(name, "not installed; `flowhub worker install` runs a worker at login")
+    if state.pid is None:
+        return warn(name, f"The service {state.name} is {state.state or 'not running'}.", f"`{state.logs}` shows why.")
+    return ok(name, f"{state.name} ({state.kind}) is {state.state}")
+
+
+def _library(home: Home) -> Check:
+    """Compare names, sizes and times, and no bytes: those are for `verify`."""
+    name, entries = "library.files", home.entries.entries_here()
+    changed = [entry.name for entry in entries if not has_its_files(entry, home.store.root / entry.name)]
+    if changed:
+        shown = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
+        return warn(
+            name,
+            f"{len(changed)} of {len(entries)} installed models are missing or incomplete: {shown}",
+            "`flowhub verify` shows which files; `flowhub verify --repair` fetches them again.",
+        )
+    return ok(name, f"{len(entries)} installed models have their files; `flowhub verify` checks the bytes")
+
+
+def _catalog(home: Home) -> Check:
+    loaded = catalog_in_force(home.settings)
+    if loaded.warning:
+        return warn("catalog.read", loaded.warning)
+    return ok("catalog.read", f"{len(loaded.catalog.models)} models")
