@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
 from flowhub_jobs.jobs.worker_writes import LeaseStore
@@ -75,6 +76,7 @@ class Cli:
                 patch.delenv("COLUMNS", raising=False)  # which xdist sets
                 status = run([str(argument) for argument in arguments])
         finally:
+            output.choose()  # a process of its own would end here
             signal.signal(signal.SIGTERM, before)
             logging.getLogger().handlers[:] = handlers  # a worker sets up one of its own
         return Said(status, *self._capsys.readouterr())
