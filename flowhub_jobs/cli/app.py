@@ -103,6 +103,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "import": Verb("library.import_", "import_models", "Import models from a folder made by `export`."),
     },
     "Web": {"web": Verb("web", "web", "Serve a local page and the HTTP API, until stopped.")},
+    "Agents": {"mcp": Verb("mcp", "mcp", "Serve tools for agents (MCP) on stdin and stdout.")},
     "Help": {
         "help": Verb("help.help", "help_page", "Explain verbs, errors, states, settings, references."),
         "completion": Verb("completion.completion", "completion", "Print the completion script of a shell."),

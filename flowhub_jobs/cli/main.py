@@ -7,9 +7,10 @@ import sys
 from typing import NoReturn
 
 from flowhub_jobs.cli import output, signals
-from flowhub_jobs.cli.error_output import as_flowhub_error, print_error
+from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, Interrupted, Terminated
+from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
 
 
 def main() -> NoReturn:

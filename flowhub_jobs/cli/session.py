@@ -1,20 +1,17 @@
-"""An open session for a verb, the jobs that it applies to, and the errors of several jobs as one."""
+"""An open session for a verb, and the jobs that it applies to."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.errors import FlowhubError, SomeFailed, UsageInvalid
+from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.job_numbers import job_numbers
+from flowhub_jobs.operations.outcomes import Outcome, Thing, error_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
-
-Thing = TypeVar("Thing", int, str)
-Outcome = TypeVar("Outcome")
 
 
 @contextmanager
@@ -45,23 +42,8 @@ def chosen_jobs(
     return job_numbers(typed) if typed else session.queries.in_state(fit, group)
 
 
-def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
-    """Apply `act` to each job or model; return each result, or the error of each that failed."""
-    outcomes: dict[Thing, Outcome | FlowhubError] = {}
-    for thing in things:
-        try:
-            outcomes[thing] = act(thing)
-        except FlowhubError as error:
-            outcomes[thing] = error
-    return outcomes
-
-
 def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:
     """Raise the error, if there was one job or model; SomeFailed if some of several failed."""
-    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
-    if not errors:
-        return
-    if len(outcomes) == 1:
-        raise errors[0]
-    first = errors[0]
-    raise SomeFailed(f"{len(errors)} of {len(outcomes)} failed. The first error: {first.message}", hint=first.hint)
+    error = error_of(outcomes)
+    if error is not None:
+        raise error

@@ -66,8 +66,12 @@ def _check(name: str, value: Any, schema: Schema) -> None:
     wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if type(value) not in [_TYPES[one] for one in wanted]:  # a bool is no int
         raise UsageInvalid(f"{name} is not {_words(schema)}.")
-    if isinstance(value, list) and "items" in schema:
-        for item in value:
+    if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        raise UsageInvalid(f"{name} is {value}.", hint=f"Send {schema['minimum']} to {schema['maximum']}.")
+    if isinstance(value, list):
+        if len(value) < schema.get("minItems", 0):
+            raise UsageInvalid(f"{name} is an empty list.")
+        for item in value if "items" in schema else ():
             _check(f"An item of {name}", item, schema["items"])
 
 

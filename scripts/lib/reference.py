@@ -1,4 +1,4 @@
-"""The generated parts of docs/: verbs, settings, exit statuses, error codes, states and reasons, and the HTTP API.
+"""The generated parts of docs/: verbs, settings, exit statuses, error codes, states, reasons, the HTTP API, the tools.
 
 They come from `flowhub help --json` (flowhub_jobs.cli.help.manual) and from the API's table of operations. Each stands
 between two comments with its name.
@@ -10,11 +10,12 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from flowhub_jobs.cli.help import manual, setting_texts
+from flowhub_jobs.mcp.tool_table import TOOLS
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.web.api import OPERATIONS
 from lib.env import TOP
 
-DOCUMENTS = (TOP / "docs" / "reference.md", TOP / "docs" / "http.md")
+DOCUMENTS = tuple(TOP / "docs" / name for name in ("reference.md", "http.md", "agents.md"))
 _PART = re.compile(r"(?P<begin><!-- begin: (?P<name>[a-z ]+) -->).*?(?P<end><!-- end: (?P=name) -->)", re.DOTALL)
 _DEFAULTS = {
     "home": "`~/.flow-studio`",
@@ -116,6 +117,19 @@ def _operations(page: dict[str, Any]) -> Iterator[str]:
     yield from _table("| request | | parameters | answer | verb |", rows)
 
 
+def _tools(_page: dict[str, Any]) -> Iterator[str]:
+    rows = (
+        (
+            f"`{tool.name}`",
+            f"{tool.description.partition('. ')[0].rstrip('.')}.",
+            ", ".join(f"`{field.name}`" for field in tool.fields),
+            f"`{tool.answer}`",
+        )
+        for tool in TOOLS
+    )
+    yield from _table("| tool | | arguments | result |", rows)
+
+
 def _table(head: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield head
     yield "|---" * (head.count("|") - 1) + "|"
@@ -135,4 +149,5 @@ _PARTS = {
     "states": _states,
     "reasons": _reasons,
     "operations": _operations,
+    "tools": _tools,
 }

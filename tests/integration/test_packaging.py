@@ -63,6 +63,11 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def test_the_wheel_carries_the_skill_for_agents(wheel):
+    path = "flowhub_jobs/cli/help/SKILL.md"
+    assert contents(wheel)[path] == (TOP / path).read_bytes()
+
+
 def test_the_wheel_carries_every_migration_and_the_catalog(wheel):
     inside = contents(wheel)
     assert inside["flowhub_jobs/_shipped/hub_catalog.json"] == (TOP / "hub_catalog.json").read_bytes()

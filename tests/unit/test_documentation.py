@@ -13,6 +13,8 @@ TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 REFERENCE = (DOCS / "reference.md").read_text()
 PAGE = manual.manual_json()
+COMMANDS = ("agents", "bench", "catalog", "http")  # pages with commands
+SKILL = "flowhub_jobs/cli/help/SKILL.md"
 SCHEMA = re.compile(r"\bflowhub/[a-z-]+/\d\b")
 
 
@@ -116,7 +118,7 @@ def commands(text):
     return [one.split() for line in [*fenced, *inline] for one in line.split(";") if one.strip().startswith("flowhub")]
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/bench.md", "docs/catalog.md", "docs/http.md"])
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in COMMANDS), SKILL])
 def test_every_command_on_a_page_has_a_verb_and_options_that_exist(path):
     verbs = {verb["name"]: {name for option in verb["options"] for name in option["names"]} for verb in PAGE["verbs"]}
     for words in commands((TOP / path).read_text()):
@@ -124,3 +126,13 @@ def test_every_command_on_a_page_has_a_verb_and_options_that_exist(path):
         options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert verb in verbs or verb in ("--version", "--help", "VERB"), words
         assert options <= verbs.get(verb, set()) | {"--help", "--version", "--json"}, words
+
+
+def test_the_skill_names_only_errors_that_exist_and_begins_as_a_skill_does():
+    text = (TOP / SKILL).read_text()
+    assert re.match(r"---\nname: flowhub\ndescription: \S.{50,900}\n---\n", text)
+    codes = re.findall(r"`([a-z_]+)`", re.split(r"\n## ", text.split("\n## Errors\n")[1])[0])
+    assert set(codes) - {"code", "hint", "message", "retryable", "retry"} <= {one["code"] for one in PAGE["errors"]}
+    statuses = re.findall(r"(\d+) [a-z]", text.split("Exit statuses:")[1].split("\n")[0])
+    assert len(statuses) == 10
+    assert set(statuses) <= {str(status) for status in PAGE["exit_statuses"]}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.help.setting_texts import TEXTS, in_words, variable
@@ -77,6 +78,11 @@ def catalog() -> str:
     return f"{CATALOG_HELP}\n\n`flowhub catalog --help` lists the commands."
 
 
+def skill() -> str:
+    """Return the SKILL.md for agents, as it is shipped."""
+    return (Path(__file__).parent / "SKILL.md").read_text(encoding="utf-8").rstrip("\n")
+
+
 def _prose(*sentences: str) -> list[str]:
     return [line for text in sentences if text for line in output.fold(text, INDENT).split("\n")]
 
@@ -125,6 +131,7 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "references": ("How a model is named.", references),
     "catalog": ("The shape of a catalog, with an example.", catalog),
     "units": ("How times, rates and sizes are written.", units),
+    "skill": ("A SKILL.md that teaches agents to use flowhub.", skill),
 }
 
 _REFERENCES = [

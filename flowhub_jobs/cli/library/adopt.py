@@ -12,12 +12,13 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
-from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
+from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
 from flowhub_jobs.operations.library.identify import Identifier
+from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind

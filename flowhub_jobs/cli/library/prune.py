@@ -8,8 +8,9 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
-from flowhub_jobs.cli.session import each, open_session, raise_for
+from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, find_removable, remove_item
+from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import format_bytes, format_duration

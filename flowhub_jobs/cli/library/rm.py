@@ -8,8 +8,9 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed
-from flowhub_jobs.cli.session import each, open_session, raise_for
+from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.library.installed import Removal, freed_note
+from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import removed_json
 from flowhub_jobs.units import format_bytes
 

@@ -9,10 +9,11 @@ from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
 from flowhub_jobs.cli.library.outdated import Refs, check_of, errors_by_model, hint_rest
 from flowhub_jobs.cli.options import AsJson, GroupName, Priority, StartAt, Tonight
-from flowhub_jobs.cli.session import each, open_session, raise_for, warn_of_catalog
+from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.library.outdated import refuse_changed_by_hand
+from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.session import EnqueueItem, Session
 
 

@@ -1,0 +1,29 @@
+"""Outcomes of one action on several jobs or models: each result or error, and the errors as one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from flowhub_jobs.errors import FlowhubError, SomeFailed
+
+Thing = TypeVar("Thing", int, str)
+Outcome = TypeVar("Outcome")
+
+
+def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
+    """Apply `act` to each job or model; return each result, or the error of each that failed."""
+    outcomes: dict[Thing, Outcome | FlowhubError] = {}
+    for thing in things:
+        try:
+            outcomes[thing] = act(thing)
+        except FlowhubError as error:
+            outcomes[thing] = error
+    return outcomes
+
+
+def error_of(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> FlowhubError | None:
+    """Return the error, if there was one job or model; SomeFailed if some of several failed; None without an error."""
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
+    if not errors or len(outcomes) == 1:
+        return next(iter(errors), None)
+    first = errors[0]
+    return SomeFailed(f"{len(errors)} of {len(outcomes)} failed. The first error: {first.message}", hint=first.hint)

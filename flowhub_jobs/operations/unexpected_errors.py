@@ -1,0 +1,18 @@
+"""Converts an unexpected exception into an error with a code: of the database, the system, or a fault of flowhub."""
+
+from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, UsageInvalid
+from flowhub_jobs.net.urls import driver_words, scrub
+
+
+def as_flowhub_error(error: Exception) -> FlowhubError:
+    """Return an unexpected exception as an error with an exit status; an error of flowhub as it is."""
+    if isinstance(error, FlowhubError):
+        return error
+    if type(error).__module__.partition(".")[0] in ("sqlite3", "sqlalchemy"):
+        return DatabaseUnusable(f"The database does not answer: {driver_words(error)}.")
+    if isinstance(error, UnicodeEncodeError):  # a typed name that no table can hold
+        return UsageInvalid(f"{error.object[:200]!r} is not UTF-8 text.", hint="Write the name in UTF-8.")
+    if isinstance(error, OSError):
+        return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
+    hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."
+    return InternalError(f"A fault of flowhub's own: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)

@@ -1,0 +1,256 @@
+"""`flowhub mcp`: its tools as the package's own client calls them, over stdio to a real process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mcp.shared.exceptions import MCPError
+from support.agent import SERVER, Agent, agent_of
+from support.app import App
+from support.cli import cli_app, fail, work
+from support.models import gguf, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.errors import SourceMissing
+
+A, B = gguf(4096, 1), gguf(8192, 2)
+NAMES = [
+    "search_models",
+    "check_fit",
+    "enqueue",
+    "list_jobs",
+    "job_status",
+    "pause",
+    "resume",
+    "cancel",
+    "retry",
+    "list_installed",
+    "model_path",
+    "morning_report",
+]
+
+
+@pytest.fixture
+def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A home whose catalog has the models `a` and `b`, which `origin` serves."""
+    for name, content in (("a.gguf", A), ("b.gguf", B)):
+        origin.serve(name, content)
+    models = [one_file_model(name[0], origin.url(name), content) for name, content in (("a.gguf", A), ("b.gguf", B))]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+@pytest.fixture
+def agent(shop: App) -> Iterator[Agent]:
+    with agent_of() as agent:
+        yield agent
+
+
+def test_the_tools_are_listed_with_the_schemas_of_their_arguments_and_results(agent):
+    tools = agent.tools()
+    assert [tool.name for tool in tools] == NAMES
+    for tool in tools:
+        assert tool.description
+        assert tool.input_schema["additionalProperties"] is False
+        assert all(field["description"] for field in tool.input_schema["properties"].values())
+        assert tool.output_schema["properties"]["schema"]["const"].startswith("flowhub/")
+        assert tool.annotations.destructive_hint is False
+    changing = {tool.name for tool in tools if not tool.annotations.read_only_hint}
+    assert changing == {"enqueue", "pause", "resume", "cancel", "retry"}
+
+
+def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(shop, agent):
+    [found] = agent.call("search_models", query="a", limit=1)["models"]
+    assert found["best"] == "a@q4"
+    [variant] = agent.call("check_fit", ref="a")["variants"]
+    assert variant["fit"] in ("fits", "tight", "unknown")
+
+    queued = agent.call("enqueue", refs=["a"])
+    assert [job["state"] for job in queued["jobs"]] == ["queued"]
+    assert queued["notes"] == ["No worker is running; start one with `flowhub worker`."]
+    number = queued["jobs"][0]["id"]
+    assert agent.refused("model_path", ref="a")["error"]["code"] == "not_found"
+
+    work(shop)
+    [job] = agent.call("job_status", job=number)["jobs"]
+    assert (job["state"], job["sha256_state"]) == ("completed", "verified")
+    assert job["events"]
+    [model] = agent.call("list_installed")["models"]
+    path = agent.call("model_path", ref="a")["path"]
+    assert model["path"] == path
+    assert Path(path).read_bytes() == A
+    [came] = agent.call("morning_report", since="1h")["came"]
+    assert came["job"] == number
+
+
+def test_a_reference_that_is_queued_already_answers_with_its_job_and_says_so(agent):
+    first = agent.call("enqueue", refs=["a"], tonight=True, group="night")["jobs"]
+    second = agent.call("enqueue", refs=["b", "a"])
+    assert second["jobs"][1] == first[0]
+    assert f"Job {first[0]['id']}, a@q4, was there before; it is queued." in second["notes"]
+    assert [job["id"] for job in agent.call("list_jobs", group="night")["jobs"]] == [first[0]["id"]]
+    assert len(agent.call("list_jobs")["jobs"]) == 2
+
+
+def test_jobs_are_paused_resumed_cancelled_and_retried(agent):
+    number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
+    for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
+        assert [job["state"] for job in agent.call(verb, jobs=[number])["jobs"]] == [state]
+
+
+def test_no_tool_removes_a_model_or_a_partial_download(shop, agent):
+    """A cancelled job keeps what it has, and an installed model stays whatever is called."""
+    agent.call("enqueue", refs=["a"])
+    work(shop)
+    number = agent.call("enqueue", refs=["b"])["jobs"][0]["id"]
+    claimed = shop.home.commands.artifact(number)
+    partial = shop.home.store.new_partial(claimed, shop.home.node)
+    partial.mkdir(parents=True)
+    agent.call("cancel", jobs=[number])
+    agent.refused("cancel", jobs=[1])
+    agent.call("enqueue", refs=["a"])
+    assert partial.is_dir()
+    assert [model["name"] for model in agent.call("list_installed")["models"]] == ["a.gguf"]
+    arguments = {key for tool in agent.tools() for key in tool.input_schema["properties"]}
+    assert not {word for word in arguments if word in ("purge", "remove", "delete", "path", "dest")}
+
+
+def test_a_failed_job_says_what_to_do(shop, agent):
+    number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
+    fail(shop, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
+    page = agent.call("job_status", job=number)
+    assert page["jobs"][0]["error"]["code"] == "source_missing"
+    assert page["jobs"][0]["error"]["retryable"] is False
+    assert page["notes"][0].startswith("a.gguf is not there any more.")
+    [need] = agent.call("morning_report", since="1h")["needs_you"]
+    assert need["job"] == number
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "word"),
+    [
+        ("enqueue", {"refs": ["c"]}, "not_found", "'c'"),
+        ("enqueue", {"refs": []}, "usage", "refs is an empty list"),
+        ("enqueue", {"refs": ["a"], "at": "whenever"}, "usage", "whenever"),
+        ("enqueue", {"refs": ["a"], "purge": True}, "usage", "'purge' is not a key"),
+        ("enqueue", {}, "usage", "no refs"),
+        ("job_status", {"job": 999}, "not_found", "999"),
+        ("job_status", {"job": "1"}, "usage", "a whole number"),
+        ("pause", {"jobs": [True]}, "usage", "a whole number"),
+        ("search_models", {"format": "exe"}, "usage", "exe"),
+        ("search_models", {"limit": 0}, "usage", "limit is 0"),
+        ("search_models", {"sort": "worst"}, "usage", "worst"),
+        ("check_fit", {"ref": "a", "context": 0}, "usage", "context is 0"),
+        ("list_jobs", {"state": "lost"}, "usage", "lost"),
+        ("model_path", {"ref": "../../etc/passwd"}, "not_found", "passwd"),
+        ("morning_report", {"since": "once"}, "usage", "once"),
+    ],
+)
+def test_an_error_has_a_code_a_hint_and_whether_to_try_again(agent, name, arguments, code, word):
+    error = agent.refused(name, **arguments)["error"]
+    assert list(error) == ["code", "message", "hint", "retryable"]
+    assert error["code"] == code
+    assert word in error["message"]
+    assert error["retryable"] is False
+
+
+def test_of_several_jobs_those_that_can_are_changed_and_the_others_have_their_errors(agent):
+    number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
+    page = agent.refused("pause", jobs=[number, 999])
+    assert [(job["id"], job["state"]) for job in page["jobs"]] == [(number, "paused")]
+    assert page["error"]["code"] == "some_failed"
+    assert [(one["job"], one["error"]["code"]) for one in page["failed"]] == [(999, "not_found")]
+    assert agent.refused("resume", jobs=[999])["error"]["code"] == "not_found"
+
+
+def test_a_tool_that_does_not_exist_is_an_error_of_the_protocol(agent):
+    with pytest.raises(MCPError, match="There is no tool 'rm'"):
+        agent.result("rm", name="a.gguf")
+
+
+def test_a_result_is_the_json_of_the_verb(agent, cli):
+    agent.call("enqueue", refs=["a"], at="+3h")
+    for tool, verb in (("list_jobs", "status"), ("list_installed", "list"), ("search_models", "search")):
+        page = agent.call(tool)
+        del page["notes"]
+        if tool == "list_installed":
+            page["store"].pop("free")
+        said = cli(verb, "--json").page
+        said.get("store", {}).pop("free", None)
+        assert page == said
+
+
+def test_the_text_of_a_result_is_the_same_json(agent):
+    result = agent.result("list_jobs")
+    assert json.loads(result.content[0].text) == result.structured_content
+
+
+def test_a_file_whose_name_is_no_unicode_is_listed(shop, agent):
+    shop.home.open_store()
+    (Path(os.fsdecode(os.fsencode(shop.home.store.root) + b"/\xff.gguf"))).write_bytes(A)
+    assert [model["name"] for model in agent.call("list_installed")["models"]] == ["?.gguf"]
+
+
+def test_a_home_that_cannot_be_used_is_a_result_with_its_error(home, tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("FLOWHUB_HOME", str(blocked / "home"))
+    monkeypatch.setenv("FLOWHUB_LOG_FORMAT", "plain")
+    with agent_of() as agent:
+        assert agent.refused("list_jobs")["error"]["code"] == "home_unusable"
+
+
+def test_what_a_tool_prints_goes_to_stderr_and_a_fault_is_an_error_with_a_code(shop):
+    """stdout belongs to the protocol: the client would fail at any other line."""
+    program = (
+        "import sys\n"
+        "from flowhub_jobs.mcp import calls\n"
+        "def broken(*_):\n"
+        "    print('to nobody', flush=True); raise RuntimeError('lost my way')\n"
+        "calls.check_arguments = broken\n"
+        "from flowhub_jobs.cli.entry import main; sys.argv = ['flowhub', 'mcp']; main()"
+    )
+    with agent_of([sys.executable, "-c", program]) as agent:
+        error = agent.refused("list_jobs")["error"]
+    assert error["code"] == "internal"
+    assert "lost my way" in error["message"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)])
+def test_it_ends_with_stdin_and_at_a_signal(home, number, status):
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        assert answer["result"]["serverInfo"]["name"] == "flowhub"
+        if number is None:
+            server.stdin.close()
+        else:
+            server.send_signal(number)
+        assert server.wait(60) == status
+        assert server.stdout.read() == b""
+        assert b"Traceback" not in server.stderr.read()
+
+
+def test_without_its_package_it_says_what_to_install(home):
+    program = "import sys; sys.modules['mcp_types'] = None; from flowhub_jobs.cli.entry import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "mcp"], capture_output=True, text=True, env=os.environ, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pip install 'flowhub[mcp]'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_other_verbs_do_not_import_it(home):
+    program = "import sys; from flowhub_jobs.cli.main import run; run(['--help']); run(['status', '--json']); "
+    program += "print([name for name in sys.modules if name.startswith(('mcp', 'anyio', 'flowhub_jobs.mcp'))])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
