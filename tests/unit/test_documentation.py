@@ -134,5 +134,5 @@ def test_the_skill_names_only_errors_that_exist_and_begins_as_a_skill_does():
     codes = re.findall(r"`([a-z_]+)`", re.split(r"\n## ", text.split("\n## Errors\n")[1])[0])
     assert set(codes) - {"code", "hint", "message", "retryable", "retry"} <= {one["code"] for one in PAGE["errors"]}
     statuses = re.findall(r"(\d+) [a-z]", text.split("Exit statuses:")[1].split("\n")[0])
-    assert len(statuses) == 10
+    assert len(statuses) == 9
     assert set(statuses) <= {str(status) for status in PAGE["exit_statuses"]}
