@@ -1,6 +1,7 @@
 """Registry of the programs that flowhub places models for. Each layout is one module: it plans, and writes nothing.
 
 directory       any folder: `dir:PATH`
+lm_studio, ollama, comfyui, jan, localai    the programs of these names
 """
 
 import importlib
@@ -10,7 +11,13 @@ from flowhub_jobs.placement.app import DIRECTORY, App
 from flowhub_jobs.placement.apps.directory import directory_app
 
 # The module of each program, which has its App under the name APP. Imported at use.
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {
+    "lm-studio": "lm_studio",
+    "ollama": "ollama",
+    "comfyui": "comfyui",
+    "jan": "jan",
+    "localai": "localai",
+}
 APPS = tuple(_MODULES)
 
 

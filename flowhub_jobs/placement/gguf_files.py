@@ -1,0 +1,97 @@
+"""The GGUF models among the files of an installed model, and what their headers say, for layouts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.errors import PlacementRefused
+from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata
+from flowhub_jobs.formats.read_metadata import read_anatomy
+from flowhub_jobs.huggingface import quants
+from flowhub_jobs.huggingface.responses import RepoFile
+from flowhub_jobs.placement.values import InstalledForPlacement, PlacementFile, path_component
+from flowhub_jobs.values.enums import HubFormat
+
+# Heads for speculative decoding, which run next to their model alone: llama.cpp, `gguf_filename_is_model`.
+_DRAFTS = ("mtp-", "eagle3-", "dflash-", "dspark-")
+# Of several projectors of one model, those of the quantization that runs everywhere come first.
+_PROJECTORS = ("F16", "Q8_0", "BF16", "F32")
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFiles:
+    """One GGUF model: its parts in order, one for a file that is not split, and its projector for images or sound.
+
+    `quant` is the label in the file's name, such as Q4_K_M; None if it has none.
+    """
+
+    quant: str | None
+    parts: tuple[PlacementFile, ...]
+    projector: PlacementFile | None = None
+
+    @property
+    def first(self) -> PlacementFile:
+        return self.parts[0]
+
+    @property
+    def is_split(self) -> bool:
+        return len(self.parts) > 1
+
+    @property
+    def all(self) -> tuple[PlacementFile, ...]:
+        return (*self.parts, self.projector) if self.projector else self.parts
+
+    @property
+    def title(self) -> str:
+        """Return the name of its file without `.gguf` and the number of the part, as one component of a path."""
+        name = file_name(self.first)[: -len(".gguf")]
+        return path_component(name[: -len("-00001-of-00001")] if self.is_split else name)
+
+
+def file_name(file: PlacementFile) -> str:
+    """Return the name of a file as its publisher gave it; the one in the store may have a prefix."""
+    return (file.repository_path or file.path).rpartition("/")[2]
+
+
+def gguf_files(installed: InstalledForPlacement, program: str) -> list[GgufFiles]:
+    """Return the GGUF models of an installed model, the preferred quantization first.
+
+    Raises PlacementRefused, in the name of the program, if there are none, or a part of one is missing.
+    """
+    by_path = {file.path: file for file in installed.files}
+    found = quants.gguf_models(RepoFile(path, file.size) for path, file in by_path.items())
+    if not found:
+        raise PlacementRefused(
+            f"{program} loads GGUF files, and {installed.name} {_content(installed)}.",
+            hint="`flowhub show` and `flowhub search --format gguf` list the variants that it loads.",
+        )
+    if broken := next((model for model in found if not model.whole), None):
+        missing = broken.count - len(broken.files)
+        raise PlacementRefused(
+            f"{installed.name} lacks {missing} of the {broken.count} parts of {broken.files[0].path}.",
+            hint="`flowhub verify --repair` fetches what is missing.",
+        )
+    projector = _projector(installed)
+    models = [GgufFiles(one.quant, tuple(by_path[part.path] for part in one.files), projector) for one in found]
+    return [one for one in models if not file_name(one.first).lower().startswith(_DRAFTS)] or models
+
+
+def _content(installed: InstalledForPlacement) -> str:
+    if any(quants.is_companion(file.path) for file in installed.files):
+        return "is a projector, which runs next to its model alone"
+    kinds = {HubFormat.SAFETENSORS: "safetensors weights", HubFormat.MLX: "MLX weights"}
+    return f"has {kinds[installed.format]}" if installed.format in kinds else "has none"
+
+
+def _projector(installed: InstalledForPlacement) -> PlacementFile | None:
+    found = [file for file in installed.files if quants.is_companion(file.path)]
+    order = [quants.quant_of(file_name(file)) for file in found]
+    ranks = [_PROJECTORS.index(label) if label in _PROJECTORS else len(_PROJECTORS) for label in order]
+    return min(zip(ranks, range(len(found)), found, strict=True))[2] if found else None
+
+
+def header_of(file: PlacementFile) -> ModelMetadata:
+    """Return what the header of a GGUF file says; nothing where it cannot be read. Raises OSError."""
+    try:
+        return read_anatomy(Path(file.source))
+    except HeaderUnreadable:
+        return ModelMetadata()
