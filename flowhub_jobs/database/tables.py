@@ -80,6 +80,7 @@ jobs = Table(
     Column("bytes_total", BigInteger),
     Column("bytes_done", BigInteger, nullable=False, server_default="0"),
     Column("bytes_fetched", BigInteger, nullable=False, server_default="0"),
+    Column("sources", StoredJson),  # bytes_fetched by the origin that sent them; NULL: not known
     Column("rate_bps", BigInteger),
     Column("sha256_state", String(16), nullable=False, server_default="pending"),
     # Why it waits, and until when.
@@ -287,6 +288,15 @@ host_waits = Table(
     Column("host", Text),  # the host that failed: it may be another one, to which the origin redirects
     Column("text", Text, nullable=False),
     Column("prober", String(32)),  # the lease's token of the job that tries, or tried last
+)
+
+# A mirror that sent wrong bytes is not asked until then.
+refused_mirrors = Table(
+    "refused_mirrors",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("mirror", Text, primary_key=True),  # its URL prefix
+    Column("until", BigInteger, nullable=False),
 )
 
 controls = Table(
