@@ -85,6 +85,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "limit": Verb("worker.limit", "limit", "Limit the speed of all jobs together, or show the limit."),
         "report": Verb("worker.report", "report", "Show what was downloaded, what recovered, what needs you."),
         "doctor": Verb("worker.doctor", "doctor", "Check settings, disk, database, network and workers."),
+        "db": Verb("worker.db", "app", "Back up the database, or check it."),
         "logs": Verb("jobs.logs", "logs", "Print every event of a job, oldest first."),
     },
     "Manage installed models": {

@@ -11,6 +11,7 @@ wait_reasons     why a job does not move, and the remedies
 needs            problems that need the user
 changes          changes since a known moment
 forecast         free space and the time when an order is done
+database_file    backs up SQLite's database, and checks it
 local_jobs       verify, repair, export, import
 direct_download  download of one option without a queue
 limits           the speed limit; schedules the windows

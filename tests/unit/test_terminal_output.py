@@ -277,7 +277,7 @@ def test_the_verbs_are_those_of_this_version():
     verbs = (
         "search show fits device catalog "
         "enqueue status wait cancel pause resume retry start priority "
-        "worker schedule limit report doctor logs "
+        "worker schedule limit report doctor db logs "
         "list path verify outdated update rm prune du "
         "adopt export import web mcp help completion"
     )

@@ -1,0 +1,14 @@
+"""A database that was backed up or checked as JSON: `flowhub/database/1`."""
+
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.operations.schemas.plain_json import fields_json
+
+if TYPE_CHECKING:
+    from flowhub_jobs.operations.database_file import DatabaseFile
+
+
+def database_json(file: "DatabaseFile") -> dict[str, Any]:
+    return {"schema": "flowhub/database/1", **fields_json(file, ("path", "bytes", "jobs", "installed"))} | {
+        "migration": file.schema
+    }
