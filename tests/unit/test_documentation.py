@@ -13,7 +13,7 @@ TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 REFERENCE = (DOCS / "reference.md").read_text()
 PAGE = manual.manual_json()
-COMMANDS = ("agents", "bench", "catalog", "http")  # pages with commands
+COMMANDS = ("deploy", "agents", "bench", "catalog", "http")  # pages with commands
 SKILL = "flowhub_jobs/cli/help/SKILL.md"
 SCHEMA = re.compile(r"\bflowhub/[a-z-]+/\d\b")
 
