@@ -21,20 +21,28 @@ _TYPES = {
     "integer": int,
     "boolean": bool,
     "array": list,
+    "object": dict,
     "null": type(None),
 }
-_WORDS = {"string": "a text", "integer": "a whole number", "boolean": "true or false", "array": "a list"}
+_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A named value. `option` is that of the verb, whose help describes it."""
+    """A named value. `option` is that of the verb, whose help describes it. An `ignored` value is accepted."""
 
     name: str
     schema: Schema
     option: str | None = None
     help: str = ""
     required: bool = False
+    ignored: bool = False
 
 
 def object_schema(fields: Iterable[Field], help_of: Callable[[Field], str]) -> dict[str, Any]:
@@ -63,6 +71,8 @@ def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
 
 
 def _check(name: str, value: Any, schema: Schema) -> None:
+    if "type" not in schema:  # any value
+        return
     wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if type(value) not in [_TYPES[one] for one in wanted]:  # a bool is no int
         raise UsageInvalid(f"{name} is not {_words(schema)}.")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
-from flowhub_jobs.operations.arguments import TEXT, Field, object_schema
+from flowhub_jobs.operations.arguments import NUMBER, TEXT, Field, Schema, object_schema
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 from flowhub_jobs.web.problems import MEDIA_TYPE
@@ -19,10 +19,10 @@ from flowhub_jobs.web.problems import MEDIA_TYPE
 PATH = "/api/openapi.json"
 Manual = Mapping[str, Any]  # flowhub/help/1
 _PARAMETER = re.compile(r"\{([a-z]+)(:[a-z]+)?\}")
-_PATH_HELP = {
-    "job": "The number of a job.",
-    "name": "The name of an installed model, as the list has it.",
-    "model": "A model, model@option, or hf:owner/repo.",
+_PATH: dict[str, tuple[Schema, str]] = {
+    "job": ({**NUMBER, "minimum": 1}, "The number of a job."),
+    "name": (TEXT, "The name of an installed model, as the list has it."),
+    "model": (TEXT, "A model, model@option, or hf:owner/repo."),
 }
 
 
@@ -73,7 +73,7 @@ def _operation(one: Operation, verb: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: option["help"] for option in verb.get("options", ()) for name in option["names"]}
     names = [(found[1], found[2] is not None) for found in _PARAMETER.finditer(one.path)]
     path = [
-        {"name": name, "in": "path", "required": True, "description": _PATH_HELP[name], "schema": TEXT}
+        {"name": name, "in": "path", "required": True, "description": _PATH[name][1], "schema": _PATH[name][0]}
         for name, _ in names
     ]
     query = [

@@ -108,7 +108,7 @@ def _operations(page: dict[str, Any]) -> Iterator[str]:
         (
             f"`{one.method} {one.path.replace(':path', '')}`",
             one.summary,
-            ", ".join(f"`{field.name}`" for field in (*one.query, *one.body)),
+            ", ".join(f"`{field.name}`" for field in (*one.query, *one.body) if not field.ignored),
             f"`{one.answer}`" if "/" in one.answer else one.media_type,
             f"`{one.verb}`" if one.verb else "",
         )

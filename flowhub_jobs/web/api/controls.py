@@ -1,16 +1,19 @@
 """`/api/v1/limit`, `/api/v1/schedule`, `/api/v1/report`: as the verbs of these names print them."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response
 
-from flowhub_jobs.operations.arguments import TEXT, TEXT_OR_NUMBER, Field
+from flowhub_jobs.jobs.rate_limits import Limits
+from flowhub_jobs.operations.arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
 from flowhub_jobs.operations.limits import in_force, set_limit_from
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.schedules import schedule_from, set_schedule
 from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
 from flowhub_jobs.operations.schemas.report import report_json
-from flowhub_jobs.web.api.route_table import Operation
+from flowhub_jobs.web.api.route_table import Operation, read_body
 from flowhub_jobs.web.call import Call, JSONResponse
 
 LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"
@@ -21,7 +24,7 @@ def show_limit(call: Call) -> Response:
 
 
 def change_limit(call: Call) -> Response:
-    set_limit_from(call.session, call.json())
+    set_limit_from(call.session, read_body(call, (*_LIMIT, *_LIMIT_ANSWER)))
     return show_limit(call)
 
 
@@ -31,7 +34,7 @@ def show_schedule(call: Call) -> Response:
 
 
 def change_schedule(call: Call) -> Response:
-    set_schedule(call.session, schedule_from(call.json()))
+    set_schedule(call.session, schedule_from(read_body(call, (*_SCHEDULE, *_SCHEDULE_ANSWER))))
     return show_schedule(call)
 
 
@@ -43,7 +46,7 @@ def show_report(call: Call) -> Response:
 
 _LIMIT = (
     Field("rate", TEXT_OR_NUMBER, help="Bytes a second: 500K, 5M; off, or null, for no limit."),
-    Field("for", TEXT, "--for"),
+    Field("for", TEXT_OR_NULL, "--for"),
     Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as the answer has it."),
     Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as the answer has it."),
 )
@@ -54,12 +57,29 @@ _SCHEDULE = (
     Field("outside_bps", {"type": ["integer", "null"]}, help="The same as outside, as the answer has it; null: pause."),
     Field("more", {"type": ["array", "null"], "items": {"type": "object"}}, help="Windows on days of their own."),
 )
+
+
+def _answered(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Return the other keys of an answer, so that a program can send back what it got."""
+    known = {field.name for field in fields}
+    told = "Ignored; it is a key of the answer."
+    return tuple(Field(name, {}, help=told, ignored=True) for name in page if name not in known)
+
+
+_LIMIT_ANSWER = _answered(limit_json(Limits()), _LIMIT)
+_SCHEDULE_ANSWER = _answered(schedule_json(None, 0), _SCHEDULE)
 _SINCE = (Field("since", TEXT, "--since"),)
 
 OPERATIONS = (
     Operation("GET", LIMIT, show_limit, "Return the speed limit in force.", "flowhub/limit/1", "limit"),
     Operation(
-        "PUT", LIMIT, change_limit, "Limit the speed of all jobs together.", "flowhub/limit/1", "limit", body=_LIMIT
+        "PUT",
+        LIMIT,
+        change_limit,
+        "Limit the speed of all jobs together.",
+        "flowhub/limit/1",
+        "limit",
+        body=(*_LIMIT, *_LIMIT_ANSWER),
     ),
     Operation("GET", SCHEDULE, show_schedule, "Return the schedule in force.", "flowhub/schedule/1", "schedule show"),
     Operation(
@@ -69,7 +89,7 @@ OPERATIONS = (
         "Run jobs only in these windows, every week.",
         "flowhub/schedule/1",
         "schedule set",
-        body=_SCHEDULE,
+        body=(*_SCHEDULE, *_SCHEDULE_ANSWER),
     ),
     Operation(
         "GET",

@@ -13,6 +13,7 @@ from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.web.api.route_table import Operation, read_body
 from flowhub_jobs.web.call import Act, Call, JSONResponse
 
@@ -36,7 +37,12 @@ def show_job(call: Call) -> Response:
 
 
 _ENQUEUE = (
-    Field("refs", TEXTS, help="References: model, model@option, hf:owner/repo[:QUANT], or the URL of a file."),
+    Field(
+        "refs",
+        {**TEXTS, "minItems": 1},
+        help="References: model, model@option, hf:owner/repo[:QUANT], or the URL of a file.",
+        required=True,
+    ),
     Field("priority", NUMBER, "--priority"),
     Field("group", TEXT_OR_NULL, "--group"),
     Field("at", TEXT_OR_NULL, "--at"),
@@ -53,9 +59,7 @@ _ENQUEUE = (
 def enqueue(call: Call) -> Response:
     """Queue all references, or none. What is queued or installed already is answered with its job: 200 if all are."""
     data = read_body(call, _ENQUEUE)
-    refs = data.pop("refs", [])
-    if not refs:
-        raise UsageInvalid("The object has no refs.", hint='Send {"refs": ["MODEL"]}.')
+    refs = data.pop("refs")
     if data.pop("place", None):
         raise UsageInvalid("This version cannot place models in other programs.", hint="Leave place out.")
     answers = enqueue_refs(call.session, refs, data | {"after": _numbers(data.get("after"))})
@@ -107,7 +111,7 @@ def _number(call: Call) -> int:
 
 
 _LIST = (
-    Field("state", TEXT, "--state"),
+    Field("state", {"type": "string", "enum": [*State]}, "--state"),
     Field("since", TEXT, "--since"),
     Field("group", TEXT, "--group"),
     Field("all", SWITCH, "--all"),

@@ -8,7 +8,8 @@ from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_details import model_details
-from flowhub_jobs.operations.search.search import SearchRequest, run_search
+from flowhub_jobs.operations.search.search import SORTS, SearchRequest, run_search
+from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 
@@ -48,7 +49,7 @@ def show_device(call: Call) -> Response:
 
 _SEARCH = (
     Field("q", TEXT, help="Words, or beginnings of them, with a space between them."),
-    Field("format", TEXT, "--format"),
+    Field("format", {"type": "string", "enum": [*HubFormat]}, "--format"),
     Field("params", TEXT, "--params"),
     Field("max_size", TEXT, "--max-size"),
     Field("license", TEXT, "--license"),
@@ -57,8 +58,8 @@ _SEARCH = (
     Field("fits", SWITCH, "--fits"),
     Field("installed", SWITCH, "--installed"),
     Field("new", SWITCH, "--new"),
-    Field("sort", TEXT, "--sort"),
-    Field("limit", NUMBER, help=f"Return so many; 0 is all (default {SHOWN})."),
+    Field("sort", {"type": "string", "enum": [*SORTS]}, "--sort"),
+    Field("limit", {**NUMBER, "minimum": 0, "maximum": SHOWN_MAX}, help=f"Return so many; 0 is all (default {SHOWN})."),
 )
 
 OPERATIONS = (
