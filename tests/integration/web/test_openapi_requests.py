@@ -1,4 +1,4 @@
-"""The API answers whatever its OpenAPI document allows, and refuses what it does not: schemathesis asks a real server."""
+"""The API answers whatever its OpenAPI document allows, and refuses all else: schemathesis asks a real server."""
 
 import os
 import re
