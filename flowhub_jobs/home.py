@@ -16,6 +16,7 @@ from flowhub_jobs.errors import HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import tighten, write_whole
 from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.placement.rows import PlacementReader
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_fast import LibraryReader
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.commands import JobCommands
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
+    from flowhub_jobs.placement.placements import Placements
     from flowhub_jobs.store.library import Library
     from flowhub_jobs.transfer.partial.ownership import Owner
 
@@ -82,6 +84,30 @@ class Home:
     def entries(self) -> LibraryReader:
         """The installed models, for reading only."""
         return LibraryReader(self.database, self.node, self.store)
+
+    @property
+    def placements(self) -> "Placements":
+        """The models in the folders of other programs."""
+        from flowhub_jobs.placement.context import PlacementContext
+        from flowhub_jobs.placement.placements import Placements
+        from flowhub_jobs.placement.row_writes import PlacementRows
+
+        return Placements(
+            PlacementContext(
+                rows=PlacementRows(self.database, self.node),
+                store=self.store,
+                library=self.library,
+                clock=self.clock,
+                lock=self.settings.locks / "placement",
+                roots=self.settings.apps,
+                environ=os.environ,
+            )
+        )
+
+    @property
+    def placement_rows(self) -> PlacementReader:
+        """The placements, for reading only."""
+        return PlacementReader(self.database, self.node)
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""

@@ -14,7 +14,7 @@ from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
 
 LOG_FORMATS = ("plain", "json")
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
-_FROM_FILE_ALONE = {"tokens", "notify", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
+_FROM_FILE_ALONE = {"tokens", "notify", "apps", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class Settings:
     look_again_s: float = 15.0  # for room on the disk, or for a store that is offline
     look_elsewhere: bool = True  # for a model's bytes, on this machine, before they are fetched
     check: bool = True  # `enqueue` asks the source for the first bytes of what no catalog pins
+
+    place: tuple[str, ...] = ()  # the programs that `enqueue` has each model placed in
+    apps: Mapping[str, str] = field(default_factory=dict)  # the folders of programs, where they are not the usual ones
 
     keep_events_days: int = 90  # of jobs that have ended; the jobs themselves stay
     log_format: str = "plain"
@@ -181,7 +184,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
-        read = {"tokens": _tokens, "notify": _notify}.get(name)
+        read = {"tokens": _tokens, "notify": _notify, "apps": _apps}.get(name)
         found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
     if "store" in found:  # relative to config.toml
         found["store"] = path.parent / _expanded("store", found["store"])
@@ -228,6 +231,12 @@ def _tokens(value: Any, path: Path) -> dict[str, str]:
     raise SettingInvalid(f"{path}: [tokens] must map an origin to a token.", hint='[tokens]\n"https://host" = "…"')
 
 
+def _apps(value: Any, path: Path) -> dict[str, str]:
+    if isinstance(value, dict) and all(isinstance(folder, str) and folder for folder in value.values()):
+        return {str(name): str(path.parent / _expanded("apps", folder)) for name, folder in value.items()}
+    raise SettingInvalid(f"{path}: [apps] must map a program to its folder.", hint='[apps]\nlm-studio = "/models/lms"')
+
+
 def _check_origin(name: str, path: Path) -> None:
     try:
         origin(name)
@@ -252,6 +261,8 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
             return _seconds(value)
         if kind is bool:
             return _switch(value)
+        if kind == tuple[str, ...]:
+            return _words(value)
         if not isinstance(value, str):
             raise ValueError("is not text")
         if name == "log_format" and value not in LOG_FORMATS:
@@ -261,6 +272,14 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
             f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."
         ) from None
     return value
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """Return the words of a list, or of a text with commas between them, as a variable has them."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError("is not a list of words")
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
 def _whole(name: str, value: Any) -> int | None:

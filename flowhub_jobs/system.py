@@ -252,7 +252,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 def _link_new(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        os.link(source, target, follow_symlinks=False)  # macOS would link what a symbolic link leads to
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise

@@ -99,6 +99,9 @@ VERBS: dict[str, dict[str, Verb]] = {
         "du": Verb("library.du", "du", "Show disk usage by model."),
     },
     "Exchange models with other programs and machines": {
+        "place": Verb("library.place", "place", "Link installed models into folders of other programs."),
+        "unplace": Verb("library.unplace", "unplace", "Remove models from folders of other programs."),
+        "placements": Verb("library.placements", "placements", "List models in folders of other programs."),
         "adopt": Verb("library.adopt", "adopt", "Link models of other programs into the store."),
         "export": Verb("library.export", "export", "Copy installed models to a folder, to carry them."),
         "import": Verb("library.import_", "import_models", "Import models from a folder made by `export`."),

@@ -16,6 +16,10 @@ Priority = Annotated[int | None, typer.Option("--priority", metavar="N", help="H
 GroupName = Annotated[
     str | None, typer.Option("--group", metavar="NAME", help="Group name, for --group of other commands.")
 ]
+PlaceIn = Annotated[
+    list[str] | None,
+    typer.Option("--place", metavar="APP", help="Once installed, place it in this program (see `place`); repeatable."),
+]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Number of concurrent jobs (default 3).")]
 LimitRate = Annotated[

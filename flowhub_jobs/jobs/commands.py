@@ -51,6 +51,7 @@ class JobCommands:
             _check_earlier(tx, requests)
             known = live_jobs(snapshot_of(tx), self._node)
             fresh = needing_job(requests, known)
+            self._add_programs(tx, requests, known)
             known |= self._insert(tx, list(fresh.values()))
         return [enqueued_for(request, known, fresh) for request in requests]
 
@@ -102,6 +103,15 @@ class JobCommands:
         if waits := [row for number, request in made for row in after_rows(number, request)]:
             tx.execute(job_after.insert(), waits)
         return {request.key: number for number, request in made}
+
+    def _add_programs(self, tx: sa.Connection, requests: Sequence[Request], live: Mapping[str, int]) -> None:
+        """Have the live jobs of these requests place their models in the programs of the requests, too."""
+        for request in requests:
+            if request.terms.place and (job := live.get(request.key)) is not None:
+                stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job)).scalar()
+                known = stored if isinstance(stored, list) else []
+                programs = list(dict.fromkeys([*known, *request.terms.place]))
+                tx.execute(sa.update(jobs).where(jobs.c.id == job).values(place=programs))
 
     # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class EnqueueTerms:
     not_before: int | None = None
     force: bool = False
     after: tuple[int, ...] = ()  # starts once these jobs have ended, however they ended
+    place: tuple[str, ...] = ()  # the programs to place the model in, once it is installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,14 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
         "not_before": None if here else terms.not_before,
         "wait_reason": Reason.AT if terms.not_before and not here else None,
         "sha256_state": _digest_state(artifact) if here else DigestState.PENDING,
+        "place": list(terms.place) if terms.place and _installs(request) else None,
         "created_at": now,
         "finished_at": now if here else None,
     }
+
+
+def _installs(request: Request) -> bool:
+    return request.task is None or request.task.kind is JobKind.IMPORT
 
 
 def source_origin(artifact: Artifact) -> str | None:

@@ -10,6 +10,7 @@ from flowhub_jobs.jobs.requests import EnqueueTerms, checked_priority
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_time
 
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
@@ -42,7 +43,12 @@ class OptionReader:
             not_before=self._start(said.get("at"), tonight=bool(said.get("tonight"))),
             force=bool(said.get("force")),
             after=self._after(said.get("after") or ()),
+            place=self._programs(said.get("place")),
         )
+
+    def _programs(self, typed: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the programs to place the models in: those typed, else those of the settings. Raises UsageInvalid."""
+        return program_names(typed or self._session.settings.place)
 
     def _start(self, at: str | None, *, tonight: bool) -> int | None:
         if at and tonight:

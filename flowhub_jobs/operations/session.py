@@ -64,6 +64,7 @@ class Session:
         self.home = home
         self._loaded: LoadedCatalog | None = None
         self._warnings: tuple[str, ...] = ()
+        self.placement_notes: list[str] = []  # sentences on placements that `enqueue` could not make
         self._device: Device | None = None
         self._look: Callable[[], Device] | None = None
 
@@ -198,11 +199,21 @@ class Session:
 
     def enqueue(self, orders: Sequence[EnqueueItem]) -> list[Enqueued]:
         """Queue them all, or none; ring after the commit, never before."""
-        answers = self.home.commands.enqueue(self._requests(orders))
+        requests = self._requests(orders)
+        answers = self.home.commands.enqueue(requests)
         fresh = sum(answer.new for answer in answers)
         if fresh:
             self.wake_workers(fresh)
+        self._place_installed(requests, answers)
         return answers
+
+    def _place_installed(self, requests: Sequence[Request], answers: Sequence[Enqueued]) -> None:
+        """Place the models that are installed already, where their jobs would have placed them."""
+        wanted = [pair for pair in zip(requests, answers, strict=True) if pair[0].settled and pair[0].terms.place]
+        if wanted:
+            from flowhub_jobs.operations.library.placed import place_installed
+
+            self.placement_notes += place_installed(self.home, wanted)
 
     def wake_workers(self, times: int) -> None:
         from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups

@@ -13,19 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from flowhub_jobs.file_systems import same_time, traits_of
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.hub_origin import MAIN, hub_origin
 from flowhub_jobs.store.library_check import LibraryEntry, Presence, condition_of
 from flowhub_jobs.times import known_moment, rfc3339
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
 
 OWNER = "flowhub"  # of the repositories of models that are not from the Hub
-MAIN = "main"
-_HUB_FILE = re.compile(r"https://huggingface\.co/(datasets/)?([^/?#]+/[^/?#]+)/resolve/([^/?#]+)/([^?#]+)")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9._-]+")
 
 RepoId = tuple[RepoKind, str]
@@ -145,9 +142,9 @@ def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> Shar
     )
     folder = place.is_dir()
     paths = tuple(sorted(entry.files))
-    at_hub = _at_hub(artifact, [known.get(path) for path in paths])
-    if at_hub is not None:
-        repo, commit, revision, repo_paths = at_hub
+    origin = hub_origin(artifact, [known.get(path) for path in paths])
+    if origin is not None:
+        repo, commit, revision, repo_paths = (origin.kind, origin.repo), origin.commit, origin.revision, origin.paths
     else:
         repo = (RepoKind.MODEL, f"{OWNER}/{_own_repo(entry, folder)}")
         repo_paths, revision = paths, MAIN
@@ -168,23 +165,6 @@ def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> Shar
 
 def _git_sha1_of(file: ArtifactFile | None) -> str | None:
     return file.git_sha1 if file and not file.sha256 else None
-
-
-def _at_hub(
-    artifact: Artifact | None, files: Sequence[ArtifactFile | None]
-) -> tuple[RepoId, str, str, tuple[str, ...]] | None:
-    """Return repository, commit, branch and the files' paths on the Hub, if all files are of one commit there."""
-    found = [_HUB_FILE.fullmatch(file.url) if file else None for file in files]
-    places = {(one[1], one[2], one[3]) for one in found if one}
-    if artifact is None or None in found or len(places) != 1:
-        return None
-    [(datasets, repo, revision)] = places
-    commit = artifact.hub.commit if artifact.hub else unquote(revision)
-    if not _COMMIT.fullmatch(commit):
-        return None  # a catalog's address of a branch: its commit at the time of the download is not known
-    kind = RepoKind.DATASET if datasets else RepoKind.MODEL
-    branch = artifact.hub.revision if artifact.hub else MAIN
-    return (kind, repo), commit, branch, tuple(unquote(one[4]) for one in found if one)
 
 
 def _own_repo(entry: LibraryEntry, folder: bool) -> str:

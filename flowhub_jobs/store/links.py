@@ -8,6 +8,7 @@ symlink    for a file on another disk, or of another user: the store's model is 
 copy       only if the user asks for it
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -28,6 +29,8 @@ class LinkKind(StrEnum):
 
 LINKS = (LinkKind.REFLINK, LinkKind.HARDLINK, LinkKind.SYMLINK)
 OWN_BYTES = (LinkKind.REFLINK, LinkKind.COPY)
+# Error codes of file systems without symbolic links: vfat and exFAT EPERM, SMB ENOTSUP or ENOSYS.
+_NO_SYMLINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 IN_THE_STORE = (LinkKind.REFLINK, LinkKind.HARDLINK)  # no model of the store may depend on another
 
 
@@ -54,8 +57,7 @@ def _make(kind: LinkKind, source: Path, target: Path) -> bool:
     if kind is LinkKind.HARDLINK:
         return _make_hardlink(source, target)
     if kind is LinkKind.SYMLINK:
-        target.symlink_to(source)
-        return True
+        return _make_symlink(source, target)
     with source.open("rb") as source_file, target.open("xb") as target_file:
         shutil.copyfileobj(source_file, target_file, 1 << 20)
     return True
@@ -68,6 +70,16 @@ def _make_hardlink(source: Path, target: Path) -> bool:
         raise
     except OSError:
         return False  # another disk, a file system without, another user's file (fs.protected_hardlinks)
+    return True
+
+
+def _make_symlink(source: Path, target: Path) -> bool:
+    try:
+        target.symlink_to(source)
+    except OSError as error:
+        if error.errno in _NO_SYMLINKS:
+            return False
+        raise
     return True
 
 

@@ -101,6 +101,8 @@ class EventKind(StrEnum):
     NO_RESUME = "no_resume"
     CONNECTION = "connection"  # a slow connection was replaced, or fewer are used
     LINKED = "linked"
+    PLACED = "placed"  # in the folder of another program
+    PLACEMENT_FAILED = "placement_failed"
     NAMESAKE = "namesake"
     NEEDS_YOU = "needs_you"
     RESCUED = "rescued"

@@ -21,6 +21,7 @@ from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.database_identity import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 from flowhub_jobs.worker.notifications import Notifications
+from flowhub_jobs.worker.placement_upkeep import PlacementUpkeep
 from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 
 log = logging.getLogger("flowhub.maintenance")
@@ -42,6 +43,7 @@ class Maintenance(threading.Thread):
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.home)
+        self.placements = PlacementUpkeep(context.home)
         self._notices, self._pulse = notices, pulse
         self._database = DatabaseWatch(context.home, context.worker)
         self._may_exit, self._request_exit = may_exit, request_exit
@@ -80,6 +82,7 @@ class Maintenance(threading.Thread):
         self._database.check()
         for job in home.take_back_orphans():
             log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
+        self.placements.settle_if_due()
         self.disk_waits.release_if_due()
         context.outages.check_hosts()
         missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()

@@ -305,7 +305,17 @@ def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     home, artifact = context.home, run.claimed.artifact
     with writing(home.engine) as tx:
         home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
+        home.placements.want(tx, run.lease.job, artifact, placed.name)
         context.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
+    _place(context)
+
+
+def _place(context: WorkerContext) -> None:
+    """Make the placements that the completed job wants. The job is done whether that succeeds or not."""
+    try:
+        context.home.placements.settle(wait=True)
+    except Exception:  # whatever it is, it must not fail a job whose model is installed
+        log.warning("Placements could not be made; maintenance tries again.", exc_info=True)
 
 
 def _completed_text(artifact: Artifact, placed: InstallResult) -> str:

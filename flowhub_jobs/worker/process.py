@@ -58,7 +58,11 @@ def run_worker(
         return late or (drain and is_drained() and notices.settled())
 
     def is_drained() -> bool:
-        if context.runs() or home.queries.still_to_do(context.outages.given_up(patience_s, started)):
+        if (
+            context.runs()
+            or maintenance.placements.busy
+            or home.queries.still_to_do(context.outages.given_up(patience_s, started))
+        ):
             return False
         return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
 

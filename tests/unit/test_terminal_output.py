@@ -279,7 +279,7 @@ def test_the_verbs_are_those_of_this_version():
         "enqueue status wait cancel pause resume retry start priority "
         "worker schedule limit report doctor db logs "
         "list path verify outdated update rm prune du "
-        "adopt export import web mcp help completion"
+        "place unplace placements adopt export import web mcp help completion"
     )
     assert set(command().commands) == set(verbs.split())
     assert [name for names in command().summaries.values() for name in names] == verbs.split()

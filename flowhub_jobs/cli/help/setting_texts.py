@@ -31,6 +31,8 @@ TEXTS = {
     "look_again_s": "How often a worker checks for room on the disk, or for a store that is offline.",
     "look_elsewhere": "Before a download, look for the same bytes in the folders of other programs.",
     "check": "Ask for the first bytes of each file before a job is queued.",
+    "place": "The programs that `enqueue` has each model placed in, once installed: hf-cache, lm-studio, …",
+    "apps": "The folders of programs for `place`, where they are not the programs' usual ones.",
     "keep_events_days": "Days that the events of ended jobs are kept; the jobs themselves stay.",
     "log_format": "The form of the worker's log: plain, or json (one object a line).",
     "notify": "A program or webhook that receives failures; see Notifications in docs/reference.md.",
@@ -39,7 +41,7 @@ TEXTS = {
     "tokens": "Tokens of other origins, by origin.",
 }
 _PASSWORD = re.compile(r"(://[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
-_OF_THE_FILE = ("tokens", "notify")
+_OF_THE_FILE = ("tokens", "notify", "apps")
 
 
 def variable(name: str) -> str:

@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.options import AsJson, GroupName, Priority, Quiet, StartAt, Tonight
+from flowhub_jobs.cli.options import AsJson, GroupName, PlaceIn, Priority, Quiet, StartAt, Tonight
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.values.pasted_text import token_note
 
@@ -48,6 +48,7 @@ def enqueue(
         list[str] | None,
         typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: skip these files; repeatable."),
     ] = None,
+    place: PlaceIn = None,
     best_fit: Annotated[
         bool, typer.Option("--best-fit", help="Queue the variant that suits this machine best.")
     ] = False,
@@ -84,6 +85,7 @@ def enqueue(
         "name": name,
         "include": include,
         "exclude": exclude,
+        "place": place,
         "best_fit": best_fit,
         "require_fit": require_fit,
         "force": force,

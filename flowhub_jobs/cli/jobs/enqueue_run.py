@@ -152,6 +152,8 @@ def queue(session: Session, requested: EnqueueList) -> list[int]:
     """Queue all items; return the jobs' numbers, in the order of the references."""
     answers = session.enqueue(requested.items)
     requested.new = {answer.job for answer in answers if answer.new}
+    for note in session.placement_notes:
+        output.hint(output.fold(note))
     return [answer.job for answer in answers]
 
 
@@ -225,7 +227,7 @@ def _known(job: Job, item: EnqueueItem) -> str:
     """Return a note about an existing job, to which the options of this command do not apply."""
     if not job.live:
         return "; already installed (--force downloads it again)"
-    unheard = item.terms != EnqueueTerms(force=item.terms.force)
+    unheard = replace(item.terms, place=()) != EnqueueTerms(force=item.terms.force)
     note = (
         f", with its own time, priority and group (`flowhub cancel {job.id}` first to change them)" if unheard else ""
     )

@@ -8,6 +8,7 @@ from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.match import can_be_enqueued, match_entries
+from flowhub_jobs.operations.library.placed import remove_placements_of
 from flowhub_jobs.store.disk_usage import Size, measure
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.store.library_check import (
@@ -213,6 +214,7 @@ class InstalledModels:
             raise Busy(
                 f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."
             )
+        remove_placements_of(self._home, name)
         forgotten = self.plan_removal(name).forgotten
         size = 0 if forgotten else self._home.store.remove(name)
         self._home.library.forget(name)

@@ -60,12 +60,23 @@ def enqueue(call: Call) -> Response:
     """Queue all references, or none. What is queued or installed already is answered with its job: 200 if all are."""
     data = read_body(call, _ENQUEUE)
     refs = data.pop("refs")
-    if data.pop("place", None):
-        raise UsageInvalid("This version cannot place models in other programs.", hint="Leave place out.")
-    answers = enqueue_refs(call.session, refs, data | {"after": _numbers(data.get("after"))})
+    options = data | {"after": _numbers(data.get("after")), "place": _programs(data.get("place"))}
+    answers = enqueue_refs(call.session, refs, options)
     by_number = {job.id: job for job in call.session.home.queries.jobs([answer.job for answer in answers])}
     page = jobs_json(by_number[answer.job] for answer in answers)
     return JSONResponse(page, 201 if any(answer.new for answer in answers) else 200)
+
+
+def _programs(place: Any) -> list[str]:
+    """Return the programs of `place`. A folder is refused: no path is set over HTTP."""
+    given = [] if place is None else place if isinstance(place, list) else [place]
+    if not all(isinstance(one, str) for one in given):
+        raise UsageInvalid("place is neither a program nor a list of programs.", hint='Send "place": ["hf-cache"].')
+    if any(one.startswith("dir:") for one in given):
+        raise UsageInvalid(
+            "A folder cannot be named over HTTP.", hint="Use `flowhub place MODEL --in dir:PATH` on that machine."
+        )
+    return given
 
 
 def _numbers(after: Any) -> list[str]:

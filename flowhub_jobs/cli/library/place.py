@@ -1,0 +1,62 @@
+"""place: places installed models in the folders of other programs."""
+
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session, raise_for
+from flowhub_jobs.operations.outcomes import each
+from flowhub_jobs.operations.placement import PlaceResult, place_model
+from flowhub_jobs.operations.schemas.placements import placements_json
+from flowhub_jobs.placement.apps import program_names
+
+_HOW = {"reflink": "a copy that shares the bytes", "hardlink": "hard link", "symlink": "symbolic link", "copy": "copy"}
+
+
+def place(
+    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
+    programs: Annotated[
+        list[str],
+        typer.Option(
+            "--in",
+            metavar="APP",
+            help="hf-cache, lm-studio, ollama, llama-cpp, comfyui, jan, localai, or dir:PATH; repeatable.",
+        ),
+    ],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the bytes where neither a reflink nor a hard link is possible.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Link installed models into folders of other programs.
+
+    Makes a reflink or a hard link, else a symbolic link. A file that flowhub did not create is never replaced.
+
+    The folder is the one that the program uses by itself; [apps] in config.toml names another.
+    """
+    with open_session() as session:
+        session.installed.require_store()
+        wanted = {
+            f"{name} in {program}": (name, program)
+            for name in dict.fromkeys(session.installed.find_one(ref).name for ref in refs)
+            for program in program_names(programs)
+        }
+        outcomes = each(list(wanted), lambda key: place_model(session, *wanted[key], copy=copy))
+    results = [one for one in outcomes.values() if isinstance(one, PlaceResult)]
+    if output.chosen.json:
+        if results:
+            output.result_json(placements_json(one.placement for one in results))
+    else:
+        for one in results:
+            output.result(output.fold(_sentence(one), after="  "))
+        for note in dict.fromkeys(note for one in results for note in one.notes):
+            output.hint(output.fold(note))
+    raise_for(outcomes)
+
+
+def _sentence(one: PlaceResult) -> str:
+    shown = one.placement
+    placed = "Placed" if one.new else "Placed already:"
+    return output.clean(f"{placed} {shown.name} in {shown.app}: {shown.path} ({_HOW.get(shown.how or '', shown.how)}).")

@@ -1,0 +1,89 @@
+"""Installed models in the folders of other programs: placed, listed, and removed from there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowhub_jobs.errors import NotFound
+from flowhub_jobs.home import Home
+from flowhub_jobs.operations.library.placed import placement_rows
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.placement.apps import program_names
+from flowhub_jobs.placement.condition import condition_of_placement
+from flowhub_jobs.placement.entries import PlacementState
+from flowhub_jobs.placement.rows import PlacementRow
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlacement:
+    """A row of `flowhub/placements/1`. `how` is None, and `path` the program's folder, until it is made."""
+
+    name: str
+    model: str | None
+    option: str | None
+    app: str
+    path: Path
+    how: str | None
+    state: PlacementState
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceResult:
+    """What `place` did with one model in one program. `new`: it was not there before."""
+
+    placement: ShownPlacement
+    new: bool
+    notes: tuple[str, ...]
+
+
+def place_model(session: Session, name: str, program: str, *, copy: bool = False) -> PlaceResult:
+    """Place an installed model; one that is in place already stays as it is.
+
+    Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
+    """
+    session.installed.require_store_of(name)
+    placed = session.home.placements.place(name, program, copy=copy)
+    return PlaceResult(_shown(session.home, placed.row), placed.new, placed.notes)
+
+
+def placements(session: Session) -> list[ShownPlacement]:
+    """Return the placements of this node's models, by name. Nothing is written."""
+    rows = placement_rows(session.home)
+    return [_shown(session.home, row) for row in rows]
+
+
+def broken_placements(session: Session, names: Iterable[str]) -> list[ShownPlacement]:
+    """Return the placements of these models that are not as they were made."""
+    wanted = set(names)
+    return [one for one in placements(session) if one.name in wanted and one.state is not PlacementState.OK]
+
+
+def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[PlacementRow]:
+    """Return the placements of these models, in one program or in all. Raises NotFound, UsageInvalid.
+
+    A model that was removed by hand is found by the name that it had.
+    """
+    [app] = program_names([program]) if program else [None]
+    rows = [row for row in placement_rows(session.home) if app in (None, row.app)]
+    found: dict[int, PlacementRow] = {}
+    for ref in refs:
+        names = {row.name for row in rows if row.name == ref} or set(session.installed.find_all(ref))
+        mine = [row for row in rows if row.name in names]
+        if not mine:
+            where = f"in {app}" if app else "in any program"
+            raise NotFound(f"{ref} is not placed {where}.", hint="`flowhub placements` lists what is.")
+        found |= {row.id: row for row in mine}
+    return list(found.values())
+
+
+def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlacement]:
+    """Remove these placements; return them as they were."""
+    shown = [_shown(session.home, row) for row in rows]
+    session.home.placements.remove(rows)
+    return shown
+
+
+def _shown(home: Home, row: PlacementRow) -> ShownPlacement:
+    state = condition_of_placement(row, home.entries.entry(row.name))
+    how = str(row.how) if row.how else None
+    return ShownPlacement(row.name, row.model, row.option, row.app, row.path or row.root, how, state)

@@ -1,0 +1,20 @@
+"""Placements as JSON: `flowhub/placements/1`, and the result of `unplace`."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flowhub_jobs.operations.schemas.plain_json import fields_json
+
+if TYPE_CHECKING:
+    from flowhub_jobs.operations.placement import ShownPlacement
+
+_PLACEMENT = ("name", "model", "option", "app", "path", "how", "state")  # the contract's order
+
+
+def placements_json(shown: "Iterable[ShownPlacement]") -> dict[str, Any]:
+    return {"schema": "flowhub/placements/1", "placements": [fields_json(one, _PLACEMENT) for one in shown]}
+
+
+def unplaced_json(removed: "Iterable[ShownPlacement]") -> dict[str, Any]:
+    """Return `flowhub/unplaced/1`: the placements that were removed, without their state."""
+    return {"schema": "flowhub/unplaced/1", "removed": [fields_json(one, _PLACEMENT[:-1]) for one in removed]}

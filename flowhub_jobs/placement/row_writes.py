@@ -1,0 +1,106 @@
+"""Writes the rows of `placements`, and what the histories of jobs hear of them."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import jobs, placements
+from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.placement.rows import PlacementReader, PlacementRow, RowState
+from flowhub_jobs.values.enums import EventKind
+
+
+class PlacementRows(PlacementReader):
+    """Reads and writes the placements of one node."""
+
+    @property
+    def _engine(self) -> sa.Engine:
+        return self._database.engine
+
+    def insert(self, **values: Any) -> int:
+        """Write a new row; return its number."""
+        with writing(self._engine) as tx:
+            row = placements.insert().values(node=self._node, **_stored(values)).returning(placements.c.id)
+            return int(tx.execute(row).scalar_one())
+
+    def update(self, number: int, **values: Any) -> None:
+        with writing(self._engine) as tx:
+            tx.execute(sa.update(placements).where(placements.c.id == number).values(**_stored(values)))
+
+    def remove(self, row: PlacementRow, staying: Sequence[Path]) -> None:
+        """Remove a row. The folders that stay, since they are not empty, become those of another row of its root."""
+        heirs = _heirs(row, staying, self.all())
+        with writing(self._engine) as tx:
+            for number, folders in heirs.items():
+                values = _stored({"folders": folders})
+                tx.execute(sa.update(placements).where(placements.c.id == number).values(**values))
+            tx.execute(sa.delete(placements).where(placements.c.id == row.id))
+
+    def note(self, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
+        """Write an event into the history of a job, if it is known and still there."""
+        if job is None:
+            return
+        with writing(self._engine) as tx:
+            if tx.execute(sa.select(jobs.c.id).where(jobs.c.id == job)).first():
+                note(tx, job, now, kind, text, code)
+
+    # In the transaction that completes a job --------------------------------------------------------------------------
+
+    def move(self, tx: sa.Connection, store_id: str, claim: str, version: dict[str, Any]) -> None:
+        """Have the placements of a model's older versions follow to the new one: its `name`, `artifact_key`, `job_id`.
+
+        Their files stay until the new ones are made.
+        """
+        mine = sa.and_(placements.c.node == self._node, placements.c.store_id.in_([store_id, ""]))
+        older = sa.and_(mine, placements.c.claim == claim, placements.c.state == RowState.PLACED)
+        found = tx.execute(sa.select(placements).where(older)).mappings().all()
+        taken = {(row["app"], row["root"]) for row in found if row["name"] == version["name"]}
+        for row in found:
+            elsewhere = row["name"] != version["name"]
+            follows = not elsewhere or (row["app"], row["root"]) not in taken
+            taken.add((row["app"], row["root"]))
+            changes = {"state": RowState.WANTED, **version} if follows else {"state": RowState.REMOVING}
+            tx.execute(sa.update(placements).where(placements.c.id == row["id"]).values(**_stored(changes)))
+
+    def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
+        """Have a model placed, unless it has a row for this program and folder already."""
+        known = sa.and_(
+            placements.c.node == self._node,
+            *(placements.c[name] == values[name] for name in ("store_id", "name", "app", "root")),
+        )
+        if tx.execute(sa.select(placements.c.id).where(known)).first() is None:
+            tx.execute(placements.insert().values(node=self._node, state=RowState.WANTED, **values))
+
+    def programs_of(self, tx: sa.Connection, job: int) -> list[str]:
+        """Return the programs that a job is to place its model in."""
+        stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job)).scalar()
+        return [name for name in stored if isinstance(name, str)] if isinstance(stored, list) else []
+
+
+def _heirs(row: PlacementRow, staying: Sequence[Path], rows: Sequence[PlacementRow]) -> dict[int, list[Path]]:
+    """Return the folders of the rows that take over some of those of a removed row. Pure."""
+    heirs: dict[int, list[Path]] = {}
+    others = [other for other in rows if other.id != row.id]
+    for folder in staying:
+        for other in others:
+            if any(entry.target.is_relative_to(folder) for entry in other.entries):
+                heirs.setdefault(other.id, [*other.folders]).append(folder)
+                break
+    return heirs
+
+
+def _stored(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as the columns keep them."""
+    plain: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "entries":
+            plain[name] = None if value is None else [entry.as_dict() for entry in value]
+        elif name == "folders":
+            plain[name] = [str(folder) for folder in value]
+        else:
+            plain[name] = str(value) if isinstance(value, Path | StrEnum) else value
+    return plain

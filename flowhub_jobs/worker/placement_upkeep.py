@@ -1,0 +1,44 @@
+"""Has placements finished that a killed process left behind, in a thread of its own: a copy may take minutes."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.home import Home
+from flowhub_jobs.net.urls import driver_words
+
+log = logging.getLogger("flowhub.placement")
+
+RETRY_S = 60.0  # between two tries of a placement that cannot be finished
+
+
+class PlacementUpkeep:
+    """One per worker; called by the maintenance thread."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._next_try = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def settle_if_due(self) -> None:
+        """Begin to finish what is unfinished, if there is any."""
+        now = self._home.clock.awake()
+        if self.busy or now < self._next_try or not self._home.placement_rows.any_unfinished():
+            return
+        self._next_try = now + RETRY_S
+        self._thread = threading.Thread(target=self._settle, name="placements", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _settle(self) -> None:
+        try:
+            if self._home.placements.settle(wait=False):
+                self._next_try = float("-inf")
+        except (SQLAlchemyError, FlowhubError, OSError) as error:
+            log.warning("Placements could not be finished; they are tried again: %s", driver_words(error))
