@@ -16,6 +16,7 @@ _OF_JOBS = {
     "retry": "{} is queued again and continues with what was kept.",
     "start": "{} starts now.",
     "top": "{} is next.",
+    "move": "{} has another place in the queue.",
     "verify": "{} will be verified.",
     "repair": "{} will be repaired: only what differs is downloaded.",
 }

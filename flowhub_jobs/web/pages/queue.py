@@ -14,6 +14,7 @@ from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.forecast import remaining
+from flowhub_jobs.operations.queue_order import move_before, takes_turns
 from flowhub_jobs.operations.queue_view import needing, read_overview, titles_or_none
 from flowhub_jobs.operations.total_line import in_words
 from flowhub_jobs.operations.wait_reasons import cause, reason_alone, shared_waits
@@ -84,6 +85,7 @@ class WaitingRow:
     cause: str
     starts: str
     verbs: tuple[tuple[str, str], ...]
+    in_turn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def queue_view(
     """Return the tab; `samples` are (age in seconds, bytes a second) of each running job."""
     parked = needing(overview)
     waits = [job for job in overview.waiting if job not in parked]
+    movable = sum(map(takes_turns, waits)) > 1
     return QueueView(
         summary=summary,
         notes=tuple(notes),
@@ -133,7 +136,7 @@ def queue_view(
         running=tuple(running_row(job, titles, samples.get(job.id, ())) for job in overview.running),
         needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)[:NEEDS_SHOWN]),
         needs_count=len(overview.failed) + len(parked),
-        waiting=tuple(waiting_row(job, titles, now) for job in waits[:WAITING_SHOWN]),
+        waiting=tuple(waiting_row(job, titles, now, movable=movable) for job in waits[:WAITING_SHOWN]),
         waiting_sum=_sum(waits),
         ended=tuple(ended_row(job, titles, now) for job in overview.ended),
     )
@@ -179,7 +182,7 @@ def need_row(job: Job, titles: Titles) -> NeedRow:
     )
 
 
-def waiting_row(job: Job, titles: Titles, now: datetime) -> WaitingRow:
+def waiting_row(job: Job, titles: Titles, now: datetime, *, movable: bool) -> WaitingRow:
     named, paused = name_of_job(job, titles), job.state is State.PAUSED
     return WaitingRow(
         id=job.id,
@@ -193,6 +196,7 @@ def waiting_row(job: Job, titles: Titles, now: datetime) -> WaitingRow:
         verbs=(("resume", "Resume"), ("cancel", "Cancel"))
         if paused
         else (*_first(job), ("pause", "Pause"), ("cancel", "Cancel")),
+        in_turn=movable and takes_turns(job),
     )
 
 
@@ -291,8 +295,12 @@ def queue_reference(call: Call) -> Response:
 
 
 def steer_job(call: Call) -> Response:
-    verb, job = call.form().get("do", [""])[0], job_number(call)
-    steer(call.session, verb, job)
+    form, job = call.form(), job_number(call)
+    verb = form.get("do", [""])[0]
+    if verb == "move":
+        move_before(call.session, job, _place(form.get("before", [""])[0]))
+    else:
+        steer(call.session, verb, job)
     return back(call, "/queue", verb, [job])
 
 
@@ -304,9 +312,17 @@ def steer_queue(call: Call) -> Response:
     return back(call, "/queue", f"{verb}-all")
 
 
+def _place(before: str) -> int | None:
+    """Return the job before which another one is put; None for the end of the queue. Raises UsageInvalid."""
+    return _number(before) if before else None
+
+
 def job_number(call: Call) -> int:
     """Return the job of the path. Raises UsageInvalid."""
-    text = call.path("job")
+    return _number(call.path("job"))
+
+
+def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 18):
         raise UsageInvalid(f"{text[:40]!r} is not a job's number.")
     return int(text)

@@ -113,15 +113,18 @@
 
   // ---- forms: sent in place; an error is shown in the page's stead ----
 
-  document.addEventListener("submit", async (event) => {
-    const form = event.target, button = event.submitter;
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
     if (form.method !== "post" || !form.closest("#page")) return;
     event.preventDefault();
+    send(form, new URLSearchParams(new FormData(form, event.submitter)));
+  });
+
+  async function send(form, fields) {
     if (form.dataset.sent) return;
     form.dataset.sent = "1"; // once, however often the button is pressed
     const row = form.closest("[id^=job-]")?.id;
     try {
-      const fields = new URLSearchParams(new FormData(form, button));
       const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
       const next = new URL(answer.url);
       if (!answer.ok) return failed(await answer.text());
@@ -137,7 +140,7 @@
     } finally {
       delete form.dataset.sent;
     }
-  });
+  }
 
   function failed(text) {
     const page = new DOMParser().parseFromString(text, "text/html").querySelector("#page");
@@ -191,6 +194,65 @@
     setTimeout(() => { button.firstChild.textContent = "Copy"; }, 2000);
   });
 
+  // ---- the queue's order: a row is dragged by its grip, or moved with the arrow keys ----
+
+  const turns = () => [...document.querySelectorAll("[data-turn]")];
+  let dragged = null, below = null; // the row under way; the row before which it would land, or the last one's end
+
+  async function move(row, before) { // `before` is a row; null is the end
+    const form = row.querySelector("form"), fields = new URLSearchParams(new FormData(form));
+    fields.set("do", "move");
+    fields.set("before", before?.dataset.turn ?? "");
+    await send(form, fields);
+    find(`#grip-${row.dataset.turn}`)?.focus({ preventScroll: true });
+  }
+
+  function mark(row) {
+    for (const one of turns()) one.classList.remove("land-before", "land-after");
+    below = row;
+    if (dragged === null || row === undefined) return;
+    if (row) row.classList.add("land-before");
+    else turns().at(-1)?.classList.add("land-after");
+  }
+
+  document.addEventListener("pointerdown", (event) => {
+    const grip = event.target.closest(".grip");
+    if (!grip || event.button !== 0) return;
+    event.preventDefault();
+    grip.focus({ preventScroll: true });
+    dragged = grip.closest("[data-turn]").dataset.turn;
+    grip.closest("[data-turn]").classList.add("dragged");
+    mark(undefined);
+  });
+  document.addEventListener("pointermove", (event) => {
+    if (dragged === null) return;
+    clearTimeout(letGo); // nothing moves under a drag, however long it takes
+    mark(turns().find((row) => {
+      const box = row.getBoundingClientRect();
+      return event.clientY < box.top + box.height / 2;
+    }) ?? null);
+  });
+  function drop(event) {
+    if (dragged === null) return;
+    const row = find(`[data-turn="${dragged}"]`), before = below;
+    const rows = turns(), next = rows[rows.indexOf(row) + 1] ?? null;
+    dragged = null;
+    mark(undefined);
+    row?.classList.remove("dragged");
+    if (event.type === "pointerup" && row && before !== undefined && before !== row && before !== next) move(row, before);
+  }
+  document.addEventListener("pointerup", drop);
+  document.addEventListener("pointercancel", drop);
+  document.addEventListener("keydown", (event) => {
+    if (dragged !== null && event.key === "Escape") return drop(event);
+    const step = event.target.matches?.(".grip") && { ArrowUp: -1, ArrowDown: 2 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const rows = turns(), place = rows.indexOf(event.target.closest("[data-turn]"));
+    const to = place + step;
+    if (to >= 0 && to <= rows.length) move(rows[place], rows[to] ?? null);
+  });
+
   // ---- the week: a drag checks every hour that it meets ----
 
   let brush = null;
@@ -220,6 +282,7 @@
     if (event.target.closest(".cell") && event.detail > 0 && event.pointerType !== "touch") event.preventDefault();
   });
 
+  document.documentElement.classList.add("scripted");
   function enhance() {
     if (navigator.clipboard) for (const button of document.querySelectorAll(".copy")) button.hidden = false;
     for (const button of document.querySelectorAll("form.context .apply")) button.hidden = true;

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from support.browser import visiting
 from support.web import web_server
 
+from flowhub_jobs.operations.queue_order import in_turn
 from flowhub_jobs.values.enums import State
 
 pytestmark = pytest.mark.timeout(300)
@@ -138,3 +139,62 @@ def test_a_change_during_a_press_is_shown_after_it(visitor, shop):
     job = shop.enqueue("a@q4")
     page.mouse.up()
     expect(page.locator(f"#job-{job}")).to_be_visible()
+
+
+@pytest.fixture
+def four(shop, origin):
+    """Four waiting jobs, in this order."""
+    jobs = [shop.enqueue(ref) for ref in ("a@q4", "b@q4", origin.url("a.gguf"), origin.url("b.gguf"))]
+    assert len(set(jobs)) == 4
+    return jobs
+
+
+def rows_are(page, jobs):
+    for place, job in enumerate(jobs):
+        expect(page.locator(".waits tbody tr").nth(place)).to_have_id(f"job-{job}")
+
+
+def test_a_waiting_job_is_dragged_to_another_place(visitor, shop, four):
+    first, second, third, last = four
+    page = visitor.open("/queue")
+    rows_are(page, four)
+    page.locator(f"#grip-{last}").hover()
+    page.mouse.down()
+    box = page.locator(f"#job-{second}").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 4, steps=4)
+    expect(page.locator(f"#job-{second}")).to_have_class("land-before")
+    page.mouse.up()
+    rows_are(page, [first, last, second, third])
+    expect(page.locator(".notice")).to_contain_text("has another place in the queue")
+    assert [job.id for job in in_turn(shop.home.queries.all())] == [first, last, second, third]
+
+    page.locator(f"#grip-{first}").hover()
+    page.mouse.down()
+    box = page.locator(f"#job-{third}").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] + 40, steps=4)
+    page.mouse.up()
+    rows_are(page, [last, second, third, first])
+
+
+def test_a_drag_that_is_given_up_moves_nothing(visitor, shop, four):
+    page = visitor.open("/queue")
+    page.locator(f"#grip-{four[3]}").hover()
+    page.mouse.down()
+    page.locator(f"#job-{four[0]}").hover()
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(page.locator(".land-before, .dragged")).to_have_count(0)
+    assert [job.id for job in in_turn(shop.home.queries.all())] == four
+
+
+def test_arrow_keys_move_a_waiting_job_and_keep_the_focus(visitor, shop, four):
+    first, second, third, last = four
+    page = visitor.open("/queue")
+    page.locator(f"#grip-{first}").focus()
+    page.keyboard.press("ArrowDown")
+    rows_are(page, [second, first, third, last])
+    expect(page.locator(f"#grip-{first}")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    rows_are(page, four)
+    page.keyboard.press("ArrowUp")
+    assert [job.id for job in in_turn(shop.home.queries.all())] == four

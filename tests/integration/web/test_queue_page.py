@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from support.problems import assert_problem
 
 from flowhub_jobs.values.enums import State
 
@@ -103,3 +104,18 @@ def test_a_form_without_the_page_token_is_refused(web, shop):
     answer = web.sign_in().post(f"/jobs/{job}", data={"do": "cancel"}, headers={"Accept": "text/html"})
     assert answer.status_code == 403
     assert shop.job(job).state is State.QUEUED
+
+
+@pytest.mark.parametrize("before", ["x", "99", "-1", "1" * 20])
+def test_a_place_that_is_none_is_answered(web, shop, before):
+    job, browser = shop.enqueue("a@q4"), web.sign_in()
+    form = {"do": "move", "before": before, "page_token": web.page_token(browser)}
+    assert_problem(browser.post(f"/jobs/{job}", data=form), 422, "usage")
+
+
+def test_a_job_that_does_not_start_in_its_turn_is_not_moved(web, shop):
+    job, browser = shop.enqueue("a@q4"), web.sign_in()
+    shop.session.pause(job)
+    form = {"do": "move", "before": "", "page_token": web.page_token(browser)}
+    assert_problem(browser.post(f"/jobs/{job}", data=form), 422, "usage")
+    assert shop.job(job).priority == 0

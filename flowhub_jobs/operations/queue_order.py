@@ -1,0 +1,66 @@
+"""Moves a waiting job to another place in the queue, by priorities: higher goes first, then the lower number."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from flowhub_jobs.errors import UsageInvalid, WrongState
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import Job
+
+
+def takes_turns(job: Job) -> bool:
+    """Return whether a job starts in its turn: it is queued, and waits for no time of its own."""
+    return job.state is State.QUEUED and job.not_before is None
+
+
+def in_turn(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that start in their turn, the next one first."""
+    return sorted(filter(takes_turns, jobs), key=lambda job: (-job.priority, job.id))
+
+
+def move_before(session: Session, job: int, other: int | None) -> None:
+    """Move a job to the place before another one; None is the end of the queue.
+
+    Raises UsageInvalid for a job that does not start in its turn, such as a paused one or one with a later time.
+    """
+    turns = {one.id: one.priority for one in in_turn(session.queries.all(state=State.QUEUED))}
+    if job == other:
+        return
+    for number in (job,) if other is None else (job, other):
+        if number not in turns:
+            raise UsageInvalid(f"Job {number} does not start in its turn.", hint="Only queued jobs can be moved.")
+    order = [number for number in turns if number != job]
+    order.insert(len(order) if other is None else order.index(other), job)
+    changes = priorities_for([(number, turns[number]) for number in order], job)
+    for number, priority in changes.items():
+        with suppress(WrongState):  # it has ended since
+            session.set_priority(number, priority)
+
+
+def priorities_for(order: Sequence[tuple[int, int]], moved: int) -> dict[int, int]:
+    """Return the priorities to set so that jobs start in this order, as few as possible.
+
+    `order` has each job's number and priority; without `moved` it is the order in which they would start now. Pure.
+    """
+    if list(order) == sorted(order, key=lambda job: (-job[1], job[0])):
+        return {}
+    numbers, priorities = [number for number, _ in order], dict(order)
+    place = numbers.index(moved)
+    earlier, later = numbers[:place], numbers[place + 1 :]
+    if later:
+        priorities[moved] = _above(moved, later[0], priorities[later[0]])
+    elif earlier:
+        priorities[moved] = priorities[earlier[-1]] - (0 if earlier[-1] < moved else 1)
+    below = moved
+    for number in reversed(earlier):
+        least = _above(number, below, priorities[below])
+        if priorities[number] >= least:
+            break
+        priorities[number], below = least, number
+    return {number: priorities[number] for number, before in order if priorities[number] != before}
+
+
+def _above(number: int, other: int, priority: int) -> int:
+    """Return the lowest priority with which a job starts before another one of this priority."""
+    return priority if number < other else priority + 1
