@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support import app_readers
 from support.app_readers import (
     read_comfyui,
     read_jan,
+    read_llama_cpp,
     read_lm_studio,
     read_localai,
     read_ollama,
@@ -17,18 +19,18 @@ from support.app_readers import (
 from support.gguf_files import Written, usual
 from support.models import gguf, mlx_folder
 from support.models import safetensors as plain_safetensors
-from support.placements import carry_out, installed
+from support.placements import COMMIT, carry_out, installed
 
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.placement.apps import APPS, app_named
 from flowhub_jobs.placement.values import PlannedText
-from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.enums import HubFormat, RepoKind
 
 REPO = {"repository": "Qwen/Qwen3-14B-GGUF"}
 FILE = "Qwen3-14B-Q4_K_M.gguf"
 SPLIT = {f"Q8_0/Qwen3-14B-Q8_0-0000{n}-of-00003.gguf": gguf(500, n) for n in (1, 2, 3)}
 MMPROJ = "mmproj-Qwen3-14B-F16.gguf"
-GGUF_APPS = ("lm-studio", "ollama", "jan", "localai")
+GGUF_APPS = ("lm-studio", "ollama", "jan", "localai", "llama-cpp")
 
 
 @pytest.fixture
@@ -70,8 +72,8 @@ def test_a_plan_stays_inside_the_folder_and_names_its_manifest_after_its_weights
     assert all(entry.target.is_relative_to(root) for entry in plan.entries)
     assert len({entry.target for entry in plan.entries}) == len(plan.entries)
     assert plan.path.is_relative_to(root)
-    kinds = [isinstance(entry, PlannedText) for entry in plan.entries]
-    assert kinds == sorted(kinds)
+    texts = [isinstance(entry, PlannedText) for entry in plan.entries]
+    assert texts == sorted(texts)
     assert os.path.exists(plan.path)
 
 
@@ -193,6 +195,8 @@ def test_ollama_has_each_quantization_of_a_repository(tmp_path, weights):
         (".hidden name.gguf", {}),
         ("x" * 150 + ".gguf", {}),
         ("m.gguf", {"repository": "a.b/c"}),
+        ("m.gguf", {"repository": "-a/c"}),
+        ("m.gguf", {"repository": "a/.-c"}),
         ("m-Q8_0.gguf", {"repository": f"Dav/{'long-' * 18}GGUF"}),
         ("m.gguf", {"model": "m", "option": "cloud"}),
         ("m.gguf", {"model": "m", "option": "x-cloud"}),
@@ -241,6 +245,53 @@ def test_a_damaged_manifest_needs_nothing(tmp_path, content):
     plan.path.with_name("damaged").write_bytes(content)
     targets = frozenset(entry.target for entry in plan.entries)
     assert app_named("ollama").still_needed(root, targets) == frozenset()
+
+
+# llama.cpp ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("symlinks", [False, True])
+@pytest.mark.parametrize("tag", ["", "Q4_K_M", "q4_k_m"])
+def test_llama_server_opens_a_model_by_repository_and_quant(tmp_path, weights, symlinks, tag):
+    files = {FILE: weights, "Qwen3-14B-F16.gguf": gguf(), MMPROJ: gguf(seed=9)}
+    root, plan = place(tmp_path, "llama-cpp", files, name="q", symlinks=symlinks, **REPO)
+    model = read_llama_cpp(root, REPO["repository"], tag)
+    assert [path.read_bytes() for path in model["parts"]] == [weights]
+    assert model["projector"].read_bytes() == gguf(seed=9)
+    assert plan.notes == ("Run it with `llama-server -hf Qwen/Qwen3-14B-GGUF:Q4_K_M`.",)
+
+
+def test_llama_server_opens_a_model_in_parts(tmp_path):
+    root, _ = place(tmp_path, "llama-cpp", SPLIT, name="q", **REPO)
+    model = read_llama_cpp(root, REPO["repository"], "Q8_0")
+    assert [path.read_bytes() for path in model["parts"]] == list(SPLIT.values())
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT])
+def test_llama_server_opens_a_model_whatever_was_asked_for(tmp_path, revision):
+    root = tmp_path / "app"
+    model = replace(installed(tmp_path / "store", {FILE: gguf()}, **REPO), revision=revision)
+    carry_out(app_named("llama-cpp").plan(model, root))
+    assert read_llama_cpp(root, REPO["repository"])["parts"][0].read_bytes() == gguf()
+
+
+@pytest.mark.parametrize(
+    ("known", "part"),
+    [
+        ({}, "models of the Hub alone"),
+        ({"repository": "q/d", "kind": RepoKind.DATASET}, "models of the Hub alone"),
+        ({"repository": "q/.-d"}, "no repository of the name"),
+    ],
+)
+def test_llama_cpp_refuses_what_its_cache_cannot_have(tmp_path, known, part):
+    assert part in refusal(tmp_path, "llama-cpp", {FILE: gguf()}, **known)
+
+
+def test_llama_cpps_cache_is_the_hubs_unless_it_has_its_own(tmp_path):
+    (tmp_path / ".cache" / "llama.cpp").mkdir(parents=True)  # of a version before 2026
+    app = app_named("llama-cpp")
+    assert app.default_root({}, tmp_path) == app_named("hf-cache").default_root({}, tmp_path)
+    assert app.default_root({"LLAMA_CACHE": "/l"}, tmp_path) == Path("/l")
 
 
 # Jan ----------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 directory       any folder: `dir:PATH`
 hf_cache        the cache of huggingface_hub, transformers, vLLM, MLX, llama.cpp
-lm_studio, ollama, comfyui, jan, localai    the programs of these names
+lm_studio, ollama, llama_cpp, comfyui, jan, localai    the programs of these names
 """
 
 import importlib
@@ -18,6 +18,7 @@ _MODULES: dict[str, str] = {
     "hf-cache": "hf_cache",
     "lm-studio": "lm_studio",
     "ollama": "ollama",
+    "llama-cpp": "llama_cpp",
     "comfyui": "comfyui",
     "jan": "jan",
     "localai": "localai",
