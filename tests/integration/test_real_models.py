@@ -13,6 +13,7 @@ from support.app import app_of
 from support.cli import cli_app, work
 from support.disk_files import files_in, turn
 from support.gguf_files import Written, usual
+from support.hub_tools import hub_tools, open_offline
 from support.models import one_file_model
 
 REPO = "sentence-transformers/all-MiniLM-L6-v2"
@@ -65,6 +66,37 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
             assert cli("import", tmp_path / "stick").status == 0
             assert cli("verify").out.startswith("all-MiniLM-L6-v2: ok")
             assert cli("rm", f"hf:{REPO}", "-y").status == 0
+
+
+@pytest.fixture(scope="session")
+def hub_python():
+    try:
+        return hub_tools()
+    except NoEnvironment as error:
+        pytest.skip(f"transformers is not to be had here: {error}")
+
+
+@pytest.mark.parametrize("ref", [f"hf:{REPO}", REF])
+def test_a_placed_model_is_opened_offline_by_the_hubs_own_tools_without_a_byte_more(
+    cli, home, hub, published, hub_python, tmp_path, monkeypatch, ref
+):
+    pinned = models_of(SHIPPED_CATALOG)[REF].files[0].url.split("/")[6]  # the commit in the catalog's addresses
+    for path, data in files_in(published).items():
+        hub.add(REPO, path, data, revision=pinned if ref == REF else "main", lfs=path.endswith(".safetensors"))
+    monkeypatch.delenv("FLOWHUB_CATALOG", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    with app_of(home) as shop:
+        cli("enqueue", ref)
+        work(shop)
+        assert cli("place", ref, "--in", "hf-cache").status == 0
+        asked = len(hub.front.requests()), len(hub.cdn.requests())
+        found = open_offline(hub_python, tmp_path / "hub", REPO, hub.endpoint)
+        assert (len(hub.front.requests()), len(hub.cdn.requests())) == asked
+        assert (found["faults"], found["repo"], found["refs"]) == ([], REPO, ["main"])
+        assert (found["tokens"], found["hidden_size"]) == ([101, 7592, 2088, 102], 384)
+        assert found["shape"] == [30522, 384]
+        assert files_in(Path(found["folder"])) == files_in(Path(cli("path", ref).out.strip()))
 
 
 def test_a_real_model_that_another_program_has_is_known_by_its_published_digests(

@@ -8,6 +8,6 @@ flowhub itself    app (a home and its workers), cli, fork_server (workers that s
                   install_cases, install_steps, owner_writes
 machines          disks, forgetful_disk, power_loss_disk, disk_files, fake_clock, time_zones, fake_service_tools,
                   simulated_network, python_process, browser
-data              models, gguf_files, other_apps, app_readers, placements, localai_index, systemd_syntax
+data              models, gguf_files, other_apps, app_readers, placements, hub_tools, localai_index, systemd_syntax
 pytest            ci_skips, http_client, problems
 """

@@ -1,4 +1,7 @@
-"""The demo from top to bottom: three models queued, a worker killed half-way, another one that ends what it began."""
+"""The demo from top to bottom: three models queued, a worker killed half-way, another one that ends what it began.
+
+Then the Hub's own package opens one of them offline, from its cache.
+"""
 
 import argparse
 import contextlib
@@ -13,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from lib.demo.checks import Demo, NotAsPromised, check, judged, killed, megabytes
+from lib.demo.hub_cache import open_placed
 from lib.demo.models import SHIPPED_CATALOG, NotAsPublished, bring_published, make_others, models_of, origin_map
 from lib.demo.processes import CommandFailed, Flowhub, environ_for, serving
 from lib.env import TOP, NoEnvironment, own_python
@@ -78,7 +82,9 @@ def run_offline(megabytes_a_second: int) -> str:
         flowhub.with_catalog(own_catalog).show("enqueue", *(model.ref for model in models[1:]))
         work(demo)
     check(demo)
-    return judged(demo, origin.counts)
+    last = judged(demo, origin.counts)
+    open_placed(demo, real, PLACE / "hub-cache")  # the origin has ended: no byte can come from it
+    return f"{last}; opened offline by huggingface_hub"
 
 
 def run_online() -> str:
@@ -90,15 +96,18 @@ def run_online() -> str:
     flowhub.show("enqueue", real.ref)
     work(demo, "--limit-rate", "12M")  # else it may be there before it can be killed
     check(demo)
-    return f"1 model verified; {killed(demo)}"
+    open_placed(demo, real, PLACE / "hub-cache")
+    return f"1 model verified; {killed(demo)}; opened offline by huggingface_hub"
 
 
 def prepare() -> Path:
     """Return the Python of an environment with flowhub in it; remove what the last run left but its package."""
     shipped = [path for folder in ("flowhub_jobs", "migrations") for path in (TOP / folder).rglob("*.py")]
     # Python compiles by itself the modules that it imports; all of them would take ten seconds more.
-    python = own_python(".venv-demo", ["--no-compile", "."], [*shipped, TOP / "pyproject.toml", SHIPPED_CATALOG])
-    for name in ("home", "origin"):
+    python = own_python(
+        ".venv-demo", ["--no-compile", ".", "huggingface_hub>=1"], [*shipped, TOP / "pyproject.toml", SHIPPED_CATALOG]
+    )
+    for name in ("home", "origin", "hub-cache"):
         shutil.rmtree(PLACE / name, ignore_errors=True)
     PLACE.mkdir(exist_ok=True)
     return python
