@@ -142,7 +142,7 @@ def test_a_pasted_link_of_a_file_is_queued(plain_visitor, shop, origin):
 def test_hostile_catalog_text_stays_text(visitor, shop, origin):
     model = one_file_model("evil", origin.url("a.gguf"), gguf(4096, 1), quantization=HOSTILE[:60])
     model |= dict.fromkeys(("name", "publisher", "family", "license", "parameters"), HOSTILE)
-    model |= {"description": HOSTILE + "x" * 2_000_000, "tags": [HOSTILE], "homepage": "http://evil.example/x"}
+    model |= {"description": HOSTILE + "x" * 10_000_000, "tags": [HOSTILE], "homepage": "http://evil.example/x"}
     model |= {"versions": [{"version": HOSTILE, "notes": HOSTILE}]}
     shop.offer(model)
     for path in ("/discover", "/models/evil"):

@@ -1,5 +1,6 @@
 """`/api/v1/events`: a change of the rows arrives, and a reader that was away gets what it missed."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import pytest
 from support.cli import work
 from support.problems import assert_problem
 from support.web import web_server
+
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.web.live import Live
 
 EVENTS, JOBS = "/api/v1/events", "/api/v1/jobs"
 
@@ -137,6 +141,27 @@ def test_every_subscriber_gets_every_change(web, shop):
         number = shop.enqueue("a")
         for stream in streams:
             assert stream.until("job").data["id"] == number
+
+
+def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_change(shop, monkeypatch):
+    """What is kept for it has an end: it connects again, says what it has seen, and gets the state of that moment."""
+    monkeypatch.setattr("flowhub_jobs.web.live.BATCHES_MAX", 2)
+
+    async def follow() -> tuple[list[int], object]:
+        live = Live(lambda: Session(shop.home), lambda _home: None)
+        reader = asyncio.create_task(live.run())
+        async with live.subscribe(None) as quick, live.subscribe(None) as slow:
+            seen = []
+            for rate in range(1, 6):
+                await asyncio.to_thread(shop.home.controls.set, "limit", {"rate_bps": rate})
+                batch = await quick.next(60)
+                assert batch is not None
+                seen.append(json.loads(batch.events[-1].data)["limit"]["limit_bps"])
+            ended = await slow.next(60)
+        reader.cancel()
+        return seen, ended
+
+    assert asyncio.run(follow()) == ([1, 2, 3, 4, 5], None)
 
 
 def test_head_ends_at_once(program):
