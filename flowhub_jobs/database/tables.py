@@ -364,6 +364,15 @@ wire_bytes = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 
+# The same by minute (minutes since 1970), kept for a week: the speed of a night.
+wire_minutes = Table(
+    "wire_minutes",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
 # Models in the folders of other programs, by links. A row is written before the first link and removed after the last
 # one: `state` says how far it is (placement/rows.py).
 placements = Table(
