@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from lib.demo.models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
-from lib.env import TOP, NoEnvironment
+from lib.env import TOP, NoEnvironment, own_python
 from support.app import app_of
 from support.cli import cli_app, work
 from support.disk_files import files_in, turn
 from support.gguf_files import Written, usual
-from support.hub_tools import hub_tools, open_offline
+from support.hub_tools import PACKAGES, open_offline
 from support.models import one_file_model
 
 REPO = "sentence-transformers/all-MiniLM-L6-v2"
@@ -71,7 +71,7 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
 @pytest.fixture(scope="session")
 def hub_python():
     try:
-        return hub_tools()
+        return own_python(".venv-hub", PACKAGES, [])
     except NoEnvironment as error:
         pytest.skip(f"transformers is not to be had here: {error}")
 

@@ -10,8 +10,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from lib.env import own_python
-
 _OPEN = """
 import json, sys
 import huggingface_hub
@@ -36,13 +34,14 @@ print(json.dumps({
 """
 
 
-def hub_tools() -> Path:
-    """Return the Python of .venv-hub in the checkout (300 MB), made on first use. Raises NoEnvironment."""
-    return own_python(".venv-hub", ["transformers>=5"], [])
+PACKAGES = ["transformers>=5"]  # 300 MB with all that it needs
 
 
 def open_offline(python: Path, cache: Path, repo: str, endpoint: str) -> dict[str, Any]:
-    """Return what the tools find of a BERT model in the cache; `endpoint` is the Hub that they must not ask."""
+    """Return what the tools find of a BERT model in the cache; `endpoint` is the Hub that they must not ask.
+
+    `python` has PACKAGES.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache), "HF_ENDPOINT": endpoint}
     said = subprocess.run([python, "-c", _OPEN, repo], env=environ, capture_output=True, text=True, check=False)
