@@ -78,6 +78,8 @@ VERBS: dict[str, dict[str, Verb]] = {
         "retry": Verb("jobs.retry", "retry", "Queue failed or cancelled jobs again."),
         "start": Verb("jobs.start", "start", "Start jobs now, whatever --at or the schedule says."),
         "priority": Verb("jobs.priority", "priority", "Change the priority of jobs."),
+        "follow": Verb("jobs.follow", "follow", "Keep references up to date by themselves."),
+        "unfollow": Verb("jobs.follow", "unfollow", "Stop keeping references up to date."),
     },
     "Run unattended": {
         "worker": Verb("worker.worker", "app", "Download queued models until stopped."),

@@ -316,7 +316,7 @@ subscriptions = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("node", String(64), nullable=False),
-    Column("kind", String(16), nullable=False),  # subscription_rows.SubscriptionKind
+    Column("kind", String(16), nullable=False),  # subscription_values.SubscriptionKind
     Column("ref", Text, nullable=False),  # a reference, `hf:owner/`, or the absolute path of a list file
     Column("include", StoredJson),  # globs over an owner's repositories and quants
     Column("every_us", BigInteger, nullable=False),

@@ -6,7 +6,7 @@ Shapes and headers: huggingface_hub, `hf_api` and `utils/_http`.
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,8 +31,8 @@ from flowhub_jobs.errors import (
     WaitTooLong,
     WrongContent,
 )
-from flowhub_jobs.huggingface.repository_urls import api_url, page_url
-from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo, read_info, read_tree
+from flowhub_jobs.huggingface.repository_urls import api_url, owner_url, page_url
+from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile, RepoInfo, read_info, read_models, read_tree
 from flowhub_jobs.net import get
 from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.status_errors import status_error
@@ -71,6 +71,7 @@ class HubClient:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    wait_max_s: float = WAIT_MAX_S
     _infos: dict[tuple[RepoKind, str, str], RepoInfo] = field(default_factory=dict, repr=False)
     _away: SourceError | None = field(default=None, repr=False)  # the error after which it is not asked again
     _trees: dict[tuple[RepoKind, str, str], list[RepoFile]] = field(default_factory=dict, repr=False)
@@ -101,33 +102,54 @@ class HubClient:
             self._trees[kind, repo, commit] = self._list_files(repo, commit, kind)
         return self._trees[kind, repo, commit]
 
+    def models_of(self, owner: str) -> list[OwnedModel]:
+        """Return all model repositories of an owner with the names of their files, the last changed first.
+
+        Raises TooLarge beyond 50,000 of them, and what `info` raises. An owner that does not exist has none.
+        """
+        what = f"list of the models of {owner}"
+        models: list[OwnedModel] = []
+        for answer in self._pages(owner_url(owner), what, f"{HUB}/{owner}"):
+            page = read_models(_json(answer), owner)
+            if page is None:
+                raise WrongContent(f"{host_of(answer.url)} answers with something else than the {what}.")
+            models += page
+            if len(models) > FILES_MAX:
+                raise TooLarge(f"{owner} has more than {FILES_MAX:,} models.", hint="Follow them by name.")
+        return models
+
     def _list_files(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
         what = _title(repo, kind)
         url = f"{api_url(repo, kind)}/tree/{commit}?recursive=true&expand=false"
         files: list[RepoFile] = []
-        visited: set[str] = set()
-        for _ in range(PAGES_MAX):
-            if url in visited:
-                raise TooLarge(f"{host_of(url)} lists the files of the {what} in a circle: a page follows itself.")
-            visited.add(url)
-            answer = self._get(url, what, page_url(repo, kind))
+        for answer in self._pages(url, f"files of the {what}", page_url(repo, kind)):
             page = read_tree(_json(answer))
             if page is None:
                 raise WrongContent(
                     f"{host_of(answer.url)} answers with something else than the list of files of {what}."
                 )
             files += page
-            following = self._next_page(answer)
-            if following is None:
-                return files
             if len(files) > FILES_MAX:
-                break
-            url = following
-        hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
-        raise TooLarge(
-            f"The {what} holds more than {FILES_MAX:,} files, or lists them on more than {PAGES_MAX:,} pages.",
-            hint=hint,
-        )
+                hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
+                raise TooLarge(f"The {what} holds more than {FILES_MAX:,} files.", hint=hint)
+        return files
+
+    def _pages(self, url: str, what: str, page: str) -> Iterator[Document]:
+        """Yield each page of a list, by their `Link` headers. Raises TooLarge for pages that follow each other."""
+        visited: set[str] = set()
+        following: str | None = url
+        while following is not None:
+            if following in visited or len(visited) == PAGES_MAX:
+                why = (
+                    "in a circle: a page follows itself"
+                    if following in visited
+                    else f"on more than {PAGES_MAX:,} pages"
+                )
+                raise TooLarge(f"{host_of(url)} lists the {what} {why}.")
+            visited.add(following)
+            answer = self._get(following, what, page)
+            yield answer
+            following = self._next_page(answer)
 
     def _next_page(self, answer: Document) -> str | None:
         """Return the address of the next page (RFC 8288). Only the host of the first page is asked."""
@@ -159,7 +181,7 @@ class HubClient:
             except (ServerBusy, ConnectionLost, AnswerMalformed, HeadersTimeout) as error:
                 pause = getattr(error, "wait_s", None)
                 pause = PAUSE_S * 2 ** (number - 1) if pause is None else pause
-                if waited + pause > WAIT_MAX_S:
+                if waited + pause > self.wait_max_s:
                     raise _too_long(url, self.endpoint, pause) from error
                 if number == TRIES:
                     self._away = error

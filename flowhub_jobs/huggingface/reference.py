@@ -15,6 +15,10 @@ _AT_REVISION = {"tree", "blob", "raw", "resolve", "blame", "commit", "commits", 
 _ABOUT_ALL = {"discussions", "settings", "viewer"}  # pages about a repository, not about one of its files
 _PAGES = _AT_REVISION | _ABOUT_ALL
 _SHORT = re.compile(r"(?:hf|huggingface):(?://)?(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_OWNER = re.compile(
+    r"(?:hf|huggingface):(?://)?(?!datasets/|models/|spaces/)(?P<owner>[A-Z0-9_](?:[A-Z0-9._-]{0,94}[A-Z0-9_])?)/",
+    re.IGNORECASE | re.ASCII,
+)
 _SPECIAL = re.compile(r"/resolve/(refs/(?:pr/[0-9]+|convert/[^/?#]+))/")
 _PUNCTUATION = ".,;:!)]}'\""  # of the sentence that a link was copied from
 _PULL_REQUEST = re.compile(r"discussions/([0-9]+)/files")
@@ -29,6 +33,12 @@ def parse_hub_ref(text: str, endpoint: str = HUB) -> HubRef | None:
     if short := _SHORT.fullmatch(text):
         return parse_short(text, short["rest"])
     return parse_link(text, endpoint)
+
+
+def parse_owner(text: str) -> str | None:
+    """Return the owner's name of `hf:owner/`, all of whose models are meant; None for any other text."""
+    match = _OWNER.fullmatch(text.strip())
+    return match["owner"] if match else None
 
 
 def parse_link(text: str, endpoint: str) -> HubRef | None:

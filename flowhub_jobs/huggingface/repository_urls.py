@@ -21,3 +21,9 @@ def file_url(repo: str, commit: str, path: str, kind: RepoKind = RepoKind.MODEL)
 def api_url(repo: str, kind: RepoKind = RepoKind.MODEL) -> str:
     """Return the address below which the Hub's API answers for a repository."""
     return f"{HUB}/api/{_API[kind]}/{repo}"
+
+
+def owner_url(owner: str) -> str:
+    """Return the address of the list of an owner's models, with the names of their files, the last changed first."""
+    listed = "sort=lastModified&direction=-1&limit=500&expand[]=siblings&expand[]=disabled"
+    return f"{HUB}/api/models?author={quote(owner, safe='')}&{listed}"

@@ -1,4 +1,4 @@
-"""Parser of the Hub's JSON: information on a repository, and a page of its files. Pure.
+"""Parser of the Hub's JSON: information on a repository, a page of its files, a page of models. Pure.
 
 Every field but a file's path may be absent or of a wrong type; then it is unknown.
 """
@@ -43,6 +43,14 @@ class RepoInfo:
     kind: RepoKind = RepoKind.MODEL
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedModel:
+    """A repository in a list of models: its name and the paths of its files, without their sizes."""
+
+    repo: str
+    paths: tuple[str, ...]
+
+
 def read_info(page: Any, repo: str, kind: RepoKind = RepoKind.MODEL) -> RepoInfo | None:
     """Return the information about `repo`; None where it names no commit, and so is not the Hub's."""
     fields = page if isinstance(page, dict) else {}
@@ -70,6 +78,21 @@ def read_info(page: Any, repo: str, kind: RepoKind = RepoKind.MODEL) -> RepoInfo
 def read_tree(page: Any) -> list[RepoFile] | None:
     """Return the files of one page of a listing; None where it is no listing."""
     return list(_files(page)) if isinstance(page, list) else None
+
+
+def read_models(page: Any, owner: str) -> list[OwnedModel] | None:
+    """Return the owner's repositories on one page of a list of models, without disabled ones; None for no list."""
+    if not isinstance(page, list):
+        return None
+    entries = [entry for entry in page if isinstance(entry, dict) and entry.get("disabled") is not True]
+    named = [(_name(entry.get("id")), entry.get("siblings")) for entry in entries]
+    own = f"{owner}/".lower()
+    return [OwnedModel(repo, _paths(files)) for repo, files in named if repo and repo.lower().startswith(own)]
+
+
+def _paths(siblings: Any) -> tuple[str, ...]:
+    found = [_object(one).get("rfilename") for one in siblings] if isinstance(siblings, list) else []
+    return tuple(path for path in found if isinstance(path, str) and path)
 
 
 def _files(page: list[Any]) -> Iterator[RepoFile]:

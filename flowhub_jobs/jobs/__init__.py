@@ -24,6 +24,8 @@ disk_waits, disk_demand     jobs that wait for disk space, and the space that ot
 clock_changes       keeps the length of waits when the system clock is set
 partial_owners      finds the job that a partial belongs to
 
+subscriptions       references that are kept up to date
+
 report_values       the values of the report; recoveries counts the faults that needed no help
 remedies            the remedy for a failed or waiting job
 pending_notifications  the events that the user is to be notified of

@@ -3,7 +3,7 @@
 A job without an owner changes at once; of a running one only `requested` is written, which its worker carries out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +32,8 @@ from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, RequestedAction, State
 
+Alongside = Callable[[sa.Connection, Sequence[Enqueued]], None]
+
 
 class JobCommands:
     """Changes the jobs of one node for the user."""
@@ -41,10 +43,11 @@ class JobCommands:
 
     # Enqueue -------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, requests: Sequence[Request]) -> list[Enqueued]:
+    def enqueue(self, requests: Sequence[Request], alongside: Alongside | None = None) -> list[Enqueued]:
         """Return the job of each request, in order; all are committed together, or none.
 
         A live job for the same artifact is returned as it is; for an installed artifact, the job that installed it.
+        `alongside` writes in the same transaction; if it raises, nothing is queued.
         Raises NotFound for an `after` that is no job.
         """
         with writing(self._engine) as tx:
@@ -53,7 +56,10 @@ class JobCommands:
             fresh = needing_job(requests, known)
             self._add_programs(tx, requests, known)
             known |= self._insert(tx, list(fresh.values()))
-        return [enqueued_for(request, known, fresh) for request in requests]
+            answers = [enqueued_for(request, known, fresh) for request in requests]
+            if alongside is not None:
+                alongside(tx, answers)
+        return answers
 
     def artifact(self, job: int) -> Artifact:
         """Return what a job fetches. Raises NotFound."""

@@ -1,4 +1,5 @@
-"""Reads what the user is to be notified of: the events since the last notice, and jobs that wait for too long."""
+"""Reads what the user is to be notified of: the events since the last notice, jobs that wait for too long, and
+subscriptions that cannot be checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,14 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
 from flowhub_jobs.jobs.report_values import PARKED
+from flowhub_jobs.jobs.subscriptions.subscription_queries import subscriptions_of
+from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.values.enums import EventKind, JobKind, Reason, State
-from flowhub_jobs.values.notify_settings import FAILED, NEEDS_YOU, QUEUE_EMPTY
+from flowhub_jobs.values.notify_settings import FAILED, NEEDS_YOU, QUEUE_EMPTY, UPDATE
 
 PATIENCE_US = 3_600_000_000  # a job that is parked for longer needs a person
 AT_ONCE = 100  # of one notice; the rest is in the next
@@ -27,13 +31,15 @@ class Cursor:
     """How far the notices have come, as `controls` keeps it.
 
     `event` and `ended` are numbers of events: the last one read, and the last end of a job before an empty queue was
-    announced. `at` is the last notice's microsecond. `parked` is [since, bytes kept, whether announced] by job.
+    announced. `at` is the last notice's microsecond. `parked` is [since, bytes kept, whether announced] by job,
+    `subscriptions` since when each subscription is failing for which the user was notified.
     """
 
     event: int
     ended: int
     at: int = 0
     parked: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    subscriptions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +71,25 @@ class PendingNotifications:
             running = self._any(tx, jobs.c.state == State.RUNNING)
             parked, kept = self._parked(tx, cursor, now)
             ended, counts = self._ended(tx, cursor.ended)
+            updates = self._updates(tx, cursor.event, seen)
+            blocked = self._blocked_subscriptions(tx)
         if not {FAILED, NEEDS_YOU} & set(self._on):
             failed = []
         if NEEDS_YOU not in self._on:
-            parked = []
-        items = [*(_failure(event, job) for event, job in failed), *parked, *([_empty(now, counts)] if counts else [])]
+            parked, blocked = [], []
+        fresh, known = _newly_blocked(blocked, cursor)
+        items = [
+            *(_failure(event, job) for event, job in failed),
+            *(_blocked(one) for one in fresh),
+            *parked,
+            *(_update(event, ref) for event, ref in updates),
+            *([_empty(now, counts)] if counts else []),
+        ]
         # A parked job has waited for long enough.
-        since = min([now, *(event["at"] for event, _ in failed), *(now - PATIENCE_US for _ in parked)])
-        return Notification(tuple(items), since, not running, replace(cursor, event=seen, ended=ended, parked=kept))
+        times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now for one in fresh)]
+        since = min([now, *times, *(now - PATIENCE_US for _ in parked)])
+        after = replace(cursor, event=seen, ended=ended, parked=kept, subscriptions=known)
+        return Notification(tuple(items), since, not running, after)
 
     def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
         mine = (jobs.c.node == self._node, is_live, which)
@@ -94,6 +111,21 @@ class PendingNotifications:
             if (job := known.get(row["job_id"])) and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
         }
         return list(by_job.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
+
+    def _updates(self, tx: sa.Connection, after: int, last: int) -> list[tuple[sa.RowMapping, str]]:
+        """Return the events of newer versions that a subscription queued, each with the reference of its job."""
+        if UPDATE not in self._on:
+            return []
+        where = (events.c.id > after, events.c.id <= last, events.c.kind == EventKind.UPDATE)
+        rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id)).mappings().all()
+        mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
+        known = {row.id: row.ref for row in tx.execute(sa.select(jobs.c.id, jobs.c.ref).where(*mine))}
+        return [(row, known[row["job_id"]]) for row in rows if row["job_id"] in known]
+
+    def _blocked_subscriptions(self, tx: sa.Connection) -> list[Subscription]:
+        """Return the subscriptions whose last check found something that only the user can change."""
+        known = subscriptions_of(snapshot_of(tx), self._node)
+        return [one for one in known if one.needs_user]
 
     def _ended(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
         """Return the last end of a job and, if the queue is empty since, how many ended in which state."""
@@ -144,6 +176,25 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED
     hint = what_to_do(job["id"], job["ref"], job["model"], still, JobKind(job["kind"])) if still else None
     return _item(kind, event["at"], job["id"], job["ref"], code, still.get("message", event["text"]), hint)
+
+
+def _update(event: sa.RowMapping, ref: str) -> dict[str, Any]:
+    hint = f"`flowhub status {event['job_id']}` shows its job; the old version stays until it is verified."
+    return _item(UPDATE, event["at"], event["job_id"], ref, None, event["text"], hint)
+
+
+def _newly_blocked(blocked: Sequence[Subscription], cursor: Cursor) -> tuple[list[Subscription], dict[str, int]]:
+    """Return those that the user was not notified of, and since when each is failing of which the user then knows."""
+    since = {str(one.id): one.failing_since or 0 for one in blocked}
+    new = [one for one in blocked if cursor.subscriptions.get(str(one.id)) != since[str(one.id)]]
+    left = {str(one.id) for one in new[AT_ONCE:]}  # for the next notice
+    return new[:AT_ONCE], {number: at for number, at in since.items() if number not in left}
+
+
+def _blocked(one: Subscription) -> dict[str, Any]:
+    error = one.error or {}
+    message = f"{one.ref} is followed, but cannot be checked: {error.get('message')}"
+    return _item(NEEDS_YOU, one.failing_since or 0, None, one.ref, error.get("code"), message, error.get("hint"))
 
 
 def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
@@ -191,6 +192,13 @@ def _of_waiting(job: Job) -> ActionNeeded:
     return ActionNeeded(
         job, kind.code, job.wait.message or kind.code, kind.default_hint or f"`flowhub status {job.id}`"
     )
+
+
+def blocked_need(ref: str, error: Mapping[str, Any]) -> ActionNeeded:
+    """Return what a subscription needs of the user; `error` is that of its last check."""
+    message = f"{ref} is followed, but cannot be checked: {error.get('message')}"
+    hint = error.get("hint") or "`flowhub follow --list` shows it."
+    return ActionNeeded(None, str(error.get("code")), message, f"{hint} `flowhub unfollow {ref}` ends the checks.")
 
 
 def needs_user(job: Job) -> bool:

@@ -8,7 +8,8 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
-from flowhub_jobs.jobs.report_values import Report, RoomNeeded, make_report
+from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import Reason, State
@@ -42,7 +43,14 @@ def read_morning(home: Home, since: datetime) -> Report:
     attempts = history.attempts(list(found), now)
     events = history.events_since(begin, KINDS)
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
+    report = replace(report, needs=(*report.needs, *_blocked_subscriptions(home)))
     return replace(report, room=_room_needed(home)) if _waits_for_room(jobs) else report
+
+
+def _blocked_subscriptions(home: Home) -> list[ActionNeeded]:
+    """Return the subscriptions whose last check found something that only the user can change."""
+    known = SubscriptionQueries(home.database, home.node).all()
+    return [blocked_need(one.ref, one.error) for one in known if one.needs_user and one.error]
 
 
 def _waits_for_room(jobs: Sequence[Job]) -> bool:

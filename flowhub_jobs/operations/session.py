@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
     from flowhub_jobs.catalogs.search_reader import IndexReader, ListedModel
     from flowhub_jobs.device.description import Device
+    from flowhub_jobs.jobs.commands import Alongside
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.operations.preflight.assess import Checked
@@ -197,10 +198,10 @@ class Session:
             requests.append(Request(artifact, target, order.terms, found is not None, by, order.task, order.size_seen))
         return requests
 
-    def enqueue(self, orders: Sequence[EnqueueItem]) -> list[Enqueued]:
-        """Queue them all, or none; ring after the commit, never before."""
+    def enqueue(self, orders: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
+        """Queue them all, or none; ring after the commit, never before. `alongside` writes in the same transaction."""
         requests = self._requests(orders)
-        answers = self.home.commands.enqueue(requests)
+        answers = self.home.commands.enqueue(requests, alongside)
         fresh = sum(answer.new for answer in answers)
         if fresh:
             self.wake_workers(fresh)

@@ -90,6 +90,7 @@ class EventKind(StrEnum):
     """The kinds of the events that a job's history keeps. A row of a newer version may have another kind."""
 
     QUEUED = "queued"
+    UPDATE = "update"  # a subscription found the version, and queued it
     INSTALLED = "installed"  # nothing had to be fetched when it was queued
     CLAIMED = "claimed"
     WAITS = "waits"

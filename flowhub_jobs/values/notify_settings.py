@@ -9,8 +9,8 @@ from typing import Any
 
 from flowhub_jobs.errors import AddressRefused
 
-FAILED, NEEDS_YOU, QUEUE_EMPTY = "failed", "needs_you", "queue_empty"
-NOTICES = (FAILED, NEEDS_YOU, QUEUE_EMPTY)
+FAILED, NEEDS_YOU, UPDATE, QUEUE_EMPTY = "failed", "needs_you", "update", "queue_empty"
+NOTICES = (FAILED, NEEDS_YOU, UPDATE, QUEUE_EMPTY)
 NOTIFY_HINT = 'Write command = ["program", "argument"] or webhook = "https://…", and on = ["failed"] if not all.'
 
 

@@ -77,7 +77,7 @@ class Live:
             _end(queue)
 
     @asynccontextmanager
-    async def subscribe(self, seen: str | None) -> "AsyncIterator[Subscription]":
+    async def subscribe(self, seen: str | None) -> "AsyncIterator[EventSubscriber]":
         """Yield a subscription whose first batch is there at once.
 
         `seen` is the id of the last event that the subscriber has: then the first batch is what changed since. For an
@@ -94,7 +94,7 @@ class Live:
             first = await run_in_threadpool(self._first, seen)
             if self._closed:
                 _end(queue)
-            yield Subscription(first, queue)
+            yield EventSubscriber(first, queue)
         finally:
             self._queues.discard(queue)
             if not self._queues:
@@ -174,7 +174,7 @@ def _json(value: object) -> str:
 
 
 @dataclass(slots=True)
-class Subscription:
+class EventSubscriber:
     """`first` is what the subscriber had not seen when it came."""
 
     first: Batch

@@ -1,4 +1,4 @@
-"""Runs the upkeep of every second: gates, wake-up queue, notifications, rescues, waits, retention, wake-ups.
+"""Runs the upkeep of every second: gates, wake-up queue, notifications, rescues, waits, subscriptions, wake-ups.
 
 It also reports to the service manager that the worker is alive, and ends a worker that may exit.
 """
@@ -22,6 +22,7 @@ from flowhub_jobs.worker.database_identity import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.placement_upkeep import PlacementUpkeep
+from flowhub_jobs.worker.subscription_checks import SubscriptionChecks
 from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 
 log = logging.getLogger("flowhub.maintenance")
@@ -37,6 +38,7 @@ class Maintenance(threading.Thread):
         context: WorkerContext,
         wakeups: Wakeups,
         notices: Notifications,
+        subscriptions: SubscriptionChecks,
         pulse: Pulse,
         may_exit: Callable[[], bool],
         request_exit: Callable[[], None],
@@ -44,7 +46,7 @@ class Maintenance(threading.Thread):
         super().__init__(name="maintenance", daemon=True)
         self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.home)
         self.placements = PlacementUpkeep(context.home)
-        self._notices, self._pulse = notices, pulse
+        self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
         self._may_exit, self._request_exit = may_exit, request_exit
 
@@ -85,6 +87,7 @@ class Maintenance(threading.Thread):
         self.placements.settle_if_due()
         self.disk_waits.release_if_due()
         context.outages.check_hosts()
+        self._subscriptions.check_if_due(gates)
         missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()
         if missing > 0:
             self._wakeups.wake(missing)

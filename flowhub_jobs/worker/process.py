@@ -21,6 +21,7 @@ from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.maintenance import Maintenance
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.pipeline import run_job
+from flowhub_jobs.worker.subscription_checks import Checker, SubscriptionChecks
 from flowhub_jobs.worker.wakeup_queue_choice import worker_wakeups
 
 log = logging.getLogger("flowhub.worker")
@@ -30,11 +31,18 @@ PATIENCE_S = 3600.0
 
 
 def run_worker(
-    home: Home, *, slots: int, drain: bool = False, until_us: int | None = None, patience_s: float = PATIENCE_S
+    home: Home,
+    *,
+    slots: int,
+    drain: bool = False,
+    until_us: int | None = None,
+    patience_s: float = PATIENCE_S,
+    checker: Checker | None = None,
 ) -> int:
     """Work until a signal, until `until_us` (microseconds since 1970), or, draining, until nothing is left.
 
-    A worker that drains waits for a host that cannot be reached no longer than `patience_s`.
+    A worker that drains waits for a host that cannot be reached no longer than `patience_s`. `checker` checks the
+    subscriptions; without it, none is checked.
     Returns the exit status: 0, or 10 where a drained job did not end completed, or was left to its host. Raises
     DatabaseReplaced, DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more
     was written.
@@ -52,12 +60,15 @@ def run_worker(
     consumer = WorkerConsumer(wakeups.huey, slots, stop)
 
     notices, notifier = Notifications(home, context.worker), Notifier()
+    subscriptions = SubscriptionChecks(home, context.worker, checker)
 
     def may_exit() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
         return late or (drain and is_drained() and notices.settled())
 
     def is_drained() -> bool:
+        if not subscriptions.settled(context.gates.current()):
+            return False
         if (
             context.runs()
             or maintenance.placements.busy
@@ -68,7 +79,7 @@ def run_worker(
 
     heartbeat = Heartbeat(context)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
-    maintenance = Maintenance(context, wakeups, notices, pulse, may_exit, consumer.stop_flag.set)
+    maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:
         context.leases.register(os.getpid(), slots)
         maintenance.run_once()  # rescues first, then works
@@ -80,6 +91,7 @@ def run_worker(
         notifier.stopping()
         consumer.stop()
     finally:
+        subscriptions.close()
         notices.close()
         heartbeat.stop()
         context.close()

@@ -10,9 +10,10 @@ from sqlalchemy import make_url
 from flowhub_jobs.database.engine import rebuild_indices
 from flowhub_jobs.database.postgresql import is_postgresql
 from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
-from flowhub_jobs.home import opened
+from flowhub_jobs.home import Home, opened
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.worker.process import run_worker
+from flowhub_jobs.worker.subscription_checks import Checker
 
 log = logging.getLogger("flowhub.worker")
 
@@ -20,11 +21,18 @@ SETTLE_S, SETTLE_MAX_S = 0.5, 30.0
 
 
 def run_on_current_database(
-    settings: Settings, *, drain: bool, until_us: int | None, patience_s: float, take_signals: Callable[[], None]
+    settings: Settings,
+    *,
+    drain: bool,
+    until_us: int | None,
+    patience_s: float,
+    take_signals: Callable[[], None],
+    checker_of: Callable[[Home], Checker],
 ) -> int:
     """Return the exit status of `run_worker`, which ends when its database is replaced and begins again on the new one.
 
-    `take_signals` sets the handlers that hold between two workers. Raises DatabaseDamaged, DatabaseNewer, HomeUnusable.
+    `take_signals` sets the handlers that hold between two workers, `checker_of` makes what checks the subscriptions of
+    a home. Raises DatabaseDamaged, DatabaseNewer, HomeUnusable.
     """
     was_replaced = False
     while True:
@@ -32,7 +40,14 @@ def run_on_current_database(
             with opened(settings) as home:
                 if was_replaced:
                     rebuild_indices(home.engine)
-                return run_worker(home, slots=settings.jobs, drain=drain, until_us=until_us, patience_s=patience_s)
+                return run_worker(
+                    home,
+                    slots=settings.jobs,
+                    drain=drain,
+                    until_us=until_us,
+                    patience_s=patience_s,
+                    checker=checker_of(home),
+                )
         except DatabaseReplaced as error:
             was_replaced = True
             take_signals()

@@ -77,7 +77,7 @@ def test_a_webhook_is_https_or_on_this_machine(tmp_path, url):
 def test_neither_the_command_nor_the_webhook_is_shown(tmp_path):
     notify = load(tmp_path, '[notify]\ncommand = ["s3cret"]\nwebhook = "https://h.example/s3cret"')
     assert "s3cret" not in repr(notify)
-    assert str(notify.notify) == "command and webhook, on failed, needs_you, queue_empty"
+    assert str(notify.notify) == "command and webhook, on failed, needs_you, update, queue_empty"
     assert str(Notify()) == "-"
 
 

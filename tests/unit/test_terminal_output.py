@@ -276,7 +276,7 @@ def test_each_option_says_what_it_does():
 def test_the_verbs_are_those_of_this_version():
     verbs = (
         "search show fits device catalog "
-        "enqueue status wait cancel pause resume retry start priority "
+        "enqueue status wait cancel pause resume retry start priority follow unfollow "
         "worker schedule limit report doctor db logs "
         "list path verify outdated update rm prune du "
         "place unplace placements adopt export import web mcp help completion"

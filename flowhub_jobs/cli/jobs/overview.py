@@ -12,6 +12,7 @@ from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import overview_json
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.next_check import next_check_line
 from flowhub_jobs.operations.total_line import counts, in_words
 from flowhub_jobs.store.library_check import Presence
 from flowhub_jobs.units import format_bytes
@@ -50,6 +51,8 @@ def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
         needs = f"{len(overview.failed)} need you" if len(overview.failed) > 1 else "1 needs you"
         yield _FAILED, f"{needs}: `flowhub report` says what to do"
     yield "Installed:", _installed(session)
+    if line := next_check_line(session):
+        yield "Followed:", line
     if line := limit_line(session):
         yield "Limit:", line
 

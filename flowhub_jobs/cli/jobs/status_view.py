@@ -12,6 +12,7 @@ from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.next_check import next_check_line
 from flowhub_jobs.operations.total_line import total_line
 from flowhub_jobs.operations.wait_reasons import shared_waits
 from flowhub_jobs.values.jobs import Job
@@ -84,6 +85,8 @@ def foot_lines(session: Session, overview: Overview) -> list[str]:
     lines = [output.fold(line, after="  ") for line in shared_waits(overview.waiting, now)]
     if overview.live:
         lines.append(output.fold(total_line(session, overview, now), after="  "))
+    if line := next_check_line(session):
+        lines.append(output.fold(f"Followed: {line}.", after="  "))
     if overview.failed:
         many = len(overview.failed) > 1
         count = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"

@@ -70,6 +70,8 @@ def _refuse_options(verb: str, *given: object) -> None:
 
 def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | None) -> int:
     # Late, since `worker status` and the other verbs below do without the transfer engine and the HTTP client.
+    from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+    from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
     from flowhub_jobs.worker.logs import set_up
     from flowhub_jobs.worker.process import PATIENCE_S
     from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
@@ -81,6 +83,7 @@ def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | 
         until_us=end,
         patience_s=PATIENCE_S if patience_s is None else patience_s,
         take_signals=signals.listen_again,
+        checker_of=lambda home: SubscriptionChecker(home, read_followed_list),
     )
 
 

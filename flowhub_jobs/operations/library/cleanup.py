@@ -113,7 +113,7 @@ def find_removable(home: Home, shelf: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     shelf.require_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    return [*found, *_old(home, home.clock.now_us()), *_gone(home, shelf)]
+    return [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf)]
 
 
 def _of_partial(partial: Partial) -> Item | None:
@@ -132,7 +132,7 @@ def _of_partial(partial: Partial) -> Item | None:
 _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 
-def _old(home: Home, now: int) -> list[Item]:
+def old_version_items(home: Home, now: int) -> list[Item]:
     """Return the versions whose successor is installed and unchanged. Models that were changed by hand stay."""
     entries, found = home.entries.entries_here(), []
     by_name = {entry.name: entry for entry in entries}
@@ -162,7 +162,7 @@ def _gone(home: Home, shelf: InstalledModels) -> list[Item]:
 def remove_item(home: Home, shelf: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
     if item.kind in (Removable.OLD, Removable.GONE):
-        again = _old(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
+        again = old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
         if item.name not in {other.name for other in again}:
             raise _came_back(item)
         shelf.remove(item.name)

@@ -11,6 +11,7 @@ times are RFC 3339 in UTC.
     catalogs     catalogs, catalog-import, -update, -validate, -removed
     report       report
     controls     limit, schedule
+    subscriptions  subscriptions
     workers      worker, service
     manual       help
     web          web

@@ -16,11 +16,21 @@ import sqlalchemy as sa
 from support.job_store import JobStore
 from support.webhook_server import WebhookServer, webhook_server
 
+from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.errors import FlowhubError, Gated, SourceMissing
+from flowhub_jobs.errors import FlowhubError, Gated, ServerBusy, SourceMissing
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs import pending_notifications
 from flowhub_jobs.jobs.states import RESCUES_MAX
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
+from flowhub_jobs.jobs.subscriptions.subscription_values import (
+    CheckOutcome,
+    NewJob,
+    Subscription,
+    SubscriptionKind,
+    Terms,
+)
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.enums import EventKind, Reason, State
@@ -465,3 +475,55 @@ def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, sessi
     assert (event["kind"], event["job"]) == ("needs_you", job)
     assert event["message"] == "h.example shows a certificate that is not trusted."
     assert f"`flowhub status {job}`" in event["hint"]
+
+
+# Subscriptions -------------------------------------------------------------------------------------------------------
+
+
+def followed(rooms: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
+    rows = SubscriptionRows(rooms.engine, rooms.node, rooms.time.clock)
+    rows.add(SubscriptionKind.REFERENCE, ref, Terms(), rooms.time.in_us(HOUR))
+    return subscription(rooms, ref)
+
+
+def subscription(rooms: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
+    return next(one for one in SubscriptionQueries(rooms.database, rooms.node).all() if one.ref == ref)
+
+
+def checked(rooms: JobStore, error: FlowhubError | None = None, job: int | None = None) -> None:
+    """Write the outcome of a check: an error, or a newer version with its job."""
+    rows, before = SubscriptionRows(rooms.engine, rooms.node, rooms.time.clock), subscription(rooms)
+    made = [NewJob(job, "It has a newer version.")] if job else []
+    with writing(rooms.engine) as tx:
+        rows.record(tx, before, {}, CheckOutcome(error=error), made, rooms.time.in_us(HOUR))
+
+
+def test_a_newer_version_that_a_subscription_queued_is_announced_once(rooms, session):
+    followed(rooms)
+    [job] = rooms.enqueue("tiny")
+    checked(rooms, job=job)
+    [event] = session.look()
+    assert (event["kind"], event["job"], event["ref"]) == ("update", job, "tiny@q4")
+    rooms.time.turn(HOUR)
+    assert session.look() == []
+
+
+def test_a_subscription_that_needs_the_user_is_announced_once_and_again_for_another_reason(rooms, session):
+    followed(rooms)
+    checked(rooms, ServerBusy("It is busy."))
+    assert session.look() == []
+    checked(rooms, Gated("It is gated."))
+    [event] = session.look()
+    assert (event["kind"], event["code"], event["ref"]) == ("needs_you", "gated", "hf:o/r:Q4_K_M")
+    assert event["job"] is None
+    for _ in range(3):
+        rooms.time.turn(24 * HOUR)
+        checked(rooms, Gated("It is gated."))
+        assert session.look() == []
+    checked(rooms, SourceMissing("It is gone."))
+    assert kinds(session.look()) == ["needs_you"]
+    checked(rooms)
+    rooms.time.turn(HOUR)
+    assert session.look() == []
+    checked(rooms, SourceMissing("It is gone."))
+    assert kinds(session.look()) == ["needs_you"]

@@ -93,6 +93,25 @@ def tree_answer(
     return answer.with_headers(Link=f'<{url}>; rel="next"')
 
 
+def models_answer(repositories: Repositories, facts: Facts, request: Request, address: str) -> Answer:
+    """Return one page of an owner's models with the names of their files; the next one is in the `Link` header."""
+    asked = parse_qs(request.query)
+    [owner] = asked.get("author", [""])
+    names = sorted({repo for repo, _, _ in repositories.files if repo.startswith(f"{owner}/")} - facts.disabled)
+    start = int(asked.get("cursor", ["0"])[0])
+    end = start + min(facts.page_size, int(asked.get("limit", ["30"])[0]))
+    answer = _json([_listed(repositories, repo) for repo in names[start:end]])
+    if end >= len(names):
+        return answer
+    query = re.sub(r"&cursor=[0-9]+", "", request.query) + f"&cursor={end}"
+    return answer.with_headers(Link=f'<{address}/api/models?{query}>; rel="next"')
+
+
+def _listed(repositories: Repositories, repo: str) -> Entry:
+    files = repositories.at(repo, repositories.branch(repo, "main") or "main")
+    return {"id": repo, "disabled": False, "siblings": [{"rfilename": path} for path in files]}
+
+
 def _entries(files: Mapping[str, HubFile], *, recursive: bool) -> list[Entry]:
     folders = {path.rsplit("/", up)[0]: None for path in files for up in range(1, path.count("/") + 1)}
     listed = [{"type": "directory", "path": path, "oid": _sha1(path)} for path in folders]

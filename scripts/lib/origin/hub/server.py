@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from lib.origin.answer import Answer, Request, content_answer, text_answer
 from lib.origin.flow import Bucket
-from lib.origin.hub.api import INFO, TREE, Facts, info_answer, tree_answer
+from lib.origin.hub.api import INFO, TREE, Facts, info_answer, models_answer, tree_answer
 from lib.origin.hub.repositories import Access, HubFile, Key, Refusal, Repositories, cdn_path, commit_of
 from lib.origin.server import OriginServer
 
@@ -35,6 +35,8 @@ class Front(OriginServer):
         for shape, answer in ((RESOLVE, self._resolve), (SMALL, self._small)):
             if match := shape.fullmatch(request.path):
                 return self._found(request, answer, *(unquote(part) for part in match.groups()))
+        if request.path == "/api/models":
+            return models_answer(self.hub.repositories, self.hub.facts, request, self.address)
         for shape in (TREE, INFO):
             if match := shape.fullmatch(request.path):
                 return self._listed(request, shape is TREE, *(part and unquote(part) for part in match.groups()))

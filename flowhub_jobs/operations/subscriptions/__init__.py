@@ -1,0 +1,11 @@
+"""Subscriptions: references that the worker keeps up to date.
+
+follow         follow and unfollow, as users type them
+checker        checks one: asks its source, queues what is new, writes the result
+model          a model: is there a newer version than the installed one?
+owner          an owner at the Hub: new repositories and quants
+list_file      a list file: each of its references
+found          the values that these return
+next_check     one line for the screens
+surplus        removes old versions beyond `--keep N`
+"""

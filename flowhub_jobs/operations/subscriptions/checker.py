@@ -1,0 +1,129 @@
+"""Checks one subscription: asks its source, and writes the result in the transaction that queues what is new.
+
+So a crash leaves either both or neither: each change is queued exactly once.
+"""
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import sqlalchemy as sa
+
+from flowhub_jobs.errors import FlowhubError, ServerBusy, UsageInvalid, WaitTooLong
+from flowhub_jobs.home import Home
+from flowhub_jobs.huggingface.reference import parse_hub_ref, parse_owner
+from flowhub_jobs.jobs.requests import Enqueued
+from flowhub_jobs.jobs.subscriptions.check_times import regular_check, retry_check
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.jobs.subscriptions.subscription_rows import CheckOvertaken, SubscriptionRows
+from flowhub_jobs.jobs.subscriptions.subscription_values import CheckOutcome, NewJob, Subscription, SubscriptionKind
+from flowhub_jobs.net.urls import HUB, origin
+from flowhub_jobs.operations.catalogs.active import is_at_url
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.found import Look
+from flowhub_jobs.operations.subscriptions.list_file import LookStopped, ReadList, look_at_list
+from flowhub_jobs.operations.subscriptions.model import followed_artifact, newer_version, version_of
+from flowhub_jobs.operations.subscriptions.owner import look_at_owner
+from flowhub_jobs.operations.subscriptions.surplus import remove_surplus
+
+PAUSE_S = 2.0  # between two references of a list
+PATIENCE_S = 10.0  # with a host that asks to wait: a longer wait is the subscription's own
+
+
+class SubscriptionChecker:
+    """Checks the subscriptions of one home for a worker. Thread-safe."""
+
+    def __init__(self, home: Home, read_list: ReadList) -> None:
+        self._home, self._read_list = home, read_list
+
+    def origin_of(self, subscription: Subscription) -> str:
+        """Return the origin that is asked: the Hub, the catalog's, or '' for none."""
+        if subscription.kind is not SubscriptionKind.REFERENCE or _is_of_hub(subscription.ref):
+            return origin(HUB)
+        catalog = self._home.settings.catalog
+        return origin(catalog) if catalog and is_at_url(self._home.settings) else ""
+
+    def check(self, subscription: Subscription, stopping: threading.Event) -> FlowhubError | None:
+        """Check it; return the error that was written with the result."""
+        session = Session(self._home)
+        hub = session.references.hub
+        hub.sleep, hub.wait_max_s = lambda seconds: void(stopping.wait(seconds)), PATIENCE_S
+        known = SubscriptionQueries(self._home.database, self._home.node).items(subscription.id)
+        try:
+            look = looked_at(session, subscription, known, self._read_list, pause_s=PAUSE_S, stopping=stopping)
+        except LookStopped:
+            return None
+        write_look(session, subscription, known, look, random.random())  # noqa: S311 - jitter
+        remove_surplus(session, subscription)
+        return look.error
+
+
+def void(_: object) -> None:
+    """Return nothing, of whatever it is given."""
+
+
+def looked_at(
+    session: Session,
+    subscription: Subscription,
+    known: Mapping[str, str],
+    read_list: ReadList,
+    *,
+    pause_s: float,
+    stopping: threading.Event,
+) -> Look:
+    """Return what the source has; its error is in the result. Raises LookStopped."""
+    try:
+        if subscription.kind is SubscriptionKind.LIST:
+            return look_at_list(session, read_list(subscription.ref), known, pause_s, stopping)
+        if subscription.kind is SubscriptionKind.OWNER:
+            owner = parse_owner(subscription.ref) or subscription.ref
+            return look_at_owner(session, owner, subscription.terms.include, known)
+        return _look_at_reference(session, subscription.ref, known)
+    except FlowhubError as error:
+        return Look(error=_passing(error))
+
+
+def _look_at_reference(session: Session, ref: str, known: Mapping[str, str]) -> Look:
+    artifact = followed_artifact(session, ref)
+    new = newer_version(session, artifact, known.get(ref))
+    return Look({ref: version_of(artifact)}, [new] if new else [])
+
+
+def _passing(error: FlowhubError) -> FlowhubError:
+    """Return the busy host's own error for a wait that was too long: the subscription has the time."""
+    return error.__cause__ if isinstance(error, WaitTooLong) and isinstance(error.__cause__, ServerBusy) else error
+
+
+def write_look(
+    session: Session, before: Subscription, known: Mapping[str, str], look: Look, jitter: float
+) -> list[Enqueued]:
+    """Queue what is new and write the result, both or neither; return the jobs.
+
+    Returns none, and writes nothing, if another check was faster or the subscription was removed.
+    """
+    home, now = session.home, session.now_us()
+    rows = SubscriptionRows(home.engine, home.node, home.clock)
+    result = CheckOutcome(look.seen, look.error, look.complete)
+    next_at = _next_check(before, look.error, now, jitter)
+
+    def alongside(tx: sa.Connection, answers: Sequence[Enqueued]) -> None:
+        made = [NewJob(job.job, new.text) for job, new in zip(answers, look.new, strict=True) if job.new]
+        rows.record(tx, before, known, result, made, next_at)
+
+    with suppress(CheckOvertaken):
+        return session.enqueue([new.order for new in look.new], alongside)
+    return []
+
+
+def _next_check(before: Subscription, error: FlowhubError | None, now: int, jitter: float) -> int:
+    if error is None or not error.retryable:
+        return regular_check(before.terms, now, jitter)
+    return retry_check(before.terms, now, before.failures + 1, getattr(error, "wait_s", None), jitter)
+
+
+def _is_of_hub(ref: str) -> bool:
+    try:
+        return parse_hub_ref(ref) is not None
+    except UsageInvalid:
+        return False

@@ -1,0 +1,28 @@
+"""What a look at a subscription's source found: frozen values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.session import EnqueueItem
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version to queue. `text` tells the user what is new; None: the user has just asked for it."""
+
+    order: EnqueueItem
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The version of each item, the versions to queue, and the first error.
+
+    `complete`: an item that is not in `seen` is one no longer.
+    """
+
+    seen: Mapping[str, str] = field(default_factory=dict)
+    new: Sequence[NewVersion] = ()
+    error: FlowhubError | None = None
+    complete: bool = False

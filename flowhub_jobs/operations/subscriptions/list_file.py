@@ -1,0 +1,77 @@
+"""Looks at each reference of a list file, which is read again at every check."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.operations.enqueue import refuse_digest_of_model, same_kind
+from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.found import Look, NewVersion
+from flowhub_jobs.operations.subscriptions.model import newer_version, version_of
+from flowhub_jobs.values.artifacts import Artifact
+
+BURST = 10  # references that are looked at without a pause
+_NOT_FOLLOWED = ("best_fit", "require_fit", "force", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLine:
+    """A line of a list: its number, the reference and the options behind it; or the error, which names the line."""
+
+    number: int
+    ref: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    error: FlowhubError | None = None
+
+
+ReadList = Callable[[str], Sequence[FollowedLine]]
+
+
+class LookStopped(Exception):
+    """The worker stops before all of a list was looked at: nothing of the look is written."""
+
+
+def look_at_list(
+    session: Session,
+    lines: Sequence[FollowedLine],
+    known: Mapping[str, str],
+    pause_s: float,
+    stopping: threading.Event,
+) -> Look:
+    """Return what is new among the references of a list. A bad line keeps no other from being looked at."""
+    reader, seen, new, first = OptionReader(session), dict[str, str](), list[NewVersion](), None
+    for count, line in enumerate(lines):
+        if stopping.is_set() or (count >= BURST and stopping.wait(pause_s)):
+            raise LookStopped
+        if line.error is not None:
+            first = first or line.error
+            continue
+        try:
+            artifact = _artifact(session, line)
+            seen[line.ref] = version_of(artifact)
+            if found := newer_version(session, artifact, known.get(line.ref), reader.terms(line.options)):
+                new.append(found)
+        except FlowhubError as error:
+            if error.retryable:  # of the network or a host: the rest of the list would meet it, too
+                return Look(seen, new, error)
+            first = first or same_kind(error, f"Line {line.number}: {error.message}", error.hint)
+            seen |= {line.ref: known[line.ref]} if line.ref in known else {}
+    return Look(seen, new, first, complete=True)
+
+
+def _artifact(session: Session, line: FollowedLine) -> Artifact:
+    said = line.options
+    if wrong := [name for name in _NOT_FOLLOWED if said.get(name)]:
+        raise UsageInvalid(f"--{wrong[0].replace('_', '-')} does not go with a list that is followed.")
+    artifact = session.artifact(
+        line.ref,
+        said.get("sha256"),
+        include=said.get("include") or (),
+        exclude=said.get("exclude") or (),
+        name=said.get("name"),
+    )
+    refuse_digest_of_model(artifact, said.get("sha256"), "--sha256", line.ref)
+    return artifact

@@ -1,0 +1,75 @@
+"""Looks at one model: whether its source has another version than the one that was seen last, and is installed."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.huggingface.hub_ref import HubRef
+from flowhub_jobs.huggingface.reference import parse_hub_ref
+from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.operations.library.outdated import OutdatedModel, commit_of, differs, refuse_changed_by_hand
+from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.subscriptions.found import NewVersion
+from flowhub_jobs.store.library_check import LibraryEntry, is_gone
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
+
+
+def version_of(artifact: Artifact) -> str:
+    """Return 16 hex digits that another digest, commit, size or set of files changes."""
+    parts = sorted((file.path, _identity(file)) for file in artifact.files)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _identity(file: ArtifactFile) -> str:
+    return file.sha256 or file.git_sha1 or f"{commit_of(file) or file.url} {file.size}"
+
+
+def newer_version(
+    session: Session, artifact: Artifact, seen: str | None, terms: EnqueueTerms | None = None
+) -> NewVersion | None:
+    """Return the version to queue; None if it is the seen or the installed one.
+
+    `seen` is its version at the last check, None at the first: then a model that is not installed is queued. Raises
+    NameTaken if the installed one was changed by hand: it is never replaced without the user.
+    """
+    if version_of(artifact) == seen:
+        return None
+    entry = _installed(session, artifact)
+    if entry is not None:
+        before = session.home.library.artifact(entry.name)
+        if differs(entry, before, artifact) is not True:
+            return None
+        commit = None if before is None or before.hub is None else before.hub.commit
+        refuse_changed_by_hand(session, OutdatedModel(entry, commit, artifact), force=False)
+    is_update = entry is not None or seen is not None
+    text = f"{artifact.ref} has a newer version." if is_update else None
+    return NewVersion(EnqueueItem(artifact, terms or EnqueueTerms()), text)
+
+
+def _installed(session: Session, artifact: Artifact) -> LibraryEntry | None:
+    """Return the newest installed version."""
+    presence = session.installed.presence
+    entries = [entry for entry in session.home.entries.entries_here() if entry.claim == artifact.claim]
+    there = [entry for entry in entries if not is_gone(session.store, entry, presence)]
+    return max(there, key=lambda entry: entry.installed_at, default=None)
+
+
+def followed_artifact(session: Session, ref: str) -> Artifact:
+    """Return the latest artifact of a followed reference. Raises what `Session.artifact` raises.
+
+    A repository that was renamed keeps the name that it is followed by, so that the new version replaces the old.
+    """
+    artifact = session.artifact(ref)
+    named = parse_hub_ref(ref, session.settings.hf_endpoint)
+    hub = artifact.hub
+    if named is None or hub is None or named.repo.lower() == hub.repo.lower():
+        return artifact
+    words = (hub.revision, hub.quant, hub.path, hub.include, hub.exclude, hub.kind)
+    return replace(artifact, ref=HubRef(named.repo, *words).text)
+
+
+def refuse_address(ref: str) -> UsageInvalid:
+    """Return the error for the URL of a file, which names no version that could change."""
+    hint = "`flowhub enqueue` fetches it once. Follow a model of the catalog, or hf:owner/repo."
+    return UsageInvalid(f"{ref[:200]!r} is the address of one file: no newer version of it can be known.", hint=hint)

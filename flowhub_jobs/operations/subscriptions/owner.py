@@ -1,0 +1,59 @@
+"""Looks at an owner at the Hub: new repositories, and new quants of repositories, that match the globs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from flowhub_jobs.errors import FlowhubError, NotFound
+from flowhub_jobs.huggingface.quants import gguf_models, labels
+from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
+from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.subscriptions.found import Look, NewVersion
+
+BEGUN = ""  # the item that says that the owner's models were listed once: what was there then is not new
+SEEN = "seen"
+NEW_MAX = 20  # of one check; the others are found by the next
+
+
+def look_at_owner(session: Session, owner: str, globs: Sequence[str], known: Mapping[str, str]) -> Look:
+    """Return what is new since the first look, which finds nothing new. Raises what `HubClient.models_of` raises."""
+    listed = session.references.hub.models_of(owner)
+    items = [item for model in listed for item in matching_items(model, globs)]
+    if BEGUN not in known:
+        if not listed:
+            raise NotFound(f"The Hub lists no models of {owner}.", hint="Check the spelling of the owner's name.")
+        return Look(dict.fromkeys([BEGUN, *items], SEEN))
+    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX])
+
+
+def _new_ones(session: Session, owner: str, items: Sequence[str]) -> Look:
+    seen, new, first = {BEGUN: SEEN}, [], None
+    for item in items:
+        try:
+            artifact = session.artifact(f"hf:{item}")
+        except FlowhubError as error:
+            first = first or error
+            if error.retryable:
+                break  # this one and the rest are new at the next check, too
+        else:
+            new.append(NewVersion(EnqueueItem(artifact), f"{owner} has published {artifact.ref}."))
+        seen[item] = SEEN
+    return Look(seen, new, first)
+
+
+def matching_items(model: OwnedModel, globs: Sequence[str]) -> Iterator[str]:
+    """Yield `owner/repo` if a glob covers the repository, and `owner/repo:QUANT` of each quant that one covers. Pure.
+
+    A glob with a colon is for quants. It covers the names with or without the owner; case does not count.
+    """
+    for_repos = [glob for glob in globs if ":" not in glob]
+    if _is_covered(model.repo, for_repos):
+        yield model.repo
+    if len(for_repos) < len(globs):
+        for quant in labels(gguf_models(RepoFile(path) for path in model.paths)):
+            if _is_covered(item := f"{model.repo}:{quant}", [glob for glob in globs if ":" in glob]):
+                yield item
+
+
+def _is_covered(item: str, globs: Sequence[str]) -> bool:
+    names = (item.lower(), item.partition("/")[2].lower())
+    return any(fnmatchcase(name, glob.lower()) for name in names for glob in globs)

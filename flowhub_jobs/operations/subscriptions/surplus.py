@@ -1,0 +1,46 @@
+"""Removes old versions beyond `--keep N`: only those that a job of the subscription installed."""
+
+import logging
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
+from flowhub_jobs.operations.library.cleanup import old_version_items, remove_item
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.library_check import LibraryEntry, Presence, old_versions
+
+log = logging.getLogger("flowhub.subscriptions")
+
+
+def surplus(entries: list[LibraryEntry], keep: int, own_jobs: set[int]) -> list[LibraryEntry]:
+    """Return the old versions to remove: those that `own_jobs` installed, and that `keep` newer old ones precede. Pure.
+
+    Each model's versions are counted by themselves, and those count too that the user has installed.
+    """
+    old, by_claim = old_versions(entries), dict[str, list[LibraryEntry]]()
+    for entry in sorted(entries, key=lambda entry: entry.installed_at, reverse=True):
+        if entry.name in old:
+            by_claim.setdefault(entry.claim, []).append(entry)
+    beyond = [entry for versions in by_claim.values() for entry in versions[keep:]]
+    return [entry for entry in beyond if entry.job is not None and entry.job in own_jobs]
+
+
+def remove_surplus(session: Session, subscription: Subscription) -> None:
+    """Remove the surplus of a subscription with `keep`. A version stays unless the newest one is installed unchanged.
+
+    A version that cannot be removed now, as a job works on it, is removed after a later check.
+    """
+    keep, home = subscription.terms.keep, session.home
+    if keep is None or session.installed.presence is Presence.AWAY:
+        return
+    own = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
+    wanted = {entry.name for entry in surplus(home.entries.entries_here(), keep, own)}
+    for item in old_version_items(home, home.clock.now_us()):
+        if item.name not in wanted:
+            continue
+        try:
+            remove_item(home, session.installed, item)
+        except FlowhubError as error:
+            log.warning("The old version %s stays: %s", item.name, error.message)
+        else:
+            log.info("Removed the old version %s: %s.", item.name, item.why)

@@ -1,0 +1,151 @@
+"""Checks the subscriptions that are due: one worker of a node at a time, and never in the maintenance thread.
+
+After a week asleep, all of them are due at once. So a round checks one subscription of each host, and there are two
+seconds between two checks of a host. A host that does not answer is left alone for as long as its subscription waits.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.host_waits import HostWaits
+from flowhub_jobs.jobs.shared_values import SharedValue, ValueVersion
+from flowhub_jobs.jobs.states import Gates
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
+from flowhub_jobs.net.urls import driver_words
+
+log = logging.getLogger("flowhub.subscriptions")
+
+TURN = "subscription_checks"  # in `controls`: {"turn": [worker, microsecond] or null}
+TURN_US = 120_000_000  # without a renewal, the worker that had the turn is gone
+RENEW_US = 30_000_000
+SPACING_S = 2.0  # between two checks of one host
+HOSTS_AT_ONCE = 4
+QUIET_S = 300.0  # after a host did not answer, and after a check that ended in a way nobody expected
+
+
+class Checker(Protocol):
+    """Checks one subscription: asks its source, queues what is new, and writes the result."""
+
+    def origin_of(self, subscription: Subscription) -> str:
+        """Return the origin that is asked; '' for none. It is as in `jobs.source_origin`."""
+
+    def check(self, subscription: Subscription, stopping: threading.Event) -> FlowhubError | None:
+        """Return the error that was written with the result, or None."""
+
+
+class SubscriptionChecks:
+    """One per worker."""
+
+    def __init__(self, home: Home, worker: str, checker: Checker | None) -> None:
+        self._home, self._worker, self._checker = home, worker, checker
+        self._queries = SubscriptionQueries(home.database, home.node)
+        self._hosts = HostWaits(home.engine, home.node, home.clock)
+        self._turn = SharedValue(home.engine, home.node, home.clock, TURN)
+        self._mine: ValueVersion | None = None
+        self._round: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        # On the awake clock: when an origin, or a subscription by its number, may be tried again.
+        self._quiet: dict[str | int, float] = {}
+
+    @property
+    def busy(self) -> bool:
+        return self._round is not None and self._round.is_alive()
+
+    def settled(self, gates: Gates) -> bool:
+        """Return whether no check is under way, and none is due that may begin: a worker that drains waits for that."""
+        return not self.busy and not self._ready(gates, with_spacing=False)
+
+    def check_if_due(self, gates: Gates) -> None:
+        """Begin a round in another thread if a check is due and this worker gets the turn. Returns at once."""
+        if self.busy:
+            self._renew()
+            return
+        if self._mine is not None:
+            self._turn.compare_and_set(self._mine, {"turn": None})
+            self._mine = None
+        ready = self._ready(gates)
+        if ready and self._take_turn():
+            self._round = threading.Thread(target=self._check_all, args=(ready,), name="subscriptions", daemon=True)
+            self._round.start()
+
+    def close(self, patience_s: float = 2.5) -> None:
+        """Stop checking. A check without a result is repeated; what it has queued is written with its result."""
+        self._stopping.set()
+        if self._round is not None:
+            self._round.join(patience_s)
+
+    # What may be checked now ---------------------------------------------------------------------------------------
+
+    def _ready(self, gates: Gates, *, with_spacing: bool = True) -> list[Subscription]:
+        """Return the subscriptions to check: of each origin the one that waits longest, of four origins."""
+        now = self._home.clock.now_us()
+        if self._checker is None or self._stopping.is_set() or gates.window_shut(now) or gates.network_down_until_us:
+            return []
+        due = self._queries.due(now)
+        if not due:
+            return []
+        held = {origin for origin, wait in self._hosts.held().waits.items() if wait.until > now}
+        chosen: dict[str, Subscription] = {}
+        for one in due:
+            origin = self._checker.origin_of(one)
+            if origin not in held and not self._is_quiet(one.id) and not self._is_quiet(origin, with_spacing):
+                chosen.setdefault(origin, one)
+        return list(chosen.values())[:HOSTS_AT_ONCE]
+
+    def _is_quiet(self, key: str | int, with_spacing: bool = True) -> bool:
+        with self._lock:
+            left = self._quiet.get(key, 0.0) - self._home.clock.awake()
+        return left > (0 if with_spacing else SPACING_S)
+
+    def _keep_quiet(self, key: str | int, seconds: float) -> None:
+        with self._lock:
+            self._quiet[key] = self._home.clock.awake() + seconds
+
+    # The turn ------------------------------------------------------------------------------------------------------
+
+    def _take_turn(self) -> bool:
+        seen, now = self._turn.read(), self._home.clock.now_us()
+        holder = seen.value["turn"] if seen else None
+        if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is not True:
+            return False
+        self._mine = self._turn.compare_and_set(seen, {"turn": [self._worker, now]})
+        return self._mine is not None
+
+    def _renew(self) -> None:
+        now = self._home.clock.now_us()
+        if self._mine is not None and not 0 <= now - self._mine.value["turn"][1] < RENEW_US:
+            # Without effect if it is another worker's by now: then the versions of the rows decide.
+            self._mine = self._turn.compare_and_set(self._mine, {"turn": [self._worker, now]})
+
+    # A round -------------------------------------------------------------------------------------------------------
+
+    def _check_all(self, ready: Sequence[Subscription]) -> None:
+        """Check them concurrently: they are of different hosts, and a slow one keeps no other waiting."""
+        threads = [threading.Thread(target=self._check, args=(one,), daemon=True) for one in ready]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _check(self, one: Subscription) -> None:
+        assert self._checker is not None
+        origin = self._checker.origin_of(one)
+        try:
+            error = self._checker.check(one, self._stopping)
+        except SQLAlchemyError as fault:
+            log.warning("The result of a check of %s could not be written: %s", one.ref, driver_words(fault))
+            self._keep_quiet(one.id, SPACING_S)
+            return
+        except Exception:
+            log.exception("A check of %s ended in an error that is not flowhub's.", one.ref)
+            self._keep_quiet(one.id, QUIET_S)
+            return
+        self._keep_quiet(origin, QUIET_S if error is not None and error.retryable else SPACING_S)

@@ -1,0 +1,122 @@
+"""`follow` and `unfollow`: what is kept up to date, how the first check goes, and what is refused."""
+
+import pytest
+from support.cli import cli_app, work
+from support.models import gguf, one_file_model
+
+V1, V2 = gguf(4096, 1), gguf(5000, 2)
+REPO = "org/Tiny-GGUF"
+
+
+@pytest.fixture
+def shop(home, origin, hub, monkeypatch):
+    hub.add(REPO, "Tiny-Q4_K_M.gguf", V1)
+    hub.add(REPO, "Tiny-Q8_0.gguf", gguf(4096, 8))
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    with cli_app(home, monkeypatch, model(origin, V1)) as shop:
+        yield shop
+
+
+def model(origin, content):
+    return one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content)
+
+
+def followed(cli) -> list[dict]:
+    return cli("follow", "--list", "--json").page["subscriptions"]
+
+
+def jobs(cli) -> list[str]:
+    return [job["ref"] for job in cli("status", "--all", "--json").jobs]
+
+
+def test_a_model_that_is_not_installed_is_queued_at_once_and_the_next_check_is_a_day_later(cli, shop):
+    [one] = cli("follow", "a", "--json").page["subscriptions"]
+    assert (one["ref"], one["every_s"], one["at"], one["keep"], one["error"]) == ("a@q4", 86_400, None, None, None)
+    [job] = cli("status", "--all", "--json").jobs
+    assert (job["ref"], job["state"], one["job"]) == ("a@q4", "queued", job["id"])
+    assert one["checked_at"] < one["next_at"]
+    assert followed(cli) == [one]
+    assert "a@q4" in cli("follow", "--list").out
+
+
+def test_what_is_installed_is_not_queued_and_status_says_when_the_next_check_is(cli, shop):
+    shop.enqueue("a")
+    work(shop)
+    said = cli("follow", "a")
+    assert (said.status, "a@q4: nothing new; next check" in said.out) == (0, True)
+    assert len(jobs(cli)) == 1
+    assert "1 reference; next check" in cli("status").out
+    assert "Followed:" in cli().out
+
+
+def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, shop):
+    [one] = cli("follow", f"hf:{REPO}", "--at", "02:30", "--every", "7d", "--keep", "2", "--json").page["subscriptions"]
+    assert (one["ref"], one["at"], one["every_s"], one["keep"]) == (f"hf:{REPO}:Q4_K_M", "02:30", 604_800, 2)
+    assert jobs(cli) == [f"hf:{REPO}:Q4_K_M"]
+    again = cli("follow", f"hf:{REPO}:Q4_K_M", "--every", "1d", "--json").page["subscriptions"]
+    assert [(one["at"], one["every_s"], one["keep"]) for one in again] == [("02:30", 86_400, 2)]
+    assert len(jobs(cli)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "neither was given"),
+        (["a", "-f", "list"], 2, "both were given"),
+        (["-f", "-"], 2, "stdin"),
+        (["--list", "a"], 2, "--list takes no reference"),
+        (["nothing"], 3, "nothing"),
+        (["hf:org/Absent"], 4, "Absent"),
+        (["https://h.example/a.gguf"], 2, "no newer version"),
+        (["hf:org/"], 2, "--include"),
+        (["hf:nobody/", "--include", "*"], 3, "nobody"),
+        (["a", "--every", "1m"], 2, "15m to 366d"),
+        (["a", "--every", "1h", "--at", "02:30"], 2, "--at is a time of day"),
+        (["a", "--at", "soon"], 2, "soon"),
+        (["-f", "absent.txt"], 2, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_and_nothing_is_kept_of_it(cli, shop, arguments, status, words):
+    said = cli("follow", *arguments)
+    assert (said.status, words in said.complaint) == (status, True)
+    assert followed(cli) == []
+    assert jobs(cli) == []
+
+
+def test_a_hub_that_does_not_answer_is_asked_again_later(cli, shop, hub):
+    hub.close()
+    said = cli("follow", f"hf:{REPO}:Q4_K_M")
+    assert (said.status, "could not be checked now" in said.out) == (0, True)
+    [one] = followed(cli)
+    assert (one["error"]["retryable"], one["job"]) == (True, None)
+    assert "1 could not be checked" in cli().out
+
+
+def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, shop):
+    for ref in ("a", f"hf:{REPO}:Q4_K_M", f"hf:{REPO}:Q8_0"):
+        assert cli("follow", ref).status == 0
+    assert cli("unfollow", "b").status == 3
+    assert [one["ref"] for one in cli("unfollow", "a", "--json").page["subscriptions"]] == ["a@q4"]
+    assert len(cli("unfollow", f"hf:{REPO}", "--json").page["subscriptions"]) == 2
+    assert followed(cli) == []
+    assert len(jobs(cli)) == 3  # what was queued stays
+    cli("follow", "a")
+    assert "a@q4 is not followed any more." in cli("unfollow", "--all").out
+    assert cli("unfollow", "--all").status == 0
+    assert cli("unfollow").status == 2
+
+
+def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_followed(cli, shop, tmp_path):
+    lines = tmp_path / "models.txt"
+    lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\nabsent\n")
+    said = cli("follow", "-f", lines)
+    assert (said.status, "Line 4" in said.complaint) == (3, True)
+    assert jobs(cli) == []
+    lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\n")
+    [one] = cli("follow", "-f", lines, "--json").page["subscriptions"]
+    assert (one["ref"], one["kind"]) == (str(lines), "list")
+    assert [(job["ref"], job["priority"]) for job in cli("status", "--all", "--json").jobs] == [
+        ("a@q4", 3),
+        (f"hf:{REPO}:Q8_0", 0),
+    ]
+    assert [one["ref"] for one in cli("unfollow", lines, "--json").page["subscriptions"]] == [str(lines)]
