@@ -1,6 +1,7 @@
 """Finishes or undoes what killed processes have begun, and makes the placements that completed jobs want."""
 
 import logging
+from pathlib import Path
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.disk_errors import disk_errors
@@ -60,13 +61,18 @@ def _make_wanted(context: PlacementContext, row: PlacementRow) -> None:
     if entry is None:
         remove_row(context, row)
         return
-    if row.entries and condition_of_placement(row, entry) is PlacementState.OK:
+    if _leads_to(row, context.store.root / row.name) and condition_of_placement(row, entry) is PlacementState.OK:
         context.rows.update(row.id, state=RowState.PLACED)
         return
     folders = remove_files(context, row)
     context.rows.update(row.id, state=RowState.WANTED, entries=None, folders=folders)
     make_placement(context, context.rows.row(row.id) or row, entry, app_named(row.app))
     _tell(context, context.rows.row(row.id) or row)
+
+
+def _leads_to(row: PlacementRow, model: Path) -> bool:
+    """Return whether the files of a placement are of this model, and not of an older version under another name."""
+    return all(entry.source is None or entry.source.is_relative_to(model) for entry in row.entries)
 
 
 def _tell(context: PlacementContext, row: PlacementRow) -> None:

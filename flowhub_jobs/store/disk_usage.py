@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,14 @@ class DiskUsage:
     def __init__(self) -> None:
         self._counted: set[tuple[int, int]] = set()
 
-    def measure(self, path: Path) -> Size:
-        """Return the bytes of `path` that were not counted before; 0 for a file that is gone."""
+    def measure(self, path: Path, names_elsewhere: Iterable[Path] = ()) -> Size:
+        """Return the bytes of `path` that were not counted before; 0 for a file that is gone.
+
+        `names_elsewhere` are hard links of its files that are removed together with it.
+        """
         linked, names = _collect(path)
+        for name in set(names_elsewhere):
+            _count_name(name, names)
         own = shared = 0
         for inode, (here, status) in names.items():
             if inode in self._counted:
@@ -63,9 +68,20 @@ def _collect(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.stat_
     return linked, names
 
 
-def measure(path: Path) -> Size:
+def measure(path: Path, names_elsewhere: Iterable[Path] = ()) -> Size:
     """Return the size of one file or folder by itself."""
-    return DiskUsage().measure(path)
+    return DiskUsage().measure(path, names_elsewhere)
+
+
+def _count_name(name: Path, names: dict[tuple[int, int], tuple[int, os.stat_result]]) -> None:
+    """Count one more name of a file in `names`, if it is a hard link of one."""
+    try:
+        status = name.lstat()
+    except OSError:
+        return
+    inode = (status.st_dev, status.st_ino)
+    if inode in names:
+        names[inode] = (names[inode][0] + 1, status)
 
 
 def _on_disk(status: os.stat_result) -> int:

@@ -215,7 +215,8 @@ class LocalLlm:
 class InstalledModel:
     """A row of `flowhub/installed/1`. `sha256` is None for a folder, times are None if put by hand.
 
-    `source` is the reference it was installed by, `linked_from` the file of another program that it shares.
+    `source` is the reference it was installed by, `linked_from` the file of another program that it shares;
+    `placed_in` are the programs whose folders have it by links (operations/library/placed.py).
     """
 
     name: str
@@ -231,6 +232,7 @@ class InstalledModel:
     condition: Condition = Condition.BY_HAND
     source: str | None = None
     linked_from: str | None = None
+    placed_in: tuple[str, ...] = ()
 
 
 def git_sha1(size: int) -> "hashlib._Hash":

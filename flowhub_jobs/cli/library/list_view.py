@@ -86,7 +86,7 @@ def state_of(model: InstalledModel) -> str:
 
 def _facts(model: InstalledModel) -> list[str]:
     facts = [("path", str(model.path)), ("sha256", model.sha256), ("source", model.source)]
-    facts += [("shares", model.linked_from)]
+    facts += [("shares", model.linked_from), ("placed in", ", ".join(model.placed_in))]
     if model.installed_at:
         facts.append(("installed", model.installed_at.astimezone().strftime("%Y-%m-%d %H:%M")))
     return [f"    {name:<10}{output.clean(text)}" for name, text in facts if text]
@@ -136,6 +136,9 @@ def foot(stock: StoreUsage) -> list[str]:
         count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
         free = f"; {format_bytes(stock.free)} free" if stock.free is not None else ""
         lines.append(f"{count}, {format_bytes(sum(model.bytes for model in stock.models))}, in {stock.root}{free}")
+    if placed := sum(bool(model.placed_in) for model in stock.models):
+        programs = sorted({program for model in stock.models for program in model.placed_in})
+        lines.append(f"Placed in {', '.join(programs)}: {placed} of them (`flowhub placements`).")
     if stock.partials:
         lines.append(sums(stock.partials))
     return [*lines, *_problems(stock)]

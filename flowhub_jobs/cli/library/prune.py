@@ -48,11 +48,11 @@ def prune(
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
-        by_path = {str(item.path): item for item in items}
         outcomes = each(
-            list(by_path), lambda path: 0 if dry_run else remove_item(session.home, session.installed, by_path[path])
+            range(len(items)),
+            lambda number: 0 if dry_run else remove_item(session.home, session.installed, items[number]),
         )
-    done = [by_path[path] for path, freed in outcomes.items() if isinstance(freed, int)]
+    done = [items[number] for number, freed in outcomes.items() if isinstance(freed, int)]
     if output.chosen.json:
         output.result_json(pruned_json(done, _kept(found, done), dry_run=dry_run))
     elif items:

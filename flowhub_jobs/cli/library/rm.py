@@ -56,4 +56,5 @@ def _sentence(one: Removal, dry_run: bool) -> str:
         return f"{would} {one.name}: it was removed by hand."
     would = "Would remove" if dry_run else "Removed"
     link = "the link " if one.leads_to else ""
-    return f"{would} {link}{one.name}: {format_bytes(one.bytes)}{freed_note(one)}."
+    placed = f", and from {' and '.join(one.placed_in)}" if one.placed_in else ""
+    return f"{would} {link}{one.name}{placed}: {format_bytes(one.bytes)}{freed_note(one)}."

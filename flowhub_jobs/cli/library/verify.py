@@ -12,6 +12,7 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
 from flowhub_jobs.operations.library.verify_results import VerifyResult, compare_stamps
 from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.placement import ShownPlacement, broken_placements
 from flowhub_jobs.operations.schemas.library import verify_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.verification_records import InstalledArtifact
@@ -42,7 +43,8 @@ def verify(
             leave(session, local_jobs.verify(models))
         else:
             results = compare_stamps(models) if fast else _verified(session, local_jobs, models, repair)
-            _print_results(results)
+            broken = broken_placements(session, [model.name for model in models])
+            _print_results(results, broken)
             _raise_for(results)
     if not models:
         output.hint("No installed model can be verified.")
@@ -90,9 +92,9 @@ def _repaired(session: Session, local_jobs: LocalJobs, model: InstalledArtifact,
     return VerifyResult(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _print_results(results: Sequence[VerifyResult]) -> None:
+def _print_results(results: Sequence[VerifyResult], broken: Sequence[ShownPlacement]) -> None:
     if output.chosen.json:
-        output.result_json(verify_json(results))
+        output.result_json(verify_json(results, broken))
         return
     for one in results:
         state = one.state
@@ -101,6 +103,10 @@ def _print_results(results: Sequence[VerifyResult]) -> None:
         output.result(f"{output.clean(one.model.name)}: {state}, {format_bytes(one.model.bytes)}")
         if one.error and len(results) > 1:  # a single result is printed as the error itself
             output.hint(output.fold(one.error.message, "  "))
+
+    for placed in broken:
+        again = f"`flowhub place {placed.name} --in {placed.app}` places it again."
+        output.hint(output.fold(output.clean(f"{placed.name} in {placed.app} is {placed.state}: {again}")))
 
 
 def _raise_for(results: Sequence[VerifyResult]) -> None:

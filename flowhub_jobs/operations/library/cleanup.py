@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
+from flowhub_jobs.operations.library.placed import orphans, placed_links
+from flowhub_jobs.placement.rows import PlacementRow
 from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import DIRECT_DOWNLOAD
 from flowhub_jobs.store.library_check import LibraryEntry, condition_of, is_gone, old_versions
@@ -51,6 +53,7 @@ class Removable(StrEnum):
     KEPT = "kept partial"
     REST = "rest"  # of a removal, a repair, an adoption
     OLD = "old version"
+    PLACEMENT = "placement"  # in another program's folder, of a model that is not in the library any more
     GONE = "gone"  # an entry of the library whose file was removed by hand: nothing but its row
 
 
@@ -67,6 +70,7 @@ class Item:
     why: str
     job: int | None = None
     leaving: PartialsEntry | None = None
+    placement: PlacementRow | None = None
 
 
 def partials(home: Home) -> list[Partial]:
@@ -113,7 +117,7 @@ def find_removable(home: Home, shelf: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     shelf.require_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    return [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf)]
+    return [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf), *_orphans(home)]
 
 
 def _of_partial(partial: Partial) -> Item | None:
@@ -134,14 +138,15 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 def old_version_items(home: Home, now: int) -> list[Item]:
     """Return the versions whose successor is installed and unchanged. Models that were changed by hand stay."""
-    entries, found = home.entries.entries_here(), []
+    entries, found, links = home.entries.entries_here(), [], placed_links(home)
     by_name = {entry.name: entry for entry in entries}
     for name, newer in old_versions(entries).items():
         if _is_sound(home, by_name[name]) and _is_sound(home, newer):
             path = home.store.root / name
             why = f"{newer.name} is newer"
             age = max(0, (now - newer.installed_at) // 1_000_000)
-            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, measure(path).own, age, why))
+            frees = measure(path, links.get(name, ())).own
+            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, frees, age, why))
     return found
 
 
@@ -156,6 +161,14 @@ def _gone(home: Home, shelf: InstalledModels) -> list[Item]:
     return [Item(Removable.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
 
 
+def _orphans(home: Home) -> list[Item]:
+    why = "its model is not in the library any more"
+    return [
+        Item(Removable.PLACEMENT, f"{row.name} in {row.app}", row.path or row.root, 0, 0, 0, why, placement=row)
+        for row in orphans(home)
+    ]
+
+
 # Clear it away -------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +179,8 @@ def remove_item(home: Home, shelf: InstalledModels, item: Item) -> int:
         if item.name not in {other.name for other in again}:
             raise _came_back(item)
         shelf.remove(item.name)
+    elif item.placement is not None:
+        home.placements.remove([item.placement])
     else:
         assert item.leaving is not None
         _drop(home, item, item.leaving)

@@ -1,14 +1,14 @@
 """Installed models: listed, found by name or reference, and removed."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.errors import Busy, NotFound, StoreOffline, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.match import can_be_enqueued, match_entries
-from flowhub_jobs.operations.library.placed import remove_placements_of
+from flowhub_jobs.operations.library.placed import placed_links, programs_by_name, remove_placements_of
 from flowhub_jobs.store.disk_usage import Size, measure
 from flowhub_jobs.store.layout import local_model
 from flowhub_jobs.store.library_check import (
@@ -38,6 +38,7 @@ class Removal:
     leads_to: Path | None = None
     linked_from: str | None = None
     forgotten: bool = False
+    placed_in: tuple[str, ...] = ()  # the programs from whose folders it is removed, too
 
     @property
     def freed(self) -> int:
@@ -104,7 +105,8 @@ class InstalledModels:
             return unknown_model(local)
         if is_gone(self._home.store, entry, presence):
             return None
-        return installed_model(self._home.store, entry, local, lambda model, option: False, presence)
+        model = installed_model(self._home.store, entry, local, lambda model, option: False, presence)
+        return replace(model, placed_in=tuple(programs_by_name(self._home).get(name, ())))
 
     def _entry(self, name: str) -> LibraryEntry | None:
         """Return the entry of a name in the store that is there, else in another."""
@@ -200,7 +202,9 @@ class InstalledModels:
         local = local_model(path)
         leads_to = path.readlink() if path.is_symlink() else None
         shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
-        return Removal(name, local.bytes if local else 0, measure(path), leads_to, shares)
+        weight = measure(path, placed_links(self._home).get(name, ()))
+        programs = tuple(programs_by_name(self._home).get(name, ()))
+        return Removal(name, local.bytes if local else 0, weight, leads_to, shares, placed_in=programs)
 
     def remove(self, name: str) -> int:
         """Remove a model by its bare name; return the bytes it had. If its files are gone, only its entry is removed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.placement.rows import PlacementRow
+from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.enums import EventKind
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ def programs_by_name(home: Home) -> dict[str, list[str]]:
         if row.app not in programs.setdefault(row.name, []):
             programs[row.name].append(row.app)
     return programs
+
+
+def placed_links(home: Home) -> dict[str, list[Path]]:
+    """Return the hard links that placements have of each model's files, by its name."""
+    links: dict[str, list[Path]] = {}
+    for row in placement_rows(home):
+        own = (entry for entry in row.entries if entry.own and entry.how is LinkKind.HARDLINK)
+        links.setdefault(row.name, []).extend(entry.target for entry in own)
+    return links
 
 
 def remove_placements_of(home: Home, name: str) -> None:

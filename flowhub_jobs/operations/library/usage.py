@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.operations.library.cleanup import Partial, partials
+from flowhub_jobs.operations.library.placed import placed_links, programs_by_name
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.disk_usage import DiskUsage, Size
 from flowhub_jobs.store.library_check import LibraryEntry, Presence
@@ -38,7 +39,9 @@ def list_store(session: Session) -> StoreUsage:
     here = presence is not Presence.AWAY
     free = session.room().free if here else None
     ways = partials(session.home) if here else []
-    return StoreUsage(inventory.models, inventory.gone, inventory.old, ways, presence, session.store.root, free)
+    programs = programs_by_name(session.home)
+    models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
+    return StoreUsage(models, inventory.gone, inventory.old, ways, presence, session.store.root, free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,11 @@ def measure_store(session: Session) -> Usage:
     """Measure everything in the store; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
     scales, store = DiskUsage(), session.store
-    models = [Share(model.name, model.bytes, scales.measure(model.path)) for model in store.models()]
+    links = placed_links(session.home)
+    models = [
+        Share(model.name, model.bytes, scales.measure(model.path, links.get(model.name, ())))
+        for model in store.models()
+    ]
     lies = list_partials(store)
     under = {aside: [one.path for one in lies if (one.operation is not None) is aside] for aside in (False, True)}
     ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.schemas.placements import placement_json
 from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
     from flowhub_jobs.operations.library.usage import Share, StoreUsage, Usage
     from flowhub_jobs.operations.library.verify_results import VerifyResult
+    from flowhub_jobs.operations.placement import ShownPlacement
     from flowhub_jobs.values.artifacts import InstalledModel
 
 _INSTALLED = [
@@ -32,6 +34,7 @@ _INSTALLED = [
     "condition",
     "source",
     "linked_from",
+    "placed_in",
 ]  # the contract's order
 
 
@@ -78,8 +81,10 @@ def removed_json(removals: "Iterable[Removal]", *, dry_run: bool) -> dict[str, A
     return {"schema": "flowhub/removed/1", "dry_run": dry_run, "removed": removed}
 
 
-def verify_json(results: "Iterable[VerifyResult]") -> dict[str, Any]:
-    return {"schema": "flowhub/verify/1", "models": [_verify_result_json(result) for result in results]}
+def verify_json(results: "Iterable[VerifyResult]", broken: "Iterable[ShownPlacement]" = ()) -> dict[str, Any]:
+    """Return `flowhub/verify/1`; `broken` are the placements that are not as they were made."""
+    models = [_verify_result_json(result) for result in results]
+    return {"schema": "flowhub/verify/1", "models": models, "placements": [placement_json(one) for one in broken]}
 
 
 def _verify_result_json(result: "VerifyResult") -> dict[str, Any]:

@@ -12,7 +12,11 @@ _PLACEMENT = ("name", "model", "option", "app", "path", "how", "state")  # the c
 
 
 def placements_json(shown: "Iterable[ShownPlacement]") -> dict[str, Any]:
-    return {"schema": "flowhub/placements/1", "placements": [fields_json(one, _PLACEMENT) for one in shown]}
+    return {"schema": "flowhub/placements/1", "placements": [placement_json(one) for one in shown]}
+
+
+def placement_json(one: "ShownPlacement") -> dict[str, Any]:
+    return fields_json(one, _PLACEMENT)
 
 
 def unplaced_json(removed: "Iterable[ShownPlacement]") -> dict[str, Any]:

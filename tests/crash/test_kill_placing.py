@@ -1,0 +1,165 @@
+"""SIGKILL at each step of a placement and of its removal: the next call finishes or undoes it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.app import App, app_of
+from support.disk_files import files_in
+from support.fork_server import ForkServer
+from support.hub import Hub, commit_of
+from support.models import mlx_folder
+
+from flowhub_jobs.values.enums import State
+
+FILES = mlx_folder(seed=9, size=200_000)
+REPO = "owner/small-mlx"
+NAME = "small-mlx"
+MAKE, STAGING, REMOVE = (f"flowhub_jobs.placement.{name}" for name in ("make", "staging", "remove"))
+ROWS = "flowhub_jobs.placement.row_writes:PlacementRows"
+
+PLACE_STEPS = [
+    f"{ROWS}.insert:after",
+    f"{MAKE}:_make_root:after",
+    f"{MAKE}:missing_folders:after",
+    f"{MAKE}:sync_path:after",
+    f"{STAGING}:make_one:before",
+    f"{STAGING}:make_one:after",
+    f"{STAGING}:make_one:after:4",
+    f"{MAKE}:_how:after",
+    f"{STAGING}:put_in_place:before",
+    f"{STAGING}:rename_new:before",
+    f"{STAGING}:rename_new:after",
+    f"{STAGING}:rename_new:after:4",
+    f"{MAKE}:complete_row:before",
+    f"{MAKE}:complete_row:after",
+]
+JOB_STEPS = [
+    "flowhub_jobs.worker.pipeline:_place:before",
+    *(step for step in PLACE_STEPS if not step.startswith(ROWS)),
+]
+REMOVE_STEPS = [
+    f"{REMOVE}:remove_files:before",
+    f"{STAGING}:remove_own:after",
+    f"{STAGING}:remove_own:after:3",
+    f"{STAGING}:remove_folders:before",
+    f"{STAGING}:remove_folders:after",
+    f"{ROWS}.remove:before",
+    f"{ROWS}.remove:after",
+]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    return tmp_path / "hub-cache"
+
+
+@pytest.fixture
+def shop(home: Path, hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A home in which a repository of the Hub can be queued; the program has a file of its own in its cache."""
+    for path, content in FILES.items():
+        hub.add(REPO, path, content, lfs=path.endswith(".safetensors"))
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    theirs = cache / "models--owner--small-mlx" / "blobs" / ("0" * 64)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    with app_of(home) as shop:
+        yield shop
+    assert theirs.read_bytes() == b"theirs"
+
+
+def snapshot(cache: Path) -> Path:
+    return cache / "models--owner--small-mlx" / "snapshots" / commit_of(REPO, "main")
+
+
+def assert_whole(shop: App, cache: Path) -> None:
+    assert files_in(snapshot(cache)) == FILES
+    assert (cache / "models--owner--small-mlx" / "refs" / "main").read_text() == commit_of(REPO, "main")
+    assert_nothing_temporary(cache)
+    [row] = shop.home.placement_rows.all()
+    assert (row.state, shop.home.placements.state(row)) == ("placed", "ok")
+
+
+def assert_gone(shop: App, cache: Path) -> None:
+    """Nothing of flowhub's is left: neither files nor folders nor a row."""
+    left = [str(path.relative_to(cache)) for path in cache.rglob("*")]
+    assert sorted(left) == [f"models--owner--small-mlx{end}" for end in ("", "/blobs", f"/blobs/{'0' * 64}")]
+    assert shop.home.placement_rows.all() == []
+
+
+def assert_nothing_temporary(cache: Path) -> None:
+    assert list(cache.rglob(".flowhub-*")) == []
+
+
+def installed(shop: App, nursery: ForkServer) -> None:
+    shop.enqueue(f"hf:{REPO}")
+    assert nursery.drain(shop) == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "disk"),
+    [(step, "") for step in PLACE_STEPS]
+    + [(step, disk) for step in PLACE_STEPS if "rename_new" in step for disk in ("plain", "linkless")],
+)
+def test_a_placement_that_was_killed_is_finished_or_undone_by_the_next_worker(
+    shop: App, nursery: ForkServer, cache: Path, step: str, disk: str
+) -> None:
+    installed(shop, nursery)
+    killed = nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=f"die={step} {disk}")
+    assert killed.status == -signal.SIGKILL
+    assert nursery.drain(shop, harm=f"brisk {disk}") == 0
+    rows = shop.home.placement_rows.all()
+    assert_whole(shop, cache) if rows else assert_gone(shop, cache)
+    assert nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=disk).status == 0
+    assert_whole(shop, cache)
+    assert nursery.run(shop, "unplace", NAME).status == 0
+    assert_gone(shop, cache)
+    assert files_in(shop.store / NAME) == FILES
+
+
+@pytest.mark.parametrize("step", JOB_STEPS)
+def test_a_placement_that_a_job_wants_is_made_by_the_next_worker(
+    shop: App, nursery: ForkServer, cache: Path, step: str
+) -> None:
+    job = shop.enqueue(f"hf:{REPO}", place=("hf-cache",))
+    assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert shop.job(job).state is State.COMPLETED
+    assert_whole(shop, cache)
+
+
+@pytest.mark.parametrize("step", REMOVE_STEPS)
+def test_a_removal_that_was_killed_is_finished_by_the_next_worker(
+    shop: App, nursery: ForkServer, cache: Path, step: str
+) -> None:
+    installed(shop, nursery)
+    assert nursery.run(shop, "place", NAME, "--in", "hf-cache").status == 0
+    assert_whole(shop, cache)
+    assert nursery.run(shop, "unplace", NAME, harm=f"die={step}").status == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    assert_gone(shop, cache)
+    assert files_in(shop.store / NAME) == FILES
+
+
+@pytest.mark.parametrize(
+    "step", [f"{MAKE}:_how:after", f"{STAGING}:rename_new:before", f"{STAGING}:rename_new:after:2"]
+)
+def test_a_file_that_appeared_since_a_kill_stays_and_the_placement_is_undone(
+    shop: App, nursery: ForkServer, cache: Path, step: str
+) -> None:
+    installed(shop, nursery)
+    assert nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=f"die={step}").status == -signal.SIGKILL
+    theirs = snapshot(cache) / "config.json"
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_bytes(b"{}")
+    assert nursery.drain(shop) == 0
+    assert theirs.read_bytes() == b"{}"
+    assert shop.home.placement_rows.all() == []
+    theirs.unlink()
+    for folder in (theirs.parent, theirs.parent.parent):
+        if folder.exists() and not os.listdir(folder):
+            folder.rmdir()
+    assert_gone(shop, cache)
