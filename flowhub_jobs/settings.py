@@ -9,10 +9,12 @@ from typing import Any
 
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.net.urls import HUB, is_loopback, origin
+from flowhub_jobs.values.enums import QueueOrder
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
 from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
 
 LOG_FORMATS = ("plain", "json")
+_WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
 _FROM_FILE_ALONE = {"tokens", "notify", "apps", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
 
@@ -29,6 +31,7 @@ class Settings:
     node: str | None = None
 
     jobs: int = 3
+    queue_order: str = "oldest_first"  # enums.QueueOrder: within one priority
     limit_rate: int | None = None
     disk_reserve: int = 1_000_000_000
 
@@ -265,8 +268,8 @@ def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
             return _words(value)
         if not isinstance(value, str):
             raise ValueError("is not text")
-        if name == "log_format" and value not in LOG_FORMATS:
-            raise ValueError(f"is none of {', '.join(LOG_FORMATS)}")
+        if name in _WORDS and value not in _WORDS[name]:
+            raise ValueError(f"is none of {', '.join(_WORDS[name])}")
     except (ValueError, TypeError) as error:
         raise SettingInvalid(
             f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."

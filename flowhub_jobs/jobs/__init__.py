@@ -17,7 +17,10 @@ row_decoding        decodes and checks rows; shared_select_sql and shared_update
 worker_rows         the rows of workers
 
 controls            the user's settings of a node: limit, schedule; shared_values are those that workers agree on
-schedule, week_grid the hours in which jobs may run; a schedule as the minutes of a week
+schedule, week_grid the hours in which jobs may run, and their rates; a schedule as the minutes of a week
+cap, wire_bytes     the bytes that a node may receive in a day or month, and what it has received
+local_clock         days and times of the local clock, across changes to and from summer time
+queue_order         the order in which jobs of one priority start
 rate_limits         the speed limit in force
 host_waits, held_hosts      hosts that do not answer, and the jobs that they hold
 disk_waits, disk_demand     jobs that wait for disk space, and the space that other jobs still need

@@ -1,7 +1,8 @@
 """Finds the jobs of a node that may start now, and claims the best of them by a conditional UPDATE.
 
 A job may start when its time has come, all jobs that it waits for have ended, the schedule's window is open or `start`
-skipped it, and no host wait holds it. Of the jobs that a host wait holds, one at a time tries the host.
+skipped it, no host wait holds it, and, if it fetches, the cap is not reached. Of the jobs that a host wait holds, one
+at a time tries the host.
 """
 
 from collections.abc import Iterator
@@ -13,28 +14,38 @@ from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import attempts, jobs
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
+from flowhub_jobs.jobs.queue_order import sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import boot_id
-from flowhub_jobs.values.enums import EventKind, Stage, State
+from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
 
 
 class ClaimableJobs:
     """The claimable jobs as one transaction sees them; `now` is microseconds."""
 
-    def __init__(self, tx: sa.Connection, node: str, now: int, gates: Gates) -> None:
-        self._tx, self._node, self._now = tx, node, now
+    def __init__(
+        self,
+        tx: sa.Connection,
+        node: str,
+        now: int,
+        gates: Gates,
+        order: QueueOrder = QueueOrder.OLDEST_FIRST,
+    ) -> None:
+        self._tx, self._node, self._now, self._order = tx, node, now, order
         self._hosts = held_hosts(snapshot_of(tx), node)
         self._to_probe = self._hosts.to_probe(now)
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
-        allowed = (jobs.c.start_now,) if gates.window_shut(now) else ()
-        self._startable = (jobs.c.node == node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
+        allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now) else []
+        if gates.cap_reached(now):
+            allowed.append(jobs.c.kind != JobKind.FETCH)
+        self._startable = sa.and_(jobs.c.node == node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
 
     def count(self, at_most: int | None) -> int:
         """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
-        startable = sa.select(jobs.c.id).where(*self._startable)
+        startable = sa.select(jobs.c.id).where(self._startable)
         claimable = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
         count = int(self._tx.execute(sa.select(sa.func.count()).select_from(claimable)).scalar_one())
         if self._to_probe:
@@ -78,14 +89,14 @@ class ClaimableJobs:
         A host that is waited for is tried first, by the job of it that failed least: one file that its host always
         answers with an error must not keep the host's other jobs from it.
         """
-        best = sa.select(jobs.c.id).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
+        best = sa.select(jobs.c.id).order_by(*sort_columns(self._order)).limit(1)
         if only is not None:
-            yield best.where(*self._startable, jobs.c.id == only)
+            yield best.where(self._startable, jobs.c.id == only)
             return
         if self._to_probe:
             least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
-            yield least_failed.where(*self._startable, jobs.c.source_origin.in_(self._to_probe))
-        yield best.where(*self._startable, *_not_held(self._hosts))
+            yield least_failed.where(self._startable, jobs.c.source_origin.in_(self._to_probe))
+        yield best.where(self._startable, *_not_held(self._hosts))
 
     def _record(self, row: sa.RowMapping, worker: str, token: str) -> None:
         probed = self.probed_by(row)
@@ -123,5 +134,6 @@ def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed
         task_of(row),
         row["source_origin"],
         probes,
+        row["limit_bps"],
         row["start_now"],
     )

@@ -1,4 +1,4 @@
-"""The settings that a user changes while workers run: a limit, a schedule. Workers read these rows every second."""
+"""The settings that a user changes while workers run: limit, schedule, cap. Workers read these rows every second."""
 
 from dataclasses import replace
 from datetime import tzinfo
@@ -6,7 +6,8 @@ from typing import Any
 
 from flowhub_jobs.database.lazy import Database, Snapshot
 from flowhub_jobs.database.plain_sql_values import json_of
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.cap import CAP, Cap, CapUse, use_of
+from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import Clock
 
@@ -49,6 +50,12 @@ class Controls:
         in_force = self.get(SCHEDULE)
         return Schedule.from_json(in_force[0]) if in_force else None
 
+    def cap(self, zone: tzinfo | None = None) -> CapUse | None:
+        """Return the cap and its use now; `zone` is that of its days, None the machine's."""
+        with self._database.reading() as snapshot:
+            in_force = self._in_force(snapshot, CAP).get(CAP)
+            return self._use(snapshot, in_force, zone) if in_force else None
+
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
         with self._database.reading() as snapshot:
@@ -56,16 +63,21 @@ class Controls:
 
     def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
         """Return the same, as one state of the database has it."""
-        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK)
+        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK, CAP)
         why, down_until = in_force.get(NETWORK, ({}, None))
         gates = Gates(network_down_until_us=down_until, network_text=why.get("text"))
+        if CAP in in_force:
+            gates = replace(gates, cap_until_us=self._use(snapshot, in_force[CAP], zone).holds_until)
         if SCHEDULE not in in_force:
             return gates
         schedule = Schedule.from_json(in_force[SCHEDULE][0])
-        opens = schedule.opens_at(now, zone)
-        if schedule.outside_bps is None:
-            return replace(gates, window_opens_us=opens)
-        return replace(gates, rate_bps=schedule.outside_bps if opens else None)
+        rate = schedule.rate_at(now, zone)
+        if not rate:
+            return replace(gates, window_opens_us=schedule.opens_at(now, zone))
+        return replace(gates, rate_bps=None if rate == UNLIMITED else rate)
+
+    def _use(self, snapshot: Snapshot, in_force: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
+        return use_of(snapshot, self._node, Cap.from_json(in_force[0]), self._clock.now_us(), zone)
 
     def _in_force(self, snapshot: Snapshot, *names: str) -> dict[str, tuple[Any, int | None]]:
         rows = snapshot.rows(_IN_FORCE, node=self._node, names=list(names), now=self._clock.now_us())

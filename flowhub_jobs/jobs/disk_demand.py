@@ -4,39 +4,44 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import readable_artifacts
 from flowhub_jobs.jobs.shared_update_sql import writes_to_store
-from flowhub_jobs.values.enums import JobKind, Stage, State
+from flowhub_jobs.values.enums import JobKind, QueueOrder, Stage, State
 
 NEXT, LATELY = 50, 10  # jobs whose hosts are returned: queued or running, and completed
 
 
 _NEED = jobs.c.bytes_total - jobs.c.bytes_done  # bytes that a job has yet to put on the disk
-_IN_ORDER = (jobs.c.priority.desc(), jobs.c.id)
+_IN_ORDER = sort_columns(QueueOrder.OLDEST_FIRST)
 
 
-def needs_in_order(engine: sa.Engine, node: str) -> tuple[int, dict[int, int]]:
+def needs_in_order(
+    engine: sa.Engine, node: str, order: QueueOrder = QueueOrder.OLDEST_FIRST
+) -> tuple[int, dict[int, int]]:
     """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
-    return _needs(engine, node, jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED)
+    return _needs(engine, node, order, jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED)
 
 
-def room_needed_before(engine: sa.Engine, node: str, job: int) -> tuple[int, list[int]]:
+def room_needed_before(
+    engine: sa.Engine, node: str, job: int, order: QueueOrder = QueueOrder.OLDEST_FIRST
+) -> tuple[int, list[int]]:
     """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
 
     Of two jobs that begin together, only the one with the higher rank counts for the other. If each counted the other,
     both would wait for room, at every check again.
     """
-    me = sa.select(jobs.c.priority).where(jobs.c.id == job).scalar_subquery()
-    first = sa.or_(jobs.c.priority > me, sa.and_(jobs.c.priority == me, jobs.c.id < job))
+    first = goes_before(job, order)
     at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
     ahead = sa.and_(jobs.c.state == State.QUEUED, first)
-    running, queued = _needs(engine, node, at_work, ahead, jobs.c.id != job)
+    running, queued = _needs(engine, node, order, at_work, ahead, jobs.c.id != job)
     return running, list(queued.values())
 
 
 def _needs(
     engine: sa.Engine,
     node: str,
+    order: QueueOrder,
     at_work: sa.ColumnElement[bool],
     queued: sa.ColumnElement[bool],
     *others: sa.ColumnElement[bool],
@@ -45,7 +50,7 @@ def _needs(
     live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
     with reading(engine) as tx:
         runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_NEED), 0)).where(*live, at_work)).scalar_one()
-        rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*_IN_ORDER))
+        rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*sort_columns(order)))
         return int(runs), {row[0]: int(row[1]) for row in rows}
 
 

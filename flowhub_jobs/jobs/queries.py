@@ -156,6 +156,8 @@ class JobQueries:
             gates = self._controls.gates_in(snapshot)
             if gates.window_shut(now):
                 queued += " AND jobs.start_now"
+            if gates.cap_reached(now):
+                queued += " AND jobs.kind <> 'fetch'"
             if self._any(snapshot, _RUNNING):
                 return True
             return not gates.holds(now, start_now=True) and self._any(snapshot, queued, now=now, **values)
@@ -235,7 +237,7 @@ class JobQueries:
 
         def waits(row: Row) -> list[Hold]:
             own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
-            shared = gates.holds(now, start_now=row["start_now"])
+            shared = gates.holds(now, start_now=row["start_now"], fetches=row["kind"] == JobKind.FETCH)
             host = hosts.get(row["source_origin"])
             held = [host.hold(now)] if host else []
             return in_order([*own, *held, *shared, *after_hold(still[row["id"]]), *slots])
@@ -297,6 +299,7 @@ class JobQueries:
             error=error_of(row),
             kind=JobKind(row["kind"]),
             wait=Wait(first.text, first.code, first.host) if first else None,
+            limit_bps=row["limit_bps"],
             hint_template=row["error"]["hint"] if row["error"] else None,
         )
 

@@ -21,6 +21,7 @@ class EnqueueTerms:
     group: str | None = None
     not_before: int | None = None
     force: bool = False
+    limit_bps: int | None = None  # of each job alone, bytes a second
     after: tuple[int, ...] = ()  # starts once these jobs have ended, however they ended
     place: tuple[str, ...] = ()  # the programs to place the model in, once it is installed
 
@@ -104,6 +105,7 @@ def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
         "priority": terms.priority,
         "group": terms.group,
         "forced": terms.force,
+        "limit_bps": terms.limit_bps,
         "bytes_total": request.size_seen if artifact.size is None else artifact.size,
         "bytes_done": (artifact.size or 0) if here else 0,
         "not_before": None if here else terms.not_before,

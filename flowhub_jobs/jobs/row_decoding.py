@@ -45,6 +45,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "bytes_done": _WHOLE,
     "bytes_fetched": _WHOLE,
     "rate_bps": _WHOLE_OR_NONE,
+    "limit_bps": _WHOLE_OR_NONE,
     "sha256_state": _TEXT,
     "not_before": _WHOLE_OR_NONE,
     "wait_reason": _TEXT_OR_NONE,

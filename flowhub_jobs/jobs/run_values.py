@@ -63,6 +63,7 @@ class Claimed:
     task: JobTarget | None = None  # None: to fetch the artifact
     source_origin: str | None = None
     probes: str | None = None  # the origin that this run tries for all jobs of its host
+    limit_bps: int | None = None  # of this job alone, bytes a second
     start_now: bool = False  # the schedule's window does not hold it
 
 

@@ -4,24 +4,29 @@ A window belongs to the day on which it opens: 23:00-07:00 on mon-fri reaches in
 skips its opening, it opens at the end of the gap; where the clock shows a time twice, the first opens and the last
 closes.
 
+Each window has a rate for all jobs together, or none. Where windows overlap, the highest rate applies, and no rate is
+higher than any: a further window allows more, and never less.
+
 Moments are microseconds since 1970. `zone` is the local one; None is the machine's own.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, tzinfo
+from itertools import groupby
 from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.local_clock import local_day, moment_of
 from flowhub_jobs.units import parse_rate
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WINDOW = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01]?[0-9]|2[0-4]):([0-5][0-9])")
 _DAY_MINUTES = 24 * 60
-_MICROS = 1_000_000
+UNLIMITED = 2**63 - 1  # as a rate; 0 is none at all
+GROUPS_MAX = 50
 # Far enough that whatever is not open all the time has closed and opened again, also where summer time swallows the
 # one short window of a week.
 _DAYS_AHEAD = 30
@@ -42,53 +47,90 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class DayWindows:
-    """Windows, and the weekdays on which they open (0 is Monday)."""
+    """Windows, the weekdays on which they open (0 is Monday), and their rate; None is as fast as it goes.
 
-    windows: tuple[Window, ...]
-    days: tuple[int, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"windows": [str(window) for window in self.windows], "days": [DAYS[day] for day in self.days]}
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """The windows, the weekdays on which they open (0 is Monday), and the rate outside of them; None: nothing runs.
-
-    `more` are further windows, on weekdays of their own.
+    The rate is bytes a second of all jobs together.
     """
 
     windows: tuple[Window, ...]
     days: tuple[int, ...] = tuple(range(7))
-    outside_bps: int | None = None
-    more: tuple[DayWindows, ...] = ()
+    rate_bps: int | None = None
 
     @classmethod
-    def parse(cls, windows: str, days: str | None = None, outside: str = "pause") -> "Schedule":
-        """Return what was typed: `23:00-07:00,12:00-13:00`, `mon-fri,sun`, `pause` or a rate. Raises UsageInvalid."""
+    def parse(cls, windows: str, days: str | None = None, rate: str | None = None) -> "DayWindows":
+        """Return what was typed: `23:00-07:00,12:00-13:00`, `mon-fri,sun`, `2M` or `off`. Raises UsageInvalid."""
         found = tuple(sorted({_window(part) for part in windows.split(",")}))
         chosen = tuple(range(7)) if days is None else _days(days)
-        return cls(found, chosen, None if outside.strip().lower() == "pause" else _rate(outside))
+        return cls(found, chosen, None if rate is None else parse_rate(rate))
 
     def as_json(self) -> dict[str, Any]:
-        first = DayWindows(self.windows, self.days).as_json()
-        return {**first, "outside_bps": self.outside_bps, "more": [one.as_json() for one in self.more]}
+        return {
+            "windows": [str(window) for window in self.windows],
+            "days": [DAYS[day] for day in self.days],
+            "rate_bps": self.rate_bps,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "DayWindows":
+        plain = cls.parse(",".join(data["windows"]), ",".join(data["days"]))
+        return replace(plain, rate_bps=data.get("rate_bps"))  # rows of earlier versions have none
+
+    @property
+    def level(self) -> int:
+        """Return the rate as a number that compares: UNLIMITED for none."""
+        return UNLIMITED if self.rate_bps is None else self.rate_bps
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The windows, in groups that have weekdays and a rate in common, and the rate outside; None: nothing runs."""
+
+    groups: tuple[DayWindows, ...]
+    outside_bps: int | None = None
+
+    @classmethod
+    def parse(
+        cls, windows: str, days: str | None = None, outside: str = "pause", rate: str | None = None
+    ) -> "Schedule":
+        """Return a schedule of one group, as typed; `outside` is `pause` or a rate. Raises UsageInvalid."""
+        group = DayWindows.parse(windows, days, rate)
+        return cls((group,), None if outside.strip().lower() == "pause" else _rate(outside))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the first group, the rate outside, and under `more` the other groups."""
+        first, *more = (group.as_json() for group in self.groups)
+        return {**first, "outside_bps": self.outside_bps, "more": more}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Schedule":
-        plain = cls.parse(",".join(data["windows"]), ",".join(data["days"]))
-        others = [cls.parse(",".join(one["windows"]), ",".join(one["days"])) for one in data.get("more", ())]
-        more = tuple(DayWindows(one.windows, one.days) for one in others)
-        return cls(plain.windows, plain.days, data["outside_bps"], more)
+        groups = tuple(DayWindows.from_json(group) for group in (data, *data.get("more", ())))
+        return cls(groups, data["outside_bps"])
 
-    @property
-    def groups(self) -> tuple[DayWindows, ...]:
-        """Return all windows, by the weekdays on which they open."""
-        return DayWindows(self.windows, self.days), *self.more
+    def with_group(self, group: DayWindows) -> "Schedule":
+        """Return it with one more group; the rate of a group with the same windows and days is replaced.
 
-    def windows_on(self, weekday: int) -> list[Window]:
-        """Return the windows that open on a weekday, in order."""
-        return sorted(window for group in self.groups if weekday in group.days for window in group.windows)
+        Raises UsageInvalid for more than GROUPS_MAX.
+        """
+        same = [(known.windows, known.days) == (group.windows, group.days) for known in self.groups]
+        if any(same):
+            groups = (group if is_it else known for known, is_it in zip(self.groups, same, strict=True))
+            return replace(self, groups=tuple(groups))
+        return Schedule((*self.groups, group), self.outside_bps).checked()
+
+    def without_group(self, number: int) -> "Schedule | None":
+        """Return it without the group of this number, from 1; None if that was the last. Raises UsageInvalid."""
+        if not 1 <= number <= len(self.groups):
+            count = len(self.groups)
+            known = "The schedule has only window 1." if count == 1 else f"The schedule has windows 1 to {count}."
+            raise UsageInvalid(f"There is no window {number}.", hint=f"{known} See `flowhub schedule show`.")
+        groups = self.groups[: number - 1] + self.groups[number:]
+        return replace(self, groups=groups) if groups else None
+
+    def checked(self) -> "Schedule":
+        """Return it. Raises UsageInvalid for more than GROUPS_MAX groups."""
+        if len(self.groups) > GROUPS_MAX:
+            raise UsageInvalid(f"A schedule has at most {GROUPS_MAX} windows with days of their own.")
+        return self
 
     # Moments -------------------------------------------------------------------------------------------------------
 
@@ -105,13 +147,46 @@ class Schedule:
         opens, _ = next(self._spans(now, zone))
         return None if opens <= now else opens
 
+    def rate_at(self, now: int, zone: tzinfo | None = None) -> int:
+        """Return the bytes a second of all jobs together: 0 while nothing runs, UNLIMITED for no limit."""
+        current = self.outside_bps or 0
+        for at, rate in self._rate_changes(now, zone):
+            if at > now:
+                break
+            current = rate
+        return current
+
+    def next_rate(self, now: int, zone: tzinfo | None = None) -> tuple[int, int] | None:
+        """Return when the rate changes, and to which one; None if it stays."""
+        current = self.outside_bps or 0
+        for at, rate in self._rate_changes(now, zone):
+            if at <= now:
+                current = rate
+            elif rate != current:
+                return at, rate
+        return None
+
+    def _rate_changes(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int]]:
+        """Yield when each rate begins to apply, and that rate, in order, from two days ago on."""
+        under_way: list[tuple[int, int]] = []  # when each window closes, and its rate
+        for opens, together in groupby(self._each_window(now, zone), key=lambda window: window[0]):
+            for at in sorted({closes for closes, _ in under_way if closes < opens}):
+                yield at, self._highest(under_way, at)
+            under_way = [one for one in under_way if one[0] > opens]
+            under_way += [(closes, rate) for _, closes, rate in together]
+            yield opens, self._highest(under_way, opens)
+
+    def _highest(self, windows: Iterable[tuple[int, int]], at: int) -> int:
+        """Return the highest rate of the windows that close later than `at`; that outside, where there is none."""
+        return max((rate for closes, rate in windows if closes > at), default=self.outside_bps or 0)
+
     def _spans(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int | None]]:
         """Yield when it opens and closes, first the span that `now` is in or that comes next.
 
         Spans that touch or overlap are one. The end of the last is None: if it is the first, too, there is none.
         """
         begin, end = 0, 0
-        for opens, closes in self._each_window(now, zone):
+        for opens, closes, _ in self._each_window(now, zone):
             if opens > end:
                 if end > now:
                     yield begin, end
@@ -119,37 +194,26 @@ class Schedule:
             end = max(end, closes)
         yield begin, None
 
-    def _each_window(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int]]:
-        """Yield each window of the days around, in order; one that a change of the clock swallows is left out."""
-        today = datetime.fromtimestamp(now // _MICROS, zone).date()
+    def _each_window(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int, int]]:
+        """Yield when each window of the days around opens and closes, and its rate, in order.
+
+        One that a change of the clock swallows is left out.
+        """
+        today = local_day(now, zone)
         for away in range(-2, _DAYS_AHEAD):
             day = today + timedelta(days=away)
             midnight = datetime.combine(day, time())
-            for window in self.windows_on(day.weekday()):
-                opens = _moment(midnight + timedelta(minutes=window.opens), zone, last=False)
-                closes = _moment(midnight + timedelta(minutes=window.closes), zone, last=True)
+            for window, rate in self._windows_on(day.weekday()):
+                opens = moment_of(midnight + timedelta(minutes=window.opens), zone, last=False)
+                closes = moment_of(midnight + timedelta(minutes=window.closes), zone, last=True)
                 if opens < closes:
-                    yield opens, closes
+                    yield opens, closes, rate
 
-
-def _moment(wall: datetime, zone: tzinfo | None, *, last: bool) -> int:
-    """Return when the local clock shows `wall`: the first or the last time; where never, when it has skipped it."""
-    early, late = (int(wall.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
-    if early > late:  # only of a time that is skipped does the second reading come before the first (PEP 495)
-        return _end_of_gap(late, early, zone) * _MICROS
-    return (late if last else early) * _MICROS
-
-
-def _end_of_gap(before: int, behind: int, zone: tzinfo | None) -> int:
-    """Return the second at which the local clock is set forward, between these two."""
-    old = _offset(before, zone)
-    seconds = range(before, behind + 1)
-    return seconds[bisect_left(seconds, True, key=lambda second: _offset(second, zone) != old)]
-
-
-def _offset(second: int, zone: tzinfo | None) -> timedelta:
-    utc = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
-    return datetime.fromtimestamp(second, zone).replace(tzinfo=None) - utc
+    def _windows_on(self, weekday: int) -> list[tuple[Window, int]]:
+        """Return the windows that open on a weekday, with their rates, in order."""
+        return sorted(
+            (window, group.level) for group in self.groups if weekday in group.days for window in group.windows
+        )
 
 
 # As typed ----------------------------------------------------------------------------------------------------------

@@ -64,16 +64,25 @@ class Gates:
     window_opens_us: int | None = None
     network_down_until_us: int | None = None
     network_text: str | None = None
+    cap_until_us: int | None = None  # holds only jobs that fetch
     rate_bps: int | None = None  # what the schedule allows all jobs together now, bytes a second; None: all there is
 
     def window_shut(self, now: int) -> bool:
         """Return whether the schedule lets no job run: runs are to be handed back."""
         return self.window_opens_us is not None and now < self.window_opens_us
 
-    def holds(self, now: int, *, start_now: bool = False) -> list[Hold]:
-        """Return what holds every queued job; for a job begun by `flowhub start` (`start_now`), no window does."""
+    def cap_reached(self, now: int) -> bool:
+        """Return whether nothing more may be fetched in this period."""
+        return self.cap_until_us is not None and now < self.cap_until_us
+
+    def holds(self, now: int, *, start_now: bool = False, fetches: bool = False) -> list[Hold]:
+        """Return what holds every queued job; for a job begun by `flowhub start` (`start_now`), no window does.
+
+        `fetches`: also what holds a job that fetches.
+        """
         window = [] if start_now else [Hold(Reason.WINDOW, self.window_opens_us)]
-        found = [*window, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
+        cap = [Hold(Reason.CAP, self.cap_until_us)] if fetches else []
+        found = [*window, *cap, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
         return [hold for hold in found if hold.until is not None and now < hold.until]
 
 

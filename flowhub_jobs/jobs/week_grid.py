@@ -1,77 +1,95 @@
-"""A schedule as the 10,080 minutes of a week, which can be painted hour by hour, and back. Pure."""
+"""A schedule as the 10,080 minutes of a week, which can be painted hour by hour, and back. Pure.
+
+A week is a list with the rate of each minute from Monday 00:00 on, bytes a second: 0 outside the windows, UNLIMITED for
+a window without a rate.
+"""
 
 from collections.abc import Collection, Iterator
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.schedule import DayWindows, Schedule, Window
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule, Window
 
 DAY, HOUR = 24 * 60, 60
 MINUTES = 7 * DAY
 Cell = tuple[int, int]  # weekday (0 is Monday) and hour
+Week = list[int]
 
 
-def minutes_of(schedule: Schedule | None) -> bytearray:
-    """Return for each minute of the week, from Monday 00:00 on, whether jobs run; without a schedule all do."""
+def minutes_of(schedule: Schedule | None) -> Week:
+    """Return the week of a schedule; without one each minute is unlimited."""
     if schedule is None:
-        return bytearray(b"\1") * MINUTES
-    minutes = bytearray(MINUTES)
-    for day in range(7):
-        for window in schedule.windows_on(day):
-            for minute in range(day * DAY + window.opens, day * DAY + window.closes):
-                minutes[minute % MINUTES] = 1
+        return [UNLIMITED] * MINUTES
+    minutes = [0] * MINUTES
+    for group in schedule.groups:
+        for start, end in (
+            (day * DAY + one.opens, day * DAY + one.closes) for day in group.days for one in group.windows
+        ):
+            for minute in range(start, end):
+                minutes[minute % MINUTES] = max(minutes[minute % MINUTES], group.level)
     return minutes
 
 
-def share(minutes: bytearray, day: int, hour: int) -> float:
-    """Return how much of an hour is open, from 0 to 1."""
+def hour_of(minutes: Week, day: int, hour: int) -> Week:
+    """Return the minutes of an hour."""
     start = day * DAY + hour * HOUR
-    return sum(minutes[start : start + HOUR]) / HOUR
+    return minutes[start : start + HOUR]
 
 
-def paint(minutes: bytearray, cells: Collection[Cell], *, is_open: bool) -> bytearray:
-    """Return the week with these hours open, or closed."""
-    painted = bytearray(minutes)
+def share(minutes: Week, day: int, hour: int) -> float:
+    """Return how much of an hour is inside a window, from 0 to 1."""
+    return sum(rate > 0 for rate in hour_of(minutes, day, hour)) / HOUR
+
+
+def paint(minutes: Week, cells: Collection[Cell], rate: int) -> Week:
+    """Return the week with these hours at a rate; 0 is outside the windows."""
+    painted = list(minutes)
     for day, hour in cells:
         start = day * DAY + hour * HOUR
-        painted[start : start + HOUR] = (b"\1" if is_open else b"\0") * HOUR
+        painted[start : start + HOUR] = [rate] * HOUR
     return painted
 
 
-def schedule_of(minutes: bytearray, outside_bps: int | None) -> Schedule | None:
-    """Return the schedule of a week; None, which is no schedule, for one that is open all the time.
+def schedule_of(minutes: Week, outside_bps: int | None) -> Schedule | None:
+    """Return the schedule of a week; None, which is no schedule, for one that is unlimited all the time.
 
-    Raises UsageInvalid for a week that is never open, if nothing runs outside of its windows.
+    Raises UsageInvalid for a week without a window, if nothing runs outside of its windows, and for one with too many
+    windows.
     """
-    if all(minutes):
+    rates = set(minutes)
+    if rates == {UNLIMITED}:
         return None
-    if not any(minutes):
+    if rates == {0}:
         raise UsageInvalid("No hour is left in which jobs run.", hint="To stop all jobs, press Pause all.")
-    groups = _groups(minutes)
-    first, *more = sorted(groups, key=lambda group: (-len(group.days), group.days))
-    return Schedule(first.windows, first.days, outside_bps, tuple(more))
+    groups = [group for rate in sorted(rates - {0}, reverse=True) for group in _groups(minutes, rate)]
+    ordered = sorted(groups, key=lambda group: (-len(group.days), group.days, -group.level))
+    return Schedule(tuple(ordered), outside_bps).checked()
 
 
-def _groups(minutes: bytearray) -> list[DayWindows]:
-    """Return the windows, each once, by the days on which they open."""
+def _groups(minutes: Week, rate: int) -> list[DayWindows]:
+    """Return the windows of a rate, each once, by the days on which they open."""
     days: dict[Window, list[int]] = {}
-    for start, end in _runs(minutes):
+    for start, end in _runs(minutes, rate):
         for day, window in _windows(start, end):
             days.setdefault(window, []).append(day)
     by_days: dict[tuple[int, ...], list[Window]] = {}
     for window, some in days.items():
         by_days.setdefault(tuple(sorted(some)), []).append(window)
-    return [DayWindows(tuple(sorted(windows)), some) for some, windows in by_days.items()]
+    limit = None if rate == UNLIMITED else rate
+    return [DayWindows(tuple(sorted(windows)), some, limit) for some, windows in by_days.items()]
 
 
-def _runs(minutes: bytearray) -> Iterator[tuple[int, int]]:
-    """Yield the open spans of a week that is not open all the time; the end may be past that of the week."""
-    begin = minutes.index(0)  # a closed minute: no span reaches over it
+def _runs(minutes: Week, rate: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of a rate; the end may be past that of the week."""
+    begin = next((minute for minute, other in enumerate(minutes) if other != rate), None)  # no span reaches over it
+    if begin is None:
+        yield 0, MINUTES
+        return
     start = None
     for minute in range(begin, begin + MINUTES + 1):
-        is_open = minutes[minute % MINUTES]
-        if is_open and start is None:
+        is_in = minutes[minute % MINUTES] == rate
+        if is_in and start is None:
             start = minute
-        elif not is_open and start is not None:
+        elif not is_in and start is not None:
             yield start, minute
             start = None
 

@@ -23,7 +23,7 @@ from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RU
 from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
-from flowhub_jobs.values.enums import DigestState, EventKind, Reason, RequestedAction, State
+from flowhub_jobs.values.enums import DigestState, EventKind, QueueOrder, Reason, RequestedAction, State
 from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
@@ -36,8 +36,16 @@ _GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 class LeaseStore:
     """Writes the jobs that one worker process owns."""
 
-    def __init__(self, engine: sa.Engine, node: str, worker: str, clock: Clock) -> None:
-        self._engine, self._node, self._worker, self._clock = engine, node, worker, clock
+    def __init__(
+        self,
+        engine: sa.Engine,
+        node: str,
+        worker: str,
+        clock: Clock,
+        order: QueueOrder = QueueOrder.OLDEST_FIRST,
+    ) -> None:
+        """`order` is that in which it claims the jobs of one priority."""
+        self._engine, self._node, self._worker, self._clock, self._order = engine, node, worker, clock, order
 
     # Claim and renew -----------------------------------------------------------------------------------------------
 
@@ -60,7 +68,7 @@ class LeaseStore:
         until = self._clock.awake() + LEASE_S
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
-            queue = ClaimableJobs(tx, self._node, now, gates)
+            queue = ClaimableJobs(tx, self._node, now, gates, self._order)
             row = queue.take(self._worker, token, until, only)
             if row is None:
                 return None

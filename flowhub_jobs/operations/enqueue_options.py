@@ -1,4 +1,4 @@
-"""Parser of the options of `enqueue`: a job's start, predecessors, priority and group."""
+"""Parser of the options of `enqueue`: a job's start, predecessors, priority, group and rate."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_time
+from flowhub_jobs.units import parse_rate
 
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
 _NOW_AS_OPEN = "--tonight: the schedule's window is open, so the job begins now."
@@ -44,6 +45,7 @@ class OptionReader:
             force=bool(said.get("force")),
             after=self._after(said.get("after") or ()),
             place=self._programs(said.get("place")),
+            limit_bps=parse_rate(str(said["rate"])) if said.get("rate") else None,
         )
 
     def _programs(self, typed: Sequence[str] | None) -> tuple[str, ...]:

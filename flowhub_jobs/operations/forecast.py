@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.cap import CapUse, turns_at
 from flowhub_jobs.jobs.rate_limits import limits
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.operations.report import read_morning
 from flowhub_jobs.operations.session import EnqueuePlan
 from flowhub_jobs.store.space import Room, room_at
@@ -15,7 +16,9 @@ from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
 
 AWAY = (Reason.HOST_WAIT, Reason.NETWORK, Reason.STORE_OFFLINE)  # their end is not known
-SPANS_MAX = 1000  # windows of a schedule that are looked through: two years of nights
+SPANS_MAX = 1000  # changes of rate and periods of a cap that are looked through: a year of nights
+_NEVER = 2**63 - 1
+_SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
     room, speed, done = room_at(home.store.root, home.settings.disk_reserve), _usual_bps(home), None
     if speed and not unknown:
-        seconds = (to_fetch + queued) / (_limited(home, speed) or speed)
-        start = max(home.clock.now_us(), begins)
-        done = done_at(start, seconds, home.controls.schedule()) if to_fetch else home.clock.now_us()
+        left, start = to_fetch + queued, max(home.clock.now_us(), begins)
+        schedule, cap = home.controls.schedule(), home.controls.cap()
+        pace = _limited(home, speed) or speed
+        done = done_at(start, left, pace, schedule, cap) if to_fetch else home.clock.now_us()
     return Forecast(room, to_fetch, queued, unknown, speed, done)
 
 
@@ -73,29 +77,37 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
     away = next((job.reason for job in jobs if job.reason in AWAY), None)
     rate = sum(job.rate_bps or 0 for job in jobs) or (_limited(home, _usual_bps(home)) if left and not away else None)
-    done = end_of_all(known, rate, home.clock.now_us(), home.controls.schedule()) if rate and not away else None
+    done = _end(home, known, rate) if rate and not away else None
     return Remaining(left, total, len(jobs) - len(known), rate, done, away)
 
 
-def end_of_all(jobs: Sequence[Job], rate: int, now: int, schedule: Schedule | None) -> int | None:
+def _end(home: Home, jobs: Sequence[Job], rate: int) -> int | None:
+    now, schedule = home.clock.now_us(), home.controls.schedule()
+    if schedule is not None and 0 < schedule.rate_at(now) < UNLIMITED:  # the rate now is the schedule's, not the line's
+        rate = max(rate, _limited(home, _usual_bps(home)) or 0)
+    return end_of_all(jobs, rate, now, schedule, home.controls.cap())
+
+
+def end_of_all(
+    jobs: Sequence[Job], rate: int, now: int, schedule: Schedule | None, cap: CapUse | None = None
+) -> int | None:
     """Return when these jobs are done, one after the other at this rate; None where that is too far away to tell.
 
-    Running jobs are assumed to continue now; queued ones wait for the schedule and for their own start.
+    Queued jobs wait for their own start, and all for the schedule and the cap. Jobs that run while the schedule is
+    closed continue: `flowhub start` began them.
     """
-    end: int | None = now + _time_us([job for job in jobs if job.state is State.RUNNING], rate)
+    works = schedule is None or schedule.rate_at(now) > 0
+    running = [job for job in jobs if job.state is State.RUNNING]
     waits = [job for job in jobs if job.state is not State.RUNNING]
+    end = done_at(now, sum(map(_left, running)), rate, schedule if works else None, cap)
     for begin in sorted({_begin(job) for job in waits}):
-        some = [job for job in waits if _begin(job) == begin]
-        end = done_at(max(end, begin), _time_us(some, rate) / 1e6, schedule) if end is not None else None
+        left = sum(_left(job) for job in waits if _begin(job) == begin)
+        end = done_at(max(end, begin), left, rate, schedule, cap) if end is not None else None
     return end
 
 
 def _begin(job: Job) -> int:
     return micros(job.not_before) if job.reason is Reason.AT and job.not_before else 0
-
-
-def _time_us(jobs: Sequence[Job], rate: int) -> int:
-    return round(sum(map(_left, jobs)) / rate * 1e6)
 
 
 def _left(job: Job) -> int:
@@ -114,21 +126,49 @@ def _usual_bps(home: Home) -> int | None:
     return read_morning(home, now - timedelta(days=1)).totals.rate_bps
 
 
-def done_at(start: int, seconds: float, schedule: Schedule | None) -> int | None:
-    """Return when `seconds` of work that begin at `start` are done, if it rests while the schedule lets nothing run.
+def done_at(start: int, left: int, speed: int, schedule: Schedule | None, cap: CapUse | None = None) -> int | None:
+    """Return when `left` bytes are fetched from `start` on; None if that is too far away.
 
-    None if that is too far away. Outside of a window that allows a rate, work is assumed to run as if it were open.
+    `speed` is that of the line, bytes a second: the schedule's windows allow less of it, or nothing, and a cap ends it
+    until its period turns.
     """
-    if schedule is None or schedule.outside_bps is not None:
-        return start + round(seconds * 1e6)
-    at, left = start, round(seconds * 1e6)
+    at, budget = start, _Budget(cap)
+    if not left:
+        return start
     for _ in range(SPANS_MAX):
-        change = schedule.next_change(at)
-        if schedule.is_open(at):
-            if change is None or at + left <= change:
-                return at + left
-            left -= change - at
-        if change is None:
+        room = budget.left_at(at)
+        rate, change = (schedule.rate_at(at), schedule.next_rate(at)) if schedule else (UNLIMITED, None)
+        until = min(change[0] if change else _NEVER, budget.turns_at)
+        if room and (pace := min(speed, rate)):
+            some = min(left, room)
+            end = at + some * _SECOND_US // pace
+            if end > until:
+                some, end = pace * (until - at) // _SECOND_US, until
+            left -= some
+            budget.spend(some)
+            if not left:
+                return end
+            at = end
+        elif until == _NEVER:
             return None
-        at = change
+        else:
+            at = until
     return None
+
+
+class _Budget:
+    """What a cap leaves, period by period."""
+
+    def __init__(self, cap: CapUse | None) -> None:
+        self._cap = cap
+        self._left, self.turns_at = (cap.left, cap.turns_at) if cap else (_NEVER, _NEVER)
+
+    def left_at(self, at: int) -> int:
+        """Return the bytes that are left at a moment, which is never before that of the last call."""
+        while self._cap is not None and at >= self.turns_at:
+            self._left, self.turns_at = self._cap.cap.bytes, turns_at(self._cap.cap.per, self.turns_at)
+        return self._left
+
+    def spend(self, some: int) -> None:
+        if self._cap is not None:
+            self._left -= some

@@ -12,7 +12,7 @@ from flowhub_jobs.units import format_duration, format_rate, parse_rate
 if TYPE_CHECKING:
     from flowhub_jobs.operations.session import Session
 
-_BY = {"limit": "`flowhub limit`", "schedule": "the schedule, outside its windows", "setting": "config.toml"}
+_BY = {"limit": "`flowhub limit`", "schedule": "the schedule", "setting": "config.toml"}
 
 
 def in_force(session: "Session") -> Limits:

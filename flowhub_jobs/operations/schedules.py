@@ -1,4 +1,4 @@
-"""The schedule in force: set, and described in sentences."""
+"""The schedule in force: set, changed window by window, and described in sentences."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
-from flowhub_jobs.jobs.schedule import DayWindows, Schedule
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule
 from flowhub_jobs.jobs.week_grid import Cell, minutes_of, paint, schedule_of
-from flowhub_jobs.times import at_clock, moment
+from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.units import format_duration, format_rate
 
 if TYPE_CHECKING:
     from flowhub_jobs.operations.session import Session
 
-_MORE_HINT = 'Send {"more": [{"windows": ["00:00-24:00"], "days": ["sat", "sun"]}]}.'
+_MORE_HINT = 'Send {"more": [{"windows": ["00:00-24:00"], "days": ["sat", "sun"], "rate": "2M"}]}.'
 _OUTSIDE_HINT = 'Send {"outside": "pause"} or {"outside": "500K"}.'
+_RATE_HINT = 'Send {"rate": "2M"}, or {"rate": "off"}.'
 NO_SCHEDULE = "No schedule: jobs run at any time."
+OVERLAP = "Where windows overlap, the highest rate applies."
 
 
 def set_schedule(session: "Session", schedule: Schedule | None) -> None:
@@ -25,40 +27,69 @@ def set_schedule(session: "Session", schedule: Schedule | None) -> None:
     session.controls.set(SCHEDULE, schedule.as_json() if schedule else None)
 
 
+def add_windows(session: "Session", group: DayWindows) -> None:
+    """Add windows to the schedule; without one they are its first, and nothing runs outside. Raises UsageInvalid.
+
+    Of windows that it has already, on the same days, the rate is replaced.
+    """
+    known = session.controls.schedule()
+    set_schedule(session, known.with_group(group) if known else Schedule((group,)))
+
+
+def remove_windows(session: "Session", number: int) -> None:
+    """Remove the windows of this number, from 1; with the last ones the schedule ends. Raises UsageInvalid."""
+    known = session.controls.schedule()
+    if known is None:
+        raise UsageInvalid("There is no schedule.", hint="`flowhub schedule set` and `schedule add` make one.")
+    set_schedule(session, known.without_group(number))
+
+
 def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
     """Return the schedule of a JSON object, as `schedule_json` has it or as `schedule set` takes it; None for none.
 
-    `{"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": null}`, or `{"windows": "23:00-07:00", "days":
-    "mon-fri", "outside": "500K"}`; no windows at all, or "off", is no schedule. Raises UsageInvalid.
+    `{"windows": ["23:00-07:00"], "days": ["mon"], "rate_bps": null, "outside_bps": null}`, or `{"windows":
+    "23:00-07:00", "days": "mon-fri", "rate": "2M", "outside": "500K"}`; no windows at all, or "off", is no schedule.
+    Raises UsageInvalid.
     """
     if "windows" not in data:
         raise UsageInvalid("The object has no windows.", hint='Send {"windows": ["23:00-07:00"], "days": ["mon"]}.')
-    windows, days = (_joined(name, data.get(name)) for name in ("windows", "days"))
+    windows = _joined("windows", data.get("windows"))
     if windows is None or windows.strip().lower() == "off":
         return None
-    outside = data.get("outside", data.get("outside_bps"))
-    if isinstance(outside, bool) or not isinstance(outside, str | int | None):
-        raise UsageInvalid("What holds outside of the windows is neither a text nor a number.", hint=_OUTSIDE_HINT)
-    first = Schedule.parse(windows, days, "pause" if outside is None else str(outside))
-    return replace(first, more=_more(data.get("more") or ()))
+    outside = _text_of(data, "outside", "outside_bps", _OUTSIDE_HINT)
+    plain = Schedule.parse("00:00-24:00", None, "pause" if outside is None else outside)
+    return replace(plain, groups=(_group_from(data), *_more(data.get("more") or ()))).checked()
+
+
+def _group_from(data: Mapping[str, Any]) -> DayWindows:
+    windows, days = _joined("windows", data["windows"]), _joined("days", data.get("days"))
+    return DayWindows.parse(windows or "", days, _text_of(data, "rate", "rate_bps", _RATE_HINT))
+
+
+def _text_of(data: Mapping[str, Any], typed: str, number: str, hint: str) -> str | None:
+    """Return a rate as the command line takes it, of either key. Raises UsageInvalid."""
+    rate = data.get(typed, data.get(number))
+    if isinstance(rate, bool) or not isinstance(rate, str | int | None):
+        raise UsageInvalid(f"{typed} is neither a text nor a number.", hint=hint)
+    if isinstance(rate, int) and 0 < rate < 1000:  # a number is of bytes; as a text it would need a unit
+        return f"{rate / 1000}K"
+    return None if rate is None else str(rate)
 
 
 def _more(groups: Any) -> tuple[DayWindows, ...]:
     """Return the further windows of a JSON object, each group with days of its own. Raises UsageInvalid."""
     if not isinstance(groups, list | tuple) or not all(isinstance(one, dict) and "windows" in one for one in groups):
         raise UsageInvalid("more is not a list of objects with windows and days.", hint=_MORE_HINT)
-    found = [(_joined("windows", one["windows"]), _joined("days", one.get("days"))) for one in groups]
-    parsed = [Schedule.parse(windows or "", days) for windows, days in found]
-    return tuple(DayWindows(one.windows, one.days) for one in parsed)
+    return tuple(_group_from(one) for one in groups)
 
 
-def paint_week(session: "Session", cells: Collection[Cell], *, is_open: bool) -> None:
-    """Have jobs run in these hours of the week, or not; each other hour stays as it is.
+def paint_week(session: "Session", cells: Collection[Cell], rate: int) -> None:
+    """Have jobs run in these hours of the week at this rate (0: not, UNLIMITED); each other hour stays as it is.
 
-    Raises UsageInvalid where no hour would be left.
+    Raises UsageInvalid where no hour would be left, or the schedule would have too many windows.
     """
     known = session.controls.schedule()
-    painted = paint(minutes_of(known), cells, is_open=is_open)
+    painted = paint(minutes_of(known), cells, rate)
     set_schedule(session, schedule_of(painted, known.outside_bps if known else None))
 
 
@@ -87,14 +118,45 @@ def schedule_lines(known: Schedule | None, now: int) -> list[str]:
         return [NO_SCHEDULE]
     rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
     groups = ", and from ".join(_group(group) for group in known.groups)
-    return [f"Jobs run from {groups}; outside, {rest}.", _now_line(known, now)]
+    rates = {group.rate_bps for group in known.groups}
+    overlap = [OVERLAP] if len(rates) > 1 else []
+    return [f"Jobs run from {groups}; outside, {rest}.", *overlap, _now_line(known, now), *_rate_lines(known, now)]
+
+
+def window_lines(known: Schedule | None) -> list[str]:
+    """Return the windows with the numbers that `schedule remove` takes; none for a schedule of one."""
+    groups = known.groups if known else ()
+    if len(groups) < 2:
+        return []
+    told = [(", ".join(group.as_json()["windows"]), days_of(group), rate_of(group)) for group in groups]
+    wide = [max(len(row[column]) for row in told) for column in range(2)]
+    return [
+        f"{number:>2}  {windows:<{wide[0]}}  {days:<{wide[1]}}  {rate}"
+        for number, (windows, days, rate) in enumerate(told, 1)
+    ]
+
+
+def days_of(group: DayWindows) -> str:
+    """Return "mon-fri", "mon, wed" or "every day"."""
+    days = group.days
+    if len(days) == 7:
+        return "every day"
+    names = group.as_json()["days"]
+    in_a_row = days == tuple(range(days[0], days[0] + len(days)))
+    return f"{names[0]}-{names[-1]}" if in_a_row and len(days) > 2 else ", ".join(names)
+
+
+def rate_of(group: DayWindows) -> str:
+    """Return "2.0 MB/s" or "no limit"."""
+    return format_rate(group.rate_bps) if group.rate_bps else "no limit"
 
 
 def _group(group: DayWindows) -> str:
-    """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue"."""
+    """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue, at 2.0 MB/s"."""
     told = group.as_json()
     days = "every day" if len(group.days) == 7 else "on " + ", ".join(told["days"])
-    return f"{' and '.join(window.replace('-', ' to ') for window in told['windows'])}, {days}"
+    rate = f", at {format_rate(group.rate_bps)}" if group.rate_bps else ""
+    return f"{' and '.join(window.replace('-', ' to ') for window in told['windows'])}, {days}{rate}"
 
 
 def _now_line(known: Schedule, now: int) -> str:
@@ -105,3 +167,19 @@ def _now_line(known: Schedule, now: int) -> str:
     when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
     what = "open now and closes" if known.is_open(now) else "closed now and opens"
     return f"It is {what} {when}, in {format_duration((change - now) / 1e6)}."
+
+
+def _rate_lines(known: Schedule, now: int) -> list[str]:
+    """Return what the schedule allows now, and from when on another rate, where its windows have rates."""
+    if all(group.rate_bps is None for group in known.groups) or not (rate := known.rate_at(now)):
+        return []
+    change = known.next_rate(now)
+    then = moment(change[0]) if change else None
+    if change is None or then is None or change[1] == 0:
+        return [f"It allows {_speed(rate)} now."]
+    when = clock_time(then, datetime.fromtimestamp(now / 1e6, UTC))
+    return [f"It allows {_speed(rate)} now, and {_speed(change[1])} from {when} on."]
+
+
+def _speed(rate: int) -> str:
+    return "any speed" if rate == UNLIMITED else format_rate(rate)

@@ -17,6 +17,7 @@ from flowhub_jobs.values.jobs import Job, Wait
 REASONS = {
     Reason.AT: ("It has a later start time", "it starts"),
     Reason.WINDOW: ("The schedule's window is closed", "it opens"),
+    Reason.CAP: ("The cap on downloaded bytes is reached", "the next period begins"),
     Reason.AFTER: ("It waits for other jobs to finish or fail", ""),
     Reason.STORE_OFFLINE: ("The store's disk is not mounted", "the next check is"),
     Reason.DISK: ("The store's disk has not enough free space", "the next check is"),
@@ -28,6 +29,7 @@ REASONS = {
 NEXT = {
     Reason.AT: "`flowhub start {job}` starts it now.",
     Reason.WINDOW: "`flowhub start {job}` starts it now; `flowhub schedule show` shows the windows.",
+    Reason.CAP: "`flowhub cap` shows what was used; `flowhub cap 300G` or `flowhub cap off` lets it start now.",
     Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
     Reason.STORE_OFFLINE: "Mount the disk; the job continues by itself.",
     Reason.DISK: "Free some space (`flowhub du`, `flowhub rm`); the job continues by itself.",
@@ -38,6 +40,7 @@ NEXT = {
 _IN_SHORT = {
     Reason.AT: "starts {}",
     Reason.WINDOW: "window opens {}",
+    Reason.CAP: "cap reached, until {}",
     Reason.AFTER: "waits for other jobs",
     Reason.STORE_OFFLINE: "store offline, next {}",
     Reason.DISK: "no room, next check {}",
@@ -60,6 +63,7 @@ SHARED_SHOWN = 3
 # The same in two or three words, for what would hold it besides.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
+    Reason.CAP: "the cap",
     Reason.AFTER: "other jobs to end",
     Reason.STORE_OFFLINE: "the store's disk",
     Reason.DISK: "room on the disk",

@@ -12,7 +12,8 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     committer          syncs what is written, then records it in the journal
     fault_handler      what follows a fault ─► retry; form_fallback, range_forms: another form of the Range header
     concurrency        how many connections · connection_watch ─► slow_connection_rules: replaces slow ones
-    host_limits        connections and cooldowns of each host · rate_limit: the token bucket; both shared by all jobs
+    host_limits        connections and cooldowns of each host · rate_limit: token buckets · wire_meter: bytes received;
+                       shared by all jobs
     http/              client, connections, responses        knows nothing of `state`
     partial/           part files, journal, claims, copies   knows nothing of `state`
 

@@ -10,7 +10,7 @@ from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import source_host
-from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.slow_connection_rules import (
     REPLACED_MAX,
     ConnectionSample,
@@ -41,7 +41,7 @@ class _Mark:
 class ConnectionWatch:
     """The watch of one transfer. The transfer's lock is held throughout."""
 
-    def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TokenBucket) -> None:
+    def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TransferRate) -> None:
         self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
         self._marks: dict[RangeTask, _Mark] = {}
         self._slow: dict[str, SlowConnections] = {}  # by origin

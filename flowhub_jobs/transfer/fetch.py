@@ -10,7 +10,7 @@ Raises Cancelled (stopped: all is kept), RetryLater (a wait too long for a worke
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowhub_jobs.errors import FlowhubError, StorageFailed
@@ -27,11 +27,12 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
 from flowhub_jobs.transfer.receiver import TransferContext, Writer
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.retry import NO_FAULTS, TRY_INSIDE_S, WAIT_INSIDE_S, PriorFaults
 from flowhub_jobs.transfer.state import TransferState
+from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import DigestState, Stage
 from flowhub_jobs.values.jobs import Note
@@ -42,10 +43,11 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SharedLimits:
-    """Shared by all transfers of a process: the limits of the hosts, and the rate limit."""
+    """Shared by all transfers of a process: the limits of the hosts, the rate limit, and the count of bytes."""
 
     hosts: HostLimits
     bucket: TokenBucket
+    meter: WireMeter = field(default_factory=WireMeter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +163,16 @@ class _Transfer:
         on_progress: Callable[[TransferProgress], None],
     ) -> None:
         self._transfer, self._cancel, self._on_progress = transfer, cancel, on_progress
-        self._client = RangeClient(options)
+        self._client = RangeClient(options, shared.meter.count)
         self._committer = Committer(transfer, log, prior.tag, cancel)
         self._hasher = Hasher(transfer)
         self._writer = Writer()
-        context = TransferContext(transfer, self._committer, shared.bucket, cancel, options, self._writer)
+        own = None if options.rate_bps is None else TokenBucket(options.rate_bps)
+        bucket = TransferRate(shared.bucket, own)
+        context = TransferContext(transfer, self._committer, bucket, cancel, options, self._writer, shared.meter)
         self._pool = FetcherPool(self._client, shared.hosts, context)
         self._plan = ConcurrencyPlan(bytes=transfer.fetched)
-        self._watch = ConnectionWatch(transfer, shared.hosts, shared.bucket)
+        self._watch = ConnectionWatch(transfer, shared.hosts, bucket)
         self._last_fetched = transfer.fetched
         self._reported_at = 0.0
 

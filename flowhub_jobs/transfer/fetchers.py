@@ -144,6 +144,7 @@ class FetcherPool:
     def fetch(self, task: RangeTask, *, new_connection: bool = False) -> None:
         """Request the task's range, check the response, and store the body. Raises what went wrong."""
         state, transfer = task.state, self.transfer
+        self._context.check_cap()
         wait_to_open(transfer)
         # After the wait: a worker that was suspended in it may have lost its lease, and with it the partial.
         self._context.cancel.check()

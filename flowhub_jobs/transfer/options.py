@@ -19,6 +19,7 @@ class TransferOptions:
     patience: Patience = field(default_factory=Patience)
     connections_per_host: int = 16
     direct_io: bool = True
+    rate_bps: int | None = None  # of this transfer alone, next to the limit that all share
     hub_endpoint: str = "https://huggingface.co"
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -1,4 +1,7 @@
-"""A rate limit: one token bucket for everything that a worker fetches. The rate can change while it is used."""
+"""Rate limits: a token bucket for everything that a worker fetches, and one for a single transfer.
+
+A rate can change while it is used.
+"""
 
 import threading
 import time
@@ -61,3 +64,28 @@ class TokenBucket:
         if self._rate is not None:
             self._level = min(self._level + (now - self._at) * self._rate, self._rate * BURST_S)
         self._at = now
+
+
+class TransferRate:
+    """The limits of one transfer: the bucket that all transfers share, and its own, if it has one."""
+
+    def __init__(self, shared: TokenBucket, own: TokenBucket | None = None) -> None:
+        self._buckets = (shared,) if own is None else (own, shared)
+
+    @property
+    def limited(self) -> bool:
+        return any(bucket.limited for bucket in self._buckets)
+
+    @property
+    def receive_window(self) -> int | None:
+        """The smallest of the buckets' windows; None without a limit."""
+        windows = [bucket.receive_window for bucket in self._buckets]
+        return min((window for window in windows if window is not None), default=None)
+
+    def read_size(self, count: int) -> int:
+        return min(bucket.read_size(count) for bucket in self._buckets)
+
+    def take(self, count: int, stopped: Callable[[], bool]) -> None:
+        """Wait until `count` bytes may pass by each bucket, or `stopped()`."""
+        for bucket in self._buckets:
+            bucket.take(count, stopped)

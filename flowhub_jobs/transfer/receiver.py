@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, TooSlow, WrongRange
@@ -24,9 +24,11 @@ from flowhub_jobs.transfer.http.response import RangeResponse
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
 from flowhub_jobs.transfer.range_forms import WHOLE
-from flowhub_jobs.transfer.rate_limit import TokenBucket
+from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.response_acceptance import accept_end
 from flowhub_jobs.transfer.state import TransferState
+from flowhub_jobs.transfer.wire_meter import WireMeter
+from flowhub_jobs.values.enums import StopReason
 
 DIRECT_MIN = MIB  # a smaller range is copied sooner than its disk has written it
 
@@ -58,10 +60,20 @@ class TransferContext:
 
     transfer: TransferState
     committer: Committer
-    bucket: TokenBucket
+    bucket: TransferRate
     cancel: CancelToken
     options: TransferOptions
     writer: Writer
+    meter: WireMeter = field(default_factory=WireMeter)
+
+    def check_cap(self) -> None:
+        """Stop the transfer before it reads more than the node's cap leaves: all bytes so far are kept.
+
+        Called before each read, and not after it: a file whose last byte has come is verified. Raises Cancelled.
+        """
+        if self.meter.exhausted:
+            self.cancel.stop(StopReason.CAP_REACHED)
+            self.cancel.check()
 
 
 class Receiver:
@@ -108,6 +120,7 @@ class Receiver:
 
     def _read(self) -> int:
         """Fill the buffer with what comes within a moment; return the count. The first bytes of a file are checked."""
+        self._context.check_cap()
         identity, task, bucket = self._task.state.identity, self._task, self._context.bucket
         space = self._buffer[: self._to_boundary(bucket.read_size(len(self._buffer)))]
         self._response.limit_read_ahead(bucket.receive_window)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
 
     AT = "at"
     WINDOW = "window"
+    CAP = "cap"
     AFTER = "after"
     STORE_OFFLINE = "store_offline"
     DISK = "disk"
@@ -50,6 +51,21 @@ class Reason(StrEnum):
     HOST_WAIT = "host_wait"
     BACKOFF = "backoff"
     SLOTS = "slots"
+
+
+class Period(StrEnum):
+    """What a cap counts over, by the local calendar."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class QueueOrder(StrEnum):
+    """The order in which queued jobs of one priority start."""
+
+    OLDEST_FIRST = "oldest_first"
+    SMALLEST_FIRST = "smallest_first"  # fewest bytes in total; unknown sizes last
+    NEARLY_DONE = "nearly_done"  # those that have kept bytes, fewest bytes left first; then the oldest
 
 
 class DigestState(StrEnum):
@@ -82,6 +98,7 @@ class StopReason(StrEnum):
 
     WORKER_STOPS = "worker_stops"  # a signal, `--until`, or a lost database
     WINDOW_CLOSED = "window_closed"  # the schedule's
+    CAP_REACHED = "cap_reached"
     REQUESTED = "requested"  # the user: the row says what (RequestedAction)
     LEASE_LOST = "lease_lost"  # another worker may own the job; this run writes nothing more
 

@@ -77,6 +77,7 @@ class Job:
     error: dict[str, Any] | None
     kind: JobKind = JobKind.FETCH
     wait: Wait | None = None
+    limit_bps: int | None = None  # the most that it may fetch, bytes a second
     hint_template: str | None = None  # the hint of `error` with its placeholders, for a remedy of several jobs
 
     @property

@@ -19,7 +19,8 @@ from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
-from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.values.enums import QueueOrder, StopReason
+from flowhub_jobs.worker.cap_watch import CapWatch
 from flowhub_jobs.worker.database_outage_log import DatabaseOutage
 from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
@@ -53,11 +54,12 @@ class WorkerContext:
         allow_open_files()
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
-        self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock)
+        self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock, QueueOrder(home.settings.queue_order))
         self.shared = SharedLimits(
             HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate)
         )
         self.gates = GateCache(home)
+        self.cap = CapWatch(home, self.shared.meter, self.gates)
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)
         self.network = Network(home)

@@ -9,7 +9,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.disk_demand import needs_in_order
 from flowhub_jobs.jobs.disk_waits import DiskWaits, disk_waits, end_wait, extend_wait
 from flowhub_jobs.store.space import Room, check_room, room_at
-from flowhub_jobs.values.enums import Reason
+from flowhub_jobs.values.enums import QueueOrder, Reason
 
 CHECKS = 5  # within one wait: a job that can run does not wait for all of it
 
@@ -63,7 +63,7 @@ class DiskWaitCheck:
 
     def _without_room(self, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         home = self._home
-        running, queued = needs_in_order(home.engine, home.node)
+        running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order))
         room = room_at(home.store.root, home.settings.disk_reserve)
         texts = no_room(room, running, queued, home.store.root)
         return {job: texts[job.job] for job in full if job.job in texts}

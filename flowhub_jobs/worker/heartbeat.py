@@ -43,6 +43,7 @@ class Heartbeat(threading.Thread):
         if not runs:
             return
         context.throttle.update()
+        context.cap.update()
         requested = context.leases.requested_actions()
         for token, run in runs.items():
             if token in requested:

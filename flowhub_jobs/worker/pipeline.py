@@ -9,13 +9,13 @@ Every way out of `run_job` leaves a state in the row that says why, unless the l
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.errors import FlowhubError, NameTaken
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.partial_owners import run_tokens
@@ -32,7 +32,7 @@ from flowhub_jobs.transfer.partial.claim import claimed
 from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
+from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
@@ -62,6 +62,15 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
         )
     finally:
         context.end(run)
+        _count_received(context)
+
+
+def _count_received(context: WorkerContext) -> None:
+    """Write down what the run received. If the database does not answer, the next call or run does it."""
+    try:
+        context.cap.update(at_once=True)
+    except (FlowhubError, SQLAlchemyError) as error:
+        log.warning("The count of received bytes was not written: %s", driver_words(error))
 
 
 def _run_to_its_end(context: WorkerContext, run: Run) -> None:
@@ -165,13 +174,14 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
         return None
     _check_room(context, run, missing)
     context.throttle.update(at_once=True)
+    context.cap.update(at_once=True)
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
     prior = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, faults, one_try=one_try)
     return fetch(
         missing,
         reused.partial,
-        options=transfer_options(home.settings),
+        options=replace(transfer_options(home.settings), rate_bps=run.claimed.limit_bps),
         shared=context.shared,
         cancel=run.control,
         prior=prior,
@@ -246,7 +256,7 @@ def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
 def _check_need(context: WorkerContext, run: Run, need: int) -> None:
     home = context.home
     room = room_at(home.store.root, home.settings.disk_reserve)
-    running, ahead = room_needed_before(home.engine, home.node, run.lease.job)
+    running, ahead = room_needed_before(home.engine, home.node, run.lease.job, QueueOrder(home.settings.queue_order))
     check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
 
 

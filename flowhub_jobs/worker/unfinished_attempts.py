@@ -33,6 +33,7 @@ MEMORY_TIGHT_S = 60.0
 _HANDED_BACK = {
     StopReason.WORKER_STOPS: "The worker stopped",
     StopReason.WINDOW_CLOSED: "The schedule's window closed",
+    StopReason.CAP_REACHED: "The cap is reached",
 }
 
 
@@ -40,6 +41,8 @@ def stop_run(context: WorkerContext, run: Run, reason: StopReason) -> None:
     """Release the job of a run that was stopped: queue it again, or carry out the action that the user requested."""
     if reason is StopReason.LEASE_LOST:
         return
+    if reason is StopReason.CAP_REACHED:
+        context.cap.reached()
     _delete_partial_if_purged(context, run)
     why = _HANDED_BACK.get(reason)
     requested = context.leases.hand_back(run.lease, why) if why else context.leases.release_as_requested(run.lease)

@@ -3,6 +3,7 @@
 import functools
 from datetime import datetime, time, timedelta, tzinfo
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from support.fake_clock import SECOND_US, micros_of
 from support.time_zones import BERLIN, NEW_YORK
 
-from flowhub_jobs.jobs.schedule import Schedule, Window
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule, Window
 
 MINUTE_US = 60 * SECOND_US
 DAY_MINUTES = 24 * 60
@@ -22,10 +23,15 @@ LENGTHS = st.one_of(st.integers(1, 288).map(lambda n: 5 * n), st.sampled_from([5
 WINDOW = st.builds(lambda opens, length: Window(opens, opens + length), MINUTES, LENGTHS)
 # A whole day can only be typed from its midnight on.
 WINDOWS = st.lists(WINDOW.filter(lambda it: it.closes < it.opens + DAY_MINUTES or not it.opens), min_size=1, max_size=3)
-SCHEDULES = st.builds(
-    lambda windows, days: Schedule(tuple(sorted(set(windows))), tuple(sorted(days))),
+RATES = st.sampled_from([None, None, 1, 500_000, 2_000_000])
+GROUPS = st.builds(
+    lambda windows, days, rate: DayWindows(tuple(sorted(set(windows))), tuple(sorted(days)), rate),
     WINDOWS,
     st.sets(st.integers(0, 6), min_size=1),
+    RATES,
+)
+SCHEDULES = st.builds(
+    lambda groups, outside: Schedule(tuple(groups), outside), st.lists(GROUPS, min_size=1, max_size=3), RATES
 )
 # Noon, two days before a change or well away from one.
 BEGINNINGS = [
@@ -48,34 +54,57 @@ def walls(zone: tzinfo, begin: str) -> list[datetime]:
     ]
 
 
-def open_minutes(schedule: Schedule, wall: list[datetime]) -> list[bool]:
-    """Return whether it is open in each of these minutes, by going through them.
+def rate_in_minutes(schedule: Schedule, wall: list[datetime]) -> list[int | None]:
+    """Return the rate that its windows allow in each of these minutes, by going through them; None outside of all.
 
-    It opens in the first that shows the opening or more, and closes behind the last that shows less than the closing.
+    A window opens in the first that shows the opening or more, and closes behind the last that shows less than the
+    closing. A further window never allows less.
     """
-    found = [False] * len(wall)
+    found: list[int | None] = [None] * len(wall)
     for away in range(-1, DAYS + 2):
         midnight = datetime.combine(wall[0].date() + timedelta(days=away), time())
-        for window in schedule.windows if midnight.weekday() in schedule.days else ():
-            opens, closes = midnight + timedelta(minutes=window.opens), midnight + timedelta(minutes=window.closes)
-            first = next((n for n, shown in enumerate(wall) if shown >= opens), len(wall))
-            behind = next((n for n in range(len(wall), 0, -1) if wall[n - 1] < closes), 0)
-            found[first:behind] = [True] * max(0, behind - first)
+        for group in (group for group in schedule.groups if midnight.weekday() in group.days):
+            rate = UNLIMITED if group.rate_bps is None else group.rate_bps
+            for window in group.windows:
+                opens, closes = midnight + timedelta(minutes=window.opens), midnight + timedelta(minutes=window.closes)
+                first = next((n for n, shown in enumerate(wall) if shown >= opens), len(wall))
+                behind = next((n for n in range(len(wall), 0, -1) if wall[n - 1] < closes), 0)
+                for minute in range(first, behind):
+                    found[minute] = max(found[minute] or 0, rate)
     return found
+
+
+def next_flip(values: list[Any], minute: int) -> int | None:
+    """Return the first minute after this one in which the value is another."""
+    return next((n for n, (one, other) in enumerate(pairwise(values), 1) if one != other and n > minute), None)
 
 
 @EACH_BEGINNING
 @given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1), seconds=st.integers(0, 59))
 def test_it_is_open_when_the_clock_on_the_wall_says_so(zone, begin, schedule, minute, seconds):
-    expected = open_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]
+    expected = [rate is not None for rate in rate_in_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]]
     now = micros_of(begin) + minute * MINUTE_US + seconds * SECOND_US
     assert schedule.is_open(now, zone) is expected[minute]
-    flips = [n for n, (one, other) in enumerate(pairwise(expected), 1) if one is not other and n > minute]
-    change = schedule.next_change(now, zone)
-    if flips:
-        assert change == micros_of(begin) + flips[0] * MINUTE_US
+    flip, change = next_flip(expected, minute), schedule.next_change(now, zone)
+    if flip is not None:
+        assert change == micros_of(begin) + flip * MINUTE_US
     else:
         assert change is None or change >= micros_of(begin) + len(expected) * MINUTE_US
+
+
+@EACH_BEGINNING
+@given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1), seconds=st.integers(0, 59))
+def test_the_rate_is_the_highest_of_the_open_windows_minute_by_minute(zone, begin, schedule, minute, seconds):
+    outside = schedule.outside_bps or 0
+    inside = rate_in_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]
+    expected = [outside if rate is None else rate for rate in inside]
+    now = micros_of(begin) + minute * MINUTE_US + seconds * SECOND_US
+    assert schedule.rate_at(now, zone) == expected[minute]
+    flip, change = next_flip(expected, minute), schedule.next_rate(now, zone)
+    if flip is not None:
+        assert change == (micros_of(begin) + flip * MINUTE_US, expected[flip])
+    else:
+        assert change is None or change[0] >= micros_of(begin) + len(expected) * MINUTE_US
 
 
 @EACH_BEGINNING

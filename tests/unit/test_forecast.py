@@ -1,4 +1,4 @@
-"""When an order would be done, if nothing runs outside of the schedule's windows."""
+"""When an order would be done, by the schedule's windows and their rates, and by the cap."""
 
 from datetime import UTC, datetime
 
@@ -6,11 +6,13 @@ import pytest
 from support.fake_clock import micros_of
 from support.time_zones import machine_in
 
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.cap import Cap, CapUse, turns_at
+from flowhub_jobs.jobs.schedule import DayWindows, Schedule
 from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at
 from flowhub_jobs.operations.total_line import in_words
+from flowhub_jobs.values.enums import Period
 
-HOUR = 3600.0
+SPEED = 1_000_000  # bytes a second
 NOON = "2026-11-23T12:00+01:00"  # a Monday
 
 
@@ -18,7 +20,7 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
     ("schedule", "hours", "done"),
     [
         (None, 3, "2026-11-23T15:00+01:00"),
-        (Schedule.parse("23:00-07:00", None, "500K"), 3, "2026-11-23T15:00+01:00"),
+        (Schedule.parse("23:00-07:00", None, "500K"), 3, "2026-11-23T18:00+01:00"),
         (Schedule.parse("23:00-07:00"), 3, "2026-11-24T02:00+01:00"),
         (Schedule.parse("23:00-07:00"), 8, "2026-11-24T07:00+01:00"),
         (Schedule.parse("23:00-07:00"), 9, "2026-11-25T00:00+01:00"),
@@ -29,12 +31,55 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
 )
 def test_work_rests_while_nothing_may_run(schedule, hours, done):
     with machine_in("Europe/Berlin"):
-        assert done_at(micros_of(NOON), hours * HOUR, schedule) == micros_of(done)
+        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule) == micros_of(done)
+
+
+EVENINGS = Schedule.parse("18:00-23:00", None, "pause", "500K").with_group(DayWindows.parse("23:00-07:00"))
+
+
+@pytest.mark.parametrize(
+    ("hours", "done"),
+    [
+        (1, "2026-11-23T20:00+01:00"),  # two hours at half the speed
+        (2.5, "2026-11-23T23:00+01:00"),
+        (3.5, "2026-11-24T00:00+01:00"),
+        (10.5, "2026-11-24T07:00+01:00"),
+        (11, "2026-11-24T19:00+01:00"),
+    ],
+)
+def test_each_window_gives_its_own_rate(hours, done):
+    with machine_in("Europe/Berlin"):
+        assert done_at(micros_of(NOON), int(hours * 3600 * SPEED), SPEED, EVENINGS) == micros_of(done)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours", "done"),
+    [
+        (None, 1, "2026-11-23T13:00+01:00"),
+        (None, 2, "2026-11-24T01:00+01:00"),  # one hour's worth is left today, two come each day
+        (None, 5, "2026-11-25T02:00+01:00"),
+        (Schedule.parse("23:00-07:00"), 1, "2026-11-24T00:00+01:00"),
+        (Schedule.parse("23:00-07:00"), 4, "2026-11-25T01:00+01:00"),
+    ],
+)
+def test_the_cap_holds_what_is_left_until_the_day_turns(schedule, hours, done):
+    with machine_in("Europe/Berlin"):
+        cap = Cap(2 * 3600 * SPEED, Period.DAY)
+        use = CapUse(cap, 3600 * SPEED, turns_at(Period.DAY, micros_of(NOON)))
+        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule, use) == micros_of(done)
+
+
+def test_a_cap_that_is_used_up_is_waited_for_and_one_that_is_far_too_small_gives_no_end():
+    with machine_in("Europe/Berlin"):
+        turns = turns_at(Period.MONTH, micros_of(NOON))
+        used = CapUse(Cap(3600 * SPEED, Period.MONTH), 3600 * SPEED, turns)
+        assert done_at(micros_of(NOON), 60 * SPEED, SPEED, None, used) == turns + 60_000_000
+        assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, None, used) is None
 
 
 def test_what_would_take_years_is_not_told_to_the_second():
     with machine_in("Europe/Berlin"):
-        assert done_at(micros_of(NOON), 1e9, Schedule.parse("23:00-23:01")) is None
+        assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, Schedule.parse("23:00-23:01")) is None
 
 
 @pytest.mark.parametrize("reason", AWAY)

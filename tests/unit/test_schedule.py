@@ -5,7 +5,7 @@ from support.fake_clock import micros_of
 from support.time_zones import BERLIN, NEW_YORK, machine_in
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.schedule import Schedule, Window
+from flowhub_jobs.jobs.schedule import DayWindows, Schedule, Window
 from flowhub_jobs.times import moment
 
 NIGHT = Schedule.parse("23:00-07:00")
@@ -176,11 +176,11 @@ def test_the_machines_own_zone_is_reckoned_with_in_the_same_way(evening, window)
     ],
 )
 def test_days_are_named_alone_or_in_ranges_that_may_go_over_the_weeks_end(typed, days):
-    assert Schedule.parse("1:00-2:00", typed).days == days
+    assert DayWindows.parse("1:00-2:00", typed).days == days
 
 
 def test_windows_are_put_in_order_and_a_closing_at_midnight_is_the_end_of_the_day():
-    schedule = Schedule.parse(" 12:00 - 13:00 ,9:05-00:00,12:00-13:00")
+    schedule = DayWindows.parse(" 12:00 - 13:00 ,9:05-00:00,12:00-13:00")
     assert schedule.windows == (Window(545, 1440), Window(720, 780))
     assert schedule.as_json()["windows"] == ["09:05-24:00", "12:00-13:00"]
 

@@ -40,7 +40,7 @@ def test_live_is_every_state_that_a_job_ends_in_no_other_way():
 
 
 def test_the_reasons_stand_in_the_order_in_which_they_are_shown():
-    shown = ["at", "window", "after", "store_offline", "disk", "network", "host_wait", "backoff", "slots"]
+    shown = ["at", "window", "cap", "after", "store_offline", "disk", "network", "host_wait", "backoff", "slots"]
     assert [str(reason) for reason in Reason] == shown
 
 

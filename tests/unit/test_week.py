@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule
 from flowhub_jobs.jobs.week_grid import DAY, MINUTES, minutes_of, paint, schedule_of, share
 from flowhub_jobs.operations.schedules import schedule_from, schedule_lines
 
@@ -42,18 +42,18 @@ def test_an_hour_may_be_open_in_part():
 
 def test_painting_days_apart_gives_windows_of_their_own():
     weekend = {(day, hour) for day in (5, 6) for hour in range(24)}
-    schedule = schedule_of(paint(minutes_of(NIGHTS), weekend, is_open=True), 500_000)
+    schedule = schedule_of(paint(minutes_of(NIGHTS), weekend, UNLIMITED), 500_000)
     assert schedule is not None
     assert schedule.outside_bps == 500_000
-    assert minutes_of(schedule) == paint(minutes_of(NIGHTS), weekend, is_open=True)
-    assert schedule.more
+    assert minutes_of(schedule) == paint(minutes_of(NIGHTS), weekend, UNLIMITED)
+    assert len(schedule.groups) > 1
     assert schedule.is_open(at(5, 12), UTC)
     assert not schedule.is_open(at(2, 12), UTC)
     assert schedule.opens_at(at(2, 12), UTC) == at(2, 23)
 
 
 def test_the_sentence_names_every_group_of_days():
-    schedule = schedule_of(paint(minutes_of(Schedule.parse("08:00-09:00", "mon-fri")), {(6, 10)}, is_open=True), None)
+    schedule = schedule_of(paint(minutes_of(Schedule.parse("08:00-09:00", "mon-fri")), {(6, 10)}, UNLIMITED), None)
     first, _ = schedule_lines(schedule, at(0, 0))
     assert first == (
         "Jobs run from 08:00 to 09:00, on mon, tue, wed, thu, fri, and from 10:00 to 11:00, on sun; "
@@ -63,21 +63,26 @@ def test_the_sentence_names_every_group_of_days():
 
 def test_a_week_that_is_never_open_is_refused():
     with pytest.raises(UsageInvalid, match="No hour is left"):
-        schedule_of(bytearray(MINUTES), None)
+        schedule_of([0] * MINUTES, None)
 
 
 def test_an_old_row_without_more_is_read():
-    assert Schedule.from_json({"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": None}).more == ()
+    assert Schedule.from_json({"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": None}).groups == (
+        DayWindows.parse("23:00-07:00", "mon"),
+    )
 
 
-@given(st.lists(st.tuples(st.integers(0, MINUTES - 1), st.integers(1, 3 * DAY)), min_size=1, max_size=6), st.booleans())
-def test_any_week_comes_back_as_it_was(spans, inverted):
-    minutes = bytearray(MINUTES)
-    for start, length in spans:
+SPANS = st.tuples(
+    st.integers(0, MINUTES - 1), st.integers(1, 3 * DAY), st.sampled_from([0, 1_000, 2_000_000, UNLIMITED])
+)
+
+
+@given(st.lists(SPANS, min_size=1, max_size=6), st.sampled_from([0, 500, UNLIMITED]))
+def test_any_week_comes_back_as_it_was(spans, ground):
+    minutes = [ground] * MINUTES
+    for start, length, rate in spans:
         for minute in range(start, start + length):
-            minutes[minute % MINUTES] = 1
-    if inverted:
-        minutes = bytearray(1 - minute for minute in minutes)
+            minutes[minute % MINUTES] = rate
     if not any(minutes):
         return
     schedule = schedule_of(minutes, None)
@@ -86,9 +91,9 @@ def test_any_week_comes_back_as_it_was(spans, inverted):
 
 
 def test_the_json_of_a_schedule_with_groups_of_days_is_taken_back():
-    schedule = schedule_of(paint(minutes_of(NIGHTS), {(5, 12)}, is_open=True), 500_000)
+    schedule = schedule_of(paint(minutes_of(NIGHTS), {(5, 12)}, UNLIMITED), 500_000)
     assert schedule is not None
-    assert schedule.more
+    assert len(schedule.groups) > 1
     assert schedule_from(schedule.as_json()) == schedule
 
 

@@ -13,6 +13,8 @@ TEXTS = {
     "catalog": "The catalog of models: a file or a URL. Without it, the one that flowhub ships.",
     "node": "The name of this machine. Without it, one that was made once and is kept in the home.",
     "jobs": "Jobs that a worker runs at a time.",
+    "queue_order": "Which queued job of the highest priority starts first: oldest_first, smallest_first (fewest bytes; "
+    "unknown sizes last), or nearly_done (of those with kept bytes the one with the fewest left; then the oldest).",
     "limit_rate": "The most bytes a second for all jobs together.",
     "disk_reserve": "Bytes of the store's disk that stay free, but at most a twentieth of the disk.",
     "connect_timeout_s": "The longest wait for a connection.",

@@ -31,6 +31,9 @@ def enqueue(
     ] = None,
     priority: Priority = None,
     group: GroupName = None,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="RATE", help="Speed limit of each of these jobs: 500K, 5M.")
+    ] = None,
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 digest of the URL's file.")
     ] = None,
@@ -81,6 +84,7 @@ def enqueue(
         "after": after,
         "priority": priority,
         "group": group,
+        "rate": rate,
         "sha256": sha256,
         "name": name,
         "include": include,

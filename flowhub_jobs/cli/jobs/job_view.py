@@ -6,7 +6,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import progress
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
-from flowhub_jobs.units import format_bytes
+from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
@@ -53,6 +53,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("priority", str(job.priority) + (f", group {job.group}" if job.group else "")),
         ("queued", _local(job.created_at)),
     ]
+    if job.limit_bps:
+        facts.append(("speed limit", format_rate(job.limit_bps)))
     if job.started_at:
         facts.append(("started", _local(job.started_at)))
     if job.finished_at:

@@ -16,7 +16,13 @@ from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.pasted_text import decode_text
 
 # Options that a line may have: those of one job, not of the whole command.
-_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "sha256", "name", "include", "exclude", "force", "place"}
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "rate", "place"} | {
+    "sha256",
+    "name",
+    "include",
+    "exclude",
+    "force",
+}
 # The part of a line before a `#` that begins a word outside of quotes. A URL's fragment is not a comment.
 _BEFORE_COMMENT = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\]|\s+(?![\s#]))*""")
 _QUOTED = re.compile(r"""[\\"'#]""")

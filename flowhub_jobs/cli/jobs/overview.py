@@ -8,6 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.status_view import section_lines
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.jobs.status_order import Overview, arrange
+from flowhub_jobs.operations.caps import cap_line
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import overview_json
@@ -55,6 +56,8 @@ def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
         yield "Followed:", line
     if line := limit_line(session):
         yield "Limit:", line
+    if line := cap_line(session):
+        yield "Cap:", line
 
 
 def _installed(session: Session) -> str:

@@ -8,6 +8,7 @@ from flowhub_jobs.cli.jobs.job_table import painted, table_lines
 from flowhub_jobs.cli.jobs.job_view import print_job
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.jobs.status_order import Overview, fitted
+from flowhub_jobs.operations.caps import cap_line
 from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
@@ -120,10 +121,12 @@ def _room(foot: int) -> int:
 
 
 def hint_worker(session: Session, jobs: Sequence[Job]) -> None:
-    """Print a hint about a speed limit, and one if no worker runs."""
+    """Print hints about a speed limit and a cap, and one if no worker runs."""
     if not any(job.live for job in jobs):
         return
     if line := limit_line(session):
         output.hint(line)
+    if line := cap_line(session):
+        output.hint(f"Cap: {line}")
     if not session.living_workers():
         output.hint(NO_WORKER)

@@ -1,1 +1,1 @@
-"""Verbs of the worker: worker, schedule, limit, report, logs."""
+"""Verbs of the worker: worker, schedule, limit, cap, report, logs."""

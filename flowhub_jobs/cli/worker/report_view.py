@@ -18,6 +18,7 @@ JOBS_NAMED = 2
 _WAITS = {
     Reason.AT: "starts later",
     Reason.WINDOW: "waits for the schedule's window",
+    Reason.CAP: "waits for the cap's next period",
     Reason.AFTER: "waits for another job",
     Reason.NETWORK: "waits for the network",
     Reason.HOST_WAIT: "waits for its host",

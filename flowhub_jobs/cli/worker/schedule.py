@@ -1,4 +1,4 @@
-"""schedule set, off, show: the weekly windows in which jobs run."""
+"""schedule set, add, remove, off, show: the weekly windows in which jobs run, and their rates."""
 
 from typing import Annotated
 
@@ -8,11 +8,21 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.operations.schedules import schedule_lines
+from flowhub_jobs.jobs.schedule import DayWindows, Schedule
+from flowhub_jobs.operations.schedules import add_windows, remove_windows, schedule_lines, window_lines
 from flowhub_jobs.operations.schedules import set_schedule as set_it
 from flowhub_jobs.operations.schemas.controls import schedule_json
 from flowhub_jobs.operations.session import Session
+
+Windows = Annotated[str, typer.Argument(metavar="WINDOWS", help="23:00-07:00, or several: 23:00-07:00,12:00-13:00.")]
+Days = Annotated[
+    str | None,
+    typer.Option("--days", metavar="DAYS", help="Days on which a window opens: mon-fri,sun (default: all)."),
+]
+Rate = Annotated[
+    str | None,
+    typer.Option("--rate", metavar="RATE", help="Speed of all jobs together in these windows: 2M (default: no limit)."),
+]
 
 schedule = typer.Typer(
     name="schedule",
@@ -26,13 +36,9 @@ schedule = typer.Typer(
 
 @schedule.command("set")
 def set_schedule(
-    windows: Annotated[
-        str, typer.Argument(metavar="WINDOWS", help="23:00-07:00, or several: 23:00-07:00,12:00-13:00.")
-    ],
-    days: Annotated[
-        str | None,
-        typer.Option("--days", metavar="DAYS", help="Days on which a window opens: mon-fri,sun (default: all)."),
-    ] = None,
+    windows: Windows,
+    days: Days = None,
+    rate: Rate = None,
     outside: Annotated[
         str,
         typer.Option(
@@ -43,13 +49,36 @@ def set_schedule(
     ] = "pause",
     as_json: AsJson = False,
 ) -> None:
-    """Run jobs only in these weekly windows.
+    """Run jobs only in these weekly windows, which replace all others.
 
     When a window closes, running jobs stop and keep their partial downloads. They continue in the next window.
     """
-    schedule = Schedule.parse(windows, days, outside)
+    schedule = Schedule.parse(windows, days, outside, rate)
     with open_session() as session:
         set_it(session, schedule)
+        _print_schedule(session)
+
+
+@schedule.command()
+def add(windows: Windows, days: Days = None, rate: Rate = None, as_json: AsJson = False) -> None:
+    """Add windows to the schedule, with days and a rate of their own.
+
+    Where windows overlap, the highest rate applies. Added again with the same days, windows take the new rate.
+    """
+    group = DayWindows.parse(windows, days, rate)
+    with open_session() as session:
+        add_windows(session, group)
+        _print_schedule(session)
+
+
+@schedule.command()
+def remove(
+    number: Annotated[int, typer.Argument(metavar="N", help="Its number in `flowhub schedule show`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Remove windows by their number. Without the last ones, jobs run at any time."""
+    with open_session() as session:
+        remove_windows(session, number)
         _print_schedule(session)
 
 
@@ -73,5 +102,7 @@ def _print_schedule(session: Session) -> None:
     if output.chosen.json:
         output.result_json(schedule_json(known, now))
     else:
+        for line in window_lines(known):
+            output.result(line)
         for line in schedule_lines(known, now):
             output.result(output.fold(line))

@@ -10,8 +10,8 @@ times are RFC 3339 in UTC.
     search       search, model, fits, device
     catalogs     catalogs, catalog-import, -update, -validate, -removed
     report       report
-    controls     limit, schedule
     subscriptions  subscriptions
+    controls     limit, schedule, cap
     workers      worker, service
     manual       help
     web          web

@@ -41,6 +41,7 @@ _JOB = [
     "error",
     "kind",
     "wait",
+    "limit_bps",
 ]
 _NESTED = {"files": ("path", "bytes", "bytes_done", "sha256"), "wait": ("message", "code", "host")}
 

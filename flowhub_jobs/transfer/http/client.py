@@ -25,8 +25,9 @@ HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identit
 class RangeClient:
     """The connections of one transfer: kept alive, and aborted all at once."""
 
-    def __init__(self, options: TransferOptions) -> None:
-        self._options, self._backend = options, HttpBackend()
+    def __init__(self, options: TransferOptions, note_received: Callable[[int], None] = lambda size: None) -> None:
+        """`note_received` counts the bytes of all answers, their heads included."""
+        self._options, self._backend = options, HttpBackend(note_received)
         # Requests go to the transport directly: the additional work of a client (a cookie jar, the sign-in of an
         # address, a prepared redirect) is not wanted here, and costs as much as the request itself for a small file.
         self._transport = EnvironmentTransport(

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,9 @@ class RequestDeadline:
 class HttpBackend:
     """Makes the streams of one transfer. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, note_received: Callable[[int], None] = lambda size: None) -> None:
+        """`note_received` counts the bytes that the sockets give."""
+        self.note_received = note_received
         self._streams: weakref.WeakSet[HttpStream] = weakref.WeakSet()
         self._idle: defaultdict[Endpoint, list[HttpStream]] = defaultdict(list)
         self._lock, self._aborted = threading.Lock(), False

@@ -44,6 +44,10 @@ class StreamOwner(Protocol):
         """Raise TimeoutError if the deadline of the response head that this thread reads has passed."""
         ...
 
+    def note_received(self, size: int) -> None:
+        """Count bytes that a socket gave."""
+        ...
+
     def keep(self, stream: "HttpStream") -> None:
         """Keep a stream for the next request; its body was read to the end."""
         ...
@@ -97,7 +101,9 @@ class HttpStream(httpcore.NetworkStream):
         while True:
             self._owner.check_head_deadline()
             try:
-                return self._sock.recv(count)
+                data = self._sock.recv(count)
+                self._owner.note_received(len(data))
+                return data
             except _NOTHING_YET:
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError("no byte came in time") from None
@@ -129,7 +135,7 @@ class HttpStream(httpcore.NetworkStream):
         if self.reused and not self._request_sent and self.endpoint.tls:
             return self  # with its TLS
         if isinstance(self._sock, ssl.SSLSocket):
-            return _tls_in_tls(self, self._sock, ssl_context, server_hostname, timeout)
+            return _tls_in_tls(self, self._owner, self._sock, ssl_context, server_hostname, timeout)
         with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
                 # The handshake comes after `register`: so a stop can end it.
@@ -225,7 +231,9 @@ class HttpStream(httpcore.NetworkStream):
         read = self._read_records if isinstance(self._sock, ssl.SSLSocket) else self._read_all
         while view:
             try:
-                return read(view)
+                count = read(view)
+                self._owner.note_received(count)
+                return count
             except _NOTHING_YET:
                 if time.monotonic() - begin >= timeout:
                     raise TimeoutError("no byte came in time") from None
@@ -265,6 +273,7 @@ class HttpStream(httpcore.NetworkStream):
 
 def _tls_in_tls(
     outer: HttpStream,
+    owner: StreamOwner,
     sock: ssl.SSLSocket,
     ssl_context: ssl.SSLContext,
     server_hostname: str | None,
@@ -273,9 +282,15 @@ def _tls_in_tls(
     """Return a stream of TLS inside the TLS to an https proxy: httpcore's own, which reads in small steps."""
     from httpcore._backends.sync import TLSinTLSStream
 
+    class CountedStream(TLSinTLSStream):
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            data = super().read(max_bytes, timeout)
+            owner.note_received(len(data))
+            return data
+
     with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
         try:
-            inner = TLSinTLSStream(sock, ssl_context, server_hostname, timeout)
+            inner = CountedStream(sock, ssl_context, server_hostname, timeout)
         except BaseException:
             sock.close()
             raise

@@ -1,4 +1,4 @@
-"""`/api/v1/limit`, `/api/v1/schedule`, `/api/v1/report`: as the verbs of these names print them."""
+"""`/api/v1/limit`, `/api/v1/schedule`, `/api/v1/cap`, `/api/v1/report`: as the verbs of these names print them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -8,15 +8,16 @@ from starlette.responses import Response
 
 from flowhub_jobs.jobs.rate_limits import Limits
 from flowhub_jobs.operations.arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
+from flowhub_jobs.operations.caps import CapState, cap_from, read_cap, set_cap
 from flowhub_jobs.operations.limits import in_force, set_limit_from
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.schedules import schedule_from, set_schedule
-from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
+from flowhub_jobs.operations.schemas.controls import cap_json, limit_json, schedule_json
 from flowhub_jobs.operations.schemas.report import report_json
 from flowhub_jobs.web.api.route_table import Operation, read_body
 from flowhub_jobs.web.call import Call, JSONResponse
 
-LIMIT, SCHEDULE = "/api/v1/limit", "/api/v1/schedule"
+LIMIT, SCHEDULE, CAP = "/api/v1/limit", "/api/v1/schedule", "/api/v1/cap"
 
 
 def show_limit(call: Call) -> Response:
@@ -38,6 +39,15 @@ def change_schedule(call: Call) -> Response:
     return show_schedule(call)
 
 
+def show_cap(call: Call) -> Response:
+    return JSONResponse(cap_json(read_cap(call.session)))
+
+
+def change_cap(call: Call) -> Response:
+    set_cap(call.session, cap_from(read_body(call, (*_CAP, *_CAP_ANSWER))))
+    return show_cap(call)
+
+
 def show_report(call: Call) -> Response:
     home = call.context.home
     begin = report_begins(call.query("since") or LAST_NIGHT, datetime.now().astimezone())
@@ -53,9 +63,20 @@ _LIMIT = (
 _SCHEDULE = (
     Field("windows", {"type": ["string", "array", "null"], "items": TEXT}, help="23:00-07:00; none: no schedule."),
     Field("days", {"type": ["string", "array", "null"], "items": TEXT}, "--days"),
+    Field("rate", TEXT_OR_NUMBER, "--rate"),
+    Field("rate_bps", {"type": ["integer", "null"]}, help="The same as rate, as the answer has it; null: no limit."),
     Field("outside", TEXT_OR_NUMBER, "--outside"),
     Field("outside_bps", {"type": ["integer", "null"]}, help="The same as outside, as the answer has it; null: pause."),
-    Field("more", {"type": ["array", "null"], "items": {"type": "object"}}, help="Windows on days of their own."),
+    Field(
+        "more",
+        {"type": ["array", "null"], "items": {"type": "object"}},
+        help="Further windows, each with days and a rate.",
+    ),
+)
+_CAP = (
+    Field("cap", TEXT_OR_NUMBER, help="Bytes in each period: 200G; off, or null, for none."),
+    Field("per", {"type": ["string", "null"]}, "--per"),
+    Field("cap_bytes", {"type": ["integer", "null"]}, help="The same as cap, as the answer has it."),
 )
 
 
@@ -68,6 +89,7 @@ def _answered(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, 
 
 _LIMIT_ANSWER = _answered(limit_json(Limits()), _LIMIT)
 _SCHEDULE_ANSWER = _answered(schedule_json(None, 0), _SCHEDULE)
+_CAP_ANSWER = _answered(cap_json(CapState(None, 0, 0)), _CAP)
 _SINCE = (Field("since", TEXT, "--since"),)
 
 OPERATIONS = (
@@ -90,6 +112,16 @@ OPERATIONS = (
         "flowhub/schedule/1",
         "schedule set",
         body=(*_SCHEDULE, *_SCHEDULE_ANSWER),
+    ),
+    Operation("GET", CAP, show_cap, "Return the cap, and the bytes that were received.", "flowhub/cap/1", "cap"),
+    Operation(
+        "PUT",
+        CAP,
+        change_cap,
+        "Cap the bytes of a day or month.",
+        "flowhub/cap/1",
+        "cap",
+        body=(*_CAP, *_CAP_ANSWER),
     ),
     Operation(
         "GET",

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
-from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXTS, Field
+from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, TEXTS, Field
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.schemas.jobs import jobs_json
@@ -45,6 +45,7 @@ _ENQUEUE = (
     ),
     Field("priority", NUMBER, "--priority"),
     Field("group", TEXT_OR_NULL, "--group"),
+    Field("rate", TEXT_OR_NUMBER, "--rate"),
     Field("at", TEXT_OR_NULL, "--at"),
     Field("tonight", SWITCH, "--tonight"),
     Field("after", {"type": ["array", "integer", "string", "null"]}, "--after"),

@@ -199,6 +199,7 @@ def _facts(detail: JobDetail, named: Name, now: datetime) -> tuple[Fact, ...]:
     found = [
         Fact("Reference", job.ref if job.ref != named.name else "", mono=True),
         Fact("Speed", format_rate(job.rate_bps) if job.rate_bps else ""),
+        Fact("Speed limit", format_rate(job.limit_bps) if job.limit_bps else ""),
         Fact("Time left", format_duration(job.eta_s) if job.eta_s else ""),
         Fact("Downloaded", format_bytes(job.bytes_fetched)),
         Fact("Digest", _DIGESTS[job.sha256_state]),

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.jobs.week_grid import Cell, minutes_of, share
 from flowhub_jobs.operations.limits import in_force, limit_lines, set_limit
 from flowhub_jobs.operations.schedules import paint_week, schedule_lines, set_outside, set_schedule
@@ -104,10 +104,10 @@ def command_for(schedule: Schedule | None) -> str:
     """Return the command that sets the same; "" for a week that takes more than one."""
     if schedule is None:
         return "flowhub schedule off"
-    if schedule.more:
+    if len(schedule.groups) > 1:
         return ""
     told = schedule.as_json()
-    days = f" --days {','.join(told['days'])}" if len(schedule.days) < 7 else ""
+    days = f" --days {','.join(told['days'])}" if len(told["days"]) < 7 else ""
     outside = f" --outside {schedule.outside_bps}" if schedule.outside_bps else ""
     return f'flowhub schedule set "{",".join(told["windows"])}"{days}{outside}'
 
@@ -165,7 +165,7 @@ def change_week(call: Call) -> Response:
         raise UsageInvalid(
             "No hour was chosen.", hint="Check hours or days of the week, then press what happens in them."
         )
-    paint_week(session, cells, is_open=verb == "open")
+    paint_week(session, cells, UNLIMITED if verb == "open" else 0)
     return back(call, "/schedule", "schedule")
 
 

@@ -55,7 +55,15 @@ def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
     said = cli("schedule", "show").out
     assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon, tue, wed, thu, fri; outside, nothing runs." in said
     assert "in " in said.splitlines()[-1]
-    none = {"windows": [], "days": [], "outside_bps": None, "more": [], "open": True, "next_change": None}
+    none = {
+        "windows": [],
+        "days": [],
+        "rate_bps": None,
+        "outside_bps": None,
+        "more": [],
+        "open": True,
+        "next_change": None,
+    }
     assert cli("schedule", "off", "--json").page == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show", "--json").page == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show").out == "No schedule: jobs run at any time.\n"
@@ -69,6 +77,50 @@ def test_outside_of_the_windows_a_rate_may_hold(cli, shop):
 
 def test_a_schedule_that_never_closes_says_so(cli, shop):
     assert cli("schedule", "set", "00:00-24:00").out.endswith("It is open now and never closes.\n")
+
+
+def test_windows_are_added_with_days_and_a_rate_and_removed_by_their_number(cli, shop):
+    cli("schedule", "set", "23:00-07:00")
+    page = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "2M", "--json").page
+    assert (page["windows"], page["rate_bps"]) == (["23:00-07:00"], None)
+    days = ["mon", "tue", "wed", "thu", "fri"]
+    assert page["more"] == [{"windows": ["18:00-23:00"], "days": days, "rate_bps": 2_000_000}]
+    said = cli("schedule", "show").out
+    assert " 1  23:00-07:00  every day  no limit\n 2  18:00-23:00  mon-fri    2.0 MB/s\n" in said
+    assert "from 18:00 to 23:00, on mon, tue, wed, thu, fri, at 2.0 MB/s" in " ".join(said.split())
+    assert "Where windows overlap, the highest rate applies." in said
+    again = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "3M", "--json").page
+    assert [group["rate_bps"] for group in again["more"]] == [3_000_000], "the same windows take the new rate"
+    assert cli("schedule", "remove", "3").status == 2
+    assert cli("schedule", "remove", "1", "--json").page["windows"] == ["18:00-23:00"]
+    assert cli("schedule", "remove", "1").out == "No schedule: jobs run at any time.\n"
+    assert cli("schedule", "remove", "1").status == 2
+
+
+def test_the_first_window_that_is_added_makes_a_schedule_and_set_replaces_all(cli, shop):
+    cli("schedule", "add", "01:00-02:00", "--rate", "500K")
+    cli("schedule", "add", "03:00-04:00")
+    page = cli("schedule", "show", "--json").page
+    assert (page["windows"], page["rate_bps"], page["outside_bps"]) == (["01:00-02:00"], 500_000, None)
+    assert cli("schedule", "set", "05:00-06:00", "--rate", "1M", "--json").page["more"] == []
+
+
+def test_a_rate_of_the_window_that_is_open_now_is_the_limit_in_force(cli, shop):
+    cli("schedule", "set", window(0, 2), "--rate", "2M")
+    page = cli("limit", "--json").page
+    assert (page["rate_bps"], page["rules"], page["schedule_bps"]) == (2_000_000, "schedule", 2_000_000)
+    assert "by the schedule." in cli("limit").out
+    assert "It allows 2.0 MB/s now" in cli("schedule", "show").out
+    cli("schedule", "add", window(-1, 1))
+    assert cli("limit", "--json").page["rate_bps"] is None
+
+
+def test_more_windows_than_a_schedule_takes_are_refused(cli, shop):
+    for minute in range(50):
+        assert cli("schedule", "add", f"01:{minute:02}-02:{minute:02}").status == 0
+    refused = cli("schedule", "add", "03:00-04:00")
+    assert refused.status == 2
+    assert "50" in refused.err
 
 
 @pytest.mark.parametrize(

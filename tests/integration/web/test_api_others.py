@@ -178,7 +178,7 @@ def test_the_schedule_is_read_and_set(program, cli):
     assert page["outside_bps"] == 500_000
     assert page == cli("schedule", "show", "--json").page
     assert program.put(f"{API}/schedule", json=page).json() == page, "what it answers can be sent back"
-    page["more"] = [{"windows": ["00:00-24:00"], "days": ["sat", "sun"]}]
+    page["more"] = [{"windows": ["00:00-24:00"], "days": ["sat", "sun"], "rate_bps": 2_000_000}]
     assert program.put(f"{API}/schedule", json=page).json()["more"] == page["more"]
     assert program.put(f"{API}/schedule", json={"windows": []}).json()["windows"] == []
 

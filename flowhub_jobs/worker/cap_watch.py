@@ -1,0 +1,46 @@
+"""Writes down what this worker received, and lets its transfers receive no more than the node's cap leaves."""
+
+import threading
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.wire_bytes import add_received
+from flowhub_jobs.transfer.wire_meter import WireMeter
+from flowhub_jobs.worker.gate_cache import GateCache
+
+WRITE_EVERY_S = 0.5
+
+
+class CapWatch:
+    """Between two writes, workers of one node do not see what the others received. Thread-safe.
+
+    So the cap may be exceeded by what they receive in half a second, and by what a socket holds unread.
+    """
+
+    def __init__(self, home: Home, meter: WireMeter, gates: GateCache) -> None:
+        self._home, self._meter, self._gates = home, meter, gates
+        self._lock, self._written_at = threading.Lock(), float("-inf")
+
+    def update(self, *, at_once: bool = False) -> None:
+        """Write the count and read what the cap leaves, at most twice a second, or `at_once`."""
+        now = self._home.clock.awake()
+        with self._lock:
+            if at_once or self._meter.exhausted or now - self._written_at >= WRITE_EVERY_S:
+                self._written_at = now
+                self._write()
+                use = self._home.controls.cap()
+                self._meter.allow(None if use is None else use.left)
+
+    def reached(self) -> None:
+        """Write the count, and have the gates say at once that the cap is reached, before a job is claimed again."""
+        self.update(at_once=True)
+        self._gates.refresh()
+
+    def _write(self) -> None:
+        received = self._meter.take()
+        if not received:
+            return
+        try:
+            add_received(self._home.engine, self._home.node, self._home.clock, received)
+        except BaseException:
+            self._meter.give_back(received)
+            raise
