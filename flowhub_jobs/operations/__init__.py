@@ -18,6 +18,7 @@ direct_download  download of one option without a queue
 limits           the speed limit; schedules the windows
 report           the report of the night; recovery_texts its sentences
 doctor/          the checks of `flowhub doctor`
+speed_history    the speed of a night, by the minute
 preflight/       asks sources before jobs are queued
 library/         installed models: list, adopt, update, clean up
 search/          searches, verdicts and details of a model

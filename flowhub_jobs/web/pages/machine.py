@@ -1,5 +1,6 @@
 """The tab Machine: last night's report, what this machine is and how that is known, its workers, the reserve."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from flowhub_jobs.operations.needs import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.service.control import ServiceState
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
@@ -26,9 +28,11 @@ from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
 from flowhub_jobs.web.pages.notices import notice_of
+from flowhub_jobs.web.pages.svg_geometry import Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time
 
 COMPLETED_SHOWN = 40
+CHART_WIDTH, CHART_HEIGHT = 960, 140
 UNKNOWN = "unknown"
 
 
@@ -55,6 +59,15 @@ class NeedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedView:
+    """`data` is JSON for chart.js: begin (seconds since 1970), step (seconds), rates (bytes a second)."""
+
+    sentence: str
+    line: Line | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class NightView:
     since: str
     figures: tuple[Figure, ...]
@@ -62,6 +75,7 @@ class NightView:
     more: int
     recovered: tuple[str, ...]
     needs: tuple[NeedLine, ...]
+    speed: SpeedView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class WorkerRow:
 # Last night -----------------------------------------------------------------------------------------------------------
 
 
-def night_view(report: Report, titles: Mapping[str, str]) -> NightView:
+def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory) -> NightView:
     totals, count = report.totals, len(report.came)
     figures = [
         Figure("Completed", f"{count} model{'' if count == 1 else 's'}"),
@@ -99,6 +113,22 @@ def night_view(report: Report, titles: Mapping[str, str]) -> NightView:
         more=max(0, count - COMPLETED_SHOWN),
         recovered=tuple(f"{recovered_sentence(one)}." for one in report.recoveries),
         needs=tuple(NeedLine(problem(group), remedy(group)) for group in folded(report.needs)),
+        speed=speed_view(history, report.until),
+    )
+
+
+def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
+    """Return the chart of the speed, and what it says in a sentence; None where nothing was received."""
+    if history.fastest is None:
+        return None
+    at, rate = history.fastest
+    busy = sum(one > 0 for one in history.rates) * history.step_s
+    samples = [(history.span_s - n * history.step_s, one) for n, one in enumerate(history.rates)]
+    data = {"begin": int(history.begin.timestamp()), "step": history.step_s, "rates": [*map(round, history.rates)]}
+    return SpeedView(
+        sentence=f"Fastest {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {format_duration(busy)}.",
+        line=sparkline(samples, history.span_s, width=CHART_WIDTH, height=CHART_HEIGHT),
+        data=json.dumps(data, separators=(",", ":")),
     )
 
 
@@ -184,7 +214,7 @@ def show_machine(call: Call) -> Response:
         tab="/machine",
         heading="Machine",
         summary=f"{device.hostname or UNKNOWN}, node {home.node}",
-        night=night_view(report, titles_or_none(session)),
+        night=night_view(report, titles_or_none(session), speed_history(session, report.since, report.until)),
         device=device_rows(device, home.store.root),
         device_notes=device.notes,
         workers=worker_rows(workers, service, now),

@@ -4,7 +4,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from support.browser import visiting
 
+from flowhub_jobs.database.engine import writing
 from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.wire_minutes import add_to_minute
 from flowhub_jobs.operations.schedules import set_schedule
 
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
@@ -13,6 +15,8 @@ LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 @pytest.fixture
 def paths(shop, origin):
     """The address of each page, with something on it."""
+    with writing(shop.home.engine) as tx:
+        add_to_minute(tx, shop.home.node, shop.home.clock.now_us(), 10**9)
     set_schedule(shop.session, Schedule.parse("23:00-07:00", "mon-fri", "500K"))
     first = shop.enqueue("a@q4")
     shop.session.again(first, "start")

@@ -1,6 +1,21 @@
 """The tab Machine in a real browser: last night, the machine, its workers."""
 
+import re
+
+import pytest
 from playwright.sync_api import expect
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.jobs.wire_minutes import MINUTE_US, add_to_minute
+
+
+@pytest.fixture
+def received(shop):
+    """Some minutes of this node in which bytes came."""
+    now = shop.home.clock.now_us()
+    with writing(shop.home.engine) as tx:
+        for ago in (30, 20, 10):
+            add_to_minute(tx, shop.home.node, now - ago * MINUTE_US, 60_000_000 * ago)
 
 
 def test_it_says_what_was_detected_and_how(plain_visitor, shop):
@@ -49,3 +64,31 @@ def test_look_again_probes_the_machine_anew(plain_visitor):
     page = plain_visitor.open("/machine")
     page.get_by_role("button", name="Look again").click()
     expect(page.locator(".notice")).to_have_text("This machine was looked at again.")
+
+
+def test_the_speed_of_the_night_is_a_chart_with_the_same_in_words(visitor, received):
+    page = visitor.open("/machine")
+    expect(page.locator("#readout")).to_contain_text(re.compile(r"Fastest \d+\.\d MB/s at "))
+    canvas = page.locator("#plot canvas")
+    expect(canvas).to_be_visible()
+    expect(page.locator("#speed > svg")).to_be_hidden()
+    page.locator("#plot .u-over").hover()
+    expect(page.locator("#readout")).to_contain_text(re.compile(r"^\d\d:\d\d: "))
+    page.get_by_role("heading", name="Machine").hover()
+    expect(page.locator("#readout")).to_contain_text("Fastest")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 320, "height": 700})
+    expect(canvas).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_without_javascript_the_speed_is_drawn_by_the_server(plain_visitor, received):
+    page = plain_visitor.open("/machine")
+    expect(page.locator("#speed > svg polyline")).to_be_visible()
+    expect(page.locator("#readout")).to_contain_text("Fastest")
+
+
+def test_a_night_in_which_nothing_came_has_no_chart(plain_visitor):
+    page = plain_visitor.open("/machine")
+    expect(page.get_by_role("heading", name="Last night")).to_be_visible()
+    assert page.locator("#speed").count() == 0

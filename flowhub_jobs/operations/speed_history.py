@@ -1,0 +1,54 @@
+"""Speed of a node's downloads over some hours, in equal steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flowhub_jobs.jobs.wire_minutes import MINUTE_US, read_minutes
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.times import micros
+
+STEPS_MAX = 300
+STEP_MINUTES = (1, 2, 5, 10, 15, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedHistory:
+    """`rates` are bytes a second in each step of `step_s` seconds, from `begin` on."""
+
+    begin: datetime
+    step_s: int
+    rates: tuple[float, ...]
+
+    @property
+    def span_s(self) -> int:
+        return self.step_s * len(self.rates)
+
+    @property
+    def fastest(self) -> tuple[datetime, float] | None:
+        """The first step with the highest rate, by its begin; None where nothing was received."""
+        rate = max(self.rates, default=0.0)
+        if not rate:
+            return None
+        after = self.step_s * self.rates.index(rate)
+        return datetime.fromtimestamp(self.begin.timestamp() + after, UTC), rate
+
+
+def speed_history(session: Session, begin: datetime, end: datetime) -> SpeedHistory:
+    """Return the speed of this node from `begin` to `end`."""
+    found = read_minutes(session.home.database, session.node, micros(begin), micros(end))
+    return in_steps(found, micros(begin) // MINUTE_US, micros(end) // MINUTE_US + 1)
+
+
+def in_steps(minutes: Mapping[int, int], first: int, end: int) -> SpeedHistory:
+    """Return the bytes of each minute as rates, from the minute `first` to `end` (exclusive). Pure."""
+    count = max(1, end - first)
+    step = next((step for step in STEP_MINUTES if count / step <= STEPS_MAX), -(-count // STEPS_MAX))
+    sums = [0] * -(-count // step)
+    for minute, received in minutes.items():
+        if first <= minute < end:
+            sums[(minute - first) // step] += received
+    begin = datetime.fromtimestamp(first * 60, UTC)
+    # The last step may not be over: it counts the minutes that it has.
+    lengths = [step] * (len(sums) - 1) + [count - step * (len(sums) - 1)]
+    return SpeedHistory(begin, 60 * step, tuple(one / (60 * long) for one, long in zip(sums, lengths, strict=True)))

@@ -1,0 +1,26 @@
+"""The bytes of each minute: added up by all workers of a node, kept for a week."""
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.jobs.wire_minutes import KEPT, MINUTE_US, add_to_minute, read_minutes
+
+START = 1_000_000
+
+
+def add(rooms, minute, count, node="n-one"):
+    with writing(rooms.engine) as tx:
+        add_to_minute(tx, node, minute * MINUTE_US + 17, count)
+
+
+def test_bytes_of_one_minute_are_added_up_and_nodes_are_kept_apart(rooms):
+    for minute, count, node in ((0, 5, "n-one"), (0, 7, "n-one"), (1, 1, "n-one"), (0, 100, "n-two")):
+        add(rooms, START + minute, count, node)
+    found = read_minutes(rooms.database, "n-one", START * MINUTE_US, (START + 9) * MINUTE_US)
+    assert found == {START: 12, START + 1: 1}
+    assert read_minutes(rooms.database, "n-one", (START + 1) * MINUTE_US, (START + 9) * MINUTE_US) == {START + 1: 1}
+
+
+def test_a_new_minute_drops_what_is_older_than_a_week(rooms):
+    for minute in (0, 1, KEPT + 1):
+        add(rooms, START + minute, 1)
+    found = read_minutes(rooms.database, "n-one", 0, (START + 2 * KEPT) * MINUTE_US)
+    assert found == {START + 1: 1, START + KEPT + 1: 1}
