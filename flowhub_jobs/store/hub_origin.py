@@ -31,9 +31,21 @@ def hub_origin(artifact: Artifact | None, files: Sequence[ArtifactFile | None]) 
     if artifact is None or None in found or len(places) != 1:
         return None
     [(datasets, repo, revision)] = places
-    commit = artifact.hub.commit if artifact.hub else unquote(revision)
-    if not _COMMIT.fullmatch(commit):
-        return None  # a catalog's address of a branch: its commit at the time of the download is not known
+    commit = artifact.hub.commit if artifact.hub else _commit(unquote(revision), files)
+    if commit is None:
+        return None
     kind = RepoKind.DATASET if datasets else RepoKind.MODEL
-    branch = artifact.hub.revision if artifact.hub else MAIN
+    branch = MAIN if _COMMIT.fullmatch(revision) else unquote(revision)
+    branch = artifact.hub.revision if artifact.hub else branch
     return HubOrigin(kind, repo, commit, branch, tuple(unquote(one[4]) for one in found if one))
+
+
+def _commit(revision: str, files: Sequence[ArtifactFile | None]) -> str | None:
+    """Return the commit of an address in a catalog: its own, else the one that the Hub said of all files alike.
+
+    None: the files were not downloaded from the Hub, or by an older version, or the branch moved between two of them.
+    """
+    if _COMMIT.fullmatch(revision):
+        return revision
+    said = {file.commit if file else None for file in files}
+    return said.pop() if len(said) == 1 else None

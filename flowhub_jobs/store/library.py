@@ -53,7 +53,7 @@ class Library(LibraryReader):
             "bytes": sum(file.bytes for file in placed.files),
             "sha256": None if artifact.folder else placed.files[0].sha256,
             "job_id": job,
-            "artifact": artifact.without_secrets().as_dict(),
+            "artifact": artifact.of_commits(placed.files).without_secrets().as_dict(),
             "linked_from": placed.linked_from,
             "installed_at": now,
             "verified_at": now,

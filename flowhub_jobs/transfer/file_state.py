@@ -61,6 +61,7 @@ class Identity:
 
     expected_sha256: str | None  # the catalog's, else the Hub's
     expected_git_sha1: str | None  # the same, for a small file that has no sha256
+    commit: str | None = None  # of the Hub's repository, 40 hex digits
     pinned_by: str = CATALOG  # names the origin of the pinned digest and size in messages
     proof: Proof = Proof.NOTHING  # what will show that it is the right file
     identified: bool = False  # a response of this run has shown which content the source has

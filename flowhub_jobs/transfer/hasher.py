@@ -183,7 +183,8 @@ class Hasher(threading.Thread):
                     part.truncate(size)
                     state.disk.dirty = True
                 pieces = pieces_of(state.record.states, state.record.piece, size)
-                self._transfer.mark_verified_locked(state, FileDigest(state.file.path, size, digest, pinned, pieces))
+                verified = FileDigest(state.file.path, size, digest, pinned, pieces, commit=identity.commit)
+                self._transfer.mark_verified_locked(state, verified)
             else:
                 self._mismatch_locked(state, wrong)
 

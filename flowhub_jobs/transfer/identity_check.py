@@ -4,6 +4,8 @@ Two versions never mix in one file: the kept bytes are continued only by a respo
 that both have: the digest, else the Hub's commit and path, else a strong ETag, else a strong Last-Modified.
 """
 
+import re
+
 from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
@@ -12,6 +14,7 @@ from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
 
 
@@ -27,6 +30,7 @@ def check_hub_metadata(state: FileState, hub: HubMetadata) -> None:
             path=state.file.path,
         )
     check_size(state, hub.size)
+    identity.commit = hub.commit if hub.commit and _COMMIT.fullmatch(hub.commit) else identity.commit
     identity.expected_sha256 = pinned or hub.sha256
     identity.expected_git_sha1 = state.file.git_sha1 or hub.git_sha1
     if hub.sha256 or hub.git_sha1:

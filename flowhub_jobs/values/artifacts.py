@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +15,17 @@ from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """One file to fetch. `size` in bytes; `sha256` and `git_sha1` are lower-case hex; None is unknown."""
+    """One file to fetch. `size` in bytes; `sha256` and `git_sha1` are lower-case hex; None is unknown.
+
+    `commit` is that of the Hub's repository of which an installed file is, if the address names a branch.
+    """
 
     path: str
     url: str
     size: int | None = None
     sha256: str | None = None
     git_sha1: str | None = None
+    commit: str | None = None
 
     @property
     def identity(self) -> str:
@@ -92,6 +97,13 @@ class Artifact:
         """Return the artifact as it is kept when nothing more is fetched for it: its addresses sign nothing."""
         return replace(self, files=tuple(replace(file, url=without_secrets(file.url)) for file in self.files))
 
+    def of_commits(self, digests: "Sequence[FileDigest]") -> "Artifact":
+        """Return the artifact with the commits of its files, as far as the Hub said them."""
+        commits = {digest.path: digest.commit for digest in digests}
+        return replace(
+            self, files=tuple(replace(file, commit=commits.get(file.path) or file.commit) for file in self.files)
+        )
+
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name."""
         whole = f"{self._owner}-{self.name}"
@@ -140,7 +152,7 @@ _TYPES: dict[type, dict[str, tuple[type, ...]]] = {
     Artifact: {"ref": (str,), "model": (str, NoneType), "option": (str, NoneType), "name": (str,), "folder": (bool,)},
     ArtifactFile: {
         **dict.fromkeys(("path", "url"), (str,)),
-        **dict.fromkeys(("sha256", "git_sha1"), (str, NoneType)),
+        **dict.fromkeys(("sha256", "git_sha1", "commit"), (str, NoneType)),
         "size": (int, NoneType),
     },
     HubSource: {
@@ -190,6 +202,7 @@ class FileDigest:
     """A finished file: its path inside the artifact, its size, and the computed sha256.
 
     `mtime_ns` is its time when it was read, for a file that others may write into; None: no other program does.
+    `commit` is that of the Hub's repository, if the Hub said it.
     """
 
     path: str
@@ -198,6 +211,7 @@ class FileDigest:
     pinned: bool
     pieces: Pieces | None = None
     mtime_ns: int | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

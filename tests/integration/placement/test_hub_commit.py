@@ -1,0 +1,64 @@
+"""A catalog's address of a branch: with the commit that the Hub says, the model is one of its repository."""
+
+import pytest
+from support.app_readers import read_llama_cpp, read_lm_studio
+from support.cli import cli_app, work
+from support.hub import commit_of
+from support.models import folder_model, gguf, one_file_model
+
+REPO, FILE = "owner/Some-Model-GGUF", "some-model-Q4_K_M.gguf"
+PARTS = {f"some-model-Q8_0-0000{n}-of-00002.gguf": gguf(5000 + n, n) for n in (1, 2)}
+A = gguf(4096, 1)
+
+
+def address(path, revision="main"):
+    return f"https://huggingface.co/{REPO}/resolve/{revision}/{path}"
+
+
+@pytest.fixture
+def shop(home, hub, monkeypatch, tmp_path):
+    hub.add(REPO, FILE, A)
+    for path, content in PARTS.items():
+        hub.add(REPO, path, content)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "llama"))
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    parts = {path: (address(path), content) for path, content in PARTS.items()}
+    models = one_file_model("a", address(FILE), A), folder_model("b", parts, option="q8", format="gguf")
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
+
+
+@pytest.mark.parametrize(("model", "tag", "content"), [("a", "Q4_K_M", [A]), ("b", "Q8_0", list(PARTS.values()))])
+def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, shop, tmp_path, model, tag, content):
+    cli("enqueue", model)
+    work(shop)
+    said = cli("place", model, "--in", "llama-cpp", "--in", "lm-studio")
+    assert said.status == 0, said.err
+    assert [path.read_bytes() for path in read_llama_cpp(tmp_path / "llama", REPO, tag)["parts"]] == content
+    snapshots = tmp_path / "llama" / f"models--{REPO.replace('/', '--')}" / "snapshots"
+    assert [path.name for path in snapshots.iterdir()] == [commit_of(REPO, "main")]
+    assert list(read_lm_studio(tmp_path / "person" / ".lmstudio" / "models")) == [REPO]
+
+
+def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, shop):
+    cli("enqueue", "a")
+    work(shop)
+    [entry] = shop.home.library.entries()
+    [file] = shop.home.library.artifact(entry.name).files
+    assert (file.url, file.commit) == (address(FILE), commit_of(REPO, "main"))
+    assert cli("outdated", "--json").page["outdated"] == []
+    [job] = cli("enqueue", "a", "--json").jobs
+    assert (job["state"], job["id"]) == ("completed", 1)
+
+
+def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, shop, hub, tmp_path, monkeypatch):
+    """As of a mirror, or of a model that was linked from another program."""
+    other = tmp_path / "person" / ".cache" / "llama.cpp" / FILE
+    other.parent.mkdir(parents=True)
+    other.write_bytes(A)
+    assert cli("adopt", other.parent, "-y").status == 0
+    said = cli("place", "a", "--in", "llama-cpp")
+    assert said.status == 1
+    assert "the commit" in said.err
+    assert cli("place", "a", "--in", "ollama").status == 0
