@@ -8,7 +8,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.followed_list import read_followed_list
-from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.options import AsJson, PlaceIn
 from flowhub_jobs.cli.session import open_session, tell_no_worker, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
@@ -51,6 +51,7 @@ def follow(
             "--keep", metavar="N", min=0, help="Remove older versions but N that it installed (default: none)."
         ),
     ] = None,
+    place: PlaceIn = None,
     list_them: Annotated[bool, typer.Option("--list", help="List what is followed.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +60,7 @@ def follow(
     A worker checks them, inside the schedule's windows, and queues what is new. The old version stays until the new one
     is verified.
     """
-    options = {"every": every, "at": at, "include": include, "keep": keep}
+    options = {"every": every, "at": at, "include": include, "keep": keep, "place": place}
     if list_them:
         if refs or file is not None or any(value is not None for value in options.values()):
             raise UsageInvalid("--list takes no reference and no other option.", hint=_ALONE)

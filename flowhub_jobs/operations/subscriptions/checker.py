@@ -17,9 +17,16 @@ from flowhub_jobs.jobs.requests import Enqueued
 from flowhub_jobs.jobs.subscriptions.check_times import regular_check, retry_check
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_rows import CheckOvertaken, SubscriptionRows
-from flowhub_jobs.jobs.subscriptions.subscription_values import CheckOutcome, NewJob, Subscription, SubscriptionKind
+from flowhub_jobs.jobs.subscriptions.subscription_values import (
+    CheckOutcome,
+    NewJob,
+    Subscription,
+    SubscriptionKind,
+    Terms,
+)
 from flowhub_jobs.net.urls import HUB, origin
 from flowhub_jobs.operations.catalogs.active import is_at_url
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.found import Look
 from flowhub_jobs.operations.subscriptions.list_file import LookStopped, ReadList, look_at_list
@@ -73,20 +80,22 @@ def looked_at(
     stopping: threading.Event,
 ) -> Look:
     """Return what the source has; its error is in the result. Raises LookStopped."""
+    terms = subscription.terms
     try:
         if subscription.kind is SubscriptionKind.LIST:
-            return look_at_list(session, read_list(subscription.ref), known, pause_s, stopping)
+            defaults = {"place": terms.place}
+            return look_at_list(session, read_list(subscription.ref), known, pause_s, stopping, defaults)
         if subscription.kind is SubscriptionKind.OWNER:
             owner = parse_owner(subscription.ref) or subscription.ref
-            return look_at_owner(session, owner, subscription.terms.include, known)
-        return _look_at_reference(session, subscription.ref, known)
+            return look_at_owner(session, owner, terms, known)
+        return _look_at_reference(session, subscription.ref, known, terms)
     except FlowhubError as error:
         return Look(error=_passing(error))
 
 
-def _look_at_reference(session: Session, ref: str, known: Mapping[str, str]) -> Look:
+def _look_at_reference(session: Session, ref: str, known: Mapping[str, str], terms: Terms) -> Look:
     artifact = followed_artifact(session, ref)
-    new = newer_version(session, artifact, known.get(ref))
+    new = newer_version(session, artifact, known.get(ref), OptionReader(session).terms({"place": terms.place}))
     return Look({ref: version_of(artifact)}, [new] if new else [])
 
 

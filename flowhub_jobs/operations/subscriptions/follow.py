@@ -20,6 +20,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.checker import looked_at, write_look
 from flowhub_jobs.operations.subscriptions.list_file import ReadList
 from flowhub_jobs.operations.subscriptions.model import refuse_address
+from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_span, parse_time
 from flowhub_jobs.values.pasted_text import unquoted
 
@@ -62,9 +63,10 @@ def changed_terms(given: Mapping[str, Any], now: int) -> dict[str, Any]:
         if not 0 <= given["keep"] <= KEEP_MAX:
             raise UsageInvalid(f"--keep takes 0 to {KEEP_MAX:,} versions.")
         fields["keep"] = given["keep"]
-    for name in ("include", "place"):
-        if given.get(name):
-            fields[name] = tuple(given[name])
+    if given.get("include"):
+        fields["include"] = tuple(given["include"])
+    if given.get("place"):
+        fields["place"] = program_names(given["place"])
     return fields
 
 

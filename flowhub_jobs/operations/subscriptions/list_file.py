@@ -40,8 +40,12 @@ def look_at_list(
     known: Mapping[str, str],
     pause_s: float,
     stopping: threading.Event,
+    defaults: Mapping[str, Any],
 ) -> Look:
-    """Return what is new among the references of a list. A bad line keeps no other from being looked at."""
+    """Return what is new among the references of a list. A bad line keeps no other from being looked at.
+
+    `defaults` are the options of lines that do not say otherwise.
+    """
     reader, seen, new, first = OptionReader(session), dict[str, str](), list[NewVersion](), None
     for count, line in enumerate(lines):
         if stopping.is_set() or (count >= BURST and stopping.wait(pause_s)):
@@ -52,7 +56,7 @@ def look_at_list(
         try:
             artifact = _artifact(session, line)
             seen[line.ref] = version_of(artifact)
-            if found := newer_version(session, artifact, known.get(line.ref), reader.terms(line.options)):
+            if found := newer_version(session, artifact, known.get(line.ref), reader.terms(defaults, line.options)):
                 new.append(found)
         except FlowhubError as error:
             if error.retryable:  # of the network or a host: the rest of the list would meet it, too

@@ -25,9 +25,7 @@ def _identity(file: ArtifactFile) -> str:
     return file.sha256 or file.git_sha1 or f"{commit_of(file) or file.url} {file.size}"
 
 
-def newer_version(
-    session: Session, artifact: Artifact, seen: str | None, terms: EnqueueTerms | None = None
-) -> NewVersion | None:
+def newer_version(session: Session, artifact: Artifact, seen: str | None, terms: EnqueueTerms) -> NewVersion | None:
     """Return the version to queue; None if it is the seen or the installed one.
 
     `seen` is its version at the last check, None at the first: then a model that is not installed is queued. Raises
@@ -44,7 +42,7 @@ def newer_version(
         refuse_changed_by_hand(session, OutdatedModel(entry, commit, artifact), force=False)
     is_update = entry is not None or seen is not None
     text = f"{artifact.ref} has a newer version." if is_update else None
-    return NewVersion(EnqueueItem(artifact, terms or EnqueueTerms()), text)
+    return NewVersion(EnqueueItem(artifact, terms), text)
 
 
 def _installed(session: Session, artifact: Artifact) -> LibraryEntry | None:

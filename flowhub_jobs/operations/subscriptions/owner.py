@@ -6,6 +6,9 @@ from fnmatch import fnmatchcase
 from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.huggingface.quants import gguf_models, labels
 from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
+from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.subscriptions.found import Look, NewVersion
 
@@ -14,18 +17,19 @@ SEEN = "seen"
 NEW_MAX = 20  # of one check; the others are found by the next
 
 
-def look_at_owner(session: Session, owner: str, globs: Sequence[str], known: Mapping[str, str]) -> Look:
+def look_at_owner(session: Session, owner: str, terms: Terms, known: Mapping[str, str]) -> Look:
     """Return what is new since the first look, which finds nothing new. Raises what `HubClient.models_of` raises."""
     listed = session.references.hub.models_of(owner)
-    items = [item for model in listed for item in matching_items(model, globs)]
+    items = [item for model in listed for item in matching_items(model, terms.include)]
     if BEGUN not in known:
         if not listed:
             raise NotFound(f"The Hub lists no models of {owner}.", hint="Check the spelling of the owner's name.")
         return Look(dict.fromkeys([BEGUN, *items], SEEN))
-    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX])
+    wanted = OptionReader(session).terms({"place": terms.place})
+    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX], wanted)
 
 
-def _new_ones(session: Session, owner: str, items: Sequence[str]) -> Look:
+def _new_ones(session: Session, owner: str, items: Sequence[str], terms: EnqueueTerms) -> Look:
     seen, new, first = {BEGUN: SEEN}, [], None
     for item in items:
         try:
@@ -35,7 +39,7 @@ def _new_ones(session: Session, owner: str, items: Sequence[str]) -> Look:
             if error.retryable:
                 break  # this one and the rest are new at the next check, too
         else:
-            new.append(NewVersion(EnqueueItem(artifact), f"{owner} has published {artifact.ref}."))
+            new.append(NewVersion(EnqueueItem(artifact, terms), f"{owner} has published {artifact.ref}."))
         seen[item] = SEEN
     return Look(seen, new, first)
 

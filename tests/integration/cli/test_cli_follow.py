@@ -1,8 +1,17 @@
 """`follow` and `unfollow`: what is kept up to date, how the first check goes, and what is refused."""
 
+import threading
+
 import pytest
+import sqlalchemy as sa
 from support.cli import cli_app, work
 from support.models import gguf, one_file_model
+
+from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import subscriptions
+from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
+from flowhub_jobs.operations.subscriptions.follow import all_subscriptions
 
 V1, V2 = gguf(4096, 1), gguf(5000, 2)
 REPO = "org/Tiny-GGUF"
@@ -120,3 +129,30 @@ def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_follo
         (f"hf:{REPO}:Q8_0", 0),
     ]
     assert [one["ref"] for one in cli("unfollow", lines, "--json").page["subscriptions"]] == [str(lines)]
+
+
+def test_a_worker_that_drains_checks_what_is_due_and_downloads_the_new_version(cli, shop, origin):
+    cli("follow", "a")
+    assert shop.drain() == 0
+    assert (shop.store / "a.gguf").read_bytes() == V1
+    shop.offer(model(origin, V2))
+    assert shop.drain() == 0  # no check is due
+    assert (shop.store / "a.gguf").read_bytes() == V1
+    with writing(shop.home.engine) as tx:
+        tx.execute(sa.update(subscriptions).values(next_at=0))
+    assert shop.drain() == 0
+    assert (shop.store / "a.gguf").read_bytes() == V2
+    [one] = followed(cli)
+    assert (one["job"], one["error"]) == (2, None)
+
+
+def test_report_names_what_is_followed_and_cannot_be_checked(cli, shop, hub):
+    cli("follow", f"hf:{REPO}:Q4_K_M")
+    hub.facts.disabled.add(REPO)
+    with writing(shop.home.engine) as tx:
+        tx.execute(sa.update(subscriptions).values(next_at=0))
+    checker = SubscriptionChecker(shop.home, read_followed_list)
+    [due] = all_subscriptions(shop.session)
+    checker.check(due, threading.Event())
+    [need] = [need for need in cli("report", "--json").page["needs_you"] if need["code"] == "source_refused"]
+    assert (need["job"], "is followed" in need["message"], "unfollow" in need["hint"]) == (None, True, True)

@@ -18,7 +18,7 @@ from support.models import gguf, one_file_model
 from flowhub_jobs.cli.jobs.followed_list import read_followed_list
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, jobs
-from flowhub_jobs.errors import ServerBusy
+from flowhub_jobs.errors import ServerBusy, UsageInvalid
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.schedule import Schedule
@@ -460,6 +460,19 @@ def test_old_versions_beyond_keep_are_removed_but_none_that_the_subscription_did
     night.live(2 * DAY, step=HOUR)
     names = sorted(path.name for path in night.app.store.iterdir() if not path.name.startswith("."))
     assert names == [f"Tiny-v{number}-Q4_K_M.gguf" for number in left]
+
+
+def test_each_new_version_is_placed_in_the_programs_of_the_subscription(night, hub, tmp_path):
+    versioned(hub, 1)
+    night.follow(f"hf:{REPO}:Q4_K_M", place=[f"dir:{tmp_path / 'program'}"])
+    work(night.app)
+    versioned(hub, 2)
+    night.live(2 * DAY, step=HOUR)
+    work(night.app)
+    night.app.home.placements.settle(wait=True)  # as maintenance does
+    assert (tmp_path / "program" / "Tiny-v2-Q4_K_M.gguf").read_bytes() == gguf(4096, 2)
+    with pytest.raises(UsageInvalid):
+        night.follow(f"hf:{REPO}:Q4_K_M", place=["nothing"])
 
 
 def test_an_old_version_stays_while_the_new_one_is_not_installed(night, hub):
