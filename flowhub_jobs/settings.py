@@ -10,13 +10,14 @@ from typing import Any
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.net.urls import HUB, is_loopback, origin
 from flowhub_jobs.values.enums import QueueOrder
+from flowhub_jobs.values.mirror_settings import MIRRORS_HINT, mirrors_from
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
 from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
 
 LOG_FORMATS = ("plain", "json")
 _WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
-_FROM_FILE_ALONE = {"tokens", "notify", "apps", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
+_FROM_FILE_ALONE = {"tokens", "mirrors", "notify", "apps", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Settings:
     hf_token: str | None = field(default=None, repr=False)
     hf_endpoint: str = HUB
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def queue_path(self) -> Path:
@@ -187,7 +189,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
-        read = {"tokens": _tokens, "notify": _notify, "apps": _apps}.get(name)
+        read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps}.get(name)
         found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
     if "store" in found:  # relative to config.toml
         found["store"] = path.parent / _expanded("store", found["store"])
@@ -246,6 +248,13 @@ def _check_origin(name: str, path: Path) -> None:
     except FlowhubError:
         hint = 'Write where the token belongs as "https://host", or "http://127.0.0.1:PORT".'
         raise SettingInvalid(f"{path}: {name!r}, under [tokens], is not an origin.", hint=hint) from None
+
+
+def _mirrors(value: Any, path: Path) -> Mapping[str, tuple[str, ...]]:
+    try:
+        return mirrors_from(value)
+    except ValueError as error:
+        raise SettingInvalid(f"{path}: [mirrors] cannot be used: {error}.", hint=MIRRORS_HINT) from None
 
 
 def _notify(value: Any, path: Path) -> Notify:

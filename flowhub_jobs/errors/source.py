@@ -198,6 +198,19 @@ class WrongContent(SourceError):
     default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
 
 
+class MirrorUnfit(SourceError):
+    """A mirror's answer is not the file: another size, a redirect to elsewhere. The next address is asked."""
+
+    code = "mirror_unfit"
+
+
+class MirrorMismatch(SourceError):
+    """A mirror sent bytes that do not have the file's digest. It is dropped, and the bytes are fetched elsewhere."""
+
+    code = "mirror_mismatch"
+    default_hint = "Remove the mirror from [mirrors] in config.toml, or tell its operator."
+
+
 class CutShort(SourceError):
     """A model file that no digest pins ends before its own header says: it is not installed."""
 

@@ -15,7 +15,7 @@ from flowhub_jobs.database.tables import attempts, jobs
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.queue_order import sort_columns
-from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, task_of
+from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, note
 from flowhub_jobs.jobs.states import Gates
@@ -136,4 +136,5 @@ def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed
         probes,
         row["limit_bps"],
         row["start_now"],
+        sources_of(row),
     )

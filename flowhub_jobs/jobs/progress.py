@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
 from flowhub_jobs.values.enums import State
 
-_WRITTEN = ("stage", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "faults", "fruitless_us")
+_WRITTEN = ("stage", "bytes_total", "bytes_done", "bytes_fetched", "sources", "rate_bps", "faults", "fruitless_us")
 _number = sa.bindparam("stage_number", type_=sa.Integer)
 # A parameter may not bear the name of a column that it is only compared with.
 _mine = (
@@ -51,6 +51,7 @@ def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
         "bytes_total": seen.total,
         "bytes_done": seen.done,
         "bytes_fetched": seen.fetched,
+        "sources": dict(seen.sources),
         "rate_bps": seen.rate_bps,
         "faults": seen.faults,
         "fruitless_us": round(seen.fruitless_s * 1e6),

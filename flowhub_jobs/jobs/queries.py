@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
 from flowhub_jobs.jobs.open_failures import unanswered_failures
-from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows
+from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows, sources_of
 from flowhub_jobs.jobs.shared_select_sql import (
     BRING,
     EARLIER,
@@ -30,7 +30,7 @@ from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import known_format
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
-from flowhub_jobs.values.jobs import Event, Job, JobFile, Wait
+from flowhub_jobs.values.jobs import Event, Job, JobFile, OriginBytes, Wait
 
 RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
@@ -301,6 +301,7 @@ class JobQueries:
             wait=Wait(first.text, first.code, first.host) if first else None,
             limit_bps=row["limit_bps"],
             hint_template=row["error"]["hint"] if row["error"] else None,
+            sources=tuple(OriginBytes(*pair) for pair in sorted(sources_of(row).items())),
         )
 
 

@@ -66,7 +66,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "started_at": _WHOLE_OR_NONE,
     "finished_at": _WHOLE_OR_NONE,
 }
-_SHOWN = ", ".join(f'jobs."{name}"' for name in (*TYPES, "error"))
+_SHOWN = ", ".join(f'jobs."{name}"' for name in (*TYPES, "error", "sources"))
 _WORDS: dict[str, frozenset[str]] = {
     "state": frozenset(State),
     "stage": frozenset(Stage),
@@ -86,7 +86,7 @@ def shown_rows(snapshot: Snapshot, where: str, **values: Any) -> list[Row]:
 
 def _with_types(row: Row) -> Row:
     truths = {name: boolean_of(row[name]) for name, types in TYPES.items() if types is _TRUTH}
-    return {**row, **truths, "error": json_of(row["error"])}
+    return {**row, **truths, "error": json_of(row["error"]), "sources": json_of(row["sources"])}
 
 
 def check_row(row: AnyRow) -> None:
@@ -120,6 +120,13 @@ def error_of(row: AnyRow) -> dict[str, Any] | None:
     if error is None or error["hint"] is None:
         return error
     return error | {"hint": for_jobs(error["hint"], str(row["id"]), [row["ref"]])}
+
+
+def sources_of(row: AnyRow) -> dict[str, int]:
+    """Return the bytes of a job by the origin that sent them; none where the column is empty or damaged."""
+    stored = row["sources"]
+    pairs = stored.items() if isinstance(stored, dict) else ()
+    return {origin: count for origin, count in pairs if type(count) is int}
 
 
 def artifact_of(job: int, stored: Any) -> Artifact:

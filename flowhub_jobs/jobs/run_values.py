@@ -1,8 +1,8 @@
 """The values of a running job: its lease, the claimed job, and its progress."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowhub_jobs.errors import InternalError
@@ -65,6 +65,7 @@ class Claimed:
     probes: str | None = None  # the origin that this run tries for all jobs of its host
     limit_bps: int | None = None  # of this job alone, bytes a second
     start_now: bool = False  # the schedule's window does not hold it
+    sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +94,4 @@ class Progress:
     files: tuple[FileCounts, ...] = ()
     faults: int = 0
     fruitless_s: float = 0.0
+    sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin

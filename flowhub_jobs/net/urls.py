@@ -168,6 +168,12 @@ def host_of(url: str) -> str:
         return _shown(url)
 
 
+def shown_origin(url: str) -> str:
+    """Return the origin as people write it: without the port if it is the scheme's default. Raises AddressRefused."""
+    address = _parse(url)
+    return f"{address.scheme}://{address.netloc}"
+
+
 def at_endpoint(url: str, endpoint: str) -> str:
     """Return a URL of https://huggingface.co with `endpoint` in place of that; any other URL is returned unchanged.
 

@@ -31,6 +31,7 @@ class CommitSnapshot:
     unsynced: int
     kept: list[tuple[FileState, PartFile | None, int]]
     fetched: int
+    sources: dict[str, int]
 
 
 class Committer(threading.Thread):
@@ -126,6 +127,7 @@ class Committer(threading.Thread):
                 unsynced=transfer.unsynced,
                 kept=[(state, state.disk.part, state.record.kept.total) for state in dirty],
                 fetched=transfer.fetched,
+                sources=dict(transfer.sources),
             )
             for state in dirty:
                 state.disk.dirty, state.digest.new_states = False, {}
@@ -141,12 +143,14 @@ class Committer(threading.Thread):
             )
             for state in dirty
         }
-        return {"fetched": self._transfer.fetched, "begin": begin, "files": files}
+        transfer = self._transfer
+        return {"fetched": transfer.fetched, "sources": dict(transfer.sources), "begin": begin, "files": files}
 
     def _record(self) -> Record:
         # A copy: the transfer continues while it is written, and it must be the state that was synced.
         files = {state.file.path: copy.deepcopy(state.record) for state in self._transfer.files}
-        return Record(files=files, fetched=self._transfer.fetched, tag=self._tag)
+        transfer = self._transfer
+        return Record(files=files, fetched=transfer.fetched, sources=dict(transfer.sources), tag=self._tag)
 
     def _settle(self, snapshot: CommitSnapshot) -> None:
         """Record what is committed, wake the fetchers that wait in `admit`, and remove the retired parts."""
@@ -154,7 +158,7 @@ class Committer(threading.Thread):
         with transfer.changed:
             retired = [part for part in transfer.retired_parts if part not in self._removed]
             transfer.unsynced -= snapshot.unsynced
-            transfer.fetched_committed = snapshot.fetched
+            transfer.fetched_committed, transfer.sources_committed = snapshot.fetched, snapshot.sources
             for state, part, kept in snapshot.kept:
                 if state.disk.part is part:
                     state.disk.committed = kept

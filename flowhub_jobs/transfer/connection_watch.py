@@ -81,8 +81,8 @@ class ConnectionWatch:
     # One connection --------------------------------------------------------------------------------------------------
 
     def _replace_slow(self, samples: dict[RangeTask, ConnectionSample], now: float) -> None:
-        for origin in {task.state.source.origin for task in samples}:
-            own = [sample for task, sample in samples.items() if task.state.source.origin == origin]
+        for origin in {task.source.origin for task in samples}:
+            own = [sample for task, sample in samples.items() if task.source.origin == origin]
             before = self._slow.get(origin, SlowConnections())
             self._slow[origin] = find_slow(before, own, now, self._best_alone(origin, samples, now))
         all_slow = (item for connections in self._slow.values() for item in connections.since.items())
@@ -91,16 +91,16 @@ class ConnectionWatch:
         task = choose_replacement(replaceable, now, self._replaced_at)
         if isinstance(task, RangeTask):
             self._replaced_at = now
-            task.state.source.connections_replaced += 1
+            task.source.connections_replaced += 1
             rate = format_rate(samples[task].bps)
-            text = f"A connection to {source_host(task.state)} gave {rate}, far less than usual."
+            text = f"A connection to {source_host(task.source)} gave {rate}, far less than usual."
             self._note(task, f"{text} A new one fetches the rest.")
             _replace(task)
 
     def _best_alone(self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float) -> float:
         """Return the best rate that one connection to the host ever had, those of now included."""
         for task in samples:
-            if task.state.source.origin == origin and now - task.started_at >= STEADY_S:
+            if task.source.origin == origin and now - task.started_at >= STEADY_S:
                 self._hosts.note_rate(origin, task.received / (now - task.started_at))
         return self._hosts.best_rate(origin)
 
@@ -113,14 +113,14 @@ class ConnectionWatch:
         throughput = self._throughputs.get(origin, HostThroughput())
         if len(self._transfer.origins_locked) == 1:  # the plan knows the total of shorter intervals too
             throughput = learn_best(throughput, plan.best, plan.baseline)
-        tasks = [task for task in samples if task.state.source.origin == origin]
+        tasks = [task for task in samples if task.source.origin == origin]
         throughput = update_throughput(throughput, [samples[task] for task in tasks], now)
         collapsed = throughput.has_collapsed(now)
         self._throughputs[origin] = HostThroughput() if collapsed else throughput
         if collapsed:
             self._hosts.limit_cap(origin, throughput.few)
             total = sum(samples[task].bps for task in tasks)
-            self._note(tasks[0], _collapse_text(source_host(tasks[0].state), total, throughput))
+            self._note(tasks[0], _collapse_text(source_host(tasks[0].source), total, throughput))
             for task in tasks:
                 _replace(task)
         return collapsed
@@ -130,7 +130,7 @@ class ConnectionWatch:
 
 
 def _may_be_replaced(task: Hashable) -> bool:
-    return isinstance(task, RangeTask) and task.state.source.connections_replaced < REPLACED_MAX
+    return isinstance(task, RangeTask) and task.source.connections_replaced < REPLACED_MAX
 
 
 def _replace(task: RangeTask) -> None:

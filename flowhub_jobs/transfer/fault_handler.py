@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 from flowhub_jobs.errors import (
+    AddressExpired,
     ConnectionLost,
     DigestMismatch,
     FlowhubError,
@@ -26,6 +27,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, source_host
+from flowhub_jobs.transfer.mirror_use import pass_over
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
 from flowhub_jobs.transfer.state import TransferState
@@ -83,11 +85,16 @@ class FaultHandler:
     def handle_locked(self, task: RangeTask, error: FlowhubError) -> None:
         """Decide and do what follows a fault of a task's connection."""
         error = located(error, task)
-        source = task.state.source
+        source = task.source
         if task.kept == 0 and source.location == task.location:
             source.location = None  # the target of the last redirect may be the cause
         if self._was_one_too_many(task, error):
             return
+        if _has_other_address(task, error):
+            left = pass_over(self._transfer, task, error, self._hosts)
+            if left is None:
+                return
+            error, source = left, next(other for other in task.state.addresses if not other.mirror)
         others = (other for other in self._transfer.tasks if other is not task)
         if isinstance(error, NetworkDown | ConnectionLost) and not any(other.accepted for other in others):
             self._hosts.note_unreachable(source.origin)
@@ -101,7 +108,7 @@ class FaultHandler:
             self._transfer.end(decision.error)
         elif isinstance(decision, RetryWait):
             recorded = not first and self._last is not None and self._last.code == error.code
-            self._wait(task, error, decision, recorded=recorded)
+            self._wait(source.origin, error, decision, recorded=recorded)
         else:
             self._transfer.notes.append(Note(EventKind.AGAIN, error.message, error.code))
 
@@ -113,11 +120,11 @@ class FaultHandler:
         prior = self._transfer.prior_faults_locked()
         return replace(prior, faults=max(1, prior.faults))
 
-    def _wait(self, task: RangeTask, error: FlowhubError, decision: RetryWait, *, recorded: bool) -> None:
-        self._last, self._asked_by_host, self._origin = error, decision.asked, task.state.source.origin
+    def _wait(self, origin: str, error: FlowhubError, decision: RetryWait, *, recorded: bool) -> None:
+        self._last, self._asked_by_host, self._origin = error, decision.asked, origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
         if decision.asked:
-            self._hosts.cool_down(task.state.source.origin, decision.seconds)
+            self._hosts.cool_down(origin, decision.seconds)
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait records each try of a night; a note for each would bury all others
         then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
@@ -129,17 +136,28 @@ class FaultHandler:
         It costs the job nothing.
         """
         refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.kept == 0
-        tasks = [other for state in self._transfer.files for other in state.tasks]
+        tasks = [other for other in self._transfer.tasks if other.source.origin == task.source.origin]
         if not refused or not any(other.accepted and other.started_at < task.started_at for other in tasks):
             return False
-        origin = task.state.source.origin
+        origin = task.source.origin
         if isinstance(error, ServerBusy) and error.wait_s is not None:
             self._hosts.cool_down(origin, min(error.wait_s, self._options.patience.server_wait_max_s))
         return self._hosts.lower_cap(origin)
+
+
+def _has_other_address(task: RangeTask, error: FlowhubError) -> bool:
+    """Return whether the fault of one address of a file says nothing about the others.
+
+    The file's own URL decides alone where it contradicts what is known of the file.
+    """
+    if len(task.state.addresses) == 1 or task.state.size is None or isinstance(error, SourceChanged):
+        return False
+    contradicts = isinstance(error, AddressExpired | SizeMismatch | DigestMismatch)
+    return isinstance(error, _SOURCE_FAULTS) and (bool(task.source.mirror) or not contradicts)
 
 
 def located(error: FlowhubError, task: RangeTask) -> FlowhubError:
     """Return the error with the task's file and host, if they were not known where it was raised."""
     if not isinstance(error, _SOURCE_FAULTS):
         return error
-    return error.at(host=source_host(task.state), path=task.state.file.path)
+    return error.at(host=source_host(task.source), path=task.state.file.path)

@@ -9,7 +9,7 @@ Raises Cancelled (stopped: all is kept), RetryLater (a wait too long for a worke
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from flowhub_jobs.transfer.file_state import FileState
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
+from flowhub_jobs.transfer.mirror_use import begin_addresses
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
@@ -62,6 +64,7 @@ class PriorAttempts:
     fetched: int = 0
     faults: PriorFaults = NO_FAULTS
     one_try: bool = False
+    sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class TransferProgress:
     files: tuple[FileProgress, ...]
     notes: tuple[Note, ...] = ()
     faults: PriorFaults = NO_FAULTS
+    sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
+    liars: frozenset[str] = frozenset()  # mirrors that sent wrong bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +141,10 @@ def fetch(
     refuse_links(folder.parent, folder)
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
-    transfer = TransferState(artifact, folder, options.hub_endpoint)
+    transfer = TransferState(artifact, folder, options.hub_endpoint, options.mirrors)
     try:
-        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner)
+        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner, prior.sources)
+        begin_addresses(transfer, shared.hosts)
         transfer.faults, transfer.no_progress_s = prior.faults.faults, prior.faults.seconds
         transfer.one_try = prior.one_try
         try:
@@ -173,6 +179,7 @@ class _Transfer:
         self._pool = FetcherPool(self._client, shared.hosts, context)
         self._plan = ConcurrencyPlan(bytes=transfer.fetched)
         self._watch = ConnectionWatch(transfer, shared.hosts, bucket)
+        self._speed = MirrorSpeed(transfer, shared.hosts, bucket)
         self._last_fetched = transfer.fetched
         self._reported_at = 0.0
 
@@ -183,7 +190,7 @@ class _Transfer:
         self._hasher.start()
         try:
             while not transfer.done and not transfer.ended:
-                self._pool.resize(self._plan.count)
+                self._pool.resize(self._plan.count + (transfer.probe is not None))
                 self._tick()
                 self._postpone_if_all_wait()
             return self._finish()
@@ -213,6 +220,8 @@ class _Transfer:
                     self._pool.note_answers_locked()
             self._last_fetched, self._reported_at = transfer.fetched, now
             collapsed = self._watch.sample(now, self._plan) if not last else False
+            if not last:
+                self._speed.sample(now)
             progress = _progress_locked(transfer)
             transfer.notes.clear()
         if collapsed:
@@ -290,6 +299,8 @@ def _progress_locked(transfer: TransferState) -> TransferProgress:
         files=files,
         notes=tuple(transfer.notes),
         faults=transfer.prior_faults_locked() if transfer.faults else NO_FAULTS,
+        sources=tuple(sorted(transfer.sources_committed.items())),
+        liars=frozenset(transfer.liars),
     )
 
 

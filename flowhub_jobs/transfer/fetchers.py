@@ -77,7 +77,7 @@ class FetcherPool:
 
     def note_answers_locked(self) -> None:
         """Record that the hosts of the ranges in flight send bytes."""
-        for origin in {task.state.source.origin for task in self.transfer.tasks if task.accepted}:
+        for origin in {task.source.origin for task in self.transfer.tasks if task.accepted}:
             self._hosts.note_answer(origin)
 
     def cap_locked(self) -> int:
@@ -119,7 +119,7 @@ class FetcherPool:
         task = next_task(self.transfer, may_steal=not self._context.bucket.limited)
         if task is None:
             return None, LOOK_AGAIN_S if self.transfer.tasks else None
-        if self._hosts.acquire(task.state.source.origin):
+        if self._hosts.acquire(task.source.origin):
             return task, None
         return_task(self.transfer, task)
         return None, HOST_FULL_S
@@ -130,15 +130,16 @@ class FetcherPool:
                 drop_decoded_locked(self.transfer, task)
             if self.transfer.ended:
                 return
-            error = as_passing(task, error)
-            if choose_other_form(task, error):
+            if not task.source.mirror:
+                error = as_passing(task, error)
+            if not task.source.mirror and choose_other_form(task, error):
                 note_other_form_locked(self.transfer, task, error)
             else:
                 self._faults.handle_locked(task, error)
             self.transfer.changed.notify_all()
 
     def finish_task(self, task: RangeTask) -> None:
-        self._hosts.release(task.state.source.origin)
+        self._hosts.release(task.source.origin)
         self.transfer.release(task)
 
     def fetch(self, task: RangeTask, *, new_connection: bool = False) -> None:
@@ -153,14 +154,15 @@ class FetcherPool:
             requested, size = (task.start, task.end), state.size
             range_header, if_range = task.request_headers_locked()
         with self._client.request(
-            state.file.url,
+            task.source.url,
             range_header,
             redirected_to=task.location,
             if_range=if_range,
             pinned=state.pinned,
             size=size,
-            on_hub_metadata=lambda hub: check_hub(transfer, state, hub),
+            on_hub_metadata=lambda hub: check_hub(transfer, task, hub),
             new_connection=new_connection,
+            mirror=task.source.address if task.source.mirror else None,
         ) as response:
             host, path, hub = host_of(response.url), state.file.path, response.hub
             size = hub.size if size is None and hub is not None else size
@@ -168,10 +170,10 @@ class FetcherPool:
             answer = read_answer(
                 response.status, response.headers, requested, host, ranged=ranged, path=path, size=size
             )
-            location = None if response.needed_cookie or response.url == state.file.url else response.url
+            location = None if response.needed_cookie or response.url == task.source.url else response.url
             task.location = location
             accept_response(transfer, task, answer, hub, location)
-            self._hosts.note_answer(state.source.origin)
+            self._hosts.note_answer(task.source.origin)
             if answer.coding is not None:
                 response.decode(answer.coding, state.size)
             Receiver(self._context, task, response, answer.start).run()

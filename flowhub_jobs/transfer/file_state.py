@@ -3,7 +3,8 @@
 The fields of a file are grouped by the thread that writes them:
 
     identity   what content the file must have     a fetcher, when it checks a response
-    source     how the source serves the file      a fetcher, when it checks a response or handles a fault
+    source     how an address serves the file      a fetcher, when it checks a response or handles a fault
+    addresses  the addresses of the file, in order  the same
     disk       which bytes are written             fetchers and the writer; the committer clears `dirty` and sets
                                                    `committed`
     digest     how far the file is hashed          the hasher; fetchers and the writer add to `queued` (`HashQueue`)
@@ -18,8 +19,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.net.urls import shown_origin
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.first_bytes_check import Proof
+from flowhub_jobs.transfer.mirror_choice import NOWHERE, UNTRIED, Address, Standing
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header
@@ -70,9 +74,12 @@ class Identity:
 
 @dataclass(slots=True)
 class SourceState:
-    """How the source serves the file."""
+    """How one address serves the file."""
 
+    address: Address = NOWHERE
     origin: str = ""  # where the first request goes
+    standing: Standing = UNTRIED
+    fault: FlowhubError | None = None  # for which it was passed over
     location: str | None = None  # where the last redirect led
     no_ranges: bool = False  # it sends the whole file only: one connection, from the first byte
     no_validator: bool = False  # nothing shows that two responses are of one version: all in one response
@@ -83,6 +90,25 @@ class SourceState:
     no_resume_reason: str = ""  # why an interrupted download starts over, for the user
     no_resume_noted: bool = False
     connections_replaced: int = 0  # for being slow
+
+    @property
+    def url(self) -> str:
+        return self.address.url
+
+    @property
+    def name(self) -> str:
+        """The origin as people write it."""
+        return shown_origin(self.origin)
+
+    @property
+    def mirror(self) -> str:
+        """The mirror's prefix; "" for the file's own URL."""
+        return self.address.mirror
+
+    @property
+    def one_connection(self) -> bool:
+        """Whether only one connection at a time may fetch the file from here."""
+        return self.no_ranges or self.no_validator or self.form is not RangeForm.BOUNDED
 
 
 @dataclass(slots=True)
@@ -117,7 +143,9 @@ class FileState:
     file: ArtifactFile
     record: FileRecord
     identity: Identity
-    source: SourceState = field(default_factory=SourceState)
+    source: SourceState = field(default_factory=SourceState)  # the address in use
+    addresses: tuple[SourceState, ...] = ()  # all of them, in order
+    suspect: str = ""  # the mirror whose bytes were fetched again from elsewhere, after a wrong digest
     disk: DiskState = field(default_factory=DiskState)
     digest: FileDigestState = field(default_factory=FileDigestState)
     tasks: "list[RangeTask]" = field(default_factory=list)
@@ -153,16 +181,13 @@ class FileState:
     @property
     def exclusive(self) -> bool:
         """Whether only one connection at a time may fetch the file."""
-        source = self.source
-        limited = source.no_ranges or source.no_validator or source.form is not RangeForm.BOUNDED
-        return limited or not self.identity.identified
+        return self.source.one_connection or not self.identity.identified
 
-    @property
-    def if_range(self) -> str | None:
+    def if_range_at(self, source: SourceState) -> str | None:
         """The strong validator of the kept bytes, if nothing better identifies them (RFC 9110, section 13.1.5)."""
         kind, _, validator = (self.record.identity or "").partition(":")
         usable = kind == "etag" or (kind == "modified" and " ETag " not in validator)
-        return validator if usable and self.record.kept.total and not self.source.ignores_if_range else None
+        return validator if usable and self.record.kept.total and not source.ignores_if_range else None
 
 
 class Body(Protocol):
@@ -189,6 +214,8 @@ class RangeTask:
     start: int
     end: int
     part: PartFile | None = None
+    ended_at: float = 0.0
+    source: SourceState = field(default_factory=SourceState)  # the address that it is requested from
     at: int = field(init=False)
     claimed_to: int = field(init=False)
     started_at: float = field(default_factory=time.monotonic)
@@ -211,7 +238,7 @@ class RangeTask:
     @property
     def exclusive(self) -> bool:
         """Whether no other connection may fetch the file."""
-        return self.state.exclusive or self.end == WHOLE
+        return self.source.one_connection or not self.state.identity.identified or self.end == WHOLE
 
     @property
     def proof(self) -> Proof:
@@ -222,9 +249,9 @@ class RangeTask:
     def request_headers_locked(self) -> tuple[str | None, str | None]:
         """Return the Range and If-Range headers of the task's request, and record what is requested."""
         state = self.state
-        self.form, self.location, self.requested_end = state.source.form, state.source.location, self.end
+        self.form, self.location, self.requested_end = self.source.form, self.source.location, self.end
         header = range_header(self.form, self.start, self.end, state.size)
-        condition = state.if_range if header else None
+        condition = state.if_range_at(self.source) if header else None
         self.conditional = condition is not None
         return header, condition
 
@@ -242,3 +269,12 @@ class RangeTask:
     def split_at(self) -> int:
         """Where another connection may take over: the middle of the rest, or all of it if nothing came yet."""
         return self.claimed_to + (self.end - self.claimed_to) // 2 if self.received else self.claimed_to
+
+
+@dataclass(slots=True, eq=False)
+class Probe:
+    """A measurement of an address that is not in use; `task` is its request, once it was made."""
+
+    state: FileState
+    source: SourceState
+    task: RangeTask | None = None

@@ -5,7 +5,7 @@ tried.
 """
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.file_state import RangeTask, SourceState
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
 
 WITHOUT_RANGE_AFTER = 3  # tries without a byte
@@ -23,7 +23,7 @@ def choose_other_form(task: RangeTask, error: FlowhubError) -> bool:
     An accepted response makes all forms worth a try again (`SourceState.form_faults`). Each form is tried once against
     a refusal by status; wrong bytes change the form each time.
     """
-    state, source = task.state, task.state.source
+    state, source = task.state, task.source
     if not is_about_range(error):
         return False
     if task.form is not source.form or (task.conditional and source.ignores_if_range):
@@ -60,9 +60,9 @@ def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) ->
     silent = isinstance(error, ServerBusy | ConnectionLost) and task.kept == 0
     cheap = not state.identity.identified and state.record.kept.total <= REPEATED_MAX
     if silent and cheap and faults == WITHOUT_RANGE_AFTER:
-        state.source.form = RangeForm.NONE
+        task.source.form = RangeForm.NONE
     elif silent and task.form is RangeForm.NONE and faults == WITHOUT_RANGE_AFTER + 1:
-        state.source.form = RangeForm.BOUNDED
+        task.source.form = RangeForm.BOUNDED
 
 
 def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
@@ -72,27 +72,27 @@ def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
     """
     state = task.state
     coded = isinstance(error, WrongRange) and error.coded and task.form is not RangeForm.NONE
-    may_be_whole = state.source.no_ranges or not state.identity.identified
+    may_be_whole = task.source.no_ranges or not state.identity.identified
     return coded and may_be_whole and state.record.kept.total <= REPEATED_MAX
 
 
 def _adopt_working_form(task: RangeTask) -> bool:
     """Take over the form of another connection to the file whose response was accepted; return whether there is one."""
     for other in task.state.tasks:
-        if other is not task and other.accepted and other.form is not task.form:
-            task.state.source.form = other.form
+        if other is not task and (other.accepted and other.source is task.source) and other.form is not task.form:
+            task.source.form = other.form
             return True
     return False
 
 
 def as_passing(task: RangeTask, error: FlowhubError) -> FlowhubError:
     """Return a refusal as a passing fault if the same form works over another connection: there are too many."""
-    works = any(other is not task and other.accepted for other in task.state.tasks)
+    works = any(other is not task and (other.accepted and other.source is task.source) for other in task.state.tasks)
     if not (isinstance(error, SourceRefused) and error.about_range and works):
         return error
     return ServerBusy(error.text, host=error.host, path=error.path)
 
 
-def request_whole(state: FileState) -> None:
+def request_whole(source: SourceState) -> None:
     """Request the whole file next: a response did not show which part of the file it was."""
-    state.source.form = RangeForm.NONE
+    source.form = RangeForm.NONE

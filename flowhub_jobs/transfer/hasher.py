@@ -20,6 +20,7 @@ from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.identity_check import contradiction, source_host
+from flowhub_jobs.transfer.mirror_use import distrust, name_liar
 from flowhub_jobs.transfer.open_parts import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
@@ -185,6 +186,8 @@ class Hasher(threading.Thread):
                 pieces = pieces_of(state.record.states, state.record.piece, size)
                 verified = FileDigest(state.file.path, size, digest, pinned, pieces, commit=identity.commit)
                 self._transfer.mark_verified_locked(state, verified)
+                if state.suspect:
+                    name_liar(self._transfer, state)
             else:
                 self._mismatch_locked(state, wrong)
 
@@ -209,6 +212,9 @@ class Hasher(threading.Thread):
 
         A file that is cut short although the source itself names its length is not longer the second time.
         """
+        if distrust(self._transfer, state, wrong):
+            return
+        state.suspect = ""
         state.digest.mismatches += 1
         source = state.source
         short_at_source = isinstance(wrong, CutShort) and not source.size_from_close
@@ -216,7 +222,7 @@ class Hasher(threading.Thread):
         whole_responses = source.no_ranges
         self._transfer.restart_locked(state)
         if whole_responses:
-            request_whole(state)  # a response that claimed to be the whole may have been a part
+            request_whole(source)  # a response that claimed to be the whole may have been a part
         if final:
             self._transfer.end(wrong)
         else:
@@ -228,7 +234,7 @@ def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | No
     """Return CutShort for a file without a digest that ends before its own header says."""
     try:
         with disk_errors(part.path):
-            check_not_cut_short(state.file.path, part.path, size, source_host(state))
+            check_not_cut_short(state.file.path, part.path, size, source_host(state.source))
     except CutShort as error:
         return error
     return None

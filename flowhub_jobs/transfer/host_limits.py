@@ -17,6 +17,7 @@ class _Host:
     capped_until: float = 0.0
     cooldown_until: float = 0.0
     answered_at: float = float("-inf")
+    aside_until: float = 0.0
     best_rate: float = 0.0  # bytes a second of one connection
 
 
@@ -92,6 +93,17 @@ class HostLimits:
         """Return the seconds for which the host is still left alone; 0.0 if there is no cooldown."""
         with self._lock:
             return max(0.0, self._hosts[origin].cooldown_until - self._clock())
+
+    def set_aside(self, origin: str, seconds: float) -> None:
+        """Have new transfers pass over a mirror for so long: it is down, or far slower than another address."""
+        with self._lock:
+            host = self._hosts[origin]
+            host.aside_until = max(host.aside_until, self._clock() + seconds)
+
+    def aside_left(self, origin: str) -> float:
+        """Return the seconds for which a mirror is still passed over; 0.0 if it is not."""
+        with self._lock:
+            return max(0.0, self._hosts[origin].aside_until - self._clock())
 
     def note_answer(self, origin: str) -> None:
         """Record that the host has just sent what was requested."""

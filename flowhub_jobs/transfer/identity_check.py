@@ -6,10 +6,10 @@ that both have: the digest, else the Hub's commit and path, else a strong ETag, 
 
 import re
 
-from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, SourceChanged, WrongRange
+from flowhub_jobs.errors import DigestMismatch, FlowhubError, MirrorUnfit, SizeMismatch, SourceChanged, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
-from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask
+from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask, SourceState
 from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
@@ -18,18 +18,22 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
 
 
-def check_hub_metadata(state: FileState, hub: HubMetadata) -> None:
+def check_hub_metadata(task: RangeTask, hub: HubMetadata) -> None:
     """Raise DigestMismatch or SizeMismatch if the Hub contradicts the catalog; else adopt its digests."""
-    identity, pinned = state.identity, state.file.sha256
+    state, identity, pinned = task.state, task.state.identity, task.state.file.sha256
+    if task.source.mirror:
+        if hub.sha256 not in (None, pinned) or hub.size not in (None, state.size):
+            raise MirrorUnfit(f"{source_host(task.source)} has another file.", host=source_host(task.source))
+        return
     if hub.sha256 and pinned and hub.sha256 != pinned:
-        host = source_host(state)
+        host = source_host(task.source)
         raise DigestMismatch(
             f"the source disagrees with {identity.pinned_by}, which pins sha256 {pinned}; {host} has {hub.sha256}.",
             hint=f"The file was replaced at its source, or {identity.pinned_by} is out of date: {_remedy(state)}.",
             host=host,
             path=state.file.path,
         )
-    check_size(state, hub.size)
+    check_size(task, hub.size)
     identity.commit = hub.commit if hub.commit and _COMMIT.fullmatch(hub.commit) else identity.commit
     identity.expected_sha256 = pinned or hub.sha256
     identity.expected_git_sha1 = state.file.git_sha1 or hub.git_sha1
@@ -47,10 +51,11 @@ def proof_of(state: FileState, *, published: bool) -> Proof:
     return Proof.PUBLISHED if state.file.size is None else Proof.PUBLISHED_WITH_SIZE
 
 
-def check_size(state: FileState, total: int | None) -> None:
+def check_size(task: RangeTask, total: int | None) -> None:
     """Raise SizeMismatch if `total`, the size by the source, contradicts the catalog's; None: it is not known."""
+    state = task.state
     if total is not None and state.file.size is not None and total != state.file.size:
-        host, pinned_by = source_host(state), state.identity.pinned_by
+        host, pinned_by = source_host(task.source), state.identity.pinned_by
         raise SizeMismatch(
             f"{pinned_by} says {state.file.size} bytes, the source {host} has {total} bytes.",
             hint=f"The size in {pinned_by} is out of date: {_remedy(state)}, then enqueue again.",
@@ -63,9 +68,9 @@ def _remedy(state: FileState) -> str:
     return "update the catalog" if state.identity.pinned_by == CATALOG else "look at its source"
 
 
-def source_host(state: FileState) -> str:
+def source_host(source: SourceState) -> str:
     """Return the host that a message should name: where the bytes come from, as far as that is known."""
-    return host_of(state.source.location or state.file.url)
+    return host_of(source.location or source.url)
 
 
 def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> bool:
@@ -83,7 +88,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     Raises WrongRange for an impossible end, SourceChanged if the file must be requested in one go, SizeMismatch if the
     Hub and the place it redirects to have different sizes.
     """
-    state, total, host = task.state, _total(answer, hub), source_host(task.state)
+    state, total, host = task.state, _total(answer, hub), source_host(task.source)
     path = state.file.path
     if hub is not None and hub.size is not None and total != hub.size:
         raise SizeMismatch(
@@ -99,8 +104,8 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
         raise WrongRange(f"{host} says that it has {total} bytes, and {kept} came already.", host=host, path=path)
     if total == 0:  # before the hasher may verify it
         check_first_bytes(path, b"", state.identity.proof)
-    in_one_go = state.source.no_validator
-    _adopt(state, answer, total, identity_of(state, answer, hub), location)
+    in_one_go = task.source.no_validator
+    _adopt(task, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
         text = f"{host} ignores ranges; the file is asked for over one connection alone."
         raise SourceChanged(text, host=host, path=path)
@@ -109,7 +114,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     elif answer.end is not None:
         task.end = _end_in(task, answer.end)
     task.response_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
-    if state.source.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
+    if task.source.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # the whole was requested, and a part came: that could repeat without end
             raise WrongRange(
                 f"it cannot be fetched safely: {host} sends it in parts, "
@@ -125,10 +130,8 @@ def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:
     return answer.total if answer.total is not None or hub is None else hub.size
 
 
-def _adopt(
-    state: FileState, answer: RangeAnswer, total: int | None, identity: str | None, location: str | None
-) -> None:
-    record, source = state.record, state.source
+def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: str | None, location: str | None) -> None:
+    state, record, source = task.state, task.state.record, task.source
     if total is not None and record.size is None:
         record.size = total
         if not answer.whole:
@@ -185,7 +188,7 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
         expected, actual, kind = (state.identity.expected_git_sha1, git or "", "git sha1") if git else (None, "", "")
     if expected is None or actual == expected:
         return None
-    host = source_host(state)
+    host = source_host(state.source)
     pinned = state.file.sha256 is not None or state.file.git_sha1 is not None
     says = (
         f"the source {host} disagrees with {state.identity.pinned_by}, which pins"

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from flowhub_jobs.transfer.mirror_choice import NO_MIRRORS, Mirrors
 from flowhub_jobs.transfer.retry import Patience
 
 
@@ -22,6 +23,7 @@ class TransferOptions:
     rate_bps: int | None = None  # of this transfer alone, next to the limit that all share
     hub_endpoint: str = "https://huggingface.co"
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mirrors: Mirrors = NO_MIRRORS
 
 
 class Cancelled(Exception):

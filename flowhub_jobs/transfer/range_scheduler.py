@@ -7,6 +7,8 @@ import time
 
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.mirror_choice import PROBE_BYTES
+from flowhub_jobs.transfer.mirror_use import choose_address
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
@@ -20,16 +22,41 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     """Start and return the next range to fetch; None if there is none now."""
     if _is_hash_bound(transfer):
         return None
+    if (task := _start_probe(transfer)) is not None:
+        return task
     for state in transfer.incomplete.values():
+        choose_address(state)
         bounds = _next_bounds(transfer, state)
         if bounds is not None:
             return transfer.start_locked(RangeTask(state, *bounds, state.disk.part))
     return _steal(transfer) if may_steal else None
 
 
+def _start_probe(transfer: TransferState) -> RangeTask | None:
+    """Start the request that measures another address: the last bytes that are missing and in no other's way."""
+    probe = transfer.probe
+    if probe is None or probe.task is not None or probe.state.complete or probe.state.exclusive:
+        return None
+    state = probe.state
+    busy = Ranges((*state.record.kept, *((task.at, task.end) for task in state.tasks)))
+    gap = max(busy.gaps(0, state.size or 0), default=None)
+    if gap is not None:
+        start, end = max(gap[0], gap[1] - PROBE_BYTES), gap[1]
+    elif (longest := max(state.tasks, key=lambda task: task.end - task.split_at, default=None)) is not None:
+        start, end = max(longest.split_at, longest.end - PROBE_BYTES), longest.end
+        longest.end = start
+    else:
+        return None
+    probe.task = transfer.start_locked(RangeTask(state, start, end, state.disk.part))
+    probe.task.source = probe.source
+    return probe.task
+
+
 def return_task(transfer: TransferState, task: RangeTask) -> None:
     """Undo `next_task`: a range that was taken over goes back to the task that had it."""
     transfer.withdraw(task)
+    if transfer.probe is not None and transfer.probe.task is task:
+        transfer.probe.task = None
     for other in task.state.tasks:
         if other.end == task.start and other.response_end >= task.end:
             other.end = task.end
@@ -70,6 +97,7 @@ def _steal(transfer: TransferState) -> RangeTask | None:
     slow = max(shared, key=lambda task: task.remaining_s(now), default=None)
     if slow is None or slow.remaining_s(now) < STEAL_S:
         return None
+    choose_address(slow.state)
     end, slow.end = slow.end, slow.split_at
     return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part))
 

@@ -5,10 +5,11 @@ the lock.
 """
 
 from flowhub_jobs.errors import FlowhubError, SourceChanged
-from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity_check import accept, check_hub_metadata, check_size, is_another_version
+from flowhub_jobs.transfer.identity_check import accept, check_hub_metadata, check_size, is_another_version, source_host
+from flowhub_jobs.transfer.mirror_choice import after_answer, after_bytes
+from flowhub_jobs.transfer.mirror_use import check_mirror_answer
 from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.response_checks import (
     check_condition,
@@ -23,10 +24,10 @@ from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
 
-def check_hub(transfer: TransferState, state: FileState, hub: HubMetadata) -> None:
+def check_hub(transfer: TransferState, task: RangeTask, hub: HubMetadata) -> None:
     """Check the Hub's metadata against the catalog, before its redirect is followed. Raises as `accept_response`."""
     with transfer.changed:
-        check_hub_metadata(state, hub)
+        check_hub_metadata(task, hub)
 
 
 def accept_response(
@@ -43,19 +44,22 @@ def accept_response(
         state = task.state
         transfer.check_current_locked(task)
         if hub is not None:
-            check_hub_metadata(state, hub)
+            check_hub_metadata(task, hub)
+        if task.source.mirror:
+            check_mirror_answer(task, answer)
         check_not_a_part(task, answer)
-        check_size(state, answer.total)
+        check_size(task, answer.total)
         check_condition(task, answer, hub)
         if is_another_version(state, answer, hub):
             transfer.restart_locked(state)
             raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
         check_inside(task, answer)
         accept(task, answer, hub, location)
+        task.source.standing = after_answer(task.source.standing)
         task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
-        state.source.no_resume_reason = no_resume_reason(state, answer)
-        if state.source.no_resume_reason:
-            transfer.note_no_resume_locked(state)
+        task.source.no_resume_reason = no_resume_reason(task, answer)
+        if task.source.no_resume_reason:
+            transfer.note_no_resume_locked(task)
         transfer.file_changed_locked(state)  # its size may be known now
         transfer.wake_workers_locked()
 
@@ -69,12 +73,13 @@ def accept_end(transfer: TransferState, task: RangeTask) -> None:
             if task.encoded:
                 check_decoded(task)
         if state.size is None and task.end == WHOLE:
-            check_size(state, task.at)
-            state.source.size_from_close = True
+            check_size(task, task.at)
+            task.source.size_from_close = True
             state.record.size = task.end = task.at
             state.disk.dirty = True
             transfer.file_changed_locked(state)
-        state.source.form_faults = 0
+        task.source.form_faults = 0
+        task.source.standing = after_bytes(task.source.standing)
         transfer.wake_workers_locked()
 
 
@@ -87,7 +92,6 @@ def drop_decoded_locked(transfer: TransferState, task: RangeTask) -> None:
 def note_other_form_locked(transfer: TransferState, task: RangeTask, error: FlowhubError) -> None:
     """Record that a fault makes the next request use another form of Range."""
     transfer.faults += error.retryable  # a source that never sends the right bytes has a limited number of tries
-    state = task.state
-    error.at(host=host_of(state.source.location or state.file.url), path=state.file.path)
+    error.at(host=source_host(task.source), path=task.state.file.path)
     text = f"{error.message} flowhub asks for it in another form."
     transfer.notes.append(Note(EventKind.AGAIN, text, error.code))

@@ -4,7 +4,7 @@ The transfer's lock is held throughout.
 """
 
 from flowhub_jobs.errors import SourceChanged, WrongRange
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity_check import check_size, identity_of, source_host
@@ -18,18 +18,18 @@ def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
     installed as the whole file. The file is then requested without a range; a file that really is that long costs one
     more request. The same holds for a shorter 200 to a range: a server may send less than was requested.
     """
-    state, total, host = task.state, answer.total, source_host(task.state)
+    state, total, host = task.state, answer.total, source_host(task.source)
     if task.form is RangeForm.NONE or (total is not None and total == state.size):
         return
     if answer.whole and task.start > 0 and (total is None or state.size is None):
-        request_whole(state)
+        request_whole(task.source)
         raise WrongRange(f"{host} was asked for a part of the file, and does not say how much it sends.", host=host)
     if total is None or task.end == WHOLE:
         return
     cut_first = total == task.end
     may_be_cut = answer.whole and total <= task.end - task.start
     if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
-        request_whole(state)
+        request_whole(task.source)
         raise WrongRange(f"{host} sends {total} bytes as the whole file, which may be a part of it.", host=host)
 
 
@@ -37,7 +37,7 @@ def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise WrongRange for a part that ends after the end of the file."""
     size = task.state.size
     if size is not None and answer.end is not None and answer.end > size:
-        host = source_host(task.state)
+        host = source_host(task.source)
         raise WrongRange(f"{host} sends bytes up to {answer.end} of a file of {size}.", host=host)
 
 
@@ -50,15 +50,15 @@ def check_end(task: RangeTask) -> None:
         and task.start == 0 < task.at
         and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
     ):
-        request_whole(task.state)
-        host = source_host(task.state)
+        request_whole(task.source)
+        host = source_host(task.source)
         raise WrongRange(f"{host} ends the file at byte {task.at}, which may be the end of a part of it.", host=host)
 
 
 def check_decoded(task: RangeTask) -> None:
     """Raise SizeMismatch or WrongRange for a decoded body that ended, by its own checksum, before the file's end."""
-    state, host = task.state, source_host(task.state)
-    check_size(state, task.at)
+    state, host = task.state, source_host(task.source)
+    check_size(task, task.at)
     if state.size is not None:
         raise WrongRange(f"{host} sent {task.at} bytes of a file of {state.size}.", host=host, path=state.file.path)
 
@@ -75,21 +75,21 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     same = identity_of(state, answer, hub) == state.record.identity
     unnamed = answer.etag is None and answer.modified is None
     if (answer.whole and same) or (not answer.whole and unnamed):
-        state.source.ignores_if_range = True
-        host = source_host(state)
+        task.source.ignores_if_range = True
+        host = source_host(task.source)
         text = f"{host} ignores If-Range; the range alone is asked for."
         raise SourceChanged(text, host=host, path=state.file.path)
 
 
-def no_resume_reason(state: FileState, answer: RangeAnswer) -> str:
+def no_resume_reason(task: RangeTask, answer: RangeAnswer) -> str:
     """Return why an interrupted download of the file starts over; "" if it can be resumed."""
-    path, host = state.file.path, source_host(state)
-    if state.source.no_validator:
+    source, path, host = task.source, task.state.file.path, source_host(task.source)
+    if source.no_validator:
         return (
             f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
             "An interrupted download starts again at the first byte; with --sha256 it is resumed."
         )
-    if state.source.no_ranges and answer.whole:
+    if source.no_ranges and answer.whole:
         return (
             f"{path}: {host} sends the whole file or nothing (no ranges). "
             "An interrupted download starts again at the first byte."

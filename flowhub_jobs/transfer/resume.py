@@ -1,7 +1,7 @@
 """Continues what an earlier run left: the journal's claims, checked against the files on the disk."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flowhub_jobs.errors import StorageFailed, StoreOffline
@@ -18,11 +18,16 @@ _NO_PART = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 
 
 def resume_partial(
-    transfer: TransferState, tag: str, fetched: int, may_write: Callable[[], None] = lambda: None
+    transfer: TransferState,
+    tag: str,
+    fetched: int,
+    may_write: Callable[[], None] = lambda: None,
+    sources: Mapping[str, int] | None = None,
 ) -> Journal:
     """Add all files with what is kept of them to the transfer; return the journal, rewritten, for this run alone.
 
-    `fetched` is the job's own count; the journal's is used instead if it is of the same job. `may_write` raises if the
+    `fetched` is the job's own count, and `sources` the same by origin; the journal's are used instead if it is of the
+    same job and has more. `may_write` raises if the
     partial belongs to another run by now: a run that was suspended in here must change nothing of its successor's.
     """
     with disk_errors(transfer.folder):
@@ -30,6 +35,8 @@ def resume_partial(
             refuse_links(transfer.folder, folder)  # what a link leads to would be removed with the partial's own files
         old = load(transfer.folder)
     transfer.fetched = max(fetched, old.fetched if old.tag == tag else 0)
+    transfer.sources_committed = dict(old.sources if old.tag == tag and old.fetched >= fetched else sources or {})
+    transfer.sources.update(transfer.sources_committed)
     transfer.fetched_before = transfer.fetched_committed = transfer.fetched
     for number, file in enumerate(transfer.artifact.files):
         transfer.add(_resume_file(transfer.folder, number, file, old))
@@ -54,7 +61,8 @@ def _remove_unlisted(transfer: TransferState, may_write: Callable[[], None]) -> 
 
 
 def _record_of(transfer: TransferState, tag: str) -> Record:
-    return Record(files={state.file.path: state.record for state in transfer.files}, fetched=transfer.fetched, tag=tag)
+    files = {state.file.path: state.record for state in transfer.files}
+    return Record(files=files, fetched=transfer.fetched, sources=dict(transfer.sources), tag=tag)
 
 
 def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:

@@ -8,6 +8,7 @@ is reentrant). A number may be read without it where an older value does no harm
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from flowhub_jobs.errors import SourceChanged
@@ -15,9 +16,11 @@ from flowhub_jobs.net.urls import request_origin
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.concurrency import Flow
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.file_state import FileState, Probe, RangeTask, SourceState
 from flowhub_jobs.transfer.hash_queue import HashQueue
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, proof_of
+from flowhub_jobs.transfer.mirror_choice import NO_MIRRORS, Mirrors
+from flowhub_jobs.transfer.partial.given_ranges import note_given
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
 from flowhub_jobs.transfer.retry import PriorFaults
@@ -34,8 +37,8 @@ COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # verified files with open parts; a M
 class TransferState:
     """The state of one transfer. `changed` is the lock; the other conditions share it."""
 
-    def __init__(self, artifact: Artifact, folder: Path, hub_endpoint: str) -> None:
-        self.artifact, self.folder, self._hub_endpoint = artifact, folder, hub_endpoint
+    def __init__(self, artifact: Artifact, folder: Path, hub_endpoint: str, mirrors: Mirrors = NO_MIRRORS) -> None:
+        self.artifact, self.folder, self._hub_endpoint, self._mirrors = artifact, folder, hub_endpoint, mirrors
         lock = threading.RLock()
         self.changed = threading.Condition(lock)  # wakes fetchers: there may be a range, or room for bytes
         self.pool_resized = threading.Condition(lock)  # wakes surplus fetchers
@@ -52,7 +55,9 @@ class TransferState:
         self.verified_open: list[FileState] = []  # verified files whose parts are still open
         self.fetched = 0  # bytes, with those of earlier attempts
         self.fetched_before = 0  # by earlier attempts
+        self.sources: Counter[str] = Counter()  # `fetched` by the origin that sent it
         self.fetched_committed = 0  # as the journal has it
+        self.sources_committed: dict[str, int] = {}
         self.unsynced = 0  # bytes written since the last commit
         # Progress is a byte that no try had before. Faults, and the seconds that earlier attempts spent, since then:
         self.faults = 0
@@ -63,6 +68,8 @@ class TransferState:
         self.probing = False  # more connections than are known to help: they get short ranges
         self.rate = 0.0  # bytes a second
         self.notes: list[Note] = []  # events for the job's history
+        self.liars: set[str] = set()  # mirrors that sent wrong bytes
+        self.probe: Probe | None = None  # a measurement that is wanted, or under way
         self.error: BaseException | None = None
         self.ended = False
         self.ended_at = 0.0
@@ -70,7 +77,11 @@ class TransferState:
 
     def add(self, state: FileState) -> None:
         """Add a file, before the threads start."""
-        state.source.origin = request_origin(state.file.url, self._hub_endpoint)
+        state.addresses = tuple(
+            SourceState(address, request_origin(address.url, self._hub_endpoint))
+            for address in self._mirrors.addresses(state.file.url, state.file.sha256)
+        )
+        state.source = next(source for source in state.addresses if not source.mirror)
         published = self.artifact.option is not None or self.artifact.hub is not None
         state.identity.proof = proof_of(state, published=published)
         if self.artifact.option is None:  # a URL, or a repository, with a digest
@@ -143,7 +154,8 @@ class TransferState:
     # Tasks ---------------------------------------------------------------------------------------------------------
 
     def start_locked(self, task: RangeTask) -> RangeTask:
-        """Record that a range is in flight."""
+        """Record that a range is in flight, from the address that the file uses now."""
+        task.source = task.state.source
         task.state.tasks.append(task)
         self.tasks.append(task)
         return task
@@ -151,6 +163,7 @@ class TransferState:
     def withdraw(self, task: RangeTask) -> None:
         """Record that a range is no longer in flight. It wakes no thread."""
         with self.changed:
+            task.ended_at = time.monotonic()
             for tasks in (task.state.tasks, self.tasks):
                 if task in tasks:
                     tasks.remove(task)
@@ -199,14 +212,16 @@ class TransferState:
             task.kept += count
             state.record.kept.add(begin, task.at)
             self.fetched += count
+            self.sources[task.source.name] += count
+            note_given(state.record, task.source.mirror, begin, task.at)
             self.unsynced += count
             disk = state.disk
             if state.record.kept.total > disk.most_kept:
                 disk.most_kept = state.record.kept.total
                 self.faults, self.no_progress_s, self.progress_at = 0, 0.0, time.monotonic()
             disk.dirty = True
-            if state.source.no_resume_reason:
-                self.note_no_resume_locked(state)
+            if task.source.no_resume_reason:
+                self.note_no_resume_locked(task)
             if state.complete:
                 self.incomplete.pop(state.number, None)
             queued = self.hash_queue.offer(state, begin, data, buffer)
@@ -216,11 +231,12 @@ class TransferState:
                 self.commit_due.notify_all()
             return queued
 
-    def note_no_resume_locked(self, state: FileState) -> None:
+    def note_no_resume_locked(self, task: RangeTask) -> None:
         """Add the event, once a run, that an interruption costs all of a large file."""
-        if not state.source.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
-            state.source.no_resume_noted = True
-            self.notes.append(Note(EventKind.NO_RESUME, state.source.no_resume_reason))
+        state, source = task.state, task.source
+        if not source.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
+            source.no_resume_noted = True
+            self.notes.append(Note(EventKind.NO_RESUME, source.no_resume_reason))
 
     # A file --------------------------------------------------------------------------------------------------------
 
@@ -234,18 +250,19 @@ class TransferState:
         if state.disk.part is not None:
             self.retired_parts.append(state.disk.part)
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
-        state.record = FileRecord(part, size=state.file.size)
+        state.record = FileRecord(part, size=state.file.size, dropped=state.record.dropped)
         state.disk.part, state.disk.committed = None, 0
-        identity, source = state.identity, state.source
+        identity = state.identity
         identity.expected_sha256, identity.expected_git_sha1 = state.file.sha256, state.file.git_sha1
         identity.identified = identity.head_checked = False
-        source.location, source.ignores_if_range = None, False
+        for source in state.addresses:
+            source.location, source.ignores_if_range = None, False
         self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()
         self._restart_digest_locked(state)
         state.restarts += 1
         # Each byte counts as progress again. Not for ever: a source may have another version for each try.
-        if not source.no_validator and state.restarts <= RESTARTS_MAX:
+        if not state.source.no_validator and state.restarts <= RESTARTS_MAX:
             state.disk.most_kept = 0
         state.disk.dirty = True
         self.file_changed_locked(state)

@@ -47,6 +47,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginBytes:
+    """The bytes of a job that one origin sent."""
+
+    origin: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A row of the contract's `flowhub/jobs/1`, in its order. Bytes, seconds, bytes a second; times are UTC."""
 
@@ -78,6 +86,7 @@ class Job:
     kind: JobKind = JobKind.FETCH
     wait: Wait | None = None
     limit_bps: int | None = None  # the most that it may fetch, bytes a second
+    sources: tuple[OriginBytes, ...] = ()  # the origins that sent the bytes, as far as they are known
     hint_template: str | None = None  # the hint of `error` with its placeholders, for a remedy of several jobs
 
     @property

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.net.urls import driver_words
@@ -63,6 +64,7 @@ class WorkerContext:
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)
         self.network = Network(home)
+        self.refused_mirrors = RefusedMirrors(home.engine, home.node, home.clock)
         self.wait_log = WaitLog(home.clock)
         self.database_outage = DatabaseOutage(home.clock.awake)
         self.stopping = threading.Event()

@@ -90,7 +90,7 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
 
 
 def _attempt(context: WorkerContext, run: Run) -> None:
-    progress = ProgressWriter(context.leases, run.lease, run.claimed.fetched)
+    progress = ProgressWriter(context.leases, run.claimed)
     context.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
@@ -177,11 +177,13 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
     context.cap.update(at_once=True)
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
-    prior = PriorAttempts(f"{home.node}/{run.lease.job}", run.claimed.fetched, faults, one_try=one_try)
+    tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
+    prior = PriorAttempts(tag, fetched, faults, one_try=one_try, sources=sources)
+    refused = context.refused_mirrors.current() if home.settings.mirrors else frozenset()
     return fetch(
         missing,
         reused.partial,
-        options=replace(transfer_options(home.settings), rate_bps=run.claimed.limit_bps),
+        options=replace(transfer_options(home.settings, refused), rate_bps=run.claimed.limit_bps),
         shared=context.shared,
         cancel=run.control,
         prior=prior,
@@ -266,10 +268,16 @@ def _watch(
     """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
     unknown = run.claimed.artifact.size is None
     probes = run.claimed.probes
+    liars: frozenset[str] = frozenset()
 
     def watch(seen: TransferProgress) -> None:
-        nonlocal unknown, probes
+        nonlocal unknown, probes, liars
         progress.show(reused.seen(seen))
+        if seen.liars != liars and context.refused_mirrors.refuse(seen.liars - liars):
+            liars = seen.liars
+        if probes is not None and seen.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
+            context.outages.reached(probes)
+            probes = None
         if probes is not None and context.outages.note_if_reached(probes, run.began):
             probes = None
         if unknown and seen.total is not None:

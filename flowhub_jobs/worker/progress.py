@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
-from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
+from flowhub_jobs.jobs.run_values import Claimed, FileCounts, Progress
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
@@ -19,9 +19,10 @@ log = logging.getLogger("flowhub.worker")
 class ProgressWriter:
     """The row of one running job. The transfer already paces its calls."""
 
-    def __init__(self, leases: LeaseStore, lease: Lease, fetched: int) -> None:
-        self._leases, self._lease = leases, lease
-        self._last = Progress(Stage.RESOLVE, None, 0, fetched, None, DigestState.PENDING)
+    def __init__(self, leases: LeaseStore, claimed: Claimed) -> None:
+        self._leases, self._lease = leases, claimed.lease
+        sources = tuple(claimed.sources.items())
+        self._last = Progress(Stage.RESOLVE, None, 0, claimed.fetched, None, DigestState.PENDING, sources=sources)
         self._files: dict[int, FileCounts] = {}
         self._notes: list[Note] = []
         self._begun_at = time.monotonic()
@@ -36,7 +37,16 @@ class ProgressWriter:
         digest = _whole(files)
         tries = seen.faults
         self._last = Progress(
-            seen.stage, seen.total, seen.kept, seen.fetched, seen.rate, digest, changed, tries.faults, tries.seconds
+            seen.stage,
+            seen.total,
+            seen.kept,
+            seen.fetched,
+            seen.rate,
+            digest,
+            changed,
+            tries.faults,
+            tries.seconds,
+            seen.sources,
         )
         self._notes += seen.notes
         if self._write():
@@ -73,14 +83,16 @@ class ProgressWriter:
     def reads(self, total: int, read: int, files: Sequence[FileCounts]) -> None:
         """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
         rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
-        self._last = Progress(Stage.VERIFY, total, read, self._last.fetched, rate, DigestState.RUNNING, tuple(files))
+        last = self._last
+        self._last = Progress(
+            Stage.VERIFY, total, read, last.fetched, rate, DigestState.RUNNING, tuple(files), sources=last.sources
+        )
         self._write()
 
     def stage(self, stage: Stage) -> None:
         last = self._last
-        self._leases.progress(
-            self._lease, Progress(stage, last.total, last.done, last.fetched, None, last.sha256_state)
-        )
+        now = Progress(stage, last.total, last.done, last.fetched, None, last.sha256_state, sources=last.sources)
+        self._leases.progress(self._lease, now)
 
 
 def _whole(files: dict[int, FileCounts]) -> DigestState:

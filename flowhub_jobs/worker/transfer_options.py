@@ -1,12 +1,13 @@
 """Makes the options of a transfer from the settings, which the packages below do not know."""
 
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.transfer.mirror_choice import Mirrors
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
 
 
-def transfer_options(settings: Settings) -> TransferOptions:
-    """Return the options."""
+def transfer_options(settings: Settings, refused: frozenset[str] = frozenset()) -> TransferOptions:
+    """Return the options. `refused`: the mirrors that are not asked now."""
     patience = Patience(
         base_s=settings.backoff_base_s,
         cap_s=settings.backoff_cap_s,
@@ -25,4 +26,5 @@ def transfer_options(settings: Settings) -> TransferOptions:
         direct_io=settings.direct_io,
         hub_endpoint=settings.hf_endpoint,
         tokens=settings.tokens_by_origin,
+        mirrors=Mirrors(settings.mirrors, refused),
     )

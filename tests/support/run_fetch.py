@@ -177,10 +177,10 @@ def part_in(folder: Path, path: str = "m.gguf") -> Path:
 
 
 def stopped_after(
-    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
 ) -> Path:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
-    with held_after(count, artifact, folder, origin, faults=faults) as running:
+    with held_after(count, artifact, folder, origin, faults=faults, **how) as running:
         running.stop()
     origin.drop_connections()
     return folder

@@ -113,7 +113,7 @@ class ByHand:
         assert answer is not None
         try:
             if answer.hub is not None and answer.location is not None:
-                check_hub(self.transfer, task.state, answer.hub)
+                check_hub(self.transfer, task, answer.hub)
             read = read_answer(
                 answer.status, Headers(answer.headers), fetcher.asked, "h.example", ranged=fetcher.ranged
             )

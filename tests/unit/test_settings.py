@@ -244,3 +244,30 @@ def test_what_stands_in_for_the_hub_may_be_named_in_the_file_and_the_environment
 def test_a_folder_whose_name_is_no_utf_8_is_refused_by_that_name(place, name):
     with pytest.raises(SettingInvalid, match=r"not UTF-8 text: /data/Mod\\xe8les"):
         load_settings({"FLOWHUB_HOME": str(place), name: os.fsdecode(b"/data/Mod\xe8les")})
+
+
+def test_mirrors_come_from_the_file_in_order(place):
+    text = '[mirrors]\n"https://h.example" = ["http://127.0.0.1:8900/hub", "origin", "https://m.example"]'
+    places = ("http://127.0.0.1:8900/hub", "origin", "https://m.example")
+    assert load(place, text).mirrors == {"https://h.example": places}
+
+
+BAD_MIRRORS = {
+    "no table": ('mirrors = "https://m.example"', "not a table"),
+    "one text": ('[mirrors]\n"https://h.example" = "https://m.example"', "list of addresses"),
+    "modelscope": ('[mirrors]\n"https://h.example" = ["modelscope"]', "is to come"),
+    "no address": ('[mirrors]\n"https://h.example" = ["m.example"]', "refused"),
+    "another scheme": ('[mirrors]\n"https://h.example" = ["file:///m"]', "scheme"),
+    "a password": ('[mirrors]\n"https://h.example" = ["https://me:s3cret@m.example"]', "user or a password"),
+    "a query": ('[mirrors]\n"https://h.example" = ["https://m.example/?key=s3cret"]', "query"),
+    "twice": ('[mirrors]\n"https://h.example" = ["origin", "origin"]', "twice"),
+    "no prefix": ('[mirrors]\n"origin" = []', "refused"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_MIRRORS.values(), ids=BAD_MIRRORS)
+def test_a_table_of_mirrors_that_cannot_be_used_says_why_and_no_secret(place, text, says):
+    with pytest.raises(SettingInvalid, match=says) as caught:
+        load(place, text)
+    assert "[mirrors]" in caught.value.message
+    assert "s3cret" not in caught.value.message

@@ -41,9 +41,10 @@ TEXTS = {
     "hf_token": "The token for the Hugging Face Hub.",
     "hf_endpoint": "The address of the Hugging Face Hub, or of a mirror of its API.",
     "tokens": "Tokens of other origins, by origin.",
+    "mirrors": "Other addresses of files whose sha256 is known, by URL prefix, in order; see Mirrors.",
 }
 _PASSWORD = re.compile(r"(://[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
-_OF_THE_FILE = ("tokens", "notify", "apps")
+_OF_THE_FILE = ("tokens", "mirrors", "notify", "apps")
 
 
 def variable(name: str) -> str:

@@ -47,6 +47,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
             "bytes",
             f"{format_bytes(job.bytes_done)} of {total} ({progress(job)}); {format_bytes(job.bytes_fetched)} fetched",
         ),
+        *([("sources", _sources(job))] if job.sources else []),
         ("digest", str(job.sha256_state)),
         ("target", job.target),
         ("attempt", str(job.attempt)),
@@ -60,6 +61,12 @@ def _facts(job: Job) -> list[tuple[str, str]]:
     if job.finished_at:
         facts.append(("ended", _local(job.finished_at)))
     return facts
+
+
+def _sources(job: Job) -> str:
+    """Return the origins with their bytes, those with the most first."""
+    most_first = sorted(job.sources, key=lambda source: -source.bytes)
+    return ", ".join(f"{format_bytes(source.bytes)} from {source.origin}" for source in most_first)
 
 
 def _print_files(job: Job) -> None:

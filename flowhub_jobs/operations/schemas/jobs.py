@@ -42,8 +42,13 @@ _JOB = [
     "kind",
     "wait",
     "limit_bps",
+    "sources",
 ]
-_NESTED = {"files": ("path", "bytes", "bytes_done", "sha256"), "wait": ("message", "code", "host")}
+_NESTED = {
+    "files": ("path", "bytes", "bytes_done", "sha256"),
+    "wait": ("message", "code", "host"),
+    "sources": ("origin", "bytes"),
+}
 
 
 def jobs_json(jobs: Iterable[Job]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Requests a range: follows redirects itself, sends a token to its own origin only, converts errors and statuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, RedirectRefused
+from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, MirrorUnfit, RedirectRefused
 from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
@@ -15,6 +16,7 @@ from flowhub_jobs.transfer.http.connections import HttpBackend
 from flowhub_jobs.transfer.http.redirect_cookies import RedirectCookies
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, folded, parse_hub_metadata, tells_end
+from flowhub_jobs.transfer.mirror_choice import Address
 from flowhub_jobs.transfer.options import TransferOptions
 
 REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
@@ -48,21 +50,25 @@ class RangeClient:
         size: int | None,
         on_hub_metadata: Callable[[HubMetadata], None],
         new_connection: bool = False,
+        mirror: Address | None = None,
     ) -> Iterator[RangeResponse]:
         """Request `url`, or `redirected_to`, where an earlier redirect led; yield the response.
 
         `size` is the file's in bytes, if it is known. `on_hub_metadata` gets the Hub's metadata of the file before its
-        redirect is followed; it may raise. `new_connection`: use no kept connection.
+        redirect is followed; it may raise. `new_connection`: use no kept connection. `mirror`: the address is a
+        mirror's: no token of the user goes there, and no redirect to another origin is followed.
 
         Raises the errors of `status_error`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost,
-        AnswerMalformed, RedirectRefused.
+        AnswerMalformed, RedirectRefused, MirrorUnfit.
         """
         start = at_endpoint(url, self._options.hub_endpoint)
         optional = {"Range": range_header, "If-Range": if_range if range_header else None}
         sent = HEADERS | {name: value for name, value in optional.items() if value is not None}
         cookies = RedirectCookies()
         first = redirected_to or start
-        response, headers, final_url, hub = self._follow(first, sent, pinned, on_hub_metadata, new_connection, cookies)
+        tokens = self._options.tokens if mirror is None else _tokens_of(mirror)
+        way = _Way(sent, pinned, on_hub_metadata, new_connection, cookies, tokens, stays=mirror is not None)
+        response, headers, final_url, hub = self._follow(first, way)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 at_home = origin(final_url) == origin(start)
@@ -75,45 +81,40 @@ class RangeClient:
             with convert_httpx_errors(final_url, in_body=True, within=self._options.stall_s):
                 response.close()
 
-    def _follow(
-        self,
-        url: str,
-        sent: dict[str, str],
-        pinned: bool,
-        on_hub_metadata: Callable[[HubMetadata], None],
-        new_connection: bool,
-        cookies: RedirectCookies,
-    ) -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
+    def _follow(self, url: str, way: "_Way") -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
         """Return the response at the end of the redirects, its headers, its URL, and the Hub's metadata."""
         hub: HubMetadata | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, sent, new_connection, cookies.header_for(url))
+            response = self._send(url, way)
             headers = folded(response.headers.raw)
             hub = hub or parse_hub_metadata(headers)
             location = location_of(response.headers.raw) if response.status_code in REDIRECTS else ""
             if not location:
                 return response, headers, url, hub
             drop_body(response, headers)
-            cookies.take(url, response.headers.raw)
+            way.cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
+            if way.stays and origin(target) != origin(url):
+                raise MirrorUnfit(f"{host_of(url)} redirects to {host_of(target)}.", host=host_of(url))
             if hub is not None:
-                on_hub_metadata(hub)
-            check_redirect(url, target, pinned=pinned or (hub is not None and hub.sha256 is not None))
+                way.on_hub_metadata(hub)
+            check_redirect(url, target, pinned=way.pinned or (hub is not None and hub.sha256 is not None))
             url = target
         host = host_of(url)
         raise RedirectRefused(f"{host} redirects without end ({REDIRECTS_MAX} times).", host=host)
 
-    def _send(self, url: str, sent: dict[str, str], new_connection: bool, cookie: str | None) -> httpx.Response:
-        token = token_for(url, self._options.tokens)
+    def _send(self, url: str, way: "_Way") -> httpx.Response:
+        token = token_for(url, way.tokens)
         # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        own = sent | ({"Authorization": f"Bearer {token}"} if token else {})
+        own = way.sent | ({"Authorization": f"Bearer {token}"} if token else {})
+        cookie = way.cookies.header_for(url)
         own |= {"Cookie": cookie} if cookie else {}
         with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
             address = httpx.URL(url)
             headers = host_header(address) | own
             request = httpx.Request("GET", address, headers=headers, extensions={"timeout": self._timeout.copy()})
         try:
-            return self._send_once(request, new_connection=new_connection)
+            return self._send_once(request, new_connection=way.new_connection)
         except _StaleConnection:
             return self._send_once(request, new_connection=True)
 
@@ -167,6 +168,24 @@ class RangeClient:
     def close(self) -> None:
         self._transport.close()
         self._backend.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a request and its redirects are sent. `stays`: a redirect to another origin is refused."""
+
+    sent: dict[str, str]
+    pinned: bool
+    on_hub_metadata: Callable[[HubMetadata], None]
+    new_connection: bool
+    cookies: RedirectCookies
+    tokens: Mapping[str, str]
+    stays: bool
+
+
+def _tokens_of(mirror: Address) -> dict[str, str]:
+    """Return the one token that goes to a mirror: its own."""
+    return {} if mirror.token is None else {origin(mirror.url): mirror.token}
 
 
 class _StaleConnection(Exception):

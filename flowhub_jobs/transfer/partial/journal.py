@@ -40,6 +40,9 @@ class FileRecord:
     states: dict[int, str] = field(default_factory=dict)
     frontier: int = 0
     frontier_state: str | None = None
+    # By mirror: the bytes that came from it, and whether its bytes were wrong, so that it is not asked again.
+    given: dict[str, Ranges] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
 
     def begin(self) -> dict[str, Any]:
         return {"part": self.part, "size": self.size, "identity": self.identity, "piece": self.piece}
@@ -47,10 +50,14 @@ class FileRecord:
 
 @dataclass(slots=True)
 class Record:
-    """The content of a journal. `fetched`: bytes over the wire in all attempts of the job named `tag`."""
+    """The content of a journal. `fetched`: bytes over the wire in all attempts of the job named `tag`.
+
+    `sources` has the same bytes by the origin that sent them.
+    """
 
     files: dict[str, FileRecord] = field(default_factory=dict)
     fetched: int = 0
+    sources: dict[str, int] = field(default_factory=dict)
     tag: str = ""
     clean: bool = False  # the last entry of a graceful stop
     install: dict[str, Any] | None = None  # the intent of an installation that has begun
@@ -84,6 +91,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _apply(record: Record, entry: dict[str, Any]) -> None:
     record.clean = entry.get("clean", False)
     record.fetched = entry.get("fetched", record.fetched)
+    record.sources = entry.get("sources", record.sources)
     record.tag = entry.get("tag", record.tag)
     record.install = entry.get("install", record.install)
     for path, begun in entry.get("begin", {}).items():
@@ -93,16 +101,23 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
         known.kept = Ranges((start, end) for start, end in change["kept"])
         known.states |= {int(number): state for number, state in change.get("states", {}).items()}
         known.frontier, known.frontier_state = change["frontier"], change["state"]
+        known.given = {mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()}
+        known.dropped = set(change.get("dropped", ()))
 
 
 def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
     """Return the entry of one file in a commit; `states` are only those that the journal does not have yet."""
-    return {
+    entry: dict[str, Any] = {
         "kept": list(record.kept),
         "states": states,
         "frontier": record.frontier,
         "state": record.frontier_state,
     }
+    if record.given:
+        entry["given"] = {mirror: list(ranges) for mirror, ranges in record.given.items()}
+    if record.dropped:
+        entry["dropped"] = sorted(record.dropped)
+    return entry
 
 
 class Journal:
@@ -166,6 +181,7 @@ def _snapshot(record: Record) -> dict[str, Any]:
         "version": VERSION,
         "tag": record.tag,
         "fetched": record.fetched,
+        "sources": record.sources,
         "install": record.install,
         "begin": {path: known.begin() for path, known in record.files.items()},
         "files": {path: file_entry(known, known.states) for path, known in record.files.items()},

@@ -1,0 +1,152 @@
+"""Chooses the address to request a file from: mirrors and the file's own URL, in order. Pure; times are seconds.
+
+An address that fails is passed over for a while, or for the rest of the transfer, and the next one is used. The file's
+digest makes any address safe: it decides whether the bytes are the right ones.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flowhub_jobs.errors import (
+    AnswerMalformed,
+    ConnectionLost,
+    FlowhubError,
+    HeadersTimeout,
+    NetworkDown,
+    ServerBusy,
+    Stalled,
+    TlsUntrusted,
+    TooSlow,
+)
+
+ORIGIN = "origin"  # in a rule: where the file's own URL stands
+FAULTS_MAX = 3  # connections that ended early in a row, each with new bytes, before an address is passed over
+ASIDE_S, ASIDE_MAX_S = 60.0, 3600.0  # how long an address that is down is passed over; doubled each time
+SLOW_ASIDE_S = 600.0
+FAR_SLOWER = 4.0  # the next address gives so many times as much
+PROBE_AFTER_S = 3.0  # an address is in use so long before the next one is measured
+PROBE_BYTES = 4 << 20  # requested from the next address to measure it
+WORTH_S = 10.0  # the rest of the file takes at least this long: else no other address is tried for speed
+PROBE_EVERY_S = 600.0
+
+# Faults of the whole host. Others concern one file: it is missing, has another size, wants a sign-in.
+HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
+FOR_GOOD = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a file can be requested. `mirror` is the mirror's URL prefix; "" for the file's own URL.
+
+    `token` is sent to this mirror alone; a token of a user is never sent to a mirror.
+    """
+
+    url: str
+    mirror: str = ""
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """The mirrors in force: URL prefixes, each with the prefixes to put in its place, in order, and ORIGIN.
+
+    `refused`: mirrors that sent wrong bytes lately, which are not asked. `nearby`: returns the addresses of copies in
+    other nodes' stores, which stand before all others, by the file's sha256.
+    """
+
+    rules: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
+    nearby: Callable[[str], Sequence[Address]] = field(default=lambda sha256: (), repr=False)
+
+    def addresses(self, url: str, sha256: str | None) -> tuple[Address, ...]:
+        """Return the addresses of a file in order, the file's own URL among them: without a digest, it alone."""
+        own = Address(url)
+        if sha256 is None:
+            return (own,)
+        by_rule = (own if at is None else Address(at, mirror) for mirror, at in self._by_rule(url))
+        return tuple(address for address in (*self.nearby(sha256), *by_rule) if address.mirror not in self.refused)
+
+    def _by_rule(self, url: str) -> Iterator[tuple[str, str | None]]:
+        """Yield mirror and address; the address is None where the file's own URL stands."""
+        fitting = [prefix for prefix in self.rules if is_below(url, prefix)]
+        prefix = max(fitting, key=len, default="")
+        targets = self.rules.get(prefix, ())
+        for target in targets:
+            rest = url[len(prefix.rstrip("/")) :]
+            yield (ORIGIN, None) if target == ORIGIN else (target, target.rstrip("/") + rest)
+        if ORIGIN not in targets:
+            yield ORIGIN, None
+
+
+def is_below(url: str, prefix: str) -> bool:
+    """Return whether a URL begins with a prefix that ends at a slash or at the URL's own end."""
+    bare = prefix.rstrip("/")
+    return url == bare or url.startswith((f"{bare}/", f"{bare}?"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of an address. `proven`: it has sent what was requested since its last fault."""
+
+    faults: int = 0  # in a row
+    passed_over: int = 0  # how often
+    aside_until: float = 0.0
+    proven: bool = False
+
+    def usable(self, now: float) -> bool:
+        return now >= self.aside_until
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it has failed and not answered since: then one connection tries it, and others use the next."""
+        return bool(self.passed_over or self.faults) and not self.proven
+
+
+def after_answer(standing: Standing) -> Standing:
+    return Standing(standing.faults, standing.passed_over, standing.aside_until, proven=True)
+
+
+def after_bytes(standing: Standing) -> Standing:
+    """Return the standing after a whole range came."""
+    return Standing(0, standing.passed_over, standing.aside_until, proven=True)
+
+
+def after_fault(standing: Standing, error: FlowhubError, *, kept: int, now: float) -> Standing:
+    """Return the standing after a fault; `kept` bytes of the range had come."""
+    faults = standing.faults + 1
+    if kept and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
+        return Standing(faults, standing.passed_over, standing.aside_until, proven=True)
+    seconds = ASIDE_S * 2.0 ** min(standing.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
+    return passed_over(standing, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
+
+
+def passed_over(standing: Standing, now: float, seconds: float) -> Standing:
+    return Standing(0, standing.passed_over + 1, max(standing.aside_until, now + seconds))
+
+
+def tried_again(standing: Standing) -> Standing:
+    """Return the standing for another try before its time, as no address is left; what is for good stays."""
+    return standing if standing.aside_until == FOR_GOOD else Standing(standing.faults, standing.passed_over)
+
+
+def choose(standings: Sequence[Standing], busy: Sequence[bool], now: float) -> int | None:
+    """Return the index of the address to request next; None if none is usable now.
+
+    `busy`: whether a request to it is under way that was not answered yet. One that is on trial takes one at a time.
+    """
+    usable = [number for number, standing in enumerate(standings) if standing.usable(now)]
+    free = (number for number in usable if not (standings[number].on_trial and busy[number]))
+    return next(free, usable[0] if usable else None)
+
+
+def is_far_slower(bps: float, next_bps: float) -> bool:
+    """Return whether an address gives far less than the next one would; bytes a second, of all its connections."""
+    return next_bps > bps * FAR_SLOWER
+
+
+def is_worth_probing(in_use_s: float, bps: float, left: int) -> bool:
+    """Return whether to measure the next address, while one gives `bps` and `left` bytes are missing."""
+    return in_use_s >= PROBE_AFTER_S and left > PROBE_BYTES and left > bps * WORTH_S
+
+
+NOWHERE, UNTRIED, NO_MIRRORS = Address(""), Standing(), Mirrors()

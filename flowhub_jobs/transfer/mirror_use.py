@@ -1,0 +1,153 @@
+"""Uses the addresses of a file: takes the next one after a fault, and finds the mirror that sent wrong bytes.
+
+`mirror_choice` is the pure decision. The transfer's lock is held throughout.
+"""
+
+import time
+
+from flowhub_jobs.errors import FlowhubError, MirrorMismatch, MirrorUnfit
+from flowhub_jobs.net.urls import host_of
+from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.http.response_headers import RangeAnswer
+from flowhub_jobs.transfer.mirror_choice import (
+    FOR_GOOD,
+    HOST_FAULTS,
+    after_fault,
+    choose,
+    passed_over,
+    tried_again,
+)
+from flowhub_jobs.transfer.state import TransferState
+from flowhub_jobs.values.enums import EventKind
+from flowhub_jobs.values.jobs import Note
+
+
+def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
+    """Pass over the mirrors that earlier attempts dropped, and those that other jobs found to be down or slow."""
+    dropped = {mirror for state in transfer.files for mirror in state.record.dropped}
+    now = time.monotonic()
+    for state in transfer.files:
+        for source in state.addresses if len(state.addresses) > 1 else ():
+            seconds = FOR_GOOD if source.mirror in dropped else hosts.aside_left(source.origin)
+            if seconds:
+                source.standing = passed_over(source.standing, now, seconds)
+
+
+def choose_address(state: FileState) -> None:
+    """Set the address for the file's next request. While the size is not known, only the file's own URL can tell it."""
+    if len(state.addresses) == 1 or state.size is None:
+        return
+    waiting = {id(task.source) for task in state.tasks if not task.accepted}
+    busy = [id(source) in waiting for source in state.addresses]
+    number = choose([source.standing for source in state.addresses], busy, time.monotonic())
+    if number is not None:
+        state.source = state.addresses[number]
+
+
+def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
+    """Raise MirrorUnfit if a mirror's answer is of another file, or if using it would cost bytes that are kept."""
+    state, host = task.state, host_of(task.source.url)
+    if answer.coding is not None:
+        raise MirrorUnfit(f"{host} sends the file compressed.", host=host)
+    if answer.total is not None and answer.total != state.size:
+        raise MirrorUnfit(f"{host} has {answer.total} bytes, not {state.size}.", host=host)
+    if answer.whole and (answer.total is None or state.record.kept.total or len(state.tasks) > 1):
+        raise MirrorUnfit(f"{host} ignores ranges.", host=host)
+
+
+def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hosts: HostLimits) -> FlowhubError | None:
+    """Record a fault of one of a file's addresses; return None if the file is requested again at no cost.
+
+    If no address is left, return the error of the file's own URL, which decides what follows; all addresses that may
+    work again are then tried again.
+    """
+    state, source, now = task.state, task.source, time.monotonic()
+    if not source.standing.usable(now):
+        return None  # a request that began before another one failed
+    source.standing = after_fault(source.standing, error, kept=task.kept, now=now)
+    if source.standing.usable(now):
+        return None
+    source.fault = error
+    for other in [source, *_of_host(transfer, source, error)]:
+        other.standing, other.fault = source.standing, error
+    if source.mirror and isinstance(error, HOST_FAULTS):
+        hosts.set_aside(source.origin, source.standing.aside_until - now)
+    usable = next((other for other in state.addresses if other.standing.usable(now)), None)
+    if usable is not None:
+        text = f"{error.message} {host_of(usable.url)} is asked for the rest."
+        transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
+        return None
+    own_fault = next((other.fault for other in state.addresses if not other.mirror), None)
+    for other in state.addresses:
+        other.standing = tried_again(other.standing)
+    return own_fault or error
+
+
+def set_aside_slow(transfer: TransferState, source: SourceState, seconds: float, hosts: HostLimits) -> None:
+    """Pass over an address that is far slower than the next, for all files, and end its connections."""
+    now = time.monotonic()
+    hosts.set_aside(source.origin, seconds)
+    for state in transfer.incomplete.values():
+        for other in state.addresses if len(state.addresses) > 1 else ():
+            if other.origin == source.origin:
+                other.standing = passed_over(other.standing, now, seconds)
+    for task in transfer.tasks:
+        if task.source.origin == source.origin and task.body is not None and len(task.state.addresses) > 1:
+            task.replaced = True
+            task.body.abort()
+
+
+def _of_host(transfer: TransferState, source: SourceState, error: FlowhubError) -> list[SourceState]:
+    """Return the other files' addresses that a fault concerns: all of the host, if it is the host's."""
+    if not isinstance(error, HOST_FAULTS):
+        return []
+    several = (state for state in transfer.incomplete.values() if len(state.addresses) > 1)
+    return [other for state in several for other in state.addresses if other.origin == source.origin]
+
+
+# Wrong bytes ---------------------------------------------------------------------------------------------------------
+
+
+def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> bool:
+    """Drop the mirror that gave most of a file whose digest is wrong, and its bytes; False if no mirror gave any.
+
+    The bytes are fetched again from another address. If the digest is right then, it was that mirror that sent wrong
+    ones: nothing else has changed. If it is still wrong, the next mirror is dropped, and in the end the file has bytes
+    of its own URL alone.
+    """
+    given = {name: ranges for name, ranges in state.record.given.items() if ranges.total}
+    mirror = max(given, key=lambda name: given[name].total, default="")
+    if not mirror:
+        return False
+    ranges = state.record.given.pop(mirror)
+    state.record.dropped.add(mirror)
+    _drop(transfer, mirror)
+    state.suspect = mirror
+    for start, end in ranges:
+        transfer.discard_locked(state, start, end)
+    transfer.rehash_locked(state)
+    if ranges.total == state.size:  # nothing of the file came from elsewhere
+        name_liar(transfer, state)
+    else:
+        text = f"{wrong.message} What {host_of(mirror)} sent is fetched again from elsewhere."
+        transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
+    return True
+
+
+def name_liar(transfer: TransferState, state: FileState) -> None:
+    """Record that the suspect sent wrong bytes."""
+    mirror, state.suspect = state.suspect, ""
+    host = host_of(mirror)
+    text = f"the mirror {host} sent wrong bytes; it is not asked for a day, and they are fetched again from elsewhere."
+    error = MirrorMismatch(text, host=host, path=state.file.path)
+    transfer.notes.append(Note(EventKind.MIRROR, error.message, error.code))
+    transfer.liars.add(mirror)
+
+
+def _drop(transfer: TransferState, mirror: str) -> None:
+    now = time.monotonic()
+    for state in transfer.files:
+        for source in state.addresses:
+            if source.mirror == mirror:
+                source.standing = passed_over(source.standing, now, FOR_GOOD)

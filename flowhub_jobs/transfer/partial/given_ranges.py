@@ -1,0 +1,15 @@
+"""Records which bytes of a file came from which mirror: if the digest is wrong, this leads to the mirror at fault."""
+
+from flowhub_jobs.pieces.ranges import Ranges
+from flowhub_jobs.transfer.partial.journal import FileRecord
+
+
+def note_given(record: FileRecord, mirror: str, start: int, end: int) -> None:
+    """Record that bytes came from a mirror; `mirror` is "" for the file's own URL. They are no other's any more."""
+    if not mirror and not record.given:
+        return
+    for other, ranges in record.given.items():
+        if other != mirror:
+            ranges.remove(start, end)
+    if mirror:
+        record.given.setdefault(mirror, Ranges()).add(start, end)

@@ -1,0 +1,384 @@
+"""Mirrors: one that is down, silent, slow or without the file is passed over, one that lies is named."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support.fault_files import HALF, MIB, MODEL
+from support.faults import (
+    CloseBeforeHeaders,
+    EarlyClose,
+    FlipByte,
+    Gzip,
+    IgnoreRange,
+    LoginPage,
+    LyingLength,
+    NoHeaders,
+    Redirect,
+    Reset,
+    Stall,
+    StallAfterHeaders,
+    Status,
+    Trickle,
+    WrongTotal,
+)
+from support.models import gguf_pattern
+from support.nginx_cache import nginx_cache
+from support.origin import Origin
+from support.run_fetch import kept_in, pinned, quick, run, stopped_after, unpinned
+
+from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceMissing
+from flowhub_jobs.net.urls import origin as origin_of
+from flowhub_jobs.transfer import mirror_choice, mirror_speed
+from flowhub_jobs.transfer.fetch import RetryLater, SharedLimits
+from flowhub_jobs.transfer.host_limits import HostLimits
+from flowhub_jobs.transfer.mirror_choice import Address, Mirrors
+from flowhub_jobs.transfer.rate_limit import TokenBucket
+
+TOKEN = "hf_" + "S3cret" * 5
+SIZE = MODEL.size
+
+
+@pytest.fixture
+def mirror() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture
+def second() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+def through(origin, *mirrors, **options):
+    """Return options with these mirrors of an origin, in order; a text stands for itself."""
+    rule = [server if isinstance(server, str) else server.address for server in mirrors]
+    return quick(mirrors=Mirrors({origin.address: rule}), connect_s=5, **options)
+
+
+def everywhere(*servers, faults=()):
+    """Serve the model at all of them, with faults at the first; return the artifact as it is at the last."""
+    servers[0].serve("m.gguf", MODEL, faults=faults)
+    for server in servers[1:]:
+        server.serve("m.gguf", MODEL)
+    return pinned(servers[-1].url("m.gguf"), MODEL)
+
+
+def codes(got):
+    return [note.code for note in got.notes if note.kind == "mirror"]
+
+
+def sources(got):
+    return dict(got.seen[-1].sources)
+
+
+# Order ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_mirror_gives_every_byte_and_the_origin_is_not_asked(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert got.content() == MODEL.read()
+    assert (mirror.sent("m.gguf"), origin.requests()) == (SIZE, [])
+    assert sources(got) == {mirror.address: SIZE}
+
+
+def test_the_origin_gives_every_byte_where_it_stands_before_the_mirror(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    got = run(artifact, tmp_path, options=through(origin, "origin", mirror))
+    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+
+
+def test_a_file_without_a_digest_is_never_taken_from_a_mirror(origin, mirror, tmp_path):
+    everywhere(mirror, origin)
+    got = run(unpinned(origin.url("m.gguf")), tmp_path, options=through(origin, mirror))
+    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+
+
+def test_a_file_whose_size_only_the_origin_knows_comes_from_it(origin, mirror, tmp_path):
+    """Another size, said by a mirror, would bind the partial to a file that does not exist."""
+    artifact = everywhere(mirror, origin)
+    [file] = artifact.files
+    got = run(replace(artifact, files=(replace(file, size=None),)), tmp_path, options=through(origin, mirror))
+    assert got.content() == MODEL.read()
+    assert sources(got)[origin.address]
+
+
+def test_an_nginx_cache_is_a_mirror_that_asks_the_origin_once_for_all(origin, tmp_path):
+    artifact = everywhere(origin)
+    with nginx_cache(tmp_path / "nginx", origin.address) as cache:
+        for name in ("a", "b", "c"):
+            got = run(artifact, tmp_path / name, options=through(origin, cache))
+            assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
+    assert origin.sent("m.gguf") == SIZE
+
+
+# Passed over ---------------------------------------------------------------------------------------------------------
+
+UNFIT = {
+    "the connection is closed": [CloseBeforeHeaders()],
+    "no headers": [NoHeaders()],
+    "no byte after the headers": [StallAfterHeaders()],
+    "without the file (404)": [Status(404)],
+    "asks for sign-in (401)": [Status(401)],
+    "refuses (403)": [Status(403)],
+    "a sign-in page": [LoginPage()],
+    "another size": [WrongTotal()],
+    "another size, whole": [IgnoreRange(), LyingLength(by=10)],
+    "redirects to another host": [Redirect(302, "https://elsewhere.example/m.gguf")],
+    "busy (503)": [Status(503)],
+    "too many requests (429)": [Status(429, {"Retry-After": "3000"})],
+    "an error of its own (500)": [Status(500)],
+    "refuses ranges (416)": [Status(416)],
+    "a compressed body": [IgnoreRange(), Gzip()],
+}
+
+
+@pytest.mark.parametrize("faults", UNFIT.values(), ids=UNFIT)
+def test_a_mirror_that_does_not_send_the_file_is_passed_over_at_no_cost(origin, mirror, tmp_path, faults):
+    artifact = everywhere(mirror, origin, faults=faults)
+    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=0.3, stall_s=0.3))
+    assert got.content() == MODEL.read()
+    assert sources(got) == {origin.address: SIZE}
+    assert got.note_kinds == ["mirror"]
+    assert all(seen.faults.faults == 0 for seen in got.seen)
+
+
+def test_a_mirror_that_is_down_is_passed_over_at_no_cost(origin, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    got = run(everywhere(origin), tmp_path, options=through(origin, address, faults_max=1))
+    assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: SIZE})
+    assert codes(got) == ["network"]
+
+
+def test_a_mirror_that_is_down_is_asked_once_and_not_for_each_file_of_the_next_job(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[CloseBeforeHeaders()])
+    shared = SharedLimits(HostLimits(), TokenBucket())
+    for name in ("a", "b"):
+        got = run(artifact, tmp_path / name, options=through(origin, mirror), shared=shared)
+        assert got.content() == MODEL.read()
+    assert len(mirror.requests()) == 1
+
+
+MIDWAY = {
+    "a stall": [Stall(after=HALF)],
+    "a reset, and then 404": [Reset(after=HALF).once(), Status(404).from_byte(1)],
+    "closed early, and then 503": [EarlyClose(after=HALF).once(), Status(503).from_byte(1)],
+}
+
+
+@pytest.mark.parametrize("faults", MIDWAY.values(), ids=MIDWAY)
+def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_path, faults):
+    artifact = everywhere(mirror, origin, faults=faults)
+    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=0.3))
+    assert got.content() == MODEL.read()
+    assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    assert (mirror.sent("m.gguf"), origin.sent("m.gguf")) == (HALF, SIZE - HALF)
+
+
+def test_a_connection_that_a_mirror_drops_is_replaced_by_one_to_the_same_mirror(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once()])
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+
+
+def test_a_mirror_that_ignores_ranges_gives_a_whole_file_and_never_costs_kept_bytes(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[IgnoreRange()])
+    fresh = run(artifact, tmp_path / "fresh", options=through(origin, mirror))
+    assert sources(fresh) == {mirror.address: SIZE}
+    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
+    resumed = run(artifact, partial, options=through(origin, mirror))
+    assert resumed.content() == MODEL.read()
+    assert sources(resumed) == {origin.address: SIZE}
+
+
+def test_a_mirror_continues_what_the_origin_began(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
+    sent = origin.sent("m.gguf")
+    got = run(artifact, partial, options=through(origin, mirror))
+    assert (got.content(), origin.sent("m.gguf")) == (MODEL.read(), sent)
+    assert sources(got) == {origin.address: HALF, mirror.address: SIZE - HALF}
+
+
+def test_a_mirror_that_redirects_within_itself_is_followed(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    mirror.serve("elsewhere", MODEL)
+    mirror.break_with(Redirect(307, "/elsewhere"), path="/m.gguf")
+    assert sources(run(artifact, tmp_path, options=through(origin, mirror))) == {mirror.address: SIZE}
+
+
+ORIGINS = {
+    "gone": [Status(404)],
+    "wants a sign-in": [Status(401)],
+    "down": [CloseBeforeHeaders()],
+    "busy": [Status(503)],
+}
+
+
+@pytest.mark.parametrize("faults", ORIGINS.values(), ids=ORIGINS)
+def test_a_mirror_after_the_origin_gives_what_the_origin_does_not(origin, mirror, tmp_path, faults):
+    artifact = everywhere(origin, mirror, faults=faults)
+    [file] = artifact.files
+    artifact = replace(artifact, files=(replace(file, url=origin.url("m.gguf")),))
+    got = run(artifact, tmp_path, options=through(origin, "origin", mirror, faults_max=1))
+    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+
+
+def test_where_all_fail_the_origins_own_error_ends_the_job(origin, mirror, tmp_path):
+    artifact = everywhere(origin)
+    origin.remove("m.gguf")
+    mirror.serve("m.gguf", MODEL, faults=[Status(503)])
+    with pytest.raises(SourceMissing, match=r"has no such file"):
+        run(artifact, tmp_path, options=through(origin, mirror))
+
+
+def test_a_mirror_is_tried_again_while_the_origin_is_down(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[Status(503).first(2)])
+    origin.break_with(CloseBeforeHeaders(), path="/m.gguf")
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+
+
+def test_a_size_that_the_origin_contradicts_ends_the_job_although_a_mirror_has_it(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    origin.break_with(WrongTotal(), path="/m.gguf")
+    with pytest.raises(SizeMismatch):
+        run(artifact, tmp_path, options=through(origin, "origin", mirror))
+
+
+# Slow ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judged_soon(monkeypatch):
+    for module in (mirror_choice, mirror_speed):
+        monkeypatch.setattr(module, "PROBE_AFTER_S", 0.2)
+    monkeypatch.setattr(mirror_choice, "WORTH_S", 1.0)
+    monkeypatch.setattr(mirror_choice, "PROBE_BYTES", MIB)
+    monkeypatch.setattr("flowhub_jobs.transfer.range_scheduler.PROBE_BYTES", MIB)
+
+
+def test_a_mirror_that_is_far_slower_than_the_next_address_is_passed_over(origin, mirror, tmp_path, judged_soon):
+    model = gguf_pattern(12 * MIB, seed=62)
+    mirror.serve("m.gguf", model, faults=[Trickle(bps=200_000)])
+    artifact = pinned(origin.serve("m.gguf", model), model)
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert got.content() == model.read()
+    assert sources(got)[origin.address] > 2 * MIB, "more than the measurement"
+    assert "it is asked instead" in "".join(note.text for note in got.notes if note.kind == "mirror")
+
+
+def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mirror, tmp_path, judged_soon):
+    model = gguf_pattern(12 * MIB, seed=62)
+    for server in (mirror, origin):
+        server.limit(total_bps=3e6)
+    mirror.serve("m.gguf", model)
+    artifact = pinned(origin.serve("m.gguf", model), model)
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert got.content() == model.read()
+    assert sources(got).get(origin.address, 0) <= MIB, "no more than the measurement"
+
+
+# Wrong bytes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[FlipByte(at=HALF)])
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert got.content() == MODEL.read()
+    assert got.seen[-1].liars == {mirror.address}
+    [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
+    assert mirror.address.removeprefix("http://") in note.text
+    assert sources(got) == {mirror.address: SIZE, origin.address: SIZE}, "what was wrong counts as fetched, too"
+
+
+@pytest.mark.parametrize("liar", [0, 1], ids=["the first lies", "the second lies"])
+def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tmp_path, liar):
+    """Each gives a half. Only the wrong half, or both, are fetched again, and the honest one is not named."""
+    artifact = everywhere(mirror, second, origin)
+    mirror.break_with(Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
+    pair = (mirror, second)
+    at = 1000 if liar == 0 else SIZE - 1000
+    if liar == 0:
+        mirror.break_with(FlipByte(at=at), Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
+    else:
+        second.break_with(FlipByte(at=at), path="/m.gguf")
+    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    assert got.content() == MODEL.read()
+    assert got.seen[-1].liars == {pair[liar].address}
+
+
+def test_bytes_of_a_mirror_and_of_the_origin_are_told_apart_after_a_restart(origin, mirror, tmp_path):
+    """The journal knows which bytes the mirror gave: they alone are fetched again."""
+    artifact = everywhere(mirror, origin, faults=[FlipByte(at=1000)])
+    options = through(origin, mirror)
+    partial = stopped_after(HALF, artifact, tmp_path / "kept", mirror, faults=[FlipByte(at=1000)], options=options)
+    assert kept_in(partial) == HALF
+    mirror.remove("m.gguf")
+    got = run(artifact, partial, options=options)
+    assert got.content() == MODEL.read()
+    assert origin.sent("m.gguf") == SIZE, "the half that it gave the first time is kept"
+    assert got.seen[-1].liars == {mirror.address}
+
+
+def test_a_dropped_mirror_is_not_asked_again_by_the_next_attempt_of_the_job(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[FlipByte(at=HALF)])
+    origin.break_with(Status(503), path="/m.gguf")
+    options = through(origin, mirror, faults_max=2)
+    with pytest.raises(Exception, match="503"):
+        run(artifact, tmp_path, options=options)
+    asked = len(mirror.requests())
+    origin.break_with(path="/m.gguf")
+    assert run(artifact, tmp_path, options=options).content() == MODEL.read()
+    assert len(mirror.requests()) == asked
+
+
+def test_a_refused_mirror_is_not_asked(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    refusing = Mirrors({origin.address: [mirror.address]}, frozenset({mirror.address}))
+    got = run(artifact, tmp_path, options=quick(mirrors=refusing))
+    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+
+
+def test_a_digest_that_the_origin_contradicts_too_fails_as_without_a_mirror(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    [file] = artifact.files
+    artifact = replace(artifact, files=(replace(file, sha256="0" * 64),))
+    with pytest.raises(DigestMismatch):
+        run(artifact, tmp_path, options=through(origin, mirror))
+    assert mirror.sent("m.gguf") == SIZE, "a mirror is asked for it once"
+
+
+# Tokens --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
+    """Not even one that is kept for the mirror's own origin."""
+    artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
+    tokens = {origin_of(server.address): TOKEN for server in (origin, mirror)}
+    got = run(artifact, tmp_path, options=through(origin, mirror, tokens=tokens))
+    assert got.content() == MODEL.read()
+    assert mirror.requests()
+    assert not [asked for asked in mirror.requests() if "authorization" in asked.headers]
+    assert [asked.headers["authorization"] for asked in origin.requests()] == [f"Bearer {TOKEN}"]
+
+
+def test_a_mirrors_own_token_goes_to_that_mirror_alone(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
+    near = Mirrors(nearby=lambda sha256: (Address(mirror.url("m.gguf"), mirror.address, "of the fleet"),))
+    assert run(artifact, tmp_path, options=quick(mirrors=near)).content() == MODEL.read()
+    assert {asked.headers["authorization"] for asked in mirror.requests()} == {"Bearer of the fleet"}
+    assert not [asked for asked in origin.requests() if "authorization" in asked.headers]
+
+
+def test_an_outage_of_all_addresses_is_the_origins(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[CloseBeforeHeaders()])
+    origin.break_with(CloseBeforeHeaders(), path="/m.gguf")
+    options = through(origin, mirror)
+    with pytest.raises(RetryLater) as late:
+        run(artifact, tmp_path, options=replace(options, patience=replace(options.patience, base_s=500, cap_s=500)))
+    assert late.value.origin == origin_of(origin.address)
