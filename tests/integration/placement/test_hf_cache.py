@@ -1,5 +1,6 @@
 """The Hub's cache: what the Hub's own package finds in it, offline, and what stays of its own."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import cli_app, work
+from support.disks import own_disk
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
 
@@ -34,11 +36,11 @@ def shop(home, hub, origin, monkeypatch, tmp_path):
         yield app
 
 
-def hub_program(tmp_path: Path, program: str) -> str:
-    """Run a program with the real huggingface_hub, offline; return its stdout."""
+def hub_program(tmp_path: Path, program: str, **more: str) -> str:
+    """Run a program with the real huggingface_hub, offline unless `more` says otherwise; return its stdout."""
     environ = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, env=environ | {"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    done = subprocess.run(command, env=environ | {"PATH": os.environ["PATH"]} | more, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -63,3 +65,132 @@ print(json.dumps([[str(w) for w in found.warnings], sorted(r.repo_id for r in fo
     warnings, repos, size = json.loads(hub_program(tmp_path, program))
     assert (warnings, repos) == ([], [REPO, MLX])
     assert size == len(B) + sum(map(len, FOLDER.values()))
+
+
+def test_a_model_that_is_not_from_the_hub_is_refused(cli, shop):
+    said = cli("place", "a", "--in", "hf-cache", "--json").error
+    assert said["code"] == "placement_refused"
+    assert "no known commit" in said["message"]
+
+
+NEWER = "c" * 40
+
+
+def commit_anew(hub, repo: str, files: dict[str, bytes]) -> None:
+    """Have the repository's branch lead to another commit, with these files."""
+    for path, content in files.items():
+        hub.add(repo, path, content, revision=NEWER, lfs=path.endswith((".safetensors", ".gguf")))
+    hub.repositories.points[repo, "main"] = NEWER
+
+
+def cache_of(tmp_path: Path, repo: str) -> Path:
+    return tmp_path / "hf" / "hub" / f"models--{repo.replace('/', '--')}"
+
+
+def cached(tmp_path: Path) -> tuple[list[str], dict[str, int]]:
+    """Return the warnings of a scan, and how many commits each repository has, as the real package sees them."""
+    program = """
+import json, huggingface_hub as h
+found = h.scan_cache_dir()
+print(json.dumps([[str(w) for w in found.warnings], {r.repo_id: len(r.revisions) for r in found.repos}]))
+"""
+    warnings, repos = json.loads(hub_program(tmp_path, program))
+    return warnings, repos
+
+
+def test_the_hubs_own_check_of_a_cache_accepts_it(cli, shop, hub, tmp_path):
+    cli("place", f"hf:{MLX}", "--in", "hf-cache")
+    program = f"import huggingface_hub as h; print(h.HfApi().verify_repo_checksums({MLX!r}))"
+    said = hub_program(tmp_path, program, HF_ENDPOINT=hub.endpoint, HF_HUB_OFFLINE="0")
+    assert f"checked_count={len(FOLDER)}" in said
+    assert "mismatches=[]" in said
+
+
+def test_what_the_hubs_own_package_downloaded_stays_and_is_used(cli, shop, hub, tmp_path):
+    """Its commit, its branch and its blobs are its own; flowhub links only what is not there."""
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+    hub_program(tmp_path, f"import huggingface_hub as h; h.hf_hub_download({MLX!r}, 'config.json')", **online)
+    before = {path: path.lstat().st_ino for path in cache_of(tmp_path, MLX).rglob("*") if path.is_file()}
+    assert cli("place", f"hf:{MLX}", "--in", "hf-cache").status == 0
+    assert cached(tmp_path) == ([], {MLX: 1})
+    assert cli("unplace", f"hf:{MLX}").status == 0
+    after = {path: path.lstat().st_ino for path in cache_of(tmp_path, MLX).rglob("*") if path.is_file()}
+    assert after == before
+    assert cached(tmp_path) == ([], {MLX: 1})
+
+
+def test_a_file_that_a_snapshot_of_the_program_needs_stays(cli, shop, hub, tmp_path):
+    """The package found the blob in its cache, and links to it: without the blob, its snapshot would be corrupt."""
+    cli("place", f"hf:{MLX}", "--in", "hf-cache")
+    commit_anew(hub, MLX, FOLDER | {"README.md": b"# new"})
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+    hub_program(tmp_path, f"import huggingface_hub as h; h.snapshot_download({MLX!r})", **online)
+    assert cached(tmp_path) == ([], {MLX: 2})
+    assert cli("unplace", f"hf:{MLX}").status == 0
+    assert cached(tmp_path) == ([], {MLX: 1})
+    folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
+    assert {path: (folder / path).read_bytes() for path in FOLDER} == FOLDER
+
+
+def test_removing_a_placed_repository_with_the_hubs_tools_leaves_the_store(cli, shop, tmp_path):
+    cli("place", f"hf:{MLX}", "--in", "hf-cache")
+    program = f"""
+import huggingface_hub as h
+h.scan_cache_dir().delete_revisions({commit_of(MLX, "main")!r}).execute()
+"""
+    hub_program(tmp_path, program)
+    assert {path: (shop.store / "some-model-mlx" / path).read_bytes() for path in FOLDER} == FOLDER
+    assert cli("unplace", f"hf:{MLX}").status == 0
+    assert not cache_of(tmp_path, MLX).exists()
+
+
+def test_two_variants_of_a_repository_share_its_branch(cli, shop, hub, tmp_path):
+    cli("place", f"hf:{REPO}", "--in", "hf-cache")
+    commit_anew(hub, REPO, {FILE: B, "some-model-q8_0.gguf": gguf(8192, 5)})
+    assert cli("enqueue", f"hf:{REPO}:Q8_0", "--place", "hf-cache").status == 0
+    work(shop)
+    refs = cache_of(tmp_path, REPO) / "refs" / "main"
+    assert refs.read_text() == NEWER  # of the one that was placed last
+    assert cached(tmp_path) == ([], {REPO: 2})
+    assert cli("unplace", "some-model-q8_0.gguf").status == 0
+    assert refs.read_text() == commit_of(REPO, "main")
+    assert cached(tmp_path) == ([], {REPO: 1})
+    name = f"import huggingface_hub as h; print(h.hf_hub_download({REPO!r}, {FILE!r}))"
+    assert Path(hub_program(tmp_path, name)).read_bytes() == B
+    assert cli("unplace", FILE).status == 0
+    assert not cache_of(tmp_path, REPO).exists()
+
+
+def test_update_moves_the_branch_to_the_new_commit(cli, shop, hub, tmp_path):
+    cli("place", f"hf:{MLX}", "--in", "hf-cache")
+    newer = FOLDER | {"config.json": FOLDER["config.json"] + b"\n"}
+    commit_anew(hub, MLX, newer)
+    assert cli("update", f"hf:{MLX}").status == 0
+    work(shop)
+    folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
+    assert {path: (folder / path).read_bytes() for path in newer} == newer
+    assert cached(tmp_path) == ([], {MLX: 1})
+
+
+def test_on_another_disk_it_is_made_of_symbolic_links(cli, shop, tmp_path, monkeypatch):
+    with own_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("HF_HOME", str(disk.place))
+        [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").page["placements"]
+        assert placed["how"] == "symlink"
+        program = f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}), h.scan_cache_dir().warnings)"
+        said = hub_program(tmp_path, program, HF_HOME=str(disk.place))
+        assert said == f"{placed['path']} []"
+        assert cli("rm", f"hf:{MLX}", "-y").status == 0
+        assert os.listdir(disk.place / "hub") == []
+
+
+def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, shop, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").page["placements"]
+    assert (placed["how"], placed["state"]) == ("hardlink", "ok")
+    assert not (cache_of(tmp_path, MLX) / "blobs").exists()
+    folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
+    assert {path: (folder / path).read_bytes() for path in FOLDER} == FOLDER
