@@ -143,7 +143,7 @@ def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> Shar
     folder = place.is_dir()
     paths = tuple(sorted(entry.files))
     origin = hub_origin(artifact, [known.get(path) for path in paths])
-    if origin is not None:
+    if origin is not None and origin.commit is not None:
         repo, commit, revision, repo_paths = (origin.kind, origin.repo), origin.commit, origin.revision, origin.paths
     else:
         repo = (RepoKind.MODEL, f"{OWNER}/{_own_repo(entry, folder)}")

@@ -31,9 +31,9 @@ class InstalledForPlacement:
     """An installed model, as layouts need it. What is unknown is None.
 
     `name` is its name in the store; it is a folder there if `folder`. `repository` is "owner/name" at the Hub and
-    `commit` 40 hex digits; both are None for a model from elsewhere. `revision` is the branch or tag that was asked
-    for. `title`, `publisher`, `family`, `parameters` ("7B"), `quantization` ("Q4_K_M") and `license` are for display:
-    of the catalog, or of the Hub.
+    `commit` 40 hex digits; the commit alone may be unknown. `revision` is the branch or tag that was asked for.
+    `title`, `publisher`, `family`, `parameters` ("7B"), `quantization` ("Q4_K_M") and `license` are for display: of
+    the catalog, or of the Hub.
     """
 
     name: str

@@ -15,25 +15,23 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class HubOrigin:
-    """`paths` are those of the files in the repository, in the order that was asked for."""
+    """`paths` are those of the files in the repository, in the order that was asked for. `commit` may be unknown."""
 
     kind: RepoKind
     repo: str
-    commit: str
+    commit: str | None
     revision: str
     paths: tuple[str, ...]
 
 
 def hub_origin(artifact: Artifact | None, files: Sequence[ArtifactFile | None]) -> HubOrigin | None:
-    """Return where these files of an artifact are on the Hub, if all are of one known commit there."""
+    """Return where these files of an artifact are on the Hub, if all are of one repository and revision there."""
     found = [_HUB_FILE.fullmatch(file.url) if file else None for file in files]
     places = {(one[1], one[2], one[3]) for one in found if one}
     if artifact is None or None in found or len(places) != 1:
         return None
     [(datasets, repo, revision)] = places
     commit = artifact.hub.commit if artifact.hub else _commit(unquote(revision), files)
-    if commit is None:
-        return None
     kind = RepoKind.DATASET if datasets else RepoKind.MODEL
     branch = MAIN if _COMMIT.fullmatch(revision) else unquote(revision)
     branch = artifact.hub.revision if artifact.hub else branch

@@ -46,12 +46,16 @@ def test_the_commit_is_the_addresss_or_the_one_that_the_hub_said(urls, commits, 
         ([url()], [None]),
         ([url(), url("y")], [ONE, TWO]),  # the branch moved between two files
         ([url(), url("y")], [ONE, None]),
-        ([url(), url("y", repo="o/s")], [ONE, ONE]),
-        ([url(), "https://elsewhere.example/y"], [ONE, ONE]),
     ],
 )
 def test_files_of_no_single_known_commit_are_of_none(urls, commits):
-    assert found(*urls, commits=commits) is None
+    origin = found(*urls, commits=commits)
+    assert (origin.repo, origin.commit) == ("o/r", None)
+
+
+@pytest.mark.parametrize("other", [url("y", repo="o/s"), url("y", revision="dev"), "https://elsewhere.example/y"])
+def test_files_of_no_single_repository_are_of_none(other):
+    assert found(url(), other, commits=[ONE, ONE]) is None
 
 
 def test_a_reference_to_the_hub_knows_its_commit_itself():

@@ -61,4 +61,5 @@ def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, sh
     said = cli("place", "a", "--in", "llama-cpp")
     assert said.status == 1
     assert "the commit" in said.err
-    assert cli("place", "a", "--in", "ollama").status == 0
+    assert cli("place", "a", "--in", "ollama", "--in", "lm-studio").status == 0
+    assert read_lm_studio(tmp_path / "person" / ".lmstudio" / "models") == {REPO: [FILE]}
