@@ -7,13 +7,16 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import wire_bytes
 from flowhub_jobs.jobs.local_clock import local_day
+from flowhub_jobs.jobs.wire_minutes import add_to_minute
 from flowhub_jobs.system import Clock
 
 
 def add_received(engine: sa.Engine, node: str, clock: Clock, count: int, zone: tzinfo | None = None) -> None:
-    """Add bytes to today's count."""
+    """Add bytes to today's count, and to this minute's."""
     with writing(engine) as tx:  # the writers of a node exclude each other: no other adds a row in between
-        day = local_day(clock.now_us(), zone).isoformat()
+        now = clock.now_us()
+        add_to_minute(tx, node, now, count)
+        day = local_day(now, zone).isoformat()
         mine = (wire_bytes.c.node == node, wire_bytes.c.day == day)
         added = tx.execute(sa.update(wire_bytes).where(*mine).values(bytes=wire_bytes.c.bytes + count))
         if not added.rowcount:

@@ -14,6 +14,7 @@ from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.report import report_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
+from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.values.enums import State
 
 JOBS = "flowhub/jobs/1"
@@ -84,6 +85,11 @@ _ENQUEUE = (
     Field("sha256", TEXT, help="Digest of the one URL in refs, 64 hexadecimal digits."),
     Field("include", TEXTS, help="Of Hub repositories: only files that match these globs."),
     Field("exclude", TEXTS, help="Of Hub repositories: no files that match these globs."),
+    Field(
+        "place",
+        {"type": "array", "items": {"type": "string", "enum": [*APPS]}},
+        help="Programs to link the models into.",
+    ),
     Field("force", SWITCH, help="Download an installed model again; the old version stays until the new is verified."),
 )
 _JOBS = (Field("jobs", {**NUMBERS, "minItems": 1}, help="Numbers of jobs.", required=True),)

@@ -76,6 +76,8 @@ def _check(name: str, value: Any, schema: Schema) -> None:
     wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if type(value) not in [_TYPES[one] for one in wanted]:  # a bool is no int
         raise UsageInvalid(f"{name} is not {_words(schema)}.")
+    if value not in schema.get("enum", [value]):
+        raise UsageInvalid(f"{name} is {str(value)[:40]!r}.", hint=f"It may be: {', '.join(schema['enum'])}.")
     if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         raise UsageInvalid(f"{name} is {value}.", hint=f"Send {schema['minimum']} to {schema['maximum']}.")
     if isinstance(value, list):

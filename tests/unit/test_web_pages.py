@@ -6,9 +6,10 @@ import re
 import pytest
 
 from flowhub_jobs.operations.actions import top_priority
+from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
-from flowhub_jobs.web.pages.naming import Name, name_of
+from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
 from flowhub_jobs.web.rates import SPAN_S, RateHistory
@@ -142,3 +143,8 @@ def test_nothing_in_a_page_is_from_afar_or_inline():
     for text in (*templates, *own):
         assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//|@import|url\(\s*[\"']?http", text)
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=[\"']|javascript:", text)
+
+
+def test_every_program_has_a_name_as_people_write_it():
+    assert set(PROGRAMS) == set(APPS)
+    assert programs_named(["lm-studio", "dir:/mnt/models"]) == "LM Studio, /mnt/models"

@@ -21,7 +21,7 @@ from flowhub_jobs.values.enums import Condition, JobKind, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render
-from flowhub_jobs.web.pages.naming import name_of
+from flowhub_jobs.web.pages.naming import name_of, programs_named
 from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.svg_geometry import Band, bands
 from flowhub_jobs.web.pages.text import date_of
@@ -77,6 +77,7 @@ class InstalledRow:
     size: str
     installed: str
     verified: str
+    placed: str
     icon: str
     state: str
     css: str
@@ -104,6 +105,7 @@ class InstalledView:
     gone: tuple[tuple[str, str], ...]
     partials: tuple[PartialRow, ...]
     can_verify: bool
+    any_placed: bool
 
 
 # The disk -------------------------------------------------------------------------------------------------------------
@@ -152,6 +154,7 @@ def installed_view(
         gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
         partials=tuple(_partial(one) for one in found.partials if one.leaving.operation is None),
         can_verify=any(model.condition in _BUTTONS for model in found.models),
+        any_placed=any(model.placed_in for model in found.models),
     )
 
 
@@ -180,6 +183,7 @@ def installed_row(
         size=format_bytes(model.bytes),
         installed=date_of(model.installed_at),
         verified=date_of(model.verified_at),
+        placed=programs_named(model.placed_in),
         icon=icon,
         state=state,
         css=css,
@@ -208,6 +212,12 @@ def _partial(one: Partial) -> PartialRow:
 
 def removal_sentence(removal: Removal) -> str:
     """Return what a removal does, for the page that asks."""
+    placed = programs_named(removal.placed_in)
+    first = f"It is also removed from {placed}, where it was placed. " if placed else ""
+    return first + _frees(removal)
+
+
+def _frees(removal: Removal) -> str:
     if removal.forgotten:
         return "It was removed by hand already; its entry is forgotten. This frees no space."
     if note := freed_note(removal).removeprefix("; "):

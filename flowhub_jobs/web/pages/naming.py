@@ -1,6 +1,6 @@
 """How a job or a model is named on a page: the catalog's name, else what the reference itself says. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -8,6 +8,15 @@ from flowhub_jobs.values.enums import HubFormat, JobKind
 from flowhub_jobs.values.jobs import Job
 
 FORMATS = {HubFormat.GGUF: "GGUF", HubFormat.MLX: "MLX", HubFormat.SAFETENSORS: "safetensors"}
+PROGRAMS = {
+    "comfyui": "ComfyUI",
+    "hf-cache": "the Hub's cache",
+    "jan": "Jan",
+    "llama-cpp": "llama.cpp",
+    "lm-studio": "LM Studio",
+    "localai": "LocalAI",
+    "ollama": "Ollama",
+}
 _VERBS = {JobKind.VERIFY: "Verify", JobKind.EXPORT: "Export", JobKind.IMPORT: "Import"}
 
 
@@ -50,3 +59,8 @@ def name_of(
         name = ref
     about.append(f"{files} files" if files > 1 else "")
     return Name(name, " · ".join(part for part in about if part))
+
+
+def programs_named(programs: Sequence[str]) -> str:
+    """Return the names of programs as people write them; of a folder, its path."""
+    return ", ".join(PROGRAMS.get(name, name.removeprefix("dir:")) for name in programs)

@@ -138,6 +138,7 @@ def test_a_failed_job_says_what_to_do(shop, agent):
         ("enqueue", {"refs": []}, "usage", "refs is an empty list"),
         ("enqueue", {"refs": ["a"], "at": "whenever"}, "usage", "whenever"),
         ("enqueue", {"refs": ["a"], "purge": True}, "usage", "'purge' is not a key"),
+        ("enqueue", {"refs": ["a"], "place": ["dir:/etc"]}, "usage", "dir:/etc"),
         ("enqueue", {}, "usage", "no refs"),
         ("job_status", {"job": 999}, "not_found", "999"),
         ("job_status", {"job": "1"}, "usage", "a whole number"),

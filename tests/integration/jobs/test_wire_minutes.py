@@ -1,6 +1,7 @@
 """The bytes of each minute: added up by all workers of a node, kept for a week."""
 
 from flowhub_jobs.database.engine import writing
+from flowhub_jobs.jobs.wire_bytes import add_received
 from flowhub_jobs.jobs.wire_minutes import KEPT, MINUTE_US, add_to_minute, read_minutes
 
 START = 1_000_000
@@ -17,6 +18,12 @@ def test_bytes_of_one_minute_are_added_up_and_nodes_are_kept_apart(rooms):
     found = read_minutes(rooms.database, "n-one", START * MINUTE_US, (START + 9) * MINUTE_US)
     assert found == {START: 12, START + 1: 1}
     assert read_minutes(rooms.database, "n-one", (START + 1) * MINUTE_US, (START + 9) * MINUTE_US) == {START + 1: 1}
+
+
+def test_what_counts_for_the_cap_counts_for_its_minute(rooms):
+    add_received(rooms.engine, "n-one", rooms.time.clock, 5)
+    now = rooms.time.clock.now_us()
+    assert read_minutes(rooms.database, "n-one", now, now) == {now // MINUTE_US: 5}
 
 
 def test_a_new_minute_drops_what_is_older_than_a_week(rooms):

@@ -1,5 +1,7 @@
 """The tab Installed in a real browser: the disk, the list, verify, repair and remove."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -114,3 +116,18 @@ def test_a_name_that_no_command_takes_has_no_actions(plain_visitor, shop):
     line = row(plain_visitor.open("/installed"), "<b>bold.gguf")
     expect(line).to_be_visible()
     assert line.get_by_role("link").count() + line.get_by_role("button").count() == 0
+
+
+def test_it_shows_where_a_model_is_placed_and_removes_it_there_too(plain_visitor, shop, installed, tmp_path):
+    page = plain_visitor.open("/installed")
+    assert page.get_by_role("columnheader", name="Placed in").count() == 0
+    folder = tmp_path / "elsewhere"
+    shop.home.placements.place("a.gguf", f"dir:{folder}")
+    page.reload()
+    expect(page.locator(".inst tbody tr", has_text="a.gguf").locator(".c-place")).to_have_text(str(folder))
+    assert [path.name for path in folder.iterdir()] == ["a.gguf"]
+    page.locator(".inst tbody tr", has_text="a.gguf").get_by_role("link", name="Remove").click()
+    expect(page.locator("main")).to_contain_text(f"also removed from {folder}")
+    page.get_by_role("button", name=re.compile("^Remove")).click()
+    expect(page.locator(".notice")).to_have_text("The model is removed.")
+    assert list(folder.iterdir()) == []

@@ -1,5 +1,6 @@
 """The tab Machine in a real browser: last night, the machine, its workers."""
 
+import json
 import re
 
 import pytest
@@ -92,3 +93,11 @@ def test_a_night_in_which_nothing_came_has_no_chart(plain_visitor):
     page = plain_visitor.open("/machine")
     expect(page.get_by_role("heading", name="Last night")).to_be_visible()
     assert page.locator("#speed").count() == 0
+
+
+def test_a_workers_download_is_in_the_speed_of_the_night(plain_visitor, shop):
+    shop.enqueue("b@q4")
+    shop.worker("--drain").wait(60)
+    page = plain_visitor.open("/machine")
+    told = json.loads(page.locator("#speed").get_attribute("data-speed"))
+    assert sum(told["rates"]) > 0
