@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from flowhub_jobs.jobs.commands import JobCommands
     from flowhub_jobs.jobs.controls import Controls
+    from flowhub_jobs.jobs.node_registry import NodeRegistry
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.placement.placements import Placements
     from flowhub_jobs.store.library import Library
@@ -49,6 +50,7 @@ class Home:
     database: Database
     store: Store
     clock: Clock = field(default_factory=Clock)
+    nodes: tuple[str, ...] = ()  # whose jobs are read, where it is not `node` alone (of_nodes)
 
     @property
     def engine(self) -> "sa.Engine":
@@ -66,6 +68,10 @@ class Home:
     def queries(self) -> "JobQueries":
         from flowhub_jobs.jobs.queries import JobQueries
 
+        if len(self.nodes) > 1:
+            from flowhub_jobs.jobs.node_queries import QueriesOfNodes
+
+            return QueriesOfNodes(self.database, self.node, self.nodes, self.clock, self.is_dead)
         return JobQueries(self.database, self.node, self.clock, self.is_dead)
 
     @property
@@ -116,16 +122,38 @@ class Home:
         identity = self.store.open(known, own=own, is_same=library.is_same_store)
         if identity != known:
             library.take_in(identity)
-        host = platform.node()
-        if (before := library.remember_store(identity, host, self.clock.now_us())) is not None:
-            log.warning(
-                "The home %s was last used on the machine %s, and is on %s now. If it is a copy and both are in use, "
-                "give one of the two another node name: set FLOWHUB_NODE, or remove %s.",
-                *(self.settings.home, before, host, self.settings.home / "node"),
-            )
+        if (before := library.remember_store(identity, platform.node(), self.clock.now_us())) is not None:
+            self.warn_of_host(before)
+
+    def warn_of_host(self, before: str) -> None:
+        """Log that the node was last used on the machine `before`: the home may be a copy."""
+        log.warning(
+            "The home %s was last used on the machine %s, and is on %s now. If it is a copy and both are in use, "
+            "give one of the two another node name: set FLOWHUB_NODE, or remove %s.",
+            *(self.settings.home, before, platform.node(), self.settings.home / "node"),
+        )
+
+    @property
+    def registry(self) -> "NodeRegistry":
+        """The row of this node, for its workers."""
+        from flowhub_jobs.jobs.node_registry import NodeRegistry, owner_of
+
+        return NodeRegistry(self.engine, self.node, owner_of(self.settings.home), self.clock)
+
+    def of_nodes(self, nodes: tuple[str, ...]) -> "Home":
+        """Return the home as it reads the jobs of other nodes: their stores and locks are on other machines."""
+        return replace(self, node=nodes[0] if len(nodes) == 1 else self.node, nodes=nodes)
 
     def is_dead(self, worker: str) -> bool | None:
-        """Return whether a worker of this machine is gone: True, False, or None if nothing is known of it."""
+        """Return whether a worker is gone: True, False, or None if nothing is known of it.
+
+        A worker of this machine is known by its lock, one of another by the time of its last renewal.
+        """
+        if self.nodes:
+            from flowhub_jobs.jobs.node_rows import is_living
+
+            with self.database.reading() as snapshot:
+                return not is_living(snapshot, worker, self.clock.now_us())
         return lock_is_free(self.settings.locks / f"{worker}.lock")
 
     def take_back_orphans(self) -> list[int]:
@@ -133,6 +161,9 @@ class Home:
         from flowhub_jobs.jobs.rescue import rescue  # only where it is needed
         from flowhub_jobs.jobs.worker_rows import remove_dead
 
+        # Their locks are on another machine, so nothing is known of them here.
+        if self.database.is_shared and self.registry.is_elsewhere():
+            return []
         taken = rescue(self.engine, self.node, self.clock, self.is_dead)
         for job, requested in taken.items():
             if requested is RequestedAction.PURGE:

@@ -86,6 +86,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "schedule": Verb("worker.schedule", "schedule", "Set the weekly windows in which jobs run."),
         "limit": Verb("worker.limit", "limit", "Limit the speed of all jobs together, or show the limit."),
         "cap": Verb("worker.cap", "cap", "Cap downloaded bytes per day or month, or show the use."),
+        "nodes": Verb("worker.nodes", "app", "List the machines that share this database."),
         "report": Verb("worker.report", "report", "Show what was downloaded, what recovered, what needs you."),
         "doctor": Verb("worker.doctor", "doctor", "Check settings, disk, database, network and workers."),
         "db": Verb("worker.db", "app", "Back up the database, or check it."),

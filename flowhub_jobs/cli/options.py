@@ -26,4 +26,15 @@ LimitRate = Annotated[
     str | None,
     typer.Option("--limit-rate", metavar="RATE", help="Speed limit for all jobs, in bytes a second: 500K, 5M, off."),
 ]
+OnNodes = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="NODES",
+        help='Download on these nodes: NODE,NODE, all, any (the first that has room), "vram>=24G".',
+    ),
+]
+OfNode = Annotated[
+    str | None, typer.Option("--node", metavar="NAME", help="Of this node (default: this machine), or of all.")
+]
 Later = Annotated[bool, typer.Option("--later", help="Only queue the job, for a worker.")]

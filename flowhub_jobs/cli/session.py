@@ -15,9 +15,13 @@ from flowhub_jobs.values.enums import State
 
 
 @contextmanager
-def open_session(node: str | None = None) -> Iterator[Session]:
-    """Yield a session on the home in force."""
-    with opened(load_settings(node=node)) as home:
+def open_session(of_node: str | None = None) -> Iterator[Session]:
+    """Yield a session on the home in force; `of_node` is what --node names, for a verb that only reads."""
+    with opened(load_settings()) as home:
+        if of_node is not None:
+            from flowhub_jobs.operations.nodes import home_of
+
+            home = home_of(home, of_node)
         yield Session(home)
 
 

@@ -2,8 +2,10 @@
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.lazy import POSTGRESQL_NOW
+
 # clock_timestamp() moves within a transaction; now() is its begin.
-_POSTGRESQL_NOW = sa.literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)", sa.BigInteger)
+_POSTGRESQL_NOW = sa.literal_column(POSTGRESQL_NOW, sa.BigInteger)
 
 
 def shared_now_us(tx: sa.Connection, now: int) -> int | sa.ColumnElement[int]:

@@ -2,8 +2,6 @@
 
 # The words are written out: where they are bound parameters, SQLite does not see that a partial index fits.
 LIVE = "state IN ('queued', 'running', 'paused')"
-# In `jobs.node` of a job that no node has taken yet; no node has this name.
-ANY_NODE = "*"
 
 # The orders of `queue_order` within one priority (jobs/claims.py), each the expression of an index. Numbers are written
 # out for the same reason. A job of unknown size comes last.

@@ -25,8 +25,14 @@ _SQLITE = "sqlite:///"
 Row = Mapping[str, Any]
 
 
+POSTGRESQL_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
+
 class Snapshot(Protocol):
     """One state of the database."""
+
+    now_sql: str
+    """The time that machines compare, in microseconds: PostgreSQL's clock; with SQLite the query's value `now`."""
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Return the rows of a query with `:name` for its values; a list is for `IN :name`, and is not empty.
@@ -73,6 +79,11 @@ class Database:
                 )
             self._close_file()
             return self._engine
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other machines have jobs here, too: whether it is in PostgreSQL."""
+        return self._url.startswith("postgres")
 
     @contextmanager
     def reading(self) -> Iterator[Snapshot]:
@@ -121,6 +132,8 @@ class Database:
 
 
 class _FileSnapshot:
+    now_sql = ":now"
+
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self._connection, self._url = connection, url
 
@@ -140,6 +153,7 @@ class _FileSnapshot:
 class _EngineSnapshot:
     def __init__(self, tx: "sa.Connection") -> None:
         self._tx = tx
+        self.now_sql = POSTGRESQL_NOW if tx.dialect.name == "postgresql" else ":now"
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
         import sqlalchemy as sa

@@ -366,6 +366,17 @@ class SizeMismatch(FlowhubError):
     default_hint = "The file was replaced at its source, or the stated size is out of date: look at its source."
 
 
+class NodeTaken(FlowhubError):
+    """Another machine or home works under this node's name."""
+
+    code = "node_taken"
+    exit_status = 9
+    retryable = True
+    default_hint = (
+        "Give one of the two another name with FLOWHUB_NODE. If the other one is gone, try again in half a minute."
+    )
+
+
 class Busy(FlowhubError):
     code = "busy"
     exit_status = 9

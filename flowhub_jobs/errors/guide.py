@@ -314,6 +314,10 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Wait for it (`flowhub wait JOB`), or cancel it first.",
         "Wait until the other process has ended, then call again.",
     ),
+    "node_taken": (
+        "A worker of another machine or home runs under the same node name, or took the name over.",
+        "Give one of the two another name: set FLOWHUB_NODE, or remove the file `node` of the copied home.",
+    ),
     "some_failed": (
         "Some of several failed; the others were done.",
         "`flowhub status --state failed` lists failed jobs with their reasons.",

@@ -3,24 +3,28 @@
 A job may start when its time has come, all jobs that it waits for have ended, the schedule's window is open or `start`
 skipped it, no host wait holds it, and, if it fetches, the cap is not reached. Of the jobs that a host wait holds, one
 at a time tries the host.
+
+A job for any node is claimed by the first node that has a slot and room: the same UPDATE gives it that node.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import attempts, jobs
+from flowhub_jobs.database.tables import attempts, jobs, nodes
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
-from flowhub_jobs.jobs.queue_order import sort_columns
+from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, note
-from flowhub_jobs.jobs.states import Gates
+from flowhub_jobs.jobs.states import LIVE, Gates
 from flowhub_jobs.system import boot_id
 from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
+from flowhub_jobs.values.jobs import ANY_NODE
 
 
 class ClaimableJobs:
@@ -33,15 +37,18 @@ class ClaimableJobs:
         now: int,
         gates: Gates,
         order: QueueOrder = QueueOrder.OLDEST_FIRST,
+        any_room: int | None = None,
     ) -> None:
-        self._tx, self._node, self._now, self._order = tx, node, now, order
+        """`any_room` is how many bytes a job for any node may need here; None: this worker takes none."""
+        self._tx, self._node, self._now, self._order, self._any_room = tx, node, now, order, any_room
         self._hosts = held_hosts(snapshot_of(tx), node)
         self._to_probe = self._hosts.to_probe(now)
         due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
         allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now) else []
         if gates.cap_reached(now):
             allowed.append(jobs.c.kind != JobKind.FETCH)
-        self._startable = sa.and_(jobs.c.node == node, jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
+        self._may_start = sa.and_(jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
+        self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
         """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
@@ -51,32 +58,75 @@ class ClaimableJobs:
         if self._to_probe:
             probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
             count += self._tx.execute(probes).first() is not None
+        if self._any_room is not None:
+            count += len(self._tx.execute(self._for_any().limit(at_most)).all())
         return count
+
+    def has_any(self) -> bool:
+        """Return whether a claim would find a job for any node."""
+        return self._any_room is not None and self._tx.execute(self._for_any().limit(1)).first() is not None
 
     def take(self, worker: str, token: str, until: float, only: int | None) -> sa.RowMapping | None:
         """Take the best job for a worker, or the one job `only`, under a lease; return its row, None if there is none.
 
         `until` is when the lease ends, on the awake clock.
         """
-        for candidate in self._candidates(only):
-            taken = (
-                sa.update(jobs)
-                .where(jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED)
-                .values(
-                    **(NOT_RUNNING | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
-                    attempt=jobs.c.attempt + 1,
-                    started_at=sa.func.coalesce(jobs.c.started_at, self._now),
-                    lease_token=token,
-                    lease_worker=worker,
-                    lease_boot=boot_id(),
-                    lease_until=until,
-                )
-                .returning(jobs)
-            )
+        claimed = {
+            **(NOT_RUNNING | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
+            "attempt": jobs.c.attempt + 1,
+            "started_at": sa.func.coalesce(jobs.c.started_at, self._now),
+            "lease_token": token,
+            "lease_worker": worker,
+            "lease_boot": boot_id(),
+            "lease_until": until,
+        }
+        row = self._take_any(claimed) if self._any_room is not None and only is None else None
+        candidates = iter(()) if row is not None else self._candidates(only)
+        for candidate in candidates:
+            # Its node, too: `nodes remove` of another machine may have taken the job from it.
+            best = (jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED, jobs.c.node == self._node)
+            taken = sa.update(jobs).where(*best).values(**claimed).returning(jobs)
             if (row := self._tx.execute(taken).mappings().first()) is not None:
-                self._record(row, worker, token)
-                return row
-        return None
+                break
+        if row is not None:
+            self._record(row, worker, token)
+        return row
+
+    def _for_any(self) -> "sa.Select[Any]":
+        """Return the query for the jobs for any node that this one may take, the best first.
+
+        A live job of this node for the same artifact is enough for it.
+        """
+        own = jobs.alias()
+        mine = (own.c.node == self._node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE))
+        fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= self._any_room
+        waiting = (jobs.c.node == ANY_NODE, self._may_start, *_not_held(self._hosts))
+        found = sa.select(jobs.c.id).where(*waiting, fits, ~sa.exists().where(*mine))
+        return found.order_by(*sort_columns(self._order))
+
+    def _take_any(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
+        """Take the best job for any node, unless a job of this node goes first; return its row.
+
+        The row is locked while its rank is compared, so that of several nodes one claims it, and the others look at
+        the next one.
+        """
+        locked = self._for_any().limit(1).with_for_update(of=jobs, skip_locked=True)
+        if (best := self._tx.execute(locked).first()) is None:
+            return None
+        first = goes_before(best.id, self._order)
+        own = sa.select(jobs.c.id).where(self._startable, *_not_held(self._hosts), first).limit(1)
+        if self._tx.execute(own).first() is not None:
+            return None
+        # Until now its target was a name: no node's store was known.
+        folder = sa.select(nodes.c.store + "/").where(nodes.c.node == self._node).scalar_subquery()
+        placed = {"node": self._node, "target": sa.func.coalesce(folder, "") + jobs.c.target}
+        still = (jobs.c.id == best.id, jobs.c.node == ANY_NODE, jobs.c.state == State.QUEUED)
+        try:
+            with self._tx.begin_nested():
+                taken = sa.update(jobs).where(*still).values(**claimed, **placed).returning(jobs)
+                return self._tx.execute(taken).mappings().first()
+        except IntegrityError:  # a command has queued the same artifact for this node a moment ago
+            return None
 
     def probed_by(self, row: sa.RowMapping) -> str | None:
         """Return the origin of the host that a taken job tries for all others, or None."""
@@ -137,4 +187,5 @@ def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed
         row["limit_bps"],
         row["start_now"],
         sources_of(row),
+        row["any_node"],
     )

@@ -1,9 +1,13 @@
 """The commands of users on jobs: enqueue, cancel, pause, resume, start, retry. Every write is a conditional UPDATE.
 
 A job without an owner changes at once; of a running one only `requested` is written, which its worker carries out.
+A job is named by its number, whichever node has it. Its row is locked first: the lock of a node, which its own writers
+share, does not keep the workers of another node from moving the job between two statements of a command.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,11 +15,12 @@ import sqlalchemy as sa
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs
-from flowhub_jobs.errors import Busy, JobUnreadable, WrongState
+from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, nodes
+from flowhub_jobs.errors import Busy, JobUnreadable, NotFound, WrongState
 from flowhub_jobs.jobs.host_waits import end_wait
 from flowhub_jobs.jobs.requests import (
     Enqueued,
+    LiveKey,
     Request,
     after_rows,
     enqueued_for,
@@ -31,12 +36,15 @@ from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, RequestedAction, State
+from flowhub_jobs.values.jobs import ANY_NODE
+
+ENQUEUE_TRIES = 5  # commands of several machines may queue the same artifact for one node at once
 
 Alongside = Callable[[sa.Connection, Sequence[Enqueued]], None]
 
 
 class JobCommands:
-    """Changes the jobs of one node for the user."""
+    """Changes jobs for the user, as the commands of one node."""
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
         self._engine, self._node, self._clock = engine, node, clock
@@ -46,13 +54,22 @@ class JobCommands:
     def enqueue(self, requests: Sequence[Request], alongside: Alongside | None = None) -> list[Enqueued]:
         """Return the job of each request, in order; all are committed together, or none.
 
-        A live job for the same artifact is returned as it is; for an installed artifact, the job that installed it.
+        A live job for the same artifact on the same node is returned as it is; for an installed artifact, the job that
+        installed it. A request for any node is answered by such a job of whichever node.
         `alongside` writes in the same transaction; if it raises, nothing is queued.
-        Raises NotFound for an `after` that is no job.
+        Raises NotFound for an `after` that is no job, and for a node that is not registered.
         """
+        for _ in range(ENQUEUE_TRIES - 1):
+            with suppress(sa.exc.IntegrityError):  # another machine's command was first: its job is known by now
+                return self._enqueue(requests, alongside)
+        return self._enqueue(requests, alongside)
+
+    def _enqueue(self, requests: Sequence[Request], alongside: Alongside | None) -> list[Enqueued]:
+        requests = [request if request.node else replace(request, node=self._node) for request in requests]
         with writing(self._engine) as tx:
             _check_earlier(tx, requests)
-            known = live_jobs(snapshot_of(tx), self._node)
+            _hold_nodes(tx, {request.node for request in requests} - {self._node, ANY_NODE})
+            known = live_jobs(snapshot_of(tx), [request.node for request in requests])
             fresh = needing_job(requests, known)
             self._add_programs(tx, requests, known)
             known |= self._insert(tx, list(fresh.values()))
@@ -92,15 +109,15 @@ class JobCommands:
             if tx.execute(sa.update(jobs).where(ended).values(bytes_done=0)).rowcount:
                 tx.execute(sa.update(job_files).where(job_files.c.job_id == job).values(bytes_done=0))
 
-    def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[str, int]:
-        """Write a job for each request; return their numbers by artifact key.
+    def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[LiveKey, int]:
+        """Write a job for each request; return their numbers by node and artifact key.
 
         One statement per table: ten thousand single inserts would keep every other writer waiting for seconds.
         """
         if not requests:
             return {}
         now = self._clock.now_us()
-        rows = [job_row(request, self._node, now) for request in requests]
+        rows = [job_row(request, now) for request in requests]
         written = tx.execute(jobs.insert().returning(jobs.c.id, sort_by_parameter_order=True), rows)
         numbers = written.scalars().all()
         made = list(zip(numbers, requests, strict=True))
@@ -108,12 +125,12 @@ class JobCommands:
         tx.execute(events.insert(), [first_event(number, request, now) for number, request in made])
         if waits := [row for number, request in made for row in after_rows(number, request)]:
             tx.execute(job_after.insert(), waits)
-        return {request.key: number for number, request in made}
+        return {request.live_key: number for number, request in made}
 
-    def _add_programs(self, tx: sa.Connection, requests: Sequence[Request], live: Mapping[str, int]) -> None:
+    def _add_programs(self, tx: sa.Connection, requests: Sequence[Request], live: Mapping[LiveKey, int]) -> None:
         """Have the live jobs of these requests place their models in the programs of the requests, too."""
         for request in requests:
-            if request.terms.place and (job := live.get(request.key)) is not None:
+            if request.terms.place and (job := live.get(request.live_key)) is not None:
                 stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job)).scalar()
                 known = stored if isinstance(stored, list) else []
                 programs = list(dict.fromkeys([*known, *request.terms.place]))
@@ -137,7 +154,7 @@ class JobCommands:
 
     def resume(self, job: int) -> State:
         """Queue a paused job again; a start time still ahead stays. An unseen request to pause is withdrawn."""
-        with writing(self._engine) as tx:
+        with self._locked(job) as tx:
             pausing = (jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.requested == RequestedAction.PAUSE)
             tx.execute(sa.update(jobs).where(*pausing).values(requested=None))
             if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
@@ -151,8 +168,8 @@ class JobCommands:
         """
         now_us = self._clock.now_us()
         begin = {"state": State.QUEUED, "start_now": True, "not_before": None, "wait_reason": None, "wait_text": None}
-        with writing(self._engine) as tx:
-            running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
+        with self._locked(job) as tx:
+            running = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING)
             tx.execute(sa.update(jobs).where(running).values(start_now=True))
             if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
                 text = "Started by `flowhub start`; --at and the schedule are ignored."
@@ -162,7 +179,8 @@ class JobCommands:
 
     def _try_its_host(self, tx: sa.Connection, job: int, now: int) -> None:
         """Let a held host be tried at once: the user may know that it is back."""
-        end_wait(tx, self._node, tx.execute(sa.select(jobs.c.source_origin).where(jobs.c.id == job)).scalar(), now)
+        node, origin = tx.execute(sa.select(jobs.c.node, jobs.c.source_origin).where(jobs.c.id == job)).one()
+        end_wait(tx, node, origin, now)
 
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
@@ -177,10 +195,11 @@ class JobCommands:
             "wait_us": None,
             "rescues": 0,
             "start_now": False,
+            "requested": None,
         }
         fresh |= {"sha256_state": DigestState.PENDING, "not_before": sa.case((own, jobs.c.not_before), else_=None)}
         fresh |= {"wait_reason": sa.case((own, Reason.AT), else_=None), "wait_text": None}
-        with writing(self._engine) as tx:
+        with self._locked(job) as tx:
             self._refuse_a_second(tx, job)
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
                 note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
@@ -192,7 +211,7 @@ class JobCommands:
 
         Raises WrongState for a job that has ended, NotFound for none.
         """
-        with writing(self._engine) as tx:
+        with self._locked(job) as tx:
             if not self._move(tx, job, LIVE, {"priority": priority}):
                 self._checked_state(tx, job, set(), "given another priority")
             note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
@@ -208,17 +227,24 @@ class JobCommands:
         already: State,
         verb: str,
     ) -> State:
-        with writing(self._engine) as tx:
+        with self._locked(job) as tx:
             if self._move(tx, job, idle, changes):
                 note(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
-            running = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state == State.RUNNING)
+            running = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING)
             if action is RequestedAction.PAUSE:  # it does not take back a cancel
                 running = sa.and_(running, jobs.c.requested.is_(None))
             tx.execute(sa.update(jobs).where(running).values(requested=action))
             return self._checked_state(tx, job, {already, State.RUNNING}, verb)
 
+    @contextmanager
+    def _locked(self, job: int) -> Iterator[sa.Connection]:
+        """Yield a transaction in which no worker, of whichever node, moves the job."""
+        with writing(self._engine) as tx:
+            tx.execute(sa.select(jobs.c.id).where(jobs.c.id == job).with_for_update())
+            yield tx
+
     def _move(self, tx: sa.Connection, job: int, old: Iterable[State], changes: Mapping[str, Any]) -> bool:
-        where = sa.and_(jobs.c.id == job, jobs.c.node == self._node, jobs.c.state.in_(list(old)))
+        where = sa.and_(jobs.c.id == job, jobs.c.state.in_(list(old)))
         return tx.execute(sa.update(jobs).where(where).values(**changes)).rowcount == 1
 
     def _checked_state(self, tx: sa.Connection, job: int, fine: set[State], verb: str) -> State:
@@ -230,9 +256,10 @@ class JobCommands:
         return State(stored)
 
     def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:
-        mine = sa.select(jobs.c.artifact_key).where(jobs.c.id == job).scalar_subquery()
-        where = sa.and_(jobs.c.node == self._node, jobs.c.artifact_key == mine, is_live, jobs.c.id != job)
-        other = tx.execute(sa.select(jobs.c.id).where(where)).scalar()
+        mine, other_job = jobs.alias(), jobs
+        same = (other_job.c.node == mine.c.node, other_job.c.artifact_key == mine.c.artifact_key)
+        where = sa.and_(mine.c.id == job, *same, is_live, other_job.c.id != job)
+        other = tx.execute(sa.select(other_job.c.id).where(where)).scalar()
         if other is not None:
             raise Busy(
                 f"Job {job} cannot be retried: job {other} is at work on the same files.",
@@ -247,6 +274,17 @@ _NEXT = {
     State.QUEUED: "It is queued already.",
     State.PAUSED: "`flowhub resume` continues it.",
 }
+
+
+def _hold_nodes(tx: sa.Connection, wanted: Collection[str]) -> None:
+    """Keep these nodes from being removed until the commit. Raises NotFound for one that is not registered."""
+    if not wanted:
+        return
+    # FOR KEY SHARE: a removal waits, and a heartbeat does not.
+    held = sa.select(nodes.c.node).where(nodes.c.node.in_(sorted(wanted))).with_for_update(read=True, key_share=True)
+    missing = sorted(set(wanted) - set(tx.execute(held).scalars()))
+    if missing:
+        raise NotFound(f"There is no node {missing[0]!r}.", hint="`flowhub nodes` lists all.")
 
 
 def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:

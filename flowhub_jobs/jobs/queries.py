@@ -11,6 +11,7 @@ from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
 from flowhub_jobs.jobs.history import History
+from flowhub_jobs.jobs.node_rows import slots_taken_everywhere
 from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows, sources_of
 from flowhub_jobs.jobs.shared_select_sql import (
@@ -30,7 +31,7 @@ from flowhub_jobs.system import Clock
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import known_format
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
-from flowhub_jobs.values.jobs import Event, Job, JobFile, OriginBytes, Wait
+from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile, OriginBytes, Wait
 
 RECENT, RECENT_ERRANDS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
@@ -113,6 +114,19 @@ class JobQueries:
         with self._database.reading() as snapshot:
             return self._numbers(snapshot, where, **values)
 
+    def waiting_for_any(self) -> int:
+        """Return how many jobs are queued for any node, which none has taken yet."""
+        with self._database.reading() as snapshot:
+            query = "SELECT count(*) AS jobs FROM jobs WHERE node = :node AND state = 'queued'"
+            return int(snapshot.rows(query, node=ANY_NODE)[0]["jobs"])
+
+    def nodes_of(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the node of each of these jobs; ANY_NODE where none has taken it."""
+        query = "SELECT id, node FROM jobs WHERE id IN :numbers"
+        with self._database.reading() as snapshot:
+            rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
+        return {row["id"]: row["node"] for row in rows}
+
     def state_of(self, numbers: Iterable[int]) -> dict[int, State]:
         query = "SELECT id, state FROM jobs WHERE id IN :numbers"
         with self._database.reading() as snapshot:
@@ -122,7 +136,12 @@ class JobQueries:
     def live_jobs(self) -> dict[str, int]:
         """Return the live job of each artifact key."""
         with self._database.reading() as snapshot:
-            return live_jobs(snapshot, self._node)
+            return {key: job for (_, key), job in live_jobs(snapshot, [self._node]).items()}
+
+    def live_jobs_of(self, nodes: Collection[str]) -> dict[tuple[str, str], int]:
+        """Return the live job of each of these nodes and artifact keys; for ANY_NODE, one of whichever node."""
+        with self._database.reading() as snapshot:
+            return live_jobs(snapshot, nodes)
 
     def events(self, job: int) -> list[Event]:
         """Return what happened to a job, oldest first."""
@@ -138,7 +157,7 @@ class JobQueries:
         """Return all that keeps a queued job from starting now, first what is shown as its reason."""
         with self._database.reading() as snapshot:
             rows = shown_rows(snapshot, "jobs.id = :job AND jobs.state = 'queued'", job=job)
-            return self._waits(snapshot, [job])(rows[0]) if rows else []
+            return self._waits_of_nodes(snapshot, rows)(rows[0]) if rows else []
 
     def still_to_do(self, given_up: Collection[str] = ()) -> bool:
         """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
@@ -216,15 +235,30 @@ class JobQueries:
             for file in snapshot.rows(FILES, jobs=some):
                 job, *about = file.values()
                 files[job].append(JobFile(*about))
-        waits = self._waits(snapshot, [row["id"] for row in rows if row["state"] == State.QUEUED])
-        moves = any(row["state"] == State.RUNNING and row["rate_bps"] for row in rows)
-        away = held_hosts(snapshot, self._node).waits if moves else {}
+        waits, away = self._waits_of_nodes(snapshot, rows), self._held_of_nodes(snapshot, rows)
         found = [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
         # A job that tries a host again has the speed of its last try: no time left follows from that.
         return [
-            replace(job, eta_s=None) if row["source_origin"] in away else job
+            replace(job, eta_s=None) if (row["node"], row["source_origin"]) in away else job
             for row, job in zip(rows, found, strict=True)
         ]
+
+    def _held_of_nodes(self, snapshot: Snapshot, rows: Sequence[Row]) -> set[tuple[str, str]]:
+        """Return the hosts that the nodes of the jobs that move wait for, each with its node."""
+        moving = {row["node"] for row in rows if row["state"] == State.RUNNING and row["rate_bps"]}
+        return {(node, origin) for node in moving for origin in held_hosts(snapshot, node).waits}
+
+    def _waits_of_nodes(self, snapshot: Snapshot, rows: Sequence[Row]) -> Callable[[Row], list[Hold]]:
+        """Return what says of any of these rows what holds it; each is held by the gates and hosts of its own node."""
+        queued: defaultdict[str, list[int]] = defaultdict(list)
+        for row in rows:
+            if row["state"] == State.QUEUED:
+                queued[row["node"]].append(row["id"])
+        of_node = {node: self._of_node(node)._waits(snapshot, numbers) for node, numbers in queued.items()}
+        return lambda row: of_node[row["node"]](row)
+
+    def _of_node(self, node: str) -> "JobQueries":
+        return self if node == self._node else JobQueries(self._database, node, self._clock, self._is_dead)
 
     def _waits(self, snapshot: Snapshot, queued: Sequence[int]) -> Callable[[Row], list[Hold]]:
         """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
@@ -234,6 +268,8 @@ class JobQueries:
         hosts = held_hosts(snapshot, self._node).waits
         gates = self._controls.gates_in(snapshot)
         slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot) else []
+        if self._node == ANY_NODE:
+            slots = [Hold(Reason.SLOTS)] if slots_taken_everywhere(snapshot, now) else []
 
         def waits(row: Row) -> list[Hold]:
             own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)

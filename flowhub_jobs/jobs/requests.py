@@ -8,9 +8,10 @@ from flowhub_jobs.errors import AddressRefused, UsageInvalid
 from flowhub_jobs.net.urls import origin
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
-from flowhub_jobs.values.jobs import JobTarget
+from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 
 PRIORITY_MAX = 1_000_000
+LiveKey = tuple[str, str]  # a node and an artifact's key, which at most one live job has
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,16 @@ class Request:
     installed_by: int | None = None
     task: JobTarget | None = None  # None: to fetch it
     size_seen: int | None = None  # bytes, as its source announced before it was queued; not binding
+    node: str = ""  # ANY_NODE for the first that has room; '': the node of the command
 
     @property
     def key(self) -> str:
-        """Return the key that at most one live job may have."""
+        """Return the key that at most one live job of a node may have."""
         return self.task.key_of(self.artifact) if self.task else self.artifact.key
+
+    @property
+    def live_key(self) -> LiveKey:
+        return self.node, self.key
 
     @property
     def settled(self) -> bool:
@@ -64,20 +70,20 @@ def checked_priority(number: int) -> int:
     return number
 
 
-def needing_job(requests: Iterable[Request], live: Mapping[str, int]) -> dict[str, Request]:
-    """Return the requests that need a job of their own, by artifact key; one that fetches stands for all of its key."""
-    fresh: dict[str, Request] = {}
+def needing_job(requests: Iterable[Request], live: Mapping[LiveKey, int]) -> dict[LiveKey, Request]:
+    """Return the requests that need a job of their own, by their keys; one that fetches stands for all of its key."""
+    fresh: dict[LiveKey, Request] = {}
     for request in requests:
-        key = request.key
+        key = request.live_key
         answered = key in live or (request.settled and request.installed_by is not None)
         if not answered and (key not in fresh or (fresh[key].settled and not request.settled)):
             fresh[key] = request
     return fresh
 
 
-def enqueued_for(request: Request, known: Mapping[str, int], fresh: dict[str, Request]) -> Enqueued:
+def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[LiveKey, Request]) -> Enqueued:
     """Return the job of a request. A new job counts as new for one request: it is removed from `fresh`."""
-    key = request.key
+    key = request.live_key
     number = known.get(key, request.installed_by)
     assert number is not None
     made = fresh.get(key) is request
@@ -86,11 +92,12 @@ def enqueued_for(request: Request, known: Mapping[str, int], fresh: dict[str, Re
     return Enqueued(number, new=made and not request.settled)
 
 
-def job_row(request: Request, node: str, now: int) -> dict[str, Any]:
+def job_row(request: Request, now: int) -> dict[str, Any]:
     """Return the row of a request that gets a job of its own; `now` is microseconds."""
     artifact, terms, here = request.artifact, request.terms, request.settled
     return {
-        "node": node,
+        "node": request.node,
+        "any_node": request.node == ANY_NODE,
         "kind": request.task.kind if request.task else JobKind.FETCH,
         "task": {"place": request.task.place} if request.task else None,
         "ref": artifact.ref,

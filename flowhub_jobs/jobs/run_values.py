@@ -11,6 +11,7 @@ from flowhub_jobs.values.enums import DigestState, Stage
 from flowhub_jobs.values.jobs import JobTarget
 
 REVOKED = float("-inf")
+LEASE_S = 30.0
 
 
 class LeaseLost(InternalError):
@@ -66,6 +67,7 @@ class Claimed:
     limit_bps: int | None = None  # of this job alone, bytes a second
     start_now: bool = False  # the schedule's window does not hold it
     sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
+    any_node: bool = False  # another node may run it as well
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 It runs through `database/lazy.py`, so that a command that only reads does not import SQLAlchemy.
 """
 
+from collections.abc import Collection
+
 from flowhub_jobs.database.conditions import LIVE
 from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.values.enums import JobKind
+from flowhub_jobs.values.jobs import ANY_NODE
 
 BRING = (JobKind.FETCH, JobKind.IMPORT)  # they bring a model into the store
 IS_LIVE = f"jobs.{LIVE}"
@@ -36,10 +39,18 @@ EARLIER = (
 )
 
 
-def live_jobs(snapshot: Snapshot, node: str) -> dict[str, int]:
-    """Return the live job of each artifact key."""
-    rows = snapshot.rows(f"SELECT artifact_key, id FROM jobs WHERE node = :node AND {IS_LIVE}", node=node)  # noqa: S608, ours
-    return {row["artifact_key"]: row["id"] for row in rows}
+def live_jobs(snapshot: Snapshot, nodes: Collection[str]) -> dict[tuple[str, str], int]:
+    """Return the live job of each of these nodes and artifact keys; for ANY_NODE, one of whichever node."""
+    if not nodes:
+        return {}
+    if ANY_NODE in nodes:  # one that waits for any node first: it is the very same request
+        query = f"SELECT node, artifact_key, id FROM jobs WHERE {IS_LIVE} ORDER BY node = '{ANY_NODE}', id DESC"  # noqa: S608, ours
+        rows = snapshot.rows(query)
+        known = {(ANY_NODE, row["artifact_key"]): row["id"] for row in rows}
+        return known | {(row["node"], row["artifact_key"]): row["id"] for row in rows}
+    query = f"SELECT node, artifact_key, id FROM jobs WHERE node IN :nodes AND {IS_LIVE}"  # noqa: S608, ours
+    rows = snapshot.rows(query, nodes=sorted(set(nodes)))
+    return {(row["node"], row["artifact_key"]): row["id"] for row in rows}
 
 
 def no_such_job(snapshot: Snapshot, job: int) -> FlowhubError:

@@ -5,20 +5,25 @@ stops and renames nothing.
 """
 
 import logging
+import platform
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs import __version__
+from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
+from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
 from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.held_hosts import HostWait
+from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
-from flowhub_jobs.jobs.run_values import Claimed, Lease, LeaseLost, Progress
+from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
@@ -28,7 +33,6 @@ from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
 
-LEASE_S = 30.0
 OPEN = Gates()
 _GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
@@ -43,9 +47,16 @@ class LeaseStore:
         worker: str,
         clock: Clock,
         order: QueueOrder = QueueOrder.OLDEST_FIRST,
+        registry: NodeRegistry | None = None,
+        any_room: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """`order` is that in which it claims the jobs of one priority."""
+        """`order` is that in which it claims the jobs of one priority.
+
+        `registry` is of a worker that registers its machine as a node; without one, only jobs are written.
+        `any_room` returns how many bytes a job for any node may need here; None: this worker takes none.
+        """
         self._engine, self._node, self._worker, self._clock, self._order = engine, node, worker, clock, order
+        self._registry, self._any_room, self._registered = registry, any_room, False
 
     # Claim and renew -----------------------------------------------------------------------------------------------
 
@@ -66,12 +77,15 @@ class LeaseStore:
         # Read before the UPDATE, which may wait for the write lock. So the deadline that the run keeps is never later
         # than the lease in the row, and the run stops writing before a rescuer may take the job.
         until = self._clock.awake() + LEASE_S
+        any_room = self._any_room()
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
-            queue = ClaimableJobs(tx, self._node, now, gates, self._order)
+            queue = ClaimableJobs(tx, self._node, now, gates, self._order, any_room)
             row = queue.take(self._worker, token, until, only)
             if row is None:
                 return None
+            if self._registry:
+                self._seen(tx)  # other machines know a lease's end by this time, and by no other
             lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
@@ -86,11 +100,23 @@ class LeaseStore:
         now = self._clock.now_us()
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
+        any_room = self._any_room()
         with reading(self._engine) as tx:
-            return ClaimableJobs(tx, self._node, now, gates).count(at_most)
+            return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).count(at_most)
+
+    def due_for_any(self, gates: Gates = OPEN) -> bool:
+        """Return whether a queued job for any node may start here now."""
+        now, any_room = self._clock.now_us(), self._any_room()
+        if any_room is None or gates.holds(now, start_now=True):
+            return False
+        with reading(self._engine) as tx:
+            return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).has_any()
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
-        """Renew all leases of this worker in one UPDATE; revoke a lease whose row has another owner."""
+        """Renew all leases of this worker in one UPDATE; revoke a lease whose row has another owner.
+
+        Raises NodeTaken, and renews none, if another machine works under this node's name by now.
+        """
         until = self._clock.awake() + LEASE_S
         mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
         with writing(self._engine) as tx:
@@ -102,11 +128,14 @@ class LeaseStore:
             ).scalars()
             renewed = set(rows)
             self._seen(tx)
+            if self._registry and self._registered:  # not a command that runs a job itself
+                self._registry.seen(tx)
         for job, lease in leases.items():
             lease.extend(until) if job in renewed else lease.revoke()
 
     def _seen(self, tx: sa.Connection) -> None:
-        tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=self._clock.now_us()))
+        now = shared_now_us(tx, self._clock.now_us())
+        tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now))
 
     def requested_actions(self) -> dict[str, RequestedAction | None]:
         """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
@@ -202,6 +231,18 @@ class LeaseStore:
         changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
         event = Note(EventKind.WAITS, text, error.code)
         return self._release(lease, changes | ({} if cost else _GIVEN_BACK), EventKind.WAITS, event)
+
+    def give_to_any(self, lease: Lease, error: FlowhubError) -> bool:
+        """Queue a job for any node for the others, since it has no room here; return whether that was done.
+
+        It is not if the user requests an action, or another live job for any node brings the same artifact.
+        """
+        with writing(self._engine) as tx:
+            if self._requested(tx, lease) is not None:
+                return False
+            row = tx.execute(sa.select(*ROW_COLUMNS).where(jobs.c.id == lease.job)).mappings().one()
+            now, text = self._clock.now_us(), f"{error.message} Another node may take it."
+            return give_to_any(tx, dict(row), now, Note(EventKind.WAITS, text, error.code), EventKind.WAITS)
 
     def wait_for_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
@@ -300,18 +341,27 @@ class LeaseStore:
 
     # This worker among the others ----------------------------------------------------------------------------------
 
-    def register(self, pid: int, slots: int) -> None:
-        now = self._clock.now_us()
+    def register(self, pid: int, slots: int, store: str = "") -> str | None:
+        """Register this worker, and its machine as the node; return the host that the node was on, if on another.
+
+        Raises NodeTaken while a worker of another machine or home works under the node's name.
+        """
         with writing(self._engine) as tx:
+            before = self._registry.register(tx, platform.node(), store, __version__) if self._registry else None
+            now = shared_now_us(tx, self._clock.now_us())
             tx.execute(
                 workers.insert().values(
                     worker=self._worker, node=self._node, pid=pid, slots=slots, started_at=now, seen_at=now
                 )
             )
+        self._registered = True
+        return before
 
     def unregister(self) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.worker == self._worker))
+            if self._registry:
+                self._registry.release(tx)
 
 
 def _failed(error: FlowhubError) -> Note:

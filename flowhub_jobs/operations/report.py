@@ -44,7 +44,7 @@ def read_morning(home: Home, since: datetime) -> Report:
     events = history.events_since(begin, KINDS)
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
     report = replace(report, needs=(*report.needs, *_blocked_subscriptions(home)))
-    return replace(report, room=_room_needed(home)) if _waits_for_room(jobs) else report
+    return replace(report, room=_room_needed(home)) if not home.nodes and _waits_for_room(jobs) else report
 
 
 def _blocked_subscriptions(home: Home) -> list[ActionNeeded]:

@@ -2,22 +2,23 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from flowhub_jobs.errors import DatabaseUnusable
+from flowhub_jobs.errors import DatabaseUnusable, WrongState
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request, checked_priority
+from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.values.jobs import JobTarget
+from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
@@ -43,6 +44,7 @@ class EnqueueItem:
     terms: EnqueueTerms = field(default_factory=EnqueueTerms)
     task: JobTarget | None = None
     size_seen: int | None = None  # bytes, as its source told when it was looked at
+    node: str = ""  # the node that is to have it, ANY_NODE for the first that can; '': this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,50 +197,69 @@ class Session:
             name = found.name if found else _wanted_name(artifact, owners)
             target = str(self.home.store.root / name)
             by = found.job if found else None
-            requests.append(Request(artifact, target, order.terms, found is not None, by, order.task, order.size_seen))
+            about = (found is not None, by, order.task, order.size_seen)
+            requests.append(Request(artifact, target, order.terms, *about, node=self.home.node))
         return requests
+
+    def _requests_of_nodes(self, orders: Sequence[EnqueueItem]) -> list[Request]:
+        """Return the orders with where they go, also those for other nodes, in order."""
+        own = {number: order for number, order in enumerate(orders) if order.node in ("", self.home.node)}
+        requests = dict(zip(own, self._requests(list(own.values())), strict=True))
+        if len(own) < len(orders):
+            from flowhub_jobs.operations.node_requests import requests_elsewhere
+
+            others = {number: order for number, order in enumerate(orders) if number not in own}
+            requests |= dict(zip(others, requests_elsewhere(self.home, list(others.values())), strict=True))
+        return [requests[number] for number in range(len(orders))]
 
     def enqueue(self, orders: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
         """Queue them all, or none; ring after the commit, never before. `alongside` writes in the same transaction."""
-        requests = self._requests(orders)
+        requests = self._requests_of_nodes(orders)
         answers = self.home.commands.enqueue(requests, alongside)
-        fresh = sum(answer.new for answer in answers)
-        if fresh:
-            self.wake_workers(fresh)
+        pairs = zip(requests, answers, strict=True)
+        if fresh := Counter(request.node for request, answer in pairs if answer.new):
+            self._wake(fresh)
         self._place_installed(requests, answers)
         return answers
 
     def _place_installed(self, requests: Sequence[Request], answers: Sequence[Enqueued]) -> None:
-        """Place the models that are installed already, where their jobs would have placed them."""
-        wanted = [pair for pair in zip(requests, answers, strict=True) if pair[0].settled and pair[0].terms.place]
+        """Place the models that are installed here already, where their jobs would have placed them."""
+        here = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
+        wanted = [pair for pair in here if pair[0].settled and pair[0].terms.place]
         if wanted:
             from flowhub_jobs.operations.library.placed import place_installed
 
             self.placement_notes += place_installed(self.home, wanted)
 
-    def wake_workers(self, times: int) -> None:
+    def wake_workers(self, times: int, *, any_node: bool = False) -> None:
+        self._wake({ANY_NODE if any_node else self.home.node: times})
+
+    def _wake(self, jobs: Mapping[str, int]) -> None:
+        """Wake workers of each node for so many jobs."""
         from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
 
         # The job is committed; a worker repairs a queue that cannot be opened now, and wakes itself.
         with suppress(sqlite3.Error, OSError, DatabaseUnusable):
             wakeups = command_wakeups(self.home)
-            wakeups.wake(min(times, WAKEUPS_MAX))
+            for node, times in jobs.items():
+                wakeups.wake(min(times, WAKEUPS_MAX), node=node)
             wakeups.close()
 
     def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
         """Return what `enqueue` would do, without doing it."""
-        live = self.home.queries.live_jobs()
-        return [self._plan(request, live) for request in self._requests(orders)]
+        requests = self._requests_of_nodes(orders)
+        live = self.home.queries.live_jobs_of([request.node for request in requests])
+        return [self._plan(request, live) for request in requests]
 
-    def _plan(self, request: Request, live: dict[str, int]) -> EnqueuePlan:
+    def _plan(self, request: Request, live: Mapping[LiveKey, int]) -> EnqueuePlan:
         artifact, target = request.artifact, Path(request.target)
-        if artifact.key in live:
-            return EnqueuePlan(artifact, target, "queued", live[artifact.key], 0, 0, artifact.size)
+        if (key := (request.node, artifact.key)) in live:
+            return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
         if request.installed and not request.terms.force:
             return EnqueuePlan(
                 artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size
             )
-        kept = self._kept(artifact)
+        kept = self._kept(artifact) if request.node == self.home.node else 0
         size = request.size_seen if artifact.size is None else artifact.size
         return EnqueuePlan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
 
@@ -259,6 +280,8 @@ class Session:
     def cancel(self, job: int, *, purge: bool = False) -> State:
         """Cancel a job; `purge` drops its partial, too."""
         commands = self.home.commands
+        if purge:
+            self._refuse_purge_elsewhere(job)
         if purge and self.home.queries.state_of([job]).get(job) is State.FAILED:
             self.home.purge(job)  # the job has ended, but its partial was kept for `retry`
             return State.FAILED
@@ -266,6 +289,16 @@ class Session:
         if purge and state is State.CANCELLED:
             self.home.purge(job)
         return state
+
+    def _refuse_purge_elsewhere(self, job: int) -> None:
+        """Raise WrongState for bytes that are on another machine, and of which no run is at work."""
+        node = self.home.queries.nodes_of([job]).get(job, self.home.node)
+        if node in (self.home.node, ANY_NODE) or self.home.queries.state_of([job]).get(job) is State.RUNNING:
+            return
+        raise WrongState(
+            f"The bytes of job {job} are on the node {node}, and cannot be deleted from here.",
+            hint=f"Run `flowhub cancel {job} --purge` there, or cancel it from here without --purge.",
+        )
 
     def set_priority(self, job: int, priority: int) -> State:
         """Give a live job this priority; return its state. Raises UsageInvalid, WrongState, NotFound."""
@@ -275,7 +308,7 @@ class Session:
         """`resume`, `retry` or `start` a job, and wake a worker for it."""
         commands = self.home.commands
         state = {"resume": commands.resume, "retry": commands.retry, "start": commands.start}[verb](job)
-        self.wake_workers(1)
+        self._wake({self.home.queries.nodes_of([job]).get(job, self.home.node): 1})
         return state
 
     # The device ----------------------------------------------------------------------------------------------------

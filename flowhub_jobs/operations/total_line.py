@@ -8,6 +8,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import ANY_NODE
 
 _AWAY = {
     Reason.HOST_WAIT: "waiting for a host",
@@ -19,6 +20,16 @@ _AWAY = {
 def total_line(session: Session, overview: Overview, now: datetime) -> str:
     """Return e.g. "2 running, 5 queued: 31.2 GB of 120.4 GB left, at 22.9 MB/s; all done at 03:40, in 23 min."."""
     return f"{counts(overview)}: {in_words(remaining(session.home, overview.live), now)}"
+
+
+def total_of_nodes(overview: Overview) -> str:
+    """Return e.g. "2 running, 5 queued on 3 nodes: 31.2 GB left." of the jobs of other nodes, or of several."""
+    nodes = {job.node for job in overview.live if job.node != ANY_NODE}
+    left = sum((job.bytes_total or job.bytes_done) - job.bytes_done for job in overview.live)
+    unknown = sum(job.bytes_total is None for job in overview.live)
+    sizes = f"{format_bytes(left)} left" + (f", and {unknown} of unknown size" if unknown else "")
+    where = f" on {len(nodes)} nodes" if len(nodes) > 1 else ""
+    return f"{counts(overview)}{where}: {sizes}."
 
 
 def counts(overview: Overview) -> str:

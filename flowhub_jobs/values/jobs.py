@@ -9,6 +9,8 @@ from typing import Any
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
 
+ANY_NODE = "*"  # the node of a job that none has taken yet; no node has this name
+
 
 @dataclass(frozen=True, slots=True)
 class JobTarget:

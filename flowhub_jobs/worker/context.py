@@ -21,6 +21,7 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.values.enums import QueueOrder, StopReason
+from flowhub_jobs.worker.any_node_jobs import AnyNodeJobs
 from flowhub_jobs.worker.cap_watch import CapWatch
 from flowhub_jobs.worker.database_outage_log import DatabaseOutage
 from flowhub_jobs.worker.gate_cache import GateCache
@@ -55,7 +56,11 @@ class WorkerContext:
         allow_open_files()
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
-        self.leases = LeaseStore(home.engine, home.node, self.worker, home.clock, QueueOrder(home.settings.queue_order))
+        self.registry, self.any_node = home.registry, AnyNodeJobs(home)
+        order = QueueOrder(home.settings.queue_order)
+        self.leases = LeaseStore(
+            *(home.engine, home.node, self.worker, home.clock, order, self.registry), any_room=self.any_node.room
+        )
         self.shared = SharedLimits(
             HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate)
         )
@@ -73,6 +78,12 @@ class WorkerContext:
         self._lock = threading.Lock()
         # Held as long as this process lives: a free lock shows the other workers at once that this one is gone.
         self._alive = LockFile(home.settings.locks / f"{self.worker}.lock")
+
+    def register(self, pid: int) -> None:
+        """Register this worker, and its machine as the node. Raises NodeTaken."""
+        before = self.leases.register(pid, self.slots, str(self.home.store.root))
+        if before is not None:
+            self.home.warn_of_host(before)
 
     def begin(self, claimed: Claimed) -> Run:
         run = Run(claimed, self.shared.hosts.now())

@@ -16,10 +16,13 @@ from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
+from flowhub_jobs.units import named_jobs
 from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.database_identity import DatabaseWatch
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
+from flowhub_jobs.worker.node_description import NodeDescription
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.placement_upkeep import PlacementUpkeep
 from flowhub_jobs.worker.subscription_checks import SubscriptionChecks
@@ -28,6 +31,7 @@ from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
+NAMED = 8  # jobs that a line of the log names
 
 
 class Maintenance(threading.Thread):
@@ -48,6 +52,7 @@ class Maintenance(threading.Thread):
         self.placements = PlacementUpkeep(context.home)
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
+        self._node = NodeDescription(context.home, context.registry)
         self._may_exit, self._request_exit = may_exit, request_exit
 
     def run(self) -> None:
@@ -56,6 +61,7 @@ class Maintenance(threading.Thread):
                 self.run_once()
                 if self._may_exit():
                     self._request_exit()
+                self._node.write_if_due()
                 self._context.database_outage.answered()
                 self._pulse.beat()  # only if this round ended: the service manager restarts a worker that hangs
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer) as error:
@@ -85,6 +91,9 @@ class Maintenance(threading.Thread):
         for job in home.take_back_orphans():
             log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
         self.placements.settle_if_due()
+        if jobs := context.any_node.rescue_if_due():
+            log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))
+            self._wakeups.wake(len(jobs), node=ANY_NODE)
         self.disk_waits.release_if_due()
         context.outages.check_hosts()
         self._subscriptions.check_if_due(gates)

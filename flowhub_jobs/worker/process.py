@@ -72,6 +72,7 @@ def run_worker(
         if (
             context.runs()
             or maintenance.placements.busy
+            or context.leases.due_for_any(context.gates.current())
             or home.queries.still_to_do(context.outages.given_up(patience_s, started))
         ):
             return False
@@ -81,7 +82,7 @@ def run_worker(
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
     maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:
-        context.leases.register(os.getpid(), slots)
+        context.register(os.getpid())
         maintenance.run_once()  # rescues first, then works
         heartbeat.start()
         maintenance.start()

@@ -71,6 +71,8 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
     elif isinstance(error, RetryLater):
         requested = _postpone(context, run, error)
     elif isinstance(error, DiskFull | StoreOffline):
+        if run.claimed.any_node and _goes_to_another_node(context, run, error):
+            return
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
         seconds = context.home.settings.look_again_s
         context.wait_log.waits(run.lease.job, reason, error.message, seconds)
@@ -94,6 +96,17 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         log.warning("Job %d failed: %s", run.lease.job, error.message, extra={"job": run.lease.job})
         requested = context.leases.fail(run.lease, error, mismatch=isinstance(error, DigestMismatch))
     _finish_purge(context, run, requested)
+
+
+def _goes_to_another_node(context: WorkerContext, run: Run, error: DiskFull | StoreOffline) -> bool:
+    """Give a job for any node to the others, since it has no room here. Its partial, which only this node has, goes."""
+    context.any_node.refuse(error)
+    if not context.leases.give_to_any(run.lease, error):
+        return False
+    if isinstance(error, DiskFull):
+        context.home.discard_partials(run.claimed.artifact, run.lease.job)
+    log.warning("Job %d goes to another node: %s", run.lease.job, error.message, extra={"job": run.lease.job})
+    return True
 
 
 def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAction | None:

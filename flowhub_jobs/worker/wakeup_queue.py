@@ -78,7 +78,7 @@ class WakeupQueue:
             "flowhub", filename=str(self._path), results=False, serializer=JsonSerializer(), timeout=BUSY_TIMEOUT_S
         )
 
-    def wake(self, times: int = 1) -> None:
+    def wake(self, times: int = 1, *, node: str | None = None) -> None:
         """Add wake-ups. One that cannot be added is no loss: the maintenance thread adds another."""
         with suppress(sqlite3.Error):
             for _ in range(times):

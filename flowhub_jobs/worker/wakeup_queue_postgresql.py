@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from huey import PostgresHuey
 from huey.storage import PostgresStorage
 
+from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.wakeup_queue import JsonSerializer
 
 log = logging.getLogger("flowhub.queue")
 
 TABLE_PREFIX = "wakeup"  # migrations/versions/0004
-ANY_NODE = "*"  # the queue that the workers of all nodes hear; no node has this name
 # A slot looks at the queue at least so often: LISTEN hears nothing behind a pooler, and nothing while it reconnects.
 POLL_S = 5.0
 RETRY_S = 1.0
@@ -186,9 +186,12 @@ class PostgresWakeupQueue:
             self._listener = Listener(listen_with, (node, ANY_NODE), self._signal)
             self._listener.start()
 
-    def wake(self, times: int = 1, *, any_node: bool = False) -> None:
-        """Wake workers of the node, or of any. A message that cannot be written is no loss: maintenance wakes, too."""
-        queue = ANY_NODE if any_node else self.huey.storage.name
+    def wake(self, times: int = 1, *, node: str | None = None) -> None:
+        """Wake workers of this node, or of another, or of any (ANY_NODE).
+
+        A message that cannot be written is no loss: maintenance wakes, too.
+        """
+        queue = node or self.huey.storage.name
         with suppress(sa.exc.SQLAlchemyError):
             for _ in range(times):
                 self.huey.storage.enqueue_in(queue, self.huey.serialize_task(self._task.s()))

@@ -13,7 +13,7 @@ from support.models import gguf, one_file_model, write_catalog
 from support.origin import Origin
 from support.run_fetch import kept_in
 
-from flowhub_jobs.jobs.worker_writes import LEASE_S
+from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.operations.session import Session
 
 

@@ -16,7 +16,7 @@ from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
 from support.run_fetch import kept_in
 
-from flowhub_jobs.jobs.worker_writes import LEASE_S
+from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import State
 
 MOMENTS = {

@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.options import AsJson, GroupName, PlaceIn, Priority, Quiet, StartAt, Tonight
+from flowhub_jobs.cli.options import AsJson, GroupName, OnNodes, PlaceIn, Priority, Quiet, StartAt, Tonight
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.values.pasted_text import token_note
 
@@ -34,6 +34,7 @@ def enqueue(
     rate: Annotated[
         str | None, typer.Option("--rate", metavar="RATE", help="Speed limit of each of these jobs: 500K, 5M.")
     ] = None,
+    on: OnNodes = None,
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 digest of the URL's file.")
     ] = None,
@@ -101,10 +102,12 @@ def enqueue(
         checks = session.settings.check if check is None else check
         session.references.tell = output.hint
         session.references.may_lack_name = checks
+        nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit)
         requested = enqueue_run.read(session, refs or [], file, options, context.command)
         unchecked = enqueue_run.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:
             enqueue_run.raise_if_bad(requested)
+        requested.send_to(nodes)
         warn_of_catalog(session)
         enqueue_run.hint_notes(session)
         enqueue_run.hint_unchecked(unchecked)

@@ -20,6 +20,8 @@ from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.enqueue import is_about_call, named_together, refuse_digest_of_model, same_kind
 from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.node_choice import chosen_nodes
+from flowhub_jobs.operations.nodes import hint_of_gone, place_of
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import EnqueueItem, Session
@@ -42,10 +44,27 @@ class EnqueueList:
     count: int = 0
     new: set[int] = field(default_factory=set)  # jobs that this call queued
 
+    def send_to(self, nodes: Sequence[str]) -> None:
+        """Queue each item on each of these nodes; without any, on this one."""
+        if nodes:
+            self.lines = [line for line in self.lines for _ in nodes]
+            self.items = [replace(item, node=node) for item in self.items for node in nodes]
+
     @property
     def errors(self) -> list[FlowhubError]:
         """Return the errors in the order of the lines."""
         return [error for _, error in sorted(self.bad, key=itemgetter(0))]
+
+
+def nodes_of(session: Session, on: str | None, *, for_this_machine: bool) -> list[str]:
+    """Return the nodes of --on. Raises UsageInvalid, also for options that look at this machine alone; NotFound."""
+    if on is None:
+        return []
+    nodes = chosen_nodes(session.home, on)
+    if for_this_machine and nodes != [session.node]:
+        hint = 'Name the variant as model@option; --on "vram>=24G" chooses nodes by what they have.'
+        raise UsageInvalid("--best-fit and --require-fit look at this machine, and --on names others.", hint=hint)
+    return nodes
 
 
 def read(
@@ -220,6 +239,10 @@ def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int],
         output.hint("The list is empty; nothing was queued.")
     if not brief:
         _hint_endpoint(session, requested)
+        if nodes := {item.node for item in requested.items if item.node} - {session.node}:
+            if hint := hint_of_gone(session.home, nodes):
+                output.hint(output.fold(hint))
+            return
         _hints(session, State.QUEUED in session.queries.state_of(numbers).values())
 
 
@@ -241,10 +264,14 @@ def _answer(session: Session, job: Job, item: EnqueueItem, brief: bool) -> str:
     """
     size = format_bytes(job.bytes_total) if job.bytes_total is not None else "size unknown"
     line = f"Job {job.id}: {job.ref}, {size}, {job.state}"
+    if item.node:
+        line += f" {place_of(job.node)}"
     if brief or job.state is not State.QUEUED:
         return line
     if job.reason is not None:
         line += f", {in_short(job, datetime.now(UTC))}"
+    if job.node != session.node:
+        return line
     verdict = judge_one(session, item.artifact, ask_unknown=False).verdict
     if verdict.fit is Fit.UNKNOWN:
         return f"{line}; fit unknown"

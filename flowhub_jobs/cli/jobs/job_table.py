@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.jobs.report_values import needs_user as waits_for_user
+from flowhub_jobs.operations.nodes import ANY_COLUMN
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.values.jobs import Job
+from flowhub_jobs.values.jobs import ANY_NODE, Job
 
 HEAD = ("JOB", "MODEL", "STATE", "SIZE", "DONE", "")
 NAME_LEAST, WORDS_LEAST = 16, 29
+NODE_MOST = 16
 _RED, _YELLOW = "31", "33"
 
 
@@ -20,7 +22,21 @@ def table_lines(jobs: Sequence[Job]) -> list[str]:
     """Return the head and a line for each job, without colour."""
     now = datetime.now(UTC)
     rows = [(str(job.id), job.title, str(job.state), size(job), progress(job), how_it_is(job, now)) for job in jobs]
+    if len({job.node for job in jobs}) > 1:
+        return _with_nodes(jobs, rows)
     return output.table(HEAD, _fitting(rows) if rows else [], right=(0, 3, 4), give=5).split("\n")
+
+
+def _with_nodes(jobs: Sequence[Job], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the same with a column of nodes, in place of that of sizes."""
+    head = (*HEAD[:2], "NODE", HEAD[2], *HEAD[4:])
+    nodes = [output.shorten(node_name(job), NODE_MOST) for job in jobs]
+    placed = [(*row[:2], node, row[2], *row[4:]) for node, row in zip(nodes, rows, strict=True)]
+    return output.table(head, _fitting(placed, head), right=(0, 4), give=5).split("\n")
+
+
+def node_name(job: Job) -> str:
+    return ANY_COLUMN if job.node == ANY_NODE else job.node
 
 
 def painted(line: str, job: Job, *, needs_user: bool) -> str:
@@ -32,10 +48,10 @@ def painted(line: str, job: Job, *, needs_user: bool) -> str:
     return line if job.live else output.dim(line)
 
 
-def _fitting(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _fitting(rows: Sequence[tuple[str, ...]], head: Sequence[str] = HEAD) -> list[tuple[str, ...]]:
     """Return the rows with the names cut for a narrow screen; the last column is cut before the names are."""
     words_give = max(0, max(text_width.width(row[-1]) for row in rows) - WORDS_LEAST)
-    over = output.width_of(HEAD, rows) - words_give - output.columns()
+    over = output.width_of(head, rows) - words_give - output.columns()
     longest = max(NAME_LEAST, max(text_width.width(row[1]) for row in rows) - max(0, over))
     return [(row[0], output.shorten(row[1], longest), *row[2:]) for row in rows]
 

@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import status_view
 from flowhub_jobs.cli.jobs.live_view import watch_jobs
-from flowhub_jobs.cli.options import AsJson, JobArguments, Quiet
+from flowhub_jobs.cli.options import AsJson, JobArguments, OfNode, Quiet
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.job_numbers import job_numbers
@@ -29,6 +29,7 @@ def status(
         str | None, typer.Option("--since", metavar="T", help="Only jobs queued or ended since: 12h, 22:00, RFC 3339.")
     ] = None,
     group: Annotated[str | None, typer.Option("--group", metavar="G", help="Only jobs of this group.")] = None,
+    node: OfNode = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +38,7 @@ def status(
     Without JOB: running jobs, failed jobs, waiting jobs with their reason and time, the last 20 that ended, and a total
     with the expected end. On a terminal, the list is cut to one screen.
     """
-    with open_session() as session:
+    with open_session(node) as session:
         numbers = job_numbers(jobs) if jobs else None
         view = JobChoice(numbers, every, state_named(state), since_of(since), group)
         if output.chosen.json:

@@ -14,8 +14,9 @@ from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.next_check import next_check_line
-from flowhub_jobs.operations.total_line import total_line
+from flowhub_jobs.operations.total_line import total_line, total_of_nodes
 from flowhub_jobs.operations.wait_reasons import shared_waits
+from flowhub_jobs.units import counted
 from flowhub_jobs.values.jobs import Job
 
 LINES_LEAST = 12  # a terminal with fewer lines gets the whole table
@@ -71,6 +72,7 @@ def print_overview(session: Session, overview: Overview) -> None:
     """Print running, failed, waiting and ended jobs; on a terminal, no more lines than it has."""
     if not overview.jobs:
         output.hint("No jobs. `flowhub enqueue MODEL` queues one.")
+        hint_any(session)
         return
     foot = foot_lines(session, overview)
     for line in section_lines(overview, _room(sum(line.count("\n") + 1 for line in foot))):
@@ -78,6 +80,7 @@ def print_overview(session: Session, overview: Overview) -> None:
     for line in foot:
         output.result(line)
     hint_worker(session, overview.live)
+    hint_any(session)
 
 
 def foot_lines(session: Session, overview: Overview) -> list[str]:
@@ -85,8 +88,9 @@ def foot_lines(session: Session, overview: Overview) -> list[str]:
     now = datetime.now(UTC)
     lines = [output.fold(line, after="  ") for line in shared_waits(overview.waiting, now)]
     if overview.live:
-        lines.append(output.fold(total_line(session, overview, now), after="  "))
-    if line := next_check_line(session):
+        total = total_line(session, overview, now) if not session.home.nodes else total_of_nodes(overview)
+        lines.append(output.fold(total, after="  "))
+    if not session.home.nodes and (line := next_check_line(session)):
         lines.append(output.fold(f"Followed: {line}.", after="  "))
     if overview.failed:
         many = len(overview.failed) > 1
@@ -120,11 +124,20 @@ def _room(foot: int) -> int:
     )  # the command, the head, the hint that no worker runs, the prompt
 
 
+def hint_any(session: Session) -> None:
+    """Print a hint about jobs that no node has taken yet, which the list of one node does not show."""
+    if session.home.database.is_shared and len(session.home.nodes) < 2:
+        waiting = session.queries.waiting_for_any()
+        if waiting:
+            text = counted(waiting, "job is queued for any node", "jobs are queued for any node")
+            output.hint(f"{text}: `flowhub status --node all`.")
+
+
 def hint_worker(session: Session, jobs: Sequence[Job]) -> None:
     """Print hints about a speed limit and a cap, and one if no worker runs."""
     if not any(job.live for job in jobs):
         return
-    if line := limit_line(session):
+    if not session.home.nodes and (line := limit_line(session)):
         output.hint(line)
     if line := cap_line(session):
         output.hint(f"Cap: {line}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.options import AsJson, OfNode
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.cli.worker import report_view
 from flowhub_jobs.operations.report import read_morning, report_begins
@@ -22,13 +22,14 @@ def report(
             "--since", metavar="T", help="Start of the report: last-night (18:00 yesterday), 12h, 22:00, RFC 3339."
         ),
     ] = LAST_NIGHT,
+    node: OfNode = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what was downloaded, what recovered, what needs you."""
     begin = report_begins(since, datetime.now().astimezone())
-    with open_session() as session:
+    with open_session(node) as session:
         morning = read_morning(session.home, begin)
         if output.chosen.json:
-            output.result_json(report_json(morning, session.node))
+            output.result_json(report_json(morning, node or session.node))
         else:
             output.result("\n".join(report_view.lines(morning)))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.operations.schemas.plain_json import fields_json
 from flowhub_jobs.times import moment, rfc3339
-from flowhub_jobs.values.jobs import Event, Job
+from flowhub_jobs.values.jobs import ANY_NODE, Event, Job
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.fit import Verdict
@@ -56,7 +56,9 @@ def jobs_json(jobs: Iterable[Job]) -> dict[str, Any]:
 
 
 def job_json(job: Job) -> dict[str, Any]:
-    return fields_json(job, _JOB, _NESTED)
+    """Return a job; its node and its target are null until a node has taken it."""
+    unplaced = {"node": None, "target": None} if job.node == ANY_NODE else {}
+    return fields_json(job, _JOB, _NESTED) | unplaced
 
 
 def job_with_events_json(job: Job, events: Iterable[Event]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.schemas.placements import placement_json
 from flowhub_jobs.operations.schemas.plain_json import fields_json
+from flowhub_jobs.values.enums import Condition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Offer
     from flowhub_jobs.operations.library.cleanup import Item, Partial
     from flowhub_jobs.operations.library.installed import Removal
+    from flowhub_jobs.operations.library.on_nodes import ModelOnNode, ModelsOnNodes
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
     from flowhub_jobs.operations.library.usage import Share, StoreUsage, Usage
     from flowhub_jobs.operations.library.verify_results import VerifyResult
@@ -47,6 +49,25 @@ def installed_json(usage: "StoreUsage") -> dict[str, Any]:
         "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in usage.gone],
         "store": {"path": str(usage.root), "online": usage.online, "free": usage.free},
     }
+
+
+def installed_on_nodes_json(found: "ModelsOnNodes") -> dict[str, Any]:
+    """Return `flowhub/installed/1` of other nodes: as their libraries have it, without a look at their stores."""
+    alone = found.nodes[0] if len(found.nodes) == 1 else None
+    return {
+        "schema": "flowhub/installed/1",
+        "models": [_on_node_json(model) for model in found.models],
+        "partials": [],
+        "removed_by_hand": [],
+        "store": {"path": alone and alone.store, "online": None, "free": alone and alone.disk_free},
+    }
+
+
+def _on_node_json(model: "ModelOnNode") -> dict[str, Any]:
+    known = fields_json(model, [name for name in _INSTALLED if name not in ("in_catalog", "condition", "source")])
+    condition = Condition.DAMAGED if model.damaged else Condition.GOOD
+    about = {"in_catalog": None, "condition": str(condition), "source": model.ref, "node": model.node}
+    return {**{name: known.get(name) for name in _INSTALLED}, **about}
 
 
 def installed_model_json(model: "InstalledModel") -> dict[str, Any]:

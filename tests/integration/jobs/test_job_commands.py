@@ -1,16 +1,20 @@
 """What a person asks of jobs: enqueue, cancel, pause, resume, retry, in every state a job can be in."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
-from support.job_store import artifact
+from support.job_store import JobStore, artifact
 
-from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import attempts, job_files
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import attempts, job_files, jobs, nodes
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
 from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
+from flowhub_jobs.values.jobs import ANY_NODE
 
 HOUR = 3600
 
@@ -63,15 +67,70 @@ def test_a_job_that_is_not_there_is_said_to_be_none(rooms, verb):
 
 
 @pytest.mark.parametrize(
-    ("state", "verb"), [("queued", "cancel"), ("queued", "pause"), ("paused", "resume"), ("failed", "retry")]
+    ("state", "verb", "after"),
+    [
+        ("queued", "cancel", "cancelled"),
+        ("queued", "pause", "paused"),
+        ("paused", "resume", "queued"),
+        ("failed", "retry", "queued"),
+    ],
 )
-def test_a_job_of_another_node_is_not_moved(rooms, state, verb):
+def test_a_job_of_another_node_is_moved_by_its_number(rooms, state, verb, after):
     job = rooms.job_in(State(state))
     other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
-    before = rooms.row(job)
-    with pytest.raises((WrongState, NotFound)):
-        getattr(other, verb)(job)
-    assert rooms.row(job) == before
+    assert getattr(other, verb)(job) == after
+    assert (rooms.row(job)["state"], rooms.row(job)["node"]) == (after, rooms.node)
+
+
+def test_a_command_of_another_node_waits_for_the_owner_that_moves_the_job(job_store_on_postgresql, tmp_path):
+    """Between the two statements of a pause the job would be neither queued nor running, and stay as it is."""
+    rooms = job_store_on_postgresql
+    job = rooms.job_in(State.RUNNING)
+    other, asked = JobStore(tmp_path / "other", "n-other", rooms.url), threading.Event()
+    sa.event.listen(
+        other.engine, "before_cursor_execute", lambda *statement: "FOR UPDATE" in statement[2] and asked.set()
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with writing(rooms.engine) as tx:
+            tx.execute(sa.update(jobs).where(jobs.c.id == job).values(state=State.QUEUED, lease_token=None))
+            pausing = pool.submit(other.commands.pause, job)
+            assert asked.wait(30)
+            assert not pausing.done()
+        assert pausing.result() is State.PAUSED
+    other.close()
+
+
+def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(job_store_on_postgresql, tmp_path):
+    rooms = job_store_on_postgresql
+    with writing(rooms.engine) as tx:
+        tx.execute(nodes.insert().values(node="n-third", hostname="h", store="/s", seen_at=0))
+    two, gate = [JobStore(tmp_path / name, name, rooms.url) for name in ("n-a", "n-b")], threading.Barrier(2)
+
+    def queue(node: JobStore) -> list[int]:
+        requests = [Request(artifact(f"m{number}"), "/s/m", node="n-third") for number in range(20)]
+        gate.wait()
+        return [node.commands.enqueue([request])[0].job for request in requests]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(queue, two)
+    assert first == second
+    for node in two:
+        node.close()
+
+
+def test_nothing_is_queued_for_a_node_that_is_not_registered(rooms):
+    with pytest.raises(NotFound, match="no node 'n-third'"):
+        rooms.commands.enqueue([Request(artifact("m"), "/s/m", node="n-third")])
+
+
+def test_a_request_for_any_node_is_answered_by_the_live_job_of_one(rooms):
+    [own] = rooms.enqueue("m")
+    [again] = rooms.commands.enqueue([Request(artifact("m"), "m", node=ANY_NODE)])
+    assert (again.job, again.new) == (own, False)
+    [fresh] = rooms.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    [once] = rooms.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    assert (fresh.new, once.new, once.job) == (True, False, fresh.job)
+    assert (rooms.row(fresh.job)["node"], rooms.row(fresh.job)["any_node"]) == (ANY_NODE, True)
 
 
 # Wishes --------------------------------------------------------------------------------------------------------------
@@ -204,13 +263,13 @@ def test_a_job_that_has_ended_keeps_its_priority(rooms, state):
     assert rooms.row(job)["priority"] == 0
 
 
-def test_the_priority_of_no_job_and_of_another_nodes_is_refused(rooms):
+def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(rooms):
     with pytest.raises(NotFound, match="no job 7"):
         rooms.commands.set_priority(7, 1)
     job = rooms.job_in(State.QUEUED)
-    with pytest.raises(WrongState):
-        JobCommands(rooms.engine, "n-other", rooms.time.clock).set_priority(job, 1)
-    assert rooms.row(job)["priority"] == 0
+    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+    assert other.set_priority(job, 1) is State.QUEUED
+    assert rooms.row(job)["priority"] == 1
 
 
 # Enqueue -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import open_database
 from flowhub_jobs.database.postgresql import connector
+from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue, WakeupSignal
 
@@ -79,7 +80,7 @@ def test_no_node_takes_the_wake_up_of_another(engine):
 
 def test_a_wake_up_of_any_node_is_taken_once_by_one_of_them(engine):
     first, second = PostgresWakeupQueue(engine, "a"), PostgresWakeupQueue(engine, "b")
-    first.wake(any_node=True)
+    first.wake(node=ANY_NODE)
     assert (taken(second), taken(first)) == (1, 0)
 
 
@@ -87,7 +88,7 @@ def test_the_listener_wakes_a_slot_for_its_node_and_for_any(engine, postgres_url
     heard = Counter()
     queue = PostgresWakeupQueue(engine, "a", heard, connector(postgres_url))
     with consuming(queue):
-        PostgresWakeupQueue(engine, "b").wake(any_node=True)
+        PostgresWakeupQueue(engine, "b").wake(node=ANY_NODE)
         assert heard.wait_for(1)
         PostgresWakeupQueue(engine, "a").wake(2)
         assert heard.wait_for(3)

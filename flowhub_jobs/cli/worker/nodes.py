@@ -1,0 +1,115 @@
+"""nodes: lists the machines that share this database. nodes remove: retires one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.foreign_commands import AnsweringGroup
+from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.session import open_session
+from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.jobs.node_rows import NodeStatus
+from flowhub_jobs.operations.nodes import read_nodes, remove_node
+from flowhub_jobs.operations.schemas.nodes import node_removed_json, nodes_json
+from flowhub_jobs.units import format_bytes, format_duration, named_jobs
+
+app = typer.Typer(
+    name="nodes",
+    cls=AnsweringGroup,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+GPUS_MOST = 28  # columns
+NAMED = 8  # job numbers that a line names
+_HEAD = ("NODE", "STATE", "SLOTS", "FREE", "RAM", "GPUS", "HOST")
+
+
+@app.callback()
+def nodes(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the machines that share this database.
+
+    A worker registers its machine. A node is gone when none of its workers has been seen for 30 seconds.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with open_session() as session:
+        found, own = read_nodes(session.home), session.node
+    if output.chosen.json:
+        output.result_json(nodes_json(found))
+        return
+    if not found:
+        output.hint("No node is registered. `flowhub worker` registers this machine.")
+        return
+    now = datetime.now(UTC)
+    head, *lines = _table([_row(node, own, now) for node in found])
+    output.result(output.bold(head))
+    for node, line in zip(found, lines, strict=True):
+        output.result(line if node.alive else output.dim(line))
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the node.")],
+    requeue: Annotated[bool, typer.Option("--requeue", help="Give its unfinished jobs to the other nodes.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel its unfinished jobs.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if it is alive: its worker stops.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a node that is gone.
+
+    Its history and the models on its disk stay. A worker that starts under the name registers it again.
+    """
+    if requeue and cancel:
+        raise UsageInvalid("--requeue and --cancel exclude each other.", hint="Give one of them.")
+    action = "requeue" if requeue else "cancel" if cancel else None
+    with open_session() as session:
+        removed = remove_node(session.home, name, action, force=force)
+        if removed.requeued:
+            session.wake_workers(len(removed.requeued), any_node=True)
+    if output.chosen.json:
+        output.result_json(node_removed_json(removed))
+        return
+    output.result(f"The node {removed.node} is removed.")
+    if removed.requeued:
+        output.result(f"For any node now: {named_jobs(removed.requeued, NAMED)}.")
+    if removed.cancelled:
+        output.result(f"Cancelled: {named_jobs(removed.cancelled, NAMED)}.")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the lines, without the hosts on a screen that is too narrow for them."""
+    width = len(_HEAD) if output.width_of(_HEAD, rows) <= output.columns() else len(_HEAD) - 1
+    return output.table(_HEAD[:width], [row[:width] for row in rows], right=(2, 3, 4), give=5).split("\n")
+
+
+def _row(node: NodeStatus, own: str, now: datetime) -> tuple[str, ...]:
+    host = f"{node.hostname} (here)" if node.node == own else node.hostname
+    slots = str(node.slots) if node.alive else "-"
+    return node.node, _state(node, now), slots, _size(node.disk_free), _size(node.ram), _gpus(node.gpus), host
+
+
+def _state(node: NodeStatus, now: datetime) -> str:
+    if node.alive:
+        return "alive"
+    ago = format_duration((now - node.seen_at).total_seconds()).split()
+    return f"gone {' '.join(ago[:2])}"  # the largest unit alone
+
+
+def _size(count: int | None) -> str:
+    return "-" if count is None else format_bytes(count)
+
+
+def _gpus(gpus: Sequence[dict[str, object]]) -> str:
+    """Return "2 x RTX 4090 (24.0 GB)"; GPUs of one name and size stand together."""
+    counts = Counter((str(gpu.get("name") or "GPU"), gpu.get("vram_total_bytes")) for gpu in gpus)
+    texts = []
+    for (name, vram), count in counts.items():
+        size = f" ({format_bytes(vram)})" if isinstance(vram, int) else ""
+        texts.append(f"{f'{count} x ' if count > 1 else ''}{name}{size}")
+    return output.shorten(", ".join(texts) or "-", GPUS_MOST)

@@ -1,0 +1,93 @@
+"""Gives jobs to any node: those of `--on any` whose node is gone or has no room, and those of a removed node.
+
+A job that no node has taken has ANY_NODE in place of its node, and at most one such live job has an artifact.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from flowhub_jobs.database.clock import shared_now_us
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import is_live, job_files, jobs, nodes, workers
+from flowhub_jobs.jobs.run_values import LEASE_S
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.jobs import ANY_NODE, Note
+
+_LEASE_US = round(LEASE_S * 1_000_000)
+ROW_COLUMNS = (
+    *(jobs.c.id, jobs.c.node, jobs.c.state, jobs.c.target, jobs.c.wait_reason, jobs.c.attempt),
+    *(jobs.c.lease_token, jobs.c.lease_until),
+)
+
+
+def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes that take a job from its node: what is kept of it there is of no use to another one.
+
+    A start time of the user stays.
+    """
+    waits = {} if row["wait_reason"] == Reason.AT else {"not_before": None}
+    own: dict[str, Any] = {"node": ANY_NODE, "any_node": True, "target": PurePath(row["target"]).name}
+    return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | own | {"bytes_done": 0, "intent": None} | waits
+
+
+def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now: int, event: Note, outcome: str = "rescued") -> bool:
+    """Queue a job of `ROW_COLUMNS` for any node, inside a transaction that writes; a paused one stays paused.
+
+    A run ends as `outcome`, at no cost.
+
+    Returns False, and changes nothing, if the row is no longer as it was read, or another live job for any node brings
+    the same artifact.
+    """
+    as_read = (jobs.c.id == row["id"], jobs.c.node == row["node"], jobs.c.state == row["state"])
+    lease = [jobs.c[name].is_not_distinct_from(row[name]) for name in ("lease_token", "lease_until")]
+    changes = without_node(row)
+    if row["wait_reason"] == Reason.AT:
+        changes["wait_reason"] = Reason.AT
+    if row["state"] == State.RUNNING:
+        changes |= {"state": State.QUEUED, "attempt": row["attempt"] - 1}
+    try:
+        with tx.begin_nested():
+            if not tx.execute(sa.update(jobs).where(*as_read, *lease).values(**changes)).rowcount:
+                return False
+    except IntegrityError:
+        return False
+    tx.execute(sa.update(job_files).where(job_files.c.job_id == row["id"]).values(bytes_done=0))
+    if row["lease_token"] is not None:
+        end_attempt(tx, row["id"], row["lease_token"], now, outcome)
+    note(tx, row["id"], now, event.kind, event.text, event.code)
+    return True
+
+
+def take_from_gone_nodes(engine: sa.Engine, node: str, clock: Clock) -> list[int]:
+    """Give the queued and running jobs for any node whose node is gone to all nodes again; return them.
+
+    A node is gone if it and all its workers were last seen longer ago than a lease lasts, by the database's clock. A
+    worker says so with each claim and renewal, so each lease of it has ended by then, on its own clock too: it writes
+    nothing any more.
+    """
+    with reading(engine) as tx:
+        since = shared_now_us(tx, clock.now_us()) - _LEASE_US
+        working = sa.select(workers.c.worker).where(workers.c.node == jobs.c.node, workers.c.seen_at >= since)
+        seen = sa.select(nodes.c.node).where(nodes.c.node == jobs.c.node, nodes.c.seen_at >= since)
+        elsewhere = (jobs.c.any_node, is_live, jobs.c.node.not_in((node, ANY_NODE)))
+        to_move = (jobs.c.state != State.PAUSED, ~sa.exists(working), ~sa.exists(seen))
+        rows = tx.execute(sa.select(*ROW_COLUMNS).where(*elsewhere, *to_move)).mappings().all()
+    return [row["id"] for row in rows if _taken(engine, row, clock)]
+
+
+def _taken(engine: sa.Engine, row: sa.RowMapping, clock: Clock) -> bool:
+    with writing(engine) as tx:
+        event = Note(EventKind.RESCUED, f"Its node {row['node']} is gone; any node may take it.")
+        return give_to_any(tx, dict(row), clock.now_us(), event)
+
+
+def live_rows(tx: sa.Connection, node: str) -> list[dict[str, Any]]:
+    """Return the live jobs of a node as `give_to_any` takes them, with kind; their rows are locked until the commit."""
+    mine = sa.select(*ROW_COLUMNS, jobs.c.kind).where(jobs.c.node == node, is_live).order_by(jobs.c.id)
+    return [dict(row) for row in tx.execute(mine.with_for_update()).mappings()]

@@ -1,0 +1,111 @@
+"""Installed models of other nodes, from their libraries, and what their jobs still bring: for `list --node`.
+
+Their files cannot be looked at from here; a model that was changed or removed by hand shows on its node alone.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowhub_jobs.database.lazy import Row, Snapshot
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.node_rows import NodeStatus
+from flowhub_jobs.operations.nodes import read_nodes
+from flowhub_jobs.times import known_moment
+from flowhub_jobs.values.artifacts import known_format
+from flowhub_jobs.values.enums import HubFormat, State
+from flowhub_jobs.values.jobs import ANY_NODE
+
+_NAMES = ("node", "name", "ref", "model", "option", "format", "bytes", "sha256", "linked_from")
+_COLUMNS = ", ".join(f'artifacts."{name}"' for name in (*_NAMES, "installed_at", "verified_at", "damage"))
+# In the store that the node has now: another one is another disk.
+_INSTALLED = (
+    f"SELECT {_COLUMNS} FROM artifacts WHERE node IN :nodes AND store_id IN "  # noqa: S608, ours
+    "(SELECT coalesce(nodes.store_id, '') FROM nodes WHERE nodes.node = artifacts.node) ORDER BY name, id"
+)
+_COMING = (
+    "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "
+    "AND state IN ('queued', 'running', 'paused') ORDER BY id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOnNode:
+    """A model in the library of a node."""
+
+    node: str
+    name: str
+    ref: str
+    model: str | None
+    option: str | None
+    format: HubFormat | None
+    path: str
+    bytes: int
+    sha256: str | None
+    linked_from: str | None
+    installed_at: datetime
+    verified_at: datetime
+    damaged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A model that a live job brings to a node. `share` is the part that is there, from 0 to 1; None: unknown."""
+
+    node: str
+    ref: str
+    state: State
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsOnNodes:
+    nodes: tuple[NodeStatus, ...]
+    models: tuple[ModelOnNode, ...]
+    coming: tuple[Coming, ...]
+
+    @property
+    def refs(self) -> list[str]:
+        """Return every reference that some node has or gets, by name."""
+        return sorted({model.ref for model in self.models} | {one.ref for one in self.coming})
+
+    def cells(self) -> dict[tuple[str, str], str]:
+        """Return the state of each reference on each node in a word: ok, damaged, 43 %, queued, paused."""
+        cells = {(one.ref, one.node): _progress(one) for one in self.coming}
+        return cells | {(one.ref, one.node): "damaged" if one.damaged else "ok" for one in self.models}
+
+
+def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
+    """Return the models of these registered nodes, and of jobs that none has taken yet."""
+    nodes = [node for node in read_nodes(home) if node.node in names]
+    wanted = sorted({*names, ANY_NODE} if len(names) > 1 else names)
+    with home.database.reading() as snapshot:
+        models = _installed(snapshot, wanted, {node.node: node.store for node in nodes})
+        coming = [_coming(row) for row in snapshot.rows(_COMING, nodes=wanted)]
+    return ModelsOnNodes(tuple(nodes), tuple(models), tuple(coming))
+
+
+def _installed(snapshot: Snapshot, nodes: Sequence[str], stores: Mapping[str, str]) -> list[ModelOnNode]:
+    return [_model(row, stores.get(row["node"], "")) for row in snapshot.rows(_INSTALLED, nodes=list(nodes))]
+
+
+def _model(row: Row, store: str) -> ModelOnNode:
+    about = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
+    return ModelOnNode(
+        **about,
+        path=f"{store}/{row['name']}",
+        installed_at=known_moment(row["installed_at"]),
+        verified_at=known_moment(row["verified_at"]),
+        damaged=row["damage"] not in (None, "null"),
+    )
+
+
+def _coming(row: Row) -> Coming:
+    share = row["bytes_done"] / row["bytes_total"] if row["bytes_total"] else None
+    return Coming(row["node"], row["ref"], State(row["state"]), share)
+
+
+def _progress(one: Coming) -> str:
+    if one.state is State.RUNNING:
+        return "running" if one.share is None else f"{int(100 * one.share)} %"
+    return str(one.state)

@@ -1,0 +1,44 @@
+"""The jobs for any node, as a worker sees them: which fit here, which go to others, which come back from gone nodes."""
+
+import logging
+
+from flowhub_jobs.errors import DiskFull, FlowhubError, StoreOffline
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.any_node import take_from_gone_nodes
+from flowhub_jobs.store.space import room_at
+
+log = logging.getLogger("flowhub.worker")
+
+EVERY_S = 5.0
+
+
+class AnyNodeJobs:
+    """One a worker. Without a database that machines share there are none."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._refused_until = self._looked_at = float("-inf")
+
+    def room(self) -> int | None:
+        """Return how many bytes such a job may need here; None: this worker takes none now."""
+        home = self._home
+        if not home.database.is_shared or home.clock.awake() < self._refused_until:
+            return None
+        try:
+            room = room_at(home.store.root, home.settings.disk_reserve)
+        except (OSError, FlowhubError):
+            return None
+        return room.free - room.reserve - home.queries.bytes_still_needed()
+
+    def refuse(self, error: DiskFull | StoreOffline) -> None:
+        """Take no such job for a while: one met a full disk, or none, whatever its free bytes say."""
+        log.warning("This node takes no jobs for any node for a while: %s", error.message)
+        self._refused_until = self._home.clock.awake() + self._home.settings.look_again_s
+
+    def rescue_if_due(self) -> list[int]:
+        """Give the jobs of nodes that are gone to all nodes again; return them."""
+        home, now = self._home, self._home.clock.awake()
+        if not home.database.is_shared or now - self._looked_at < EVERY_S:
+            return []
+        self._looked_at = now
+        return take_from_gone_nodes(home.engine, home.node, home.clock)

@@ -1,0 +1,315 @@
+"""nodes, --on and --node: two machines, which are two homes, over one PostgreSQL database, with real workers."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.app import App, app_of
+from support.cli import process
+from support.models import gguf_pattern, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.cli import output
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import nodes, workers
+
+NODE_KEYS = [
+    *("node", "hostname", "state", "seen_at", "workers", "slots", "store", "disk_free", "ram", "gpus", "share_url")
+]
+KIB = 1 << 10
+
+
+class Fleet:
+    """Homes that share a database. A verb runs on the first one, unless another is chosen."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, models: list[dict], closing) -> None:
+        self._folder, self._patch, self._models, self._closing = folder, monkeypatch, models, closing
+        self.homes: dict[str, App] = {}
+
+    def use(self, name: str) -> App:
+        """Have verbs run on this machine, which is made when it is first used."""
+        self._patch.setenv("FLOWHUB_HOME", str(self._folder / name))
+        self._patch.setenv("FLOWHUB_NODE", name)
+        if name not in self.homes:
+            self.homes[name] = self._closing.enter_context(app_of(self._folder / name, *self._models))
+        self._patch.setenv("FLOWHUB_CATALOG", str(self.homes[name].catalog))
+        return self.homes[name]
+
+    def registered(self, name: str, **about: object) -> App:
+        """A machine that is registered and alive, without a process: a row like that of a worker."""
+        app = self.use(name)
+        with writing(app.home.engine) as tx:
+            app.home.registry.register(tx, f"host-{name}", str(app.store), "1")
+            now = app.home.clock.now_us() + 3_600_000_000
+            row = {"worker": f"{name}-x", "node": name, "pid": 1, "slots": 2, "started_at": now, "seen_at": now}
+            tx.execute(workers.insert().values(**row))
+        app.home.registry.describe({"ram": None} | about)
+        return app
+
+    def gone(self, name: str) -> None:
+        with writing(self.homes[name].home.engine) as tx:
+            tx.execute(sa.delete(workers).where(workers.c.node == name))
+            tx.execute(sa.update(nodes).where(nodes.c.node == name).values(seen_at=0))
+
+    def worker(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        app = self.use(name)
+        return app.worker(*arguments, FLOWHUB_HOME=str(self._folder / name), FLOWHUB_NODE=name)
+
+
+@pytest.fixture
+def fleet(
+    tmp_path: Path, home: Path, postgres_url: str, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Fleet]:
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
+    contents = {name: gguf_pattern(64 * KIB, number) for number, name in enumerate("mno")}
+    models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
+    with contextlib.ExitStack() as closing:
+        yield Fleet(tmp_path, monkeypatch, models, closing)
+
+
+# Real workers --------------------------------------------------------------------------------------------------------
+
+
+def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
+    first, second = fleet.worker("gpu-01"), fleet.worker("gpu-02")
+    app = fleet.use("gpu-01")
+    app.until(lambda: len(cli("nodes", "--json").page["nodes"]) == 2, "two nodes")
+    listed = cli("nodes", "--json").page
+    assert listed["schema"] == "flowhub/nodes/1"
+    assert [list(node) for node in listed["nodes"]] == [NODE_KEYS, NODE_KEYS]
+    assert [(node["node"], node["state"], node["workers"], node["slots"]) for node in listed["nodes"]] == [
+        ("gpu-01", "alive", 1, 3),
+        ("gpu-02", "alive", 1, 3),
+    ]
+    made = cli("enqueue", "m", "--on", "all", "--json").jobs
+    assert [job["node"] for job in made] == ["gpu-01", "gpu-02"]
+    assert cli("wait", *(job["id"] for job in made), "--timeout", "60s").status == 0
+    assert [(app.store / "m.gguf").is_file() for app in fleet.homes.values()] == [True, True]
+    assert made[1]["target"] == str(fleet.homes["gpu-02"].store / "m.gguf")
+    again = cli("enqueue", "m", "--on", "gpu-02,gpu-01", "--json").jobs
+    assert [(job["id"], job["state"]) for job in again] == [(job["id"], "completed") for job in reversed(made)]
+    table = cli("list", "--node", "all").out.splitlines()
+    assert [line.split() for line in table] == [["MODEL", "gpu-01", "gpu-02"], ["m@q4", "ok", "ok"]]
+    for worker in (first, second):
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert {node["state"] for node in cli("nodes", "--json").page["nodes"]} == {"gone"}
+
+
+def test_a_job_for_any_node_runs_once(fleet, cli):
+    fleet.use("gpu-02")
+    fleet.use("gpu-01")
+    made = cli("enqueue", "m", "n", "o", "--on", "any", "--json").jobs
+    assert {(job["node"], job["target"]) for job in made} == {(None, None)}
+    fleet.worker("gpu-01"), fleet.worker("gpu-02")
+    assert cli("wait", *(job["id"] for job in made), "--timeout", "60s").status == 0
+    done = cli("status", *(job["id"] for job in made), "--json").jobs
+    assert {job["state"] for job in done} == {"completed"}
+    stores = {name: app.store for name, app in fleet.homes.items()}
+    for job in done:
+        assert job["target"] == str(stores[job["node"]] / f"{job['model']}.gguf")
+        assert sum((store / f"{job['model']}.gguf").exists() for store in stores.values()) == 1
+
+
+def test_a_worker_that_drains_also_brings_what_waits_for_any_node(fleet, cli):
+    fleet.use("gpu-01")
+    [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0
+    assert cli("status", job["id"], "--json").jobs[0]["state"] == "completed"
+
+
+def test_a_second_machine_under_the_name_of_the_first_is_refused(fleet, tmp_path):
+    first = fleet.worker("gpu-01")
+    app = fleet.homes["gpu-01"]
+    app.until(app.home.queries.workers, "a worker")
+    other = process("worker", FLOWHUB_HOME=str(tmp_path / "copy"), FLOWHUB_NODE="gpu-01")
+    assert other.status == 9
+    assert str(tmp_path / "copy") in other.err
+    assert str(tmp_path / "gpu-01") in other.err
+    assert first.poll() is None
+
+
+# enqueue --on --------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_for_another_machine_is_queued_there_and_seen_from_here(fleet, cli):
+    fleet.registered("gpu-02")
+    fleet.use("gpu-01")
+    [job] = cli("enqueue", "m", "--on", "gpu-02", "--json").jobs
+    assert cli("status", "--json").jobs == []
+    assert [one["id"] for one in cli("status", "--node", "gpu-02", "--json").jobs] == [job["id"]]
+    assert [one["id"] for one in cli("status", "--node", "all", "--json").jobs] == [job["id"]]
+    assert cli("enqueue", "m", "--on", "gpu-02", "--json").jobs[0]["id"] == job["id"]
+    assert "on gpu-02" in cli("enqueue", "m", "--on", "gpu-02").out
+
+
+def test_an_unknown_node_is_exit_3_with_the_nearest_names(fleet, cli):
+    fleet.registered("gpu-02")
+    said = cli("enqueue", "m", "--on", "gpu-2", "--json")
+    assert said.status == 3
+    assert "gpu-02" in said.error["hint"]
+    assert cli("status", "--all", "--json").jobs == []
+    assert [cli(verb, "--node", "gpu-2").status for verb in ("status", "list", "report")] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        ("vram>=24G", ["big", "two"]),
+        ("vram >= 48G", ["two"]),
+        ("vram>=24G,ram>=100G", ["two"]),
+        ("gpus=1", ["big"]),
+        ("disk>1T", ["small"]),
+        ("vram<1G", ["small"]),
+    ],
+)
+def test_nodes_are_chosen_by_what_they_have(fleet, cli, condition, names):
+    card = {"name": "RTX", "vendor": "NVIDIA", "vram_total_bytes": 24 * 2**30 - 2**24}
+    fleet.registered("big", gpus=[card], ram=64 * 10**9, disk_free=10**9)
+    fleet.registered("two", gpus=[card, card], ram=128 * 10**9, disk_free=10**9)
+    fleet.registered("small", gpus=[], ram=16 * 10**9, disk_free=2 * 10**12)
+    made = cli("enqueue", "m", "--on", condition, "--json").jobs
+    assert [job["node"] for job in made] == names
+
+
+def test_where_no_node_has_it_the_hint_says_what_they_have(fleet, cli):
+    fleet.registered("a", gpus=[{"name": "T4", "vram_total_bytes": 16 * 10**9}])
+    said = cli("enqueue", "m", "--on", "vram>=24G", "--json")
+    assert said.status == 3
+    assert "a 16.0 GB" in said.error["hint"]
+
+
+@pytest.mark.parametrize("text", ["vram>=24", "cores>=4", "vram=>24G", ",", "all,a", "gpus>=2G"])
+def test_a_condition_that_is_not_understood_is_exit_2(fleet, cli, text):
+    fleet.registered("a")
+    assert cli("enqueue", "m", "--on", text, "--json").status == 2
+
+
+def test_options_that_look_at_this_machine_do_not_go_with_others(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    assert cli("enqueue", "m", "--on", "b", "--require-fit").status == 2
+
+
+def test_a_node_without_a_worker_is_named_when_something_is_queued_for_it(fleet, cli):
+    fleet.registered("b")
+    fleet.gone("b")
+    fleet.use("a")
+    assert "No worker runs on b" in cli("enqueue", "m", "--on", "b").err
+
+
+def test_a_dry_run_for_other_machines_queues_nothing(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    said = cli("enqueue", "m", "--on", "all", "--dry-run", "--json")
+    assert said.status == 0
+    assert cli("status", "--node", "all", "--json").jobs == []
+
+
+def test_a_home_with_a_database_of_its_own_has_one_node(home, cli, monkeypatch, origin):
+    content = gguf_pattern(KIB, 1)
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
+        said = cli("enqueue", "m", "--on", "gpu-02", "--json")
+        assert said.status == 2
+        assert "FLOWHUB_DATABASE_URL" in said.error["hint"]
+        for own in ("all", "any", app.home.node):
+            assert cli("enqueue", "m", "--on", own, "--json").jobs[0]["node"] == app.home.node
+
+
+# Steering from another machine ---------------------------------------------------------------------------------------
+
+
+def test_jobs_of_another_machine_are_steered_by_their_numbers(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
+    for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
+        assert cli(verb, job["id"], "--json").jobs[0]["state"] == state
+    said = cli("cancel", job["id"], "--purge", "--json")
+    assert said.status == 1
+    assert "node b" in said.error["message"]
+
+
+def test_all_means_the_jobs_of_this_machine(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
+    cli("cancel", "--all", "--json")
+    assert cli("status", job["id"], "--json").jobs[0]["state"] == "queued"
+
+
+# Screens -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Fit what is printed to 80 columns."""
+    monkeypatch.setattr(output, "columns", lambda: 80)
+    return lambda text: max(text.splitlines(), key=len, default="")
+
+
+def test_the_queue_of_all_nodes_fits_into_80_columns(fleet, cli, narrow):
+    for name in ("a-node-with-a-long-name-01", "b"):
+        fleet.registered(name)
+    cli("enqueue", "m", "n", "--on", "all")
+    cli("enqueue", "o", "--on", "any")
+    screen = cli("status", "--node", "all").out
+    assert len(narrow(screen)) <= 80
+    assert "NODE" in screen.splitlines()[0]
+    assert "(any)" in screen
+    assert "5 queued on 2 nodes" in screen
+    assert "1 job is queued for any node" in cli("status").err
+
+
+def test_the_list_of_nodes_fits_into_80_columns(fleet, cli, narrow):
+    gpu = {"name": "NVIDIA H100 80GB HBM3", "vram_total_bytes": 80 * 10**9}
+    fleet.registered("gpu-01", gpus=[gpu] * 8, ram=2 * 10**12, disk_free=30 * 10**12)
+    fleet.registered("gpu-02")
+    fleet.gone("gpu-02")
+    screen = cli("nodes").out
+    assert len(narrow(screen)) <= 80
+    assert "8 x NVIDIA" in screen
+    assert "gone" in screen.splitlines()[2]
+
+
+def test_a_matrix_that_is_too_wide_becomes_a_line_a_model(fleet, cli, narrow):
+    for number in range(12):
+        fleet.registered(f"gpu-{number:02}")
+    cli("enqueue", "m", "--on", "gpu-03")
+    screen = cli("list", "--node", "all").out
+    assert len(narrow(screen)) <= 80
+    assert "on 0 of 12" in screen
+    assert "queued on gpu-03" in screen
+
+
+def test_the_report_of_another_node_and_of_all(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    cli("enqueue", "m", "--on", "b")
+    assert cli("report", "--json").page["going"] == []
+    for name in ("b", "all"):
+        report = cli("report", "--node", name, "--json").page
+        assert report["node"] == name
+        assert len(report["going"]) == 1
+
+
+# nodes remove --------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
+    assert cli("nodes", "remove", "b", "--requeue").status == 9
+    fleet.gone("b")
+    assert cli("nodes", "remove", "b").status == 2
+    assert cli("nodes", "remove", "b", "--requeue", "--cancel").status == 2
+    removed = cli("nodes", "remove", "b", "--requeue", "--json").page
+    assert removed == {"schema": "flowhub/node-removed/1", "node": "b", "requeued": [job["id"]], "cancelled": []}
+    assert cli("nodes", "remove", "b").status == 3
+    assert fleet.worker("a", "--drain").wait(60) == 0
+    assert cli("status", job["id"], "--json").jobs[0]["node"] == "a"
