@@ -29,6 +29,7 @@ def test_a_completed_job_shows_its_history_files_and_place(plain_visitor, shop, 
     [file] = shop.job(job).files
     expect(page.locator(".files")).to_contain_text(file.sha256)
     expect(page.locator(".pairs")).to_contain_text(str(shop.store / "a.gguf"))
+    expect(page.locator(".pairs")).to_contain_text(f"{origin.address.removeprefix('http://')} 4.1 KB")
     assert page.get_by_role("button", name="Retry").count() == 0
 
 
