@@ -20,6 +20,7 @@ from flowhub_jobs.placement.rows import PlacementReader
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_fast import LibraryReader
+from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import JobKind, RequestedAction
@@ -114,6 +115,10 @@ class Home:
     def placement_rows(self) -> PlacementReader:
         """The placements, for reading only."""
         return PlacementReader(self.database, self.node)
+
+    def room(self) -> Room:
+        """Return the bytes that may still be written to the store."""
+        return room_at(self.store.root, self.settings.disk_reserve, self.settings.store_max)
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""

@@ -35,6 +35,7 @@ class Settings:
     queue_order: str = "oldest_first"  # enums.QueueOrder: within one priority
     limit_rate: int | None = None
     disk_reserve: int = 1_000_000_000
+    store_max: int | None = None  # bytes that the store may have, partials included
 
     connect_timeout_s: float = 10.0
     headers_timeout_s: float = 30.0
@@ -297,6 +298,8 @@ def _words(value: Any) -> tuple[str, ...]:
 def _whole(name: str, value: Any) -> int | None:
     if name == "limit_rate":
         return _rate(value)
+    if name == "store_max":
+        return _size(value)
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     least = 1 if name in ("jobs", "connections_per_host", "faults_max", "keep_events_days") else 0
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
@@ -311,6 +314,16 @@ def _rate(value: Any) -> int | None:
         return parse_rate(str(value))
     except UsageInvalid:
         raise ValueError("is not a rate (500K, 5M, 123456 or off; below 1000 it needs a unit)") from None
+
+
+def _size(value: Any) -> int | None:
+    from flowhub_jobs.units import parse_size
+
+    text = str(value).strip()
+    try:
+        return None if text.lower() == "off" else parse_size(text, option="store_max =")
+    except UsageInvalid:
+        raise ValueError("is not a size (2T, 500G, 8GiB or off)") from None
 
 
 def _switch(value: Any) -> bool:

@@ -100,6 +100,8 @@ VERBS: dict[str, dict[str, Verb]] = {
         "update": Verb("library.update", "update", "Queue newer versions of outdated models."),
         "rm": Verb("library.rm", "rm", "Remove installed models."),
         "prune": Verb("library.prune", "prune", "Remove partial downloads, old versions and leftovers."),
+        "pin": Verb("library.pin", "pin", "Keep models from `prune --to-fit`."),
+        "unpin": Verb("library.unpin", "unpin", "Allow `prune --to-fit` to remove models again."),
         "du": Verb("library.du", "du", "Show disk usage by model."),
     },
     "Exchange models with other programs and machines": {

@@ -247,6 +247,15 @@ artifact_pieces = Table(
     Column("states", LargeBinary, nullable=False),  # 32 bytes for each whole piece (pieces/resumable_sha256.py)
 )
 
+# Models that `prune --to-fit` never removes. A pin is the model's, and stays with its next version.
+pins = Table(
+    "pins",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("claim", Text, primary_key=True),  # store.library_check.LibraryEntry.claim
+    Column("set_at", BigInteger, nullable=False),
+)
+
 nodes = Table(
     "nodes",
     metadata,

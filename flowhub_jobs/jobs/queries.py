@@ -208,6 +208,12 @@ class JobQueries:
             rows = self._rows(snapshot, query, targets=list(targets))
         return rows[0]["id"] if rows else None
 
+    def live_targets(self) -> set[str]:
+        """Return the paths that live jobs write, or read."""
+        query = f"SELECT target FROM jobs WHERE {LIVE_OF_NODE}"  # noqa: S608, ours
+        with self._database.reading() as snapshot:
+            return {row["target"] for row in self._rows(snapshot, query)}
+
     def workers(self) -> list[str]:
         with self._database.reading() as snapshot:
             return [row["worker"] for row in self._rows(snapshot, "SELECT worker FROM workers WHERE node = :node")]

@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.rate_limits import limits
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.operations.report import read_morning
 from flowhub_jobs.operations.session import EnqueuePlan
-from flowhub_jobs.store.space import Room, room_at
+from flowhub_jobs.store.space import Room
 from flowhub_jobs.times import micros, moment
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -40,12 +40,17 @@ class Forecast:
         """Return the free bytes of the disk after all downloads; negative, the bytes that are missing."""
         return self.room.free - self.to_fetch - self.queued
 
+    @property
+    def missing(self) -> int:
+        """Return the bytes that are missing for all downloads; 0 if they fit."""
+        return max(0, self.to_fetch + self.queued - self.room.usable)
+
 
 def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
     """Return what these plans come to. None of them starts before `begins`."""
     to_fetch, queued = sum(plan.to_fetch or 0 for plan in plans), home.queries.bytes_still_needed()
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
-    room, speed, done = room_at(home.store.root, home.settings.disk_reserve), _usual_bps(home), None
+    room, speed, done = home.room(), _usual_bps(home), None
     if speed and not unknown:
         left, start = to_fetch + queued, max(home.clock.now_us(), begins)
         schedule, cap = home.controls.schedule(), home.controls.cap()

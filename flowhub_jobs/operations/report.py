@@ -10,7 +10,6 @@ from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
 from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
-from flowhub_jobs.store.space import room_at
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Event, Job
@@ -60,11 +59,11 @@ def _waits_for_room(jobs: Sequence[Job]) -> bool:
 def _room_needed(home: Home) -> RoomNeeded | None:
     """Return the bytes that the queue needs on the store's disk; None where the disk is away."""
     try:
-        room = room_at(home.store.root, home.settings.disk_reserve)
+        room = home.room()
     except FlowhubError:
         return None
     needed = home.queries.bytes_still_needed()
-    return RoomNeeded(str(home.store.root), needed, needed - (room.free - room.reserve))
+    return RoomNeeded(str(home.store.root), needed, needed - room.usable)
 
 
 def read_history(home: Home, numbers: Sequence[int]) -> list[Happened]:

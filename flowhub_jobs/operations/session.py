@@ -15,7 +15,7 @@ from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
-from flowhub_jobs.store.space import Room, room_at
+from flowhub_jobs.store.space import Room
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
@@ -270,7 +270,7 @@ class Session:
         return sum(file.kept.total for file in record.files.values())
 
     def room(self) -> Room:
-        return room_at(self.home.store.root, self.home.settings.disk_reserve)
+        return self.home.room()
 
     # Steer ---------------------------------------------------------------------------------------------------------
 

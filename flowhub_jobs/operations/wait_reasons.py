@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, clock_time, moment
-from flowhub_jobs.units import format_duration, format_rate
+from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import EventKind, Reason, State
 from flowhub_jobs.values.jobs import Job, Wait
 
@@ -32,7 +32,7 @@ NEXT = {
     Reason.CAP: "`flowhub cap` shows what was used; `flowhub cap 300G` or `flowhub cap off` lets it start now.",
     Reason.AFTER: "To start it now, `flowhub cancel {job}` and enqueue it again without --after.",
     Reason.STORE_OFFLINE: "Mount the disk; the job continues by itself.",
-    Reason.DISK: "Free some space (`flowhub du`, `flowhub rm`); the job continues by itself.",
+    Reason.DISK: "Free some space (`flowhub prune --to-fit`, `flowhub du`); the job continues by itself.",
     Reason.NETWORK: "It continues by itself when the network is back.",
     Reason.SLOTS: "`flowhub worker --jobs N` runs more jobs at a time.",
 }
@@ -132,11 +132,25 @@ def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
 def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
     holds = session.queries.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
+    if holds and holds[0].reason is Reason.DISK:
+        lines += _what_would_free(session)
     if not session.living_workers():
         lines.append(NO_WORKER)
     elif not lines:
         lines.append("A worker is about to take it.")
     return lines
+
+
+def _what_would_free(session: Session) -> list[str]:
+    """Return which models `prune --to-fit` would remove first."""
+    from flowhub_jobs.operations.library.unused import bytes_missing, chosen_to_fit, removable_models
+
+    chosen = chosen_to_fit(removable_models(session.home), bytes_missing(session.home))
+    if not chosen:
+        return []
+    shown = ", ".join(f"{model.name} ({format_bytes(model.frees)})" for model in chosen[:SHARED_SHOWN])
+    more = f" and {len(chosen) - SHARED_SHOWN} more" if len(chosen) > SHARED_SHOWN else ""
+    return [f"The models that were not opened for the longest: {shown}{more}. `flowhub pin` keeps one."]
 
 
 def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:

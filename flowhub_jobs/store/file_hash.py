@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.file_systems import traits_of
-from flowhub_jobs.system import read_once
+from flowhub_jobs.system import open_unseen, read_once
 from flowhub_jobs.values.artifacts import git_sha1
 
 READ = 1 << 20  # bytes between two calls of `may_go_on`
@@ -70,7 +70,7 @@ def hash_file(
     """
     try:
         # Non-blocking: a pipe under this name must not hold the caller.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_unseen(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise UnreadableFile(read_error_text(error)) from error
     try:

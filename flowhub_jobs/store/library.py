@@ -10,7 +10,7 @@ from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes
+from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes, pins
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_check import added_files, has_its_files, is_unchanged
@@ -77,6 +77,16 @@ class Library(LibraryReader):
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
             tx.execute(sa.delete(artifacts).where(mine))
+
+    def pin(self, claim: str, now: int) -> None:
+        """Keep a model, and its next versions, from `prune --to-fit`. Again, it changes nothing."""
+        with writing(self._engine) as tx:
+            tx.execute(sa.delete(pins).where(pins.c.node == self._node, pins.c.claim == claim))
+            tx.execute(pins.insert().values(node=self._node, claim=claim, set_at=now))
+
+    def unpin(self, claim: str) -> None:
+        with writing(self._engine) as tx:
+            tx.execute(sa.delete(pins).where(pins.c.node == self._node, pins.c.claim == claim))
 
     def take_in(self, identity: str) -> None:
         """Give the store that is there the entries of another whose files are in it, unchanged: it was copied."""

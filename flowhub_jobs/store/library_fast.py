@@ -77,6 +77,11 @@ class LibraryReader:
         """Return the claim of every artifact that flowhub installed in this store, by its name's key."""
         return {same_name_key(entry.name): entry.claim for entry in self.entries_here()}
 
+    def pinned(self) -> set[str]:
+        """Return the claims of the models that `prune --to-fit` never removes."""
+        with self._database.reading() as tx:
+            return {row["claim"] for row in tx.rows("SELECT claim FROM pins WHERE node = :node", node=self._node)}
+
     def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
         """Return those of the artifacts that are installed unchanged: every file of the same size and mtime."""
         wanted = set(keys)

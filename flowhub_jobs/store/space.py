@@ -6,24 +6,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull
+from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes of a file system: free for this user, and kept as a reserve."""
+    """Bytes for new files: `free` of the file system for this user, of which `reserve` is kept free.
+
+    `growth` is what `store_max` lets the store grow by, negative if the store is larger; None without a maximum.
+    """
 
     free: int
     reserve: int
+    growth: int | None = None
+
+    @property
+    def usable(self) -> int:
+        """The bytes that may be written; negative if the reserve or the maximum is exceeded."""
+        left = self.free - self.reserve
+        return left if self.growth is None else min(left, self.growth)
+
+    @property
+    def is_limited_by_maximum(self) -> bool:
+        return self.growth is not None and self.growth < self.free - self.reserve
 
 
-def room_at(path: Path, reserve: int) -> Room:
-    """Return the room at `path`, or at its nearest existing parent. The reserve is at most a twentieth of the disk."""
+def room_at(path: Path, reserve: int, store_max: int | None = None) -> Room:
+    """Return the room at `path`, or at its nearest existing parent. The reserve is at most a twentieth of the disk.
+
+    With `store_max` everything in `path` is measured, and counts against it.
+    """
     existing = path
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     usage = shutil.disk_usage(existing)
-    return Room(usage.free, effective_reserve(usage.total, reserve))
+    growth = None
+    if store_max is not None:
+        size = measure(path)
+        growth = store_max - size.own - size.shared
+    return Room(usage.free, effective_reserve(usage.total, reserve), growth)
+
+
+def room_text(room: Room, disk: str, store: str = "The store") -> str:
+    """Return "DISK has 5 GB free, of which 1 GB are kept back", or what the maximum of the store leaves."""
+    if room.is_limited_by_maximum and room.growth is not None:
+        if room.growth < 0:
+            return f"{store} is {format_bytes(-room.growth)} above its maximum (store_max)"
+        return f"{store} may grow by {format_bytes(room.growth)} (store_max)"
+    return f"{disk} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} are kept back"
 
 
 def effective_reserve(total: int, reserve: int) -> int:
@@ -38,16 +69,16 @@ def reserved_bytes(room: Room, running: int, ahead: Iterable[int]) -> int:
     """
     taken = running
     for need in ahead:
-        if taken + need <= room.free - room.reserve:
+        if taken + need <= room.usable:
             taken += need
     return taken
 
 
 def check_room(room: Room, need: int, others: int, where: Path) -> None:
     """Raise DiskFull unless `need` bytes fit in addition to the `others` that go first. Kept bytes need no more."""
-    if need and need + others > room.free - room.reserve:
+    if need and need + others > room.usable:
         besides = f", and jobs that go first {format_bytes(others)}" if others else ""
         raise DiskFull(
-            f"The disk that holds {where} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} "
-            f"are kept back; this job still needs {format_bytes(need)}{besides}."
+            f"{room_text(room, f'The disk that holds {where}', f'The store {where}')}; "
+            f"this job still needs {format_bytes(need)}{besides}."
         )

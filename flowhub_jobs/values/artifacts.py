@@ -247,6 +247,7 @@ class InstalledModel:
     source: str | None = None
     linked_from: str | None = None
     placed_in: tuple[str, ...] = ()
+    pinned: bool = False  # `prune --to-fit` never removes it
 
 
 def git_sha1(size: int) -> "hashlib._Hash":

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.disk_demand import needs_in_order
 from flowhub_jobs.jobs.disk_waits import DiskWaits, disk_waits, end_wait, extend_wait
-from flowhub_jobs.store.space import Room, check_room, room_at
+from flowhub_jobs.store.space import Room, check_room
 from flowhub_jobs.values.enums import QueueOrder, Reason
 
 CHECKS = 5  # within one wait: a job that can run does not wait for all of it
@@ -20,7 +20,7 @@ class DiskWaitCheck:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._checked_at = float("-inf")
-        self._released: dict[int, int] = {}  # jobs, with the bytes that were free when they were released
+        self._released: dict[int, int] = {}  # jobs, with the usable bytes when they were released
 
     def release_if_due(self) -> None:
         """Check, a few times within one wait."""
@@ -47,9 +47,9 @@ class DiskWaitCheck:
         A disk can be full although it has free bytes: a quota, inodes, a snapshot. Such a job starts at the end of its
         wait. Were it released at each check, a worker that drains would never exit.
         """
-        room = room_at(self._home.store.root, self._home.settings.disk_reserve)
-        roomier = [job for job in ready if room.free > self._released.get(job.job, -1)]
-        self._released.update({job.job: room.free for job in roomier})
+        room = self._home.room()
+        roomier = [job for job in ready if room.usable > self._released.get(job.job, -1)]
+        self._released.update({job.job: room.usable for job in roomier})
         return roomier
 
     def _still_waiting(self, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
@@ -64,7 +64,7 @@ class DiskWaitCheck:
     def _without_room(self, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         home = self._home
         running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order))
-        room = room_at(home.store.root, home.settings.disk_reserve)
+        room = home.room()
         texts = no_room(room, running, queued, home.store.root)
         return {job: texts[job.job] for job in full if job.job in texts}
 

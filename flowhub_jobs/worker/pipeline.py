@@ -22,7 +22,7 @@ from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
-from flowhub_jobs.store.space import check_room, reserved_bytes, room_at
+from flowhub_jobs.store.space import check_room, reserved_bytes
 from flowhub_jobs.store.verify_existing import is_lost, verify_existing
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
 from flowhub_jobs.transfer.options import Cancelled
@@ -256,7 +256,7 @@ def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
 
 def _check_need(context: WorkerContext, run: Run, need: int) -> None:
     home = context.home
-    room = room_at(home.store.root, home.settings.disk_reserve)
+    room = home.room()
     running, ahead = room_needed_before(home.engine, home.node, run.lease.job, QueueOrder(home.settings.queue_order))
     check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
 

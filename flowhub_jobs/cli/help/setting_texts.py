@@ -17,6 +17,7 @@ TEXTS = {
     "unknown sizes last), or nearly_done (of those with kept bytes the one with the fewest left; then the oldest).",
     "limit_rate": "The most bytes a second for all jobs together.",
     "disk_reserve": "Bytes of the store's disk that stay free, but at most a twentieth of the disk.",
+    "store_max": "The most bytes of the store, partials included: 2T, 500G, off. Jobs that would exceed it wait.",
     "connect_timeout_s": "The longest wait for a connection.",
     "headers_timeout_s": "The longest wait for the first bytes of an answer.",
     "stall_timeout_s": "A connection without a byte for this long is closed and replaced.",
@@ -66,6 +67,6 @@ def in_words(name: str, value: Any) -> str:
         return f"{value} ({format_rate(value)})"
     if name == "database_url":
         return _PASSWORD.sub(r"\1…", value)
-    if name == "disk_reserve":
+    if name in ("disk_reserve", "store_max"):
         return f"{value} ({format_bytes(value)})"
     return str(value)

@@ -26,6 +26,7 @@ from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.wait_reasons import in_short
+from flowhub_jobs.store.space import room_text
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit, State
 from flowhub_jobs.values.jobs import Job
@@ -291,11 +292,11 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
 
 def _hints(session: Session, waits: bool) -> None:
     room, need = session.room(), session.queries.bytes_still_needed()
-    if need > room.free - room.reserve:
+    if need > room.usable:
+        left = room_text(room, "the store's disk", "the store")
         output.hint(
-            f"The queue needs {format_bytes(need)}; "
-            f"the store's disk has {format_bytes(room.free)} free.\n"
-            "  Jobs without room wait."
+            f"The queue needs {format_bytes(need)}; {left}.\n"
+            "  Jobs without room wait; `flowhub prune --to-fit` makes room."
         )
     if waits:
         tell_no_worker(session)

@@ -9,8 +9,11 @@ from flowhub_jobs.operations.forecast import Forecast, forecast
 from flowhub_jobs.operations.schemas.jobs import plan_json
 from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import EnqueuePlan, Session
+from flowhub_jobs.store.space import room_text
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
+
+_DISK = "The store's disk"
 
 
 def print_plan(session: Session, requested: EnqueueList) -> None:
@@ -61,12 +64,12 @@ def _to_fetch(outlook: Forecast) -> str:
 
 def _disk(outlook: Forecast) -> str:
     room = outlook.room
-    free = f"The store's disk has {format_bytes(room.free)} free"
-    if outlook.free_after < room.reserve:
-        missing = format_bytes(room.reserve - outlook.free_after)
-        kept = f", of which {format_bytes(room.reserve)} are kept back"
-        return f"{free}{kept}: {missing} are missing. Jobs without room wait."
-    return f"{free}, and would have {format_bytes(outlook.free_after)} afterwards."
+    if outlook.missing:
+        return (
+            f"{room_text(room, _DISK)}: {format_bytes(outlook.missing)} are missing. Jobs without room wait; "
+            "`flowhub prune --to-fit` makes room."
+        )
+    return f"{_DISK} has {format_bytes(room.free)} free, and would have {format_bytes(outlook.free_after)} afterwards."
 
 
 def _done(outlook: Forecast) -> str:

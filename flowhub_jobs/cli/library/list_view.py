@@ -81,7 +81,7 @@ def state_of(model: InstalledModel) -> str:
     """Return the state of a model in a word or two, damage first."""
     if model.condition is not Condition.GOOD:
         return str(model.condition)
-    return "not in catalog" if model.model and not model.in_catalog else "ok"
+    return "not in catalog" if model.model and not model.in_catalog else "pinned" if model.pinned else "ok"
 
 
 def _facts(model: InstalledModel) -> list[str]:

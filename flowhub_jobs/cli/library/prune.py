@@ -9,7 +9,8 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for
-from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, find_removable, remove_item
+from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, find_removable, find_to_fit, remove_item
+from flowhub_jobs.operations.library.unused import bytes_missing
 from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
@@ -29,6 +30,13 @@ def prune(
             help="Only items older than this: 7d, 12h. Includes partial downloads kept for `retry`.",
         ),
     ] = None,
+    to_fit: Annotated[
+        bool,
+        typer.Option(
+            "--to-fit",
+            help="Also remove models, the least recently opened first, until queued jobs fit. Pinned models stay.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove partial downloads, old versions and leftovers.
@@ -43,6 +51,9 @@ def prune(
     with open_session() as session:
         found = find_removable(session.home, session.installed)
         items = chosen(found, _kinds(only_partials, only_old), age)
+        if to_fit:
+            items += find_to_fit(session.home, items)
+            _tell_missing(bytes_missing(session.home) - sum(item.frees for item in items))
         if not output.chosen.json:
             _print_items(items, found)
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
@@ -58,6 +69,11 @@ def prune(
     elif items:
         _tell_freed(done, dry_run=dry_run)
     raise_for(outcomes)
+
+
+def _tell_missing(missing: int) -> None:
+    if missing > 0:
+        output.hint(f"Even then {format_bytes(missing)} are missing: pinned models and those of other programs stay.")
 
 
 def _question(items: Sequence[Item]) -> str:

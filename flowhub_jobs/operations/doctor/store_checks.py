@@ -13,7 +13,7 @@ from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.doctor.check import Check, Status, fail, guarded, ok, warn
 from flowhub_jobs.store.layout import PARTIAL
-from flowhub_jobs.store.space import room_at
+from flowhub_jobs.store.space import room_text
 from flowhub_jobs.system import reflink, rename_new, sync_path
 from flowhub_jobs.units import format_bytes
 
@@ -127,16 +127,16 @@ def _file_system(root: Path) -> Check:
 
 def _space(home: Home) -> Check:
     name = "store.space"
-    room = room_at(home.store.root, home.settings.disk_reserve)
+    room = home.room()
     needed = home.queries.bytes_still_needed()
-    free = f"{format_bytes(room.free)} free, of which {format_bytes(room.reserve)} are kept back"
-    if needed > room.free - room.reserve:
+    free = room_text(room, "The store's disk")
+    if needed > room.usable:
         return warn(
             name,
             f"{free}; queued jobs still need {format_bytes(needed)}.",
-            "`flowhub prune` and `flowhub rm` free space; `flowhub du` shows what takes it.",
+            "`flowhub prune --to-fit` frees as much; `flowhub du` shows what takes the space.",
         )
-    if room.free <= room.reserve:
+    if room.usable <= 0:
         return warn(name, f"{free}: no job can start.", "`flowhub du` shows what takes the space.")
     return ok(name, f"{free}; queued jobs need {format_bytes(needed)}" if needed else free)
 

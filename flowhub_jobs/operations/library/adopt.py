@@ -24,7 +24,7 @@ from flowhub_jobs.store.file_hash import FileStamp, HashedFile, UnreadableFile, 
 from flowhub_jobs.store.install import InstallResult, choose_name, rename_into_place
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.links import LINKS, LinkKind, link
-from flowhub_jobs.store.space import check_room, room_at
+from flowhub_jobs.store.space import check_room
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 
 
@@ -63,7 +63,7 @@ class Adoption:
                 if offer.in_place:
                     return self._write_down(offer)
                 if LinkKind.COPY in self._kinds:
-                    room = room_at(self._home.store.root, self._home.settings.disk_reserve)
+                    room = self._home.room()
                     check_room(room, offer.size, self._home.queries.bytes_still_needed(), self._home.store.root)
                 return self._link(offer)
         except UnreadableFile as error:

@@ -14,11 +14,13 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.operations.library.placed import orphans, placed_links
 from flowhub_jobs.placement.rows import PlacementRow
+from flowhub_jobs.operations.library.unused import UnusedModel, bytes_missing, chosen_to_fit, removable_models
 from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import DIRECT_DOWNLOAD
 from flowhub_jobs.store.library_check import LibraryEntry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_partials, move_to_trash
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
+from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import Condition
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Removable(StrEnum):
     REST = "rest"  # of a removal, a repair, an adoption
     OLD = "old version"
     PLACEMENT = "placement"  # in another program's folder, of a model that is not in the library any more
+    UNUSED = "unused model"  # with --to-fit: the least recently opened ones
     GONE = "gone"  # an entry of the library whose file was removed by hand: nothing but its row
 
 
@@ -169,12 +172,31 @@ def _orphans(home: Home) -> list[Item]:
     ]
 
 
+def find_to_fit(home: Home, others: Sequence[Item]) -> list[Item]:
+    """Return the models to remove so that the queue fits, besides the `others` that are removed anyway."""
+    missing = bytes_missing(home) - sum(item.frees for item in others)
+    names = {item.name for item in others}
+    now = home.clock.now_us()
+    models = [model for model in removable_models(home) if model.name not in names]
+    return [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
+
+
+def _unused(model: UnusedModel, age_s: int) -> Item:
+    since = "last opened" if model.opened else "not opened since it was installed"
+    why = f"{since} {format_duration(age_s)} ago"
+    return Item(Removable.UNUSED, model.name, model.path, model.bytes, model.frees, age_s, why)
+
+
 # Clear it away -------------------------------------------------------------------------------------------------------
 
 
 def remove_item(home: Home, shelf: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
-    if item.kind in (Removable.OLD, Removable.GONE):
+    if item.kind is Removable.UNUSED:
+        if item.name not in {model.name for model in removable_models(home)}:
+            raise _came_back(item)
+        shelf.remove(item.name)
+    elif item.kind in (Removable.OLD, Removable.GONE):
         again = old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
         if item.name not in {other.name for other in again}:
             raise _came_back(item)

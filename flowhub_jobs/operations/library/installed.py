@@ -87,7 +87,11 @@ class InstalledModels:
         """Return the installed models, joined to the catalog in force, and those whose files were removed by hand."""
         options, entries = self._options(), self._home.entries.entries()
         in_catalog = lambda model, option: (model, option) in options  # noqa: E731
-        return take_inventory(self._home.store, entries, in_catalog, self.presence_of)
+        inventory = take_inventory(self._home.store, entries, in_catalog, self.presence_of)
+        if not (pinned := self._home.entries.pinned()):
+            return inventory
+        kept = {entry.name for entry in entries if entry.claim in pinned}
+        return replace(inventory, models=[replace(one, pinned=one.name in kept) for one in inventory.models])
 
     def models(self) -> list[InstalledModel]:
         return self.inventory().models
@@ -190,6 +194,29 @@ class InstalledModels:
     def _names(self) -> list[str]:
         listed = (model.name for model in self._home.store.models())
         return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.entries.entries())]))
+
+    # Pin -----------------------------------------------------------------------------------------------------------
+
+    def pin(self, text: str) -> list[str]:
+        """Keep models from `prune --to-fit`; return their names. Raises NotFound, also for a file put there by hand."""
+        claims = self._claims(text)
+        for claim in set(claims.values()):
+            self._home.library.pin(claim, self._home.clock.now_us())
+        return list(claims)
+
+    def unpin(self, text: str) -> list[str]:
+        """Allow `prune --to-fit` to remove models; return their names. Raises NotFound."""
+        claims = self._claims(text)
+        for claim in set(claims.values()):
+            self._home.library.unpin(claim)
+        return list(claims)
+
+    def _claims(self, text: str) -> dict[str, str]:
+        names = set(self.find(text))
+        claims = {entry.name: entry.claim for entry in self._matching(text) if entry.name in names}
+        if not claims:
+            raise NotFound(f"{text} was put into the store by hand; `prune` never removes it.")
+        return claims
 
     # Remove --------------------------------------------------------------------------------------------------------
 

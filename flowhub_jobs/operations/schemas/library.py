@@ -37,6 +37,7 @@ _INSTALLED = [
     "source",
     "linked_from",
     "placed_in",
+    "pinned",
 ]  # the contract's order
 
 
@@ -95,6 +96,11 @@ def path_json(model: "InstalledModel", path: "Path") -> dict[str, Any]:
         "folder": model.path.is_dir(),
         "condition": str(model.condition),
     }
+
+
+def pinned_json(names: Iterable[str], *, pinned: bool) -> dict[str, Any]:
+    """Return `flowhub/pinned/1`: the models that were pinned, or unpinned."""
+    return {"schema": "flowhub/pinned/1", "models": [{"name": name, "pinned": pinned} for name in names]}
 
 
 def removed_json(removals: "Iterable[Removal]", *, dry_run: bool) -> dict[str, Any]:
