@@ -72,15 +72,19 @@ def test_what_fits_removes_nothing(cli, shop, three):
     assert cli("prune", "--to-fit", "-y", "--json").page["removed"] == []
 
 
-def test_a_pinned_model_stays_also_in_its_next_version(cli, shop, three):
+def test_a_pinned_model_stays_also_in_its_next_version(cli, shop, three, monkeypatch):
     assert cli("pin", "m1").out == "Pinned m1.gguf.\n"
     assert {model["name"]: model["pinned"] for model in cli("list", "--json").page["models"]} == {
         "m0.gguf": False,
         "m1.gguf": True,
         "m2.gguf": False,
     }
-    cli("enqueue", "m3", "--force")
-    cli("enqueue", "m1", "--force")  # the entry is written anew
+    with monkeypatch.context() as patch:
+        patch.delenv("FLOWHUB_STORE_MAX")
+        cli("enqueue", "m1", "--force")  # a new row of the library
+        assert cli("worker", "--drain").status == 0
+    opened(shop, "m1", 100)
+    cli("enqueue", "m3")
     assert cli("prune", "--to-fit", "-y").status == 0
     assert "m1.gguf" in names(shop)
     assert "m0.gguf" not in names(shop)
