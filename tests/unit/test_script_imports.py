@@ -45,9 +45,9 @@ def test_only_chaos_imports_what_the_tests_share():
     assert {name.split(".")[1] for name in users} == {"chaos"}
 
 
-def test_what_the_tests_share_imports_the_origin_alone():
+def test_what_the_tests_share_imports_the_origin_and_the_environments_alone():
     used = {n for name, names in IMPORTS.items() if name.startswith("support") for n in names if n.startswith("lib")}
-    assert {name for name in used if not name.startswith("lib.origin")} == set()
+    assert {name for name in used if not name.startswith(("lib.origin", "lib.env"))} == set()
 
 
 def test_the_origin_needs_nothing_but_python():
