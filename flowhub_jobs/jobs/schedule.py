@@ -119,12 +119,21 @@ class Schedule:
 
     def without_group(self, number: int) -> "Schedule | None":
         """Return it without the group of this number, from 1; None if that was the last. Raises UsageInvalid."""
-        if not 1 <= number <= len(self.groups):
-            count = len(self.groups)
-            known = "The schedule has only window 1." if count == 1 else f"The schedule has windows 1 to {count}."
-            raise UsageInvalid(f"There is no window {number}.", hint=f"{known} See `flowhub schedule show`.")
+        self._check_number(number)
         groups = self.groups[: number - 1] + self.groups[number:]
         return replace(self, groups=groups) if groups else None
+
+    def with_rate(self, number: int, rate_bps: int | None) -> "Schedule":
+        """Return it with another rate for the group of this number, from 1. Raises UsageInvalid."""
+        self._check_number(number)
+        group = replace(self.groups[number - 1], rate_bps=rate_bps)
+        return replace(self, groups=(*self.groups[: number - 1], group, *self.groups[number:]))
+
+    def _check_number(self, number: int) -> None:
+        count = len(self.groups)
+        if not 1 <= number <= count:
+            known = "The schedule has only window 1." if count == 1 else f"The schedule has windows 1 to {count}."
+            raise UsageInvalid(f"There is no window {number}.", hint=f"{known} See `flowhub schedule show`.")
 
     def checked(self) -> "Schedule":
         """Return it. Raises UsageInvalid for more than GROUPS_MAX groups."""

@@ -1,4 +1,4 @@
-"""Changes since a known moment: jobs, installed models, the limit and the schedule. Reads rows only.
+"""Changes since a known moment: jobs, installed models, limit, schedule and cap. Reads rows only.
 
 A `Position` says up to which rows a reader has seen them. It is made of row numbers and not of a server's memory, so a
 reader that was away resumes exactly, also after a restart of the server: whatever changed is sent as it is now.
@@ -12,11 +12,13 @@ from typing import Any
 
 from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.cap import CAP
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.rate_limits import LIMIT
+from flowhub_jobs.operations.caps import read_cap
 from flowhub_jobs.operations.library.usage import StoreUsage, list_store
 from flowhub_jobs.operations.limits import in_force
-from flowhub_jobs.operations.schemas.controls import limit_json, schedule_json
+from flowhub_jobs.operations.schemas.controls import cap_json, limit_json, schedule_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
@@ -95,15 +97,19 @@ def current_state(session: Session) -> Changes:
 
 
 def controls_object(session: Session) -> dict[str, Any]:
-    """Return the limit and the schedule in force, each as its own verb prints it."""
+    """Return limit, schedule and cap in force, each as its own verb prints it."""
     now, schedule = session.now_us(), session.controls.schedule()
-    return {"limit": limit_json(in_force(session)), "schedule": schedule_json(schedule, now)}
+    return {
+        "limit": limit_json(in_force(session)),
+        "schedule": schedule_json(schedule, now),
+        "cap": cap_json(read_cap(session)),
+    }
 
 
 def _position(snapshot: Snapshot, node: str) -> Position:
     [event] = snapshot.rows(_LAST_EVENT)
     library = snapshot.rows(_LIBRARY, node=node)
-    controls = snapshot.rows(_CONTROLS, node=node, names=[LIMIT, SCHEDULE])
+    controls = snapshot.rows(_CONTROLS, node=node, names=[CAP, LIMIT, SCHEDULE])
     return Position(event["last"], _fingerprint(library), _fingerprint(controls))
 
 

@@ -44,6 +44,14 @@ def remove_windows(session: "Session", number: int) -> None:
     set_schedule(session, known.without_group(number))
 
 
+def set_rate(session: "Session", number: int, rate_bps: int | None) -> None:
+    """Set the rate of the windows of this number, from 1; None is no limit. Raises UsageInvalid."""
+    known = session.controls.schedule()
+    if known is None:
+        raise UsageInvalid("There is no schedule.", hint="Set its windows first.")
+    set_schedule(session, known.with_rate(number, rate_bps))
+
+
 def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
     """Return the schedule of a JSON object, as `schedule_json` has it or as `schedule set` takes it; None for none.
 

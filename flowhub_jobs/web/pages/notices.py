@@ -29,6 +29,7 @@ _SENTENCES = {
     "forgotten": "The entry is forgotten.",
     "schedule": "The schedule is saved.",
     "limit": "The limit is saved.",
+    "cap": "The cap is saved.",
     "looked": "This machine was looked at again.",
 }
 _ASKED = {"pause": "{} is pausing.", "cancel": "{} is being cancelled."}

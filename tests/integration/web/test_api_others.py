@@ -169,6 +169,17 @@ def test_a_limit_that_is_not_understood_is_422(program, body):
     assert_problem(program.put(f"{API}/limit", json=body), 422, "usage")
 
 
+def test_the_cap_is_read_and_set(program, cli):
+    assert program.get(f"{API}/cap").json() == cli("cap", "--json").page
+    page = program.put(f"{API}/cap", json={"cap": "200G", "per": "day"}).json()
+    assert (page["cap_bytes"], page["per"]) == (200_000_000_000, "day")
+    assert program.put(f"{API}/cap", json=page).json() == page, "what it answers can be sent back"
+    for wrong in ({}, {"cap": "much"}, {"cap": True}, {"cap": "1G", "per": "week"}, {"cap": "1G", "per": 1}):
+        assert program.put(f"{API}/cap", json=wrong).status_code == 422
+    assert cli("cap", "--json").page == page
+    assert program.put(f"{API}/cap", json={"cap": None}).json()["cap_bytes"] is None
+
+
 def test_the_schedule_is_read_and_set(program, cli):
     assert program.get(f"{API}/schedule").json() == cli("schedule", "show", "--json").page
     answer = program.put(f"{API}/schedule", json={"windows": "23:00-07:00", "days": "mon-fri", "outside": "500K"})

@@ -3,10 +3,12 @@
 import pytest
 from playwright.sync_api import expect
 
-from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.jobs.week_grid import minutes_of, share
+from flowhub_jobs.jobs.cap import Cap
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule
+from flowhub_jobs.jobs.week_grid import hour_of, minutes_of, share
 from flowhub_jobs.operations.limits import in_force
 from flowhub_jobs.operations.schedules import set_schedule
+from flowhub_jobs.values.enums import Period
 
 
 @pytest.fixture
@@ -50,6 +52,57 @@ def test_outside_of_the_hours_jobs_may_run_slowly(plain_visitor, shop):
     saved(page)
     assert shop.home.controls.schedule() == Schedule.parse("23:00-07:00", None, "500K")
     expect(page.get_by_label("Mon 12:00, limited")).to_be_visible()
+
+
+def test_hours_are_painted_with_a_speed(page, shop):
+    page.get_by_label("All of Tue").check()
+    page.get_by_label("Megabytes a second in the chosen hours").fill("2")
+    page.get_by_role("button", name="Run at this speed").click()
+    saved(page)
+    minutes = minutes_of(shop.home.controls.schedule())
+    assert set(hour_of(minutes, 1, 12)) == {2_000_000}
+    assert set(hour_of(minutes, 2, 12)) == {UNLIMITED}
+    expect(page.get_by_label("Tue 12:00, runs at 2.0 MB/s")).to_be_visible()
+    expect(page.locator(".sentence")).to_contain_text("at 2.0 MB/s")
+
+
+def test_windows_are_added_changed_and_removed(page, shop):
+    page.get_by_label("Hours", exact=True).fill("23:00-07:00")
+    page.get_by_role("button", name="Add window").click()
+    saved(page)
+    page.get_by_label("Hours", exact=True).fill("18:00-23:00")
+    page.get_by_label("Days; empty: every day").fill("mon-fri")
+    page.get_by_label("At most; empty: no limit").fill("2")
+    page.get_by_role("button", name="Add window").click()
+    saved(page)
+    night, evening = DayWindows.parse("23:00-07:00"), DayWindows.parse("18:00-23:00", "mon-fri", "2M")
+    assert shop.home.controls.schedule() == Schedule((night, evening))
+    expect(page.locator(".windows tbody tr")).to_have_count(2)
+    commands = (
+        'flowhub schedule set "23:00-07:00" && '
+        'flowhub schedule add "18:00-23:00" --days mon,tue,wed,thu,fri --rate 2000000'
+    )
+    expect(page.locator(".command code")).to_have_text(commands)
+    page.get_by_label("Megabytes a second in window 2").fill("0.5")
+    page.get_by_role("button", name="Save the speed of window 2").click()
+    saved(page)
+    assert shop.home.controls.schedule().groups[1].rate_bps == 500_000
+    page.get_by_role("button", name="Remove window 1").click()
+    saved(page)
+    assert [group.rate_bps for group in shop.home.controls.schedule().groups] == [500_000]
+
+
+def test_a_cap_is_set_and_removed(page, shop):
+    page.get_by_label("Downloads of this node; empty: no cap").fill("200")
+    page.get_by_label("In each").select_option("day")
+    page.get_by_role("button", name="Save the cap").click()
+    saved(page)
+    assert shop.home.controls.cap().cap == Cap(200_000_000_000, Period.DAY)
+    expect(page.locator("main")).to_contain_text("0 B of 200.0 GB today are used")
+    page.get_by_label("Downloads of this node; empty: no cap").fill("")
+    page.get_by_role("button", name="Save the cap").click()
+    saved(page)
+    assert shop.home.controls.cap() is None
 
 
 def test_the_schedule_is_removed(plain_visitor, shop):

@@ -1,0 +1,144 @@
+"""The tab Schedule as values: the week hour by hour, the windows, and the commands that set the same. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule
+from flowhub_jobs.jobs.week_grid import Week, hour_of, minutes_of
+from flowhub_jobs.operations.schedules import days_of
+from flowhub_jobs.units import format_rate
+from flowhub_jobs.values.enums import Period
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MEGA, _GIGA = 1_000_000, 1_000_000_000
+COMMANDS_MAX = 5
+_SPANS = {
+    "": "until it is removed",
+    "1h": "for 1 hour",
+    "2h": "for 2 hours",
+    "8h": "for 8 hours",
+    "07:00": "until 07:00",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One cell of the week. `css` is full, rate, part, limit or ""; `label` is for a screen reader."""
+
+    value: str
+    css: str
+    label: str
+    is_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    number: int
+    name: str
+    hours: tuple[Hour, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """The windows of one number; `rate` is in megabytes a second, "" without a limit."""
+
+    number: int
+    hours: str
+    days: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    lines: tuple[str, ...]
+    zone: str
+    days: tuple[Day, ...]
+    windows: tuple[WindowRow, ...]
+    outside: str  # the rate outside of the windows in megabytes a second; "" where nothing runs
+    command: str
+    limits: tuple[str, ...]
+    limit: str
+    spans: tuple[tuple[str, str], ...]
+    caps: tuple[str, ...]
+    cap: str  # in gigabytes; "" for none
+    per: Period
+    slots: str
+
+
+def schedule_view(
+    schedule: Schedule | None,
+    lines: Sequence[str],
+    limits: Sequence[str],
+    limit_bps: int | None,
+    caps: Sequence[str],
+    cap: tuple[int | None, Period],
+    slots: int,
+    now: datetime,
+) -> ScheduleView:
+    """Return the tab; `now` is local, `cap` bytes and their period."""
+    minutes, outside = minutes_of(schedule), schedule.outside_bps if schedule else None
+    days = [
+        Day(day, name, tuple(_hour(day, hour, hour_of(minutes, day, hour), outside, now) for hour in range(24)))
+        for day, name in enumerate(DAYS)
+    ]
+    groups = schedule.groups if schedule else ()
+    return ScheduleView(
+        lines=tuple(lines),
+        zone=f"local time, {now.tzname()}",
+        days=tuple(days),
+        windows=tuple(_window_row(number, group) for number, group in enumerate(groups, 1)),
+        outside=megabytes(outside),
+        command=command_for(schedule),
+        limits=tuple(limits),
+        limit=megabytes(limit_bps),
+        spans=tuple(_SPANS.items()),
+        caps=tuple(caps),
+        cap=f"{cap[0] / _GIGA:g}" if cap[0] else "",
+        per=cap[1],
+        slots=f"{slots} job{'' if slots == 1 else 's'} at a time" if slots else "no worker is running",
+    )
+
+
+def _window_row(number: int, group: DayWindows) -> WindowRow:
+    return WindowRow(number, ", ".join(group.as_json()["windows"]), days_of(group), megabytes(group.rate_bps))
+
+
+def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime) -> Hour:
+    css, words = _look(set(minutes), outside)
+    return Hour(f"{day}-{hour}", css, f"{DAYS[day]} {hour:02}:00, {words}", (now.weekday(), now.hour) == (day, hour))
+
+
+def _look(rates: set[int], outside: int | None) -> tuple[str, str]:
+    """Return how an hour with these rates looks, and what it is called."""
+    if rates == {0}:
+        return ("limit", "limited") if outside else ("", "paused")
+    if 0 in rates:
+        return "part", "runs for a part of it"
+    if rates == {UNLIMITED}:
+        return "full", "runs"
+    return "rate", f"runs at {format_rate(rates.pop())}" if len(rates) == 1 else "runs at several speeds"
+
+
+def megabytes(bps: int | None) -> str:
+    """Return a rate as the number of a field, in megabytes a second; "" for none."""
+    return f"{bps / _MEGA:g}" if bps else ""
+
+
+def command_for(schedule: Schedule | None) -> str:
+    """Return the command or commands that set the same; "" for a week that takes more than COMMANDS_MAX."""
+    if schedule is None:
+        return "flowhub schedule off"
+    first, *more = schedule.groups
+    if len(more) >= COMMANDS_MAX:
+        return ""
+    outside = f" --outside {schedule.outside_bps}" if schedule.outside_bps else ""
+    commands = [f"flowhub schedule set {_options(first)}{outside}"]
+    return " && ".join([*commands, *(f"flowhub schedule add {_options(group)}" for group in more)])
+
+
+def _options(group: DayWindows) -> str:
+    told = group.as_json()
+    days = f" --days {','.join(told['days'])}" if len(group.days) < 7 else ""
+    rate = f" --rate {group.rate_bps}" if group.rate_bps else ""
+    return f'"{",".join(told["windows"])}"{days}{rate}'
