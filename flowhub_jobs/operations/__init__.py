@@ -6,7 +6,7 @@ enqueue          references to jobs; enqueue_options parses the options
 arguments        named JSON values that programs send, and their JSON Schema
 actions          pause, resume, cancel, retry
 job_choice       jobs by state, time, group or number; job_numbers parses ranges
-queue_order      the place of a waiting job
+queue_moves      moves a waiting job to another place
 queue_view       the queue as the screens show it; total_line sums it up
 wait_reasons     why a job does not move, and the remedies
 needs            problems that need the user

@@ -14,12 +14,12 @@ from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.forecast import remaining
-from flowhub_jobs.operations.queue_order import move_before, takes_turns
+from flowhub_jobs.operations.queue_moves import in_turn, move_before, takes_turns
 from flowhub_jobs.operations.queue_view import needing, read_overview, titles_or_none
 from flowhub_jobs.operations.total_line import in_words
 from flowhub_jobs.operations.wait_reasons import cause, reason_alone, shared_waits
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
-from flowhub_jobs.values.enums import Reason, Stage, State
+from flowhub_jobs.values.enums import QueueOrder, Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render, show_bar
@@ -123,12 +123,19 @@ class QueueView:
 
 
 def queue_view(
-    overview: Overview, summary: str, notes: Sequence[str], titles: Titles, samples: Samples, now: datetime
+    overview: Overview,
+    summary: str,
+    notes: Sequence[str],
+    titles: Titles,
+    samples: Samples,
+    now: datetime,
+    order: QueueOrder = QueueOrder.OLDEST_FIRST,
 ) -> QueueView:
     """Return the tab; `samples` are (age in seconds, bytes a second) of each running job."""
     parked = needing(overview)
     waits = [job for job in overview.waiting if job not in parked]
-    movable = sum(map(takes_turns, waits)) > 1
+    turns = in_turn(waits, order)
+    waits = [*turns, *(job for job in waits if not takes_turns(job))]
     return QueueView(
         summary=summary,
         notes=tuple(notes),
@@ -136,7 +143,7 @@ def queue_view(
         running=tuple(running_row(job, titles, samples.get(job.id, ())) for job in overview.running),
         needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)[:NEEDS_SHOWN]),
         needs_count=len(overview.failed) + len(parked),
-        waiting=tuple(waiting_row(job, titles, now, movable=movable) for job in waits[:WAITING_SHOWN]),
+        waiting=tuple(waiting_row(job, titles, now, movable=len(turns) > 1) for job in waits[:WAITING_SHOWN]),
         waiting_sum=_sum(waits),
         ended=tuple(ended_row(job, titles, now) for job in overview.ended),
     )
@@ -270,7 +277,8 @@ def show_queue(call: Call) -> Response:
     samples = {job.id: rates.samples(job.id, clock_s) for job in overview.running}
     summary = capital(in_words(remaining(session.home, overview.live), now)) if overview.live else ""
     notes = [NO_WORKER] if overview.live and not session.home.living_workers() else []
-    view = queue_view(overview, summary, notes, titles_or_none(session), samples, now)
+    order = QueueOrder(session.settings.queue_order)
+    view = queue_view(overview, summary, notes, titles_or_none(session), samples, now, order)
     return render(
         call,
         "queue.html",

@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 from support.browser import visiting
 from support.web import web_server
 
-from flowhub_jobs.operations.queue_order import in_turn
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.operations.queue_moves import in_turn
+from flowhub_jobs.values.enums import QueueOrder, State
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -166,7 +166,7 @@ def test_a_waiting_job_is_dragged_to_another_place(visitor, shop, four):
     page.mouse.up()
     rows_are(page, [first, last, second, third])
     expect(page.locator(".notice")).to_contain_text("has another place in the queue")
-    assert [job.id for job in in_turn(shop.home.queries.all())] == [first, last, second, third]
+    assert [job.id for job in in_turn(shop.home.queries.all(), QueueOrder.OLDEST_FIRST)] == [first, last, second, third]
 
     page.locator(f"#grip-{first}").hover()
     page.mouse.down()
@@ -184,7 +184,7 @@ def test_a_drag_that_is_given_up_moves_nothing(visitor, shop, four):
     page.keyboard.press("Escape")
     page.mouse.up()
     expect(page.locator(".land-before, .dragged")).to_have_count(0)
-    assert [job.id for job in in_turn(shop.home.queries.all())] == four
+    assert [job.id for job in in_turn(shop.home.queries.all(), QueueOrder.OLDEST_FIRST)] == four
 
 
 def test_arrow_keys_move_a_waiting_job_and_keep_the_focus(visitor, shop, four):
@@ -197,4 +197,4 @@ def test_arrow_keys_move_a_waiting_job_and_keep_the_focus(visitor, shop, four):
     page.keyboard.press("ArrowUp")
     rows_are(page, four)
     page.keyboard.press("ArrowUp")
-    assert [job.id for job in in_turn(shop.home.queries.all())] == four
+    assert [job.id for job in in_turn(shop.home.queries.all(), QueueOrder.OLDEST_FIRST)] == four

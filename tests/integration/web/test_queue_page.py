@@ -1,12 +1,16 @@
 """The tab Queue in a real browser, with and without JavaScript."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
 from support.problems import assert_problem
 
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.operations.queue_moves import in_turn, move_before
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.values.enums import QueueOrder, State
 
 
 @pytest.fixture
@@ -119,3 +123,14 @@ def test_a_job_that_does_not_start_in_its_turn_is_not_moved(web, shop):
     form = {"do": "move", "before": "", "page_token": web.page_token(browser)}
     assert_problem(browser.post(f"/jobs/{job}", data=form), 422, "usage")
     assert shop.job(job).priority == 0
+
+
+@pytest.mark.parametrize("order", QueueOrder)
+def test_a_moved_job_is_claimed_at_its_new_place_in_every_order(shop, origin, order):
+    session = Session(replace(shop.home, settings=replace(shop.settings, queue_order=str(order))))
+    jobs = [shop.enqueue(ref) for ref in ("b@q4", "a@q4", origin.url("a.gguf"), origin.url("b.gguf"))]
+    now = [job.id for job in in_turn(shop.home.queries.jobs(jobs), order)]
+    move_before(session, now[3], now[1])
+    leases = LeaseStore(shop.home.engine, shop.home.node, "w-order", shop.home.clock, order)
+    claimed = [leases.claim() for _ in jobs]
+    assert [one.lease.job for one in claimed] == [now[0], now[3], now[1], now[2]]

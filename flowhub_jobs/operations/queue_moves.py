@@ -1,12 +1,14 @@
-"""Moves a waiting job to another place in the queue, by priorities: higher goes first, then the lower number."""
+"""Moves a waiting job to another place in the queue, by priorities: higher goes first, then what `queue_order` says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from flowhub_jobs.errors import UsageInvalid, WrongState
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import Job
+
+Rank = tuple[float, int]  # of a job among those of its priority: the lowest starts first
 
 
 def takes_turns(job: Job) -> bool:
@@ -14,9 +16,21 @@ def takes_turns(job: Job) -> bool:
     return job.state is State.QUEUED and job.not_before is None
 
 
-def in_turn(jobs: Sequence[Job]) -> list[Job]:
+def rank_of(job: Job, order: QueueOrder) -> Rank:
+    """Return the rank by which jobs.queue_order sorts the jobs of one priority."""
+    last = float("inf")
+    left = last if job.bytes_total is None else job.bytes_total - job.bytes_done
+    by = {
+        QueueOrder.OLDEST_FIRST: 0.0,
+        QueueOrder.SMALLEST_FIRST: last if job.bytes_total is None else job.bytes_total,
+        QueueOrder.NEARLY_DONE: left if job.bytes_done else last,
+    }
+    return by[order], job.id
+
+
+def in_turn(jobs: Iterable[Job], order: QueueOrder) -> list[Job]:
     """Return the jobs that start in their turn, the next one first."""
-    return sorted(filter(takes_turns, jobs), key=lambda job: (-job.priority, job.id))
+    return sorted(filter(takes_turns, jobs), key=lambda job: (-job.priority, rank_of(job, order)))
 
 
 def move_before(session: Session, job: int, other: int | None) -> None:
@@ -24,7 +38,8 @@ def move_before(session: Session, job: int, other: int | None) -> None:
 
     Raises UsageInvalid for a job that does not start in its turn, such as a paused one or one with a later time.
     """
-    turns = {one.id: one.priority for one in in_turn(session.queries.all(state=State.QUEUED))}
+    how = QueueOrder(session.settings.queue_order)
+    turns = {one.id: one for one in in_turn(session.queries.all(state=State.QUEUED), how)}
     if job == other:
         return
     for number in (job,) if other is None else (job, other):
@@ -32,35 +47,36 @@ def move_before(session: Session, job: int, other: int | None) -> None:
             raise UsageInvalid(f"Job {number} does not start in its turn.", hint="Only queued jobs can be moved.")
     order = [number for number in turns if number != job]
     order.insert(len(order) if other is None else order.index(other), job)
-    changes = priorities_for([(number, turns[number]) for number in order], job)
+    ranks = {number: rank_of(one, how) for number, one in turns.items()}
+    changes = priorities_for([(number, turns[number].priority) for number in order], job, ranks)
     for number, priority in changes.items():
         with suppress(WrongState):  # it has ended since
             session.set_priority(number, priority)
 
 
-def priorities_for(order: Sequence[tuple[int, int]], moved: int) -> dict[int, int]:
+def priorities_for(order: Sequence[tuple[int, int]], moved: int, ranks: Mapping[int, Rank]) -> dict[int, int]:
     """Return the priorities to set so that jobs start in this order, as few as possible.
 
     `order` has each job's number and priority; without `moved` it is the order in which they would start now. Pure.
     """
-    if list(order) == sorted(order, key=lambda job: (-job[1], job[0])):
+    if list(order) == sorted(order, key=lambda job: (-job[1], ranks[job[0]])):
         return {}
+
+    def above(number: int, other: int, priority: int) -> int:
+        """Return the lowest priority with which a job starts before another one of this priority."""
+        return priority if ranks[number] < ranks[other] else priority + 1
+
     numbers, priorities = [number for number, _ in order], dict(order)
     place = numbers.index(moved)
     earlier, later = numbers[:place], numbers[place + 1 :]
     if later:
-        priorities[moved] = _above(moved, later[0], priorities[later[0]])
+        priorities[moved] = above(moved, later[0], priorities[later[0]])
     elif earlier:
-        priorities[moved] = priorities[earlier[-1]] - (0 if earlier[-1] < moved else 1)
+        priorities[moved] = priorities[earlier[-1]] - (0 if ranks[earlier[-1]] < ranks[moved] else 1)
     below = moved
     for number in reversed(earlier):
-        least = _above(number, below, priorities[below])
+        least = above(number, below, priorities[below])
         if priorities[number] >= least:
             break
         priorities[number], below = least, number
     return {number: priorities[number] for number, before in order if priorities[number] != before}
-
-
-def _above(number: int, other: int, priority: int) -> int:
-    """Return the lowest priority with which a job starts before another one of this priority."""
-    return priority if number < other else priority + 1
