@@ -13,7 +13,7 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
-from flowhub_jobs.jobs.report_values import PARKED
+from flowhub_jobs.jobs.report_values import PARKED, PLACEMENT_REMEDY
 from flowhub_jobs.jobs.subscriptions.subscription_queries import subscriptions_of
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.times import moment, rfc3339
@@ -100,7 +100,7 @@ class PendingNotifications:
     def _failed(self, tx: sa.Connection, after: int) -> tuple[list[tuple[sa.RowMapping, sa.RowMapping]], int]:
         """Return the jobs that failed, or need the user, since then, each with its event; and the last event read."""
         last = _last_event(tx)
-        where = (events.c.id > after, events.c.kind.in_((EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU)))
+        where = (events.c.id > after, events.c.kind.in_(_OF_A_FAULT))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
         mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
@@ -163,6 +163,9 @@ class PendingNotifications:
         return items, kept
 
 
+_OF_A_FAULT = (EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU, EventKind.PLACEMENT_FAILED)
+
+
 def _last_event(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
 
@@ -171,6 +174,8 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
     if event["kind"] == EventKind.NEEDS_YOU:  # it is tried again, but hardly passes without the user
         advice = f"`flowhub status {job['id']}` says what to do; it is tried again by itself."
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
+    if event["kind"] == EventKind.PLACEMENT_FAILED:
+        return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], event["code"], event["text"], PLACEMENT_REMEDY)
     still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
     code = still.get("code")
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED

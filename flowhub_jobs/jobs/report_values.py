@@ -13,6 +13,7 @@ from flowhub_jobs.jobs.remedies import disk_wait_remedy, remedy
 from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
+PLACEMENT_REMEDY = "The model is installed; `flowhub place MODEL --in APP` places it."
 # A job that waits for these waits for the user.
 PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
 
@@ -199,6 +200,16 @@ def blocked_need(ref: str, error: Mapping[str, Any]) -> ActionNeeded:
     message = f"{ref} is followed, but cannot be checked: {error.get('message')}"
     hint = error.get("hint") or "`flowhub follow --list` shows it."
     return ActionNeeded(None, str(error.get("code")), message, f"{hint} `flowhub unfollow {ref}` ends the checks.")
+
+
+def placement_needs(jobs: Sequence[Job], refused: Mapping[int, Sequence[Event]]) -> list[ActionNeeded]:
+    """Return what completed jobs need whose model could not be placed; `refused` are the events of that, by job."""
+    return [
+        ActionNeeded(job, event.code or "failed", event.text, PLACEMENT_REMEDY)
+        for job in jobs
+        for event in refused.get(job.id, ())
+        if job.state is State.COMPLETED
+    ]
 
 
 def needs_user(job: Job) -> bool:

@@ -8,10 +8,10 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
-from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report
+from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report, placement_needs
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.times import micros, moment, parse_since
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import EventKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
 LAST_NIGHT = "last-night"
@@ -41,8 +41,9 @@ def read_morning(home: Home, since: datetime) -> Report:
     history = History(home.database)
     attempts = history.attempts(list(found), now)
     events = history.events_since(begin, KINDS)
+    refused = history.events_since(begin, [EventKind.PLACEMENT_FAILED])
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
-    report = replace(report, needs=(*report.needs, *_blocked_subscriptions(home)))
+    report = replace(report, needs=(*report.needs, *placement_needs(jobs, refused), *_blocked_subscriptions(home)))
     return replace(report, room=_room_needed(home)) if not home.nodes and _waits_for_room(jobs) else report
 
 

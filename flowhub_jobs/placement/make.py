@@ -1,10 +1,12 @@
 """Carries out a plan: the row, the folders and temporary files, their stamps, the names, the row again."""
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowhub_jobs.errors import PlacementRefused
+from flowhub_jobs.errors import FlowhubError, PlacementRefused
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.app import DIRECTORY, App
@@ -39,12 +41,28 @@ def make_placement(context: PlacementContext, row: PlacementRow, entry: LibraryE
     """Carry out a row that is `wanted`; if that fails, what was made and the row are removed."""
     try:
         plan = plan_for(context, entry, app, row.root)
-        with disk_errors(row.root):
+        with _errors_of(row.root):
             _make(context, row, plan, app)
     except BaseException:
         remove_row(context, context.rows.row(row.id) or row)
         raise
     return Placed(context.rows.row(row.id) or row, new=True, notes=plan.notes)
+
+
+@contextmanager
+def _errors_of(root: Path) -> Iterator[None]:
+    """Convert the errors of the program's disk into flowhub's."""
+    try:
+        with disk_errors(root):
+            yield
+    except FlowhubError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise PlacementRefused(
+            f"{cause.filename or root} may not be written: {cause.strerror}.",
+            hint="Give your user the right to write there, or name another folder under [apps] in config.toml.",
+        ) from cause
 
 
 def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) -> None:

@@ -168,6 +168,16 @@ def test_a_folder_on_a_disk_that_is_not_mounted_is_not_made(cli, sqlite_shop, tm
     assert not (tmp_path / "mnt").exists()
 
 
+def test_a_folder_that_may_not_be_written_is_named(cli, sqlite_shop, theirs, monkeypatch):
+    def mkdir(path, *arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("flowhub_jobs.placement.make._make_root", lambda root, app: mkdir(root))
+    said = cli("place", "a", "--in", f"dir:{theirs}", "--json").error
+    assert (said["code"], said["message"]) == ("placement_refused", f"{theirs} may not be written: Permission denied.")
+    assert placed(cli) == []
+
+
 # With the model ------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +270,8 @@ def test_a_failed_placement_does_not_fail_the_job_and_is_told(cli, sqlite_shop, 
     [failed] = [event for event in sqlite_shop.events(job["id"]) if event.kind == "placement_failed"]
     assert failed.code == "name_taken"
     assert "never replaced" in cli("status", str(job["id"])).out
+    [need] = [one for one in cli("report", "--json").page["needs_you"] if one["job"] == job["id"]]
+    assert (need["code"], "flowhub place" in need["hint"]) == ("name_taken", True)
     said = cli("enqueue", "a", "--place", f"dir:{theirs}")
     assert (said.status, "never replaced" in said.err) == (0, True)
 

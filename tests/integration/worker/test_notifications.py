@@ -477,6 +477,17 @@ def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, sessi
     assert f"`flowhub status {job}`" in event["hint"]
 
 
+def test_a_model_that_could_not_be_placed_is_told(rooms, session):
+    [job] = rooms.enqueue("tiny")
+    note = Note(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
+    lease = rooms.claim().lease
+    rooms.owner.record_event(lease, note)
+    rooms.owner.hand_back(lease)
+    [event] = session.look()
+    assert (event["kind"], event["job"], event["code"]) == ("needs_you", job, "name_taken")
+    assert "flowhub place" in event["hint"]
+
+
 # Subscriptions -------------------------------------------------------------------------------------------------------
 
 
