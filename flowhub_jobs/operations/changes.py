@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowhub_jobs.database.lazy import Snapshot
+from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.cap import CAP
 from flowhub_jobs.jobs.controls import SCHEDULE
@@ -71,14 +71,25 @@ def library_version(home: Home) -> int:
 
 def position_now(home: Home) -> Position:
     with home.database.reading() as snapshot:
-        return _position(snapshot, home.node)
+        return _position(snapshot, home)
+
+
+def next_turn(home: Home) -> int | None:
+    """Return the microsecond at which time alone changes what is in force: a window turns, a limit or a cap ends."""
+    now = home.clock.now_us()
+    with home.database.reading() as snapshot:
+        gates = home.controls.gates_in(snapshot)
+        ends = [row["until"] for row in snapshot.rows(_CONTROLS, node=home.node, names=[CAP, LIMIT, SCHEDULE])]
+    schedule = home.controls.schedule()
+    turns = [schedule.next_change(now) if schedule else None, gates.cap_until_us, *ends]
+    return min((turn for turn in turns if turn is not None and turn > now), default=None)
 
 
 def changes_since(session: Session, seen: Position) -> Changes:
     """Return what changed since `seen`, as it is now; the running jobs too, whose progress makes no event."""
     home = session.home
     with home.database.reading() as snapshot:
-        now = _position(snapshot, home.node)
+        now = _position(snapshot, home)
         rows = snapshot.rows(_CHANGED_JOBS, last=seen.event, node=home.node) if now.event != seen.event else []
     numbers = [row["job"] for row in rows]
     running = [number for number in home.queries.in_state([State.RUNNING]) if number not in set(numbers)]
@@ -106,11 +117,20 @@ def controls_object(session: Session) -> dict[str, Any]:
     }
 
 
-def _position(snapshot: Snapshot, node: str) -> Position:
+def _position(snapshot: Snapshot, home: Home) -> Position:
     [event] = snapshot.rows(_LAST_EVENT)
-    library = snapshot.rows(_LIBRARY, node=node)
-    controls = snapshot.rows(_CONTROLS, node=node, names=[CAP, LIMIT, SCHEDULE])
-    return Position(event["last"], _fingerprint(library), _fingerprint(controls))
+    library = snapshot.rows(_LIBRARY, node=home.node)
+    controls = snapshot.rows(_CONTROLS, node=home.node, names=[CAP, LIMIT, SCHEDULE])
+    return Position(
+        event["last"], _fingerprint(library), _fingerprint([*controls, _in_force(snapshot, home, controls)])
+    )
+
+
+def _in_force(snapshot: Snapshot, home: Home, controls: Sequence[Row]) -> Row:
+    """Return what the controls mean now, which time alone changes."""
+    now, gates = home.clock.now_us(), home.controls.gates_in(snapshot)
+    ended = tuple(row["name"] for row in controls if row["until"] is not None and row["until"] <= now)
+    return {"closed": gates.window_shut(now), "rate": gates.rate_bps, "cap": gates.cap_until_us, "ended": ended}
 
 
 def _fingerprint(rows: Sequence[Any]) -> int:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from flowhub_jobs.errors import DatabaseReplaced, FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, position_now
+from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, next_turn, position_now
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.operations.schemas.library import installed_json
 from flowhub_jobs.operations.session import Session
@@ -25,6 +25,7 @@ log = logging.getLogger("flowhub.web")
 LOOK_S = 0.1  # between two looks at the database's counter
 REST_S = 0.15  # after a read: a worker's writes of progress come in bursts
 FAILED_S = 5.0  # after a read that failed
+TURN_MAX_US = 60_000_000  # after this a window may have turned in any case: the clock may have been set
 BATCHES_MAX = 200  # that may wait for a slow subscriber
 
 
@@ -53,6 +54,7 @@ class Live:
         self._open_session, self._reopen = open_session, reopen
         self._signal = open_session().home.database.change_signal()  # by the file's path: it notices another file
         self._position = Position(0, 0, 0)
+        self._turns_at = 0  # the microsecond at which time alone may change what is in force
         self._sent: dict[int, str] = {}  # what was last sent of each running job
         self._queues: set[asyncio.Queue[Batch | None]] = set()
         self._joining = asyncio.Lock()
@@ -64,7 +66,7 @@ class Live:
         try:
             while True:
                 await self._wanted.wait()
-                if self._signal.has_changed():
+                if self._signal.has_changed() or self._has_turned():
                     await asyncio.sleep(REST_S if await self._look() else FAILED_S)
                 await asyncio.sleep(LOOK_S)
         finally:
@@ -112,6 +114,10 @@ class Live:
             changes = changes_since(session, position)
         return Batch(changes, list(_numbered(list(_items(changes)), position, changes.position)))
 
+    def _has_turned(self) -> bool:
+        now = self._open_session().now_us()
+        return not self._turns_at - TURN_MAX_US <= now < self._turns_at
+
     async def _look(self) -> bool:
         """Read what changed and hand it out; return False if it cannot be read now."""
         try:
@@ -143,6 +149,8 @@ class Live:
         running = {job.id for job in changes.jobs}
         self._sent = {job: data for job, data in self._sent.items() if job in running}
         self._position = changes.position
+        latest = session.now_us() + TURN_MAX_US
+        self._turns_at = min(next_turn(session.home) or latest, latest)
         return Batch(changes, list(_numbered(items, before, changes.position)))
 
     def _is_news(self, kind: str, data: str, job: int | None) -> bool:

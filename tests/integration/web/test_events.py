@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import httpx
 import pytest
 from support.cli import work
+from support.fake_clock import FakeClock
 from support.problems import assert_problem
 from support.web import web_server
 
+from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import Live
 
@@ -101,6 +104,53 @@ def test_the_limit_and_the_schedule_arrive(program, cli):
         assert stream.until("controls").data["limit"] == cli("limit", "--json").page
         cli("schedule", "set", "23:00-07:00")
         assert stream.until("controls").data["schedule"] == cli("schedule", "show", "--json").page
+
+
+@pytest.mark.parametrize("set_back", [False, True], ids=["time passes", "the clock is set back"])
+def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(shop, set_back):
+    """Nothing is written at that moment."""
+    clock = FakeClock()
+    home = replace(shop.home, clock=clock.clock)
+    clock.turn_to("2026-12-05T12:00+00:00")
+    opens = Schedule.parse(local("2026-12-05T13:00+00:00", "2026-12-05T15:00+00:00"))
+
+    async def follow() -> list[tuple[bool, int | None]]:
+        live = Live(lambda: Session(home), lambda _home: None)
+        reader = asyncio.create_task(live.run())
+        seen = []
+        async with live.subscribe(None) as subscriber:
+
+            async def next_controls() -> None:
+                batch = await subscriber.next(60)
+                assert batch is not None
+                data = json.loads(batch.events[-1].data)
+                seen.append((data["schedule"]["open"], data["limit"]["limit_bps"]))
+
+            await asyncio.to_thread(home.controls.set, "schedule", opens.as_json())
+            await next_controls()
+            await asyncio.to_thread(home.controls.set, "limit", {"rate_bps": 5}, until=clock.in_us(5400))
+            await next_controls()
+            if set_back:
+                clock.set_calendar(-82_800)  # to 13:00 of the day before
+                await next_controls()
+                reader.cancel()
+                return seen
+            clock.turn(3601)  # the window opens
+            await next_controls()
+            clock.turn(1800)  # the limit ends
+            await next_controls()
+            clock.turn(5400)  # the window closes
+            await next_controls()
+        reader.cancel()
+        return seen
+
+    expected = [(False, None), (False, 5), (True, 5), (True, None), (False, None)]
+    assert asyncio.run(follow()) == expected[: 3 if set_back else 5]
+
+
+def local(*moments: str) -> str:
+    """Return the window between two moments as the local clock shows them."""
+    return "-".join(datetime.fromisoformat(moment).astimezone().strftime("%H:%M") for moment in moments)
 
 
 def test_a_reader_that_was_away_gets_what_it_missed_and_no_more(program, shop):
