@@ -17,6 +17,7 @@ from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.identify import Identified, Identifier, false_claim
+from flowhub_jobs.operations.library.placed import placed_files
 from flowhub_jobs.operations.library.truncated_files import truncation_problem
 from flowhub_jobs.store.file_hash import HashedFile, UnreadableFile, hash_file, read_error_text, stamp_of
 from flowhub_jobs.store.folder_scan import (
@@ -78,6 +79,7 @@ class AdoptScanner:
     ) -> None:
         self._home, self._recognizer, self._environ, self._kinds = home, recognizer, environ, kinds
         self._root = home.store.root.resolve()
+        self._placed = placed_files(home)
         self._stop = threading.Event()
 
     def scan(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> AdoptScan:
@@ -145,7 +147,8 @@ class AdoptScanner:
             result.skip(path, read_error_text(error))
 
     def _is_ours(self, candidate: Candidate) -> bool:
-        return any(file.real.is_relative_to(self._root) for file in candidate.files)
+        """Return whether a model is the store's, or a placement of one that is."""
+        return any(file.real.is_relative_to(self._root) or file.real in self._placed for file in candidate.files)
 
     # Read ----------------------------------------------------------------------------------------------------------
 

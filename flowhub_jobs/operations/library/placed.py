@@ -44,6 +44,12 @@ def placed_links(home: Home) -> dict[str, list[Path]]:
     return links
 
 
+def placed_files(home: Home) -> set[Path]:
+    """Return flowhub's own files in the folders of programs, without links in their paths."""
+    targets = (entry.target for row in placement_rows(home) for entry in row.entries if entry.own)
+    return {target.parent.resolve() / target.name for target in targets}
+
+
 def remove_placements_of(home: Home, name: str) -> None:
     """Remove all placements of a model, before the model itself."""
     if rows := [row for row in placement_rows(home) if row.name == name]:

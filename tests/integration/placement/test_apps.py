@@ -1,0 +1,202 @@
+"""Models placed in each program by the command line, opened by readers that follow the programs' sources."""
+
+import errno
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import app_readers
+from support.cli import cli_app, work
+from support.disk_files import files_in
+from support.disks import own_disk
+from support.gguf_files import Written, usual
+from support.hub import commit_of
+from support.models import folder_model, gguf, one_file_model
+
+from flowhub_jobs.placement.apps import app_named, lm_studio
+
+REPO, FILE, MMPROJ = "owner/Some-Model-GGUF", "Some-Model-Q4_K_M.gguf", "mmproj-Some-Model-F16.gguf"
+MODEL, OTHER = "b", gguf(4000, 4)
+FOLDERS = {
+    "lm-studio": ".lmstudio/models",
+    "ollama": ".ollama/models",
+    "llama-cpp": ".cache/huggingface/hub",
+    "jan": ".local/share/Jan/data",
+    "localai": ".localai/models",
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return usual(Written(tmp_path_factory.mktemp("gguf") / "w.gguf", words=["word"] * 100)).read_bytes()
+
+
+@pytest.fixture
+def shop(home, hub, origin, monkeypatch, tmp_path, weights):
+    """A home with a GGUF model and its projector, of the Hub, and the model `a` of one file from elsewhere."""
+    files = {FILE: weights, MMPROJ: gguf(3000, 3)}
+    for path, content in files.items():
+        hub.add(REPO, path, content)
+    addresses = {
+        path: (f"https://huggingface.co/{REPO}/resolve/main/{path}", content) for path, content in files.items()
+    }
+    whole = folder_model(MODEL, addresses, option="q4_k_m", format="gguf")
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("flowhub_jobs.store.app_folders.MACOS", False)
+    use_person(monkeypatch, tmp_path / "person")
+    with cli_app(home, monkeypatch, catalog_model(origin, OTHER), whole) as app:
+        app.enqueue(MODEL)
+        app.enqueue("a")
+        work(app)
+        yield app
+
+
+def catalog_model(origin, content):
+    return one_file_model("a", origin.serve(f"/{len(content)}/a-q4.gguf", content), content)
+
+
+def use_person(monkeypatch, person):
+    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
+    (person / ".localai" / "models").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(person))
+
+
+def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
+    """Return the weights and the projector that the program finds of the model of the Hub."""
+    if program == "lm-studio":
+        assert app_readers.read_lm_studio(folder) == {REPO: [FILE, MMPROJ]}
+        top = folder / REPO
+        files = top / FILE, top / MMPROJ
+    elif program == "ollama":
+        model = app_readers.read_ollama(folder)["b:q4_k_m"]
+        files = model.weights, model.projectors[0]
+    elif program == "llama-cpp":
+        found = app_readers.read_llama_cpp(folder, REPO)
+        files = found["parts"][0], found["projector"]
+    elif program == "jan":
+        known = app_readers.read_jan(folder)["owner/Some-Model-Q4_K_M"]
+        files = known.weights[0], known.projector
+    else:
+        config = app_readers.read_localai(folder)["Some-Model-Q4_K_M"]
+        files = config["weights"][0], config["projector"]
+    return files[0].read_bytes(), files[1].read_bytes()
+
+
+@pytest.mark.parametrize("program", FOLDERS)
+def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(cli, shop, tmp_path, weights, program):
+    person = tmp_path / "person"
+    before = sorted(person.rglob("*"))
+    [placed] = cli("place", MODEL, "--in", program, "--json").page["placements"]
+    assert (placed["app"], placed["how"], placed["state"]) == (program, "hardlink", "ok")
+    assert Path(placed["path"]).exists()
+    assert opened(program, person / FOLDERS[program]) == (weights, gguf(3000, 3))
+    assert cli("unplace", MODEL, "--in", program).status == 0
+    left = [path for path in sorted(person.rglob("*")) if path not in before and not path.is_dir()]
+    assert left == []
+    assert cli("verify").status == 0
+
+
+def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, shop, tmp_path, weights, monkeypatch):
+    with own_disk(tmp_path / "disk") as disk:
+        use_person(monkeypatch, disk.place)
+        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").page
+        assert {placed["how"] for placed in page["placements"]} == {"symlink"}
+        for program, folder in FOLDERS.items():
+            assert opened(program, disk.place / folder) == (weights, gguf(3000, 3))
+        assert cli("rm", MODEL, "-y").status == 0
+        assert [path for path in disk.place.rglob("*") if path.is_symlink() or path.is_file()] == []
+
+
+def test_a_program_that_follows_no_symbolic_link_gets_none(cli, shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(lm_studio, "APP", replace(lm_studio.APP, follows_symlinks=False))
+    with own_disk(tmp_path / "disk") as disk:
+        use_person(monkeypatch, disk.place)
+        error = cli("place", MODEL, "--in", "lm-studio", "--json").error
+        assert error["code"] == "placement_refused"
+        assert "follows no symbolic link" in error["message"]
+        assert cli("place", MODEL, "--in", "lm-studio", "--copy").status == 0
+        assert list(app_readers.read_lm_studio(disk.place / FOLDERS["lm-studio"])) == [REPO]
+
+
+def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, shop, tmp_path, weights, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    [placed] = cli("place", MODEL, "--in", "jan", "--json").page["placements"]
+    assert placed["state"] == "ok"
+    assert opened("jan", tmp_path / "person" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
+    assert cli("unplace", MODEL).status == 0
+    assert app_readers.read_jan(tmp_path / "person" / FOLDERS["jan"]) == {}
+
+
+# Ollama --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, shop, origin, tmp_path):
+    root = tmp_path / "person" / FOLDERS["ollama"]
+    assert cli("place", "a", "--in", "ollama").status == 0
+    newer = gguf(5000, 5)
+    shop.offer(catalog_model(origin, newer))  # `b` is no longer in it
+    cli("update", "a")
+    work(shop)
+    [model] = app_readers.read_ollama(root).values()
+    assert (model.name, model.weights.read_bytes()) == ("a:q4", newer)
+    assert app_readers.ollama_prune(root) == []
+
+
+def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, shop, tmp_path):
+    root = tmp_path / "person" / FOLDERS["ollama"]
+    cli("place", "a", "--in", "ollama")
+    library = root / "manifests" / "registry.ollama.ai" / "library"
+    shutil.copytree(library / "a", library / "mine")
+    assert cli("rm", "a", "-y").status == 0
+    assert [(name, model.weights.read_bytes()) for name, model in app_readers.read_ollama(root).items()] == [
+        ("mine:q4", OTHER)
+    ]
+
+
+def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, shop, tmp_path):
+    root = tmp_path / "person" / FOLDERS["ollama"]
+    (root / "blobs").mkdir(parents=True)
+    blob = root / "blobs" / app_readers.write_blob(root, OTHER).replace(":", "-")
+    cli("place", "a", "--in", "ollama")
+    assert list(app_readers.read_ollama(root)) == ["a:q4"]
+    assert cli("unplace", "a").status == 0
+    assert files_in(root / "blobs") == {blob.name: OTHER}
+
+
+def test_a_name_that_ollama_has_already_is_not_taken_over(cli, shop, tmp_path):
+    manifest = tmp_path / "person" / FOLDERS["ollama"] / "manifests/registry.ollama.ai/library/a/q4"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes(b"{}")
+    assert cli("place", "a", "--in", "ollama", "--json").error["code"] == "name_taken"
+    assert manifest.read_bytes() == b"{}"
+    assert not (manifest.parents[4] / "blobs").exists()
+
+
+# Together ------------------------------------------------------------------------------------------------------------
+
+
+def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, shop, tmp_path):
+    cli("place", MODEL, "--in", "hf-cache", "--in", "lm-studio")
+    person, here = tmp_path / "person", shop.store / "b-q4_k_m" / FILE
+    snapshot = person / f".cache/huggingface/hub/models--{REPO.replace('/', '--')}/snapshots/{commit_of(REPO, 'main')}"
+    copies = [here, snapshot / FILE, person / FOLDERS["lm-studio"] / REPO / FILE]
+    assert len({path.stat().st_ino for path in copies}) == 1
+
+
+def test_placed_models_are_not_offered_for_adoption(cli, shop):
+    cli("place", MODEL, "a", "--in", "lm-studio", "--in", "ollama")
+    page = cli("adopt", "--dry-run", "--json").page
+    assert (page["models"], page["skipped"]) == ([], [])
+
+
+def test_every_program_of_the_contract_is_there():
+    names = ("hf-cache", "lm-studio", "ollama", "llama-cpp", "comfyui", "jan", "localai")
+    assert [app_named(name).name for name in names] == list(names)
