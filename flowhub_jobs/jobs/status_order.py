@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import Job
 
+_LAST = 2**63 - 1
 _NOW = datetime.min.replace(tzinfo=UTC)
 
 
@@ -32,8 +33,11 @@ class Overview:
         return (*self.running, *self.waiting)
 
 
-def arrange(jobs: Iterable[Job], unanswered: Collection[int]) -> Overview:
-    """Return the sections of these jobs; `unanswered` are the failed ones that need the user."""
+def arrange(jobs: Iterable[Job], unanswered: Collection[int], order: QueueOrder = QueueOrder.OLDEST_FIRST) -> Overview:
+    """Return the sections of these jobs; `unanswered` are the failed ones that need the user.
+
+    `order` is that in which the waiting ones start within a priority.
+    """
     by_number = sorted(jobs, key=lambda job: job.id)
     ended = [job for job in by_number if not job.live]
     waiting = [job for job in by_number if job.live and job.state is not State.RUNNING]
@@ -41,14 +45,24 @@ def arrange(jobs: Iterable[Job], unanswered: Collection[int]) -> Overview:
     return Overview(
         running=tuple(job for job in by_number if job.state is State.RUNNING),
         failed=tuple(job for job in ended if job.id in needs_user),
-        waiting=tuple(sorted(waiting, key=_turn)),
+        waiting=tuple(sorted(waiting, key=lambda job: _turn(job, order))),
         ended=tuple(sorted((job for job in ended if job.id not in needs_user), key=_end, reverse=True)),
     )
 
 
-def _turn(job: Job) -> tuple[bool, datetime, int, int]:
+def _turn(job: Job, order: QueueOrder) -> tuple[bool, datetime, tuple[int, int, int]]:
     """Return the place in the queue: what may start first stands first, what is paused last."""
-    return job.state is State.PAUSED, job.not_before or _NOW, -job.priority, job.id
+    return job.state is State.PAUSED, job.not_before or _NOW, start_rank(job, order)
+
+
+def start_rank(job: Job, order: QueueOrder) -> tuple[int, int, int]:
+    """Return the rank by which a claim chooses: the lowest first. As jobs/queue_order.py has it in SQL."""
+    key = 0
+    if order is QueueOrder.SMALLEST_FIRST:
+        key = _LAST if job.bytes_total is None else job.bytes_total
+    elif order is QueueOrder.NEARLY_DONE:
+        key = _LAST if job.bytes_total is None or not job.bytes_done else job.bytes_total - job.bytes_done
+    return -job.priority, key, job.id
 
 
 def _end(job: Job) -> tuple[datetime, int]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from flowhub_jobs.errors import UsageInvalid, WrongState
+from flowhub_jobs.jobs.status_order import start_rank
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import Job
 
-Rank = tuple[float, int]  # of a job among those of its priority: the lowest starts first
+Rank = tuple[int, int]  # of a job among those of its priority: the lowest starts first
 
 
 def takes_turns(job: Job) -> bool:
@@ -16,21 +17,9 @@ def takes_turns(job: Job) -> bool:
     return job.state is State.QUEUED and job.not_before is None
 
 
-def rank_of(job: Job, order: QueueOrder) -> Rank:
-    """Return the rank by which jobs.queue_order sorts the jobs of one priority."""
-    last = float("inf")
-    left = last if job.bytes_total is None else job.bytes_total - job.bytes_done
-    by = {
-        QueueOrder.OLDEST_FIRST: 0.0,
-        QueueOrder.SMALLEST_FIRST: last if job.bytes_total is None else job.bytes_total,
-        QueueOrder.NEARLY_DONE: left if job.bytes_done else last,
-    }
-    return by[order], job.id
-
-
 def in_turn(jobs: Iterable[Job], order: QueueOrder) -> list[Job]:
     """Return the jobs that start in their turn, the next one first."""
-    return sorted(filter(takes_turns, jobs), key=lambda job: (-job.priority, rank_of(job, order)))
+    return sorted(filter(takes_turns, jobs), key=lambda job: start_rank(job, order))
 
 
 def move_before(session: Session, job: int, other: int | None) -> None:
@@ -38,7 +27,7 @@ def move_before(session: Session, job: int, other: int | None) -> None:
 
     Raises UsageInvalid for a job that does not start in its turn, such as a paused one or one with a later time.
     """
-    how = QueueOrder(session.settings.queue_order)
+    how = session.queue_order
     turns = {one.id: one for one in in_turn(session.queries.all(state=State.QUEUED), how)}
     if job == other:
         return
@@ -47,7 +36,7 @@ def move_before(session: Session, job: int, other: int | None) -> None:
             raise UsageInvalid(f"Job {number} does not start in its turn.", hint="Only queued jobs can be moved.")
     order = [number for number in turns if number != job]
     order.insert(len(order) if other is None else order.index(other), job)
-    ranks = {number: rank_of(one, how) for number, one in turns.items()}
+    ranks = {number: start_rank(one, how)[1:] for number, one in turns.items()}
     changes = priorities_for([(number, turns[number].priority) for number in order], job, ranks)
     for number, priority in changes.items():
         with suppress(WrongState):  # it has ended since

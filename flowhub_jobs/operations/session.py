@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, LiveKey, Request,
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ class Session:
     @property
     def store(self) -> "Store":
         return self.home.store
+
+    @property
+    def queue_order(self) -> QueueOrder:
+        """The order in which queued jobs of one priority start."""
+        return QueueOrder(self.settings.queue_order)
 
     @property
     def queries(self) -> "JobQueries":

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.status_view import section_lines
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.jobs.status_order import Overview, arrange
+from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.caps import cap_line
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.limits import limit_line
+from flowhub_jobs.operations.queue_view import read_overview
 from flowhub_jobs.operations.schemas.jobs import overview_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.next_check import next_check_line
@@ -30,7 +31,7 @@ def overview() -> None:
 
 def _print_screen(session: Session) -> None:
     """Print the screen, with the next step."""
-    overview = arrange(session.queries.overview(), session.queries.need_user())
+    overview = read_overview(session)
     for name, text in _facts(session, overview):
         line = output.fold(f"{name:<11}{text}", after=" " * 11)
         output.result(output.paint(line, "31") if name == _FAILED else line)
@@ -71,7 +72,7 @@ def _installed(session: Session) -> str:
 
 def _print_json(session: Session) -> None:
     """Print the live jobs, the failed ones, the workers and the installed models as JSON."""
-    overview = arrange(session.queries.overview(), session.queries.need_user())
+    overview = read_overview(session)
     models = session.store.models()
     output.result_json(
         overview_json(

@@ -6,6 +6,7 @@ from support.job_store import NODE, JobStore
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.jobs.disk_demand import needs_in_order, room_needed_before
+from flowhub_jobs.jobs.status_order import arrange
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.enums import QueueOrder
 
@@ -48,6 +49,12 @@ def claims(rooms: JobStore, order: QueueOrder) -> list[str]:
 def test_jobs_of_one_priority_start_in_the_order_that_was_set(rooms, queued, order, models):
     assert len(queued) == len(models)
     assert claims(rooms, order) == models
+
+
+@pytest.mark.parametrize("order", QueueOrder)
+def test_the_screens_show_the_order_in_which_a_claim_takes_them(rooms, queued, order):
+    shown = [job.model for job in arrange(rooms.queries.overview(), (), order).waiting]
+    assert shown == claims(rooms, order)
 
 
 @pytest.mark.parametrize("order", QueueOrder)
