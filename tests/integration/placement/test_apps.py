@@ -191,6 +191,29 @@ def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, shop, tmp_path):
     assert len({path.stat().st_ino for path in copies}) == 1
 
 
+def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, shop, tmp_path, weights):
+    cache = tmp_path / "person" / FOLDERS["llama-cpp"]
+    assert cli("place", MODEL, "--in", "hf-cache", "--in", "llama-cpp").status == 0
+    assert cli("unplace", MODEL, "--in", "hf-cache").status == 0
+    assert opened("llama-cpp", cache) == (weights, gguf(3000, 3))
+    assert cli("unplace", MODEL, "--in", "llama-cpp").status == 0
+    assert files_in(cache) == {}
+
+
+def test_two_models_of_the_same_bytes_share_a_blob_until_both_are_removed(cli, shop, origin, tmp_path):
+    root = tmp_path / "person" / FOLDERS["ollama"]
+    same = one_file_model("same", origin.serve("/same.gguf", OTHER), OTHER)
+    shop.offer(catalog_model(origin, OTHER), same)
+    shop.enqueue("same")
+    work(shop)
+    assert cli("place", "a", "same", "--in", "ollama").status == 0
+    assert list(app_readers.read_ollama(root)) == ["a:q4", "same:q4"]
+    assert cli("unplace", "a").status == 0
+    assert list(app_readers.read_ollama(root)) == ["same:q4"]
+    assert cli("rm", "same", "-y").status == 0
+    assert files_in(root) == {}
+
+
 def test_placed_models_are_not_offered_for_adoption(cli, shop):
     cli("place", MODEL, "a", "--in", "lm-studio", "--in", "ollama")
     page = cli("adopt", "--dry-run", "--json").page
