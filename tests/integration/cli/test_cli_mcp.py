@@ -120,6 +120,24 @@ def test_no_tool_removes_a_model_or_a_partial_download(shop, agent):
     assert not {word for word in arguments if word in ("purge", "remove", "delete", "path", "dest")}
 
 
+def test_a_job_outlives_the_agent_and_its_server(shop):
+    """The next agent finds it; downloads of a server that ends with its process are lost."""
+    with agent_of() as first:
+        number = first.call("enqueue", refs=["a"])["jobs"][0]["id"]
+    work(shop)
+    with agent_of() as second:
+        [job] = second.call("job_status", job=number)["jobs"]
+        assert job["state"] == "completed"
+        assert Path(second.call("model_path", ref="a")["path"]).read_bytes() == A
+
+
+def test_two_agents_have_one_queue(shop, agent):
+    with agent_of() as other:
+        number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
+        other.call("pause", jobs=[number])
+        assert agent.call("job_status", job=number)["jobs"][0]["state"] == "paused"
+
+
 def test_a_failed_job_says_what_to_do(shop, agent):
     number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
     fail(shop, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
