@@ -56,5 +56,6 @@ def _plain(value: str) -> str:
 
 def _unquoted(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
+        # Only what must be escaped: some send `C:\models\a.gguf`, and browsers keep its backslashes (RFC 6266, D).
+        return re.sub(r'\\(["\\])', r"\1", value[1:-1])
     return value.strip("\"'")

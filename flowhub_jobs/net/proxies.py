@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
@@ -99,12 +100,13 @@ def _credentials(login: str) -> tuple[bytes, bytes] | None:
 def bypasses(no_proxy: str, scheme: str, host: str, port: int) -> bool:
     """Return whether NO_PROXY exempts `host`. An entry that cannot be read exempts nothing.
 
-    Entries are separated by commas or spaces. `*` is every host; `example.com`, `.example.com` and `*.example.com`
-    are that domain and what is below it (curl's CURLOPT_NOPROXY); addresses may be IPv4 or IPv6, in brackets or not,
-    with a prefix length (10.0.0.0/8); a port restricts an entry to that port (Go's httpproxy), as `https://` does to
-    the scheme. No name is looked up.
+    Entries are separated by commas or spaces, or by `;` or `|` as on Windows and in Java. `*` is every host;
+    `example.com`, `.example.com` and `*.example.com` are that domain and what is below it (curl's CURLOPT_NOPROXY); any
+    other `*` stands for any characters (`10.*`), and `<local>` for names without a dot; addresses may be IPv4 or IPv6,
+    in brackets or not, with a prefix length (10.0.0.0/8); a port restricts an entry to that port (Go's httpproxy), as
+    `https://` does to the scheme. No name is looked up.
     """
-    return any(_exempts(entry, scheme, host, port) for entry in re.split(r"[,\s]+", no_proxy) if entry)
+    return any(_exempts(entry, scheme, host, port) for entry in re.split(r"[,;|\s]+", no_proxy) if entry)
 
 
 def _exempts(entry: str, scheme: str, host: str, port: int) -> bool:
@@ -124,6 +126,10 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 def _names(pattern: str, host: str) -> bool:
     """Return whether an entry of NO_PROXY, without its port, is the host, its domain or its network."""
+    if pattern.lower() == "<local>":
+        return "." not in host and ":" not in host
+    if "*" in pattern.removeprefix("*."):
+        return fnmatchcase(_domain(host), pattern.strip(".").lower().replace("[", "[[]"))
     address = _address(host)
     if address is not None:
         try:

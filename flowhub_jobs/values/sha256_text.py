@@ -6,16 +6,18 @@ import re
 from urllib.parse import unquote
 
 _HEX = r"([0-9a-fA-F]{64})"
+_BYTES = r"((?:[0-9a-f]{2}[ :]){31}[0-9a-f]{2})"  # certutil and OpenSSL's fingerprints
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"(?:sha-?256\s*[:=-]\s*)?{_HEX}",  # bare; GitHub and OCI: sha256:HEX; Ollama: sha256-HEX; pip: sha256=HEX
+        rf"(?:sha-?256\s*[:=-]\s*|0x)?{_HEX}",  # bare; GitHub and OCI: sha256:HEX; Ollama: sha256-HEX; pip: sha256=HEX
         rf"\\?{_HEX} [ *].+",  # a line of sha256sum; a backslash before it where the file's name is escaped
         rf"sha-?256 ?\(.+\) ?= ?{_HEX}",  # a line of `shasum --tag`, BSD's and OpenSSL's sha256
+        rf"(?:sha-?256(?: fingerprint)?\s*[:=]\s*)?{_BYTES}",
     )
 )
 # https://www.w3.org/TR/sri/; also RFC 9530's Repr-Digest, sha-256=:BASE64:
-_BASE64 = re.compile(r"sha-?256(?:-|=:|=)([A-Za-z0-9+/]{43}=):?", re.IGNORECASE)
+_BASE64 = re.compile(r"sha-?256(?:-|=:|=)([A-Za-z0-9+/_-]{43})=?:?", re.IGNORECASE)
 _NAMED = re.compile(r"sha-?256[=:-]", re.IGNORECASE)
 _QUOTES = "\"'`\u201c\u201d"
 
@@ -28,7 +30,7 @@ def parse_sha256(text: str) -> str | None:
     plain = text.strip().lstrip("\ufeff").strip(_QUOTES).strip()
     for form in _FORMS:
         if found := form.fullmatch(plain):
-            return found[1].lower()
+            return found[1].lower().replace(" ", "").replace(":", "")
     if found := _BASE64.fullmatch(plain):
         return _unpacked(found[1])
     return None
@@ -44,7 +46,7 @@ def sha256_in_fragment(fragment: str) -> str | None:
 
 def _unpacked(text: str) -> str | None:
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(f"{text}=", b"-_" if "-" in text or "_" in text else None, validate=True)
     except binascii.Error:
         return None
     return raw.hex() if len(raw) == 32 else None

@@ -31,6 +31,7 @@ from flowhub_jobs.net.content_disposition import suggested_name
         (r'attachment; filename="a\"b.gguf"', 'a"b.gguf'),
         ('attachment; filename="../../etc/passwd"', "passwd"),
         (r'attachment; filename="C:\\models\\b.gguf"', "b.gguf"),
+        (r'attachment; filename="C:\models\b.gguf"', "b.gguf"),
         ("attachment; filename*=UTF-8''..%2F..%2Fx.gguf", "x.gguf"),
         ("inline", None),
         ("", None),

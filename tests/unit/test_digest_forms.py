@@ -34,6 +34,11 @@ BASE64 = base64.b64encode(RAW).decode()
         f"SHA256 (model.gguf) = {HEX}",
         f"SHA2-256(model.gguf)= {HEX}".replace("SHA2-", "SHA-"),
         f"sha256-{BASE64}",
+        "sha256-" + base64.urlsafe_b64encode(RAW).decode().rstrip("="),
+        RAW.hex(" "),
+        RAW.hex(":").upper(),
+        f"SHA256 Fingerprint={RAW.hex(':').upper()}",
+        f"0x{HEX}",
         f"sha-256=:{BASE64}:",
     ],
 )

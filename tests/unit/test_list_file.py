@@ -59,6 +59,11 @@ def test_a_line_may_set_a_priority_of_0_and_name_the_jobs_that_it_waits_for():
     assert parse_line(1, "one --priority 0 --after 3 --after 4,7-9").options == {"priority": 0, "after": ("3", "4,7-9")}
 
 
+@pytest.mark.parametrize("address", ["https://h.example/it's.gguf?a=1&b=2", 'https://h.example/a"b.gguf'])
+def test_a_quote_in_an_address_without_options_is_part_of_it(address):
+    assert parse_line(1, address).ref == address
+
+
 def test_options_may_stand_before_it_too():
     assert parse_line(1, "--priority=-5 one").options == {"priority": -5}
 

@@ -84,8 +84,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
     """Parse a line with `enqueue`, the verb's Typer command. Raises UsageInvalid, which names the line's number."""
-    if not any(character in text for character in " \t\"'\\"):
-        return ListLine(number, text, {})  # ten thousand plain references need no parser
+    if text[:1] not in ("'", '"') and not re.search(r"[ \t\\]", text):
+        return ListLine(number, text, {})  # ten thousand plain references need no parser; a quote in one is its own
     try:
         words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
         return _parsed(number, words, enqueue)
