@@ -1,6 +1,7 @@
 """The program `flowhub`: prepares the process, runs a verb, and turns every error into output and an exit status."""
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -11,6 +12,8 @@ from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, Interrupted, Terminated
 from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
+
+_OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a redirection to a full disk
 
 
 def main() -> NoReturn:
@@ -75,6 +78,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _discard_stdout()  # the reader of stdout has exited, as `head` does
         return 0
+    except OSError as error:
+        if error.errno in _OUTPUT_FULL and error.filename is None and not _can_flush():
+            return print_error(FlowhubError(f"The result cannot be written: {error.strerror}."))
+        return print_error(as_flowhub_error(error))
     except Exception as error:
         if os.environ.get("FLOWHUB_DEBUG"):
             raise
@@ -130,6 +137,16 @@ def _flush() -> None:
     except OSError as error:
         _discard_stdout()
         raise FlowhubError(f"The result cannot be written: {error.strerror}.") from error
+
+
+def _can_flush() -> bool:
+    """Return whether stdout takes the rest of the result; if not, it is discarded."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
+        return False
+    return True
 
 
 def _discard_stdout() -> None:

@@ -52,9 +52,11 @@ class Store:
         except OSError as error:
             if error.errno == errno.EROFS:
                 raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
                 raise disk_error(self.root, error) from error
-            raise StoreUnusable(f"The store {self.root} cannot be used: {error.strerror or error}.") from error
+            is_file = error.errno in (errno.EEXIST, errno.ENOTDIR) and self.root.is_file()
+            why = "it is a file, not a folder" if is_file else error.strerror or error
+            raise StoreUnusable(f"The store {self.root} cannot be used: {why}.") from error
         except ValueError as error:  # a NUL, or what no file system could write
             raise StoreUnusable(f"{str(self.root)!r} is not a path of a folder: {error}.") from error
 
